@@ -1,0 +1,53 @@
+# `make` or `make help` lists the targets.
+PYTHON ?= python3
+VENV   := .venv
+PY     := $(VENV)/bin/python
+LOCK   := $(if $(CUDA),requirements-cuda.lock,requirements.lock)
+STAMP  := $(VENV)/.installed-$(if $(CUDA),cuda,cpu)
+UV_VERSION := 0.13.8
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test quick lint lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 8
+
+setup: $(STAMP)  ## create .venv and install the locked environment (CUDA=1 for GPUs)
+
+run: $(STAMP)  ## set up, then search on the generated toy city (ARGS="--space all ..." to change it)
+	$(PY) -m tuning.run $(or $(ARGS),--space retinanet)
+
+test: $(STAMP)  ## set up, then run every test
+	$(PY) -m pytest
+
+quick: $(STAMP)  ## set up, then run the tests that need less than two minutes in all
+	$(PY) -m pytest -m "not slow"
+
+lint: $(STAMP)  ## ruff and mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+lock: | $(VENV)/bin/uv  ## resolve pyproject.toml anew into requirements.lock and requirements-cuda.lock
+	echo "$(CPU_TENSORFLOW)" | $(COMPILE) --override - --extra cpu -o requirements.lock
+	echo "$(CUDA_TENSORFLOW)" | $(COMPILE) --override - --extra cuda --constraint requirements.lock -o requirements-cuda.lock
+# whatever release tf-models-official or tf-keras asks for
+CPU_TENSORFLOW  := tensorflow==2.21.0; sys_platform != 'linux' or platform_machine != 'x86_64'
+CUDA_TENSORFLOW := tensorflow[and-cuda]==2.21.0
+COMPILE := $(VENV)/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+    --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
+
+clean:  ## remove .venv and what the tools leave behind (studies stay)
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/bin/uv:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
+	    "$(PYTHON) is CPython %d.%d; this project needs 3.11, 3.12 or 3.13: make PYTHON=python3.12 ..." % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(STAMP): $(LOCK) | $(VENV)/bin/uv
+	$(VENV)/bin/uv pip sync --python $(PY) --require-hashes --build-constraints $(LOCK) $(LOCK)
+	@rm -f $(VENV)/.installed-*
+	@touch $@
