@@ -1,0 +1,1 @@
+"""What may vary: one module for each `--space`."""

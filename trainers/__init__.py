@@ -1,0 +1,1 @@
+"""One trial: a Recipe in; metrics, a checkpoint and an export out."""

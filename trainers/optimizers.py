@@ -1,0 +1,40 @@
+"""The optimizers of the Object Detection API and their parameters, as a recipe states them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Epsilon = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+
+
+class _Optimizer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Momentum(_Optimizer):
+    """Stochastic gradient descent with classical momentum."""
+
+    kind: Literal["momentum"] = "momentum"
+    momentum: Decay = 0.9
+
+
+class Adam(_Optimizer):
+    """Adam with the API's fixed beta_1 .9 and beta_2 .999."""
+
+    kind: Literal["adam"] = "adam"
+    epsilon: Epsilon = 1e-8
+
+
+class RMSProp(_Optimizer):
+    """RMSProp; `decay` is the running average's (the API's proto calls it so; Keras: rho)."""
+
+    kind: Literal["rms_prop"] = "rms_prop"
+    momentum: Decay = 0.9
+    decay: Decay = 0.9
+    epsilon: Epsilon = 1.0
+
+
+Optimizer = Annotated[Momentum | Adam | RMSProp, Field(discriminator="kind")]

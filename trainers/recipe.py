@@ -1,0 +1,129 @@
+"""Recipe: all that decides a trial's result but the data. Frozen, validated when built, hashed, written as YAML."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from trainers import detectors
+from trainers.augmentations import Augmentation
+from trainers.errors import UserError
+from trainers.optimizers import Optimizer
+from trainers.schedules import Schedule
+
+
+class InitialWeights(BaseModel):
+    """Where a trial's variables start.
+
+    source: "none" (from scratch), "zoo" (the detector's published COCO checkpoint, from the cache) or the path of a
+        checkpoint directory or prefix.
+    part: how much of it is taken: "classification" the backbone, "detection" the whole feature extractor with its
+        pyramid, "full" everything (the classes must then be the same).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = "none"
+    part: Literal["classification", "detection", "full"] = "detection"
+
+
+class Recipe(BaseModel):
+    """One trial's settings.
+
+    detector: a registered detector's name.
+    image_size: pixels, the side of the square input.
+    batch_size: images a step.
+    steps: the trial's full budget of gradient steps; the schedule is in fractions of it.
+    augmentations: applied in this order, before the resize, by the API's preprocessor.
+    averaging: decay of an exponential moving average of the weights that evaluation uses; None for no average.
+    gradient_clip: largest global norm of the gradients; None for no clipping.
+    l2: weight of the kernels' L2 regulariser; None for the zoo's.
+    batch_norm_decay: decay of the moving averages; the zoo's .997 needs about a thousand steps to mean anything.
+    classification_weight, localization_weight: factors of the two parts of the loss.
+    seed: of the initial variables, the order of the images and every augmentation's draw.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    detector: str
+    image_size: int = Field(gt=0, le=4096)
+    batch_size: int = Field(gt=0, le=1024)
+    steps: int = Field(gt=0)
+    optimizer: Optimizer
+    schedule: Schedule
+    augmentations: tuple[Augmentation, ...] = ()
+    weights: InitialWeights = InitialWeights()
+    averaging: float | None = Field(default=None, gt=0, lt=1)
+    gradient_clip: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    l2: float | None = Field(default=None, ge=0, le=1)
+    batch_norm_decay: float = Field(default=0.997, gt=0, lt=1)
+    classification_weight: float = Field(default=1.0, gt=0, le=1000)
+    localization_weight: float = Field(default=1.0, gt=0, le=1000)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+
+    @field_validator("detector")
+    @classmethod
+    def _detector_is_known(cls, name: str) -> str:
+        try:
+            detectors.get(name)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return name
+
+    @model_validator(mode="after")
+    def _detector_takes_the_image(self) -> Recipe:
+        detectors.get(self.detector).check_image_size(self.image_size)
+        return self
+
+    @property
+    def recipe_id(self) -> str:
+        """Twelve hexadecimal digits; equal for equal recipes, on every machine and Python version."""
+        canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    def learning_rate(self, step: int) -> float:
+        """The rate that step number `step` (from 0) is taken with."""
+        return self.schedule.rate(step, self.steps)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts, lists, numbers and strings: what `build` takes."""
+        return self.model_dump(mode="json")
+
+    def to_yaml(self) -> str:
+        """The recipe as a person would write it."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+    def replace(self, **changes: Any) -> Recipe:
+        """A recipe with some fields changed, validated anew. Raises UserError."""
+        return build(self.to_dict() | changes)
+
+
+def build(fields: dict[str, Any], where: str = "recipe") -> Recipe:
+    """A Recipe of plain values. Raises UserError in one line: `where`, the field, the value and what is allowed."""
+    try:
+        return Recipe.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        # pydantic puts a union's chosen kind into the location; a person wrote only the field's name
+        field = ".".join(str(part) for part in first["loc"]) or "recipe"
+        message = first["msg"].removeprefix("Value error, ")
+        given = first["input"]
+        shown = "" if isinstance(given, dict | list) or first["type"] == "missing" else f", not {given!r}"
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise UserError(f"{where}: {field}: {message}{shown}{more}") from None
+
+
+def read(path: Path) -> Recipe:
+    """The recipe in a YAML file. Raises UserError when it cannot be read or is no recipe."""
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read as a recipe: {' '.join(str(error).split())}") from None
+    if not isinstance(fields, dict):
+        raise UserError(f"{path}: a recipe is a mapping of fields, as written by a study; this is not")
+    return build(fields, where=str(path))

@@ -1,0 +1,128 @@
+"""Learning-rate schedules, written in fractions of a trial's steps so that they mean the same at any budget.
+
+Each is the formula of the same name in the Object Detection API (`utils/learning_schedules.py`), computed outside
+the graph; a test holds the two together, step by step.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Rate = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class _Schedule(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Constant(_Schedule):
+    """`base` at every step."""
+
+    kind: Literal["constant"] = "constant"
+    base: Rate
+
+    def rate(self, step: int, steps: int) -> float:
+        """Learning rate at `step` (from 0) of `steps`."""
+        return self.base
+
+
+class Cosine(_Schedule):
+    """Linear from `warmup_rate` to `base` over the `warmup` fraction, `base` over `hold`, then half a cosine to 0."""
+
+    kind: Literal["cosine"] = "cosine"
+    base: Rate
+    warmup_rate: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    warmup: Fraction = 0.0
+    hold: Fraction = 0.0
+
+    @model_validator(mode="after")
+    def _warmup_leads_to_base(self) -> Cosine:
+        if self.warmup_rate > self.base:
+            raise ValueError(f"warmup_rate {self.warmup_rate:g} must not exceed base {self.base:g}")
+        if self.warmup + self.hold >= 1:
+            raise ValueError(f"warmup {self.warmup:g} + hold {self.hold:g} must leave room for the decay (be below 1)")
+        return self
+
+    def rate(self, step: int, steps: int) -> float:
+        """Learning rate at `step` (from 0) of `steps`."""
+        warmup, hold = round(self.warmup * steps), round(self.hold * steps)
+        if step < warmup:
+            return self.warmup_rate + (self.base - self.warmup_rate) / warmup * step
+        if step < warmup + hold:
+            return self.base
+        if step > steps:
+            return 0.0
+        return 0.5 * self.base * (1 + math.cos(math.pi * (step - warmup - hold) / (steps - warmup - hold)))
+
+
+class Drop(_Schedule):
+    """From the fraction `at` of the steps on, the rate is `factor` times the schedule's base."""
+
+    at: float = Field(gt=0, lt=1)
+    factor: float = Field(gt=0, allow_inf_nan=False)
+
+
+class ManualStep(_Schedule):
+    """`base`, then the drops in turn; with `warmup`, linear from 0 to `base` until the first drop's step."""
+
+    kind: Literal["manual_step"] = "manual_step"
+    base: Rate
+    drops: tuple[Drop, ...] = Field(min_length=1)
+    warmup: bool = False
+
+    @model_validator(mode="after")
+    def _drops_in_order(self) -> ManualStep:
+        places = [drop.at for drop in self.drops]
+        if any(later <= earlier for earlier, later in zip(places, places[1:], strict=False)):
+            raise ValueError(f"drops must come in rising order, not at {places}")
+        return self
+
+    def rate(self, step: int, steps: int) -> float:
+        """Learning rate at `step` (from 0) of `steps`."""
+        places = [round(drop.at * steps) for drop in self.drops]
+        if self.warmup and step < places[0]:
+            return self.base * step / places[0]
+        rate = self.base
+        for place, drop in zip(places, self.drops, strict=True):
+            if step >= place:
+                rate = self.base * drop.factor
+        return rate
+
+
+class Exponential(_Schedule):
+    """`base` times `factor` for each fraction `every` of the steps; in whole stairs when `staircase`.
+
+    Over the fraction `burnin`, the rate is `burnin_rate` instead; it never falls below `min_rate`.
+    """
+
+    kind: Literal["exponential"] = "exponential"
+    base: Rate
+    every: float = Field(gt=0, le=1)
+    factor: float = Field(gt=0, lt=1)
+    staircase: bool = True
+    burnin: Fraction = 0.0
+    burnin_rate: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    min_rate: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _floor_below_base(self) -> Exponential:
+        if self.min_rate > self.base:
+            raise ValueError(f"min_rate {self.min_rate:g} must not exceed base {self.base:g}")
+        return self
+
+    def rate(self, step: int, steps: int) -> float:
+        """Learning rate at `step` (from 0) of `steps`."""
+        burnin, every = round(self.burnin * steps), max(1, round(self.every * steps))
+        if step < burnin:
+            return self.burnin_rate or self.base
+        exponent = (step - burnin) / every
+        if self.staircase:
+            exponent = math.floor(exponent)
+        return max(self.base * self.factor**exponent, self.min_rate)
+
+
+Schedule = Annotated[Constant | Cosine | ManualStep | Exponential, Field(discriminator="kind")]

@@ -1,0 +1,56 @@
+"""Trainer: the contract between a search and whatever trains. A detector implements it; other tasks can."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from trainers.metrics import Metrics
+from trainers.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class TrainingCurve:
+    """What a stretch of training measured, one entry a step.
+
+    steps: the steps' numbers, from 1: entry i was measured by the step that made `steps[i]` of them.
+    losses: by part (classification, localization, regularization, total).
+    learning_rates: of each step.
+    seconds: wall time of the whole stretch; compute_seconds: of its gradient steps alone, without waiting for input.
+    images_per_second: over the stretch.
+    """
+
+    steps: Sequence[int]
+    losses: Mapping[str, Sequence[float]]
+    learning_rates: Sequence[float]
+    seconds: float
+    compute_seconds: float
+    images_per_second: float
+
+
+class Trainer(Protocol):
+    """Trains one recipe at a time on one dataset; kept alive, it reuses what it has built for the next."""
+
+    @property
+    def step(self) -> int:
+        """Gradient steps taken since `start` (after `load`: since the trial's start)."""
+
+    def start(self, recipe: Recipe) -> None:
+        """Begin a trial at step 0, with fresh variables; what an earlier recipe's graph can serve is reused, unseen."""
+
+    def train(self, until_step: int) -> TrainingCurve:
+        """Take steps until `until_step` of them are done. Raises Diverged on a NaN or infinite loss."""
+
+    def evaluate(self) -> Metrics:
+        """Measure the detector, with its averaged weights if the recipe asks for them, on the validation part."""
+
+    def save(self, directory: Path) -> None:
+        """Write a checkpoint (model, optimizer, step, place in the data) into `directory`, whole or not at all."""
+
+    def load(self, directory: Path) -> None:
+        """Go on from a checkpoint of the recipe last given to `start`, as if never interrupted."""
+
+    def export(self, directory: Path) -> None:
+        """Write what serving needs into `directory`, whole or not at all."""

@@ -1,0 +1,1 @@
+"""Many trials: the study, its searcher, its scheduler, its tracking."""
