@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -26,8 +26,12 @@ class Detector:
     title: the name people publish it under.
     min_image_size: pixels; the smallest square input that its feature pyramid can take.
     image_size_multiple: pixels; the input's side must be a multiple of it.
+    model_config: given the number of classes and the image size in pixels, the text of its DetectionModel proto
+        with the zoo's settings.
     zoo_archive: file name, without `.tar.gz`, of its COCO checkpoint in the TensorFlow 2 detection model zoo.
-    zoo_defaults: Recipe fields of the zoo's published training at 640 px (batch, steps, optimizer, schedule, ...).
+    zoo_variables: how many variables that checkpoint holds, the save counter included.
+    zoo_digest: sha256 of their names and shapes (`trainers.object_detection_api.weights.digest`).
+    zoo_defaults: Recipe fields of the zoo's published training at 640 px (batch, steps, optimizer, ...).
     laptop_defaults: Recipe fields with which it learns from scratch in minutes on a CPU.
     """
 
@@ -35,7 +39,10 @@ class Detector:
     title: str
     min_image_size: int
     image_size_multiple: int
+    model_config: Callable[[int, int], str]
     zoo_archive: str
+    zoo_variables: int
+    zoo_digest: str
     zoo_defaults: Mapping[str, Any]
     laptop_defaults: Mapping[str, Any]
 
@@ -45,9 +52,13 @@ class Detector:
         if size >= smallest and size % multiple == 0:
             return
         below = size // multiple * multiple
-        near = [s for s in (below, below + multiple) if s >= smallest] or [-(-smallest // multiple) * multiple]
+        near = [s for s in (below, below + multiple) if s >= smallest] or [
+            -(-smallest // multiple) * multiple
+        ]
         rule = f"at least {smallest} px" + (f" and a multiple of {multiple}" if multiple > 1 else "")
-        raise ValueError(f"{self.name} needs an image size of {rule}, not {size}; try {' or '.join(map(str, near))}")
+        raise ValueError(
+            f"{self.name} needs an image size of {rule}, not {size}; try {' or '.join(map(str, near))}"
+        )
 
 
 _registered: dict[str, Detector] = {}
