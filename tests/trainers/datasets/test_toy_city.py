@@ -1,0 +1,115 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from trainers.datasets import dataset, example
+from trainers.datasets.opening import open_dataset, open_toy_city
+from trainers.datasets.tfrecords import Place, places, read_record
+from trainers.datasets.toy_city.generating import record
+from trainers.datasets.toy_city.pictures import draw
+from trainers.datasets.toy_city.scenes import ToyCity, plan
+
+SMALL = ToyCity(train_images=12, validation_images=5)
+
+
+def examples(file: Path) -> list[dict[str, list]]:
+    with file.open("rb") as opened:
+        found = list(places(file))
+        assert all(isinstance(place, Place) for place in found)
+        return [example.decode(read_record(opened, place)) for place in found]
+
+
+def test_the_same_scene_is_drawn_again_to_the_last_bit():
+    assert record(SMALL, "train", 3).image == record(SMALL, "train", 3).image
+
+
+def test_the_parts_share_no_scene_and_other_seeds_are_other_cities():
+    digests = [
+        record(city, part, number).digest()
+        for city in (SMALL, ToyCity(seed=1))
+        for part in ("train", "validation")
+        for number in range(4)
+    ]
+    assert len(set(digests)) == len(digests)
+
+
+def test_every_class_is_there_in_sizes_that_a_small_detector_can_see():
+    counts = np.zeros(3, int)
+    sides = []
+    for number in range(60):
+        drawn = record(SMALL, "train", number)
+        assert len(drawn.labels) <= SMALL.users[1]
+        assert (drawn.boxes >= 0).all()
+        assert (drawn.boxes <= 1).all()
+        counts += np.bincount(drawn.labels, minlength=4)[1:]
+        sides += [max(box[2] - box[0], box[3] - box[1]) * 160 for box in drawn.boxes]
+    assert counts.min() > 0.2 * counts.sum()
+    assert np.percentile(sides, 10) > 20
+
+
+def test_a_box_touches_what_is_drawn_on_all_four_sides():
+    scene = plan(SMALL, "train", 0)
+    _, seen = draw(scene)
+    alone, seen_alone = draw(
+        scene.__class__(**{**scene.__dict__, "users": scene.users[-1:], "noise": 0.0, "blur": 0.0})
+    )
+    empty, _ = draw(scene.__class__(**{**scene.__dict__, "users": (), "noise": 0.0, "blur": 0.0}))
+    assert seen_alone[0].box == seen[-1].box
+    rows, columns = np.nonzero((np.abs(alone.astype(int) - empty) > 60).any(axis=2))
+    ymin, xmin, ymax, xmax = seen_alone[0].box
+    drawn = np.array([rows.min(), columns.min(), rows.max() + 1, columns.max() + 1])
+    assert np.abs(drawn - [ymin, xmin, ymax, xmax]).max() <= 2
+
+
+def test_the_city_is_written_once_as_records_that_the_api_reads(tmp_path):
+    said: list[str] = []
+    city = open_toy_city(SMALL, tmp_path, on_progress=said.append)
+    again = open_toy_city(SMALL, tmp_path, on_progress=said.append)
+    assert city == again == dataset.read_manifest(city.train.files[0].parent)
+    assert len(said) == 1
+    assert (city.train.images, city.validation.images) == (12, 5)
+    assert city.classes == ("vehicle", "pedestrian", "cyclist")
+    features = examples(city.train.files[0])
+    assert len(features) == 12
+    for one in features:
+        assert set(one["image/object/class/label"]) <= {1, 2, 3}
+        names = [name.decode() for name in one["image/object/class/text"]]
+        assert names == [city.classes[label - 1] for label in one["image/object/class/label"]]
+        assert one["image/encoded"][0][:2] == b"\xff\xd8"
+    assert sorted(path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")) == [
+        city.train.files[0].parent.name
+    ]
+
+
+def test_other_settings_are_another_dataset_with_another_fingerprint(tmp_path):
+    fingerprints = {
+        open_toy_city(city, tmp_path).fingerprint
+        for city in (
+            SMALL,
+            SMALL.model_copy(update={"seed": 1}),
+            SMALL.model_copy(update={"train_images": 11}),
+        )
+    }
+    assert len(fingerprints) == 3
+
+
+def test_what_a_killed_process_left_is_built_anew(tmp_path):
+    whole = open_toy_city(SMALL, tmp_path)
+    folder = whole.train.files[0].parent
+    left = tmp_path / f".{folder.name}.partial"
+    folder.rename(left)
+    (left / dataset.MANIFEST).unlink()
+    (left / "train.tfrecord-00000-of-00001").write_bytes(b"half")
+    assert open_toy_city(SMALL, tmp_path) == whole
+
+
+def test_no_class_that_cannot_be_drawn():
+    with pytest.raises(ValidationError, match="vehicle, pedestrian, cyclist"):
+        ToyCity(classes=("tram",))
+
+
+def test_no_source_is_the_toy_city(tmp_path):
+    assert open_dataset(None, tmp_path) == open_dataset("toy-city", tmp_path)
+    assert open_dataset(None, tmp_path).train.images == 240

@@ -1,0 +1,1 @@
+"""Labelled images: every format in, checked, converted into TFRecord files that a trainer reads."""

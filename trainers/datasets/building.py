@@ -1,0 +1,54 @@
+"""Builds a folder of the cache whole or not at all, once, however many processes ask for it or die."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+from trainers.datasets.dataset import MANIFEST, Dataset, read_manifest
+from trainers.errors import UserError
+
+
+@contextmanager
+def clear_about_the_disk(where: Path) -> Iterator[None]:
+    """Turn a full or a read-only disk into one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(
+                f"the disk is full at {where}; free some space, or choose another cache folder"
+            ) from None
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            raise UserError(f"no permission to write {where}; choose another cache folder") from None
+        raise
+
+
+def built(cache: Path, folder_name: str, build: Callable[[Path], Dataset]) -> Dataset:
+    """The dataset in `cache/folder_name`, built by `build` in a folder beside it when it is not there.
+
+    build: fills the empty folder it is given and returns the Dataset that lies in it.
+    Raises UserError when the cache cannot be written; nothing half-written is left.
+    """
+    folder = cache / folder_name
+    if (folder / MANIFEST).is_file():
+        return read_manifest(folder)
+    with clear_about_the_disk(cache):
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / f".{folder_name}.lock"):
+            if (folder / MANIFEST).is_file():
+                return read_manifest(folder)
+            partial = cache / f".{folder_name}.partial"
+            shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed: we hold its lock
+            partial.mkdir()
+            try:
+                build(partial).write_manifest(partial)
+                partial.replace(folder)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+    return read_manifest(folder)

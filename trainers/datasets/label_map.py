@@ -1,0 +1,67 @@
+"""Label maps: the `.pbtxt` files in which the Object Detection API names the classes of label ids."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from trainers.errors import UserError
+
+_ITEM = re.compile(r"\bitem\s*:?\s*\{((?:[^{}\"']|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*')*)\}")
+_FIELD = re.compile(r"(\w+)\s*:\s*(?:\"((?:\\.|[^\"\\])*)\"|'((?:\\.|[^'\\])*)'|(-?\d+))")
+
+
+def read_label_map(path: Path) -> dict[int, str]:
+    """Names by id, in the order of ids; `display_name` where an item has no name. Raises UserError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as a label map: {error}") from None
+    text = re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE)
+    names: dict[int, str] = {}
+    for item in _ITEM.finditer(text):
+        fields = {key: _unescaped(a or b) or number for key, a, b, number in _FIELD.findall(item.group(1))}
+        name = fields.get("name") or fields.get("display_name")
+        if not name or not fields.get("id", "").isdigit() or int(fields["id"]) < 1:
+            line = text[: item.start()].count("\n") + 1
+            raise UserError(f"{path}:{line}: an item of a label map needs an id of 1 or more and a name")
+        if int(fields["id"]) in names or name in names.values():
+            line = text[: item.start()].count("\n") + 1
+            raise UserError(
+                f"{path}:{line}: id {fields['id']} or name '{name}' is there twice; give each class its own"
+            )
+        names[int(fields["id"])] = name
+    if not names:
+        raise UserError(f"{path}: no `item {{ id: 1 name: '...' }}` in it; is it a label map?")
+    return dict(sorted(names.items()))
+
+
+def write_label_map(path: Path, classes: Sequence[str]) -> None:
+    """Ids 1..N in the order of `classes`."""
+    items = [
+        f"item {{\n  id: {i}\n  name: {json.dumps(name, ensure_ascii=False)}\n}}\n"
+        for i, name in enumerate(classes, 1)
+    ]
+    path.write_text("".join(items), encoding="utf-8")
+
+
+def remapping_note(names: Mapping[int, str]) -> str | None:
+    """What to tell a person when ids are not already 1..N."""
+    if list(names) == list(range(1, len(names) + 1)):
+        return None
+    moves = ", ".join(f"{name} {old} -> {new}" for new, (old, name) in enumerate(names.items(), 1))
+    return f"label ids remapped by name to 1..{len(names)}: {moves}"
+
+
+def _unescaped(text: str) -> str:
+    def one(match: re.Match[str]) -> str:
+        kind = match.group(1)
+        return {"n": "\n", "t": "\t", "r": "\r"}.get(kind, kind)
+
+    octal = re.compile(r"(?:\\[0-7]{3})+")  # protobuf's text printer writes UTF-8 bytes so
+    text = octal.sub(
+        lambda m: bytes(int(o, 8) for o in m.group(0).split("\\")[1:]).decode("utf-8", "replace"), text
+    )
+    return re.sub(r"\\(.)", one, text)

@@ -1,0 +1,101 @@
+"""The TFRecord container: records of bytes with lengths and checksums, without TensorFlow.
+
+Layout (tensorflow/core/lib/io/record_writer.h): uint64 length, uint32 masked CRC-32C of it, the bytes,
+uint32 masked CRC-32C of them; little-endian.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from trainers.datasets.crc32c import masked
+
+_HEAD = struct.Struct("<QI")
+_FOOT = struct.Struct("<I")
+LARGEST = 1 << 30  # bytes; a longer record is a corrupt length
+
+
+class CorruptRecord(Exception):
+    """A record that cannot be trusted, and why. `rest_lost`: nothing after it can be found."""
+
+    def __init__(self, what: str, rest_lost: bool) -> None:
+        super().__init__(what)
+        self.rest_lost = rest_lost
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a record lies in its file: `offset` of its bytes, and their number."""
+
+    offset: int
+    length: int
+
+
+def write_record(file: BinaryIO, data: bytes) -> None:
+    """Append one record."""
+    length = struct.pack("<Q", len(data))
+    file.write(length + _FOOT.pack(masked(length)))
+    file.write(data)
+    file.write(_FOOT.pack(masked(data)))
+
+
+def places(path: Path) -> Iterator[Place | CorruptRecord]:
+    """Every record of a file, by lengths alone; ends with a CorruptRecord where they lead nowhere."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        at = 0
+        while at < size:
+            head = file.read(_HEAD.size)
+            if len(head) < _HEAD.size:
+                yield CorruptRecord(f"cut off at byte {at}", rest_lost=True)
+                return
+            length, checksum = _HEAD.unpack(head)
+            if checksum != masked(head[:8]) or length > LARGEST:
+                yield CorruptRecord(f"not a TFRecord, or corrupt, at byte {at}", rest_lost=True)
+                return
+            start = at + _HEAD.size
+            at = start + length + _FOOT.size
+            if at > size:
+                yield CorruptRecord(f"its last record is cut off, at byte {start}", rest_lost=True)
+                return
+            yield Place(start, length)
+            file.seek(at)
+
+
+def read_record(file: BinaryIO, place: Place) -> bytes:
+    """The bytes of a record. Raises CorruptRecord when they are not what was written."""
+    file.seek(place.offset)
+    data = file.read(place.length)
+    foot = file.read(_FOOT.size)
+    if len(data) < place.length or len(foot) < _FOOT.size:
+        raise CorruptRecord(f"the record at byte {place.offset} is cut off", rest_lost=True)
+    if _FOOT.unpack(foot)[0] != masked(data):
+        raise CorruptRecord(f"the record at byte {place.offset} is corrupt (wrong checksum)", rest_lost=False)
+    return data
+
+
+class Shard:
+    """A TFRecord file being written; on the disk for good when the `with` block ends."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.records = 0
+        self._file = path.open("wb")
+
+    def __enter__(self) -> Shard:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._file:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def write(self, data: bytes) -> None:
+        """Append one record."""
+        write_record(self._file, data)
+        self.records += 1

@@ -1,0 +1,69 @@
+"""Writes the toy city as a dataset: scenes drawn, encoded as JPEG, in TFRecord shards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from trainers.datasets.dataset import Dataset, Part
+from trainers.datasets.fingerprint import Fingerprint
+from trainers.datasets.label_map import write_label_map
+from trainers.datasets.record import Record
+from trainers.datasets.tfrecords import Shard
+from trainers.datasets.toy_city.pictures import picture
+from trainers.datasets.toy_city.scenes import ToyCity
+
+_JPEG_QUALITY = 90
+_VERSION = 1  # of the drawing: a cached city of another version is another city
+
+
+def folder_name(city: ToyCity) -> str:
+    """Where a cache keeps this city."""
+    settings = json.dumps([_VERSION, city.model_dump(mode="json")], sort_keys=True)
+    return f"toy-city-{hashlib.sha256(settings.encode()).hexdigest()[:12]}"
+
+
+def record(city: ToyCity, part: str, number: int) -> Record:
+    """Scene `number` of `part`, drawn and labelled."""
+    pixels, users = picture(city, part, number)
+    height, width = pixels.shape[:2]
+    encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
+    boxes = np.array([box for _, box in users], np.float32).reshape(-1, 4)
+    return Record(
+        name=f"{part}-{number:05d}.jpg",
+        image=encoded.tobytes(),
+        format="jpeg",
+        width=width,
+        height=height,
+        boxes=(boxes / [height, width, height, width]).astype(np.float32),
+        labels=tuple(city.classes.index(kind) + 1 for kind, _ in users),
+        difficult=(False,) * len(users),
+        crowd=(False,) * len(users),
+    )
+
+
+def generate(city: ToyCity, folder: Path) -> Dataset:
+    """Draw the whole city into `folder`, one shard a part with a label map beside them."""
+    parts: dict[str, Part] = {}
+    fingerprint = Fingerprint()
+    for part in ("train", "validation"):
+        with Shard(folder / f"{part}.tfrecord-00000-of-00001") as shard:
+            for number in range(city.images(part)):
+                drawn = record(city, part, number)
+                shard.write(drawn.encode(city.classes))
+                fingerprint.add(part, drawn)
+        parts[part] = Part((shard.path,), shard.records)
+    write_label_map(folder / "label_map.pbtxt", city.classes)
+    return Dataset(
+        name="toy-city",
+        source=f"toy-city {json.dumps(city.model_dump(mode='json', exclude_defaults=True))}",
+        classes=city.classes,
+        train=parts["train"],
+        validation=parts["validation"],
+        fingerprint=fingerprint.value(city.classes),
+        notes=("generated scenes, not photographs: fit for trying the search, not for a detector to use",),
+    )

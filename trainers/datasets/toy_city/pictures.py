@@ -1,0 +1,98 @@
+"""Draws a scene of the toy city and measures the boxes of its road users from the pixels they cover."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from trainers.datasets.toy_city.canvas import Canvas
+from trainers.datasets.toy_city.road_users import KINDS
+from trainers.datasets.toy_city.scenes import RoadUser, Scene, ToyCity, plan
+from trainers.datasets.toy_city.street import draw_foreground, draw_street
+
+Box = tuple[float, float, float, float]  # ymin, xmin, ymax, xmax in pixels
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A road user in a picture.
+
+    user: its place among Scene.users.
+    box: [ymin, xmin, ymax, xmax] in pixels, of all of it that is inside the picture, covered or not.
+    hidden: share of that which others cover.
+    """
+
+    user: int
+    box: Box
+    hidden: float
+
+
+def draw(scene: Scene, time: float = 0.0) -> tuple[NDArray[np.uint8], list[Seen]]:
+    """The picture of `scene` after `time` seconds, uint8 [height, width, 3] BGR, and everybody in it."""
+    canvas = Canvas(scene.width, scene.height)
+    draw_street(canvas, scene)
+    measured: list[tuple[int, int, Box]] = []
+    for index, user in enumerate(scene.users):
+        canvas.drawing = index + 1
+        _draw_user(canvas, scene, user, time)
+        rows = np.flatnonzero((canvas.owner == canvas.drawing).any(axis=1))
+        columns = np.flatnonzero((canvas.owner == canvas.drawing).any(axis=0))
+        if rows.size:
+            box = (float(rows[0]), float(columns[0]), float(rows[-1] + 1), float(columns[-1] + 1))
+            measured.append((index, int(np.count_nonzero(canvas.owner == canvas.drawing)), box))
+    canvas.drawing = 0
+    draw_foreground(canvas, scene)
+    left = np.bincount(canvas.owner.ravel(), minlength=len(scene.users) + 1)
+    seen = [Seen(index, box, 1 - float(left[index + 1]) / whole) for index, whole, box in measured]
+    return _light(canvas.pixels, scene), seen
+
+
+def _draw_user(canvas: Canvas, scene: Scene, user: RoadUser, time: float) -> None:
+    x, y = user.foot[0] + user.velocity * time, user.foot[1]
+    shadow = Canvas(0, 0)  # its shadow is the street's
+    shadow.pixels, shadow.owner = canvas.pixels, canvas.owner.copy()
+    reach = user.height * KINDS[user.kind].aspect * 0.42
+    ground = tuple(
+        int(v * 0.6)
+        for v in canvas.pixels[min(round(y), scene.height - 1), min(max(round(x), 0), scene.width - 1)]
+    )
+    shadow.ellipse((x, y), (reach, user.height * 0.035), (ground[0], ground[1], ground[2]))
+    look = np.random.default_rng(user.look)
+    phase = time * KINDS[user.kind].speed
+    if user.velocity >= 0:
+        KINDS[user.kind].draw(canvas, (x, y), user.height, phase, look)
+        return
+    mirrored = Canvas(0, 0)
+    mirrored.drawing = canvas.drawing
+    mirrored.pixels = np.ascontiguousarray(canvas.pixels[:, ::-1])
+    mirrored.owner = np.ascontiguousarray(canvas.owner[:, ::-1])
+    KINDS[user.kind].draw(mirrored, (scene.width - 1 - x, y), user.height, phase, look)
+    canvas.pixels[:] = mirrored.pixels[:, ::-1]
+    canvas.owner[:] = mirrored.owner[:, ::-1]
+
+
+def _light(pixels: NDArray[np.uint8], scene: Scene) -> NDArray[np.uint8]:
+    if scene.blur > 0:
+        pixels = cv2.GaussianBlur(pixels, (0, 0), scene.blur).astype(np.uint8, copy=False)
+    grain = np.random.default_rng(scene.street)
+    gain = (scene.light * (1 + 0.12 * scene.warmth * np.array([-1, 0, 1]))).astype(np.float32)
+    lit = pixels * gain + scene.noise * grain.standard_normal(pixels.shape, dtype=np.float32)
+    return np.clip(lit, 0, 255).astype(np.uint8)
+
+
+def picture(city: ToyCity, part: str, number: int) -> tuple[NDArray[np.uint8], list[tuple[str, Box]]]:
+    """Scene `number` of `part` as a picture, uint8 [height, width, 3] BGR, and everybody's (class, box).
+
+    Whoever is hidden more than the city allows is taken off the street, and the rest is drawn anew: an
+    unlabelled half of somebody would be called a false detection.
+    """
+    scene = plan(city, part, number)
+    while True:
+        pixels, seen = draw(scene)
+        worst = max(seen, key=lambda s: s.hidden, default=None)
+        if worst is None or worst.hidden <= city.hidden:
+            return pixels, [(scene.users[s.user].kind, s.box) for s in seen]
+        scene = replace(scene, users=tuple(u for i, u in enumerate(scene.users) if i != worst.user))

@@ -1,0 +1,145 @@
+"""What a scene of the toy city holds before a pixel is drawn: settings, street, light, road users."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from trainers.datasets.toy_city.road_users import KINDS
+
+# Scenes of one part never meet those of another: a scene is seeded by (city's seed, part, number).
+PARTS = {"train": 0, "validation": 1}
+
+
+class ToyCity(BaseModel):
+    """Settings of a city.
+
+    classes: what drives and walks in it, in the order of their label ids; of vehicle, pedestrian, cyclist.
+    train_images, validation_images: scenes in each part.
+    widths, heights: smallest and largest size of a picture, in pixels; each scene draws its own.
+    users: fewest and most road users in a scene.
+    nearness: size of the smallest and largest road user, as fractions of the nearest possible.
+    hidden: the largest share of a road user that others may cover; who would be covered more is left out.
+    seed: another seed is another city.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    classes: tuple[str, ...] = ("vehicle", "pedestrian", "cyclist")
+    train_images: int = Field(default=240, ge=1)
+    validation_images: int = Field(default=60, ge=1)
+    widths: tuple[int, int] = (256, 320)
+    heights: tuple[int, int] = (192, 240)
+    users: tuple[int, int] = (1, 5)
+    nearness: tuple[float, float] = (0.5, 1.0)
+    hidden: float = Field(default=0.5, ge=0, lt=1)
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("classes")
+    @classmethod
+    def _classes_can_be_drawn(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if not classes or len(set(classes)) < len(classes) or not set(classes) <= set(KINDS):
+            raise ValueError(f"choose from {', '.join(KINDS)}, each once")
+        return classes
+
+    def images(self, part: str) -> int:
+        """How many scenes `part` ("train" or "validation") has."""
+        return {"train": self.train_images, "validation": self.validation_images}[part]
+
+
+@dataclass(frozen=True)
+class RoadUser:
+    """Who stands where.
+
+    kind: a name of KINDS.
+    foot: (x, y) in pixels, the middle of the line on which it touches the ground at time 0.
+    height: pixels.
+    velocity: pixels a second along x; negative is to the left, and it faces where it goes.
+    look: seed of its colours and build.
+    """
+
+    kind: str
+    foot: tuple[float, float]
+    height: float
+    velocity: float
+    look: int
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One street at one moment.
+
+    width, height, horizon: pixels; the horizon is a row.
+    light: 1 is day, .35 night. warmth: -1 blue to 1 orange. noise: standard deviation in grey levels.
+    blur: standard deviation in pixels.
+    street: seed of houses, trees and road.
+    users: from the farthest to the nearest.
+    """
+
+    width: int
+    height: int
+    horizon: float
+    light: float
+    warmth: float
+    noise: float
+    blur: float
+    street: int
+    users: tuple[RoadUser, ...]
+
+
+def plan(city: ToyCity, part: str, number: int) -> Scene:
+    """Scene `number` of `part`: the same for the same settings, on every machine."""
+    draw = np.random.default_rng([city.seed, PARTS[part], number])
+    width = int(draw.integers(city.widths[0], city.widths[1] + 1))
+    height = int(draw.integers(city.heights[0], city.heights[1] + 1))
+    horizon = height * draw.uniform(0.25, 0.42)
+    users: list[RoadUser] = []
+    for _ in range(int(draw.integers(city.users[0], city.users[1] + 1))):
+        kind = city.classes[int(draw.integers(len(city.classes)))]
+        users.append(_place(draw, city, kind, (width, height), horizon, users))
+    night = draw.random() < 0.2
+    return Scene(
+        width=width,
+        height=height,
+        horizon=horizon,
+        light=draw.uniform(0.35, 0.5) if night else draw.uniform(0.7, 1.15),
+        warmth=draw.uniform(-1, 1),
+        noise=draw.uniform(1, 10),
+        blur=draw.choice([0.0, 0.5, 0.9]),
+        street=int(draw.integers(2**31)),
+        users=tuple(sorted(users, key=lambda user: user.foot[1])),
+    )
+
+
+def _place(
+    draw: np.random.Generator,
+    city: ToyCity,
+    kind: str,
+    size: tuple[int, int],
+    horizon: float,
+    others: list[RoadUser],
+) -> RoadUser:
+    """Find a spot that covers little of the others; the last spot tried when the street is full."""
+    width, height = size
+    traits = KINDS[kind]
+    for _ in range(12):
+        near = draw.uniform(*city.nearness)
+        tall = height * 0.64 * near * draw.uniform(*traits.heights)
+        ground = min(horizon + (height - horizon) * near + draw.uniform(-0.03, 0.03) * height, height - 1.0)
+        foot = (draw.uniform(0.04, 0.96) * width, ground)
+        velocity = float(draw.choice([-1, 1])) * traits.speed * tall * draw.uniform(0.6, 1.2)
+        user = RoadUser(kind, foot, tall, velocity, int(draw.integers(2**31)))
+        if all(_overlap(user, other) <= 0.25 for other in others):
+            break
+    return user
+
+
+def _overlap(a: RoadUser, b: RoadUser) -> float:
+    """Overlap of two road users' outlines as a share of the smaller one."""
+    half_a, half_b = (KINDS[user.kind].aspect * user.height / 2 for user in (a, b))
+    across = min(a.foot[0] + half_a, b.foot[0] + half_b) - max(a.foot[0] - half_a, b.foot[0] - half_b)
+    upright = min(a.foot[1], b.foot[1]) - max(a.foot[1] - a.height, b.foot[1] - b.height)
+    smaller = min(2 * half_a * a.height, 2 * half_b * b.height)
+    return max(0.0, across) * max(0.0, upright) / smaller
