@@ -26,8 +26,8 @@ class Detector:
     title: the name people publish it under.
     min_image_size: pixels; the smallest square input that its feature pyramid can take.
     image_size_multiple: pixels; the input's side must be a multiple of it.
-    model_config: given the number of classes and the image size in pixels, the text of its DetectionModel proto
-        with the zoo's settings.
+    model_config: given the number of classes and the image size in pixels, the text of its DetectionModel
+        proto with the zoo's settings.
     zoo_archive: file name, without `.tar.gz`, of its COCO checkpoint in the TensorFlow 2 detection model zoo.
     zoo_variables: how many variables that checkpoint holds, the save counter included.
     zoo_digest: sha256 of their names and shapes (`trainers.object_detection_api.weights.digest`).

@@ -1,11 +1,12 @@
 """Learning-rate schedules, written in fractions of a trial's steps so that they mean the same at any budget.
 
-Each is the formula of the same name in the Object Detection API (`utils/learning_schedules.py`), computed outside
-the graph; a test holds the two together, step by step.
+Each is the formula of the same name in the Object Detection API (`utils/learning_schedules.py`), computed
+outside the graph; a test holds the two together, step by step.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Annotated, Literal
 
@@ -31,7 +32,7 @@ class Constant(_Schedule):
 
 
 class Cosine(_Schedule):
-    """Linear from `warmup_rate` to `base` over the `warmup` fraction, `base` over `hold`, then half a cosine to 0."""
+    """From `warmup_rate` linearly to `base` over `warmup`, `base` over `hold`, then half a cosine to 0."""
 
     kind: Literal["cosine"] = "cosine"
     base: Rate
@@ -44,7 +45,7 @@ class Cosine(_Schedule):
         if self.warmup_rate > self.base:
             raise ValueError(f"warmup_rate {self.warmup_rate:g} must not exceed base {self.base:g}")
         if self.warmup + self.hold >= 1:
-            raise ValueError(f"warmup {self.warmup:g} + hold {self.hold:g} must leave room for the decay (be below 1)")
+            raise ValueError(f"warmup {self.warmup:g} + hold {self.hold:g} must be below 1, to leave a decay")
         return self
 
     def rate(self, step: int, steps: int) -> float:
@@ -56,7 +57,9 @@ class Cosine(_Schedule):
             return self.base
         if step > steps:
             return 0.0
-        return 0.5 * self.base * (1 + math.cos(math.pi * (step - warmup - hold) / (steps - warmup - hold)))
+        # where rounding leaves no step for it, the decay begins and ends at once
+        decay = max(1, steps - warmup - hold)
+        return 0.5 * self.base * (1 + math.cos(math.pi * (step - warmup - hold) / decay))
 
 
 class Drop(_Schedule):
@@ -67,7 +70,10 @@ class Drop(_Schedule):
 
 
 class ManualStep(_Schedule):
-    """`base`, then the drops in turn; with `warmup`, linear from 0 to `base` until the first drop's step."""
+    """`base`, then the drops in turn; with `warmup`, from 0 linearly to the first drop's rate at its step.
+
+    So a first drop with factor 1 ends the warm-up at `base`.
+    """
 
     kind: Literal["manual_step"] = "manual_step"
     base: Rate
@@ -77,26 +83,33 @@ class ManualStep(_Schedule):
     @model_validator(mode="after")
     def _drops_in_order(self) -> ManualStep:
         places = [drop.at for drop in self.drops]
-        if any(later <= earlier for earlier, later in zip(places, places[1:], strict=False)):
+        if any(later <= earlier for earlier, later in itertools.pairwise(places)):
             raise ValueError(f"drops must come in rising order, not at {places}")
         return self
 
     def rate(self, step: int, steps: int) -> float:
         """Learning rate at `step` (from 0) of `steps`."""
-        places = [round(drop.at * steps) for drop in self.drops]
+        places = self.places(steps)
         if self.warmup and step < places[0]:
-            return self.base * step / places[0]
+            return self.base * self.drops[0].factor * step / places[0]
         rate = self.base
         for place, drop in zip(places, self.drops, strict=True):
             if step >= place:
                 rate = self.base * drop.factor
         return rate
 
+    def places(self, steps: int) -> list[int]:
+        """The step of each drop: rising from at least 1, as the API asks, even where `steps` are too few."""
+        places: list[int] = []
+        for drop in self.drops:
+            places.append(max(round(drop.at * steps), places[-1] + 1 if places else 1))
+        return places
+
 
 class Exponential(_Schedule):
     """`base` times `factor` for each fraction `every` of the steps; in whole stairs when `staircase`.
 
-    Over the fraction `burnin`, the rate is `burnin_rate` instead; it never falls below `min_rate`.
+    Over the fraction `burnin` the rate is `burnin_rate` (0: `base`) instead; it is never below `min_rate`.
     """
 
     kind: Literal["exponential"] = "exponential"
@@ -118,11 +131,11 @@ class Exponential(_Schedule):
         """Learning rate at `step` (from 0) of `steps`."""
         burnin, every = round(self.burnin * steps), max(1, round(self.every * steps))
         if step < burnin:
-            return self.burnin_rate or self.base
-        exponent = (step - burnin) / every
-        if self.staircase:
-            exponent = math.floor(exponent)
-        return max(self.base * self.factor**exponent, self.min_rate)
+            return max(self.burnin_rate or self.base, self.min_rate)
+        turns = (step - burnin) / every
+        return max(
+            self.base * math.pow(self.factor, math.floor(turns) if self.staircase else turns), self.min_rate
+        )
 
 
 Schedule = Annotated[Constant | Cosine | ManualStep | Exponential, Field(discriminator="kind")]

@@ -139,7 +139,7 @@ ssd {
 
 
 def model_config(classes: int, image_size: int) -> str:
-    """The published model for `classes` classes and square images of `image_size` pixels: a DetectionModel."""
+    """The published model for `classes` classes and square images of `image_size` px: a DetectionModel."""
     return _MODEL.substitute(classes=classes, image_size=image_size)
 
 
