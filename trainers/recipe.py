@@ -1,4 +1,4 @@
-"""Recipe: all that decides a trial's result but the data. Frozen, validated when built, hashed, written as YAML."""
+"""Recipe: all that decides a trial's result but the data. Frozen, validated, hashed, kept as YAML."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from trainers.schedules import Schedule
 class InitialWeights(BaseModel):
     """Where a trial's variables start.
 
-    source: "none" (from scratch), "zoo" (the detector's published COCO checkpoint, from the cache) or the path of a
-        checkpoint directory or prefix.
-    part: how much of it is taken: "classification" the backbone, "detection" the whole feature extractor with its
-        pyramid, "full" everything (the classes must then be the same).
+    source: "none" (from scratch), "zoo" (the published COCO checkpoint, from the cache) or the path of
+        a checkpoint directory or prefix.
+    part: how much of it is taken: "classification" the backbone, "detection" the whole feature extractor with
+        its pyramid, "full" everything (the classes must then be the same).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,10 +40,10 @@ class Recipe(BaseModel):
     batch_size: images a step.
     steps: the trial's full budget of gradient steps; the schedule is in fractions of it.
     augmentations: applied in this order, before the resize, by the API's preprocessor.
-    averaging: decay of an exponential moving average of the weights that evaluation uses; None for no average.
+    averaging: decay of an exponential moving average of the weights that evaluation uses; None: no average.
     gradient_clip: largest global norm of the gradients; None for no clipping.
     l2: weight of the kernels' L2 regulariser; None for the zoo's.
-    batch_norm_decay: decay of the moving averages; the zoo's .997 needs about a thousand steps to mean anything.
+    batch_norm_decay: of batch normalisation's moving averages; the zoo's .997 needs about a thousand steps.
     classification_weight, localization_weight: factors of the two parts of the loss.
     seed: of the initial variables, the order of the images and every augmentation's draw.
     """
@@ -104,18 +104,37 @@ class Recipe(BaseModel):
 
 
 def build(fields: dict[str, Any], where: str = "recipe") -> Recipe:
-    """A Recipe of plain values. Raises UserError in one line: `where`, the field, the value and what is allowed."""
+    """A Recipe of plain values. Raises UserError in one line: `where`, field, what is allowed, value."""
     try:
         return Recipe.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        # pydantic puts a union's chosen kind into the location; a person wrote only the field's name
-        field = ".".join(str(part) for part in first["loc"]) or "recipe"
-        message = first["msg"].removeprefix("Value error, ")
-        given = first["input"]
-        shown = "" if isinstance(given, dict | list) or first["type"] == "missing" else f", not {given!r}"
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise UserError(f"{where}: {field}: {message}{shown}{more}") from None
+        raise UserError(f"{where}: {_first_line(error)}") from None
+
+
+def _first_line(error: ValidationError) -> str:
+    """The first of pydantic's complaints as a person would say it."""
+    first, count = error.errors()[0], error.error_count()
+    location = list(first["loc"])
+    if location[:1] in (["optimizer"], ["schedule"]):
+        del location[1:2]  # pydantic puts the union's chosen kind here; a person wrote only the field's name
+    given = first["input"]
+    match first["type"]:
+        case "missing":
+            message = "is missing"
+        case "extra_forbidden":
+            known = f"; known are {', '.join(Recipe.model_fields)}" if len(location) == 1 else ""
+            message = f"is unknown{known}"
+        case "union_tag_not_found":
+            message = "its kind is missing"
+        case "union_tag_invalid":
+            message = f"its kind must be one of {first['ctx']['expected_tags']}, not '{first['ctx']['tag']}'"
+        case "value_error":
+            message = first["msg"].removeprefix("Value error, ")
+        case _:
+            message = first["msg"].replace("Input should be", "must be")
+            message += "" if isinstance(given, dict | list) else f", not {given!r}"
+    field = ".".join(str(part) for part in location)
+    return f"{field + ': ' if field else ''}{message}{f' (and {count - 1} more)' if count > 1 else ''}"
 
 
 def read(path: Path) -> Recipe:

@@ -1,0 +1,174 @@
+"""Recipe -> `pipeline.config`: a training run as the Object Detection API's own tools read it.
+
+Fractions of a recipe's schedule become steps here, rounded as in `trainers.schedules`. One field is
+ambiguous: `rms_prop_optimizer.decay` is the running average's decay to a recipe, to TensorFlow 1
+and to the proto's default, but the API's TensorFlow 2 builder hands it to Keras as `decay`, which
+made the learning rate fall with every step, and is refused today. The trainer here makes its
+optimizers itself.
+
+Needs protobuf, not TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+
+from trainers import detectors
+from trainers.augmentations import Augmentation
+from trainers.object_detection_api import compat
+from trainers.optimizers import Adam, Momentum, Optimizer, RMSProp
+from trainers.recipe import Recipe
+from trainers.schedules import Constant, Cosine, ManualStep, Schedule
+
+compat.install_protos()
+
+from object_detection.protos import (  # noqa: E402
+    model_pb2,
+    optimizer_pb2,
+    pipeline_pb2,
+    preprocessor_pb2,
+    train_pb2,
+)
+
+# boxes of an image that training sees; the API cuts off the others (all four zoo configurations have 100)
+MAX_BOXES = 100
+
+
+def model_proto(recipe: Recipe, classes: int) -> Any:
+    """The detector of `recipe` for `classes` classes: a `model_pb2.DetectionModel`."""
+    text = detectors.get(recipe.detector).model_config(classes, recipe.image_size)
+    model = text_format.Parse(text, model_pb2.DetectionModel())
+    ssd = model.ssd
+    predictor = ssd.box_predictor.weight_shared_convolutional_box_predictor
+    for layers in (ssd.feature_extractor.conv_hyperparams, predictor.conv_hyperparams):
+        layers.batch_norm.decay = recipe.batch_norm_decay
+        if recipe.l2 is not None:
+            layers.regularizer.l2_regularizer.weight = recipe.l2
+    ssd.loss.classification_weight = recipe.classification_weight
+    ssd.loss.localization_weight = recipe.localization_weight
+    return model
+
+
+def pipeline_proto(
+    recipe: Recipe,
+    classes: Sequence[str],
+    *,
+    train_files: Sequence[Path],
+    validation_files: Sequence[Path],
+    label_map: Path,
+    checkpoint: str | None = None,
+) -> Any:
+    """The whole run: a `pipeline_pb2.TrainEvalPipelineConfig`.
+
+    classes: names; label id i in the records is classes[i - 1].
+    train_files, validation_files: TFRecord files in the API's format.
+    label_map: where the label map of `classes` is.
+    checkpoint: the prefix that `recipe.weights` stands for on this machine; None just when that is "none".
+    """
+    if (checkpoint is None) != (recipe.weights.source == "none"):
+        raise ValueError(f"weights are {recipe.weights.source!r}, but the checkpoint given is {checkpoint!r}")
+    config = pipeline_pb2.TrainEvalPipelineConfig(model=model_proto(recipe, len(classes)))
+
+    train = config.train_config
+    train.batch_size = recipe.batch_size
+    train.num_steps = recipe.steps
+    train.data_augmentation_options.extend(augmentation_proto(each) for each in recipe.augmentations)
+    train.optimizer.CopyFrom(optimizer_proto(recipe.optimizer, recipe.schedule, recipe.steps))
+    train.optimizer.use_moving_average = recipe.averaging is not None
+    if recipe.averaging is not None:
+        train.optimizer.moving_average_decay = recipe.averaging
+    if recipe.gradient_clip is not None:
+        train.gradient_clipping_by_norm = recipe.gradient_clip
+    if checkpoint is not None:
+        train.fine_tune_checkpoint = checkpoint
+        train.fine_tune_checkpoint_type = recipe.weights.part
+        train.fine_tune_checkpoint_version = train_pb2.CheckpointVersion.Value("V2")
+    # padded rows have weight 0, and every step then has the same shapes
+    train.unpad_groundtruth_tensors = False
+    train.max_number_of_boxes = MAX_BOXES
+
+    config.train_input_reader.label_map_path = str(label_map)
+    config.train_input_reader.max_number_of_boxes = MAX_BOXES
+    config.train_input_reader.tf_record_input_reader.input_path.extend(str(path) for path in train_files)
+
+    config.eval_config.metrics_set.append("coco_detection_metrics")
+    config.eval_config.num_visualizations = 0
+    config.eval_config.use_moving_averages = recipe.averaging is not None
+    reader = config.eval_input_reader.add(label_map_path=str(label_map), shuffle=False, num_epochs=1)
+    reader.tf_record_input_reader.input_path.extend(str(path) for path in validation_files)
+    return config
+
+
+def render(config: Any) -> str:
+    """The contents of a `pipeline.config` file."""
+    rendered: str = text_format.MessageToString(config)
+    return rendered
+
+
+def augmentation_proto(augmentation: Augmentation) -> Any:
+    """A `preprocessor_pb2.PreprocessingStep` with every option written out, so that no other default acts."""
+    return preprocessor_pb2.PreprocessingStep(**{augmentation.name: augmentation.options})
+
+
+def optimizer_proto(optimizer: Optimizer, schedule: Schedule, steps: int) -> Any:
+    """An `optimizer_pb2.Optimizer` with its learning rate over `steps` steps."""
+    rate = learning_rate_proto(schedule, steps)
+    match optimizer:
+        case Momentum():
+            kind = optimizer_pb2.MomentumOptimizer(
+                learning_rate=rate, momentum_optimizer_value=optimizer.momentum
+            )
+            return optimizer_pb2.Optimizer(momentum_optimizer=kind)
+        case Adam():
+            kind = optimizer_pb2.AdamOptimizer(learning_rate=rate, epsilon=optimizer.epsilon)
+            return optimizer_pb2.Optimizer(adam_optimizer=kind)
+        case RMSProp():
+            kind = optimizer_pb2.RMSPropOptimizer(
+                learning_rate=rate,
+                momentum_optimizer_value=optimizer.momentum,
+                decay=optimizer.decay,
+                epsilon=optimizer.epsilon,
+            )
+            return optimizer_pb2.Optimizer(rms_prop_optimizer=kind)
+
+
+def learning_rate_proto(schedule: Schedule, steps: int) -> Any:
+    """An `optimizer_pb2.LearningRate` in whole steps of `steps`."""
+    match schedule:
+        case Constant():
+            kind = optimizer_pb2.ConstantLearningRate(learning_rate=schedule.base)
+            return optimizer_pb2.LearningRate(constant_learning_rate=kind)
+        case Cosine():
+            kind = optimizer_pb2.CosineDecayLearningRate(
+                learning_rate_base=schedule.base,
+                total_steps=steps,
+                warmup_learning_rate=schedule.warmup_rate,
+                warmup_steps=round(schedule.warmup * steps),
+                hold_base_rate_steps=round(schedule.hold * steps),
+            )
+            return optimizer_pb2.LearningRate(cosine_decay_learning_rate=kind)
+        case ManualStep():
+            drops = zip(schedule.places(steps), schedule.drops, strict=True)
+            kind = optimizer_pb2.ManualStepLearningRate(
+                initial_learning_rate=0.0 if schedule.warmup else schedule.base,
+                schedule=[
+                    {"step": place, "learning_rate": schedule.base * drop.factor} for place, drop in drops
+                ],
+                warmup=schedule.warmup,
+            )
+            return optimizer_pb2.LearningRate(manual_step_learning_rate=kind)
+        case _:
+            kind = optimizer_pb2.ExponentialDecayLearningRate(
+                initial_learning_rate=schedule.base,
+                decay_steps=max(1, round(schedule.every * steps)),
+                decay_factor=schedule.factor,
+                staircase=schedule.staircase,
+                burnin_learning_rate=schedule.burnin_rate,
+                burnin_steps=round(schedule.burnin * steps),
+                min_learning_rate=schedule.min_rate,
+            )
+            return optimizer_pb2.LearningRate(exponential_decay_learning_rate=kind)
