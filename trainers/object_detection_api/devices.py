@@ -1,0 +1,54 @@
+"""How much of the machine TensorFlow may take in this process: threads, and a share of a GPU."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import tensorflow as tf
+
+
+def configure(cpus: int, gpu_fraction: float = 0.0) -> None:
+    """Limit TensorFlow before its first operation in this process.
+
+    cpus: threads for operations; several workers on one machine then do not fight for its cores.
+    gpu_fraction: 0 hides every GPU; below 1 the first visible GPU's memory is limited to that share of it, so that
+        several trials fit on one device; 1 or more takes memory as it is needed.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(cpus)
+    tf.config.threading.set_inter_op_parallelism_threads(cpus)
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpu_fraction <= 0:
+        tf.config.set_visible_devices([], "GPU")
+        return
+    limit = memory_limit_mib(total_memory_mib() if gpus else None, gpu_fraction)
+    for gpu in gpus:
+        if limit is None:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        else:
+            tf.config.set_logical_device_configuration(
+                gpu, [tf.config.LogicalDeviceConfiguration(memory_limit=limit)]
+            )
+
+
+def memory_limit_mib(total_mib: int | None, gpu_fraction: float) -> int | None:
+    """MiB of a GPU's `total_mib` for a share of it, less a tenth for CUDA itself; None for no limit."""
+    if gpu_fraction >= 1 or total_mib is None:
+        return None
+    return int(total_mib * gpu_fraction * 0.9)
+
+
+def total_memory_mib() -> int | None:
+    """Memory of the first visible GPU in MiB, as the driver's own tool tells it; None where it does not."""
+    query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, check=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    memories = [int(line) for line in answer.stdout.split()]
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+    return (
+        memories[int(first)]
+        if first.isdigit() and int(first) < len(memories)
+        else min(memories, default=None)
+    )

@@ -1,0 +1,108 @@
+"""What a worker builds once and uses for every recipe with the same graph: model, gradients, updates, evaluation.
+
+All that may differ between such recipes (learning rate, momentum, loss weights, L2, clipping, averaging, augmentations,
+initial weights, seed) is an argument or a variable here, or lives in the input pipeline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from trainers.object_detection_api.averaging import Averaging
+from trainers.object_detection_api.model import DetectionModel, learning_phase
+from trainers.object_detection_api.optimizer import Update
+from trainers.optimizers import Optimizer
+
+Batch = Mapping[str, tf.Tensor]
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Factors of the loss parts, float32 scalars: of the graph's own classification, localization and L2 losses."""
+
+    classification: tf.Tensor
+    localization: tf.Tensor
+    regularization: tf.Tensor
+
+
+class Graph:
+    """One detector at one image and batch size.
+
+    model_config: a `model_pb2.DetectionModel` with loss weights 1 and the detector's own L2 weight.
+    """
+
+    def __init__(self, model_config: Any, image_size: int) -> None:
+        self.detector = DetectionModel(model_config, image_size)
+        self._updates: dict[str, Update] = {}
+        self._averaging: Averaging | None = None
+        self._trainable = self.detector.trainable_variables
+
+    def update(self, settings: Optimizer) -> Update:
+        """The update by optimizers of this kind, built at its first use."""
+        if settings.kind not in self._updates:
+            self._updates[settings.kind] = Update(settings, self._trainable)
+        return self._updates[settings.kind]
+
+    @property
+    def averaging(self) -> Averaging:
+        """The average of the trainable variables, built at its first use."""
+        if self._averaging is None:
+            self._averaging = Averaging(self._trainable)
+        return self._averaging
+
+    def gradients(self, batch: Batch, weights: LossWeights) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+        """Loss parts and the gradients of their sum, in training mode (batch normalisation moves its averages)."""
+        losses, gradients = self._gradients(
+            dict(batch), weights.classification, weights.localization, weights.regularization
+        )
+        return losses, gradients
+
+    def evaluate(
+        self, batch: Batch, weights: LossWeights
+    ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+        """Loss parts and detections, in inference mode.
+
+        Detections: boxes (B, 100, 4) [ymin, xmin, ymax, xmax] normalised to the padded input, scores (B, 100),
+        classes (B, 100) from 0, count (B,). Images with `real` false do not enter the losses.
+        """
+        losses, detections = self._evaluate(
+            dict(batch), weights.classification, weights.localization, weights.regularization
+        )
+        return losses, detections
+
+    @tf.function(autograph=False)
+    def _gradients(self, batch: Any, classification: Any, localization: Any, regularization: Any) -> Any:
+        with learning_phase(True), tf.GradientTape() as tape:
+            _, losses = self._predict(batch, classification, localization, regularization)
+        return losses, tape.gradient(losses["total"], self._trainable)
+
+    @tf.function(autograph=False)
+    def _evaluate(self, batch: Any, classification: Any, localization: Any, regularization: Any) -> Any:
+        with learning_phase(False):
+            predictions, losses = self._predict(batch, classification, localization, regularization)
+            found = self.detector.model.postprocess(predictions, batch["true_image_shape"])
+        detections = {name: found[f"detection_{name}"] for name in ("boxes", "scores", "classes")}
+        return losses, detections | {"count": found["num_detections"]}
+
+    def _predict(self, batch: Any, classification: Any, localization: Any, regularization: Any) -> Any:
+        model = self.detector.model
+        # always given: the model keeps it from an earlier trace otherwise
+        real = batch.get("real", tf.ones(batch["image"].shape[0], tf.bool))
+        model.provide_groundtruth(
+            groundtruth_boxes_list=tf.unstack(batch["boxes"]),
+            groundtruth_classes_list=tf.unstack(batch["classes"]),
+            groundtruth_weights_list=tf.unstack(batch["weights"]),
+            is_annotated_list=tf.unstack(real),
+        )
+        predictions = model.predict(batch["image"], batch["true_image_shape"])
+        parts = model.loss(predictions, batch["true_image_shape"])
+        losses = {
+            "classification": parts["Loss/classification_loss"] * classification,
+            "localization": parts["Loss/localization_loss"] * localization,
+            "regularization": tf.add_n(model.regularization_losses()) * regularization,
+        }
+        return predictions, losses | {"total": tf.add_n(list(losses.values()))}

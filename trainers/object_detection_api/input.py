@@ -1,0 +1,158 @@
+"""Batches for training and for validation, from TFRecord files through the API's own decoder and augmentations.
+
+Every example's place in the stream and every random draw on it is a function of the recipe's seed and of its index
+since the trial's start, so a trial goes on after a restart with the very batch that it would have seen.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from object_detection import inputs
+from object_detection.builders import image_resizer_builder, preprocessor_builder
+from object_detection.core import standard_fields
+from object_detection.data_decoders import tf_example_decoder
+
+from trainers.datasets.dataset import Part
+from trainers.object_detection_api.seeded_augmentation import seeded
+
+Fields = standard_fields.InputDataFields
+
+# The API is written in tf.cond and tf.while_loop; converting its Python anew would only cost time.
+_as_written = tf.autograph.experimental.do_not_convert
+
+# The API's input reader cuts what is over (`max_number_of_boxes` of the zoo's configurations).
+MAX_BOXES = 100
+# Records, still encoded, among which the order is drawn (`shuffle_buffer_size` of the API's input reader).
+SHUFFLE_BUFFER = 2048
+
+
+def training_batches(
+    part: Part, config: Any, preprocess: Callable[..., Any], seed: int, first_step: int, threads: int
+) -> tf.data.Dataset:
+    """An endless dataset of training batches, beginning with the one of step `first_step`.
+
+    part: the records. config: a `pipeline_pb2.TrainEvalPipelineConfig`. preprocess: the model's.
+    Each element is a dict of image (B, S, S, 3) float32, true_image_shape (B, 3) int32, boxes (B, 100, 4) float32
+    [ymin, xmin, ymax, xmax] normalised, classes (B, 100, N) float32 one-hot, weights (B, 100) float32.
+    """
+    batch_size = config.train_config.batch_size
+    augmentations = [
+        preprocessor_builder.build(step) for step in config.train_config.data_augmentation_options
+    ]
+    prepare = functools.partial(
+        _prepare_for_training, config=config, preprocess=preprocess, augmentations=augmentations
+    )
+    first = first_step * batch_size
+    first_epoch, skipped = divmod(first, part.images)
+
+    @_as_written
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        files = tf.data.Dataset.from_tensor_slices([str(file) for file in part.files])
+        files = files.shuffle(len(part.files), seed=seed + number)
+        return tf.data.TFRecordDataset(files).shuffle(min(SHUFFLE_BUFFER, part.images), seed=seed + number)
+
+    records = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(epoch).skip(skipped)
+    numbered = records.enumerate(start=first)
+
+    @_as_written
+    def example(index: tf.Tensor, record: tf.Tensor) -> dict[str, tf.Tensor]:
+        # the low 20 bits are left to the draws on one image
+        return prepare(record, tf.stack([tf.constant(seed << 20, tf.int64), index]))
+
+    examples = numbered.map(example, num_parallel_calls=threads, deterministic=True)
+    return _with_threads(examples.batch(batch_size, drop_remainder=True).prefetch(2), threads)
+
+
+def validation_batches(
+    part: Part, config: Any, preprocess: Callable[..., Any], batch_size: int, threads: int
+) -> tf.data.Dataset:
+    """The validation part once, in order, in batches of one static shape; the last is filled up with repeats.
+
+    Elements are as `training_batches`', with original_shape (B, 2) int32 [height, width] in pixels, crowd (B, 100)
+    bool and real (B,) bool: false where an image only fills the batch up.
+    """
+    prepare = functools.partial(_prepare_for_validation, config=config, preprocess=preprocess)
+    filled = -(-part.images // batch_size) * batch_size
+    records = tf.data.TFRecordDataset([str(file) for file in part.files])
+    numbered = records.repeat().take(filled).enumerate()
+
+    @_as_written
+    def example(index: tf.Tensor, record: tf.Tensor) -> dict[str, tf.Tensor]:
+        return prepare(record) | {"real": index < part.images}
+
+    examples = numbered.map(example, num_parallel_calls=threads, deterministic=True)
+    return _with_threads(examples.batch(batch_size, drop_remainder=True).prefetch(2), threads)
+
+
+def _with_threads(dataset: tf.data.Dataset, threads: int) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = threads
+    return dataset.with_options(options)
+
+
+def _prepare_for_training(
+    record: tf.Tensor, seed: tf.Tensor, config: Any, preprocess: Callable[..., Any], augmentations: list[Any]
+) -> dict[str, tf.Tensor]:
+    augment = functools.partial(inputs.augment_input_data, data_augmentation_options=augmentations)
+    with seeded(seed):
+        return _features(_transformed(_decoded(record), config, preprocess, augment))
+
+
+def _prepare_for_validation(
+    record: tf.Tensor, config: Any, preprocess: Callable[..., Any]
+) -> dict[str, tf.Tensor]:
+    decoded = _decoded(record)
+    transformed = _transformed(dict(decoded), config, preprocess, augment=None)
+    return _features(transformed) | {
+        "original_shape": tf.shape(decoded[Fields.image])[:2],
+        "crowd": transformed[Fields.groundtruth_is_crowd],
+    }
+
+
+def _decoded(record: tf.Tensor) -> dict[str, tf.Tensor]:
+    tensors: dict[str, tf.Tensor] = tf_example_decoder.TfExampleDecoder().decode(record)
+    return tensors
+
+
+def _transformed(
+    tensors: dict[str, tf.Tensor],
+    config: Any,
+    preprocess: Callable[..., Any],
+    augment: Callable[..., Any] | None,
+) -> dict[str, tf.Tensor]:
+    """What `inputs.train_input` does to one example, and to one of `eval_input` when `augment` is None."""
+    resizer = config.model.ssd.image_resizer
+    shape = resizer.WhichOneof("image_resizer_oneof")
+    size = (
+        resizer.fixed_shape_resizer.height
+        if shape == "fixed_shape_resizer"
+        else (resizer.keep_aspect_ratio_resizer.max_dimension)
+    )
+    transformed = inputs.transform_input_data(
+        tensors,
+        model_preprocess_fn=preprocess,
+        image_resizer_fn=image_resizer_builder.build(resizer),
+        num_classes=config.model.ssd.num_classes,
+        data_augmentation_fn=augment,
+    )
+    padded: dict[str, tf.Tensor] = inputs.pad_input_data_to_static_shapes(
+        tensor_dict=transformed,
+        max_num_boxes=MAX_BOXES,
+        num_classes=config.model.ssd.num_classes,
+        spatial_image_shape=[size, size],
+    )
+    return padded
+
+
+def _features(tensors: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    return {
+        "image": tensors[Fields.image],
+        "true_image_shape": tensors[Fields.true_image_shape],
+        "boxes": tensors[Fields.groundtruth_boxes],
+        "classes": tensors[Fields.groundtruth_classes],
+        "weights": tensors[Fields.groundtruth_weights],
+    }

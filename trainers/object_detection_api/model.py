@@ -1,0 +1,122 @@
+"""Builds a detection model with all its variables, and sets them afresh from a seed.
+
+The first trial of a process and a later one on the same model start from the same values: both draw each variable
+anew from the initializer that the model's builder gave it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import tensorflow as tf
+import tf_keras
+from object_detection.builders import model_builder
+from tf_keras.src import backend
+
+
+class DetectionModel:
+    """An API detection model whose variables exist.
+
+    model: the API's DetectionModel (`predict`, `loss`, `postprocess`, `preprocess`, ...).
+    image_size: pixels, the side of its square input.
+    """
+
+    def __init__(self, model_config: Any, image_size: int) -> None:
+        """Build from a `model_pb2.DetectionModel`."""
+        self.image_size = image_size
+        self._initial: list[tuple[tf.Variable, Callable[[tf.Tensor], tf.Tensor]]] = []
+        with tf.variable_creator_scope(self._remember_initializer), learning_phase(False):
+            self.model = model_builder.build(model_config, is_training=True, add_summaries=False)
+            shape = [1, image_size, image_size, 3]
+            self.model.predict(tf.zeros(shape), tf.constant([shape[1:]]))  # creates the variables
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """All of the model's variables, the moving statistics of batch normalisation too."""
+        return list(self.model.variables)
+
+    @property
+    def trainable_variables(self) -> list[tf.Variable]:
+        """What gradients are taken of."""
+        return list(self.model.trainable_variables)
+
+    def initialize(self, seed: int) -> None:
+        """Draw every variable anew; the same seed gives the same values in any process."""
+        self._draw_all(tf.constant(seed, tf.int64))
+
+    @functools.cached_property
+    def _draw_all(self) -> Any:
+        @tf.function(autograph=False)
+        def draw_all(seed: tf.Tensor) -> None:
+            for index, (variable, draw) in enumerate(self._initial):
+                variable.assign(draw(tf.stack([seed, tf.constant(index, tf.int64)])))
+
+        return draw_all
+
+    def _remember_initializer(self, create: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
+        variable = create(**kwargs)
+        # Keras gives partial(initializer, shape); counters and the like come with a plain value and are no weights
+        call = getattr(kwargs["initial_value"], "func", None)
+        if call is not None:
+            self._initial.append((variable, _seeded_draw(getattr(call, "__self__", call), variable)))
+        return variable
+
+
+_v1 = tf.compat.v1
+_NORMAL = (_v1.random_normal_initializer, tf_keras.initializers.RandomNormal)
+_TRUNCATED_NORMAL = (_v1.truncated_normal_initializer, tf_keras.initializers.TruncatedNormal)
+_CONSTANT = (
+    _v1.constant_initializer,
+    _v1.zeros_initializer,
+    _v1.ones_initializer,
+    tf_keras.initializers.Zeros,
+    tf_keras.initializers.Ones,
+    tf_keras.initializers.Constant,
+)
+
+
+def _seeded_draw(initializer: Any, variable: tf.Variable) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function of an int64 seed (2,) that draws `variable`'s first value as its initializer would."""
+    shape, dtype = variable.shape, variable.dtype
+    if isinstance(initializer, _TRUNCATED_NORMAL):
+        mean, stddev = initializer.mean, initializer.stddev
+        return lambda seed: tf.random.stateless_truncated_normal(shape, seed, mean, stddev, dtype)
+    if isinstance(initializer, _NORMAL):
+        mean, stddev = initializer.mean, initializer.stddev
+        return lambda seed: tf.random.stateless_normal(shape, seed, mean, stddev, dtype)
+    if isinstance(initializer, tf_keras.initializers.VarianceScaling):
+        return functools.partial(_variance_scaling, initializer, shape, dtype)
+    if isinstance(initializer, _CONSTANT):
+        value = variable.numpy()
+        return lambda seed: tf.constant(value)
+    raise TypeError(f"{variable.name}: no seeded draw is known for its initializer {initializer!r}")
+
+
+def _variance_scaling(initializer: Any, shape: tf.TensorShape, dtype: Any, seed: tf.Tensor) -> tf.Tensor:
+    """What tf_keras' VarianceScaling draws (He, Glorot and LeCun are cases of it), from a stateless seed."""
+    *receptive, fan_in, fan_out = shape.as_list() if shape.rank > 1 else [shape.num_elements()] * 2
+    field = 1
+    for side in receptive:
+        field *= side
+    fans = {"fan_in": fan_in * field, "fan_out": fan_out * field, "fan_avg": (fan_in + fan_out) * field / 2}
+    variance = initializer.scale / max(1.0, fans[initializer.mode])
+    match initializer.distribution:
+        case "uniform":
+            limit = (3.0 * variance) ** 0.5
+            return tf.random.stateless_uniform(shape, seed, -limit, limit, dtype)
+        case "untruncated_normal":
+            return tf.random.stateless_normal(shape, seed, 0.0, variance**0.5, dtype)
+        case _:
+            # standard deviation of a normal cut at two of them, as tf_keras has it
+            stddev = variance**0.5 / 0.87962566103423978
+            return tf.random.stateless_truncated_normal(shape, seed, 0.0, stddev, dtype)
+
+
+@contextmanager
+def learning_phase(training: bool) -> Iterator[None]:
+    """Keras layers called within it behave as in training, or not. The API passes no `training` argument itself."""
+    with backend.deprecated_internal_learning_phase_scope(int(training)):
+        yield

@@ -1,0 +1,221 @@
+"""DetectorTrainer: the Trainer contract over the Object Detection API. Reads top to bottom as the story of a trial."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from trainers.object_detection_api import compat
+
+compat.install()
+
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+from trainers import coco_metrics  # noqa: E402
+from trainers.datasets.dataset import Dataset  # noqa: E402
+from trainers.errors import Diverged, TrialFailed  # noqa: E402
+from trainers.metrics import Metrics  # noqa: E402
+from trainers.object_detection_api import checkpoint, devices, exporting, input, pipeline_config  # noqa: E402
+from trainers.object_detection_api.graph import Batch, Graph, LossWeights  # noqa: E402
+from trainers.recipe import Recipe  # noqa: E402
+from trainers.trainer import TrainingCurve  # noqa: E402
+
+
+class DetectorTrainer:
+    """Trains one detector at a time on `dataset`.
+
+    cpus: threads for TensorFlow and for the input pipeline. gpu_fraction: see `devices.configure`.
+    """
+
+    def __init__(self, dataset: Dataset, cpus: int = 2, gpu_fraction: float = 0.0) -> None:
+        devices.configure(cpus, gpu_fraction)
+        self._dataset = dataset
+        self._cpus = cpus
+        self._graphs: dict[tuple[Any, ...], Graph] = {}
+        self._validation: dict[tuple[Any, ...], list[Batch]] = {}
+
+    def start(self, recipe: Recipe) -> None:
+        """Begin a trial at step 0. A graph that an earlier recipe built is used again, with every variable drawn anew.
+
+        Raises UserError when the recipe's initial weights do not fit.
+        """
+        self._recipe = recipe
+        self._step = 0
+        self._batches: Iterator[Batch] | None = None
+        self._config = self._pipeline(recipe)
+        self._graph = self._graph_of(recipe)
+        self._loss_weights = self._loss_weights_of(recipe)
+        self._graph.detector.initialize(recipe.seed)
+        if recipe.weights.source != "none":
+            checkpoint.initialize_from(self._graph, recipe.weights)
+        self._update = self._graph.update(recipe.optimizer)
+        self._update.start(recipe.optimizer)
+        if recipe.averaging is not None:
+            self._graph.averaging.start()
+
+    @property
+    def step(self) -> int:
+        """Gradient steps taken since the trial's start."""
+        return self._step
+
+    def train(self, until_step: int) -> TrainingCurve:
+        """Take steps until `until_step` of them are done. Raises Diverged on a NaN or infinite loss."""
+        began, compute = time.perf_counter(), 0.0
+        steps: list[int] = []
+        rates: list[float] = []
+        losses: dict[str, list[float]] = defaultdict(list)
+        batches = self._training_batches()
+        while self._step < until_step:
+            batch = next(batches)
+            rate = self._recipe.learning_rate(self._step)
+            started = time.perf_counter()
+            values = self._take_step(batch, rate)
+            compute += time.perf_counter() - started
+            steps.append(self._step)
+            rates.append(rate)
+            for name, value in values.items():
+                losses[name].append(value)
+        seconds = time.perf_counter() - began
+        images = len(steps) * self._recipe.batch_size
+        return TrainingCurve(steps, dict(losses), rates, seconds, compute, images / seconds if steps else 0.0)
+
+    def evaluate(self) -> Metrics:
+        """Measure on the validation part, with the averaged weights if the recipe asks for them."""
+        if self._recipe.averaging is None:
+            return self._evaluate()
+        with self._graph.averaging.in_place():
+            return self._evaluate()
+
+    def save(self, directory: Path) -> None:
+        """Write a checkpoint into `directory`, whole or not at all."""
+        checkpoint.save(self._graph, self._recipe, self._step, directory)
+
+    def load(self, directory: Path) -> None:
+        """Go on from a checkpoint of this recipe. Raises UserError if it is another's."""
+        self._step = checkpoint.load(self._graph, self._recipe, directory)
+        self._batches = None
+
+    def export(self, directory: Path) -> None:
+        """Write the SavedModel and what serving needs to know of it into `directory`, whole or not at all."""
+        if self._recipe.averaging is None:
+            exporting.export(self._graph, self._recipe, self._dataset, self._step, directory)
+            return
+        with self._graph.averaging.in_place():
+            exporting.export(self._graph, self._recipe, self._dataset, self._step, directory)
+
+    def pipeline_config(self) -> str:
+        """The trial as the API's own tools read it."""
+        return pipeline_config.render(self._config)
+
+    def _take_step(self, batch: Batch, rate: float) -> dict[str, float]:
+        try:
+            losses, gradients = self._graph.gradients(batch, self._loss_weights)
+            values = {name: float(value) for name, value in losses.items()}
+            bad = [name for name, value in values.items() if not np.isfinite(value)]
+            if bad:
+                raise Diverged(f"{bad[0]} loss is {values[bad[0]]} at step {self._step + 1}")
+            self._update.apply(gradients, rate, self._recipe.gradient_clip)
+        except tf.errors.ResourceExhaustedError as error:
+            size = f"batch {self._recipe.batch_size} at {self._recipe.image_size} px"
+            raise TrialFailed(f"out of memory with {size}: {' '.join(str(error).split())[:200]}") from None
+        if self._recipe.averaging is not None:
+            step = tf.constant(self._step, tf.float32)
+            self._graph.averaging.update(tf.constant(self._recipe.averaging, tf.float32), step)
+        self._step += 1
+        return values
+
+    def _training_batches(self) -> Iterator[Batch]:
+        if self._batches is None:
+            self._batches = iter(
+                input.training_batches(
+                    self._dataset.train, self._config, self._graph.detector.model.preprocess,
+                    self._recipe.seed, self._step, self._cpus,
+                )
+            )  # fmt: skip
+        return self._batches
+
+    def _evaluate(self) -> Metrics:
+        began = time.perf_counter()
+        images: list[coco_metrics.ImageResult] = []
+        losses: dict[str, float] = defaultdict(float)
+        for batch in self._validation_batches():
+            parts, found = self._graph.evaluate(batch, self._loss_weights)
+            real = int(np.count_nonzero(batch["real"]))
+            for name, value in parts.items():
+                losses[name] += float(value) * real / self._dataset.validation.images
+            images += _image_results(batch, found, real)
+        coco, class_ap = coco_metrics.evaluate(images, self._dataset.classes)
+        return Metrics(self._step, coco, class_ap, dict(losses), len(images), time.perf_counter() - began)
+
+    def _validation_batches(self) -> list[Batch]:
+        key = self._graph_key(self._recipe)
+        if key not in self._validation:
+            self._validation[key] = list(
+                input.validation_batches(
+                    self._dataset.validation, self._config, self._graph.detector.model.preprocess,
+                    self._recipe.batch_size, self._cpus,
+                )
+            )  # fmt: skip
+        return self._validation[key]
+
+    def _pipeline(self, recipe: Recipe) -> Any:
+        return pipeline_config.pipeline_proto(
+            recipe,
+            self._dataset.classes,
+            train_files=self._dataset.train.files,
+            validation_files=self._dataset.validation.files,
+            label_map=self._dataset.label_map,
+            checkpoint=None if recipe.weights.source == "none" else recipe.weights.source,
+        )
+
+    def _graph_key(self, recipe: Recipe) -> tuple[Any, ...]:
+        return recipe.detector, recipe.image_size, recipe.batch_size, recipe.batch_norm_decay
+
+    def _graph_of(self, recipe: Recipe) -> Graph:
+        key = self._graph_key(recipe)
+        if key not in self._graphs:
+            neutral = recipe.replace(l2=None, classification_weight=1.0, localization_weight=1.0)
+            model = pipeline_config.model_proto(neutral, len(self._dataset.classes))
+            self._graphs[key] = Graph(model, recipe.image_size)
+        return self._graphs[key]
+
+    def _loss_weights_of(self, recipe: Recipe) -> LossWeights:
+        model = pipeline_config.model_proto(recipe.replace(l2=None), len(self._dataset.classes))
+        own = model.ssd.feature_extractor.conv_hyperparams.regularizer.l2_regularizer.weight
+        factor = 1.0 if recipe.l2 is None else recipe.l2 / own
+        return LossWeights(
+            *map(tf.constant, (recipe.classification_weight, recipe.localization_weight, factor))
+        )
+
+
+def _image_results(batch: Batch, found: dict[str, tf.Tensor], real: int) -> list[coco_metrics.ImageResult]:
+    """Boxes from the padded input's frame into pixels of the original images, the first `real` of the batch."""
+    arrays = {
+        name: tensor.numpy()
+        for name, tensor in (dict(batch) | {f"found_{n}": t for n, t in found.items()}).items()
+    }
+    padded = arrays["image"].shape[1]
+    results = []
+    for i in range(real):
+        height, width = arrays["original_shape"][i]
+        true_height, true_width, _ = arrays["true_image_shape"][i]
+        scale = np.array([padded / true_height * height, padded / true_width * width] * 2)
+        labelled = arrays["weights"][i] > 0
+        count = int(arrays["found_count"][i])
+        results.append(
+            coco_metrics.ImageResult(
+                height=int(height),
+                width=int(width),
+                true_boxes=arrays["boxes"][i][labelled] * scale,
+                true_classes=arrays["classes"][i][labelled].argmax(axis=-1),
+                crowd=arrays["crowd"][i][labelled],
+                boxes=arrays["found_boxes"][i][:count] * scale,
+                classes=arrays["found_classes"][i][:count].astype(int),
+                scores=arrays["found_scores"][i][:count],
+            )
+        )
+    return results
