@@ -1,7 +1,7 @@
 """Where a trial's variables start: from scratch, from a detector's published COCO checkpoint, or from a path.
 
-The published archive is fetched once into a cache, and used only if its checkpoint holds just the variables that
-the zoo publishes. TensorFlow is imported only to read a checkpoint's index.
+The published archive is fetched once into a cache, and used only if its checkpoint holds just the variables
+that the zoo publishes. TensorFlow is imported only to read a checkpoint's index.
 """
 
 from __future__ import annotations

@@ -1,0 +1,272 @@
+import http.server
+import os
+import socket
+import tarfile
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from zoo_variables import published_variables
+
+from trainers import detectors
+from trainers.errors import UserError
+from trainers.object_detection_api import weights
+from trainers.recipe import InitialWeights
+
+# the smallest of the three archives
+NAME = "mobilenet"
+ARCHIVE = detectors.get(NAME).zoo_archive
+
+
+def write_checkpoint(prefix: Path, shapes: Mapping[str, list[int]]) -> None:
+    """A checkpoint of zeros with just these variables, named as the API's checkpoints name them."""
+    import tensorflow as tf
+
+    prefix.parent.mkdir(parents=True)
+    names = [name + weights.VALUE for name in shapes]
+    values = [tf.zeros(shape) for shape in shapes.values()]
+    tf.raw_ops.SaveV2(
+        prefix=str(prefix), tensor_names=names, shape_and_slices=[""] * len(names), tensors=values
+    )
+
+
+def write_archive(file: Path, shapes: Mapping[str, list[int]], extra: str | None = None) -> Path:
+    """An archive laid out as the zoo's are."""
+    folder = file.parent / "unpacked" / ARCHIVE
+    write_checkpoint(folder / "checkpoint" / "ckpt-0", shapes)
+    (folder / "saved_model").mkdir()
+    (folder / "saved_model" / "saved_model.pb").write_bytes(b"large")
+    (folder / "pipeline.config").write_text("model {}")
+    with tarfile.open(file, "w:gz", compresslevel=1) as tar:
+        tar.add(folder, arcname=ARCHIVE)
+        if extra is not None:
+            tar.add(folder / "pipeline.config", arcname=extra)
+    return file
+
+
+@dataclass
+class Zoo:
+    """A web server with one archive, and what was asked of it."""
+
+    archive: Path | None = None
+    cut_at: int | None = None
+    asked: list[str] = field(default_factory=list)
+    url: str = ""
+
+
+@pytest.fixture
+def zoo() -> Iterator[Zoo]:
+    zoo = Zoo()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            zoo.asked.append(self.path)
+            if zoo.archive is None:
+                self.send_error(404)
+                return
+            body = zoo.archive.read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[: zoo.cut_at])
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    zoo.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield zoo
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_archive(tmp_path_factory.mktemp("zoo") / "published.tar.gz", published_variables(NAME))
+
+
+def nothing_is_left(folder: Path) -> bool:
+    return [path.name for path in folder.iterdir()] == [f"{ARCHIVE}.lock"]
+
+
+def test_auto_fetches_the_published_archive_once_and_keeps_its_checkpoint(
+    zoo: Zoo, published: Path, tmp_path: Path
+):
+    zoo.archive = published
+    seen: list[tuple[int, int | None]] = []
+    start = weights.resolve(
+        "auto", NAME, cache=tmp_path, url=zoo.url, progress=lambda done, total: seen.append((done, total))
+    )
+    assert start == weights.Start(
+        "zoo", f"mobilenet starts from the zoo's COCO weights in {tmp_path / ARCHIVE}"
+    )
+    size = published.stat().st_size
+    assert seen[-1] == (size, size)
+    kept = sorted(str(path.relative_to(tmp_path / ARCHIVE)) for path in (tmp_path / ARCHIVE).rglob("*.*"))
+    assert kept == ["checkpoint/ckpt-0.data-00000-of-00001", "checkpoint/ckpt-0.index", "pipeline.config"]
+
+    again = weights.resolve("auto", NAME, cache=tmp_path, url="http://127.0.0.1:9")
+    assert again == start
+    assert zoo.asked == [f"/{ARCHIVE}.tar.gz"]
+    prefix = weights.checkpoint_of(
+        InitialWeights(source="zoo"), NAME, cache=tmp_path, url="http://127.0.0.1:9"
+    )
+    assert prefix == tmp_path / ARCHIVE / "checkpoint" / "ckpt-0"
+    assert weights.variable_shapes(prefix) == published_variables(NAME)
+
+
+def test_what_a_killed_fetch_left_behind_is_removed_by_the_next(zoo: Zoo, published: Path, tmp_path: Path):
+    zoo.archive = published
+    (tmp_path / f".{ARCHIVE}.k1ll3d").mkdir()
+    (tmp_path / f".{ARCHIVE}.k1ll3d" / "archive").write_bytes(b"half of it")
+    assert weights.resolve("auto", NAME, cache=tmp_path, url=zoo.url).source == "zoo"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [ARCHIVE, f"{ARCHIVE}.lock"]
+
+
+def test_of_those_that_fetch_at_once_only_one_downloads(zoo: Zoo, published: Path, tmp_path: Path):
+    # the lock is on an open file, so that threads stand for processes
+    zoo.archive = published
+    detector = detectors.get(NAME)
+    with ThreadPoolExecutor(3) as pool:
+        fetches = [pool.submit(weights.fetch, detector, tmp_path, zoo.url) for _ in range(3)]
+    assert [fetch.result() for fetch in fetches] == [tmp_path / ARCHIVE] * 3
+    assert len(zoo.asked) == 1
+
+
+def test_a_truncated_download_is_thrown_away_and_training_is_from_scratch(
+    zoo: Zoo, published: Path, tmp_path: Path
+):
+    zoo.archive, zoo.cut_at = published, 10_000
+    start = weights.resolve("auto", NAME, cache=tmp_path, url=zoo.url)
+    assert start.source == "none"
+    assert start.message == (
+        f"mobilenet trains from scratch: no COCO weights ({zoo.url}/{ARCHIVE}.tar.gz: "
+        f"ended after 10000 of {published.stat().st_size} bytes)"
+    )
+    assert nothing_is_left(tmp_path)
+
+    zoo.cut_at = None
+    assert weights.resolve("auto", NAME, cache=tmp_path, url=zoo.url).source == "zoo"
+
+
+def without_the_box_head(shapes: dict[str, list[int]]) -> dict[str, list[int]]:
+    return {name: shape for name, shape in shapes.items() if "_box_prediction_head" not in name}
+
+
+def with_a_longer_bias(shapes: dict[str, list[int]]) -> dict[str, list[int]]:
+    name = next(name for name in shapes if name.endswith("/bias"))
+    return shapes | {name: [shapes[name][0] + 1]}
+
+
+@pytest.mark.parametrize("damage", [without_the_box_head, with_a_longer_bias])
+def test_an_archive_with_other_variables_is_refused(zoo: Zoo, tmp_path: Path, damage: Any):
+    zoo.archive = write_archive(tmp_path / "other.tar.gz", damage(published_variables(NAME)))
+    folder = tmp_path / "cache"
+    start = weights.resolve("auto", NAME, cache=folder, url=zoo.url)
+    assert start.source == "none"
+    assert "does not have the 385 variables that the zoo publishes for mobilenet" in start.message
+    assert nothing_is_left(folder)
+
+
+def test_an_archive_that_would_write_elsewhere_is_refused(zoo: Zoo, tmp_path: Path):
+    zoo.archive = write_archive(
+        tmp_path / "bad.tar.gz", {"save_counter": []}, f"{ARCHIVE}/checkpoint/../../../out"
+    )
+    start = weights.resolve("auto", NAME, cache=tmp_path / "cache", url=zoo.url)
+    assert start.source == "none"
+    assert "is no archive that can be unpacked" in start.message
+    assert not (tmp_path / "out").exists()
+    assert nothing_is_left(tmp_path / "cache")
+
+
+def test_a_page_in_place_of_the_archive_is_refused(zoo: Zoo, tmp_path: Path):
+    zoo.archive = tmp_path / "page.html"
+    zoo.archive.write_text("<html>Please log in to this hotel's network</html>")
+    start = weights.resolve("auto", NAME, cache=tmp_path / "cache", url=zoo.url)
+    assert start.source == "none"
+    assert "is no archive that can be unpacked" in start.message
+
+
+def test_an_archive_that_is_not_there_is_said(zoo: Zoo, tmp_path: Path):
+    start = weights.resolve("auto", NAME, cache=tmp_path, url=zoo.url)
+    assert start == weights.Start(
+        "none",
+        "mobilenet trains from scratch: no COCO weights "
+        f"({zoo.url}/{ARCHIVE}.tar.gz cannot be fetched: Not Found)",
+    )
+
+
+@cache
+def closed_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def test_without_a_network_training_is_from_scratch_and_says_why(tmp_path: Path):
+    start = weights.resolve("auto", NAME, cache=tmp_path, url=f"http://127.0.0.1:{closed_port()}")
+    assert start.source == "none"
+    assert start.message.startswith("mobilenet trains from scratch: no COCO weights (http://127.0.0.1:")
+    assert "Connection refused" in start.message
+    assert "\n" not in start.message
+
+
+def test_a_recipe_that_starts_from_the_zoo_is_refused_where_it_cannot_be_had(tmp_path: Path):
+    url = f"http://127.0.0.1:{closed_port()}"
+    with pytest.raises(UserError, match=r"no COCO weights of mobilenet .*; take --weights none"):
+        weights.checkpoint_of(InitialWeights(source="zoo"), NAME, cache=tmp_path, url=url)
+
+
+def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    start = weights.resolve("auto", NAME, cache=tmp_path / "file" / "cache")
+    assert start.source == "none"
+    assert "Not a directory" in start.message
+
+
+def test_none_is_from_scratch():
+    assert weights.resolve("none", NAME).source == "none"
+    assert weights.checkpoint_of(InitialWeights(), NAME) is None
+
+
+@pytest.mark.parametrize("given", ["", "checkpoint", "checkpoint/ckpt-0"])
+def test_a_path_may_be_an_archives_folder_a_checkpoints_folder_or_a_prefix(tmp_path: Path, given: str):
+    write_checkpoint(tmp_path / "checkpoint" / "ckpt-0", {"model/_feature_extractor/kernel": [3, 3]})
+    start = weights.resolve(str(tmp_path / given), NAME)
+    assert start.source == str(tmp_path / given)
+    prefix = weights.checkpoint_of(InitialWeights(source=start.source), NAME)
+    assert prefix == tmp_path / "checkpoint" / "ckpt-0"
+
+
+def test_of_several_checkpoints_in_a_folder_the_newest_is_taken(tmp_path: Path):
+    for number, age in ((2, 300), (10, 100), (1, 200)):
+        index = tmp_path / f"ckpt-{number}.index"
+        index.write_bytes(b"")
+        os.utime(index, (10_000 - age, 10_000 - age))
+    assert weights.checkpoint_prefix(tmp_path).name == "ckpt-10"
+
+
+def test_a_path_without_a_checkpoint_is_refused(tmp_path: Path):
+    with pytest.raises(UserError, match=r"no TensorFlow checkpoint \(a \.index file\) is there"):
+        weights.resolve(str(tmp_path), NAME)
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path):
+    (tmp_path / "ckpt-0.index").write_bytes(b"not an index")
+    with pytest.raises(UserError, match="ckpt-0: cannot be read as a checkpoint: ") as refused:
+        weights.resolve(str(tmp_path), NAME)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path):
+    write_checkpoint(tmp_path / "model" / "ckpt-0", {"layer/kernel": [2, 2]})
+    with pytest.raises(UserError, match="holds no feature extractor"):
+        weights.resolve(str(tmp_path / "model"), NAME)
