@@ -55,7 +55,7 @@ def evaluate(
 
 def ground_truth(images: Sequence[ImageResult], classes: Sequence[str]) -> dict[str, Any]:
     """COCO's annotation dictionary; image ids are positions in `images`, from 1, as are category ids in `classes`."""
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     for image_id, image in enumerate(images, start=1):
         for box, label, crowd in zip(image.true_boxes, image.true_classes, image.crowd, strict=True):
             x, y, width, height = _xywh(box)

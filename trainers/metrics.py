@@ -34,7 +34,7 @@ class Metrics:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def mAP(self) -> float:  # noqa: N802 - the field's own spelling
+    def mAP(self) -> float:
         """Mean AP over IoU .50:.95 and classes: what a search maximises."""
         return self.coco["mAP"]
 
