@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,13 +18,16 @@ from trainers.errors import UserError
 @contextmanager
 def clear_about_the_disk(where: Path) -> Iterator[None]:
     """Turn a full or a read-only disk into one line."""
+    full = f"the disk is full at {where}; free some space, or choose another cache folder"
     try:
         yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname == "SQLITE_FULL" or error.sqlite_errorname.startswith("SQLITE_IOERR_WRITE"):
+            raise UserError(full) from None
+        raise
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(
-                f"the disk is full at {where}; free some space, or choose another cache folder"
-            ) from None
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise UserError(full) from None
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             raise UserError(f"no permission to write {where}; choose another cache folder") from None
         raise

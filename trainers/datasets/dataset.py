@@ -56,6 +56,11 @@ class Dataset:
         parts = {"train": self.train, "validation": self.validation}
         return parts | {"test": self.test} if self.test else parts
 
+    @property
+    def label_map(self) -> Path:
+        """Where the label map of `classes` lies: beside the training records."""
+        return self.train.files[0].parent / "label_map.pbtxt"
+
     def to_dict(self, relative_to: Path | None = None) -> dict[str, Any]:
         """Plain values, as JSON holds them; files inside `relative_to` are named from there."""
 

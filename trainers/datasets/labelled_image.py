@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainers.datasets import example
+from trainers.datasets.tfrecords import Place, read_record
+
 
 @dataclass(frozen=True)
 class Box:
@@ -13,6 +16,7 @@ class Box:
     name: its class.
     ymin, xmin, ymax, xmax: pixels from the top left, or fractions of the image (LabelledImage.fractions).
     difficult, crowd: as Pascal VOC and COCO mean them; evaluation does not punish missing these.
+    line: of the file with the labels, where it has lines a person would look at.
     """
 
     name: str
@@ -22,15 +26,23 @@ class Box:
     xmax: float
     difficult: bool = False
     crowd: bool = False
+    line: int | None = None
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Where an encoded image lies: a whole file, or in the TFRecord `length` bytes from `offset` of it."""
+    """Where an encoded image lies: a whole file, or in the record at `place` of a TFRecord."""
 
     path: Path
-    offset: int = 0
-    length: int | None = None
+    place: Place | None = None
+
+    def read(self) -> bytes:
+        """The encoded image. Raises OSError, or CorruptRecord when its record is not whole."""
+        if self.place is None:
+            return self.path.read_bytes()
+        with self.path.open("rb") as file:
+            encoded: bytes = example.decode(read_record(file, self.place))["image/encoded"][0]
+        return encoded
 
 
 @dataclass(frozen=True)

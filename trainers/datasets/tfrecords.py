@@ -21,11 +21,7 @@ LARGEST = 1 << 30  # bytes; a longer record is a corrupt length
 
 
 class CorruptRecord(Exception):
-    """A record that cannot be trusted, and why. `rest_lost`: nothing after it can be found."""
-
-    def __init__(self, what: str, rest_lost: bool) -> None:
-        super().__init__(what)
-        self.rest_lost = rest_lost
+    """A record that cannot be trusted; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +48,16 @@ def places(path: Path) -> Iterator[Place | CorruptRecord]:
         while at < size:
             head = file.read(_HEAD.size)
             if len(head) < _HEAD.size:
-                yield CorruptRecord(f"cut off at byte {at}", rest_lost=True)
+                yield CorruptRecord(f"cut off at byte {at}")
                 return
             length, checksum = _HEAD.unpack(head)
             if checksum != masked(head[:8]) or length > LARGEST:
-                yield CorruptRecord(f"not a TFRecord, or corrupt, at byte {at}", rest_lost=True)
+                yield CorruptRecord(f"not a TFRecord, or corrupt, at byte {at}")
                 return
             start = at + _HEAD.size
             at = start + length + _FOOT.size
             if at > size:
-                yield CorruptRecord(f"its last record is cut off, at byte {start}", rest_lost=True)
+                yield CorruptRecord(f"its last record is cut off, at byte {start}")
                 return
             yield Place(start, length)
             file.seek(at)
@@ -73,9 +69,9 @@ def read_record(file: BinaryIO, place: Place) -> bytes:
     data = file.read(place.length)
     foot = file.read(_FOOT.size)
     if len(data) < place.length or len(foot) < _FOOT.size:
-        raise CorruptRecord(f"the record at byte {place.offset} is cut off", rest_lost=True)
+        raise CorruptRecord(f"the record at byte {place.offset} is cut off")
     if _FOOT.unpack(foot)[0] != masked(data):
-        raise CorruptRecord(f"the record at byte {place.offset} is corrupt (wrong checksum)", rest_lost=False)
+        raise CorruptRecord(f"the record at byte {place.offset} is corrupt (wrong checksum)")
     return data
 
 

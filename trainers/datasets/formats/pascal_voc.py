@@ -1,0 +1,130 @@
+"""Pascal VOC: one XML file an image, with boxes in pixels; the images in the same folder or one beside it.
+
+xmin, ymin, xmax, ymax are taken as distances from the left and top edge, as the Object Detection API's own
+converter takes them (dataset_tools/create_pascal_tf_record.py). `ImageSets/Main/{train,val,test}.txt`, or
+folders with such names, give the parts; a `label_map.pbtxt` gives the order of the classes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from trainers.datasets.formats.files import IMAGE_SUFFIXES, Outside, inside, part_of, relative, walk
+from trainers.datasets.formats.format import Source
+from trainers.datasets.label_map import read_label_map, remapping_note
+from trainers.datasets.labelled_image import Box, LabelledImage, Stored
+from trainers.datasets.problems import Problem, Problems
+
+NAME = "pascal_voc"
+TITLE = "Pascal VOC XML"
+
+_OBJECT = re.compile(rb"<object[\s>]")
+_IMAGE_FOLDERS = ("images", "JPEGImages", "imgs", "img")
+
+
+def recognises(path: Path) -> bool:
+    """A folder that holds XML files which begin an annotation."""
+    if not path.is_dir():
+        return False
+    first = next(walk(path, ".xml"), None)
+    return first is not None and b"<annotation" in first.open("rb").read(4096)
+
+
+def read(path: Path, problems: Problems) -> Source:
+    """Open the folder."""
+    label_map = next(walk(path, ".pbtxt"), None)
+    names = read_label_map(label_map) if label_map else None
+    note = remapping_note(names) if names else None
+    return Source(
+        images=_images(path, problems),
+        classes=tuple(names.values()) if names else None,
+        declared_in=relative(label_map, path) if label_map else "",
+        notes=(note,) if note else (),
+    )
+
+
+def _images(root: Path, problems: Problems) -> Iterator[LabelledImage]:
+    parts = _image_sets(root)
+    for file in walk(root, ".xml"):
+        where = relative(file, root)
+        try:
+            yield _image(root, file, parts)
+        except DefusedXmlException:
+            problems.add(
+                Problem("unreadable labels", where, "it declares XML entities, which are not expanded", where)
+            )
+        except (ParseError, ValueError, OSError, Outside) as error:
+            problems.add(Problem("unreadable labels", where, " ".join(str(error).split()), where))
+
+
+def _image_sets(root: Path) -> dict[str, str]:
+    """Part by image's stem."""
+    parts: dict[str, str] = {}
+    for name, part in (("train", "train"), ("val", "validation"), ("test", "test")):
+        for file in walk(root, f"{name}.txt"):
+            if file.parent.name == "Main" and file.name == f"{name}.txt":
+                parts |= {line.split()[0]: part for line in file.read_text().splitlines() if line.split()}
+    return parts
+
+
+def _image(root: Path, file: Path, parts: dict[str, str]) -> LabelledImage:
+    data = file.read_bytes()
+    annotation = fromstring(data)  # knows the encoding that the XML declares
+    if annotation.tag != "annotation":
+        raise ValueError(f"<{annotation.tag}> instead of <annotation>")
+    picture = _picture(root, file, _text(annotation, "filename", ""))
+    lines = [data[: found.start()].count(b"\n") + 1 for found in _OBJECT.finditer(data)]
+    objects = annotation.findall("object")
+    numbers = lines if len(lines) == len(objects) else [None] * len(objects)
+    width, height = (round(float(_text(annotation, f"size/{side}", "0"))) for side in ("width", "height"))
+    return LabelledImage(
+        name=relative(picture, root),
+        stored=Stored(picture),
+        boxes=tuple(_box(each, line) for each, line in zip(objects, numbers, strict=True)),
+        labelled_in=relative(file, root),
+        size=(width, height) if width > 0 and height > 0 else None,  # some tools write zeros
+        part=parts.get(file.stem) or part_of(file, root),
+    )
+
+
+def _text(element: Any, path: str, default: str | None = None) -> str:
+    text = element.findtext(path)
+    if text is None or not text.strip():
+        if default is None:
+            raise ValueError(f"an <{element.tag}> without <{path}>")
+        return default
+    return str(text).strip()
+
+
+def _box(element: Any, line: int | None) -> Box:
+    ymin, xmin, ymax, xmax = (
+        float(_text(element, f"bndbox/{edge}")) for edge in ("ymin", "xmin", "ymax", "xmax")
+    )
+    difficult = _text(element, "difficult", "0") not in ("0", "false", "False")
+    return Box(_text(element, "name"), ymin, xmin, ymax, xmax, difficult=difficult, line=line)
+
+
+def _picture(root: Path, file: Path, named: str) -> Path:
+    """The picture that an annotation is for: by the name it gives, else by its own name."""
+    stems = [named] if named else []
+    base = named.replace("\\", "/").rsplit("/", 1)[-1]
+    candidates = [
+        *stems,
+        base,
+        *(file.stem + suffix for suffix in (*IMAGE_SUFFIXES, ".JPG", ".JPEG", ".PNG")),
+    ]
+    above = file.parent.parent if file.parent != root else root
+    folders = [file.parent, *(above / name for name in _IMAGE_FOLDERS), above]
+    for candidate in candidates:
+        for folder in folders:
+            if candidate and (found := inside(root, folder.relative_to(root), candidate)).is_file():
+                return found
+    # not there: named as it would be found, so that reading it says so
+    return inside(root, folders[1].relative_to(root), base or file.stem)

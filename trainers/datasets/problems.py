@@ -1,0 +1,81 @@
+"""Problems: what is wrong with labelled images, counted by kind and named, and when it is too much."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from trainers.errors import UserError
+
+# Up to this share of the images may have something wrong; they are left out, or lose their wrong boxes.
+LIMIT = 0.05
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong.
+
+    kind: a few words, the same for the same kind of thing.
+    where: file, and line or record where there is one, that a person would look at.
+    what: the particulars.
+    image: the name of the image it costs, or costs a box; None when nothing is lost and the label stays
+        right.
+    """
+
+    kind: str
+    where: str
+    what: str
+    image: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.kind}: {self.what}"
+
+
+class Problems:
+    """Counts problems, keeps the first of each kind, and tells `listener` each of them."""
+
+    def __init__(self, listener: Callable[[Problem], None] | None = None) -> None:
+        self.counts: Counter[str] = Counter()
+        self.first: dict[str, Problem] = {}
+        self._affected: set[str] = set()
+        self._listener = listener
+
+    def add(self, problem: Problem) -> None:
+        """Count a problem."""
+        self.counts[problem.kind] += 1
+        self.first.setdefault(problem.kind, problem)
+        if problem.image is not None:
+            self._affected.add(problem.image)
+        if self._listener:
+            self._listener(problem)
+
+    def extend(self, problems: Iterable[Problem]) -> None:
+        """Count several."""
+        for problem in problems:
+            self.add(problem)
+
+    @property
+    def affected(self) -> int:
+        """How many images are lost or lose a box."""
+        return len(self._affected)
+
+    def summary(self) -> list[str]:
+        """One line for each kind, the most frequent first."""
+        return [self._line(kind) for kind, _ in self.counts.most_common()]
+
+    def _line(self, kind: str) -> str:
+        count, first = self.counts[kind], self.first[kind]
+        return f"{count} x {kind}, {'first' if count > 1 else 'in'} {first.where}: {first.what}"
+
+    def refuse_if_over_limit(self, source: str, images: int) -> None:
+        """Raise UserError when more than LIMIT of `images` are affected."""
+        if self.affected <= LIMIT * images:
+            return
+        kinds = "; ".join(
+            self._line(kind) for kind, _ in self.counts.most_common() if self.first[kind].image is not None
+        )
+        raise UserError(
+            f"{source}: {self.affected} of {images} images cannot be trusted, the limit is {LIMIT:.0%}: "
+            f"{kinds}; `python -m trainers.datasets check {source}` lists them all"
+        )
