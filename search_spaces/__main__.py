@@ -1,0 +1,104 @@
+"""`python -m search_spaces [NAME]` prints a space and its first trials; without NAME, lists the spaces."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+import search_spaces
+from search_spaces.conditions import PRESETS, Conditions
+from search_spaces.space import Space
+from trainers.errors import UserError
+from trainers.recipe import InitialWeights
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns 0, or 2 for an error of the user's, said in one line on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m search_spaces", description=__doc__)
+    parser.add_argument("name", nargs="?", help="the space to print; without it, all are listed")
+    parser.add_argument("--preset", choices=PRESETS, default="laptop")
+    parser.add_argument(
+        "--weights", metavar="none|zoo|PATH", help="where trials start; its learning rates depend on it"
+    )
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    chosen = parser.parse_args(arguments)
+    weights = None if chosen.weights is None else InitialWeights(source=chosen.weights)
+    try:
+        names = search_spaces.names() if chosen.name is None else (chosen.name,)
+        described = [_describe(search_spaces.get(name), chosen.preset, weights) for name in names]
+    except UserError as error:
+        if chosen.debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if chosen.format == "json":
+        print(json.dumps(described if chosen.name is None else described[0], indent=2, ensure_ascii=False))
+    elif chosen.name is None:
+        _list(described)
+    else:
+        _print(described[0])
+    return 0
+
+
+def _describe(space: Space, preset: Any, weights: InitialWeights | None) -> dict[str, Any]:
+    conditions = Conditions(steps=space.default_steps(preset), preset=preset, weights=weights)
+    return {
+        "space": space.name,
+        "detectors": list(space.detectors),
+        "preset": preset,
+        "from_scratch": conditions.from_scratch,
+        "steps": conditions.steps,
+        "hash": space.hash(conditions),
+        "parameters": [
+            row.to_dict() | {"values": row.values, "condition": row.condition}
+            for row in space.rows(conditions)
+        ],
+        "seeds": [
+            {"name": seed.name, "source": seed.source, "changed": list(seed.changed), "params": seed.params}
+            for seed in space.seeds(conditions)
+        ],
+    }
+
+
+def _list(spaces: Sequence[dict[str, Any]]) -> None:
+    table = Table("space", "detectors", "parameters", "first trials", "steps", "hash", title="search spaces")
+    for space in spaces:
+        counts = (str(len(space["parameters"])), str(len(space["seeds"])), f"{space['steps']:,}")
+        table.add_row(space["space"], ", ".join(space["detectors"]), *counts, space["hash"])
+    console = Console()
+    console.print(table)
+    console.print(
+        "python -m search_spaces NAME prints one; --preset zoo as it is for 640 px and COCO weights"
+    )
+
+
+def _print(space: dict[str, Any]) -> None:
+    start = "from scratch" if space["from_scratch"] else "from a checkpoint"
+    count = len(space["parameters"])
+    console = Console()
+    table = Table(
+        title=f"{space['space']} ({space['preset']}, {start}): {count} parameters, hash {space['hash']}"
+    )
+    table.add_column("parameter", no_wrap=True)
+    for header in ("values", "scale", "when"):
+        table.add_column(header)
+    for row in space["parameters"]:
+        table.add_row(row["name"], row["values"], row["scale"], row["condition"])
+    console.print(table)
+    seeds = Table(
+        "trial", "from", "changed for this space", title=f"first trials, {space['steps']:,} steps each"
+    )
+    for seed in space["seeds"]:
+        seeds.add_row(seed["name"], seed["source"], "; ".join(seed["changed"]))
+    console.print(seeds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

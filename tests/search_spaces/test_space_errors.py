@@ -1,0 +1,106 @@
+"""What a person can get wrong in a space, or ask wrongly of one, is one line that says what to do."""
+
+from dataclasses import replace
+
+import optuna
+import pytest
+
+import search_spaces
+from search_spaces import augmentation, schedule
+from search_spaces.conditions import Conditions
+from search_spaces.parameters import Range
+from search_spaces.space import Space
+from trainers.errors import UserError
+
+CONDITIONS = Conditions(steps=111)
+
+
+def line(error):
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_an_unknown_space_names_the_close_ones():
+    with pytest.raises(UserError) as error:
+        search_spaces.get("retinnet")
+    assert line(error) == "unknown space 'retinnet'; did you mean retinanet?"
+    with pytest.raises(UserError) as error:
+        search_spaces.get("yolo")
+    assert line(error) == "unknown space 'yolo'; known are retinanet, mobilenet, efficientdet, all"
+
+
+def test_an_unknown_preset_names_the_known_ones():
+    with pytest.raises(UserError) as error:
+        Conditions(steps=10, preset="phone")
+    assert line(error) == "unknown preset 'phone'; known are laptop, zoo"
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("WARMUP", Range(0.0, 0.5), "schedule: warmup 0.5 + hold 0.7 must be below 1"),
+        (
+            "WARMUP",
+            Range(0.4, 0.1),
+            "cosine.warmup: impossible range 0.4 to 0.1; it must be finite, low <= high",
+        ),
+        ("STEP_FACTOR", Range(0.0, 0.5, log=True), "manual_step.factor_1: impossible range 0 to 0.5;"),
+        ("STEP_FIRST", Range(0.05, 0.7), "drops must come in rising order"),
+        ("COSINE_HOLD", Range(0.0, float("nan")), "cosine.hold: impossible range 0 to nan"),
+        ("EXPONENTIAL_FINAL", Range(0.1, 2.0), "schedule.factor: must be less than 1, not 2.0"),
+        ("KINDS", (), "schedule: there is nothing to choose from"),
+    ],
+)
+def test_an_impossible_schedule_value_is_refused_before_any_trial(monkeypatch, name, values, said):
+    monkeypatch.setattr(schedule, name, values)
+    with pytest.raises(UserError) as error:
+        Space("mine", search_spaces.get("all").branches).rows(CONDITIONS)
+    assert line(error).startswith("space 'mine'")
+    assert said in line(error)
+
+
+def test_an_impossible_learning_rate_is_refused_before_any_trial():
+    branch = replace(search_spaces.get("mobilenet").branches[0], from_scratch={"adam": Range(1e-3, 20.0)})
+    with pytest.raises(UserError) as error:
+        Space("mine", (branch,)).rows(CONDITIONS)
+    assert "schedule.base: must be less than or equal to 10, not 20.0" in line(error)
+
+
+def test_an_image_size_that_a_detector_cannot_take_is_refused_with_the_sizes_that_work():
+    with pytest.raises(UserError) as error:
+        search_spaces.get("all").rows(Conditions(steps=100, image_size=160))
+    assert "efficientdet needs an image size of at least 256 px and a multiple of 128" in line(error)
+
+
+def test_an_unknown_augmentation_names_the_known_ones():
+    with pytest.raises(UserError) as error:
+        augmentation.suggest(optuna.trial.FixedTrial({}), ("flip", "mirror"), 160)
+    assert line(error).startswith("unknown augmentation 'mirror'; known are flip, image_scale")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"retinanet.adam.learning_rate": 1.0}, "retinanet.adam.learning_rate=1.0 is outside"),
+        ({"optimizer": "adamw"}, "optimizer='adamw' is outside"),
+        ({"gradient_clip": True}, "parameter 'gradient_clip.norm' has no value"),
+        ({"gray.probability": 0.2}, "parameter 'gray.probability' is not asked in this branch"),
+        ({"flip": 1}, "flip=1 is outside"),
+    ],
+)
+def test_parameters_of_another_space_are_told_why_they_do_not_fit(change, said):
+    space = search_spaces.get("retinanet")
+    params = space.seeds(CONDITIONS)[0].params
+    space.replay(params, CONDITIONS)
+    with pytest.raises(UserError) as error:
+        space.replay(params | change, CONDITIONS)
+    assert line(error).startswith("space 'retinanet': ")
+    assert said in line(error)
+
+
+@pytest.mark.parametrize("detector", ["retinanet", "mobilenet"])
+def test_a_single_detectors_trials_fit_all_once_the_detector_is_said(detector):
+    single, everything = search_spaces.get(detector), search_spaces.get("all")
+    for seed in single.seeds(CONDITIONS):
+        alone = single.replay(seed.params, CONDITIONS).recipe
+        assert everything.replay({"detector": detector} | seed.params, CONDITIONS).recipe == alone
