@@ -15,6 +15,7 @@ import tensorflow as tf
 from trainers.object_detection_api.averaging import Averaging
 from trainers.object_detection_api.model import DetectionModel, learning_phase
 from trainers.object_detection_api.optimizer import Update
+from trainers.object_detection_api.pipeline_config import MAX_BOXES
 from trainers.optimizers import Optimizer
 
 Batch = Mapping[str, tf.Tensor]
@@ -29,22 +30,38 @@ class LossWeights:
     regularization: tf.Tensor
 
 
+def blank_batch(batch_size: int, image_size: int, classes: int) -> Batch:
+    """A training batch of grey images without boxes, as `input.training_batches` shapes them."""
+    return {
+        "image": tf.zeros([batch_size, image_size, image_size, 3]),
+        "true_image_shape": tf.tile([[image_size, image_size, 3]], [batch_size, 1]),
+        "boxes": tf.zeros([batch_size, MAX_BOXES, 4]),
+        "classes": tf.zeros([batch_size, MAX_BOXES, classes]),
+        "weights": tf.zeros([batch_size, MAX_BOXES]),
+    }
+
+
 class Graph:
     """One detector at one image and batch size.
 
     model_config: a `model_pb2.DetectionModel` with loss weights 1 and the detector's own L2 weight.
     """
 
-    def __init__(self, model_config: Any, image_size: int) -> None:
+    def __init__(self, model_config: Any, image_size: int, batch_size: int) -> None:
         self.detector = DetectionModel(model_config, image_size)
+        self._blank_batch = blank_batch(batch_size, image_size, model_config.ssd.num_classes)
         self._updates: dict[str, Update] = {}
         self._averaging: Averaging | None = None
         self._trainable = self.detector.trainable_variables
 
     def update(self, settings: Optimizer) -> Update:
-        """The update by optimizers of this kind, built at its first use."""
+        """The update by optimizers of this kind. Its first use traces and runs a step, which leaves variables moved."""
         if settings.kind not in self._updates:
-            self._updates[settings.kind] = Update(settings, self._trainable)
+            update = Update(settings, self._trainable)
+            one = tf.constant(1.0)
+            _, gradients = self.gradients(self._blank_batch, LossWeights(one, one, one))
+            update.apply(gradients, learning_rate=0.0, clip=None)
+            self._updates[settings.kind] = update
         return self._updates[settings.kind]
 
     @property

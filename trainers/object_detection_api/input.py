@@ -17,6 +17,7 @@ from object_detection.core import standard_fields
 from object_detection.data_decoders import tf_example_decoder
 
 from trainers.datasets.dataset import Part
+from trainers.object_detection_api.pipeline_config import MAX_BOXES
 from trainers.object_detection_api.seeded_augmentation import seeded
 
 Fields = standard_fields.InputDataFields
@@ -24,8 +25,6 @@ Fields = standard_fields.InputDataFields
 # The API is written in tf.cond and tf.while_loop; converting its Python anew would only cost time.
 _as_written = tf.autograph.experimental.do_not_convert
 
-# The API's input reader cuts what is over (`max_number_of_boxes` of the zoo's configurations).
-MAX_BOXES = 100
 # Records, still encoded, among which the order is drawn (`shuffle_buffer_size` of the API's input reader).
 SHUFFLE_BUFFER = 2048
 

@@ -49,11 +49,11 @@ class DetectorTrainer:
         self._config = self._pipeline(recipe)
         self._graph = self._graph_of(recipe)
         self._loss_weights = self._loss_weights_of(recipe)
+        self._update = self._graph.update(recipe.optimizer)
+        self._update.start(recipe.optimizer)
         self._graph.detector.initialize(recipe.seed)
         if recipe.weights.source != "none":
             checkpoint.initialize_from(self._graph, recipe.weights)
-        self._update = self._graph.update(recipe.optimizer)
-        self._update.start(recipe.optimizer)
         if recipe.averaging is not None:
             self._graph.averaging.start()
 
@@ -180,7 +180,7 @@ class DetectorTrainer:
         if key not in self._graphs:
             neutral = recipe.replace(l2=None, classification_weight=1.0, localization_weight=1.0)
             model = pipeline_config.model_proto(neutral, len(self._dataset.classes))
-            self._graphs[key] = Graph(model, recipe.image_size)
+            self._graphs[key] = Graph(model, recipe.image_size, recipe.batch_size)
         return self._graphs[key]
 
     def _loss_weights_of(self, recipe: Recipe) -> LossWeights:
