@@ -68,15 +68,15 @@ def _describe(space: Space, preset: Any, weights: InitialWeights | None) -> dict
 
 
 def _list(spaces: Sequence[dict[str, Any]]) -> None:
-    table = Table("space", "detectors", "parameters", "first trials", "steps", "hash", title="search spaces")
+    table = Table(title=f"search spaces ({spaces[0]['preset']})")
+    for header in ("space", "detectors", "parameters", "first trials", "steps", "hash"):
+        table.add_column(header, no_wrap=header in ("space", "hash"))
     for space in spaces:
         counts = (str(len(space["parameters"])), str(len(space["seeds"])), f"{space['steps']:,}")
         table.add_row(space["space"], ", ".join(space["detectors"]), *counts, space["hash"])
     console = Console()
     console.print(table)
-    console.print(
-        "python -m search_spaces NAME prints one; --preset zoo as it is for 640 px and COCO weights"
-    )
+    console.print("python -m search_spaces NAME prints one")
 
 
 def _print(space: dict[str, Any]) -> None:

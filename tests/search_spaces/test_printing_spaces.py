@@ -29,11 +29,14 @@ def test_the_table_shows_every_parameter_with_its_condition_and_every_first_tria
     assert space.hash(conditions) in printed
 
 
-def test_without_a_name_the_spaces_are_listed(capsys):
+def test_without_a_name_the_spaces_are_listed_on_a_narrow_terminal_too(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     assert main([]) == 0
     printed = capsys.readouterr().out
     for name in search_spaces.names():
         assert f" {name} " in printed
+        space = search_spaces.get(name)
+        assert space.hash(Conditions(steps=space.default_steps("laptop"))) in printed
 
 
 def test_json_holds_the_rows_and_seeds_that_the_search_uses(capsys):
