@@ -12,12 +12,13 @@ from typing import Any
 
 import tensorflow as tf
 from object_detection import inputs
-from object_detection.builders import image_resizer_builder, preprocessor_builder
+from object_detection.builders import image_resizer_builder
 from object_detection.core import standard_fields
 from object_detection.data_decoders import tf_example_decoder
 
 from trainers.datasets.dataset import Part
 from trainers.object_detection_api.pipeline_config import MAX_BOXES
+from trainers.object_detection_api import augmentation_builder
 from trainers.object_detection_api.seeded_augmentation import seeded
 
 Fields = standard_fields.InputDataFields
