@@ -17,8 +17,8 @@ from object_detection.core import standard_fields
 from object_detection.data_decoders import tf_example_decoder
 
 from trainers.datasets.dataset import Part
-from trainers.object_detection_api.pipeline_config import MAX_BOXES
 from trainers.object_detection_api import augmentation_builder
+from trainers.object_detection_api.pipeline_config import MAX_BOXES
 from trainers.object_detection_api.seeded_augmentation import seeded
 
 Fields = standard_fields.InputDataFields
@@ -41,7 +41,7 @@ def training_batches(
     """
     batch_size = config.train_config.batch_size
     augmentations = [
-        preprocessor_builder.build(step) for step in config.train_config.data_augmentation_options
+        augmentation_builder.build(step) for step in config.train_config.data_augmentation_options
     ]
     prepare = functools.partial(
         _prepare_for_training, config=config, preprocess=preprocess, augmentations=augmentations
