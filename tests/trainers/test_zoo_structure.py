@@ -1,0 +1,40 @@
+"""A detector with the zoo's settings has exactly the variables of its published COCO checkpoint."""
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from zoo_variables import published_variables
+
+from trainers import detectors, recipe
+from trainers.object_detection_api import compat, pipeline_config, weights
+
+
+@pytest.fixture
+def freed_memory() -> Iterator[None]:
+    """A detector at 640 px takes about a gigabyte, which Keras would keep."""
+    yield
+    import tf_keras
+
+    tf_keras.backend.clear_session()
+    gc.collect()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("freed_memory")
+@pytest.mark.parametrize(("name", "count"), [("mobilenet", 385), ("retinanet", 464), ("efficientdet", 876)])
+def test_its_checkpoint_has_the_published_variables(name: str, count: int, tmp_path: Path):
+    compat.install()
+    import tensorflow as tf
+
+    from trainers.object_detection_api.model import DetectionModel
+
+    published = recipe.build({"detector": name, **detectors.get(name).zoo_defaults})
+    detector = DetectionModel(pipeline_config.model_proto(published, 90), published.image_size)
+    prefix = tf.train.Checkpoint(model=detector.model).save(str(tmp_path / "ckpt"))
+
+    shapes = weights.variable_shapes(Path(prefix))
+    assert len(shapes) == count
+    assert shapes == published_variables(name)
+    assert weights.digest(shapes) == detectors.get(name).zoo_digest
