@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ import tensorflow as tf
 from trainers.errors import UserError
 from trainers.files import replace_folder
 from trainers.object_detection_api.graph import Graph
-from trainers.recipe import InitialWeights, Recipe
+from trainers.object_detection_api.weights import variable_shapes
+from trainers.recipe import Recipe
 
 PROGRESS = "progress.json"
 PREFIX = "ckpt"
@@ -50,34 +50,25 @@ def load(graph: Graph, recipe: Recipe, directory: Path) -> int:
     return int(progress["step"])
 
 
-def initialize_from(graph: Graph, weights: InitialWeights) -> None:
+def initialize_from(graph: Graph, prefix: Path, part: str) -> None:
     """Set a part of the model's variables from a zoo checkpoint, or one of its structure.
 
     Raises UserError when the checkpoint lacks a variable of that part or has it in another shape.
     """
-    prefix = checkpoint_prefix(Path(weights.source))
-    objects = graph.detector.model.restore_from_objects(fine_tune_checkpoint_type=weights.part)
+    objects = graph.detector.model.restore_from_objects(fine_tune_checkpoint_type=part)
+    if part == "classification" and not any(
+        name.startswith("feature_extractor/") for name in variable_shapes(prefix)
+    ):
+        # the API looks for a bare backbone's checkpoint; in a detector's, the zoo's too, the backbone is further down
+        extractor = tf.train.Checkpoint(classification_backbone=objects["feature_extractor"])
+        objects = {"model": tf.train.Checkpoint(_feature_extractor=extractor)}
     try:
         status = tf.train.Checkpoint(**objects).read(str(prefix)).expect_partial()
         status.assert_existing_objects_matched()
     except (AssertionError, ValueError, tf.errors.OpError) as error:
         line = " ".join(str(error).split())[:300]
-        hint = " (another number of classes? take part 'detection')" if weights.part == "full" else ""
-        raise UserError(
-            f"{prefix}: does not fit the model as '{weights.part}' weights{hint}: {line}"
-        ) from None
-
-
-def checkpoint_prefix(path: Path) -> Path:
-    """The TensorFlow checkpoint that a file prefix, a checkpoint folder or an unpacked zoo archive means."""
-    for folder in (path, path / "checkpoint"):
-        if folder.is_dir():
-            indices = sorted(folder.glob("*.index"), key=os.path.getmtime)
-            if indices:
-                return indices[-1].with_suffix("")
-    if path.with_name(path.name + ".index").is_file():
-        return path
-    raise UserError(f"{path}: no TensorFlow checkpoint (a .index file) is there")
+        hint = " (another number of classes? take part 'detection')" if part == "full" else ""
+        raise UserError(f"{prefix}: does not fit the model as '{part}' weights{hint}: {line}") from None
 
 
 def remove(directory: Path) -> None:

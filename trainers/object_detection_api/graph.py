@@ -133,7 +133,9 @@ def _postprocess(model: Any, predictions: Any, true_image_shape: tf.Tensor) -> A
     """
     names = ("preprocessed_inputs", "box_encodings", "class_predictions_with_background")
     any_size = {name: _of_any_batch_size(predictions[name]) for name in names}
-    return model.postprocess(any_size | {"anchors": predictions["anchors"]}, _of_any_batch_size(true_image_shape))
+    return model.postprocess(
+        any_size | {"anchors": predictions["anchors"]}, _of_any_batch_size(true_image_shape)
+    )
 
 
 def _of_any_batch_size(tensor: tf.Tensor) -> tf.Tensor:

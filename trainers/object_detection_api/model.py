@@ -15,6 +15,7 @@ import tensorflow as tf
 import tf_keras
 from object_detection.builders import model_builder
 from tf_keras.src import backend
+from tf_keras.src.layers.normalization.batch_normalization import BatchNormalizationBase
 
 
 class DetectionModel:
@@ -32,6 +33,7 @@ class DetectionModel:
             self.model = model_builder.build(model_config, is_training=True, add_summaries=False)
             shape = [1, image_size, image_size, 3]
             self.model.predict(tf.zeros(shape), tf.constant([shape[1:]]))  # creates the variables
+        self._set_batch_norm_decay(model_config.ssd.feature_extractor.conv_hyperparams.batch_norm.decay)
 
     @property
     def variables(self) -> list[tf.Variable]:
@@ -55,6 +57,12 @@ class DetectionModel:
                 variable.assign(draw(tf.stack([seed, tf.constant(index, tf.int64)])))
 
         return draw_all
+
+    def _set_batch_norm_decay(self, decay: float) -> None:
+        """The API hands it to every layer but those of an EfficientNet backbone, which keep .99."""
+        for layer in self.model.submodules:
+            if isinstance(layer, BatchNormalizationBase):
+                layer.momentum = decay
 
     def _remember_initializer(self, create: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
         variable = create(**kwargs)

@@ -19,7 +19,7 @@ from trainers import coco_metrics  # noqa: E402
 from trainers.datasets.dataset import Dataset  # noqa: E402
 from trainers.errors import Diverged, TrialFailed  # noqa: E402
 from trainers.metrics import Metrics  # noqa: E402
-from trainers.object_detection_api import checkpoint, devices, exporting, input, pipeline_config  # noqa: E402
+from trainers.object_detection_api import checkpoint, devices, exporting, input, pipeline_config, weights  # noqa: E402
 from trainers.object_detection_api.graph import Batch, Graph, LossWeights  # noqa: E402
 from trainers.recipe import Recipe  # noqa: E402
 from trainers.trainer import TrainingCurve  # noqa: E402
@@ -46,14 +46,15 @@ class DetectorTrainer:
         self._recipe = recipe
         self._step = 0
         self._batches: Iterator[Batch] | None = None
-        self._config = self._pipeline(recipe)
+        initial = weights.checkpoint_of(recipe.weights, recipe.detector)
+        self._config = self._pipeline(recipe, initial)
         self._graph = self._graph_of(recipe)
         self._loss_weights = self._loss_weights_of(recipe)
         self._update = self._graph.update(recipe.optimizer)
         self._update.start(recipe.optimizer)
         self._graph.detector.initialize(recipe.seed)
-        if recipe.weights.source != "none":
-            checkpoint.initialize_from(self._graph, recipe.weights)
+        if initial is not None:
+            checkpoint.initialize_from(self._graph, initial, recipe.weights.part)
         if recipe.averaging is not None:
             self._graph.averaging.start()
 
@@ -162,14 +163,14 @@ class DetectorTrainer:
             )  # fmt: skip
         return self._validation[key]
 
-    def _pipeline(self, recipe: Recipe) -> Any:
+    def _pipeline(self, recipe: Recipe, initial: Path | None) -> Any:
         return pipeline_config.pipeline_proto(
             recipe,
             self._dataset.classes,
             train_files=self._dataset.train.files,
             validation_files=self._dataset.validation.files,
             label_map=self._dataset.label_map,
-            checkpoint=None if recipe.weights.source == "none" else recipe.weights.source,
+            checkpoint=None if initial is None else str(initial),
         )
 
     def _graph_key(self, recipe: Recipe) -> tuple[Any, ...]:
