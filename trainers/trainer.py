@@ -54,3 +54,6 @@ class Trainer(Protocol):
 
     def export(self, directory: Path) -> None:
         """Write what serving needs into `directory`, whole or not at all."""
+
+    def pipeline_config(self) -> str:
+        """The trial last given to `start`, as the Object Detection API's own tools read it (text)."""

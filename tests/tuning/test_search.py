@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import math
+
+import optuna
+import pytest
+from conftest import CONDITIONS, SPACE, run_here, search_of
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from trainers.errors import UserError
+from tuning.halving import Halving
+from tuning.result import StepResult
+from tuning.search import Search
+
+
+def stored(study):
+    """The study as any other program reads it: Optuna's own classes on the journal file."""
+    storage = JournalStorage(JournalFileBackend(str(study.folder / "optuna.journal")))
+    return optuna.load_study(study_name=study.name, storage=storage).trials
+
+
+def rung(number, step, mean, **more):
+    metrics = {"mAP": mean, "mAP50": mean, "validation_loss/total": 1.0} | more
+    return StepResult(number, step, "rung", metrics=metrics, seconds_training=step / 10, seconds_overhead=1.0)
+
+
+def test_every_rung_is_told_to_optuna_the_stopping_one_too(open_study):
+    study = open_study()
+    run_here(search_of(study, 12))
+    states = {trial.state for trial in stored(study)}
+    assert states == {TrialState.COMPLETE, TrialState.PRUNED}
+    for trial, record in zip(stored(study), study.records(), strict=True):
+        assert trial.intermediate_values == {rung.step: rung.mAP for rung in record.rungs}
+        assert trial.value == record.mAP
+        if trial.state == TrialState.PRUNED:
+            assert max(trial.intermediate_values) in (10, 30)
+            assert record.verdict.cutoff >= record.mAP
+            assert not record.rungs[-1].went_on
+        else:
+            assert max(trial.intermediate_values) == 90
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("name", ["mAP", "validation_loss/total"])
+def test_a_rung_that_is_not_a_number_fails_the_trial_and_is_never_a_value(open_study, name, value):
+    study = open_study()
+    search = search_of(study, 1)
+    number = search.propose().number
+    assert not search.report(rung(number, 10, 0.1, **{name: value}))
+    trial = stored(study)[number]
+    assert trial.state == TrialState.FAIL
+    assert trial.value is None
+    assert trial.intermediate_values == {}
+    assert study.record(number).verdict.reason == f"{name} is {value} at step 10"
+
+
+def test_a_worker_that_reports_a_failure_ends_the_trial_with_its_reason(open_study):
+    study = open_study()
+    search = search_of(study, 2)
+    number = search.propose().number
+    assert search.report(rung(number, 10, 0.1))
+    assert not search.report(StepResult(number, 12, "failed", reason="total loss is nan at step 13"))
+    record = study.record(number)
+    assert (record.state, record.verdict.reason, record.verdict.step) == (
+        "failed",
+        "total loss is nan at step 13",
+        12,
+    )
+    assert stored(study)[number].state == TrialState.FAIL
+    assert search.propose() is not None
+
+
+def test_a_worker_that_died_too_often_fails_its_trial(open_study):
+    study = open_study()
+    search = search_of(study, 1)
+    number = search.propose().number
+    search.report(StepResult(number, 7, "progress", seconds_training=2.0, seconds_overhead=3.0))
+    assert search.lost(number).seconds_training == 2.0
+    search.crashed(number, "its worker process died")
+    record = study.record(number)
+    assert (record.state, record.verdict.step, record.seconds_overhead) == ("failed", 7, 3.0)
+
+
+def test_published_recipes_are_proposed_first_with_their_source(open_study):
+    study = open_study()
+    search = search_of(study, 5, seeds=2)
+    proposed = [search.propose() for _ in range(3)]
+    names = [seed.name for seed in SPACE.seeds(CONDITIONS)[:2]]
+    assert [record.provenance.get("name") for record in proposed] == [*names, None]
+    expected = SPACE.replay(SPACE.seeds(CONDITIONS)[0].params, CONDITIONS).recipe
+    assert proposed[0].recipe == expected.to_dict()
+
+
+def test_seeds_are_proposed_once_however_often_a_study_is_opened(open_study):
+    run_here(search_of(open_study(), 2, seeds=2))
+    study = open_study()
+    search = search_of(study, 3, seeds=2)
+    assert search.propose().provenance == {}
+    assert len(study.records()) == 3
+
+
+def test_an_interrupted_trial_goes_on_first_under_its_own_number(open_study):
+    study = open_study()
+    search = search_of(study, 4)
+    first, second = search.propose(), search.propose()
+    search.report(rung(first.number, 10, 0.2))
+    search.report(StepResult(first.number, 17, "progress", seconds_training=1.7, seconds_overhead=2.0))
+    search.stop("Ctrl-C")
+    assert search.propose() is None
+    search.interrupt()
+    assert (
+        study.record(first.number).verdict.reason
+        == "the search was stopped at step 17; goes on with the search"
+    )
+    assert {trial.state for trial in stored(study)} == {TrialState.WAITING}
+
+    study = open_study()
+    search = search_of(study, 4)
+    again = [search.propose() for _ in range(4)]
+    assert [record.number for record in again] == [first.number, second.number, 2, 3]
+    assert again[0].recipe == first.recipe
+    assert (again[0].step, again[0].seconds_training) == (10, 1.7)
+    assert search.propose() is None
+
+
+def test_trials_of_a_killed_driver_are_interrupted_when_the_study_is_opened(open_study):
+    study = open_study()
+    search = search_of(study, 2)
+    number = search.propose().number
+    search.report(rung(number, 10, 0.2))
+    assert stored(study)[number].state == TrialState.RUNNING
+
+    study = open_study()
+    assert study.record(number).state == "interrupted"
+    assert stored(study)[number].state == TrialState.WAITING
+
+
+def test_a_verdict_that_a_killed_driver_had_reached_is_given_without_training(open_study):
+    study = open_study()
+    search = search_of(study, 9)
+    for mean in (0.5, 0.4):
+        search.report(rung(search.propose().number, 10, mean))
+    number = search.propose().number
+    tell, study.tell = study.tell, lambda *_: None
+    search.report(rung(number, 10, 0.1))  # judged and kept, and killed before the tell
+    del study.tell
+    assert tell is not None
+    assert stored(study)[number].state == TrialState.RUNNING
+
+    study = open_study()
+    search = search_of(study, 9)
+    again = [search.propose().number for _ in range(3)]
+    assert again == [0, 1, 3]
+    assert study.record(number).state == "pruned"
+    assert stored(study)[number].value == 0.1
+
+
+def test_a_rung_that_a_resumed_trial_passes_again_is_told_once(open_study):
+    study = open_study()
+    search = search_of(study, 1)
+    number = search.propose().number
+    assert search.report(rung(number, 10, 0.2))
+    assert search.report(rung(number, 10, 0.7))
+    assert [step.mAP for step in study.record(number).rungs] == [0.2]
+
+
+def test_more_trials_extend_a_finished_study(open_study):
+    run_here(search_of(open_study(), 3))
+    study = open_study()
+    search = search_of(study, 3)
+    assert search.exhausted
+    assert search.propose() is None
+    run_here(search_of(study, 5))
+    assert len(study.records()) == 5
+
+
+def test_the_same_seed_proposes_the_same_and_so_does_a_resumed_study(open_study):
+    run_here(search_of(open_study(), 14))
+    whole = [record.recipe_id for record in open_study().records()]
+    assert len(set(whole)) == 14
+
+    run_here(search_of(open_study("resumed"), 5))
+    run_here(search_of(open_study("resumed"), 14))
+    assert [record.recipe_id for record in open_study("resumed").records()] == whole
+
+    run_here(search_of(open_study("other", seed=2), 1))
+    assert open_study("other", seed=2).record(0).recipe_id != whole[0]
+
+
+def test_a_space_that_makes_no_recipe_ends_the_search_and_leaves_nothing_running(open_study):
+    def impossible(trial):
+        trial.suggest_float("x", 0, 1)
+        raise UserError("space 'mobilenet': schedule.base: must be above 0")
+
+    study = open_study()
+    search = Search(study, impossible, Halving((10,)), 3)
+    with pytest.raises(UserError, match=r"schedule\.base"):
+        search.propose()
+    assert stored(study)[0].state == TrialState.FAIL
+
+
+def test_what_the_user_must_mend_stops_the_search_and_keeps_the_trial(open_study):
+    study = open_study()
+    search = search_of(study, 3)
+    number = search.propose().number
+    assert not search.report(StepResult(number, 0, "halt", reason="weights.zip: is gone"))
+    search.interrupt()
+    assert search.propose() is None
+    assert search.halted.reason == "weights.zip: is gone"
+    assert study.record(number).state == "interrupted"

@@ -1,0 +1,87 @@
+"""What is said when a search ends: the ranking, the winner, and what a person does next."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tuning import record as records
+from tuning.plan import duration
+from tuning.progress import COLORS, describe
+from tuning.study import Study
+from tuning.worker import newest_checkpoint
+
+SHOWN = 10
+
+
+def show(study: Study, console: Console, tracking_uri: str, command: list[str], trials: int) -> None:
+    """Print it.
+
+    command: the words that began the search; trials: how many it was to have.
+    """
+    known = [record for record in study.records() if record.verdict is not None]
+    ranked = records.ranking(known)
+    table = Table(
+        title=f"{study.name}: {_counts(known)}, {duration(study.wall_seconds)}", title_justify="left"
+    )
+    for name in ("", "trial", "mAP", "mAP50", "step", "state", "recipe", "why"):
+        numeric = name in ("", "trial", "mAP", "mAP50", "step")
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=True, overflow="ellipsis")
+    for place, record in enumerate(ranked[:SHOWN], start=1):
+        assert record.verdict is not None
+        last = record.rungs[-1] if record.rungs else None
+        table.add_row(
+            str(place),
+            str(record.number),
+            f"{last.mAP:.3f}" if last else "",
+            f"{last.metrics.get('mAP50', 0.0):.3f}" if last else "",
+            str(record.verdict.step),
+            Text(record.state, style=COLORS[record.state]),
+            describe(record),
+            record.verdict.reason,
+        )
+    console.print(table)
+    if len(ranked) > SHOWN:
+        console.print(f"... and {len(ranked) - SHOWN} more in {study.folder / 'summary.json'}")
+    best = records.best(known)
+    lines = []
+    if best is not None:
+        folder = study.trial_folder(best.number)
+        lines.append(("best", f"trial {best.number}, mAP {best.mAP:.3f}, recipe {best.recipe_id}"))
+        lines.append(("recipe", str(folder / "recipe.yaml")))
+        newest = newest_checkpoint(folder)
+        if newest:
+            lines.append(("checkpoint", str(newest[1])))
+    lines.append(("summary", str(study.folder / "summary.json")))
+    lines.append(("see it", f"mlflow ui --backend-store-uri {shlex.quote(tracking_uri)}"))
+    ended = sum(record.verdict is not None and record.verdict.final for record in known)
+    if ended < trials:
+        lines.append(("go on", shlex.join(command)))
+    else:
+        lines.append(("more trials", shlex.join(with_trials(command, 2 * trials))))
+    for name, text in lines:
+        console.print(Text(f"{name:<12}", style="bold") + Text(text), soft_wrap=True)
+
+
+def with_trials(command: list[str], trials: int) -> list[str]:
+    """The command with another `--trials`."""
+    words = [word for word in command if not word.startswith("--trials=")]
+    if "--trials" in words:
+        at = words.index("--trials")
+        del words[at : at + 2]
+    return [*words, "--trials", str(trials)]
+
+
+def python_command(arguments: list[str]) -> list[str]:
+    """How this program is begun with `arguments`."""
+    python = Path(".venv/bin/python")
+    return [str(python) if python.exists() else "python", "-m", "tuning.run", *arguments]
+
+
+def _counts(known: list[records.TrialRecord]) -> str:
+    counts = {state: sum(record.state == state for record in known) for state in COLORS if state != "running"}
+    return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no trial has ended"

@@ -1,0 +1,115 @@
+"""What a search will take before it is begun: rungs, steps, disk and time; `--dry-run` prints it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tuning.halving import Halving
+
+# seconds of a gradient step at 160 px and batch 8 on 2 shared CPU cores, as seen (EfficientDet from its 256 px, by area)
+CPU_STEP_SECONDS = {"mobilenet": 0.19, "retinanet": 0.75, "efficientdet": 0.37}
+CPU_STEP_PIXELS = 160 * 160 * 8
+# seconds until a new process has done its first evaluation, as seen there; a later trial's start and evaluation
+COLD_SECONDS, WARM_SECONDS = 65.0, 4.0
+# parameters of the zoo's models: the sizes of all variables of their checkpoints
+PARAMETERS = {"mobilenet": 2_667_003, "retinanet": 32_916_219, "efficientdet": 8_393_075}
+# float32 values a parameter has in a checkpoint: itself and Adam's two moments, the most of the optimizers here
+VALUES_PER_PARAMETER = 3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A forecast. Times are for CPUs; nothing is known of a GPU before it has run.
+
+    rungs: steps; arrivals: how many trials are expected to train to each.
+    steps: gradient steps of all trials; full_steps: were none stopped.
+    checkpoint_bytes: of the largest checkpoint; disk_bytes: of the one that each trial keeps.
+    seconds: of the search, start included; None when nothing is known of its detectors' speed.
+    """
+
+    trials: int
+    rungs: tuple[int, ...]
+    arrivals: tuple[int, ...]
+    steps: int
+    full_steps: int
+    checkpoint_bytes: int
+    disk_bytes: int
+    seconds: float | None
+
+
+def plan(
+    halving: Halving,
+    trials: int,
+    detectors: Sequence[str],
+    image_size: int,
+    batch_size: int,
+    workers: int,
+    seconds_per_step: float | None = None,
+) -> Plan:
+    """The forecast for `trials` trials over `detectors` (an even mixture).
+
+    image_size: pixels; batch_size: images a step.
+    seconds_per_step: as measured by earlier trials of the study; None to go by what was seen elsewhere.
+    """
+    arrivals = expected_arrivals(halving, trials)
+    rungs = tuple(halving.rungs)
+    lengths = [rung - before for rung, before in zip(rungs, (0, *rungs), strict=False)]
+    steps = sum(count * length for count, length in zip(arrivals, lengths, strict=True))
+    if seconds_per_step is None and all(name in CPU_STEP_SECONDS for name in detectors):
+        mean = sum(CPU_STEP_SECONDS[name] for name in detectors) / len(detectors)
+        seconds_per_step = mean * image_size**2 * batch_size / CPU_STEP_PIXELS
+    seconds = None
+    if seconds_per_step is not None:
+        training = steps * seconds_per_step + sum(arrivals) * WARM_SECONDS
+        seconds = COLD_SECONDS * len(detectors) + training / workers
+    checkpoint = max((PARAMETERS.get(name, 0) for name in detectors), default=0) * 4 * VALUES_PER_PARAMETER
+    full = trials * rungs[-1]
+    return Plan(trials, rungs, arrivals, steps, full, checkpoint, checkpoint * trials, seconds)
+
+
+def expected_arrivals(halving: Halving, trials: int) -> tuple[int, ...]:
+    """How many of `trials` trials train to each rung, when all orders of their arrival are as likely.
+
+    The n-th to arrive at a rung goes on when it is among the best n // factor so far: with that probability out of n.
+    """
+    arrivals = [trials]
+    for _ in halving.rungs[1:]:
+        past = 0.0
+        for n in range(1, arrivals[-1] + 1):
+            kept = n if n < halving.quorum else max(1, n // halving.reduction_factor)
+            past += kept / n
+        arrivals.append(math.ceil(past - 1e-9))
+    return tuple(arrivals)
+
+
+def lines(plan: Plan) -> list[str]:
+    """The plan as a person reads it."""
+    rungs = ", ".join(
+        f"{step:,} ({count} trials)" for step, count in zip(plan.rungs, plan.arrivals, strict=True)
+    )
+    time = (
+        "unknown before the first trial"
+        if plan.seconds is None
+        else f"about {duration(plan.seconds)} on a CPU"
+    )
+    return [
+        f"rungs    {rungs}",
+        f"steps    about {plan.steps:,}; {plan.full_steps:,} if none were stopped early",
+        f"disk     up to {size(plan.disk_bytes)} for checkpoints ({size(plan.checkpoint_bytes)} each)",
+        f"time     {time}",
+    ]
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min`, `3 h 20 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def size(count: float) -> str:
+    """Bytes as `380 MB` or `1.6 GB`."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -1,0 +1,123 @@
+"""TrialRecord: all that is known of one trial, read from Optuna's storage. Summary, tracking and report show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from tuning.halving import Score
+from tuning.verdict import Verdict
+
+# keys of the Optuna trial's user attributes
+RECIPE, RECIPE_ID, PROVENANCE, RUNG, VERDICT, SECONDS = (
+    "recipe", "recipe_id", "provenance", "rung:", "verdict", "seconds",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A trial's evaluation at one rung, and what the scheduler made of it.
+
+    step: gradient steps taken; mAP: 0..1, over the validation part.
+    seconds: of the worker, that the trial had used by then; seconds_training: those of them in gradient steps.
+    time: when, in seconds since 1970.
+    metrics: all that was measured, by name (trainers.metrics.Metrics.flat).
+    went_on: whether it was let past the rung (the last one: completed), and reason: why, in a line.
+    rank, of: its place among the trials that had reached the rung; cutoff: the mAP of the worst that was let past.
+    """
+
+    step: int
+    mAP: float
+    seconds: float
+    seconds_training: float
+    time: float
+    metrics: Mapping[str, float]
+    went_on: bool
+    reason: str
+    rank: int
+    of: int
+    cutoff: float | None
+
+    @property
+    def score(self) -> Score:
+        """What the scheduler compares."""
+        loss = self.metrics.get("validation_loss/total", float("inf"))
+        return Score(self.mAP, self.metrics.get("mAP50", 0.0), loss)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON holds them."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial of a study.
+
+    number: Optuna's, from 0. state: a verdict's, or "running", or "waiting" for one that is proposed but not begun.
+    provenance: where its recipe comes from: {"name", "source"} of a published one, {} when the search proposed it.
+    """
+
+    number: int
+    state: str
+    verdict: Verdict | None
+    recipe_id: str
+    recipe: Mapping[str, Any]
+    rungs: tuple[Rung, ...]
+    provenance: Mapping[str, str]
+    seconds_training: float
+    seconds_overhead: float
+
+    @property
+    def mAP(self) -> float | None:
+        """At its last rung; None before the first."""
+        return self.rungs[-1].mAP if self.rungs else None
+
+    @property
+    def step(self) -> int:
+        """Of its last rung; 0 before the first."""
+        return self.rungs[-1].step if self.rungs else 0
+
+
+def of(trial: FrozenTrial) -> TrialRecord:
+    """The record that Optuna's `trial` holds."""
+    attrs = trial.user_attrs
+    verdict = Verdict.from_dict(attrs[VERDICT]) if VERDICT in attrs else None
+    if trial.state.is_finished():
+        assert verdict is not None, f"trial {trial.number} has ended without a verdict"
+        state: str = verdict.state
+    elif RECIPE in attrs:
+        # an interrupted trial that has been taken up again keeps its old verdict until its next
+        state = "interrupted" if trial.state.name == "WAITING" else "running"
+    else:
+        state = "waiting"
+    rungs = (Rung(**fields) for key, fields in attrs.items() if key.startswith(RUNG))
+    seconds = attrs.get(SECONDS, {})
+    return TrialRecord(
+        number=trial.number,
+        state=state,
+        verdict=verdict if state not in ("running", "waiting") else None,
+        recipe_id=attrs.get(RECIPE_ID, ""),
+        recipe=attrs.get(RECIPE, {}),
+        rungs=tuple(sorted(rungs, key=lambda rung: rung.step)),
+        provenance=attrs.get(PROVENANCE, {}),
+        seconds_training=seconds.get("training", 0.0),
+        seconds_overhead=seconds.get("overhead", 0.0),
+    )
+
+
+def best(records: Iterable[TrialRecord]) -> TrialRecord | None:
+    """The first of the ranking that has a rung and has not failed."""
+    return next((r for r in ranking(records) if r.rungs and r.state != "failed"), None)
+
+
+def ranking(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Best first: by the step of the last rung, failed ones after the others there, then by its score."""
+
+    def key(record: TrialRecord) -> tuple[int, bool, tuple[int, int, float]]:
+        score = record.rungs[-1].score.key if record.rungs else (-1, -1, float("-inf"))
+        return record.step, record.state != "failed", score
+
+    return sorted(records, key=key, reverse=True)

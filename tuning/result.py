@@ -1,0 +1,38 @@
+"""StepResult: what a worker tells the driver after each chunk of a trial. Plain values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """One message.
+
+    trial: its number in the study; step: gradient steps it has taken.
+    kind: "progress" (between rungs), "rung" (evaluated and saved), "failed" (this trial cannot go on) or "halt" (no
+        trial can: what the user gave is wrong, or the disk is full).
+    images_per_second: of the chunk; 0 when nothing was trained.
+    steps, curves: one entry per step taken in the chunk: the step's number (from 1), and `training_loss/<part>` and
+        `learning_rate` by name.
+    metrics: at a rung, trainers.metrics.Metrics.flat().
+    seconds_training: spent in the trial's gradient steps so far; seconds_overhead: spent on all else (start,
+        input, evaluation, checkpoints). Together the worker's wall time, in this and earlier runs of the search.
+    seconds_evaluation: of this message's evaluation (part of the overhead).
+    reason: of "failed" and "halt", one line; traceback: for --debug, or "".
+    """
+
+    trial: int
+    step: int
+    kind: Literal["progress", "rung", "failed", "halt"]
+    images_per_second: float = 0.0
+    steps: Sequence[int] = ()
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    seconds_training: float = 0.0
+    seconds_overhead: float = 0.0
+    seconds_evaluation: float = 0.0
+    reason: str = ""
+    traceback: str = ""

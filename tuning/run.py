@@ -1,0 +1,119 @@
+"""`python -m tuning.run --space retinanet`: searches for the best recipe that a budget can buy."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+
+from search_spaces.conditions import PRESETS
+from trainers.errors import UserError
+from tuning.settings import TRIALS, Settings
+
+EXAMPLES = """\
+examples:
+  python -m tuning.run --space retinanet                     search on the generated toy city, in minutes on a CPU
+  python -m tuning.run --space mobilenet --data photos/      on one's own images
+  python -m tuning.run --space all --trials 24 --workers 2   let the search choose among three detectors
+  python -m tuning.run --space retinanet --preset zoo --gpus-per-trial 1 --data photos/
+                                                             640 px, from COCO weights, on GPUs
+  python -m tuning.run --space retinanet --dry-run           what it would take; trains nothing
+
+The same command again goes on where an interrupted search stopped; a larger --trials extends a finished one.
+Results: <studies-dir>/<study>/summary.json, and MLflow. Exit code: 0, 1 if every trial failed, 2 for an error of the
+user's, 130 after Ctrl-C.
+"""
+LOG_WIDTH = 140  # columns, where no terminal says
+DETECTOR_TRAINER = "trainers.object_detection_api.trainer:DetectorTrainer"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        print(f"error: {message}; see --help", file=sys.stderr)
+        sys.exit(2)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    line = _Parser(
+        prog="python -m tuning.run",
+        description="Searches for the best object detector that a budget can buy.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = line.add_argument
+    add("--space", required=True, help="what may vary: retinanet, mobilenet, efficientdet or all; "
+        "`python -m search_spaces` prints them")  # fmt: skip
+    add("--data", help="labelled images: a folder or s3://...; without it, the generated toy city")
+    add("--trials", type=int, help=f"trials of the study in all (default: {_presets(TRIALS)})")
+    add("--study", help="its name (default: after the space and the data)")
+    add(
+        "--studies-dir",
+        type=Path,
+        default=Path("studies"),
+        help="where studies are kept (default: ./studies)",
+    )
+    add("--preset", choices=PRESETS, default="laptop", help="laptop: small images, a few hundred steps, from scratch; "
+        "zoo: 640 px, published steps, COCO weights (default: laptop)")  # fmt: skip
+    add(
+        "--max-steps",
+        type=int,
+        help="gradient steps of a trial that is not stopped early (default: the space's)",
+    )
+    add("--image-size", type=int, help="pixels (default: the preset's)")
+    add("--batch-size", type=int, help="images a step (default: the preset's)")
+    add(
+        "--weights",
+        default="auto",
+        help="where trials start: auto (the preset's), none, or the path of a checkpoint",
+    )
+    add("--workers", type=int, default=1, help="trials that train at once (default: 1)")
+    add("--cpus-per-trial", type=float, help="CPUs of each worker (default: an even share)")
+    add("--gpus-per-trial", type=float, help="GPUs of each worker, a fraction for several on a device "
+        "(default: an even share, up to 1)")  # fmt: skip
+    add("--seed", type=int, default=0, help="of the search and of every trial (default: 0)")
+    add("--tracking-uri", help="of an MLflow server (default: mlflow.db in the studies' folder)")
+    add("--address", help="of a running Ray cluster, or auto (default: Ray on this machine)")
+    add("--dry-run", action="store_true", help="print the plan and train nothing")
+    add("--debug", action="store_true", help="show the traceback of an error")
+    add("--trainer", default=DETECTOR_TRAINER, help=argparse.SUPPRESS)
+    return line
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    chosen = vars(parser().parse_args(words))
+    dry_run, debug, trainer = chosen.pop("dry_run"), chosen.pop("debug"), chosen.pop("trainer")
+    try:
+        settings = Settings(**chosen)
+        from tuning import story
+
+        console = Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
+        if dry_run:
+            return story.dry_run(settings, console)
+        return story.run(settings, trainer, words, console)
+    except KeyboardInterrupt:
+        print("stopped at once; the same command goes on", file=sys.stderr)
+        return 130
+    except UserError as error:
+        line = str(error)
+    except OSError as error:
+        line = f"{error.filename or 'the system'}: {error.strerror or error}"
+    if debug:
+        traceback.print_exc()
+    print(f"error: {line}", file=sys.stderr)
+    return 2
+
+
+def _presets(values: dict[str, int]) -> str:
+    return ", ".join(f"{value} for {name}" for name, value in values.items())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""Settings: what a person asks of a search, checked, and made into what its parts take."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import multiprocessing
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import search_spaces
+from search_spaces.conditions import Conditions, Preset
+from search_spaces.space import Space
+from trainers.datasets.dataset import Dataset
+from trainers.errors import UserError
+from trainers.recipe import InitialWeights
+from tuning import manifest
+from tuning.manifest import Manifest
+
+TRIALS = {"laptop": 6, "zoo": 32}
+RESERVED = ("data", "mlruns")  # folders beside the studies
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The flags of `python -m tuning.run`; None where a preset or the machine decides."""
+
+    space: str
+    data: str | None = None
+    trials: int | None = None
+    study: str | None = None
+    studies_dir: Path = Path("studies")
+    preset: Preset = "laptop"
+    max_steps: int | None = None
+    image_size: int | None = None
+    batch_size: int | None = None
+    weights: str = "auto"
+    workers: int = 1
+    cpus_per_trial: float | None = None
+    gpus_per_trial: float | None = None
+    seed: int = 0
+    reduction_factor: int = 3
+    tracking_uri: str | None = None
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("trials", 1), ("max_steps", 1), ("image_size", 1), ("batch_size", 1), ("workers", 1), ("seed", 0),
+            ("gpus_per_trial", 0), ("reduction_factor", 2),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UserError(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
+        if self.cpus_per_trial is not None and self.cpus_per_trial <= 0:
+            raise UserError(f"--cpus-per-trial must be above 0, not {self.cpus_per_trial:g}")
+        if self.seed >= 2**31:
+            raise UserError(f"--seed must be below 2147483648, not {self.seed}")
+        name = self.study or ""
+        if name in (*RESERVED, ".", "..") or "/" in name or name != name.strip():
+            raise UserError(f"--study '{name}' cannot be a study's folder; give a plain name")
+
+    @property
+    def trials_or_default(self) -> int:
+        """How many trials the study is to have in all."""
+        return self.trials or TRIALS[self.preset]
+
+    @property
+    def steps(self) -> int:
+        """A trial's full budget of gradient steps."""
+        return self.max_steps or search_spaces.get(self.space).default_steps(self.preset)
+
+    @property
+    def cpus(self) -> float:
+        """Of each worker: an even share of this machine's, unless it was said."""
+        return self.cpus_per_trial or max(1, cpus_here() // self.workers)
+
+    @property
+    def gpus(self) -> float:
+        """Of each worker: up to one, an even share of this machine's, unless it was said."""
+        if self.gpus_per_trial is not None:
+            return self.gpus_per_trial
+        return min(1.0, gpus_here() / self.workers)
+
+    def study_name(self, dataset: Dataset) -> str:
+        """As said, or after the space, the data and the preset: the same command finds its study again."""
+        plain = "".join(c if c.isalnum() or c in "-_." else "-" for c in dataset.name)
+        return self.study or f"{self.space}-{plain}" + ("" if self.preset == "laptop" else f"-{self.preset}")
+
+    def conditions(self, weights: InitialWeights | None) -> Conditions:
+        """What holds for every trial."""
+        return Conditions(
+            steps=self.steps,
+            preset=self.preset,
+            image_size=self.image_size,
+            batch_size=self.batch_size,
+            weights=weights,
+            seed=self.seed,
+        )
+
+    def manifest(self, dataset: Dataset, space: Space, conditions: Conditions) -> Manifest:
+        """What a study that these settings begin is begun with."""
+        weights = (
+            conditions.weights.source if conditions.weights else "none" if conditions.from_scratch else "zoo"
+        )
+        return Manifest(
+            study=self.study_name(dataset),
+            space=self.space,
+            space_hash=space.hash(conditions),
+            data=manifest.of_data(dataset),
+            preset=self.preset,
+            max_steps=self.steps,
+            image_size=self.image_size,
+            batch_size=self.batch_size,
+            weights=weights,
+            reduction_factor=self.reduction_factor,
+            seed=self.seed,
+            versions=manifest.versions(),
+        )
+
+
+def initial_weights(
+    settings: Settings, detectors: tuple[str, ...]
+) -> tuple[InitialWeights | None, list[str]]:
+    """What `--weights` means for these detectors, and a sentence on each for the user; may fetch an archive.
+
+    Raises UserError when a path holds no checkpoint.
+    """
+    if settings.weights == "none" or (settings.weights == "auto" and settings.preset == "laptop"):
+        return InitialWeights(source="none"), ["trials start from scratch"]
+    from trainers.object_detection_api import weights
+
+    # in a process of its own: reading a checkpoint takes TensorFlow, which the driver does without
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        starts = [pool.submit(weights.resolve, settings.weights, name).result() for name in detectors]
+    said = [start.message for start in starts]
+    sources = {start.source for start in starts}
+    if len(sources) > 1:  # a comparison of detectors must not depend on whose archive could be fetched
+        return InitialWeights(source="none"), [*said, "so all of them train from scratch"]
+    source = sources.pop()
+    return (None if source == "zoo" and settings.preset == "zoo" else InitialWeights(source=source)), said
+
+
+def cpus_here() -> int:
+    """CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpus_here() -> int:
+    """GPUs that the NVIDIA driver lists; 0 without one."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return 0
+    listed = subprocess.run([tool, "-L"], capture_output=True, text=True, check=False, timeout=30)
+    return sum(line.startswith("GPU") for line in listed.stdout.splitlines())

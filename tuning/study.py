@@ -1,0 +1,217 @@
+"""Study: a named search's folder and its truth, an Optuna study in a journal file. One driver at a time.
+
+<studies-dir>/<study>/
+    study.json        what it was begun with (manifest.py)
+    optuna.journal    every trial, rung and verdict; Optuna's journal format, `optuna-dashboard` reads it
+    trials/<number>/  recipe.yaml, pipeline.config, metrics.jsonl, checkpoint-<step>/
+    tracking.json     which MLflow run is which trial, and what it has been told
+    summary.json      the result (summary.py)
+    lock              held by the driver
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.trial import Trial, TrialState
+
+from search_spaces.space import Seed
+from trainers.errors import UserError
+from trainers.files import write_text
+from trainers.recipe import Recipe
+from tuning import manifest, record
+from tuning.journal import StudyJournal
+from tuning.lock import StudyLock
+from tuning.manifest import Manifest
+from tuning.record import Rung, TrialRecord
+from tuning.verdict import Verdict, interrupted
+
+# Optuna's states for verdicts; an interrupted trial waits to be taken up again
+TOLD = {
+    "completed": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+    "interrupted": TrialState.WAITING,
+}
+
+
+class Study:
+    """An open study. Made by `Study.open`; `close` ends it."""
+
+    def __init__(self, folder: Path, about: Manifest, lock: StudyLock, startup_trials: int) -> None:
+        self.folder = folder
+        self.manifest = about
+        self._lock = lock
+        self._startup_trials = startup_trials
+        self._journal = StudyJournal(folder / "optuna.journal")
+        self._storage = JournalStorage(self._journal)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._optuna = optuna.create_study(
+            storage=self._storage, study_name=about.study, direction="maximize", load_if_exists=True
+        )
+        self._id = self._storage.get_study_id_from_name(about.study)
+        self._opened = time.monotonic()
+        self._earlier_seconds = float(self._optuna.user_attrs.get("wall_seconds", 0.0))
+        self._take_in_the_killed()
+
+    @classmethod
+    def open(cls, folder: Path, asked: Manifest, startup_trials: int = 8) -> Study:
+        """The study in `folder`, begun there when it is new.
+
+        asked: what the user wants now; the study's own manifest stays the one it was begun with.
+        startup_trials: so many trials are the seeds or drawn at random before the sampler models any.
+        Raises UserError when it is another space's or other data's, in use, damaged, or cannot be written.
+        """
+        path = folder / "study.json"
+        if folder.exists() and not path.exists() and any(entry.name != "lock" for entry in folder.iterdir()):
+            raise UserError(f"{folder}: exists and is not a study; give another --study or --studies-dir")
+        if path.exists():
+            manifest.read(path).check_goes_on(asked, folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = StudyLock(folder / "lock")
+            lock.acquire()
+            if not path.exists():
+                write_text(path, json.dumps(asked.to_dict(), indent=2, ensure_ascii=False))
+            (folder / "trials").mkdir(exist_ok=True)
+            return cls(folder, manifest.read(path), lock, startup_trials)
+        except OSError as error:
+            raise UserError(
+                f"{folder}: cannot be written: {error.strerror}; give another --studies-dir"
+            ) from None
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.manifest.study
+
+    @property
+    def wall_seconds(self) -> float:
+        """Seconds that a driver has had this study open, this time and before."""
+        return self._earlier_seconds + time.monotonic() - self._opened
+
+    def trial_folder(self, number: int) -> Path:
+        """Where the trial's files are."""
+        return self.folder / "trials" / str(number)
+
+    def enqueue(self, seeds: Iterable[Seed]) -> None:
+        """Propose the seeds first, in their order; those that the study already has are left alone."""
+        known = {trial.user_attrs.get(record.PROVENANCE, {}).get("name") for trial in self._trials()}
+        for seed in seeds:
+            if seed.name not in known:
+                provenance = {"name": seed.name, "source": seed.source}
+                self._optuna.enqueue_trial(dict(seed.params), user_attrs={record.PROVENANCE: provenance})
+        self._journal.sync()
+
+    def ask(self, suggest: Callable[[Trial], Recipe]) -> TrialRecord:
+        """A new trial: a seed, or what the sampler proposes, as `suggest` makes a recipe of it.
+
+        An exception of `suggest` is told as the trial's failure, and raised.
+        """
+        waiting = {
+            trial.number for trial in self._trials((TrialState.WAITING,)) if record.RECIPE in trial.user_attrs
+        }
+        assert not waiting, f"trials {sorted(waiting)} wait to be taken up again; that comes first"
+        self._optuna.sampler = self._sampler(asked=len(self._trials()))
+        trial = self._optuna.ask()
+        try:
+            recipe = suggest(trial)
+        except Exception as error:
+            self.tell(trial.number, Verdict("failed", f"the space proposes no recipe: {error}", 0))
+            raise
+        folder = self.trial_folder(trial.number)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "recipe.yaml", recipe.to_yaml())
+        self._set(trial.number, record.RECIPE_ID, recipe.recipe_id)
+        self._set(trial.number, record.RECIPE, recipe.to_dict())
+        return self.record(trial.number)
+
+    def take_up(self, number: int) -> TrialRecord:
+        """Let an interrupted trial run again."""
+        self._storage.set_trial_state_values(self._trial_id(number), TrialState.RUNNING)
+        return self.record(number)
+
+    def report(self, number: int, rung: Rung) -> None:
+        """Tell Optuna of a rung, the last one too. Said twice (a resumed trial), the first word counts."""
+        trial = self._storage.get_trial(self._trial_id(number))
+        if f"{record.RUNG}{rung.step}" not in trial.user_attrs:
+            self._set(number, f"{record.RUNG}{rung.step}", rung.to_dict())
+        if rung.step not in trial.intermediate_values:
+            self._storage.set_trial_intermediate_value(trial._trial_id, rung.step, rung.mAP)
+        self._journal.sync()
+
+    def note_seconds(self, number: int, training: float, overhead: float) -> None:
+        """Keep what the trial has cost so far, in seconds of its worker."""
+        self._set(number, record.SECONDS, {"training": training, "overhead": overhead})
+
+    def tell(self, number: int, verdict: Verdict) -> TrialRecord:
+        """End a trial. Completed and pruned trials are told with the mAP of their last rung."""
+        trial = self._storage.get_trial(self._trial_id(number))
+        values = None
+        if verdict.state in ("completed", "pruned"):
+            values = [trial.intermediate_values[max(trial.intermediate_values)]]
+        self._set(number, record.VERDICT, verdict.to_dict())
+        self._storage.set_trial_state_values(trial._trial_id, TOLD[verdict.state], values)
+        self._optuna.set_user_attr("wall_seconds", self.wall_seconds)
+        self._journal.sync()
+        return self.record(number)
+
+    def record(self, number: int) -> TrialRecord:
+        """What is known of one trial."""
+        return record.of(self._storage.get_trial(self._trial_id(number)))
+
+    def records(self) -> list[TrialRecord]:
+        """What is known of every trial, by number."""
+        return [record.of(trial) for trial in self._trials()]
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """A value that `set_attribute` kept with the study."""
+        return self._optuna.user_attrs.get(name, default)
+
+    def set_attribute(self, name: str, value: Any) -> None:
+        """Keep a JSON value with the study."""
+        self._optuna.set_user_attr(name, value)
+        self._journal.sync()
+
+    def close(self) -> None:
+        """Sync everything and let other drivers in."""
+        self._optuna.set_user_attr("wall_seconds", self.wall_seconds)
+        self._journal.close()
+        self._lock.release()
+
+    def _take_in_the_killed(self) -> None:
+        # we hold the lock: who is still RUNNING ran under a driver that is no more
+        for trial in self._trials((TrialState.RUNNING,)):
+            if record.RECIPE in trial.user_attrs:
+                step = max(trial.intermediate_values, default=0)
+                self.tell(trial.number, interrupted(step, "the driver was killed"))
+            else:  # killed while proposing it; `ask` goes on where that stopped
+                self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+
+    def _sampler(self, asked: int) -> optuna.samplers.BaseSampler:
+        # a new one each time, so that a proposal depends on the study alone, not on how often it was resumed
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.samplers.TPESampler(
+                seed=(self.manifest.seed * 1_000_003 + asked) % 2**32,
+                n_startup_trials=self._startup_trials,
+                multivariate=True,
+                group=True,
+                constant_liar=True,
+            )
+
+    def _trials(self, states: tuple[TrialState, ...] | None = None) -> list[optuna.trial.FrozenTrial]:
+        return self._storage.get_all_trials(self._id, deepcopy=False, states=states)
+
+    def _trial_id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
+
+    def _set(self, number: int, key: str, value: Any) -> None:
+        self._storage.set_trial_user_attr(self._trial_id(number), key, value)
