@@ -13,13 +13,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict
-from difflib import get_close_matches
 from pathlib import Path
 
-from trainers.datasets.formats.format import Source
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.tfrecords import Place
-from trainers.errors import UserError
 
 _SCHEMA = """
 CREATE TABLE images (
@@ -82,19 +79,6 @@ class Catalogue:
             "INSERT OR IGNORE INTO presence VALUES (?, ?)", [(box.name, name) for box in image.boxes]
         )
 
-    def fill(self, source: Source, name: str) -> None:
-        """List all of a source. Raises UserError for a box whose class the source does not declare."""
-        for image in source.images:
-            for box in image.boxes:
-                if source.classes is not None and box.name not in source.classes:
-                    line = "" if box.line is None else f":{box.line}"
-                    near = get_close_matches(box.name, source.classes, 1)
-                    hint = f"; do you mean '{near[0]}'?" if near else "; add it there, or correct the label"
-                    where = f"{name}: {image.labelled_in}{line}"
-                    raise UserError(f"{where}: label '{box.name}' is not in {source.declared_in}{hint}")
-            self.add(image)
-        self.database.commit()
-
     def images(self, part: str | None = None, shard: int | None = None) -> Iterator[LabelledImage]:
         """The images of a part, or of one shard of it, by rank."""
         where, values = "1", []
@@ -142,6 +126,7 @@ def _to_json(image: LabelledImage) -> str:
         "size": image.size,
         "fractions": image.fractions,
         "sequence": image.sequence,
+        "turned": image.turned_by_default,
     }
     return json.dumps(fields, separators=(",", ":"))
 
@@ -157,4 +142,5 @@ def _from_json(name: str, part: str | None, text: str) -> LabelledImage:
         fractions=fields["fractions"],
         part=part,
         sequence=fields["sequence"],
+        turned_by_default=fields["turned"],
     )

@@ -32,16 +32,13 @@ class Checked:
     problems: tuple[Problem, ...]
 
 
-def check(
-    image: LabelledImage, data: bytes, ids: Mapping[str, int], turned_by_default: bool = False
-) -> Checked:
+def check(image: LabelledImage, data: bytes, ids: Mapping[str, int]) -> Checked:
     """Check `image`, whose encoded bytes are `data`.
 
     ids: label id by class name; every box's name is in it.
-    turned_by_default: labels that state no size mean the picture as EXIF turns it.
     """
     try:
-        picture = read_picture(data, image.size, turned_by_default)
+        picture = read_picture(data, image.size, image.turned_by_default)
     except BadPicture as error:
         return Checked(None, (Problem("unreadable image", image.name, str(error), image.name),))
     problems = (
@@ -78,7 +75,7 @@ Fractions = tuple[float, float, float, float]
 def _inside(box: Box, image: LabelledImage, picture: Picture) -> tuple[Fractions | None, Problem | None]:
     """The box as fractions, cut at the image's edges, or None; and what was wrong with it."""
     given = (box.ymin, box.xmin, box.ymax, box.xmax)
-    where = image.labelled_in if box.line is None else f"{image.labelled_in}:{box.line}"
+    where = image.label_place(box)
     shown = f"{box.name} [ymin {given[0]:g}, xmin {given[1]:g}, ymax {given[2]:g}, xmax {given[3]:g}]"
     if not all(math.isfinite(edge) for edge in given):
         return None, Problem("box that is not a number", where, shown, image.name)

@@ -33,7 +33,6 @@ def convert(
     classes: Sequence[str],
     folder: Path,
     problems: Problems,
-    turned_by_default: bool,
     on_progress: Callable[[str], None],
 ) -> tuple[dict[str, Part], str]:
     """Write each part of `catalogue` as shards into `folder`; returns the parts and their fingerprint."""
@@ -49,9 +48,7 @@ def convert(
     images = dict.fromkeys(counts, 0)
     total = sum(counts.values())
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        written = pool.map(
-            partial(_write, catalogue.path, ids, classes, turned_by_default), *zip(*jobs, strict=True)
-        )
+        written = pool.map(partial(_write, catalogue.path, ids, classes), *zip(*jobs, strict=True))
         for (part, file, _), shard in zip(jobs, written, strict=True):
             files[part].append(file)
             images[part] += shard.records
@@ -66,7 +63,6 @@ def _write(
     catalogue: Path,
     ids: Mapping[str, int],
     classes: Sequence[str],
-    turned_by_default: bool,
     part: str,
     file: Path,
     number: int,
@@ -85,7 +81,7 @@ def _write(
             except (OSError, CorruptRecord) as error:
                 problems.append(Problem("unreadable image", image.labelled_in, str(error), image.name))
                 continue
-            checked = check(image, data, ids, turned_by_default)
+            checked = check(image, data, ids)
             problems += checked.problems
             if checked.record:
                 shard.write(checked.record.encode(classes))

@@ -57,6 +57,7 @@ class LabelledImage:
     fractions: boxes are fractions of the size, not pixels.
     part: "train", "validation" or "test" where the source says so.
     sequence: images of one sequence (a video's frames) are never split over parts.
+    turned_by_default: without a stated size, boxes mean the picture as its EXIF turns it.
     """
 
     name: str
@@ -67,3 +68,8 @@ class LabelledImage:
     fractions: bool = False
     part: str | None = None
     sequence: str | None = None
+    turned_by_default: bool = False
+
+    def label_place(self, box: Box) -> str:
+        """Where a person would look at the label of `box`."""
+        return self.labelled_in if box.line is None else f"{self.labelled_in}:{box.line}"

@@ -14,26 +14,24 @@ from trainers.datasets.formats import recognise
 from trainers.datasets.formats.files import walk
 from trainers.datasets.formats.format import Format
 from trainers.datasets.label_map import write_label_map
+from trainers.datasets.listing import list_source
 from trainers.datasets.problems import Problems
-from trainers.datasets.splitting import split
 from trainers.datasets.toy_city import generating
 from trainers.datasets.toy_city.scenes import ToyCity
-from trainers.errors import UserError
 
 TOY_CITY = "toy-city"
-_VERSION = 1  # of the conversion: what an older one has cached is not used
+_VERSION = 2  # of the conversion: what an older one has cached is not used
 
 
-def _quietly(message: str) -> None:
+def quietly(message: str) -> None:
     """Say nothing."""
 
 
-def open_dataset(
-    source: str | None, cache: Path, *, on_progress: Callable[[str], None] = _quietly
-) -> Dataset:
+def open_dataset(source: str | None, cache: Path, *, on_progress: Callable[[str], None] = quietly) -> Dataset:
     """The dataset that `source` names, ready to train on.
 
-    source: None or "toy-city" for generated scenes; else a path.
+    source: None or "toy-city" for generated scenes; else a path or s3://bucket/prefix, in any format of
+        trainers.datasets.formats.
     cache: folder for TFRecord files made from sources; a second opening of a source finds them there.
     on_progress: is told in one line what takes a while.
 
@@ -41,7 +39,7 @@ def open_dataset(
     """
     if source is None or source == TOY_CITY:
         return open_toy_city(ToyCity(), cache, on_progress=on_progress)
-    path = Path(source).expanduser()
+    path = located(source, on_progress)
     found = recognise(path)
     resolved = path.resolve()
     name = resolved.stem if path.is_file() else resolved.name
@@ -50,53 +48,52 @@ def open_dataset(
         on_progress(f"reading {source} as {found.TITLE}")
         return _converted(source, name, path, found, folder, on_progress)
 
-    return built(cache, f"{name}-{_state(resolved)}", build)
+    return built(cache, f"{name}-{_state(path, found)}", build)
 
 
-def _state(path: Path) -> str:
+def located(source: str, on_progress: Callable[[str], None] = quietly) -> Path:
+    """Where `source` lies on this machine, fetched first if it is on S3."""
+    if not source.startswith("s3://"):
+        return Path(source).expanduser()
+    from trainers.datasets import s3  # boto3 takes a while to import, and few need it
+
+    return s3.fetched(source, on_progress)
+
+
+def _state(path: Path, found: Format) -> str:
     """Twelve digits that change when a file of the source does; no contents are read."""
-    state = hashlib.sha256(f"{_VERSION} {path}".encode())
-    for file in walk(path) if path.is_dir() else (path,):
-        about = file.stat()
-        state.update(f"{file}\0{about.st_size}\0{about.st_mtime_ns}\n".encode())
+    state = hashlib.sha256(f"{_VERSION} {found.NAME}".encode())
+    for root in found.roots(path):
+        for file in walk(root) if root.is_dir() else (root,):
+            about = file.lstat()
+            state.update(f"{file.absolute()}\0{about.st_size}\0{about.st_mtime_ns}\n".encode())
     return state.hexdigest()[:12]
 
 
 def _converted(
     source: str, name: str, path: Path, found: Format, folder: Path, on_progress: Callable[[str], None]
 ) -> Dataset:
-    problems = Problems()
+    problems = Problems(source)
     list_file = folder / "catalogue.sqlite"
     with Catalogue(list_file) as catalogue:
-        opened = found.read(path, problems)
-        catalogue.fill(opened, source)
-        classes = opened.classes or tuple(catalogue.images_by_class())
-        images = sum(catalogue.counts().values())
-        problems.refuse_if_over_limit(source, images + problems.affected)
-        if not images:
-            raise UserError(f"{source}: there are no labelled images in it")
-        if not classes:
-            raise UserError(f"{source}: {images} images, but not one box; there is nothing to learn")
-        split_note = split(catalogue, source)
-        parts, fingerprint = convert(
-            catalogue, classes, folder, problems, opened.turned_by_default, on_progress
-        )
-        problems.refuse_if_over_limit(source, images)
+        listed = list_source(path, found, catalogue, problems)
+        parts, fingerprint = convert(catalogue, listed.classes, folder, problems, on_progress)
+    problems.refuse(listed.images)
     list_file.unlink()
-    write_label_map(folder / "label_map.pbtxt", classes)
+    write_label_map(folder / "label_map.pbtxt", listed.classes)
     return Dataset(
         name=name,
         source=source,
-        classes=classes,
+        classes=listed.classes,
         train=parts["train"],
         validation=parts["validation"],
         test=parts.get("test"),
         fingerprint=fingerprint,
-        notes=(*opened.notes, *([split_note] if split_note else []), *problems.summary()),
+        notes=(*listed.notes, *problems.summary()),
     )
 
 
-def open_toy_city(city: ToyCity, cache: Path, *, on_progress: Callable[[str], None] = _quietly) -> Dataset:
+def open_toy_city(city: ToyCity, cache: Path, *, on_progress: Callable[[str], None] = quietly) -> Dataset:
     """The city with these settings."""
 
     def build(folder: Path) -> Dataset:

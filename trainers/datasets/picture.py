@@ -10,11 +10,13 @@ from io import BytesIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import TiffImagePlugin as _tiff  # noqa: F401 - these two formats are known once they are imported
+from PIL import WebPImagePlugin as _webp  # noqa: F401
 
 _ORIENTATION = 0x0112  # the EXIF tag
 _JPEG_QUALITY = 95
 _LARGEST = 50_000_000  # pixels; more would need gigabytes in training
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")  # a JPEG of several pictures opens as "MPO"
 
 
 class BadPicture(Exception):

@@ -19,36 +19,47 @@ class Problem:
     kind: a few words, the same for the same kind of thing.
     where: file, and line or record where there is one, that a person would look at.
     what: the particulars.
-    image: the name of the image it costs, or costs a box; None when nothing is lost and the label stays
-        right.
+    image: the name of the image it costs, or costs a box; None when nothing is lost and every label stays right.
+    fatal: one of these is too many: labels or files are not what they seem.
     """
 
     kind: str
     where: str
     what: str
     image: str | None = None
+    fatal: bool = False
 
     def __str__(self) -> str:
         return f"{self.where}: {self.kind}: {self.what}"
 
 
 class Problems:
-    """Counts problems, keeps the first of each kind, and tells `listener` each of them."""
+    """Counts problems and keeps the first of each kind.
 
-    def __init__(self, listener: Callable[[Problem], None] | None = None) -> None:
+    source: what a person named, for messages.
+    listener: is told of every problem. With one, nothing is raised until `refuse`, so that it hears of all of them.
+    """
+
+    def __init__(self, source: str, listener: Callable[[Problem], None] | None = None) -> None:
+        self.source = source
         self.counts: Counter[str] = Counter()
         self.first: dict[str, Problem] = {}
         self._affected: set[str] = set()
-        self._listener = listener
+        self._fatal: Problem | None = None
+        self.listener = listener
 
     def add(self, problem: Problem) -> None:
-        """Count a problem."""
+        """Count a problem. Raises UserError at a fatal one when nobody wants to hear of the others."""
         self.counts[problem.kind] += 1
         self.first.setdefault(problem.kind, problem)
         if problem.image is not None:
             self._affected.add(problem.image)
-        if self._listener:
-            self._listener(problem)
+        if problem.fatal:
+            self._fatal = self._fatal or problem
+        if self.listener:
+            self.listener(problem)
+        else:
+            self._refuse_fatal()
 
     def extend(self, problems: Iterable[Problem]) -> None:
         """Count several."""
@@ -68,14 +79,19 @@ class Problems:
         count, first = self.counts[kind], self.first[kind]
         return f"{count} x {kind}, {'first' if count > 1 else 'in'} {first.where}: {first.what}"
 
-    def refuse_if_over_limit(self, source: str, images: int) -> None:
-        """Raise UserError when more than LIMIT of `images` are affected."""
+    def _refuse_fatal(self) -> None:
+        if self._fatal:
+            raise UserError(f"{self.source}: {self._fatal.where}: {self._fatal.what}")
+
+    def refuse(self, images: int) -> None:
+        """Raise UserError when a problem was fatal, or more than LIMIT of `images` are affected."""
+        self._refuse_fatal()
         if self.affected <= LIMIT * images:
             return
         kinds = "; ".join(
             self._line(kind) for kind, _ in self.counts.most_common() if self.first[kind].image is not None
         )
         raise UserError(
-            f"{source}: {self.affected} of {images} images cannot be trusted, the limit is {LIMIT:.0%}: "
-            f"{kinds}; `python -m trainers.datasets check {source}` lists them all"
+            f"{self.source}: {self.affected} of {images} images cannot be trusted, the limit is {LIMIT:.0%}: "
+            f"{kinds}; `python -m trainers.datasets check {self.source}` lists them all"
         )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainers.datasets import example
+from trainers.datasets.tfrecords import CorruptRecord, places, read_record
+from trainers.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,15 @@ class Record:
     difficult: tuple[bool, ...]
     crowd: tuple[bool, ...]
 
-    def encode(self, classes: Sequence[str]) -> bytes:
-        """The tf.train.Example; its keys are TfExampleFields of object_detection/core/standard_fields.py."""
+    def pixel_boxes(self) -> NDArray[np.float64]:
+        """[objects, 4], [ymin, xmin, ymax, xmax] in pixels."""
+        return self.boxes.astype(np.float64) * [self.height, self.width, self.height, self.width]
+
+    def encode(self, classes: Sequence[str], ids: Sequence[int] | None = None) -> bytes:
+        """The tf.train.Example; its keys are TfExampleFields of object_detection/core/standard_fields.py.
+
+        ids: the classes' label ids where they are not 1..N.
+        """
         name = self.name.encode()
         ymin, xmin, ymax, xmax = self.boxes.T.tolist() if len(self.boxes) else ([], [], [], [])
         return example.encode(
@@ -53,7 +63,7 @@ class Record:
                 "image/object/bbox/ymax": ymax,
                 "image/object/bbox/xmax": xmax,
                 "image/object/class/text": [classes[label - 1].encode() for label in self.labels],
-                "image/object/class/label": self.labels,
+                "image/object/class/label": [ids[label - 1] for label in self.labels] if ids else self.labels,
                 "image/object/difficult": [int(d) for d in self.difficult],
                 "image/object/is_crowd": [int(c) for c in self.crowd],
             }
@@ -70,3 +80,34 @@ class Record:
         ]
         content.update(repr(sorted(rows)).encode())
         return int.from_bytes(content.digest(), "little")
+
+
+def decode(data: bytes) -> Record:
+    """The Record that `encode` wrote."""
+    features = example.decode(data)
+    edges = [features.get(f"image/object/bbox/{edge}", []) for edge in ("ymin", "xmin", "ymax", "xmax")]
+    labels = features.get("image/object/class/label", [])
+    return Record(
+        name=features["image/filename"][0].decode(),
+        image=features["image/encoded"][0],
+        format=features["image/format"][0].decode(),
+        width=features["image/width"][0],
+        height=features["image/height"][0],
+        boxes=np.array(edges, np.float32).T.reshape(-1, 4),
+        labels=tuple(labels),
+        difficult=tuple(map(bool, features.get("image/object/difficult") or [0] * len(labels))),
+        crowd=tuple(map(bool, features.get("image/object/is_crowd") or [0] * len(labels))),
+    )
+
+
+def read_records(files: Iterable[Path]) -> Iterator[Record]:
+    """Every record of shards that this package wrote. Raises UserError when one has been changed since."""
+    for path in files:
+        with path.open("rb") as file:
+            for place in places(path):
+                try:
+                    if isinstance(place, CorruptRecord):
+                        raise place
+                    yield decode(read_record(file, place))
+                except (CorruptRecord, ValueError, LookupError) as error:
+                    raise UserError(f"{path}: {error}; delete its folder to convert anew") from None

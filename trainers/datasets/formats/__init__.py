@@ -9,12 +9,22 @@ from trainers.datasets.formats.format import Format
 from trainers.errors import UserError
 
 # Asked in this order: the first that recognises a source reads it.
-MODULES = ("tfrecord", "pascal_voc")
+MODULES = ("dataset_yaml", "waymo", "tfrecord", "coco", "bdd100k", "pascal_voc", "yolo")
 
 
 def all_formats() -> tuple[Format, ...]:
     """Every format, in the order of MODULES."""
     return tuple(importlib.import_module(f"{__name__}.{name}") for name in MODULES)
+
+
+def named(name: str) -> Format:
+    """The format called `name`. Raises UserError, with the known names, when there is none."""
+    found = next((known for known in all_formats() if name == known.NAME), None)
+    if found is None:
+        raise UserError(
+            f"unknown format '{name}'; known are {', '.join(known.NAME for known in all_formats())}"
+        )
+    return found
 
 
 def recognise(path: Path) -> Format:

@@ -58,3 +58,52 @@ def part_of(path: Path, root: Path) -> str | None:
             if any(word.rstrip("0123456789") in spellings for word in words):
                 return part
     return None
+
+
+class ImageFolders:
+    """Finds images that labels in one file name, among the folders around that file.
+
+    A file of labels for one part is never given an image of another part's folder: names repeat there.
+
+    top: the folder in which images are looked for.
+    """
+
+    def __init__(self, labels: Path, root: Path) -> None:
+        """labels: the file. root: the source; a source that is the file itself is looked for in its folder."""
+        self.top = root if root.is_dir() else labels.parent
+        own = part_of(labels, root if root.is_dir() else labels)
+        folders = [self.top, *_folders(self.top)]
+        if not root.is_dir() and not any(_holds_images(folder) for folder in folders):
+            self.top = labels.parent.parent
+            folders = [self.top, *_folders(self.top)]
+        of = {folder: part_of(folder / "_", self.top) for folder in folders}
+        allowed = [folder for folder in folders if own is None or of[folder] in (own, None)]
+        # beside the labels first, then where the part is named
+        self._folders = sorted(allowed, key=lambda folder: (folder != labels.parent, of[folder] != own))
+        self._last = self._folders[0]
+
+    def find(self, *names: str) -> Path:
+        """The file called so, by the first name that is there; one that is not there if none is. Raises Outside."""
+        for name in names:
+            for folder in (self._last, *self._folders):
+                path = inside(self.top, folder.relative_to(self.top), name)
+                if path.is_file():
+                    self._last = folder
+                    return path
+        return self._last / names[-1]
+
+
+def _holds_images(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return any(entry.name.lower().endswith(IMAGE_SUFFIXES) for entry in entries)
+
+
+def _folders(root: Path, depth: int = 5) -> Iterator[Path]:
+    with os.scandir(root) as entries:
+        found = sorted(
+            e.name for e in entries if e.is_dir(follow_symlinks=False) and not e.name.startswith(".")
+        )
+    for name in found:
+        yield root / name
+        if depth:
+            yield from _folders(root / name, depth - 1)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from trainers.datasets.labelled_image import LabelledImage
 from trainers.datasets.problems import Problems
+from trainers.datasets.record import Record
 
 
 @dataclass(frozen=True)
@@ -16,28 +17,41 @@ class Source:
     """A source as its format's reader opened it.
 
     images: read as they are asked for; what cannot be read is counted as a problem, and left out.
-    classes: names in the order of their future ids 1..N; None where the format lists none: then they are
-        those of the boxes, in alphabetical order.
-    declared_in: the file that lists the classes; a box of another class is an error there or in its label.
+    classes: names in the order of their future ids 1..N; None where the format lists none: then they are those of
+        the boxes, in alphabetical order.
+    declared_in: what lists the classes; a box of another class is an error there or in its label.
     notes: what to tell a person, e.g. that ids were remapped.
-    turned_by_default: boxes without a stated size mean the picture as its EXIF turns it.
     """
 
     images: Iterator[LabelledImage]
     classes: tuple[str, ...] | None = None
     declared_in: str = ""
-    notes: tuple[str, ...] = field(default_factory=tuple)
-    turned_by_default: bool = False
+    notes: tuple[str, ...] = ()
 
 
 class Format(Protocol):
-    """A module of this package with these names."""
+    """A module of this package with these names.
 
-    NAME: str
-    TITLE: str
+    NAME: what `convert --to` calls it. TITLE: what a person calls it.
+    """
+
+    @property
+    def NAME(self) -> str: ...
+
+    @property
+    def TITLE(self) -> str: ...
 
     def recognises(self, path: Path) -> bool:
         """Whether `path`, which exists, is a source of this format; looks at names and first bytes only."""
 
+    def roots(self, path: Path) -> Sequence[Path]:
+        """The files and folders that the source consists of: when nothing in them changed, it did not."""
+
     def read(self, path: Path, problems: Problems) -> Source:
         """Open the source. Raises UserError when it cannot be used at all."""
+
+    def write(self, folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
+        """Write records into an empty folder, so that `read` finds them again; in memory that does not grow.
+
+        Raises UserError when the format has no way to say them.
+        """

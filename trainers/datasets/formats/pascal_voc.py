@@ -8,19 +8,22 @@ folders with such names, give the parts; a `label_map.pbtxt` gives the order of 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import ParseError
+from xml.etree.ElementTree import Element, ParseError, SubElement, indent, tostring
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from trainers.datasets.formats.files import IMAGE_SUFFIXES, Outside, inside, part_of, relative, walk
 from trainers.datasets.formats.format import Source
-from trainers.datasets.label_map import read_label_map, remapping_note
+from trainers.datasets.formats.image_files import write_image
+from trainers.datasets.label_map import read_label_map, remapping_note, write_label_map
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
+from trainers.datasets.record import Record
+from trainers.errors import UserError
 
 NAME = "pascal_voc"
 TITLE = "Pascal VOC XML"
@@ -35,6 +38,11 @@ def recognises(path: Path) -> bool:
         return False
     first = next(walk(path, ".xml"), None)
     return first is not None and b"<annotation" in first.open("rb").read(4096)
+
+
+def roots(path: Path) -> Sequence[Path]:
+    """The folder."""
+    return (path,)
 
 
 def read(path: Path, problems: Problems) -> Source:
@@ -128,3 +136,42 @@ def _picture(root: Path, file: Path, named: str) -> Path:
                 return found
     # not there: named as it would be found, so that reading it says so
     return inside(root, folders[1].relative_to(root), base or file.stem)
+
+
+def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
+    """Write `JPEGImages/`, `Annotations/`, `ImageSets/Main/<part>.txt` and a `label_map.pbtxt`."""
+    broken = [name for name in classes if name != name.strip() or not name.isprintable()]
+    if broken:
+        raise UserError(f"class {broken[0]!r} cannot be written in XML; give it a plain name")
+    sets = folder / "ImageSets" / "Main"
+    sets.mkdir(parents=True)
+    (folder / "Annotations").mkdir()
+    write_label_map(folder / "label_map.pbtxt", classes)
+    for part, records in parts.items():
+        with (sets / f"{'val' if part == 'validation' else part}.txt").open("w", encoding="utf-8") as listed:
+            for record in records:
+                name = write_image(folder / "JPEGImages", record)
+                xml = folder / "Annotations" / f"{Path(name).stem}.xml"
+                xml.write_bytes(_annotation(name, classes, record))
+                listed.write(f"{Path(name).stem}\n")
+
+
+def _annotation(name: str, classes: Sequence[str], record: Record) -> bytes:
+    annotation = Element("annotation")
+
+    def add(parent: Element, **fields: object) -> None:
+        for tag, value in fields.items():
+            SubElement(parent, tag).text = str(value)
+
+    add(annotation, folder="JPEGImages", filename=name)
+    add(SubElement(annotation, "size"), width=record.width, height=record.height, depth=3)
+    boxes = record.pixel_boxes().round(2).tolist()
+    for (ymin, xmin, ymax, xmax), label, difficult in zip(
+        boxes, record.labels, record.difficult, strict=True
+    ):
+        element = SubElement(annotation, "object")
+        add(element, name=classes[label - 1], difficult=int(difficult))
+        add(SubElement(element, "bndbox"), xmin=xmin, ymin=ymin, xmax=xmax, ymax=ymax)
+    indent(annotation)
+    encoded: bytes = tostring(annotation, encoding="utf-8")
+    return encoded

@@ -1,23 +1,25 @@
 """TFRecord files of the Object Detection API, with a label map beside them.
 
-Ids are turned into names by the label map, so that it does not matter which ids it uses. A file name that
-speaks of train or validation gives the part; a Waymo segment is a sequence.
+Ids are turned into names by the label map, so that it does not matter which ids it uses; without one, the records' own
+class texts name them. A file name that speaks of train or validation gives the part; a Waymo segment is a sequence.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from trainers.datasets import example
 from trainers.datasets.formats.files import part_of, relative, walk
 from trainers.datasets.formats.format import Source
-from trainers.datasets.label_map import read_label_map, remapping_note
+from trainers.datasets.label_map import read_label_map, remapping_note, write_label_map
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
-from trainers.datasets.tfrecords import CorruptRecord, places, read_record
+from trainers.datasets.record import Record
+from trainers.datasets.tfrecords import CorruptRecord, Shard, places, read_record
 from trainers.errors import UserError
 
 NAME = "tfrecord"
@@ -25,94 +27,153 @@ TITLE = "TFRecord with a label map"
 
 _FILE = re.compile(r"(^|[._-])(tf)?records?(-\d+-of-\d+)?$", re.IGNORECASE)
 _EDGES = tuple(f"image/object/bbox/{edge}" for edge in ("ymin", "xmin", "ymax", "xmax"))
+_RECORDS_IN_A_FILE = 500
 
 
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_file():
-        yield path
-        return
-    yield from (file for file in walk(path) if _FILE.search(file.name))
+def record_files(path: Path) -> Iterator[Path]:
+    """The files that are called *.tfrecord, *.record, *.tfrecord-00000-of-00004 and the like; `path` may be one."""
+    yield from (file for file in ((path,) if path.is_file() else walk(path)) if _FILE.search(file.name))
 
 
 def recognises(path: Path) -> bool:
-    """A file or a folder of files called *.tfrecord, *.record, *.tfrecord-00000-of-00004 and the like."""
-    return any(_FILE.search(file.name) for file in _files(path))
+    """A file or a folder of files that are called so."""
+    return next(record_files(path), None) is not None
+
+
+def roots(path: Path) -> Sequence[Path]:
+    """The files and their label map."""
+    found = label_map_of(path)
+    return (path,) if found is None or found.is_relative_to(path) else (path, found)
+
+
+def label_map_of(path: Path) -> Path | None:
+    """The label map in the folder, or beside it."""
+    folder = path if path.is_dir() else path.parent
+    return next(walk(folder, ".pbtxt"), None) or next(
+        iter(sorted(folder.absolute().parent.glob("*.pbtxt"))), None
+    )
 
 
 def read(path: Path, problems: Problems) -> Source:
     """Open the file or the folder."""
-    folder = path if path.is_dir() else path.parent
-    label_map = next(walk(folder, ".pbtxt"), None) or next(iter(sorted(folder.parent.glob("*.pbtxt"))), None)
-    if label_map is None:
-        raise UserError(f"{path}: no label map (*.pbtxt) beside the TFRecord files; put one there")
-    names = read_label_map(label_map)
+    label_map = label_map_of(path)
+    names = read_label_map(label_map) if label_map else _names_by_text(path)
+    declared_in = label_map.name if label_map else "the records' class texts"
     note = remapping_note(names)
     return Source(
-        images=_images(path, names, label_map, problems),
+        images=read_images(path, names, declared_in, problems),
         classes=tuple(names.values()),
-        declared_in=str(label_map),
+        declared_in=declared_in,
         notes=(note,) if note else (),
     )
 
 
-def _images(
-    root: Path, names: Mapping[int, str], label_map: Path, problems: Problems
-) -> Iterator[LabelledImage]:
-    for file in _files(root):
+def _names_by_text(path: Path) -> dict[int, str]:
+    """Names by id as the records' own class texts give them, in the order of ids."""
+    names: dict[int, str] = {}
+    for features, where in _examples(path, Problems(str(path), listener=lambda _: None)):
+        texts = features.get("image/object/class/text", [])
+        for label, text in zip(features.get("image/object/class/label", []), texts, strict=False):
+            name = text.decode("utf-8", "replace")
+            if names.setdefault(label, name) != name:
+                both = f"label {label} is '{names[label]}' and '{name}'"
+                raise UserError(f"{path}: {where}: {both}; put the label map (*.pbtxt) beside the records")
+    if not names or len(set(names.values())) < len(names) or not all(names.values()):
+        raise UserError(f"{path}: no label map (*.pbtxt) beside the TFRecord files; put one there")
+    return dict(sorted(names.items()))
+
+
+def _examples(root: Path, problems: Problems) -> Iterator[tuple[dict[str, list[Any]], str]]:
+    """The features of every record that is whole, and where it is; `features["stored"]` is its place."""
+    for file in record_files(root):
         with file.open("rb") as opened:
             for number, place in enumerate(places(file), 1):
                 where = f"{relative(file, root)}, record {number}"
+                if isinstance(place, CorruptRecord):
+                    what = f"{place}, and how much is lost cannot be known; copy it again"
+                    problems.add(Problem("file cut off", where, what, where, fatal=True))
+                    break
                 try:
-                    if isinstance(place, CorruptRecord):
-                        raise UserError(
-                            f"{where}: {place}, and how much is lost cannot be known; copy it again"
-                        )
-                    features = example.decode(read_record(opened, place))
-                    yield _image(features, names, label_map, where, Stored(file, place), part_of(file, root))
+                    yield (
+                        example.decode(read_record(opened, place)) | {"stored": [Stored(file, place)]},
+                        where,
+                    )
                 except (CorruptRecord, ValueError) as error:
                     problems.add(Problem("corrupt record", where, str(error), where))
 
 
-def _image(
+def read_images(
+    root: Path, names: Mapping[int, str], declared_in: str, problems: Problems
+) -> Iterator[LabelledImage]:
+    """The image of every record, with its boxes; `names` are the classes' by their ids."""
+    for features, where in _examples(root, problems):
+        name = (features.get("image/filename") or features.get("image/source_id") or [b""])[0]
+        name = name.decode("utf-8", "replace") or where
+        stored: Stored = features["stored"][0]
+        try:
+            if not features.get("image/encoded"):
+                raise ValueError("no image/encoded in it")
+            boxes = tuple(_boxes(features, where, name, names, declared_in, problems))
+        except ValueError as error:
+            problems.add(Problem("corrupt record", where, str(error), where))
+            continue
+        yield LabelledImage(
+            name=name,
+            stored=stored,
+            boxes=boxes,
+            labelled_in=where,
+            fractions=True,
+            part=part_of(stored.path, root),
+            sequence=stored.path.name if stored.path.name.startswith("segment-") else None,
+        )
+
+
+def _boxes(
     features: Mapping[str, list[Any]],
-    names: Mapping[int, str],
-    label_map: Path,
     where: str,
-    stored: Stored,
-    part: str | None,
-) -> LabelledImage:
-    if not features.get("image/encoded"):
-        raise ValueError("no image/encoded in it")
+    image: str,
+    names: Mapping[int, str],
+    declared_in: str,
+    problems: Problems,
+) -> Iterator[Box]:
     edges = [features.get(edge, []) for edge in _EDGES]
     labels = features.get("image/object/class/label", [])
     texts = [text.decode("utf-8", "replace") for text in features.get("image/object/class/text", [])]
     count = len(edges[0])
-    if any(len(edge) != count for edge in edges) or len(labels or texts) != count:
-        raise ValueError("it has not as many labels and edges as boxes")
-    if not labels:
+    if not labels and texts:
         by_name = {name: label for label, name in names.items()}
         labels = [by_name.get(text, text) for text in texts]
+    difficult = features.get("image/object/difficult") or [0] * count
+    crowd = features.get("image/object/is_crowd") or [0] * count
+    if {len(each) for each in (*edges, labels, difficult, crowd)} != {count} or len(texts) not in (0, count):
+        raise ValueError("it has not as many labels and edges as boxes")
     for index, label in enumerate(labels):
+        what = ""
         if label not in names:
-            raise UserError(f"{where}: label {label} is not in {label_map}; add it there with its name")
-        # a text may be a code of its own; one that is another class's name is a wrong map
-        if index < len(texts) and texts[index] != names[label] and texts[index] in names.values():
-            called = f"'{texts[index]}' there but '{names[label]}' in {label_map}"
-            raise UserError(f"{where}: label {label} is called {called}; use the records' own label map")
-    difficult = features.get("image/object/difficult", []) or [0] * count
-    crowd = features.get("image/object/is_crowd", []) or [0] * count
-    boxes = tuple(
-        Box(names[label], ymin, xmin, ymax, xmax, bool(hard), bool(many))
-        for label, ymin, xmin, ymax, xmax, hard, many in zip(labels, *edges, difficult, crowd, strict=True)
-    )
-    name = features.get("image/filename") or features.get("image/source_id") or [where.encode()]
-    segment = stored.path.name if stored.path.name.startswith("segment-") else None
-    return LabelledImage(
-        name=name[0].decode("utf-8", "replace") or where,
-        stored=stored,
-        boxes=boxes,
-        labelled_in=where,
-        fractions=True,
-        part=part,
-        sequence=segment,
-    )
+            what = f"label {label} is not in {declared_in}; add it there with its name"
+        # a text may be a code of its own; one that is another class's name comes from another map
+        elif texts and texts[index] != names[label] and texts[index] in names.values():
+            what = f"label {label} is called '{texts[index]}' there but '{names[label]}' in {declared_in}"
+            what += "; use the records' own label map"
+        if what:
+            problems.add(Problem("unknown label", where, what, image, fatal=True))
+            continue
+        ymin, xmin, ymax, xmax = (edge[index] for edge in edges)
+        yield Box(names[label], ymin, xmin, ymax, xmax, bool(difficult[index]), bool(crowd[index]))
+
+
+def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
+    """Write `<part>-00000.tfrecord` and so on, with `label_map.pbtxt`."""
+    write_label_map(folder / "label_map.pbtxt", classes)
+    for part, records in parts.items():
+        for number, some in enumerate(in_groups(records, _RECORDS_IN_A_FILE)):
+            with Shard(folder / f"{part}-{number:05d}.tfrecord") as shard:
+                for record in some:
+                    shard.write(record.encode(classes))
+
+
+def in_groups(records: Iterable[Record], size: int) -> Iterator[Iterator[Record]]:
+    """Consecutive groups of `size`, each to be used up before the next."""
+    rest = iter(records)
+    for first in rest:
+        yield chain((first,), islice(rest, size - 1))

@@ -1,0 +1,162 @@
+"""BDD100K JSON: a list of frames with box2d {x1, y1, x2, y2} in pixels; both vocabularies of its releases.
+
+The release of 2018 says person, bike and motor; that of 2020 pedestrian, bicycle and motorcycle. Both are read as the
+latter. Frames of one video (`videoName`) stay in one part; lanes and areas, which have no box, are left out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trainers.datasets.formats.files import ImageFolders, Outside, part_of, relative, walk
+from trainers.datasets.formats.format import Source
+from trainers.datasets.formats.image_files import write_image
+from trainers.datasets.formats.streamed_json import BadJson, items
+from trainers.datasets.labelled_image import Box, LabelledImage, Stored
+from trainers.datasets.problems import Problem, Problems
+from trainers.datasets.record import Record
+from trainers.errors import UserError
+
+NAME = "bdd100k"
+TITLE = "BDD100K JSON"
+
+# doc.bdd100k.com/format.html: the detection categories in the order of their ids, and the three of tracking
+CLASSES = (
+    "pedestrian", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle", "traffic light", "traffic sign",
+    "other vehicle", "other person", "trailer",
+)  # fmt: skip
+OLD_NAMES = {"person": "pedestrian", "bike": "bicycle", "motor": "motorcycle"}
+
+_BEGINS = re.compile(
+    rb'\s*\[\s*\{.*?"(labels|attributes|videoName|timestamp)"|\s*\{\s*"frames"\s*:\s*\[', re.DOTALL
+)
+
+
+def _files(path: Path) -> list[Path]:
+    found = [path] if path.is_file() else walk(path, ".json")
+    return [file for file in found if _BEGINS.match(file.open("rb").read(4096).removeprefix(b"\xef\xbb\xbf"))]
+
+
+def recognises(path: Path) -> bool:
+    """A JSON file, or a folder with some, that begin with a list of frames."""
+    return bool(_files(path)) if path.is_dir() or path.suffix == ".json" else False
+
+
+def roots(path: Path) -> Sequence[Path]:
+    """The folder, or the file and the folder of its images."""
+    return (path,) if path.is_dir() else (path, ImageFolders(path, path).top)
+
+
+def read(path: Path, problems: Problems) -> Source:
+    """Open the file, or every such file of the folder."""
+    files = _files(path)
+    found: dict[str, None] = {}
+    old = False
+    for file in files:
+        for name in _categories(file, relative(file, path), problems.source):
+            old = old or name in OLD_NAMES
+            found[OLD_NAMES.get(name, name)] = None
+    known = [name for name in CLASSES if name in found]
+    note = "categories of 2018 are read as those of 2020: person -> pedestrian, bike -> bicycle, motor -> motorcycle"
+    return Source(
+        images=_images(path, files, problems),
+        classes=(*known, *sorted(set(found) - set(known))) or None,
+        declared_in="its categories",
+        notes=(note,) if old else (),
+    )
+
+
+def _frames(file: Path, where: str, source: str) -> Iterator[tuple[dict[str, Any], int]]:
+    try:
+        for item in items(file):
+            if item.key in (None, "frames") and isinstance(item.value, dict):
+                yield item.value, item.line
+    except BadJson as error:
+        raise UserError(f"{source}: {where}: {error}") from None
+
+
+def _labels(frame: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for label in frame.get("labels") or []:
+        if isinstance(label, dict) and label.get("box2d") is not None:
+            yield label
+
+
+def _categories(file: Path, where: str, source: str) -> Iterator[str]:
+    for frame, _ in _frames(file, where, source):
+        for label in _labels(frame):
+            if isinstance(label.get("category"), str):
+                yield label["category"]
+
+
+def _images(root: Path, files: Sequence[Path], problems: Problems) -> Iterator[LabelledImage]:
+    for file in files:
+        where, part, folders = relative(file, root), part_of(file, root), ImageFolders(file, root)
+        for frame, line in _frames(file, where, problems.source):
+            place, name = f"{where}:{line}", str(frame.get("name"))
+            video = frame.get("videoName") or frame.get("video_name")
+            try:
+                stored = Stored(folders.find(f"{video}/{name}" if video else name, name))
+            except Outside as error:
+                problems.add(Problem("file name outside the folder", place, str(error), place))
+                continue
+            boxes = [_box(label, name, place, line, problems) for label in _labels(frame)]
+            yield LabelledImage(
+                name=relative(stored.path, root) if root.is_dir() else name,
+                stored=stored,
+                boxes=tuple(box for box in boxes if box),
+                labelled_in=where,
+                part=part,
+                sequence=f"{where} {video}" if video else None,
+            )
+
+
+def _box(label: dict[str, Any], image: str, place: str, line: int, problems: Problems) -> Box | None:
+    category, box = label.get("category"), label["box2d"]
+    if not isinstance(category, str) or not category.strip():
+        problems.add(Problem("label without a category", place, f"label {label.get('id')} of {image}", image))
+        return None
+    try:
+        xmin, ymin, xmax, ymax = (float(box[edge]) for edge in ("x1", "y1", "x2", "y2"))
+    except (TypeError, ValueError, KeyError, OverflowError):
+        what = f"box2d {str(box)[:80]}; it should be {{x1, y1, x2, y2}}"
+        problems.add(Problem("box that is not a number", place, what, image))
+        return None
+    crowd = bool((label.get("attributes") or {}).get("crowd"))
+    return Box(OLD_NAMES.get(category, category), ymin, xmin, ymax, xmax, crowd=crowd, line=line)
+
+
+def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
+    """Write `labels/det_20/det_<part>.json` and `images/100k/<part>/`, as the release of 2020 lies."""
+    (folder / "labels" / "det_20").mkdir(parents=True)
+    spelt = {"validation": "val"}
+    for part, records in parts.items():
+        name = spelt.get(part, part)
+        with (folder / "labels" / "det_20" / f"det_{name}.json").open("w", encoding="utf-8") as file:
+            file.write("[")
+            for index, record in enumerate(records):
+                frame = {
+                    "name": write_image(folder / "images" / "100k" / name, record),
+                    "attributes": {},
+                    "labels": [
+                        {
+                            "id": str(number),
+                            "category": classes[label - 1],
+                            "attributes": {"crowd": crowd},
+                            "box2d": {"x1": xmin, "y1": ymin, "x2": xmax, "y2": ymax},
+                        }
+                        for number, ((ymin, xmin, ymax, xmax), label, crowd) in enumerate(
+                            zip(
+                                record.pixel_boxes().round(2).tolist(),
+                                record.labels,
+                                record.crowd,
+                                strict=True,
+                            )
+                        )
+                    ],
+                }
+                file.write(("," if index else "") + "\n" + json.dumps(frame, ensure_ascii=False))
+            file.write("\n]\n")

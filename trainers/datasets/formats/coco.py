@@ -1,0 +1,236 @@
+"""COCO JSON: one file a part with images, annotations and categories, boxes as [x, y, width, height] in pixels.
+
+Files are read piece by piece into a temporary index on the disk, since an image's annotations may be anywhere in them.
+Annotations without a box (captions, key points alone) are left out; `iscrowd` is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from trainers.datasets.formats.files import ImageFolders, Outside, part_of, relative, walk
+from trainers.datasets.formats.format import Source
+from trainers.datasets.formats.image_files import write_image
+from trainers.datasets.formats.streamed_json import BadJson, items
+from trainers.datasets.label_map import remapping_note
+from trainers.datasets.labelled_image import Box, LabelledImage, Stored
+from trainers.datasets.problems import Problem, Problems
+from trainers.datasets.record import Record
+from trainers.errors import UserError
+
+NAME = "coco"
+TITLE = "COCO JSON"
+
+_BEGINS = re.compile(
+    rb'\s*\{\s*(?:"(?:images|annotations|categories)"\s*:\s*\[|"(?:info|licenses|type)"\s*:)'
+)
+_INDEX = """
+CREATE TABLE images (id TEXT PRIMARY KEY, fields TEXT, line INTEGER) WITHOUT ROWID;
+CREATE TABLE annotations (image TEXT, fields TEXT, line INTEGER);
+CREATE TABLE annotation_ids (id TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
+
+
+def _is_coco(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return bool(_BEGINS.match(opened.read(4096).removeprefix(b"\xef\xbb\xbf")))
+
+
+def _files(path: Path) -> list[Path]:
+    return [file for file in ([path] if path.is_file() else walk(path, ".json")) if _is_coco(file)]
+
+
+def recognises(path: Path) -> bool:
+    """A JSON file, or a folder with some, that begin with one of COCO's own keys."""
+    return bool(_files(path)) if path.is_dir() or path.suffix == ".json" else False
+
+
+def roots(path: Path) -> Sequence[Path]:
+    """The folder, or the file and the folder of its images."""
+    return (path,) if path.is_dir() else (path, ImageFolders(path, path).top)
+
+
+def read(path: Path, problems: Problems) -> Source:
+    """Open the file, or every such file of the folder. Raises UserError when categories cannot be used."""
+    files = _files(path)
+    names: dict[int, str] = {}
+    indices = []
+    for file in files:
+        index, own = _indexed(file, relative(file, path), problems)
+        if not own:
+            index.close()  # panoptic, captions, image info: no boxes in it
+            continue
+        indices.append((file, index, own))
+        for number, name in own.items():
+            if names.setdefault(number, name) != name:
+                where = f"{path}: {relative(file, path)}"
+                raise UserError(
+                    f"{where}: category {number} is '{name}', but '{names[number]}' in another file"
+                )
+    if not names:
+        raise UserError(f'{path}: no category in it; a COCO file lists its classes under "categories"')
+    note = remapping_note(dict(sorted(names.items())))
+    return Source(
+        images=_images(path, indices, problems),
+        classes=tuple(name for _, name in sorted(names.items())),
+        declared_in="its categories",
+        notes=(note,) if note else (),
+    )
+
+
+def _indexed(file: Path, where: str, problems: Problems) -> tuple[sqlite3.Connection, dict[int, str]]:
+    """A temporary index of a file, on the disk and gone with its connection; and the categories."""
+    index = sqlite3.connect("")
+    index.executescript(_INDEX)
+    names: dict[int, str] = {}
+    try:
+        for item in items(file):
+            if not isinstance(item.value, dict):
+                continue
+            fields, place = item.value, f"{where}:{item.line}"
+            if item.key == "images":
+                row = (json.dumps(fields.get("id")), json.dumps(fields), item.line)
+                if not index.execute("INSERT OR IGNORE INTO images VALUES (?, ?, ?)", row).rowcount:
+                    name = fields.get("file_name")
+                    what = f"image id {fields.get('id')} is there twice; the second, {name}, is left out"
+                    problems.add(Problem("duplicated id", place, what, f"{place} {name}"))
+            elif item.key == "annotations":
+                number = json.dumps(fields.get("id"))
+                if not index.execute("INSERT OR IGNORE INTO annotation_ids VALUES (?)", (number,)).rowcount:
+                    problems.add(Problem("duplicated annotation id", place, f"annotation id {number}"))
+                kept = {key: fields.get(key) for key in ("id", "bbox", "category_id", "iscrowd")}
+                row = (json.dumps(fields.get("image_id")), json.dumps(kept), item.line)
+                index.execute("INSERT INTO annotations VALUES (?, ?, ?)", row)
+            elif item.key == "categories":
+                _add_category(fields, names, place, problems)
+    except BadJson as error:
+        raise UserError(f"{problems.source}: {where}: {error}") from None
+    index.execute("CREATE INDEX by_image ON annotations (image)")
+    return index, names
+
+
+def _add_category(fields: dict[str, Any], names: dict[int, str], place: str, problems: Problems) -> None:
+    number, name = fields.get("id"), fields.get("name")
+    if not isinstance(number, int) or not isinstance(name, str) or not name.strip():
+        raise UserError(
+            f"{problems.source}: {place}: category {number} has no name; give each an id and a name"
+        )
+    if name in names.values() or number in names:
+        raise UserError(f"{problems.source}: {place}: category id {number} or name '{name}' is there twice")
+    names[number] = name
+
+
+def _images(
+    root: Path, indices: Sequence[tuple[Path, sqlite3.Connection, dict[int, str]]], problems: Problems
+) -> Iterator[LabelledImage]:
+    for file, index, names in indices:
+        where, part, folders = relative(file, root), part_of(file, root), ImageFolders(file, root)
+        with closing(index):
+            for image_id, text, line in index.execute(
+                "SELECT id, fields, line FROM images ORDER BY line, id"
+            ):
+                fields = json.loads(text)
+                annotations = index.execute(
+                    "SELECT fields, line FROM annotations WHERE image = ?", (image_id,)
+                )
+                name = fields.get("file_name")
+                try:
+                    stored = Stored(folders.find(str(name)))
+                except Outside as error:
+                    problems.add(
+                        Problem(
+                            "file name outside the folder", f"{where}:{line}", str(error), f"{where}:{line}"
+                        )
+                    )
+                    continue
+                boxes = [
+                    _box(json.loads(row), at, f"{where}:{at}", str(name), names, problems)
+                    for row, at in annotations
+                ]
+                yield LabelledImage(
+                    name=relative(stored.path, root) if root.is_dir() else str(name),
+                    stored=stored,
+                    boxes=tuple(box for box in boxes if box),
+                    labelled_in=where,
+                    size=_size(fields),
+                    part=part,
+                    sequence=f"{where} {fields['video_id']}" if "video_id" in fields else None,
+                )
+            for image_id, count, line in index.execute(
+                "SELECT image, COUNT(*), MIN(line) FROM annotations "
+                "WHERE image NOT IN (SELECT id FROM images) GROUP BY image"
+            ):
+                what = f"{count} annotations are for image {image_id}, which is not listed"
+                problems.add(
+                    Problem("annotation for a missing image", f"{where}:{line}", what, f"{where} {image_id}")
+                )
+
+
+def _size(fields: dict[str, Any]) -> tuple[int, int] | None:
+    width, height = fields.get("width"), fields.get("height")
+    if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+        return width, height
+    return None
+
+
+def _box(
+    fields: dict[str, Any], line: int, place: str, image: str, names: dict[int, str], problems: Problems
+) -> Box | None:
+    """The box, unless it cannot be read: then a problem is counted."""
+    number, bbox = fields.get("category_id"), fields.get("bbox")
+    if number not in names:
+        what = f"annotation {fields.get('id')} has category_id {number}, which is not among the categories"
+        problems.add(Problem("unknown label", place, f"{what}; add it there", image, fatal=True))
+        return None
+    if bbox is None or bbox == []:
+        problems.add(Problem("annotation without a box", place, f"annotation {fields.get('id')}"))
+        return None
+    try:
+        x, y, width, height = (float(edge) for edge in bbox)
+    except (TypeError, ValueError, OverflowError):
+        what = f"annotation {fields.get('id')} has bbox {str(bbox)[:80]}; it should be [x, y, width, height]"
+        problems.add(Problem("box that is not a number", place, what, image))
+        return None
+    return Box(names[number], y, x, y + height, x + width, crowd=bool(fields.get("iscrowd")), line=line)
+
+
+def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
+    """Write `annotations/instances_<part>.json` and `images/<part>/`."""
+    (folder / "annotations").mkdir()
+    categories = [{"id": number, "name": name} for number, name in enumerate(classes, 1)]
+    for part, records in parts.items():
+        labels = folder / "annotations" / f"instances_{part}.json"
+        # annotations come after all images, and wait in a file of their own
+        with (
+            labels.open("w", encoding="utf-8") as file,
+            tempfile.TemporaryFile("w+", encoding="utf-8") as waiting,
+        ):
+            file.write(f'{{"categories": {json.dumps(categories, ensure_ascii=False)},\n"images": [')
+            annotation_id = 0
+            for image_id, record in enumerate(records, 1):
+                name = write_image(folder / "images" / part, record)
+                image = {"id": image_id, "file_name": name, "width": record.width, "height": record.height}
+                file.write(("," if image_id > 1 else "") + "\n" + json.dumps(image, ensure_ascii=False))
+                for (ymin, xmin, ymax, xmax), label, crowd in zip(
+                    record.pixel_boxes().tolist(), record.labels, record.crowd, strict=True
+                ):
+                    annotation_id += 1
+                    width, height = xmax - xmin, ymax - ymin
+                    annotation = {
+                        "id": annotation_id, "image_id": image_id, "category_id": label,
+                        "bbox": [round(edge, 2) for edge in (xmin, ymin, width, height)],
+                        "area": round(width * height, 2), "iscrowd": int(crowd),
+                    }  # fmt: skip
+                    waiting.write(("," if annotation_id > 1 else "") + "\n" + json.dumps(annotation))
+            file.write('],\n"annotations": [')
+            waiting.seek(0)
+            shutil.copyfileobj(waiting, file)
+            file.write("]}\n")

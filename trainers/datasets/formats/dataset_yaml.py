@@ -1,0 +1,201 @@
+"""Dataset YAML: a file that names the train, validation and test parts, each in any format, and maybe the classes.
+
+    path: /data/city        # what the parts are relative to; the YAML's folder if it is not given
+    train: train_images     # a path, a list of paths, or a list of images in a .txt file
+    val: s3://bucket/val
+    test: test.json
+    names: {0: vehicle, 1: pedestrian}
+
+Ultralytics' `data.yaml` is such a file: a folder of images without labels of another format is read as YOLO's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trainers.datasets import formats
+from trainers.datasets.formats import coco, yolo
+from trainers.datasets.formats.files import IMAGE_SUFFIXES, inside, walk
+from trainers.datasets.formats.format import Format, Source
+from trainers.datasets.labelled_image import LabelledImage
+from trainers.datasets.problems import Problems
+from trainers.datasets.record import Record
+from trainers.errors import UserError
+
+NAME = "dataset_yaml"
+TITLE = "a dataset YAML"
+
+_KEYS = {
+    "train": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+}
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What the YAML says: where each part lies, and the classes' names by number."""
+
+    file: Path
+    root: Path
+    where: tuple[tuple[str, Path], ...]
+    names: dict[int, str]
+
+
+def _yaml_file(path: Path) -> Path | None:
+    if path.is_file():
+        return path if path.suffix in (".yaml", ".yml") else None
+    return next(
+        (path / name for name in ("dataset.yaml", "data.yaml", "dataset.yml") if (path / name).is_file()),
+        None,
+    )
+
+
+def recognises(path: Path) -> bool:
+    """A YAML file, or a folder with a `data.yaml` or `dataset.yaml`, that names a train part."""
+    file = _yaml_file(path)
+    return file is not None and any(
+        line.startswith("train:") for line in file.read_text("utf-8", "replace").splitlines()
+    )
+
+
+def roots(path: Path) -> Sequence[Path]:
+    """The YAML file and what its parts consist of."""
+    parts = _parts(path)
+    found: list[Path] = [path, parts.file]
+    for _, where in parts.where:
+        other = None if where.suffix == ".txt" or not where.exists() else _other_format(where)
+        found += other.roots(where) if other else _yolo_roots(where)
+    return found
+
+
+def _yolo_roots(where: Path) -> Iterator[Path]:
+    yield where
+    labels = yolo.label_file(where / "_.jpg").parent
+    if labels.is_dir() and labels != where:
+        yield labels
+
+
+def _parts(path: Path) -> _Parts:
+    file = _yaml_file(path)
+    assert file is not None
+    try:
+        fields = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{file}: cannot be read as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(fields, dict):
+        raise UserError(f"{file}: a dataset YAML names its parts: train: ..., val: ...")
+    root = file.parent / str(fields.get("path") or ".")
+    if not root.is_dir():
+        root = file.parent  # other tools look for `path` in a folder of their own
+    where: list[tuple[str, Path]] = []
+    for key, part in _KEYS.items():
+        for each in _listed(fields.get(key)):
+            where.append((part, _located(file, root, each)))
+    if not any(part == "train" for part, _ in where):
+        raise UserError(f"{file}: it names no train part")
+    return _Parts(file, root, tuple(where), _names(file, fields.get("names", fields.get("classes"))))
+
+
+def _listed(value: Any) -> list[str]:
+    values = value if isinstance(value, list) else [value]
+    return [str(each) for each in values if each]
+
+
+def _located(file: Path, root: Path, named: str) -> Path:
+    if named.startswith("s3://"):
+        from trainers.datasets import s3  # boto3 takes a while to import, and few need it
+
+        return s3.fetched(named, on_progress=lambda _: None)
+    # Roboflow writes `../train/images` for what lies beside the YAML
+    for path in (root / named, root / named.removeprefix("../"), root / "images" / named):
+        if path.exists():
+            return path
+    raise UserError(f"{file}: there is no {root / named}")
+
+
+def _names(file: Path, value: Any) -> dict[int, str]:
+    if isinstance(value, list):
+        value = dict(enumerate(value))
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not value or not all(isinstance(key, int) for key in value):
+        raise UserError(f"{file}: names should be a list of class names, or names by number")
+    names = {number: str(name) for number, name in sorted(value.items())}
+    if len(set(names.values())) < len(names) or not all(name.strip() for name in names.values()):
+        raise UserError(f"{file}: names should give every class a name of its own")
+    return names
+
+
+def _other_format(path: Path) -> Format | None:
+    """The format of a part, unless it is a folder of images with YOLO labels."""
+    known = [
+        each for each in formats.all_formats() if each.NAME not in (NAME, yolo.NAME) and each.recognises(path)
+    ]
+    return known[0] if known else None
+
+
+def read(path: Path, problems: Problems) -> Source:
+    """Open all parts. Raises UserError when they do not fit together."""
+    parts = _parts(path)
+    sources = [(part, where, _source(parts, where, problems)) for part, where in parts.where]
+    classes: dict[str, None] = dict.fromkeys(parts.names.values())
+    if not classes and all(source.classes is not None for _, _, source in sources):
+        classes = {name: None for _, _, source in sources for name in source.classes or ()}
+    notes = {note: None for _, _, source in sources for note in source.notes}
+    return Source(
+        images=_images(parts, sources),
+        classes=tuple(classes) or None,
+        declared_in=parts.file.name if parts.names else "the classes of its parts",
+        notes=tuple(notes),
+    )
+
+
+def _source(parts: _Parts, where: Path, problems: Problems) -> Source:
+    other = None if where.suffix == ".txt" else _other_format(where)
+    if other:
+        return other.read(where, problems)
+    if not parts.names and where.is_dir():
+        return yolo.read(where, problems)
+    if where.suffix == ".txt":
+        images: Iterator[Path] = _images_of_list(parts, where)
+    elif where.is_dir():
+        images = walk(where, *IMAGE_SUFFIXES)
+    else:
+        raise UserError(f"{parts.file}: {where} is in no format that is known")
+    labelled = (yolo.labelled(image, parts.root, parts.names, parts.file.name, problems) for image in images)
+    return Source(images=labelled)
+
+
+def _images_of_list(parts: _Parts, file: Path) -> Iterator[Path]:
+    with file.open(encoding="utf-8-sig") as lines:
+        for line in lines:
+            if line.strip():
+                yield inside(parts.root, line.strip().removeprefix("./"))
+
+
+def _images(parts: _Parts, sources: Sequence[tuple[str, Path, Source]]) -> Iterator[LabelledImage]:
+    for part, where, source in sources:
+        folder = where.relative_to(parts.root).as_posix() if where.is_relative_to(parts.root) else where.name
+        for image in source.images:
+            name = image.name if image.name.startswith(f"{folder}/") else f"{folder}/{image.name}"
+            sequence = image.sequence and f"{folder} {image.sequence}"
+            yield replace(image, name=name, part=part, sequence=sequence)
+
+
+def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
+    """Write a `dataset.yaml` beside one folder of COCO JSON a part."""
+    keys = {"train": "train", "validation": "val", "test": "test"}
+    for part, records in parts.items():
+        (folder / part).mkdir()
+        coco.write(folder / part, classes, {part: records})
+    fields = {keys[part]: part for part in parts} | {"names": dict(enumerate(classes))}
+    text = yaml.safe_dump(fields, allow_unicode=True, sort_keys=False)
+    (folder / "dataset.yaml").write_text(text, encoding="utf-8")

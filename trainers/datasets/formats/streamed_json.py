@@ -1,0 +1,125 @@
+"""Reads JSON of any size piece by piece: the items of its outermost list, or of the lists in its outermost object."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+_CHUNK = 1 << 20  # characters
+_LARGEST_ITEM = 1 << 26  # characters: a single image's labels are never as long
+_BLANK = " \t\n\r"
+
+
+class BadJson(Exception):
+    """The text is not JSON; the message says where."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item.
+
+    key: the outermost object's key in whose list it is; None in an outermost list.
+    value: the item; for a key whose value is no list, that value.
+    line: where it begins.
+    """
+
+    key: str | None
+    value: Any
+    line: int
+
+
+def items(path: Path) -> Iterator[Item]:
+    """The items one by one. Raises BadJson; OSError when the file cannot be read."""
+    with path.open(encoding="utf-8-sig") as file:
+        text = _Text(file)
+        try:
+            first = text.peek()
+            if first == "[":
+                yield from _listed(text, None)
+            elif first == "{":
+                text.skip("{")
+                while text.peek() != "}":
+                    key, _ = text.value()
+                    text.skip(":")
+                    if text.peek() == "[":
+                        yield from _listed(text, str(key))
+                    else:
+                        yield Item(str(key), *text.value())
+                    if text.peek() != "}":
+                        text.skip(",")
+            else:
+                raise BadJson("it begins with neither { nor [")
+        except UnicodeDecodeError:
+            raise BadJson(f"line {text.line}: not UTF-8") from None
+        except RecursionError:
+            raise BadJson(f"line {text.line}: nested too deeply") from None
+
+
+def _listed(text: _Text, key: str | None) -> Iterator[Item]:
+    text.skip("[")
+    while text.peek() != "]":
+        yield Item(key, *text.value())
+        if text.peek() != "]":
+            text.skip(",")
+    text.skip("]")
+
+
+class _Text:
+    """A window on the file: what is read and not yet used."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._window = ""
+        self._at = 0
+        self._decoder = json.JSONDecoder()
+        self.line = 1
+
+    def _more(self) -> bool:
+        chunk = self._file.read(max(_CHUNK, len(self._window) - self._at))
+        self._window = self._window[self._at :] + chunk
+        self._at = 0
+        return bool(chunk)
+
+    def _move(self, to: int) -> None:
+        self.line += self._window.count("\n", self._at, to)
+        self._at = to
+
+    def peek(self) -> str:
+        """The next character that is not blank."""
+        while True:
+            at = self._at
+            while at < len(self._window) and self._window[at] in _BLANK:
+                at += 1
+            self._move(at)
+            if at < len(self._window):
+                return self._window[at]
+            if not self._more():
+                raise BadJson(f"line {self.line}: it ends too early")
+
+    def skip(self, expected: str) -> None:
+        """Go past one character."""
+        found = self.peek()
+        if found != expected:
+            raise BadJson(f"line {self.line}: {found!r} where {expected!r} should be")
+        self._move(self._at + 1)
+
+    def value(self) -> tuple[Any, int]:
+        """The next value, and the line where it begins."""
+        self.peek()
+        line = self.line
+        while True:
+            try:
+                value, end = self._decoder.raw_decode(self._window, self._at)
+                if end < len(self._window):  # else a number may go on
+                    self._move(end)
+                    return value, line
+                problem = "it ends too early"
+            except json.JSONDecodeError as error:
+                problem = f"line {line + error.doc.count(chr(10), self._at, error.pos)}: {error.msg}"
+            except ValueError as error:  # a number of thousands of digits
+                problem = f"line {line}: {error}"
+            if len(self._window) - self._at > _LARGEST_ITEM or not self._more():
+                raise BadJson(problem)

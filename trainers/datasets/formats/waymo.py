@@ -1,0 +1,65 @@
+"""Waymo segments as the Udacity course exports them: TFRecords `segment-*`, ids 1 vehicle, 2 pedestrian, 4 cyclist.
+
+The ids have a gap, and a trainer that takes them as they are never learns cyclists; they are remapped by name. A file
+is a sequence: its frames stay in one part. A label map beside the files may name the ids otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from trainers.datasets.formats import tfrecord
+from trainers.datasets.formats.format import Source
+from trainers.datasets.label_map import remapping_note
+from trainers.datasets.problems import Problems
+from trainers.datasets.record import Record
+from trainers.datasets.tfrecords import Shard
+from trainers.errors import UserError
+
+NAME = "waymo"
+TITLE = "Waymo segments (Udacity's exports)"
+
+# waymo_open_dataset/label.proto, without UNKNOWN 0 and SIGN 3, which the exports leave out
+IDS = {1: "vehicle", 2: "pedestrian", 4: "cyclist"}
+_FRAMES = 20  # a segment of 20 s, every tenth of its frames
+
+
+def recognises(path: Path) -> bool:
+    """TFRecord files that are called segment-*."""
+    return any(file.name.startswith("segment-") for file in tfrecord.record_files(path))
+
+
+def roots(path: Path) -> Sequence[Path]:
+    """As TFRecords."""
+    return tfrecord.roots(path)
+
+
+def read(path: Path, problems: Problems) -> Source:
+    """Open the file or the folder."""
+    if tfrecord.label_map_of(path) is not None:
+        return tfrecord.read(path, problems)
+    declared_in = "Waymo's ids (1 vehicle, 2 pedestrian, 4 cyclist)"
+    note = remapping_note(IDS)
+    return Source(
+        images=tfrecord.read_images(path, IDS, declared_in, problems),
+        classes=tuple(IDS.values()),
+        declared_in=declared_in,
+        notes=(note,) if note else (),
+    )
+
+
+def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
+    """Write `<part>/segment-*` with Waymo's ids."""
+    ids = {name: number for number, name in IDS.items()}
+    foreign = [name for name in classes if name not in ids]
+    if foreign:
+        raise UserError(
+            f"Waymo's exports have no class '{foreign[0]}', only {', '.join(ids)}; choose another format"
+        )
+    for part, records in parts.items():
+        (folder / part).mkdir()
+        for number, frames in enumerate(tfrecord.in_groups(records, _FRAMES)):
+            with Shard(folder / part / f"segment-{part}-{number:05d}_with_camera_labels.tfrecord") as shard:
+                for record in frames:
+                    shard.write(record.encode(classes, [ids[name] for name in classes]))

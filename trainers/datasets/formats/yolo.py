@@ -1,0 +1,159 @@
+"""YOLO: a text file an image, each line `class cx cy width height` in fractions; classes named in a file of their own.
+
+Labels lie beside their images, or in `labels/...` where the images are in `images/...`; an image without a label file
+shows nothing. A line of more than five numbers is a polygon, and its box is taken. Boxes mean the picture as its EXIF
+turns it, as the tools that train on this format read it. A `data.yaml` is read by dataset_yaml.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from trainers.datasets.formats.files import IMAGE_SUFFIXES, part_of, relative, walk
+from trainers.datasets.formats.format import Source
+from trainers.datasets.formats.image_files import write_image
+from trainers.datasets.labelled_image import Box, LabelledImage, Stored
+from trainers.datasets.problems import Problem, Problems
+from trainers.datasets.record import Record
+from trainers.errors import UserError
+
+NAME = "yolo"
+TITLE = "YOLO text files"
+
+_CLASS_FILES = ("classes.txt", "obj.names", "classes.names", "_darknet.labels")
+
+
+def recognises(path: Path) -> bool:
+    """A folder with a file of class names, or with `labels/`, and with a label file beside or for an image."""
+    if not path.is_dir():
+        return False
+    named = class_file(path) is not None or any(folder.name == "labels" for folder in path.glob("**/labels"))
+    return named and any(label_file(image).is_file() for image in walk(path, *IMAGE_SUFFIXES))
+
+
+def roots(path: Path) -> Sequence[Path]:
+    """The folder."""
+    return (path,)
+
+
+def class_file(folder: Path) -> Path | None:
+    """The file that lists class names, one a line in the order of their numbers from 0."""
+    return next(
+        (file for file in walk(folder, ".txt", ".names", ".labels") if file.name in _CLASS_FILES), None
+    )
+
+
+def read(path: Path, problems: Problems) -> Source:
+    """Open the folder."""
+    listed = class_file(path)
+    if listed is None:
+        raise UserError(
+            f"{path}: nothing says what its classes are called; add a classes.txt, one name a line from 0"
+        )
+    names = [line.strip() for line in listed.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    if not names or len(set(names)) < len(names):
+        raise UserError(f"{listed}: it should hold the name of each class on a line of its own, each once")
+    images = read_images(path, dict(enumerate(names)), relative(listed, path), problems)
+    return Source(images=images, classes=tuple(names), declared_in=relative(listed, path))
+
+
+def read_images(
+    folder: Path, names: Mapping[int, str], declared_in: str, problems: Problems
+) -> Iterator[LabelledImage]:
+    """Every image below `folder` with its boxes; `names` are the classes' by their numbers."""
+    for image in walk(folder, *IMAGE_SUFFIXES):
+        yield labelled(image, folder, names, declared_in, problems)
+
+
+def labelled(
+    image: Path, folder: Path, names: Mapping[int, str], declared_in: str, problems: Problems
+) -> LabelledImage:
+    """One image with its boxes; files are named from `folder`."""
+    labels = label_file(image)
+    where = relative(labels, folder) if labels.is_relative_to(folder) else str(labels)
+    own = image.is_relative_to(folder)
+    name = relative(image, folder) if own else image.name
+    return LabelledImage(
+        name=name,
+        stored=Stored(image),
+        boxes=tuple(_boxes(labels, where, name, names, declared_in, problems)),
+        labelled_in=where,
+        fractions=True,
+        part=part_of(image, folder) if own else None,
+        turned_by_default=True,
+    )
+
+
+def label_file(image: Path) -> Path:
+    """Where the labels of an image are: in `labels` for the last `images` of its path, else beside it."""
+    beside = image.with_suffix(".txt")
+    parts = list(image.parts)
+    for index in range(len(parts) - 2, -1, -1):
+        if parts[index] == "images":
+            parallel = Path(*parts[:index], "labels", *parts[index + 1 :]).with_suffix(".txt")
+            return beside if beside.is_file() else parallel
+    return beside
+
+
+def _boxes(
+    labels: Path, where: str, image: str, names: Mapping[int, str], declared_in: str, problems: Problems
+) -> Iterator[Box]:
+    if not labels.is_file():
+        return
+    try:
+        lines = labels.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        problems.add(Problem("unreadable labels", where, str(error), image))
+        return
+    for number, line in enumerate(lines, 1):
+        words = line.split()
+        if not words:
+            continue
+        try:
+            kind = int(words[0])
+            edges = _edges([float(word) for word in words[1:]])
+        except ValueError:
+            what = f"{line[:80]!r} is not `class cx cy width height`"
+            problems.add(Problem("unreadable labels", f"{where}:{number}", what, image))
+            continue
+        if kind not in names:
+            what = f"class {kind} is not in {declared_in}; add its name there"
+            problems.add(Problem("unknown label", f"{where}:{number}", what, image, fatal=True))
+            continue
+        yield Box(names[kind], *edges, line=number)
+
+
+def _edges(numbers: list[float]) -> tuple[float, float, float, float]:
+    if len(numbers) == 4:
+        x, y, width, height = numbers
+        return y - height / 2, x - width / 2, y + height / 2, x + width / 2
+    if len(numbers) < 6 or len(numbers) % 2:
+        raise ValueError
+    across, down = numbers[0::2], numbers[1::2]
+    return min(down), min(across), max(down), max(across)
+
+
+def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
+    """Write `images/<part>/`, `labels/<part>/`, `classes.txt` and a `data.yaml` that other tools read."""
+    broken = [name for name in classes if "\n" in name or name != name.strip()]
+    if broken:
+        raise UserError(
+            f"class {broken[0]!r} cannot be a line of classes.txt; give it a name without line breaks"
+        )
+    (folder / "classes.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
+    for part, records in parts.items():
+        (folder / "labels" / part).mkdir(parents=True)
+        for record in records:
+            name = write_image(folder / "images" / part, record)
+            lines = [
+                f"{label - 1} {(xmin + xmax) / 2:.6f} {(ymin + ymax) / 2:.6f} {xmax - xmin:.6f} {ymax - ymin:.6f}\n"
+                for (ymin, xmin, ymax, xmax), label in zip(record.boxes.tolist(), record.labels, strict=True)
+            ]
+            (folder / "labels" / part / name).with_suffix(".txt").write_text("".join(lines))
+    keys = {"train": "train", "validation": "val", "test": "test"}
+    listed = {keys[part]: f"images/{part}" for part in parts} | {"names": dict(enumerate(classes))}
+    text = yaml.safe_dump(listed, allow_unicode=True, sort_keys=False)
+    (folder / "data.yaml").write_text(text, encoding="utf-8")

@@ -1,0 +1,59 @@
+"""Lists a source in a catalogue: read in its format, every label of a class that is declared, every image in a part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from trainers.datasets.catalogue import Catalogue
+from trainers.datasets.formats.format import Format, Source
+from trainers.datasets.labelled_image import LabelledImage
+from trainers.datasets.problems import Problem, Problems
+from trainers.datasets.splitting import split
+from trainers.errors import UserError
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What a catalogue now holds.
+
+    classes: names in the order of their ids 1..N.
+    images: how many there are, those included that could not even be listed.
+    notes: what to tell a person.
+    """
+
+    classes: tuple[str, ...]
+    images: int
+    notes: tuple[str, ...]
+
+
+def list_source(path: Path, found: Format, catalogue: Catalogue, problems: Problems) -> Listed:
+    """Fill `catalogue` from the source at `path`, which is of the format `found`. Raises UserError."""
+    source = found.read(path, problems)
+    for image in source.images:
+        catalogue.add(_with_known_labels(image, source, problems))
+    catalogue.database.commit()
+    classes = source.classes or tuple(catalogue.images_by_class())
+    listed = sum(catalogue.counts().values())
+    images = listed + problems.affected
+    if not problems.listener:
+        problems.refuse(images)
+    if not listed:
+        raise UserError(f"{problems.source}: there are no labelled images in it")
+    if not classes:
+        raise UserError(f"{problems.source}: {listed} images, but not one box; there is nothing to learn")
+    note = split(catalogue, problems.source)
+    return Listed(classes, images, (*source.notes, *([note] if note else [])))
+
+
+def _with_known_labels(image: LabelledImage, source: Source, problems: Problems) -> LabelledImage:
+    if source.classes is None or all(box.name in source.classes for box in image.boxes):
+        return image
+    for box in image.boxes:
+        if box.name not in source.classes:
+            near = get_close_matches(box.name, source.classes, 1)
+            hint = f"do you mean '{near[0]}'?" if near else "add it there, or correct the label"
+            what = f"label '{box.name}' is not in {source.declared_in}; {hint}"
+            problems.add(Problem("unknown label", image.label_place(box), what, image.name, fatal=True))
+    return replace(image, boxes=tuple(box for box in image.boxes if box.name in source.classes))
