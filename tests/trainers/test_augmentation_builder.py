@@ -26,7 +26,8 @@ def augmented(name: str, options: dict[str, Any], seeds: int) -> list[dict[str, 
     function = augmentation_builder.build(step)
     image = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
 
-    def augment(seed: Any) -> Any:
+    @tf.autograph.experimental.do_not_convert  # as the input pipeline has it
+    def augment(index: Any) -> Any:
         example = {
             "image": tf.constant(image),
             "groundtruth_boxes": tf.constant([[0.1, 0.1, 0.5, 0.6], [0.3, 0.2, 0.9, 0.9]]),
@@ -35,10 +36,10 @@ def augmented(name: str, options: dict[str, Any], seeds: int) -> list[dict[str, 
         }
         if name == "convert_class_logits_to_softmax":
             example["multiclass_scores"] = tf.ones([2, 3])
-        with seeded(seed):
+        with seeded(tf.stack([index, index])):
             return inputs.augment_input_data(example, [function])
 
-    dataset = tf.data.Dataset.range(seeds).map(lambda index: augment(tf.stack([index, index])))
+    dataset = tf.data.Dataset.range(seeds).map(augment)
     return list(dataset.as_numpy_iterator())
 
 
