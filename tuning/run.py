@@ -29,7 +29,7 @@ Results: <studies-dir>/<study>/summary.json, and MLflow. Exit code: 0, 1 if ever
 user's, 130 after Ctrl-C.
 """
 LOG_WIDTH = 140  # columns, where no terminal says
-DETECTOR_TRAINER = "trainers.object_detection_api.trainer:DetectorTrainer"
+DETECTOR_TRAINER = "trainers.object_detection_api.trainer:alone_in_process"
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,8 +1,9 @@
-"""The API's `preprocessor_builder`, with the three augmentations mended that do not run on today's TensorFlow.
+"""The API's `preprocessor_builder`, with the four augmentations mended that do not run on today's TensorFlow or here.
 
 subtract_channel_mean is given a proto's list, which TensorFlow takes for a scalar; the crops of SSD choose among their
 operations with `switch` and `merge`, which fail around a `tf.cond` inside a function; autoaugment_image needs
-`tensorflow.contrib`.
+`tensorflow.contrib`; random_square_crop_by_scale has a Python `if` on tensors, and the input pipeline is not
+converted by AutoGraph, because that would cost time for every other one.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ def build(step: Any) -> tuple[Callable[..., Any], dict[str, Any]]:
     """A `preprocessor_pb2.PreprocessingStep` as a function and its arguments, for `inputs.augment_input_data`."""
     _choose_operations_by_switch_case()
     _return_contrib()
+    _convert_the_ifs_on_tensors()
     function, arguments = preprocessor_builder.build(step)
     return function, {name: _plain(value) for name, value in arguments.items()}
 
@@ -51,6 +53,11 @@ def _choose_operations_by_switch_case() -> None:
         return tuple(tf.switch_case(selected, branches))
 
     preprocessor._apply_with_random_selector_tuples = choose
+
+
+@functools.cache
+def _convert_the_ifs_on_tensors() -> None:
+    preprocessor.random_square_crop_by_scale = tf.autograph.to_graph(preprocessor.random_square_crop_by_scale)
 
 
 @functools.cache

@@ -26,15 +26,11 @@ from trainers.trainer import TrainingCurve  # noqa: E402
 
 
 class DetectorTrainer:
-    """Trains one detector at a time on `dataset`.
+    """Trains one detector at a time on `dataset`. threads: of the input pipeline."""
 
-    cpus: threads for TensorFlow and for the input pipeline. gpu_fraction: see `devices.configure`.
-    """
-
-    def __init__(self, dataset: Dataset, cpus: int = 2, gpu_fraction: float = 0.0) -> None:
-        devices.configure(cpus, gpu_fraction)
+    def __init__(self, dataset: Dataset, threads: int = 2) -> None:
         self._dataset = dataset
-        self._cpus = cpus
+        self._threads = threads
         self._graphs: dict[tuple[Any, ...], Graph] = {}
         self._validation: dict[tuple[Any, ...], list[Batch]] = {}
 
@@ -103,10 +99,16 @@ class DetectorTrainer:
     def export(self, directory: Path) -> None:
         """Write the SavedModel and what serving needs to know of it into `directory`, whole or not at all."""
         if self._recipe.averaging is None:
-            exporting.export(self._graph, self._recipe, self._dataset, self._step, directory)
+            self._export(directory)
             return
         with self._graph.averaging.in_place():
-            exporting.export(self._graph, self._recipe, self._dataset, self._step, directory)
+            self._export(directory)
+
+    def _export(self, directory: Path) -> None:
+        evaluated = (
+            (batch, self._graph.evaluate(batch, self._loss_weights)[1]) for batch in self._validation_batches()
+        )
+        exporting.export(self._graph, self._recipe, self._dataset, self._step, evaluated, directory)
 
     def pipeline_config(self) -> str:
         """The trial as the API's own tools read it."""
@@ -134,7 +136,7 @@ class DetectorTrainer:
             self._batches = iter(
                 input.training_batches(
                     self._dataset.train, self._config, self._graph.detector.model.preprocess,
-                    self._recipe.seed, self._step, self._cpus,
+                    self._recipe.seed, self._step, self._threads,
                 )
             )  # fmt: skip
         return self._batches
@@ -158,7 +160,7 @@ class DetectorTrainer:
             self._validation[key] = list(
                 input.validation_batches(
                     self._dataset.validation, self._config, self._graph.detector.model.preprocess,
-                    self._recipe.batch_size, self._cpus,
+                    self._recipe.batch_size, self._threads,
                 )
             )  # fmt: skip
         return self._validation[key]
@@ -191,6 +193,12 @@ class DetectorTrainer:
         return LossWeights(
             *map(tf.constant, (recipe.classification_weight, recipe.localization_weight, factor))
         )
+
+
+def alone_in_process(dataset: Dataset, cpus: int, gpu_fraction: float) -> DetectorTrainer:
+    """A trainer for a worker process of its own: TensorFlow is first held to `cpus` threads and a share of a GPU."""
+    devices.configure(cpus, gpu_fraction)
+    return DetectorTrainer(dataset, threads=cpus)
 
 
 def _image_results(batch: Batch, found: dict[str, tf.Tensor], real: int) -> list[coco_metrics.ImageResult]:

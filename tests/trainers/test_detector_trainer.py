@@ -1,0 +1,147 @@
+"""The Trainer contract, kept by DetectorTrainer."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from trainers.errors import Diverged, UserError
+from trainers.metrics import COCO_NAMES
+
+pytestmark = pytest.mark.slow
+
+
+def losses_of(trainer, recipe, steps: int) -> list[float]:
+    trainer.start(recipe)
+    return trainer.train(steps).losses["total"]
+
+
+def test_a_warm_trial_has_the_losses_of_a_cold_one(trainer, tiny_city, tiny_recipe):
+    from trainers.object_detection_api.trainer import DetectorTrainer
+
+    other = tiny_recipe.replace(
+        optimizer={"kind": "adam"}, schedule={"kind": "constant", "base": 0.001}, augmentations=[], l2=0.001,
+        classification_weight=2.0, averaging=0.9, gradient_clip=1.0, seed=99,
+    )  # fmt: skip
+    losses_of(trainer, other, 3)
+    trainer.evaluate()
+    warm = losses_of(trainer, tiny_recipe, 20)
+    cold = losses_of(DetectorTrainer(tiny_city), tiny_recipe, 20)
+
+    np.testing.assert_allclose(warm, cold, rtol=1e-4)
+    assert warm[-1] < warm[0]
+
+
+def test_a_trial_that_is_stopped_and_loaded_goes_on_with_the_same_losses(trainer, tiny_recipe, tmp_path):
+    recipe = tiny_recipe.replace(averaging=0.9)
+    straight = losses_of(trainer, recipe, 12)
+    losses_of(trainer, recipe, 7)
+    trainer.save(tmp_path / "checkpoint")
+    losses_of(trainer, tiny_recipe.replace(seed=1), 2)  # the worker does something else in between
+
+    trainer.start(recipe)
+    trainer.load(tmp_path / "checkpoint")
+    assert trainer.step == 7
+    np.testing.assert_allclose(trainer.train(12).losses["total"], straight[7:], rtol=1e-4)
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(trainer, tiny_recipe, tmp_path):
+    losses_of(trainer, tiny_recipe, 1)
+    trainer.save(tmp_path / "checkpoint")
+    trainer.start(tiny_recipe.replace(seed=8))
+    with pytest.raises(UserError, match="holds recipe"):
+        trainer.load(tmp_path / "checkpoint")
+
+
+def test_training_reports_every_step(trainer, tiny_recipe):
+    trainer.start(tiny_recipe)
+    curve = trainer.train(3)
+    assert curve.steps == [1, 2, 3]
+    assert set(curve.losses) == {"classification", "localization", "regularization", "total"}
+    parts = [curve.losses[name][0] for name in ("classification", "localization", "regularization")]
+    assert curve.losses["total"][0] == pytest.approx(sum(parts), rel=1e-5)
+    assert curve.learning_rates == [tiny_recipe.learning_rate(step) for step in range(3)]
+    assert 0 < curve.compute_seconds <= curve.seconds
+
+
+def test_evaluation_gives_the_twelve_numbers_and_every_class(trainer, tiny_recipe, tiny_city):
+    trainer.start(tiny_recipe)
+    metrics = trainer.evaluate()
+    assert tuple(metrics.coco) == COCO_NAMES
+    assert set(metrics.class_ap) == set(tiny_city.classes)
+    assert metrics.images == tiny_city.validation.images
+    assert all(math.isfinite(loss) for loss in metrics.losses.values())
+    assert metrics.losses == trainer.evaluate().losses
+
+
+def test_an_infinite_loss_ends_the_trial_and_says_at_which_step(trainer, tiny_recipe):
+    trainer.start(tiny_recipe.replace(schedule={"kind": "constant", "base": 10.0}))
+    with pytest.raises(Diverged, match=r"loss is (nan|inf) at step \d+"):
+        trainer.train(20)
+
+
+@pytest.mark.parametrize("optimizer", ["momentum", "adam", "rms_prop"])
+def test_every_optimizer_lowers_the_loss_and_forgets_the_trial_before(trainer, tiny_recipe, optimizer):
+    rate = {"momentum": 0.02, "adam": 0.001, "rms_prop": 0.01}[optimizer]
+    recipe = tiny_recipe.replace(optimizer={"kind": optimizer}, schedule={"kind": "constant", "base": rate})
+    first = losses_of(trainer, recipe, 8)
+    assert first[-1] < first[0]
+    np.testing.assert_allclose(losses_of(trainer, recipe, 8), first, rtol=1e-4)
+
+
+def test_clipping_and_loss_weights_and_l2_change_what_they_say(trainer, tiny_recipe):
+    trainer.start(tiny_recipe)
+    plain = trainer.train(1).losses
+    trainer.start(tiny_recipe.replace(classification_weight=3.0, localization_weight=0.5, l2=4e-4))
+    weighted = trainer.train(1).losses
+    for part, factor in (("classification", 3.0), ("localization", 0.5), ("regularization", 10.0)):
+        assert weighted[part][0] == pytest.approx(factor * plain[part][0], rel=1e-3)
+
+    unclipped = losses_of(trainer, tiny_recipe, 3)
+    clipped = losses_of(trainer, tiny_recipe.replace(gradient_clip=1e-6), 3)
+    assert clipped[0] == pytest.approx(unclipped[0])
+    assert clipped[2] != pytest.approx(unclipped[2], rel=1e-3)
+
+
+def test_evaluation_uses_the_averaged_weights_and_training_goes_on_with_its_own(trainer, tiny_recipe):
+    averaged = tiny_recipe.replace(averaging=0.999)
+    straight = losses_of(trainer, averaged, 6)
+    trainer.start(averaged)
+    trainer.train(3)
+    of_averages = trainer.evaluate().losses["classification"]
+    np.testing.assert_allclose(trainer.train(6).losses["total"], straight[3:], rtol=1e-4)
+
+    trainer.start(tiny_recipe)
+    trainer.train(3)
+    assert of_averages != pytest.approx(trainer.evaluate().losses["classification"], rel=1e-6)
+
+
+@pytest.mark.parametrize("part", ["classification", "detection", "full"])
+def test_fine_tuning_takes_the_part_of_a_checkpoint_that_it_names(trainer, tiny_recipe, tmp_path, part):
+    losses_of(trainer, tiny_recipe, 3)
+    trainer.save(tmp_path / "zoo" / "checkpoint")
+    trained = {v.name: v.numpy() for v in trainer._graph.detector.variables}
+
+    trainer.start(tiny_recipe.replace(seed=1, weights={"source": str(tmp_path / "zoo"), "part": part}))
+    taken = {
+        v.name for v in trainer._graph.detector.variables
+        if v.shape.rank > 1 and np.array_equal(v.numpy(), trained[v.name])
+    }  # fmt: skip
+    kernels = {v.name for v in trainer._graph.detector.variables if v.shape.rank > 1}
+    pyramid = {name for name in kernels if "FeatureMaps" in name or "bottom_up" in name}
+    heads = {name for name in kernels if "BoxPredictor" in name}
+    expected = {
+        "classification": kernels - pyramid - heads, "detection": kernels - heads, "full": kernels,
+    }[part]  # fmt: skip
+    assert taken == expected
+
+
+def test_weights_that_do_not_fit_are_refused_in_one_line(trainer, tiny_recipe, tmp_path):
+    import tensorflow as tf
+
+    tf.train.Checkpoint(model=tf.train.Checkpoint(other=tf.Variable(1.0))).write(str(tmp_path / "ckpt-0"))
+    with pytest.raises(UserError, match="does not fit the model") as error:
+        trainer.start(tiny_recipe.replace(weights={"source": str(tmp_path), "part": "full"}))
+    assert "\n" not in str(error.value)
