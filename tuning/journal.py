@@ -71,6 +71,11 @@ class StudyJournal(BaseJournalBackend):
         """Have the disk hold all that was appended."""
         os.fsync(self._file.fileno())
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._file.closed
+
     def close(self) -> None:
         """Sync, and end writing."""
         self.sync()

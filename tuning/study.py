@@ -181,7 +181,9 @@ class Study:
         self._journal.sync()
 
     def close(self) -> None:
-        """Sync everything and let other drivers in."""
+        """Sync everything and let other drivers in; without effect when it is closed."""
+        if self._journal.closed:
+            return
         self._optuna.set_user_attr("wall_seconds", self.wall_seconds)
         self._journal.close()
         self._lock.release()

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,13 @@ DATASET = Dataset(
 class CurveTrainer:
     """mAP rises towards a height that is best at a learning rate of .003, and is still 0 over the first tenth.
 
-    trouble: {"diverge": R} raises Diverged above the rate R; {"crash"|"kill"|"refuse": N} at step N, once in a
-    folder ("kill" only where "once" names a file that is not yet there).
+    The environment's CURVE_TROUBLE, as JSON, or trouble: {"diverge": R} raises Diverged above the rate R;
+    {"crash"|"kill"|"refuse": N} at step N ("kill" with "once": only while the file of that name is not there);
+    {"pace": S} takes S seconds a step.
     """
 
     def __init__(self, dataset: Dataset, **trouble: Any) -> None:
-        self._trouble = trouble
+        self._trouble = json.loads(os.environ.get("CURVE_TROUBLE", "{}")) | trouble
         self.started: list[str] = []
 
     @property
@@ -55,13 +57,19 @@ class CurveTrainer:
             raise ZeroDivisionError("the formula\nbroke")
         if trouble.get("refuse") in steps:
             raise UserError("weights.zip: is gone; fetch it again")
-        if trouble.get("kill") in steps and not Path(trouble["once"]).exists():
-            Path(trouble["once"]).touch()
-            os.kill(os.getpid(), signal.SIGKILL)
+        if trouble.get("kill") in steps:
+            once = Path(trouble["once"]) if "once" in trouble else None
+            if once is None or not once.exists():
+                if once is not None:
+                    once.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        pace = trouble.get("pace", 1e-4)
+        if "pace" in trouble:
+            time.sleep(pace * len(steps))
         self._step = until_step
         losses = {"total": [self._loss(step) for step in steps]}
         rates = [self._recipe.learning_rate(step - 1) for step in steps]
-        return TrainingCurve(list(steps), losses, rates, 1e-4 * len(rates), 1e-4 * len(rates), 800.0)
+        return TrainingCurve(list(steps), losses, rates, pace * len(rates), pace * len(rates), 800.0)
 
     def evaluate(self) -> Metrics:
         mean = self.mean_ap(self._recipe, self._step)

@@ -1,0 +1,205 @@
+"""The whole stack: the command, real Ray, Optuna's journal and MLflow on SQLite; only the trainer is a formula."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import search_of
+from curve_trainer import DATASET
+from mlflow import MlflowClient
+
+from tuning.engine import Job, Resources, run
+from tuning.observer import Observer
+from tuning.run import main
+
+pytestmark = pytest.mark.slow
+TRAINER = "curve_trainer:CurveTrainer"
+ROOT = Path(__file__).parents[2]
+
+
+def command(studies: Path, *more: str) -> list[str]:
+    return [
+        "--space",
+        "mobilenet",
+        "--studies-dir",
+        str(studies),
+        "--trainer",
+        TRAINER,
+        "--max-steps",
+        "90",
+        *more,
+    ]
+
+
+def outcome(studies: Path, study: str = "mobilenet-toy-city") -> dict:
+    return json.loads((studies / study / "summary.json").read_text())
+
+
+def test_a_search_ends_with_its_summary_its_files_and_every_trial_in_mlflow(local_ray, tmp_path, capsys):
+    assert main(command(tmp_path, "--trials", "6", "--workers", "2")) == 0
+    said = capsys.readouterr().out
+    found = outcome(tmp_path)
+    assert len(found["trials"]) == 6
+    assert {trial["state"] for trial in found["trials"]} <= {"completed", "pruned"}
+    best = found["best"]
+    folder = tmp_path / "mobilenet-toy-city" / "trials" / str(best["trial"])
+    assert f"best        trial {best['trial']}" in said
+    assert (folder / "checkpoint-90").is_dir()
+    assert (folder / "recipe.yaml").is_file()
+    assert (folder / "pipeline.config").is_file()
+
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("mobilenet-toy-city")
+    runs = client.search_runs([experiment.experiment_id])
+    parents = [parent for parent in runs if "mlflow.parentRunId" not in parent.data.tags]
+    assert len(parents) == 1
+    children = {int(child.data.tags["tuning.trial"]): child for child in runs if child not in parents}
+    assert sorted(children) == list(range(6))
+    for trial in found["trials"]:
+        child = children[trial["trial"]]
+        assert child.data.tags["mlflow.parentRunId"] == parents[0].info.run_id
+        assert child.data.tags["verdict"] == trial["state"]
+        assert child.data.params["schedule.base"] == str(trial["recipe"]["schedule"]["base"])
+        logged = client.get_metric_history(child.info.run_id, "mAP")
+        assert [(point.step, point.value) for point in logged] == [
+            (r["step"], r["mAP"]) for r in trial["rungs"]
+        ]
+        losses = client.get_metric_history(child.info.run_id, "training_loss/total")
+        assert [point.step for point in losses] == list(range(1, trial["rungs"][-1]["step"] + 1))
+        assert {file.path for file in client.list_artifacts(child.info.run_id)} == {
+            "recipe.yaml",
+            "pipeline.config",
+        }
+
+    assert main(command(tmp_path, "--trials", "8")) == 0
+    extended = outcome(tmp_path)
+    assert extended["trials"][:6] == found["trials"]
+    assert len(extended["trials"]) == 8
+    assert len(client.search_runs([experiment.experiment_id])) == 9
+
+
+def test_trials_share_one_process(local_ray, open_study, tmp_path):
+    study = open_study()
+    search = search_of(study, 5)
+    run(search, Job("pid_trainer:PidTrainer", DATASET), Resources())
+    pids = {(study.trial_folder(number) / "pipeline.config").read_text() for number in range(5)}
+    assert len(pids) == 1
+
+
+def test_a_stopped_search_interrupts_its_trial_and_goes_on_from_where_it_stood(local_ray, open_study):
+    class StopAfter(Observer):
+        def __init__(self) -> None:
+            self.chunks = 0
+
+        def progressed(self, result) -> None:
+            self.chunks += 1
+            if self.chunks == 4:
+                search.stop("the test")
+
+    study = open_study()
+    search = search_of(study, 2, (StopAfter(),))
+    run(search, Job(TRAINER, DATASET, {"pace": 0.05}, chunk_seconds=0.05), Resources())
+    stood = study.record(0).verdict
+    assert stood.state == "interrupted"
+    assert 0 < stood.step < 90
+    assert [entry.name for entry in study.trial_folder(0).glob("checkpoint-*")] == [
+        f"checkpoint-{stood.step}"
+    ]
+
+    study = open_study()
+    search = search_of(study, 2)
+    run(search, Job(TRAINER, DATASET), Resources())
+    assert [record.state for record in study.records()] == ["completed", "completed"]
+
+
+def test_a_worker_that_is_killed_is_replaced_and_its_trial_goes_on(local_ray, open_study, tmp_path):
+    told = []
+
+    class Told(Observer):
+        def progressed(self, result) -> None:
+            told.append((result.step, list(result.steps)))
+
+    study = open_study()
+    search = search_of(study, 1, (Told(),))
+    trouble = {"kill": 60, "once": str(tmp_path / "killed")}
+    run(search, Job(TRAINER, DATASET, trouble), Resources())
+    record = study.record(0)
+    assert (tmp_path / "killed").exists()
+    assert record.state == "completed"
+    assert [rung.step for rung in record.rungs] == [10, 30, 90]
+    assert [step for _, steps in told for step in steps] == list(range(1, 91))
+
+
+def test_a_worker_that_dies_again_and_again_fails_its_trial_and_the_search_goes_on(
+    local_ray, open_study, tmp_path
+):
+    study = open_study()
+    search = search_of(study, 1)
+    run(search, Job(TRAINER, DATASET, {"kill": 20}), Resources())
+    assert study.record(0).verdict.reason == "its worker process died (out of memory, or killed)"
+    assert study.record(0).verdict.step == 19
+
+
+def test_failing_trials_are_failed_in_summary_and_mlflow_and_all_failed_is_exit_code_1(
+    local_ray, tmp_path, monkeypatch, capsys
+):
+    assert main(command(tmp_path, "--trials", "2", "--trainer", "pid_trainer:Diverging")) == 1
+    reasons = [trial["reason"] for trial in outcome(tmp_path)["trials"]]
+    assert reasons == ["total loss is nan at step 1"] * 2
+    assert outcome(tmp_path)["best"] is None
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("mobilenet-toy-city")
+    statuses = [
+        run.info.status for run in client.search_runs([experiment.experiment_id], "tags.verdict = 'failed'")
+    ]
+    assert statuses == ["FAILED", "FAILED"]
+
+
+def test_what_only_the_user_can_mend_is_one_line_and_exit_code_2(local_ray, tmp_path, capsys):
+    assert main(command(tmp_path, "--trials", "2", "--trainer", "pid_trainer:Refusing")) == 2
+    assert capsys.readouterr().err == "error: weights.zip: is gone; fetch it again\n"
+    assert [trial["state"] for trial in outcome(tmp_path)["trials"]] == ["interrupted"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_driver_that_is_stopped_or_killed_goes_on_with_the_same_command(tmp_path, number):
+    paths = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
+    line = [sys.executable, "-m", "tuning.run", *command(tmp_path, "--trials", "3")]
+    environment = os.environ | {"PYTHONPATH": paths, "CURVE_TROUBLE": json.dumps({"pace": 0.1})}
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with subprocess.Popen(line, cwd=elsewhere, env=environment, stdout=subprocess.PIPE, text=True) as driver:
+        for said in driver.stdout:
+            if said.startswith("trial 1 step 30"):
+                driver.send_signal(number)
+                break
+        rest = driver.stdout.read()
+    if number == signal.SIGINT:
+        assert driver.returncode == 130
+        assert "stopped by Ctrl-C; what is finished is kept" in rest
+        states = [trial["state"] for trial in outcome(tmp_path)["trials"]]
+        assert states == ["completed", "interrupted"]
+    else:
+        assert driver.returncode == -signal.SIGKILL
+
+    environment["CURVE_TROUBLE"] = "{}"
+    again = subprocess.run(line, cwd=elsewhere, env=environment, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert "trial 1 goes on from step 30" in again.stdout
+    assert "trial 0 begins" not in again.stdout
+    found = outcome(tmp_path)
+    assert [trial["trial"] for trial in found["trials"]] == [0, 1, 2]
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("mobilenet-toy-city")
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted(logged.data.tags.get("tuning.trial", "") for logged in runs) == ["", "0", "1", "2"]
+    for logged in runs:
+        points = client.get_metric_history(logged.info.run_id, "training_loss/total")
+        steps = [point.step for point in points]
+        assert len(steps) == len(set(steps))

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import errno
+
+import pytest
+from conftest import CONDITIONS, SPACE
+from curve_trainer import DATASET, CurveTrainer
+
+from trainers.errors import TrialFailed
+from tuning.worker import Assignment, Worker, make_trainer, newest_checkpoint
+
+RUNGS = (10, 30, 90)
+RECIPE = SPACE.replay(SPACE.seeds(CONDITIONS)[0].params, CONDITIONS).recipe.to_dict()
+
+
+def worker_with(**trouble) -> Worker:
+    return Worker(lambda: CurveTrainer(DATASET, **trouble), RUNGS)
+
+
+def begun(worker: Worker, trials, **fields) -> Worker:
+    number = fields.pop("number", 3)
+    worker.begin(Assignment(number, RECIPE, trials / str(number), **fields))
+    return worker
+
+
+def run_to_end(worker: Worker) -> list:
+    results = [worker.step()]
+    while results[-1].step < RUNGS[-1] and results[-1].kind in ("progress", "rung"):
+        results.append(worker.step())
+    return results
+
+
+def test_a_trial_is_saved_and_evaluated_at_every_rung_and_keeps_its_newest_checkpoint(tmp_path):
+    results = run_to_end(begun(worker_with(), tmp_path))
+    assert [result.step for result in results if result.kind == "rung"] == [10, 30, 90]
+    assert [step for result in results for step in result.steps] == list(range(1, 91))
+    assert sorted(entry.name for entry in (tmp_path / "3").iterdir()) == ["checkpoint-90", "pipeline.config"]
+    assert all(
+        result.metrics["mAP50"] > 0 for result in results if result.kind == "rung" and result.step > 10
+    )
+
+
+def test_seconds_add_up_to_the_workers_time(tmp_path, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr("tuning.worker.time.monotonic", lambda: clock[0])
+
+    class Slow(CurveTrainer):
+        def train(self, until_step):
+            clock[0] += 2.0  # of which the formula says .0001 s a step was computing
+            return super().train(until_step)
+
+        def evaluate(self):
+            clock[0] += 5.0
+            return super().evaluate()
+
+    worker = Worker(lambda: Slow(DATASET), RUNGS)
+    last = run_to_end(begun(worker, tmp_path))[-1]
+    assert last.seconds_training == pytest.approx(90 * 1e-4)
+    assert last.seconds_training + last.seconds_overhead == pytest.approx(clock[0] - 100.0)
+
+    clock[0] += 1.5  # until the next trial comes
+    began = clock[0]
+    last = run_to_end(begun(worker, tmp_path, number=4))[-1]
+    assert last.seconds_training + last.seconds_overhead == pytest.approx(clock[0] - began + 1.5)
+
+
+def test_a_trial_goes_on_from_its_checkpoint_with_what_it_had_cost(tmp_path):
+    worker = begun(worker_with(), tmp_path)
+    while worker.step().step < 30:
+        pass
+    again = begun(worker_with(), tmp_path, reported=30, seconds_training=7.0, seconds_overhead=8.0)
+    results = run_to_end(again)
+    assert results[0].steps[0] == 31
+    assert [result.step for result in results if result.kind == "rung"] == [90]
+    assert results[0].seconds_training > 7.0
+    assert results[0].seconds_overhead > 8.0
+
+
+def test_a_rung_that_was_saved_but_never_told_is_evaluated_first(tmp_path):
+    worker = begun(worker_with(), tmp_path)
+    while worker.step().step < 30:
+        pass
+    first = begun(worker_with(), tmp_path, reported=10).step()
+    assert (first.kind, first.step, list(first.steps)) == ("rung", 30, [])
+
+
+def test_a_lost_checkpoint_costs_its_steps_and_no_rung_is_told_twice(tmp_path):
+    results = run_to_end(begun(worker_with(), tmp_path, reported=30))
+    assert results[0].steps[0] == 1
+    assert [result.step for result in results if result.kind == "rung"] == [90]
+
+
+def test_keeping_a_trial_saves_it_between_rungs(tmp_path):
+    worker = begun(worker_with(), tmp_path)
+    worker.keep()
+    assert newest_checkpoint(tmp_path / "3") is None
+    assert worker.step().step == 1
+    worker.keep()
+    assert newest_checkpoint(tmp_path / "3")[0] == 1
+    assert begun(worker_with(), tmp_path).step().steps[0] == 2
+
+
+def test_half_written_checkpoints_of_a_killed_process_are_ignored_and_cleared(tmp_path):
+    left = tmp_path / "3" / ".checkpoint-30.x7f"
+    left.mkdir(parents=True)
+    results = run_to_end(begun(worker_with(), tmp_path))
+    assert results[0].steps[0] == 1
+    assert not left.exists()
+
+
+def test_a_diverged_trial_fails_with_its_reason_and_the_next_one_runs(tmp_path):
+    worker = worker_with(diverge=1e-9)
+    failed = begun(worker, tmp_path).step()
+    assert (failed.kind, failed.reason, failed.step) == ("failed", "total loss is nan at step 1", 0)
+    worker._trainer._trouble = {}
+    assert run_to_end(begun(worker, tmp_path, number=4))[-1].step == 90
+
+
+def test_a_programming_error_fails_its_trial_in_one_line_with_the_traceback_beside_it(tmp_path):
+    results = run_to_end(begun(worker_with(crash=15), tmp_path))
+    assert (results[-1].kind, results[-1].reason) == ("failed", "ZeroDivisionError: the formula broke")
+    assert "in train" in results[-1].traceback
+
+
+def test_what_only_the_user_can_mend_halts_the_search(tmp_path):
+    results = run_to_end(begun(worker_with(refuse=15), tmp_path))
+    assert (results[-1].kind, results[-1].reason) == ("halt", "weights.zip: is gone; fetch it again")
+
+
+def test_a_full_disk_halts_the_search_and_loses_no_checkpoint(tmp_path):
+    class Full(CurveTrainer):
+        def save(self, directory):
+            if self.step > 10:
+                raise OSError(errno.ENOSPC, "No space left on device", str(directory))
+            super().save(directory)
+
+    results = run_to_end(begun(Worker(lambda: Full(DATASET), RUNGS), tmp_path))
+    assert results[-1].kind == "halt"
+    assert "No space left on device" in results[-1].reason
+    assert newest_checkpoint(tmp_path / "3")[0] == 10
+
+
+def test_a_trainer_that_cannot_be_made_fails_the_trial_and_is_tried_again(tmp_path):
+    attempts = []
+
+    def make():
+        attempts.append(None)
+        if len(attempts) == 1:
+            raise TrialFailed("out of memory")
+        return CurveTrainer(DATASET)
+
+    worker = Worker(make, RUNGS)
+    assert begun(worker, tmp_path).step().reason == "out of memory"
+    assert begun(worker, tmp_path).step().kind == "progress"
+
+
+def test_a_trainer_is_named_by_its_import_path():
+    assert isinstance(make_trainer("curve_trainer:CurveTrainer", DATASET, {"cpus": 1}), CurveTrainer)
