@@ -30,7 +30,8 @@ def show(study: Study, console: Console, tracking_uri: str, command: list[str], 
     )
     for name in ("", "trial", "mAP", "mAP50", "step", "state", "recipe", "why"):
         numeric = name in ("", "trial", "mAP", "mAP50", "step")
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=True, overflow="ellipsis")
+        least = None if name in ("recipe", "why") else max(len(name), 5)
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=True, min_width=least)
     for place, record in enumerate(ranked[:SHOWN], start=1):
         assert record.verdict is not None
         last = record.rungs[-1] if record.rungs else None

@@ -20,20 +20,18 @@ from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
 from tuning.search import Search
 
-# Ray Tune writes nothing of ours: no result logs, no experiment snapshots, no working folders to change into.
-# TUNE_WARN_...: an interrupted search is no error.
+# Ray Tune writes nothing of ours: no result logs, no experiment snapshots, no working folders to change into; and it
+# says nothing: what a person should know, the search's observers say.
 QUIET = {
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000000",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_DISABLE_IMPORT_WARNING": "1",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
 # after a request to stop, workers have so long to finish their chunk before they are told to leave
 GRACE_SECONDS = 5.0
@@ -96,6 +94,7 @@ def _tune(search: Search, job: Job, resources: Resources) -> None:
     from tuning.searcher import StudySearcher
     from tuning.trainable import TrialWorker
 
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failed trials are no error of Ray's
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.workers)
     shared = {
         "trainer": job.trainer,

@@ -18,5 +18,8 @@ class Observer:
     def reached(self, record: TrialRecord, rung: Rung) -> None:
         """A rung was measured and judged."""
 
+    def lost(self, record: TrialRecord) -> None:
+        """A trial's worker process died; another goes on with it, unless it happened too often."""
+
     def ended(self, record: TrialRecord) -> None:
         """A trial has its verdict."""

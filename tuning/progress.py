@@ -100,6 +100,10 @@ class Progress(Observer):
         mAP50 = rung.metrics.get("mAP50", 0.0)
         self._say(f"trial {record.number} step {rung.step}: mAP {rung.mAP:.3f}, mAP50 {mAP50:.3f}{speed}")
 
+    def lost(self, record: TrialRecord) -> None:
+        """A worker process died."""
+        self._say(f"trial {record.number}: its worker process died (out of memory, or killed)")
+
     def ended(self, record: TrialRecord) -> None:
         """A trial has its verdict."""
         line = self._running.pop(record.number, None) or Line(record)

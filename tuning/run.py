@@ -101,14 +101,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped at once; the same command goes on", file=sys.stderr)
         return 130
-    except UserError as error:
-        line = str(error)
-    except OSError as error:
-        line = f"{error.filename or 'the system'}: {error.strerror or error}"
-    if debug:
-        traceback.print_exc()
-    print(f"error: {line}", file=sys.stderr)
-    return 2
+    except (UserError, OSError) as error:
+        if debug:
+            traceback.print_exc()
+        print(f"error: {in_one_line(error)}", file=sys.stderr)
+        return 2
+
+
+def in_one_line(error: UserError | OSError) -> str:
+    """What a person needs of an error."""
+    if isinstance(error, OSError):
+        return f"{error.filename or 'the system'}: {error.strerror or error}"
+    return str(error)
 
 
 def _presets(values: dict[str, int]) -> str:

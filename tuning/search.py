@@ -103,7 +103,10 @@ class Search:
     def lost(self, number: int) -> TrialRecord:
         """A trial's worker is gone; what is known of the trial, for another to go on with."""
         self._note_seconds(number)
-        return self.study.record(number)
+        record = self.study.record(number)
+        for observer in self._observers:
+            observer.lost(record)
+        return record
 
     def crashed(self, number: int, reason: str) -> None:
         """A trial's worker is gone and will not be tried again."""

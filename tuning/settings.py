@@ -9,15 +9,18 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import search_spaces
 from search_spaces.conditions import Conditions, Preset
-from search_spaces.space import Space
 from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights
 from tuning import manifest
 from tuning.manifest import Manifest
+
+if TYPE_CHECKING:
+    from search_spaces.space import Space
 
 TRIALS = {"laptop": 6, "zoo": 32}
 RESERVED = ("data", "mlruns")  # folders beside the studies

@@ -46,10 +46,11 @@ def run(settings: Settings, trainer: str, words: list[str], console: Console) ->
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     space = search_spaces.get(settings.space)
-    _make(settings.studies_dir)
-    dataset = open_dataset(settings.data, settings.studies_dir / "data", on_progress=say)
     weights, messages = initial_weights(settings, space.detectors)
     conditions = settings.conditions(weights)
+    space.rows(conditions)  # raises if the space is impossible under them, before anything is written
+    _make(settings.studies_dir)
+    dataset = open_dataset(settings.data, settings.studies_dir / "data", on_progress=say)
     about = settings.manifest(dataset, space, conditions)
     study = Study.open(settings.studies_dir / about.study, about)
     try:

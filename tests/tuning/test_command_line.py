@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tuning.run import main
+
+ROOT = Path(__file__).parents[2]
+
+
+def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that a refused command says."""
+    try:
+        code = main(arguments)
+    except SystemExit as exit_:
+        code = exit_.code
+    captured = capsys.readouterr()
+    assert code == 2
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("error: ")
+    return captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required: --space"),
+        (["--space", "retinannet"], "unknown space 'retinannet'; did you mean retinanet?"),
+        (["--space", "mobilenet", "--trials", "0"], "--trials must be at least 1, not 0"),
+        (["--space", "mobilenet", "--trials", "many"], "--trials: invalid int value: 'many'"),
+        (["--space", "mobilenet", "--max-steps", "0"], "--max-steps must be at least 1"),
+        (["--space", "mobilenet", "--workers", "0"], "--workers must be at least 1"),
+        (["--space", "mobilenet", "--seed", "-1"], "--seed must be at least 0"),
+        (["--space", "mobilenet", "--seed", "2147483648"], "--seed must be below 2147483648"),
+        (["--space", "mobilenet", "--cpus-per-trial", "0"], "--cpus-per-trial must be above 0"),
+        (["--space", "mobilenet", "--gpus-per-trial", "-1"], "--gpus-per-trial must be at least 0"),
+        (["--space", "mobilenet", "--study", "../other"], "--study '../other' cannot be a study's folder"),
+        (["--space", "mobilenet", "--study", "data"], "--study 'data' cannot be a study's folder"),
+        (["--space", "mobilenet", "--preset", "cloud"], "invalid choice: 'cloud'"),
+        (["--space", "mobilenet", "--image-size", "100"], "mobilenet needs an image size of at least"),
+        (["--space", "mobilenet", "--batch-size", "4096"], "batch_size"),
+        (["--space", "mobilenet", "--data", "no/such/photos"], "no/such/photos"),
+        (["--space", "mobilenet", "--weights", "no/such/weights"], "no/such/weights"),
+    ],
+)
+@pytest.mark.parametrize("dry", [True, False])
+def test_what_is_wrong_is_one_line_and_nothing_is_written(arguments, message, dry, tmp_path, capsys):
+    if dry and "--weights" in arguments:
+        pytest.skip("a dry run does not look at weights")
+    more = ["--dry-run"] if dry else []
+    assert message in refused([*arguments, "--studies-dir", str(tmp_path / "studies"), *more], capsys)
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and "data" not in path.parts]
+    assert left == []
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, capsys):
+    studies = tmp_path / "studies"
+    assert main(["--space", "all", "--trials", "9", "--studies-dir", str(studies), "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    for words in (
+        "space    all: ",
+        "trials   9, 1 at once",
+        "rungs    ",
+        "(9 trials)",
+        "steps    ",
+        "disk     ",
+        "time ",
+    ):
+        assert words in said
+    assert not studies.exists()
+
+
+def test_debug_shows_the_traceback(tmp_path, capsys):
+    assert main(["--space", "nowhere", "--debug", "--studies-dir", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert said.endswith(
+        "error: unknown space 'nowhere'; known are retinanet, mobilenet, efficientdet, all\n"
+    )
+
+
+def test_help_says_every_flag_with_examples_and_imports_no_engine():
+    code = (
+        "import sys, tuning.run\n"
+        "text = tuning.run.parser().format_help()\n"
+        "print(text)\n"
+        "print([name for name in ('ray', 'optuna', 'mlflow', 'tensorflow') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    for flag in (
+        "--space", "--data", "--trials", "--study", "--studies-dir", "--preset", "--max-steps", "--image-size",
+        "--batch-size", "--weights", "--workers", "--cpus-per-trial", "--gpus-per-trial", "--seed", "--tracking-uri",
+        "--address", "--dry-run", "--debug", "examples:",
+    ):  # fmt: skip
+        assert flag in done.stdout
+
+
+def test_the_driver_never_imports_tensorflow():
+    code = (
+        "import sys, tuning.story, tuning.searcher, tuning.scheduler, tuning.trainable\n"
+        "print('tensorflow' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
