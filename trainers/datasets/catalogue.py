@@ -10,9 +10,9 @@ import hashlib
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
@@ -20,20 +20,26 @@ from trainers.datasets.tfrecords import Place
 
 _SCHEMA = """
 CREATE TABLE images (
-    name TEXT PRIMARY KEY, -- unique
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
     rank INTEGER NOT NULL, -- hash of the name: an order that looks random and never changes
     part TEXT,
     sequence TEXT NOT NULL, -- images with the same one go to the same part
     labels TEXT NOT NULL, -- JSON
     shard INTEGER
-) WITHOUT ROWID;
-CREATE TABLE presence (class TEXT, name TEXT, PRIMARY KEY (class, name)) WITHOUT ROWID;
+);
+CREATE TABLE presence (class TEXT, id INTEGER);
 """
-
+# an image whose name is another's is told from it by a number
+_RENAME = """
+WITH copies AS (SELECT id, ROW_NUMBER() OVER (PARTITION BY name ORDER BY id) AS copy FROM images)
+UPDATE images SET name = name || '~' || copies.copy FROM copies WHERE copies.copy > 1 AND images.id = copies.id
+"""
 _DEAL = """
-WITH places AS (SELECT name, ROW_NUMBER() OVER (ORDER BY rank) - 1 AS place FROM images WHERE part = ?)
-UPDATE images SET shard = places.place * ? / ? FROM places WHERE images.name = places.name
+WITH places AS (SELECT id, ROW_NUMBER() OVER (ORDER BY rank, id) - 1 AS place FROM images WHERE part = ?)
+UPDATE images SET shard = places.place * ? / ? FROM places WHERE images.id = places.id
 """
+_ROWS = 1000  # written at once
 
 
 def rank(name: str, seed: int = 0) -> int:
@@ -65,19 +71,31 @@ class Catalogue:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def add(self, image: LabelledImage) -> None:
-        """List an image; a name that is taken gets a number."""
-        name, copies = image.name, 1
-        while self.database.execute("SELECT 1 FROM images WHERE name = ?", (name,)).fetchone():
-            copies += 1
-            name = f"{image.name}~{copies}"
-        self.database.execute(
-            "INSERT INTO images VALUES (?, ?, ?, ?, ?, NULL)",
-            (name, rank(name), image.part, image.sequence or name, _to_json(image)),
-        )
-        self.database.executemany(
-            "INSERT OR IGNORE INTO presence VALUES (?, ?)", [(box.name, name) for box in image.boxes]
-        )
+    def fill(self, images: Iterable[LabelledImage]) -> None:
+        """List all images, in memory for a few of them; of those with the same name, all but the first get a number."""
+        next_id, rest = 0, iter(images)
+        while some := list(islice(rest, _ROWS)):
+            rows = [
+                (
+                    number,
+                    image.name,
+                    rank(image.name),
+                    image.part,
+                    image.sequence or image.name,
+                    _to_json(image),
+                )
+                for number, image in enumerate(some, next_id)
+            ]
+            shown = [
+                (name, number)
+                for number, image in enumerate(some, next_id)
+                for name in {box.name for box in image.boxes}
+            ]
+            self.database.executemany("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, NULL)", rows)
+            self.database.executemany("INSERT INTO presence VALUES (?, ?)", shown)
+            next_id += len(some)
+        self.database.execute(_RENAME)
+        self.database.commit()
 
     def images(self, part: str | None = None, shard: int | None = None) -> Iterator[LabelledImage]:
         """The images of a part, or of one shard of it, by rank."""
@@ -88,7 +106,7 @@ class Catalogue:
                 values.append(value)
         with closing(self.database.cursor()) as cursor:
             for name, row_part, labels in cursor.execute(
-                f"SELECT name, part, labels FROM images WHERE {where} ORDER BY rank", values
+                f"SELECT name, part, labels FROM images WHERE {where} ORDER BY rank, id", values
             ):
                 yield _from_json(name, row_part, labels)
 
@@ -118,29 +136,30 @@ class Catalogue:
 
 
 def _to_json(image: LabelledImage) -> str:
-    fields = {
-        "stored": str(image.stored.path),
-        "place": asdict(image.stored.place) if image.stored.place else None,
-        "boxes": [list(asdict(box).values()) for box in image.boxes],
-        "labelled_in": image.labelled_in,
-        "size": image.size,
-        "fractions": image.fractions,
-        "sequence": image.sequence,
-        "turned": image.turned_by_default,
-    }
+    place = image.stored.place
+    fields = [
+        str(image.stored.path),
+        [place.offset, place.length] if place else None,
+        [list(box) for box in image.boxes],
+        image.labelled_in,
+        image.size,
+        image.fractions,
+        image.sequence,
+        image.turned_by_default,
+    ]
     return json.dumps(fields, separators=(",", ":"))
 
 
 def _from_json(name: str, part: str | None, text: str) -> LabelledImage:
-    fields = json.loads(text)
+    path, place, boxes, labelled_in, size, fractions, sequence, turned = json.loads(text)
     return LabelledImage(
         name=name,
-        stored=Stored(Path(fields["stored"]), Place(**fields["place"]) if fields["place"] else None),
-        boxes=tuple(Box(*box) for box in fields["boxes"]),
-        labelled_in=fields["labelled_in"],
-        size=tuple(fields["size"]) if fields["size"] else None,
-        fractions=fields["fractions"],
+        stored=Stored(Path(path), Place(*place) if place else None),
+        boxes=tuple([Box(*box) for box in boxes]),
+        labelled_in=labelled_in,
+        size=(size[0], size[1]) if size else None,
+        fractions=fractions,
         part=part,
-        sequence=fields["sequence"],
-        turned_by_default=fields["turned"],
+        sequence=sequence,
+        turned_by_default=turned,
     )

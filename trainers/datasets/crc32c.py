@@ -26,6 +26,12 @@ def _byte_table() -> NDArray[np.uint32]:
 
 
 @cache
+def _byte_list() -> list[int]:
+    table: list[int] = _byte_table().tolist()
+    return table
+
+
+@cache
 def _shares() -> NDArray[np.uint32]:
     """Flat [_BLOCK * 256]: the share of byte value v at position p of a block is entry 256 p + v."""
     table = _byte_table()
@@ -48,10 +54,10 @@ _OFFSETS = np.arange(_BLOCK, dtype=np.intp) * 256
 
 def crc32c(data: bytes) -> int:
     """The checksum of `data`."""
-    if len(data) < 4:  # too short to fold the initial value into
-        table, crc = _byte_table(), 0xFFFFFFFF
+    if len(data) < 32:  # not worth an array
+        table, crc = _byte_list(), 0xFFFFFFFF
         for byte in data:
-            crc = int(table[(crc ^ byte) & 0xFF]) ^ (crc >> 8)
+            crc = table[(crc ^ byte) & 0xFF] ^ (crc >> 8)
         return crc ^ 0xFFFFFFFF
     padding = -len(data) % _BLOCK  # leading zeros change nothing while the sum is still zero
     padded = np.zeros(padding + len(data), np.uint8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from trainers.datasets.record import Record
 
@@ -18,13 +18,12 @@ class Fingerprint:
 
     def add(self, part: str, record: Record) -> None:
         """Count a record."""
-        self.add_digests(part, [record.digest()])
+        self.add_sum(part, 1, record.digest())
 
-    def add_digests(self, part: str, digests: Iterable[int]) -> None:
-        """Count records by their digests."""
-        for digest in digests:
-            self._sums[part] = (self._sums[part] + digest) % 2**256
-            self._counts[part] += 1
+    def add_sum(self, part: str, records: int, digest_sum: int) -> None:
+        """Count several records by the sum of their digests."""
+        self._sums[part] = (self._sums[part] + digest_sum) % 2**256
+        self._counts[part] += records
 
     def value(self, classes: Sequence[str]) -> str:
         """64 hexadecimal digits."""

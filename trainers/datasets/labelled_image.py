@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from trainers.datasets import example
 from trainers.datasets.tfrecords import Place, read_record
 
 
-@dataclass(frozen=True)
-class Box:
+class Box(NamedTuple):
     """One object.
 
     name: its class.

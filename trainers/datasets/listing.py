@@ -31,9 +31,7 @@ class Listed:
 def list_source(path: Path, found: Format, catalogue: Catalogue, problems: Problems) -> Listed:
     """Fill `catalogue` from the source at `path`, which is of the format `found`. Raises UserError."""
     source = found.read(path, problems)
-    for image in source.images:
-        catalogue.add(_with_known_labels(image, source, problems))
-    catalogue.database.commit()
+    catalogue.fill(_with_known_labels(image, source, problems) for image in source.images)
     classes = source.classes or tuple(catalogue.images_by_class())
     listed = sum(catalogue.counts().values())
     images = listed + problems.affected

@@ -13,6 +13,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL import TiffImagePlugin as _tiff  # noqa: F401 - these two formats are known once they are imported
 from PIL import WebPImagePlugin as _webp  # noqa: F401
 
+from trainers.datasets.jpeg import CorruptJpeg, plain_jpeg
+
 _ORIENTATION = 0x0112  # the EXIF tag
 _JPEG_QUALITY = 95
 _LARGEST = 50_000_000  # pixels; more would need gigabytes in training
@@ -45,20 +47,16 @@ def read_picture(data: bytes, stated_size: tuple[int, int] | None, turned_by_def
         unknown.
     """
     try:
+        plain = plain_jpeg(data)
+        if plain and not plain.exif and plain.width * plain.height <= _LARGEST:
+            return Picture(data, "jpeg", plain.width, plain.height)
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(BytesIO(data), formats=_FORMATS) as image:
-                return _read(data, image, stated_size, turned_by_default)
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        struct.error,
-        zlib.error,
-        IndexError,
-        KeyError,
-    ) as error:
+                return _read(data, image, plain is not None, stated_size, turned_by_default)
+    except CorruptJpeg as error:
+        raise BadPicture(f"a corrupt JPEG: {error}") from None
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
         raise BadPicture(_reason(data, error)) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadPicture("larger than any camera's picture") from None
@@ -73,7 +71,7 @@ def _reason(data: bytes, error: Exception) -> str:
 
 
 def _read(
-    data: bytes, image: Image.Image, stated_size: tuple[int, int] | None, turned_by_default: bool
+    data: bytes, image: Image.Image, whole: bool, stated_size: tuple[int, int] | None, turned_by_default: bool
 ) -> Picture:
     width, height = image.size
     if width * height > _LARGEST:
@@ -85,11 +83,9 @@ def _read(
     reason = "turned as its EXIF says, as its labels are" if turn else _needs_encoding(data, image)
     if reason:
         return _encoded(image, turn, reason)
-    if image.format in ("JPEG", "MPO"):
-        image.draft(None, (1, 1))  # an eighth of the size: every code is read, few pixels are made
-        if image.size == (width, height) and min(width, height) >= 8:
-            raise BadPicture("this JPEG cannot be read at a smaller scale")
-    image.load()
+    if not whole:
+        image.draft(None, (1, 1))  # of a JPEG an eighth of the size: every code is read, few pixels are made
+        image.load()
     return Picture(data, "png" if image.format == "PNG" else "jpeg", width, height)
 
 

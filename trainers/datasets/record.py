@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,11 @@ class Record:
     difficult: tuple[bool, ...]
     crowd: tuple[bool, ...]
 
+    @cached_property
+    def image_sha256(self) -> bytes:
+        """32 bytes that tell the image."""
+        return hashlib.sha256(self.image).digest()
+
     def pixel_boxes(self) -> NDArray[np.float64]:
         """[objects, 4], [ymin, xmin, ymax, xmax] in pixels."""
         return self.boxes.astype(np.float64) * [self.height, self.width, self.height, self.width]
@@ -55,7 +61,7 @@ class Record:
                 "image/width": [self.width],
                 "image/filename": name,
                 "image/source_id": name,
-                "image/key/sha256": hashlib.sha256(self.image).hexdigest().encode(),
+                "image/key/sha256": self.image_sha256.hex().encode(),
                 "image/encoded": self.image,
                 "image/format": self.format.encode(),
                 "image/object/bbox/ymin": ymin,
@@ -71,7 +77,7 @@ class Record:
 
     def digest(self) -> int:
         """256 bits of its contents: image, boxes and labels, but not its name."""
-        content = hashlib.sha256(hashlib.sha256(self.image).digest())
+        content = hashlib.sha256(self.image_sha256)
         rows = [
             (box.tobytes(), label, difficult, crowd)
             for box, label, difficult, crowd in zip(

@@ -13,7 +13,7 @@ _SEQUENCES = """
 WITH frequency AS (SELECT class, COUNT(*) AS images FROM presence GROUP BY class),
 rarest AS (
     SELECT sequence, MIN(printf('%012d %s', frequency.images, class)) AS class
-    FROM images JOIN presence USING (name) JOIN frequency USING (class) GROUP BY sequence
+    FROM images JOIN presence USING (id) JOIN frequency USING (class) GROUP BY sequence
 )
 SELECT images.sequence, COUNT(*), COALESCE(rarest.class, '') AS rarity, MIN(rank) AS first
 FROM images LEFT JOIN rarest USING (sequence) WHERE images.part = 'train'

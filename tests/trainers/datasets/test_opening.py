@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 from labelled_folders import features, picture, voc, voc_folder
 
+from trainers.datasets import conversion
 from trainers.datasets.label_map import read_label_map, write_label_map
 from trainers.datasets.opening import open_dataset, open_toy_city
+from trainers.datasets.shard_workers import done_by_workers
+from trainers.datasets.shard_writing import Job
 from trainers.datasets.toy_city.scenes import ToyCity
 from trainers.errors import UserError
 
@@ -302,14 +305,19 @@ def test_images_without_one_box_are_refused(tmp_path):
     assert "not one box" in refused(tmp_path / "pets", tmp_path / "cache")
 
 
-@pytest.mark.parametrize("limit", [8_000, 50_000], ids=["the catalogue", "the records"])
-def test_a_full_disk_is_said_in_one_line_and_leaves_nothing(tmp_path, limit):
+@pytest.mark.parametrize(
+    ("limit", "per_shard"),
+    [(8_000, 500), (50_000, 500), (32_000, 4)],
+    ids=["the catalogue", "the records", "the records, in several processes"],
+)
+def test_a_full_disk_is_said_in_one_line_and_leaves_nothing(tmp_path, limit, per_shard):
     # a limit on the size of files stands in for a full disk: it is the kernel that refuses to write on
-    for number in range(8):
+    for number in range(12):
         voc(tmp_path / "pets", number, ("cat", 4, 8, 40, 60), data=picture(number, 640, 480), size=(640, 480))
     source, cache = tmp_path / "pets", tmp_path / "cache"
     script = (
         "import resource, signal, sys; from pathlib import Path\n"
+        "from trainers.datasets import conversion; conversion.IMAGES_PER_SHARD = int(sys.argv[3])\n"
         "from trainers.datasets.opening import open_dataset; from trainers.errors import UserError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
@@ -317,8 +325,27 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_nothing(tmp_path, limit):
         "except UserError as error: sys.exit(str(error))\n"
     )
     run = subprocess.run(
-        [sys.executable, "-c", script, source, cache], capture_output=True, text=True, check=False
+        [sys.executable, "-c", script, source, cache, str(per_shard)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert "the disk is full" in run.stderr
     assert run.stderr.count("\n") == 1
     assert nothing_left(cache)
+
+
+def test_what_several_processes_convert_is_what_one_does(tmp_path, monkeypatch):
+    source = str(voc_folder(tmp_path / "pets", 40))
+    alone = open_dataset(source, tmp_path / "one")
+    monkeypatch.setattr(conversion, "IMAGES_PER_SHARD", 8)
+    together = open_dataset(source, tmp_path / "several")
+    assert (len(alone.train.files), len(together.train.files)) == (1, 4)
+    assert contents(together) == contents(alone)
+    assert together.fingerprint == alone.fingerprint
+
+
+def test_a_process_that_dies_over_its_shard_is_not_waited_for(tmp_path):
+    lost = [Job(str(tmp_path / "no" / "catalogue"), ("cat",), "train", number, None) for number in range(4)]
+    with pytest.raises(RuntimeError, match="ended with exit code 1"):
+        list(done_by_workers(lost))

@@ -32,11 +32,12 @@ TITLE = "COCO JSON"
 _BEGINS = re.compile(
     rb'\s*\{\s*(?:"(?:images|annotations|categories)"\s*:\s*\[|"(?:info|licenses|type)"\s*:)'
 )
+# ids as JSON, since they may be numbers or strings; bbox as JSON, since it may be anything
 _INDEX = """
-CREATE TABLE images (id TEXT PRIMARY KEY, fields TEXT, line INTEGER) WITHOUT ROWID;
-CREATE TABLE annotations (image TEXT, fields TEXT, line INTEGER);
-CREATE TABLE annotation_ids (id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE images (id TEXT PRIMARY KEY, name TEXT, width, height, video TEXT, line INTEGER) WITHOUT ROWID;
+CREATE TABLE annotations (image TEXT, id TEXT, category, bbox TEXT, crowd INTEGER, line INTEGER);
 """
+_ROWS = 1000
 
 
 def _is_coco(file: Path) -> bool:
@@ -91,30 +92,70 @@ def _indexed(file: Path, where: str, problems: Problems) -> tuple[sqlite3.Connec
     index = sqlite3.connect("")
     index.executescript(_INDEX)
     names: dict[int, str] = {}
+    annotations: list[tuple[Any, ...]] = []
+
+    def flush() -> None:
+        index.executemany("INSERT INTO annotations VALUES (?, ?, ?, ?, ?, ?)", annotations)
+        annotations.clear()
+
     try:
         for item in items(file):
-            if not isinstance(item.value, dict):
+            fields = item.value
+            if not isinstance(fields, dict):
                 continue
-            fields, place = item.value, f"{where}:{item.line}"
             if item.key == "images":
-                row = (json.dumps(fields.get("id")), json.dumps(fields), item.line)
-                if not index.execute("INSERT OR IGNORE INTO images VALUES (?, ?, ?)", row).rowcount:
-                    name = fields.get("file_name")
-                    what = f"image id {fields.get('id')} is there twice; the second, {name}, is left out"
-                    problems.add(Problem("duplicated id", place, what, f"{place} {name}"))
+                _add_image(fields, item.line, index, where, problems)
             elif item.key == "annotations":
-                number = json.dumps(fields.get("id"))
-                if not index.execute("INSERT OR IGNORE INTO annotation_ids VALUES (?)", (number,)).rowcount:
-                    problems.add(Problem("duplicated annotation id", place, f"annotation id {number}"))
-                kept = {key: fields.get(key) for key in ("id", "bbox", "category_id", "iscrowd")}
-                row = (json.dumps(fields.get("image_id")), json.dumps(kept), item.line)
-                index.execute("INSERT INTO annotations VALUES (?, ?, ?)", row)
+                category = fields.get("category_id")
+                annotations.append(
+                    (
+                        _key(fields.get("image_id")),
+                        _key(fields.get("id")),
+                        category if isinstance(category, int) else str(category),
+                        json.dumps(fields.get("bbox")),
+                        bool(fields.get("iscrowd")),
+                        item.line,
+                    )
+                )
+                if len(annotations) == _ROWS:
+                    flush()
             elif item.key == "categories":
-                _add_category(fields, names, place, problems)
+                _add_category(fields, names, f"{where}:{item.line}", problems)
     except BadJson as error:
         raise UserError(f"{problems.source}: {where}: {error}") from None
+    flush()
     index.execute("CREATE INDEX by_image ON annotations (image)")
+    repeated = "SELECT id, MAX(line) FROM annotations WHERE id != 'null' GROUP BY id HAVING COUNT(*) > 1"
+    for number, line in index.execute(repeated):
+        problems.add(
+            Problem("duplicated annotation id", f"{where}:{line}", f"annotation id {number} is there twice")
+        )
     return index, names
+
+
+def _key(value: Any) -> str:
+    """An id as JSON."""
+    return str(value) if type(value) is int else json.dumps(value)
+
+
+def _add_image(
+    fields: dict[str, Any], line: int, index: sqlite3.Connection, where: str, problems: Problems
+) -> None:
+    name, width, height = str(fields.get("file_name")), fields.get("width"), fields.get("height")
+    stated = isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0
+    video = json.dumps(fields["video_id"]) if "video_id" in fields else None
+    row = (
+        _key(fields.get("id")),
+        name,
+        width if stated else None,
+        height if stated else None,
+        video,
+        line,
+    )
+    if not index.execute("INSERT OR IGNORE INTO images VALUES (?, ?, ?, ?, ?, ?)", row).rowcount:
+        place = f"{where}:{line}"
+        what = f"image id {fields.get('id')} is there twice; the second, {name}, is left out"
+        problems.add(Problem("duplicated id", place, what, f"{place} {name}"))
 
 
 def _add_category(fields: dict[str, Any], names: dict[int, str], place: str, problems: Problems) -> None:
@@ -134,72 +175,57 @@ def _images(
     for file, index, names in indices:
         where, part, folders = relative(file, root), part_of(file, root), ImageFolders(file, root)
         with closing(index):
-            for image_id, text, line in index.execute(
-                "SELECT id, fields, line FROM images ORDER BY line, id"
-            ):
-                fields = json.loads(text)
-                annotations = index.execute(
-                    "SELECT fields, line FROM annotations WHERE image = ?", (image_id,)
-                )
-                name = fields.get("file_name")
+            listed = "SELECT id, name, width, height, video, line FROM images ORDER BY line, id"
+            for image_id, name, width, height, video, line in index.execute(listed):
                 try:
-                    stored = Stored(folders.find(str(name)))
+                    stored = Stored(folders.find(name))
                 except Outside as error:
-                    problems.add(
-                        Problem(
-                            "file name outside the folder", f"{where}:{line}", str(error), f"{where}:{line}"
-                        )
-                    )
+                    place = f"{where}:{line}"
+                    problems.add(Problem("file name outside the folder", place, str(error), place))
                     continue
+                wanted = "SELECT id, category, bbox, crowd, line FROM annotations WHERE image = ?"
                 boxes = [
-                    _box(json.loads(row), at, f"{where}:{at}", str(name), names, problems)
-                    for row, at in annotations
+                    _box(row, where, name, names, problems) for row in index.execute(wanted, (image_id,))
                 ]
                 yield LabelledImage(
-                    name=relative(stored.path, root) if root.is_dir() else str(name),
+                    name=relative(stored.path, root) if root.is_dir() else name,
                     stored=stored,
-                    boxes=tuple(box for box in boxes if box),
+                    boxes=tuple([box for box in boxes if box]),
                     labelled_in=where,
-                    size=_size(fields),
+                    size=(width, height) if width else None,
                     part=part,
-                    sequence=f"{where} {fields['video_id']}" if "video_id" in fields else None,
+                    sequence=None if video is None else f"{where} {video}",
                 )
-            for image_id, count, line in index.execute(
-                "SELECT image, COUNT(*), MIN(line) FROM annotations "
-                "WHERE image NOT IN (SELECT id FROM images) GROUP BY image"
-            ):
+            lost = "SELECT image, COUNT(*), MIN(line) FROM annotations WHERE image NOT IN (SELECT id FROM images) "
+            for image_id, count, line in index.execute(lost + "GROUP BY image"):
                 what = f"{count} annotations are for image {image_id}, which is not listed"
                 problems.add(
                     Problem("annotation for a missing image", f"{where}:{line}", what, f"{where} {image_id}")
                 )
 
 
-def _size(fields: dict[str, Any]) -> tuple[int, int] | None:
-    width, height = fields.get("width"), fields.get("height")
-    if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
-        return width, height
-    return None
-
-
 def _box(
-    fields: dict[str, Any], line: int, place: str, image: str, names: dict[int, str], problems: Problems
+    row: tuple[str, Any, str, int, int], where: str, image: str, names: dict[int, str], problems: Problems
 ) -> Box | None:
-    """The box, unless it cannot be read: then a problem is counted."""
-    number, bbox = fields.get("category_id"), fields.get("bbox")
-    if number not in names:
-        what = f"annotation {fields.get('id')} has category_id {number}, which is not among the categories"
-        problems.add(Problem("unknown label", place, f"{what}; add it there", image, fatal=True))
+    """The box of (id, category, bbox, crowd, line), unless it cannot be read: then a problem is counted."""
+    number, category, text, crowd, line = row
+    if category not in names:
+        what = (
+            f"annotation {number} has category_id {category}, which is not among the categories; add it there"
+        )
+        problems.add(Problem("unknown label", f"{where}:{line}", what, image, fatal=True))
         return None
+    bbox = json.loads(text)
     if bbox is None or bbox == []:
-        problems.add(Problem("annotation without a box", place, f"annotation {fields.get('id')}"))
+        problems.add(Problem("annotation without a box", f"{where}:{line}", f"annotation {number}"))
         return None
     try:
         x, y, width, height = (float(edge) for edge in bbox)
     except (TypeError, ValueError, OverflowError):
-        what = f"annotation {fields.get('id')} has bbox {str(bbox)[:80]}; it should be [x, y, width, height]"
-        problems.add(Problem("box that is not a number", place, what, image))
+        what = f"annotation {number} has bbox {text[:80]}; it should be [x, y, width, height]"
+        problems.add(Problem("box that is not a number", f"{where}:{line}", what, image))
         return None
-    return Box(names[number], y, x, y + height, x + width, crowd=bool(fields.get("iscrowd")), line=line)
+    return Box(names[category], y, x, y + height, x + width, crowd=bool(crowd), line=line)
 
 
 def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -85,11 +86,19 @@ class ImageFolders:
     def find(self, *names: str) -> Path:
         """The file called so, by the first name that is there; one that is not there if none is. Raises Outside."""
         for name in names:
+            plain = "/" not in name and "\\" not in name and name not in ("", ".", "..") and "\0" not in name
             for folder in (self._last, *self._folders):
-                path = inside(self.top, folder.relative_to(self.top), name)
-                if path.is_file():
-                    self._last = folder
-                    return path
+                path = folder / name if plain else inside(self.top, folder.relative_to(self.top), name)
+                try:
+                    about = path.lstat()
+                except (FileNotFoundError, NotADirectoryError):
+                    continue
+                if not stat.S_ISREG(about.st_mode):  # a link, which must not lead out
+                    path = inside(self.top, path.relative_to(self.top))
+                    if not path.is_file():
+                        continue
+                self._last = folder
+                return path
         return self._last / names[-1]
 
 

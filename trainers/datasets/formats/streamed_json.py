@@ -89,6 +89,8 @@ class _Text:
 
     def peek(self) -> str:
         """The next character that is not blank."""
+        if self._at < len(self._window) and self._window[self._at] not in _BLANK:
+            return self._window[self._at]
         while True:
             at = self._at
             while at < len(self._window) and self._window[at] in _BLANK:
