@@ -1,20 +1,38 @@
-"""Writes a trained detector as a SavedModel with a batched signature, beside what serving needs to know of it."""
+"""Writes a trained detector as an export (trainers.export), and proves there and then that it finds the same.
+
+The proof, on the same validation images: the exported function against the model as training evaluates it, and a batch
+against one image at a time. How far the images that serving resizes itself lead away from both is measured and kept.
+"""
 
 from __future__ import annotations
 
-import json
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from object_detection.core import standard_fields
+from object_detection.data_decoders import tf_example_decoder
 
+from trainers import export as format_
+from trainers import samples
 from trainers.datasets.dataset import Dataset
+from trainers.datasets.label_map import write_label_map
+from trainers.errors import TrialFailed
+from trainers.export import Framing
 from trainers.files import replace_folder
-from trainers.object_detection_api.graph import Graph
+from trainers.object_detection_api.graph import Batch, Graph
 from trainers.object_detection_api.model import learning_phase
 from trainers.recipe import Recipe
+from trainers.samples import Found, Samples
 
-MANIFEST = "manifest.json"
+Fields = standard_fields.InputDataFields
+
+SAMPLE_IMAGES = 16  # enough to see a wrong conversion; more cost disk and start-up of every replica
+MAP_TOLERANCE = 0.001
 
 
 class _Serving(tf.Module):
@@ -40,20 +58,129 @@ class _Serving(tf.Module):
         }
 
 
-def export(graph: Graph, recipe: Recipe, dataset: Dataset, step: int, directory: Path) -> None:
-    """Write `saved_model/`, `recipe.yaml` and `manifest.json` into `directory`, whole or not at all."""
+def export(
+    graph: Graph,
+    recipe: Recipe,
+    dataset: Dataset,
+    step: int,
+    evaluated: Iterable[tuple[Batch, Any]],
+    directory: Path,
+) -> None:
+    """Write the export into `directory`, whole or not at all.
+
+    evaluated: batches of validation images, in the dataset's order, with what `Graph.evaluate` found in each.
+    Raises TrialFailed when the export does not find what the trained model finds.
+    """
     serving = _Serving(graph)
+    framing = _framing(graph)
+    raw = list(itertools.islice(_raw_images(dataset), SAMPLE_IMAGES))
+    true_boxes, true_classes, trained = zip(
+        *itertools.islice(_trained(evaluated), SAMPLE_IMAGES), strict=True
+    )
+    images = np.stack([framing.square(image) for image in raw])
+    shown = Samples(images, true_boxes, true_classes, _detections(serving, images))
+    proof = _proof(serving, framing, raw, shown, trained, dataset.classes)
     with replace_folder(directory) as folder:
-        tf.saved_model.save(
-            serving, str(folder / "saved_model"), signatures={"serving_default": serving.detect}
-        )
+        _save(serving, folder / format_.SAVED_MODEL)
         (folder / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
-        manifest = {
+        write_label_map(folder / format_.LABEL_MAP, dataset.classes)
+        shown.save(folder / format_.SAMPLES)
+        about = {
             "recipe_id": recipe.recipe_id,
             "detector": recipe.detector,
-            "image_size": recipe.image_size,
             "step": step,
-            "classes": list(dataset.classes),
             "data": {"name": dataset.name, "fingerprint": dataset.fingerprint},
+            "proof": proof,
         }
-        (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False), encoding="utf-8")
+        threshold = samples.best_threshold(shown.found, shown.true_boxes, shown.true_classes)
+        format_.seal(folder, dataset.classes, framing, threshold, about)
+
+
+def _save(serving: _Serving, folder: Path) -> None:
+    log = tf.get_logger()
+    level = log.level
+    log.setLevel(
+        "ERROR"
+    )  # it warns of every layer that could not be built again as a Keras layer; nobody wants to
+    try:
+        tf.saved_model.save(serving, str(folder), signatures={"serving_default": serving.detect})
+    finally:
+        log.setLevel(level)
+
+
+def _framing(graph: Graph) -> Framing:
+    """The detector's own resizing, told from what it makes of a wide image; its normalisation, from black and white."""
+    size = graph.detector.image_size
+    preprocess = graph.detector.model.preprocess
+    with learning_phase(False):
+        wide, shape = preprocess(tf.zeros([1, size // 2, size, 3]))
+        white, _ = preprocess(tf.fill([1, size, size, 3], 255.0))
+    black_value, white_value = wide[0, 0, 0].numpy(), white[0, 0, 0].numpy()
+    zero = np.clip(np.round(-black_value * 255.0 / (white_value - black_value)), 0, 255).astype(int)
+    return Framing(size, "stretch" if int(shape[0, 0]) == size else "pad", tuple(map(int, zero)))  # type: ignore[arg-type]
+
+
+def _raw_images(dataset: Dataset) -> Iterator[np.ndarray]:
+    """(H, W, 3) uint8 of each validation image, in order."""
+    decode = tf_example_decoder.TfExampleDecoder().decode
+    for record in tf.data.TFRecordDataset([str(file) for file in dataset.validation.files]):
+        yield decode(record)[Fields.image].numpy()
+
+
+def _trained(evaluated: Iterable[tuple[Batch, Any]]) -> Iterator[tuple[np.ndarray, np.ndarray, Found]]:
+    """Of each validation image: true boxes and classes, and what the trained model found by training's own road."""
+    for batch, outcome in evaluated:
+        arrays = {name: np.asarray(tensor) for name, tensor in outcome.items()}
+        for i in range(int(np.count_nonzero(batch["real"]))):
+            count = int(arrays["count"][i])
+            labelled = np.asarray(batch["weights"][i]) > 0
+            yield (
+                np.asarray(batch["boxes"][i])[labelled],
+                np.asarray(batch["classes"][i])[labelled].argmax(axis=-1) + 1,
+                Found(
+                    arrays["boxes"][i][:count],
+                    arrays["scores"][i][:count],
+                    arrays["classes"][i][:count].astype(int) + 1,
+                ),
+            )
+
+
+def _detections(serving: _Serving, images: np.ndarray) -> list[Found]:
+    out = {name: tensor.numpy() for name, tensor in serving.detect(tf.constant(images)).items()}
+    return [
+        Found(
+            out["detection_boxes"][i][:count],
+            out["detection_scores"][i][:count],
+            out["detection_classes"][i][:count].astype(int),
+        )
+        for i, count in enumerate(out["num_detections"].astype(int))
+    ]
+
+
+def _proof(
+    serving: _Serving, framing: Framing, raw: Sequence[np.ndarray], shown: Samples, trained: Sequence[Found],
+    classes: tuple[str, ...],
+) -> dict[str, Any]:  # fmt: skip
+    exported, single = [], []
+    for image, square in zip(raw, shown.images, strict=True):
+        found = _detections(serving, image[np.newaxis])[0]
+        # into the square's frame, in which the trained model's are
+        full = framing.restore(np.ones([1, 4], np.float32), image.shape[0], image.shape[1], clip=False)
+        exported.append(Found(found.boxes / full, found.scores, found.classes))
+        single.append(_detections(serving, square[np.newaxis])[0])
+    mean_ap = {
+        name: shown.mean_ap(found, classes)
+        for name, found in (("trained", trained), ("exported", exported), ("as_served", shown.found))
+    }
+    differences = {
+        "exported": samples.difference(exported, trained),
+        "one_by_one": samples.difference(single, shown.found),
+        "as_served": samples.difference(shown.found, trained),
+    }
+    proof = {"images": len(raw), "mAP": mean_ap, **{name: asdict(each) for name, each in differences.items()}}
+    equal = all(
+        differences[name].within(score=1e-3, iou=0.99, unmatched=0.0) for name in ("exported", "one_by_one")
+    )
+    if not equal or abs(mean_ap["exported"] - mean_ap["trained"]) > MAP_TOLERANCE:
+        raise TrialFailed(f"the export does not find what the trained model finds: {proof}")
+    return proof

@@ -1,0 +1,164 @@
+"""Export: a trained detector as a folder that serves anywhere. This is the format, for who writes and who reads it.
+
+saved_model/        signature `serving_default`: images (N, H, W, 3) uint8 -> detection_boxes (N, D, 4) [ymin, xmin,
+                    ymax, xmax] normalised, detection_scores (N, D), detection_classes (N, D) from 1,
+                    num_detections (N,)
+label_map.pbtxt     class names by id
+recipe.yaml         what it was trained with
+samples.npz         a few validation images, their truth and what this export finds in them (samples.py)
+manifest.json       the rest, and the hash of every other file
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+
+from trainers.errors import UserError
+from trainers.files import write_text
+
+MANIFEST = "manifest.json"
+SAVED_MODEL = "saved_model"
+SAMPLES = "samples.npz"
+LABEL_MAP = "label_map.pbtxt"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How an image of any size becomes the square that the detector was trained on, and boxes come back.
+
+    size: pixels of the square's side.
+    resize: "stretch" (both sides to `size`) or "pad" (the longer side to `size`, the rest filled below or on the right).
+    pad_colour: RGB, what the detector's normalisation makes zero.
+    """
+
+    size: int
+    resize: Literal["stretch", "pad"]
+    pad_colour: tuple[int, int, int] = (0, 0, 0)
+
+    def square(self, image: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 RGB -> (size, size, 3) uint8.
+
+        As TensorFlow 1's `resize_images`, by which the detector was trained: bilinear, output i from input i / scale.
+        """
+        height, width = self._inside(*image.shape[:2])
+        if (height, width) == image.shape[:2] == (self.size, self.size):
+            return image
+        steps = np.array([[image.shape[1] / width, 0, 0], [0, image.shape[0] / height, 0]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        resized: np.ndarray = cv2.warpAffine(
+            image, steps, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE
+        )
+        if (height, width) == (self.size, self.size):
+            return resized
+        square = np.empty((self.size, self.size, 3), np.uint8)
+        square[:] = self.pad_colour
+        square[:height, :width] = resized
+        return square
+
+    def restore(self, boxes: np.ndarray, height: int, width: int, clip: bool = True) -> np.ndarray:
+        """(D, 4) normalised to the square -> normalised to the image of `height` x `width` pixels, clipped to 0..1."""
+        inside_height, inside_width = self._inside(height, width)
+        scale = np.array([self.size / inside_height, self.size / inside_width] * 2, np.float32)
+        restored: np.ndarray = boxes * scale
+        return restored.clip(0.0, 1.0) if clip else restored
+
+    def _inside(self, height: int, width: int) -> tuple[int, int]:
+        if self.resize == "stretch":
+            return self.size, self.size
+        scale = self.size / max(height, width)
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+@dataclass(frozen=True)
+class Export:
+    """An export that has been read and found whole.
+
+    export_id: twelve digits, of the hashes of all its files.
+    classes: names; the class with id i is classes[i - 1].
+    threshold: the score at which serving shows a detection unless asked otherwise.
+    manifest: all of manifest.json.
+    """
+
+    directory: Path
+    export_id: str
+    classes: tuple[str, ...]
+    framing: Framing
+    threshold: float
+    manifest: Mapping[str, Any]
+
+    @property
+    def saved_model(self) -> Path:
+        """The SavedModel's folder."""
+        return self.directory / SAVED_MODEL
+
+
+def seal(
+    folder: Path, classes: tuple[str, ...], framing: Framing, threshold: float, about: Mapping[str, Any]
+) -> None:
+    """Write `manifest.json` into a folder whose other files are there. `about`: JSON values, added as they are."""
+    manifest = {
+        "format": FORMAT,
+        "classes": list(classes),
+        "framing": asdict(framing),
+        "threshold": threshold,
+        **about,
+        "files": _hashes(folder),
+    }
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def amend(folder: Path, **about: Any) -> None:
+    """Add to a sealed manifest what only the caller knows (study, trial, MLflow run)."""
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    write_text(folder / MANIFEST, json.dumps({**manifest, **about}, indent=2, ensure_ascii=False) + "\n")
+
+
+def read(folder: Path) -> Export:
+    """The export in `folder`. Raises UserError when it is none, or a file is not the one that was sealed."""
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if manifest["format"] != FORMAT:
+            raise UserError(
+                f"{path}: format {manifest['format']}, but this version reads {FORMAT}; export again"
+            )
+        framing = manifest["framing"]
+        found = Export(
+            directory=folder,
+            export_id=hashlib.sha256(json.dumps(manifest["files"], sort_keys=True).encode()).hexdigest()[:12],
+            classes=tuple(manifest["classes"]),
+            framing=Framing(framing["size"], framing["resize"], tuple(framing["pad_colour"])),
+            threshold=float(manifest["threshold"]),
+            manifest=manifest,
+        )
+        sealed = dict(manifest["files"])
+    except FileNotFoundError:
+        raise UserError(f"{folder}: not an export (it has no {MANIFEST}); give an export's folder") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        line = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"{path}: cannot be read as an export's manifest ({line}); export again") from None
+    for name, digest in _hashes(folder).items():
+        if sealed.pop(name, None) != digest:
+            raise UserError(f"{folder / name}: is not what was exported; export again")
+    if sealed:
+        raise UserError(f"{folder / min(sealed)}: is gone; export again")
+    return found
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    return {path.relative_to(folder).as_posix(): _sha256(path) for path in sorted(files)}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
