@@ -1,1 +1,1 @@
-"""The winner behind HTTP."""
+"""The winner behind HTTP: an export, a video pipeline, durable jobs, and their application on Ray Serve."""

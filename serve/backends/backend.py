@@ -1,0 +1,25 @@
+"""Backend: the contract of whatever runs an export's network on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from trainers.samples import Found
+
+
+class Backend(Protocol):
+    """A loaded network. Made of an Export and a number of CPU threads; one thread at a time calls `detect`."""
+
+    def detect(self, images: np.ndarray) -> Sequence[Found]:
+        """(N, S, S, 3) uint8 RGB squares, N >= 1 -> what is found in each, boxes normalised to the square."""
+
+
+def found(boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, counts: np.ndarray) -> list[Found]:
+    """The export's four outputs -> detections of each image."""
+    return [
+        Found(boxes[i, :count], scores[i, :count], classes[i, :count].astype(np.int64))
+        for i, count in enumerate(counts.astype(int))
+    ]

@@ -1,0 +1,44 @@
+"""The export's SavedModel, run by TensorFlow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from serve.backends.backend import found
+from trainers.export import Export
+from trainers.samples import Found
+
+
+class TensorFlow:
+    """On a GPU where TensorFlow sees one, else on the CPU.
+
+    threads: of the CPU; heeded by the first network that a process loads.
+    """
+
+    def __init__(self, export: Export, threads: int) -> None:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        import tensorflow as tf
+
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
+        except RuntimeError:  # TensorFlow has begun its work in this process; it keeps its threads
+            pass
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)
+        self._model = tf.saved_model.load(str(export.saved_model))
+        self._detect = self._model.signatures["serving_default"]
+        self._constant = tf.constant
+
+    def detect(self, images: np.ndarray) -> Sequence[Found]:
+        """See Backend."""
+        out = self._detect(images=self._constant(images))
+        return found(
+            out["detection_boxes"].numpy(),
+            out["detection_scores"].numpy(),
+            out["detection_classes"].numpy(),
+            out["num_detections"].numpy(),
+        )

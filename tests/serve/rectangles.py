@@ -1,0 +1,112 @@
+"""An export that needs no training: it finds the one red, green or blue rectangle of an image with plain TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from trainers import export, samples
+from trainers.datasets.label_map import write_label_map
+from trainers.export import Framing
+from trainers.samples import Samples
+
+CLASSES = ("red", "green", "blue")
+SIZE = 64
+
+
+def picture(
+    height: int, width: int, boxes: dict[str, tuple[float, float, float, float]], noise: int = 0
+) -> np.ndarray:
+    """(H, W, 3) uint8 grey, with a rectangle of each class named, at [ymin, xmin, ymax, xmax] normalised."""
+    image = np.full((height, width, 3), 90, np.uint8)
+    if noise:
+        image = (
+            (image + np.random.default_rng(noise).integers(-20, 20, image.shape))
+            .clip(0, 255)
+            .astype(np.uint8)
+        )
+    for name, (ymin, xmin, ymax, xmax) in boxes.items():
+        colour = [255 if name == each else 0 for each in CLASSES]
+        top, left = round(xmin * width), round(ymin * height)
+        cv2.rectangle(
+            image, (top, left), (round(xmax * width) - 1, round(ymax * height) - 1), colour, cv2.FILLED
+        )
+    return image
+
+
+def build(folder: Path, shift: float = 0.0, broken: bool = False) -> Path:
+    """Write the export. shift: added to every box, for a model that is wrong; broken: it raises when it is run."""
+    import tensorflow as tf
+
+    class Rectangles(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
+        def detect(self, images):
+            pixels = tf.cast(images, tf.float32)
+            others = tf.reduce_sum(pixels, axis=3, keepdims=True) - pixels
+            of_class = tf.cast(pixels - others > 60.0, tf.float32)  # (N, H, W, 3)
+            if broken:
+                of_class = tf.debugging.check_numerics(of_class / 0.0, "broken")
+
+            def edges(axis):
+                line = tf.reduce_max(of_class, axis=3 - axis)  # (N, H or W, 3)
+                length = tf.shape(line)[1]
+                index = tf.cast(tf.range(length), tf.float32)[tf.newaxis, :, tf.newaxis]
+                low = tf.reduce_min(tf.where(line > 0, index, tf.cast(length, tf.float32)), axis=1)
+                high = tf.reduce_max(tf.where(line > 0, index + 1.0, 0.0), axis=1)
+                return low / tf.cast(length, tf.float32), high / tf.cast(length, tf.float32)
+
+            (top, bottom), (left, right) = edges(1), edges(2)
+            boxes = tf.stack([top, left, bottom, right], axis=2) + shift  # (N, 3, 4)
+            there = tf.cast(bottom > top, tf.float32)
+            area = tf.maximum((bottom - top) * (right - left), 0.0)
+            scores = there * (0.7 + 0.29 * tf.sqrt(area))
+            order = tf.argsort(scores, axis=1, direction="DESCENDING")
+            classes = tf.cast(tf.tile([[1.0, 2.0, 3.0]], [tf.shape(images)[0], 1]), tf.float32)
+            return {
+                "detection_boxes": tf.gather(tf.clip_by_value(boxes, 0.0, 1.0), order, batch_dims=1),
+                "detection_scores": tf.gather(scores, order, batch_dims=1),
+                "detection_classes": tf.gather(classes, order, batch_dims=1),
+                "num_detections": tf.reduce_sum(there, axis=1),
+            }
+
+    rng = np.random.default_rng(5)
+    images, boxes, labels = [], [], []
+    for _ in range(6):
+        chosen = {
+            name: (float(y), float(x), float(y) + 0.3, float(x) + 0.25)
+            for name, (y, x) in zip(CLASSES, rng.uniform(0, 0.6, (3, 2)), strict=True)
+            if rng.random() < 0.7
+        }
+        # one class at a time, so that no rectangle hides another
+        name = next(iter(chosen), "red")
+        box = chosen.get(name, (0.2, 0.2, 0.6, 0.6))
+        images.append(picture(SIZE, SIZE, {name: box}))
+        boxes.append(np.array([box], np.float32))
+        labels.append(np.array([CLASSES.index(name) + 1]))
+    stacked = np.stack(images)
+    module = Rectangles()
+    folder.mkdir(parents=True)
+    tf.saved_model.save(
+        module, str(folder / export.SAVED_MODEL), signatures={"serving_default": module.detect}
+    )
+    write_label_map(folder / export.LABEL_MAP, CLASSES)
+    (folder / "recipe.yaml").write_text("detector: rectangles\n")
+    if broken:
+        found = [samples.Found(b, np.ones(1, np.float32), c) for b, c in zip(boxes, labels, strict=True)]
+    else:
+        from serve.backends.backend import found as found_of
+
+        out = module.detect(tf.constant(stacked))
+        names = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
+        found = found_of(*(out[name].numpy() for name in names))
+    Samples(stacked, boxes, labels, found).save(folder / export.SAMPLES)
+    export.seal(
+        folder,
+        CLASSES,
+        Framing(SIZE, "stretch"),
+        0.5,
+        {"recipe_id": f"rectangles{shift}", "detector": "rectangles", "step": 0},
+    )
+    return folder

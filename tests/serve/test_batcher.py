@@ -1,0 +1,77 @@
+"""The batcher: everything is answered once, in batches, urgent first."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from serve.batching import Batcher, NetworkFailed
+from trainers.samples import Found
+
+
+class Slow:
+    """Finds in each image as many objects as its first pixel says; waits at a gate before each batch."""
+
+    def __init__(self):
+        self.gate = threading.Semaphore(0)
+        self.batches = []
+
+    def detect(self, images):
+        self.gate.acquire()
+        firsts = [int(image[0, 0, 0]) for image in images]
+        self.batches.append(firsts)
+        if 99 in firsts:
+            raise ValueError("it breaks")
+        return [Found(np.zeros((n, 4)), np.ones(n), np.ones(n, int)) for n in firsts]
+
+
+def square(number: int) -> np.ndarray:
+    return np.full((4, 4, 3), number, np.uint8)
+
+
+@pytest.fixture
+def slow():
+    return Slow()
+
+
+def test_what_waits_is_taken_together_up_to_the_size_and_urgent_first(slow):
+    batcher = Batcher(slow, 4)
+    first = batcher.submit(square(1))
+    while batcher.waiting:  # the thread has taken it, and waits at the gate
+        pass
+    rest = [batcher.submit(square(n)) for n in range(2, 8)]
+    urgent = batcher.submit(square(20), urgent=True)
+    for _ in range(3):
+        slow.gate.release()
+    assert len(first.result(10).scores) == 1
+    assert len(urgent.result(10).scores) == 20
+    assert [len(each.result(10).scores) for each in rest] == [2, 3, 4, 5, 6, 7]
+    assert slow.batches == [[1], [20, 2, 3, 4], [5, 6, 7]]
+    batcher.close()
+    assert batcher.tally["images"] == 8
+    assert batcher.tally["batches", 4] == 1
+    assert batcher.tally["objects"] == 1 + 20 + sum(range(2, 8))
+
+
+def test_a_network_that_fails_fails_those_who_asked_and_goes_on(slow):
+    batcher = Batcher(slow, 4)
+    for _ in range(2):
+        slow.gate.release()
+    with pytest.raises(NetworkFailed, match="it breaks"):
+        batcher.submit(square(99)).result(10)
+    assert len(batcher.submit(square(3)).result(10).scores) == 3
+    batcher.close()
+    assert batcher.tally["errors"] == 1
+
+
+def test_closing_finishes_what_waits_and_refuses_more(slow):
+    batcher = Batcher(slow, 1)
+    waiting = [batcher.submit(square(n)) for n in range(3)]
+    for _ in range(3):
+        slow.gate.release()
+    batcher.close()
+    assert all(each.done() for each in waiting)
+    with pytest.raises(RuntimeError):
+        batcher.submit(square(1))

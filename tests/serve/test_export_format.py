@@ -1,0 +1,127 @@
+"""The export's folder: what is read, what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from trainers import export as exports
+from trainers import samples
+from trainers.errors import UserError
+from trainers.export import Framing
+from trainers.samples import Found
+
+
+@pytest.fixture
+def copy(rectangles_folder, tmp_path):
+    return shutil.copytree(rectangles_folder, tmp_path / "copy")
+
+
+def test_an_export_says_what_serving_needs(rectangles):
+    assert rectangles.classes == ("red", "green", "blue")
+    assert rectangles.threshold == 0.5
+    assert rectangles.framing == Framing(64, "stretch")
+
+
+def test_its_id_is_of_its_contents_alone(rectangles, copy):
+    exports.amend(copy, study="night")
+    again = exports.read(copy)
+    assert again.export_id == rectangles.export_id
+    assert again.manifest["study"] == "night"
+
+
+def change(folder):
+    (folder / "recipe.yaml").write_text("another")
+
+
+def lose(folder):
+    (folder / "samples.npz").unlink()
+
+
+def add(folder):
+    (folder / "more.bin").write_text("x")
+
+
+def cut(folder):
+    path = folder / "manifest.json"
+    path.write_text(path.read_text()[:100])
+
+
+def age(folder):
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 0}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (change, "recipe.yaml: is not what was exported"),
+        (lose, "samples.npz: is gone"),
+        (add, "more.bin: is not what was exported"),
+        (cut, "cannot be read as an export's manifest"),
+        (age, "format 0, but this version reads 1"),
+        (shutil.rmtree, "not an export"),
+    ],
+)
+def test_a_folder_that_is_not_what_was_exported_is_refused_in_one_line(copy, damage, says):
+    damage(copy)
+    with pytest.raises(UserError, match=says) as error:
+        exports.read(copy)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("resize", ["stretch", "pad"])
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (48, 96), (200, 30)])
+def test_boxes_come_back_from_the_square_to_where_they_are_in_the_image(resize, height, width):
+    framing = Framing(64, resize, (1, 2, 3))
+    image = np.zeros((height, width, 3), np.uint8)
+    image[height // 4 : height // 2, width // 3 : 2 * width // 3] = 255
+    square = framing.square(image)
+    assert square.shape == (64, 64, 3)
+    rows, columns = np.nonzero(square[..., 0] > 127)
+    box = np.array([[rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]], np.float32) / 64
+    expected = [height // 4 / height, width // 3 / width, height // 2 / height, (2 * width // 3) / width]
+    np.testing.assert_allclose(framing.restore(box, height, width)[0], expected, atol=0.06)
+    if resize == "pad" and height != width:
+        assert tuple(square[-1, -1]) == (1, 2, 3)
+
+
+def test_a_square_of_the_right_size_is_left_as_it_is():
+    image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    np.testing.assert_array_equal(Framing(64, "stretch").square(image), image)
+
+
+def found(boxes, scores, classes) -> Found:
+    return Found(np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32), np.array(classes))
+
+
+ONE = ([[0.1, 0.1, 0.5, 0.5]], [0.9], [1])
+
+
+@pytest.mark.parametrize(
+    ("other", "within"),
+    [
+        (ONE, True),
+        (([[0.1, 0.1, 0.501, 0.5]], [0.895], [1]), True),
+        (([[0.1, 0.1, 0.5, 0.5]], [0.8], [1]), False),
+        (([[0.2, 0.1, 0.6, 0.5]], [0.9], [1]), False),
+        (([[0.1, 0.1, 0.5, 0.5]], [0.9], [2]), False),
+        (([], [], []), False),
+        (([[0.1, 0.1, 0.5, 0.5], [0.6, 0.6, 0.9, 0.9]], [0.9, 0.7], [1, 1]), False),
+        (([[0.1, 0.1, 0.5, 0.5], [0.6, 0.6, 0.9, 0.9]], [0.9, 0.05], [1, 1]), True),
+    ],
+)
+def test_detections_are_the_same_when_boxes_scores_and_classes_are(other, within):
+    assert samples.difference([found(*ONE)], [found(*other)]).within() is within
+    assert samples.difference([found(*other)], [found(*ONE)]).within() is within
+
+
+def test_the_threshold_is_the_one_of_the_best_f1():
+    truth = np.array([[0.1, 0.1, 0.5, 0.5]], np.float32)
+    wrong = [0.6, 0.6, 0.9, 0.9]
+    each = found([*truth.tolist(), wrong], [0.62, 0.41], [1, 1])
+    assert samples.best_threshold([each] * 3, [truth] * 3, [np.array([1])] * 3) == pytest.approx(0.45)
+    assert samples.best_threshold([each], [truth], [np.array([2])]) == 0.5
