@@ -1,0 +1,1 @@
+"""From a video file to the same video with boxes, and a line of detections for each frame."""

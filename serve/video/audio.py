@@ -1,0 +1,83 @@
+"""The sound of a video, as packets for another container: copied where it can take them, encoded anew where not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+
+from serve.options import Container
+from serve.video.opening import opened
+
+# what each container takes in browsers, and what other sound is encoded as
+TAKES = {"webm": ("opus", "vorbis"), "mp4": ("aac", "mp3", "opus")}
+ENCODER = {"webm": "libopus", "mp4": "aac"}
+BIT_RATE = 128_000
+
+
+class Sound:
+    """The first audio stream of `source`, added to the av container `output`.
+
+    Iterating gives packets with their time in seconds from the video's start, in order; those that cannot be decoded
+    are left out.
+    """
+
+    def __init__(self, source: Path, output: Any, container: Container) -> None:
+        self._source = source
+        with opened(source) as file:
+            template = file.streams.audio[0]
+            self._copied = template.codec_context.name in TAKES[container]
+            if self._copied:
+                self._stream = output.add_stream_from_template(template, opaque=True)
+            else:
+                self._stream = output.add_stream(ENCODER[container], rate=48_000)
+                self._stream.bit_rate = BIT_RATE
+                self._stream.layout = "stereo" if template.codec_context.channels > 1 else "mono"
+
+    def packets(self) -> Iterator[tuple[float, Any]]:
+        """(seconds, packet for the output)."""
+        with opened(self._source) as file:
+            stream = file.streams.audio[0]
+            start = (file.start_time or 0) / av.time_base
+            for packet in self._copies(file, stream) if self._copied else self._encoded(file, stream):
+                if packet.pts is None:
+                    continue
+                packet.pts -= round(start / packet.time_base)
+                packet.dts = packet.pts
+                if packet.pts >= 0:
+                    packet.stream = self._stream
+                    yield float(packet.pts * packet.time_base), packet
+
+    def _copies(self, file: Any, stream: Any) -> Iterator[Any]:
+        try:
+            yield from (packet for packet in file.demux(stream) if packet.size)
+        except av.error.FFmpegError:  # the file ends in the middle of something
+            return
+
+    def _encoded(self, file: Any, stream: Any) -> Iterator[Any]:
+        context = self._stream.codec_context
+        frame_size = context.frame_size or None
+        resampler = av.AudioResampler(
+            format=context.format, layout=context.layout, rate=context.rate, frame_size=frame_size
+        )
+        for frame in self._frames(file, stream):
+            for resampled in resampler.resample(frame):
+                yield from self._stream.encode(resampled)
+        for resampled in resampler.resample(None):
+            yield from self._stream.encode(resampled)
+        yield from self._stream.encode(None)
+
+    def _frames(self, file: Any, stream: Any) -> Iterator[Any]:
+        demuxed = iter(file.demux(stream))
+        while True:
+            try:
+                packet = next(demuxed)
+            except (StopIteration, av.error.FFmpegError):
+                return
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError:
+                continue
+            yield from frames

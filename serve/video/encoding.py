@@ -1,0 +1,77 @@
+"""Encodes frames into one segment of a video: a file of its own that begins with a key frame at time 0."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from serve.options import Codec
+
+os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder tells of itself on stderr for each segment otherwise
+
+TIME_BASE = Fraction(1, 90_000)  # exact for 24, 25, 30, 60 and 1001-ths of them; WebM keeps milliseconds
+
+# name in FFmpeg and its options; the quality is constant, so that segments join without a seam
+ENCODERS: dict[Codec, tuple[str, dict[str, str]]] = {
+    "vp9": ("libvpx-vp9", {
+        "deadline": "realtime", "cpu-used": "8", "row-mt": "1", "tile-columns": "2", "lag-in-frames": "0",
+        "b": "0", "crf": "33", "g": "240",
+    }),
+    "av1": ("libsvtav1", {"preset": "12", "crf": "35", "g": "240", "svtav1-params": "rtc=1:pred-struct=1:lookahead=0"}),
+    "h264": ("libx264", {"preset": "veryfast", "crf": "23", "tune": "zerolatency", "g": "240"}),
+}  # fmt: skip
+
+
+class SegmentWriter:
+    """Writes one segment. A context manager: on success the file is whole and on the disk.
+
+    width, height: pixels of the frames; odd ones are made even by doubling the last column or row.
+    rate: average frames a second, a hint to the encoder.
+    """
+
+    def __init__(
+        self, path: Path, codec: Codec, width: int, height: int, rate: Fraction, threads: int
+    ) -> None:
+        self._path = path
+        name, options = ENCODERS[codec]
+        # by its format, for the name ends in .part
+        self._file: Any = av.open(str(path), "w", format="mp4" if codec == "h264" else "webm")
+        self._stream: Any = self._file.add_stream(name, rate=rate.limit_denominator(1001), options=options)
+        self._stream.width, self._stream.height = width + width % 2, height + height % 2
+        self._odd = (height % 2, width % 2)
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.time_base = TIME_BASE
+        self._stream.codec_context.thread_count = threads
+        self._last = -1
+
+    def __enter__(self) -> SegmentWriter:
+        return self
+
+    def write(self, image: np.ndarray, time: Fraction) -> None:
+        """Add an (H, W, 3) uint8 RGB frame, `time` seconds after the segment's start."""
+        if any(self._odd):
+            image = cv2.copyMakeBorder(image, 0, self._odd[0], 0, self._odd[1], cv2.BORDER_REPLICATE)
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        frame.pts = max(round(time / TIME_BASE), self._last + 1)
+        frame.time_base = TIME_BASE
+        self._last = frame.pts
+        self._file.mux(self._stream.encode(frame))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._file.mux(self._stream.encode())
+        finally:
+            self._file.close()
+        if kind is None:
+            with self._path.open("rb") as file:
+                os.fsync(file.fileno())

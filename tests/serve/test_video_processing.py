@@ -1,0 +1,249 @@
+"""A video through the whole pipeline: what comes out is the same video, with the right boxes, each frame once."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+
+import av
+import clips
+import numpy as np
+import pytest
+
+from serve.errors import Refused
+from serve.limits import Limits
+from serve.options import Options
+from serve.video.assembling import assemble
+from serve.video.opening import probe
+from serve.video.processing import Cancelled, Process
+
+LIMITS = Limits(free_bytes=0)
+
+
+class Killed(BaseException):
+    """As if the process had died here."""
+
+
+def run(source, work, rectangles, batcher, options=Options(), heard=lambda progress: None, segment_frames=16):  # noqa: B008
+    facts = probe(source, LIMITS)
+    process = Process(
+        source,
+        facts,
+        work / "work",
+        rectangles,
+        batcher,
+        options,
+        LIMITS,
+        heard,
+        1,
+        segment_frames=segment_frames,
+    )
+    segments = process.run()
+    about = {"damaged": process.progress.damaged}
+    manifest = assemble(
+        work / "result", source, facts, segments, process.segments, rectangles, options, about
+    )
+    lines = [json.loads(line) for line in (work / "result" / "detections.jsonl").read_text().splitlines()]
+    video = work / "result" / manifest["files"]["video"] if options.annotate else None
+    return manifest, lines, video
+
+
+@pytest.mark.parametrize("codec", ["vp9", "av1", "h264"])
+def test_the_result_has_every_frame_once_at_its_time_with_its_box(codec, rectangles, batcher, tmp_path):
+    source = clips.make(tmp_path / "clip.mp4", 40)
+    manifest, lines, video = run(source, tmp_path, rectangles, batcher, Options(codec=codec))
+    assert manifest["frames"] == 40
+    assert [line["frame"] for line in lines] == list(range(40))
+    for line in lines:
+        (found,) = line["objects"]
+        assert found["class"] == "red"
+        np.testing.assert_allclose(found["box"], clips.position(line["frame"]), atol=0.04)
+    facts = clips.facts_of(video)
+    np.testing.assert_allclose(facts["times"], [i / 25 for i in range(40)], atol=0.0011)
+    assert facts["size"] == (64, 96)
+    assert facts["duration"] == pytest.approx(1.6, abs=0.05)
+
+
+def test_boxes_are_drawn_where_they_were_found(rectangles, batcher, tmp_path):
+    source = clips.make(tmp_path / "clip.mp4", 3, size=(120, 160))
+    _, lines, video = run(source, tmp_path, rectangles, batcher, Options(codec="h264"))
+    with av.open(str(video)) as file:
+        image = next(file.decode(video=0)).to_ndarray(format="rgb24").astype(int)
+    left, top, right, bottom = (round(v) for v in lines[0]["objects"][0]["pixels"])
+    edge = image[bottom - 1 : bottom + 2, left + 5 : right - 5].reshape(-1, 3)
+    inside = image[(top + bottom) // 2, (left + right) // 2]
+    assert inside[0] > 200
+    assert inside[1] < 60
+    assert (edge[:, 1] > 90).any(), "the box's orange has green in it, the rectangle's red has none"
+
+
+@pytest.mark.parametrize("rate", [Fraction(30000, 1001), Fraction(24000, 1001), Fraction(25, 2)])
+@pytest.mark.parametrize("codec", ["vp9", "h264"])
+def test_a_fractional_rate_is_kept(rate, codec, rectangles, batcher, tmp_path):
+    source = clips.make(tmp_path / "clip.mp4", 40, rate=rate)
+    _, lines, video = run(source, tmp_path, rectangles, batcher, Options(codec=codec))
+    expected = [float(i / rate) for i in range(40)]
+    np.testing.assert_allclose(
+        clips.facts_of(video)["times"], expected, atol=0.0011 if codec == "vp9" else 0.0001
+    )
+    np.testing.assert_allclose([line["time"] for line in lines], expected, atol=0.0001)
+
+
+def test_a_variable_rate_is_kept(rectangles, batcher, tmp_path):
+    times = np.cumsum(np.random.default_rng(1).choice([0.02, 0.04, 0.1, 0.5], 40)).tolist()
+    source = clips.make(tmp_path / "clip.mkv", 40, times=[0.0, *times[:-1]])
+    _, _, video = run(source, tmp_path, rectangles, batcher)
+    np.testing.assert_allclose(clips.facts_of(video)["times"], [0.0, *times[:-1]], atol=0.0021)
+
+
+@pytest.mark.parametrize(
+    ("codec", "sound"), [("vp9", "aac"), ("vp9", "libopus"), ("h264", "aac"), ("h264", "libopus")]
+)
+def test_the_sound_is_kept_and_as_long_as_the_pictures(codec, sound, rectangles, batcher, tmp_path):
+    source = clips.make(tmp_path / "clip.mp4", 50, audio=sound)
+    _, _, video = run(source, tmp_path, rectangles, batcher, Options(codec=codec))
+    assert clips.facts_of(video)["sound"] == pytest.approx(2.0, abs=0.1)
+    _, _, video = run(source, tmp_path / "silent", rectangles, batcher, Options(codec=codec, audio=False))
+    assert clips.facts_of(video)["sound"] == 0.0
+
+
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_a_turned_video_comes_out_upright(rotation, rectangles, batcher, tmp_path):
+    lying = clips.make(tmp_path / "lying.mp4", 4)
+    source = clips.turned(lying, tmp_path / "clip.mp4", rotation)
+    assert probe(source, LIMITS).rotation == rotation
+    _, lines, video = run(source, tmp_path, rectangles, batcher)
+    ymin, xmin, ymax, xmax = clips.position(0)
+    expected = {
+        90: (1 - xmax, ymin, 1 - xmin, ymax),
+        180: (1 - ymax, 1 - xmax, 1 - ymin, 1 - xmin),
+        270: (xmin, 1 - ymax, xmax, 1 - ymin),
+    }[rotation]
+    np.testing.assert_allclose(lines[0]["objects"][0]["box"], expected, atol=0.05)
+    assert clips.facts_of(video)["size"] == ((64, 96) if rotation == 180 else (96, 64))
+
+
+def test_odd_sides_are_made_even_and_boxes_stay(rectangles, batcher, tmp_path):
+    source = clips.make(tmp_path / "clip.webm", 4, size=(65, 97), codec="libvpx-vp9")
+    _, lines, video = run(source, tmp_path, rectangles, batcher, Options(codec="h264"))
+    assert clips.facts_of(video)["size"] == (66, 98)
+    np.testing.assert_allclose(lines[0]["objects"][0]["box"], clips.position(0), atol=0.05)
+
+
+@pytest.mark.parametrize("killed_at", [1, 15, 16, 17, 39])
+@pytest.mark.parametrize("track", [False, True])
+def test_a_process_that_dies_loses_no_frame_and_repeats_none(killed_at, track, rectangles, batcher, tmp_path):
+    source = clips.make(tmp_path / "clip.mp4", 40)
+    options = Options(track=track, every=3)
+    manifest, straight, _ = run(source, tmp_path / "straight", rectangles, batcher, options)
+
+    def die(progress):
+        if progress.frames == killed_at:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(source, tmp_path, rectangles, batcher, options, die)
+    (tmp_path / "work" / "000001.part").write_bytes(b"half a segment")
+    done = []
+    again, lines, video = run(source, tmp_path, rectangles, batcher, options, lambda p: done.append(p.frames))
+    assert len(done) == 40 - (killed_at - 1) // 16 * 16, "finished segments are not done again"
+    assert lines == straight
+    assert again["frames"] == manifest["frames"] == 40
+    assert len(clips.facts_of(video)["times"]) == 40
+
+
+def test_cancelling_stops_at_the_next_frame_and_ends_every_thread(rectangles, batcher, tmp_path):
+    import threading
+
+    before = set(threading.enumerate())
+    source = clips.make(tmp_path / "clip.mp4", 60)
+
+    def cancel(progress):
+        if progress.frames == 5:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        run(source, tmp_path, rectangles, batcher, heard=cancel)
+    assert set(threading.enumerate()) == before
+
+
+def test_only_every_nth_frame_is_looked_at_but_all_are_in_the_video(rectangles, batcher, tmp_path):
+    source = clips.make(tmp_path / "clip.mp4", 20)
+    manifest, lines, video = run(source, tmp_path, rectangles, batcher, Options(every=4))
+    assert [line["frame"] for line in lines] == [0, 4, 8, 12, 16]
+    assert len(clips.facts_of(video)["times"]) == 20
+    assert manifest["frames"] == 20
+
+
+def test_threshold_and_classes_decide_what_is_shown(rectangles, batcher, tmp_path):
+    source = clips.make(tmp_path / "clip.mp4", 4)
+    cases = ((Options(threshold=0.99), 0), (Options(classes=("green",)), 0), (Options(classes=("red",)), 1))
+    for number, (options, count) in enumerate(cases):
+        _, lines, _ = run(source, tmp_path / str(number), rectangles, batcher, options)
+        assert all(len(line["objects"]) == count for line in lines)
+
+
+def test_tracks_stay_with_their_object_until_it_jumps(rectangles, batcher, tmp_path):
+    source = clips.make(tmp_path / "clip.mp4", 60)  # at frame 40 it jumps back
+    _, lines, _ = run(source, tmp_path, rectangles, batcher, Options(track=True))
+    tracks = [line["objects"][0]["track"] for line in lines]
+    assert set(tracks[:40]) == {1}
+    assert set(tracks[41:]) == {2}
+
+
+def test_without_a_video_only_detections_are_made(rectangles, batcher, tmp_path):
+    source = clips.make(tmp_path / "clip.mp4", 4)
+    manifest, lines, video = run(source, tmp_path, rectangles, batcher, Options(annotate=False))
+    assert video is None
+    assert set(manifest["files"]) == {"detections", "coco"}
+    assert len(lines) == 4
+
+
+@pytest.mark.parametrize("kind", ["gif", "webp"])
+def test_a_preview_moves(kind, rectangles, batcher, tmp_path):
+    from PIL import Image
+
+    source = clips.make(tmp_path / "clip.mp4", 50)
+    run(source, tmp_path, rectangles, batcher, Options(preview=kind))
+    with Image.open(tmp_path / "result" / f"preview.{kind}") as image:
+        assert image.n_frames > 8
+
+
+def test_coco_results_say_the_same_in_pixels(rectangles, batcher, tmp_path):
+    source = clips.make(tmp_path / "clip.mp4", 5)
+    _, lines, _ = run(source, tmp_path, rectangles, batcher)
+    results = json.loads((tmp_path / "result" / "coco.json").read_text())
+    assert len(results) == 5
+    for line, result in zip(lines, results, strict=True):
+        left, top, right, bottom = line["objects"][0]["pixels"]
+        assert result["image_id"] == line["frame"]
+        assert result["bbox"] == pytest.approx([left, top, right - left, bottom - top], abs=0.11)
+        assert result["category_id"] == 1
+
+
+def test_frames_that_cannot_be_decoded_are_counted_and_the_others_are_there(rectangles, batcher, tmp_path):
+    source = clips.damaged(clips.make(tmp_path / "whole.mkv", 60), tmp_path / "clip.mkv", {20, 21, 40})
+    manifest, lines, _ = run(source, tmp_path, rectangles, batcher)
+    assert 3 <= manifest["damaged"] < 30, (
+        "what follows a lost frame is decoded with errors until the next key frame"
+    )
+    assert 50 <= manifest["frames"] <= 57
+    assert [line["frame"] for line in lines] == list(range(manifest["frames"]))
+
+
+def test_a_video_that_is_cut_off_gives_what_is_there(rectangles, batcher, tmp_path):
+    source = clips.make(tmp_path / "clip.mkv", 60)
+    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    manifest, _, _ = run(source, tmp_path, rectangles, batcher)
+    assert 5 < manifest["frames"] < 60
+
+
+def test_a_video_that_goes_on_beyond_what_it_says_is_stopped(rectangles, batcher, tmp_path):
+    source = clips.make(tmp_path / "clip.mkv", 60)
+    facts = probe(source, LIMITS)
+    process = Process(
+        source, facts, tmp_path / "work", rectangles, batcher, Options(), Limits(frames=20), lambda p: None, 1
+    )
+    with pytest.raises(Refused, match="goes on beyond 20 frames") as error:
+        process.run()
+    assert error.value.status == 413
