@@ -33,6 +33,11 @@ def clear_about_the_disk(where: Path) -> Iterator[None]:
         raise
 
 
+def lock_file(cache: Path, folder_name: str) -> Path:
+    """What a process holds while it builds `folder_name`."""
+    return cache / f".{folder_name}.lock"
+
+
 def built(cache: Path, folder_name: str, build: Callable[[Path], Dataset]) -> Dataset:
     """The dataset in `cache/folder_name`, built by `build` in a folder beside it when it is not there.
 
@@ -44,7 +49,7 @@ def built(cache: Path, folder_name: str, build: Callable[[Path], Dataset]) -> Da
         return read_manifest(folder)
     with clear_about_the_disk(cache):
         cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / f".{folder_name}.lock"):
+        with FileLock(lock_file(cache, folder_name)):
             if (folder / MANIFEST).is_file():
                 return read_manifest(folder)
             partial = cache / f".{folder_name}.partial"

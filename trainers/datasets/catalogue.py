@@ -25,6 +25,8 @@ CREATE TABLE images (
     rank INTEGER NOT NULL, -- hash of the name: an order that looks random and never changes
     part TEXT,
     sequence TEXT NOT NULL, -- images with the same one go to the same part
+    in_sequence INTEGER NOT NULL, -- whether the source says so
+    file TEXT NOT NULL, -- where the image is
     labels TEXT NOT NULL, -- JSON
     shard INTEGER
 );
@@ -82,6 +84,8 @@ class Catalogue:
                     rank(image.name),
                     image.part,
                     image.sequence or image.name,
+                    image.sequence is not None,
+                    str(image.stored.path),
                     _to_json(image),
                 )
                 for number, image in enumerate(some, next_id)
@@ -91,24 +95,31 @@ class Catalogue:
                 for number, image in enumerate(some, next_id)
                 for name in {box.name for box in image.boxes}
             ]
-            self.database.executemany("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, NULL)", rows)
+            self.database.executemany("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)", rows)
             self.database.executemany("INSERT INTO presence VALUES (?, ?)", shown)
             next_id += len(some)
         self.database.execute(_RENAME)
         self.database.commit()
 
-    def images(self, part: str | None = None, shard: int | None = None) -> Iterator[LabelledImage]:
-        """The images of a part, or of one shard of it, by rank."""
-        where, values = "1", []
-        for column, value in (("part", part), ("shard", shard)):
-            if value is not None:
-                where += f" AND {column} = ?"
-                values.append(value)
+    def images(self, part: str, shard: int) -> Iterator[LabelledImage]:
+        """The images of one shard of a part, by rank."""
+        wanted = "SELECT name, part, labels FROM images WHERE part = ? AND shard = ? ORDER BY rank, id"
         with closing(self.database.cursor()) as cursor:
-            for name, row_part, labels in cursor.execute(
-                f"SELECT name, part, labels FROM images WHERE {where} ORDER BY rank, id", values
-            ):
-                yield _from_json(name, row_part, labels)
+            for row in cursor.execute(wanted, (part, shard)):
+                yield _from_json(*row)
+
+    def numbered_images(self) -> Iterator[tuple[int, LabelledImage]]:
+        """Every image with its number, in the order of the source."""
+        with closing(self.database.cursor()) as cursor:
+            for number, *row in cursor.execute("SELECT id, name, part, labels FROM images ORDER BY id"):
+                yield number, _from_json(*row)
+
+    def image(self, number: int) -> LabelledImage:
+        """The image with this number."""
+        row = self.database.execute(
+            "SELECT name, part, labels FROM images WHERE id = ?", (number,)
+        ).fetchone()
+        return _from_json(*row)
 
     def deal(self, per_shard: int) -> dict[str, int]:
         """Give every image a shard of about `per_shard`; returns how many shards each part has."""
@@ -121,6 +132,15 @@ class Catalogue:
         self.database.execute("CREATE INDEX IF NOT EXISTS by_shard ON images (part, shard, rank)")
         self.database.commit()
         return shards
+
+    def knows_sequences(self) -> bool:
+        """Whether the source says which images belong together."""
+        return self.database.execute("SELECT 1 FROM images WHERE in_sequence LIMIT 1").fetchone() is not None
+
+    def files(self, part: str) -> list[Path]:
+        """The files in which the images of a part lie, in alphabetical order."""
+        found = "SELECT DISTINCT file FROM images WHERE part = ? ORDER BY file"
+        return [Path(file) for (file,) in self.database.execute(found, (part,))]
 
     def counts(self) -> Counter[str | None]:
         """How many images each part has."""

@@ -6,16 +6,13 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+from trainers.datasets import subsetting
 from trainers.datasets.building import built
-from trainers.datasets.catalogue import Catalogue
-from trainers.datasets.conversion import convert
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.formats import recognise
 from trainers.datasets.formats.files import walk
 from trainers.datasets.formats.format import Format
-from trainers.datasets.label_map import write_label_map
-from trainers.datasets.listing import list_source
-from trainers.datasets.problems import Problems
+from trainers.datasets.preparing import prepare
 from trainers.datasets.toy_city import generating
 from trainers.datasets.toy_city.scenes import ToyCity
 
@@ -27,28 +24,30 @@ def quietly(message: str) -> None:
     """Say nothing."""
 
 
-def open_dataset(source: str | None, cache: Path, *, on_progress: Callable[[str], None] = quietly) -> Dataset:
+def open_dataset(
+    source: str | None, cache: Path, *, subset: float = 1.0, on_progress: Callable[[str], None] = quietly
+) -> Dataset:
     """The dataset that `source` names, ready to train on.
 
     source: None or "toy-city" for generated scenes; else a path or s3://bucket/prefix, in any format of
         trainers.datasets.formats.
     cache: folder for TFRecord files made from sources; a second opening of a source finds them there.
+    subset: share of the training images to take, in (0, 1]; see trainers.datasets.subsetting.
     on_progress: is told in one line what takes a while.
 
     Raises UserError when the source is not there, is not understood, or would spoil training.
     """
     if source is None or source == TOY_CITY:
-        return open_toy_city(ToyCity(), cache, on_progress=on_progress)
+        return subsetting.subset(open_toy_city(ToyCity(), cache, on_progress=on_progress), subset, cache)
     path = located(source, on_progress)
     found = recognise(path)
-    resolved = path.resolve()
-    name = resolved.stem if path.is_file() else resolved.name
 
     def build(folder: Path) -> Dataset:
         on_progress(f"reading {source} as {found.TITLE}")
-        return _converted(source, name, path, found, folder, on_progress)
+        return prepare(source, path, found, folder, on_progress, link=True)
 
-    return built(cache, f"{name}-{_state(path, found)}", build)
+    name = path.stem if path.is_file() else path.resolve().name
+    return subsetting.subset(built(cache, f"{name}-{_state(path, found)}", build), subset, cache)
 
 
 def located(source: str, on_progress: Callable[[str], None] = quietly) -> Path:
@@ -68,29 +67,6 @@ def _state(path: Path, found: Format) -> str:
             about = file.lstat()
             state.update(f"{file.absolute()}\0{about.st_size}\0{about.st_mtime_ns}\n".encode())
     return state.hexdigest()[:12]
-
-
-def _converted(
-    source: str, name: str, path: Path, found: Format, folder: Path, on_progress: Callable[[str], None]
-) -> Dataset:
-    problems = Problems(source)
-    list_file = folder / "catalogue.sqlite"
-    with Catalogue(list_file) as catalogue:
-        listed = list_source(path, found, catalogue, problems)
-        parts, fingerprint = convert(catalogue, listed.classes, folder, problems, on_progress)
-    problems.refuse(listed.images)
-    list_file.unlink()
-    write_label_map(folder / "label_map.pbtxt", listed.classes)
-    return Dataset(
-        name=name,
-        source=source,
-        classes=listed.classes,
-        train=parts["train"],
-        validation=parts["validation"],
-        test=parts.get("test"),
-        fingerprint=fingerprint,
-        notes=(*listed.notes, *problems.summary()),
-    )
 
 
 def open_toy_city(city: ToyCity, cache: Path, *, on_progress: Callable[[str], None] = quietly) -> Dataset:

@@ -89,14 +89,14 @@ class Record:
 
 
 def decode(data: bytes) -> Record:
-    """The Record that `encode` wrote."""
+    """The Record that `encode` wrote, or that another tool wrote as the Object Detection API takes it."""
     features = example.decode(data)
     edges = [features.get(f"image/object/bbox/{edge}", []) for edge in ("ymin", "xmin", "ymax", "xmax")]
     labels = features.get("image/object/class/label", [])
     return Record(
-        name=features["image/filename"][0].decode(),
+        name=(features.get("image/filename") or features.get("image/source_id") or [b""])[0].decode(),
         image=features["image/encoded"][0],
-        format=features["image/format"][0].decode(),
+        format="png" if features["image/encoded"][0].startswith(b"\x89PNG") else "jpeg",
         width=features["image/width"][0],
         height=features["image/height"][0],
         boxes=np.array(edges, np.float32).T.reshape(-1, 4),
@@ -106,14 +106,19 @@ def decode(data: bytes) -> Record:
     )
 
 
-def read_records(files: Iterable[Path]) -> Iterator[Record]:
-    """Every record of shards that this package wrote. Raises UserError when one has been changed since."""
+def encoded_records(files: Iterable[Path]) -> Iterator[bytes]:
+    """The tf.train.Examples of a dataset's shards. Raises UserError when one has been changed since it was opened."""
     for path in files:
         with path.open("rb") as file:
             for place in places(path):
                 try:
                     if isinstance(place, CorruptRecord):
                         raise place
-                    yield decode(read_record(file, place))
-                except (CorruptRecord, ValueError, LookupError) as error:
+                    yield read_record(file, place)
+                except CorruptRecord as error:
                     raise UserError(f"{path}: {error}; delete its folder to convert anew") from None
+
+
+def read_records(files: Iterable[Path]) -> Iterator[Record]:
+    """The records of a dataset's shards. Raises UserError as `encoded_records` does."""
+    return map(decode, encoded_records(files))

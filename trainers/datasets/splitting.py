@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trainers.datasets.catalogue import Catalogue
+from trainers.datasets.doubles import tie_doubles
 from trainers.errors import UserError
 
 VALIDATION_SHARE = 0.2
@@ -37,6 +38,7 @@ def split(catalogue: Catalogue, source: str) -> str | None:
         return None
     database.execute("UPDATE images SET part = 'train' WHERE part IS NULL OR part = 'validation'")
     database.execute("CREATE INDEX IF NOT EXISTS by_sequence ON images (sequence)")
+    tie_doubles(catalogue)
     database.execute("CREATE TEMP TABLE validation (sequence TEXT PRIMARY KEY)")
     total = sum(catalogue.counts().values()) - counts["test"]
     chosen, owed, sequences, sequence = 0, 0.0, 0, ""
@@ -47,15 +49,15 @@ def split(catalogue: Catalogue, source: str) -> str | None:
             database.execute("INSERT INTO validation VALUES (?)", (sequence,))
             owed -= size
             chosen += size
-    unit = "sequence" if sequences < total else "image"
+    unit = "sequence" if catalogue.knows_sequences() else "image"
     if sequences < 2:
-        raise UserError(
-            f"{source}: {sequences} {unit} cannot be split into train and validation; give at least 2"
-        )
+        what = f"{sequences} {unit} cannot be split into train and validation; give at least 2"
+        raise UserError(f"{source}: {what}")
     if not chosen:
         database.execute("INSERT INTO validation VALUES (?)", (sequence,))
     database.execute(
-        "UPDATE images SET part = 'validation' WHERE sequence IN (SELECT sequence FROM validation)"
+        "UPDATE images SET part = 'validation' "
+        "WHERE part = 'train' AND sequence IN (SELECT sequence FROM validation)"
     )
     counts = catalogue.counts()
     return (

@@ -23,6 +23,7 @@ from trainers.errors import UserError
 
 NAME = "bdd100k"
 TITLE = "BDD100K JSON"
+KEEPS_RECORDS = False
 
 # doc.bdd100k.com/format.html: the detection categories in the order of their ids, and the three of tracking
 CLASSES = (

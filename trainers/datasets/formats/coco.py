@@ -28,6 +28,7 @@ from trainers.errors import UserError
 
 NAME = "coco"
 TITLE = "COCO JSON"
+KEEPS_RECORDS = False
 
 _BEGINS = re.compile(
     rb'\s*\{\s*(?:"(?:images|annotations|categories)"\s*:\s*\[|"(?:info|licenses|type)"\s*:)'

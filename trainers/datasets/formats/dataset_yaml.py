@@ -29,6 +29,7 @@ from trainers.errors import UserError
 
 NAME = "dataset_yaml"
 TITLE = "a dataset YAML"
+KEEPS_RECORDS = False
 
 _KEYS = {
     "train": "train",

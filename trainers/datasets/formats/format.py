@@ -32,7 +32,8 @@ class Source:
 class Format(Protocol):
     """A module of this package with these names.
 
-    NAME: what `convert --to` calls it. TITLE: what a person calls it.
+    NAME: what `convert --to` calls it. TITLE: what a person calls it. KEEPS_RECORDS: it consists of TFRecords of the
+    Object Detection API, which can be trained on where they lie if nothing is wrong with them.
     """
 
     @property
@@ -40,6 +41,9 @@ class Format(Protocol):
 
     @property
     def TITLE(self) -> str: ...
+
+    @property
+    def KEEPS_RECORDS(self) -> bool: ...
 
     def recognises(self, path: Path) -> bool:
         """Whether `path`, which exists, is a source of this format; looks at names and first bytes only."""

@@ -27,6 +27,7 @@ from trainers.errors import UserError
 
 NAME = "pascal_voc"
 TITLE = "Pascal VOC XML"
+KEEPS_RECORDS = False
 
 _OBJECT = re.compile(rb"<object[\s>]")
 _IMAGE_FOLDERS = ("images", "JPEGImages", "imgs", "img")

@@ -24,9 +24,11 @@ from trainers.errors import UserError
 
 NAME = "tfrecord"
 TITLE = "TFRecord with a label map"
+KEEPS_RECORDS = True
 
 _FILE = re.compile(r"(^|[._-])(tf)?records?(-\d+-of-\d+)?$", re.IGNORECASE)
 _EDGES = tuple(f"image/object/bbox/{edge}" for edge in ("ymin", "xmin", "ymax", "xmax"))
+_NEEDED = ("image/height", "image/width", "image/format", "image/filename", "image/source_id")
 _RECORDS_IN_A_FILE = 500
 
 
@@ -110,6 +112,9 @@ def read_images(
         name = (features.get("image/filename") or features.get("image/source_id") or [b""])[0]
         name = name.decode("utf-8", "replace") or where
         stored: Stored = features["stored"][0]
+        lacks = [key for key in _NEEDED if not features.get(key)]
+        if lacks:
+            problems.add(Problem("record to be completed", where, f"it has no {', '.join(lacks)}"))
         try:
             if not features.get("image/encoded"):
                 raise ValueError("no image/encoded in it")

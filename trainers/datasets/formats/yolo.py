@@ -22,6 +22,7 @@ from trainers.errors import UserError
 
 NAME = "yolo"
 TITLE = "YOLO text files"
+KEEPS_RECORDS = False
 
 _CLASS_FILES = ("classes.txt", "obj.names", "classes.names", "_darknet.labels")
 
