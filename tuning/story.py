@@ -99,8 +99,8 @@ def _search(
         summary.write()
         untold = tracking.close()
     if untold:
-        console.print(f"MLflow at {tracking_uri} was not told of {untold} trials ({tracking.problem}); the same "
-                      "command tells it later", highlight=False, soft_wrap=True, markup=False)  # fmt: skip
+        line = f"MLflow at {tracking_uri} has yet to be told of {untold}; the same command does it later"
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     closing.show(study, console, tracking_uri, closing.python_command(words), trials)
     if search.stop_reason is not None:
         console.print(f"stopped by {search.stop_reason}; what is finished is kept", highlight=False)

@@ -32,6 +32,7 @@ STUDY, TRIAL, VERDICT, REASON = "tuning.study", "tuning.trial", "verdict", "verd
 STATUS = {"completed": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 BATCH = 1000  # the most metrics that MLflow takes at once
 RETRY_SECONDS = 5.0
+ANSWER_SECONDS = 30.0  # for an answer that is under way
 
 
 def default_uri(studies: Path) -> str:
@@ -44,12 +45,13 @@ class Tracking(Observer):
 
     def __init__(self, study: Study, uri: str, artifacts: Path | None, max_steps: int) -> None:
         self.uri = uri
-        self.problem: str | None = None
+        self._problem: str | None = None
         self._study = study
         self._artifacts = artifacts
         self._max_steps = max_steps
         self._curves: dict[int, CurveFile] = {}
-        self._due: dict[int, None] = {}  # trials with news, in order
+        self._due: dict[int, None] = {}  # trials with something to tell, in order
+        self._fresh: set[int] = set()  # those of them with news since the last attempt
         self._closing: float | None = None  # when to give up
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._tell_all, name="tracking", daemon=True)
@@ -83,17 +85,21 @@ class Tracking(Observer):
         self._curves.pop(record.number, None)
         self._news(record.number)
 
-    def close(self, patience: float = 60.0) -> int:
-        """Wait until all is told, at most `patience` seconds without headway; how many trials are not, `problem` why."""
+    def close(self, patience: float = 60.0) -> str | None:
+        """Wait until all is told, at most `patience` seconds without headway; a phrase on what is not, and why."""
         with self._changed:
             self._closing = time.monotonic() + patience
             self._changed.notify()
-        self._thread.join(patience + 30.0)
-        return len(self._due)
+        self._thread.join(patience + ANSWER_SECONDS)
+        if self._thread.is_alive():
+            self._problem = self._problem or f"no answer for {patience + ANSWER_SECONDS:.0f} s"
+        untold = f"{len(self._due)} trials" if self._due else "how the study ended"
+        return f"{untold} ({self._problem})" if self._problem else None
 
     def _news(self, number: int) -> None:
         with self._changed:
             self._due[number] = None
+            self._fresh.add(number)
             self._changed.notify()
 
     def _tell_all(self) -> None:
@@ -104,14 +110,17 @@ class Tracking(Observer):
                 number = next(iter(self._due), None)
                 if number is None:
                     break
-                del self._due[number]
+                self._fresh.discard(number)
             try:
                 self._told(number)
+                with self._changed:
+                    if number not in self._fresh:  # no news since
+                        del self._due[number]
             except Exception as error:
-                self.problem = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+                self._problem = " ".join(f"{type(error).__name__}: {error}".split())[:300]
                 logging.getLogger(__name__).info("MLflow was not told of trial %s", number, exc_info=True)
                 with self._changed:
-                    self._due[number] = None
+                    self._due[number] = self._due.pop(number)  # the others first
                     if self._closing is not None and time.monotonic() > self._closing:
                         return
                     self._changed.wait(RETRY_SECONDS if self._closing is None else 0.5)
@@ -119,13 +128,13 @@ class Tracking(Observer):
             if self._teller is not None:
                 self._teller.end_study()
         except Exception as error:  # noqa: BLE001 - as above
-            self.problem = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            self._problem = " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
     def _told(self, number: int) -> None:
         if self._teller is None:
             self._teller = _Teller(self._study, self.uri, self._artifacts)
         self._teller.tell(number)
-        self.problem = None
+        self._problem = None
         if self._closing is not None:
             self._closing = max(self._closing, time.monotonic() + RETRY_SECONDS)
 
@@ -148,9 +157,10 @@ class _Teller:
         self._client = MlflowClient(tracking_uri=uri)
         self._experiment = self._find_or_create_experiment(artifacts)
         self._parent = self._find_or_create_parent()
-        self._unsure = set(
-            range(len(study.records()))
-        )  # perhaps made by a driver that was killed before it noted so
+        earlier = study.records()
+        self._best: TrialRecord | None = records.best(earlier)
+        # perhaps begun by a driver that was killed before it could note so
+        self._unsure = {record.number for record in earlier}
 
     def tell(self, number: int) -> None:
         """Bring the trial's run up to date."""
@@ -166,16 +176,13 @@ class _Teller:
         self._tell_metrics(run, record, folder, note)
         if record.verdict is not None:
             self._tell_verdict(run, record)
+            self._tell_best(record)
             note["told"] = record.verdict.to_dict()
         _write_note(folder, note)
 
     def end_study(self) -> None:
         """Bring the study's own run up to date."""
         trials = self._study.records()
-        best = records.best(trials)
-        if best is not None and best.mAP is not None:
-            self._client.log_metric(self._parent, "mAP", best.mAP)
-            self._client.set_tag(self._parent, "best_trial", str(best.number))
         for state in STATUS:
             count = sum(trial.verdict is not None and trial.verdict.state == state for trial in trials)
             self._client.set_tag(self._parent, f"trials.{state}", str(count))
@@ -282,6 +289,13 @@ class _Teller:
         }
         self._client.log_batch(run, tags=[RunTag(name, value) for name, value in tags.items()])
         self._client.set_terminated(run, STATUS[record.verdict.state])
+
+    def _tell_best(self, record: TrialRecord) -> None:
+        self._best = records.best([record, *([self._best] if self._best else [])])
+        if self._best is record and record.mAP is not None:
+            when = int(record.rungs[-1].time * 1000)
+            self._client.log_metric(self._parent, "mAP", record.mAP, timestamp=when, step=record.number)
+            self._client.set_tag(self._parent, "best_trial", str(record.number))
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

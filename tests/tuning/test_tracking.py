@@ -1,0 +1,206 @@
+"""Tracking against a real MLflow store on SQLite: everything once, whatever is killed or away."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from conftest import run_here, search_of
+
+from tuning import verdict
+from tuning.curves import POINTS, CurveFile, read
+from tuning.result import StepResult
+from tuning.tracking import Tracking, flat
+
+slow = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    """A database with MLflow's tables; making them takes seconds."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def uri(store, tmp_path) -> str:
+    (tmp_path / "mlflow.db").write_bytes(store.read_bytes())
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+def told(uri: str) -> dict[str, dict]:
+    """What the store holds of the study `street`: by trial number ("" for the study), its run and all its points."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("street")
+    runs = {}
+    for run in client.search_runs([experiment.experiment_id]):
+        points = Counter(
+            (point.key, point.step)
+            for key in run.data.metrics
+            for point in client.get_metric_history(run.info.run_id, key)
+        )
+        name = run.data.tags.get("tuning.trial", "")
+        assert name not in runs, f"trial {name} has two runs"
+        runs[name] = {"run": run, "points": points, "id": run.info.run_id}
+    return runs
+
+
+def chunk(number: int, first: int, last: int) -> StepResult:
+    steps = list(range(first, last + 1))
+    losses = {"training_loss/total": [1 / step for step in steps], "learning_rate": [0.1] * len(steps)}
+    return StepResult(number, last, "progress", 12.5, steps, losses)
+
+
+def tracked(study, uri, tmp_path, trials: int) -> Tracking:
+    """Run the study to so many trials while MLflow is told of it."""
+    tracking = Tracking(study, uri, tmp_path / "artifacts", 90)
+    search = search_of(study, trials, (tracking,))
+    tracking.start()
+    run_here(search)
+    return tracking
+
+
+@slow
+def test_a_study_is_a_run_and_each_trial_a_child_with_its_verdict(open_study, uri, tmp_path):
+    study = open_study()
+    assert tracked(study, uri, tmp_path, 5).close() is None
+    runs = told(uri)
+    assert sorted(runs) == ["", "0", "1", "2", "3", "4"]
+    for record in study.records():
+        child = runs[str(record.number)]
+        assert child["run"].data.tags["mlflow.parentRunId"] == runs[""]["id"]
+        assert child["run"].data.tags["verdict"] == record.state
+        assert child["run"].data.tags["verdict.reason"] == record.verdict.reason
+        assert child["run"].info.status == "FINISHED"
+        assert [step for key, step in sorted(child["points"]) if key == "mAP"] == [
+            r.step for r in record.rungs
+        ]
+    assert runs[""]["run"].data.tags["best_trial"] == str(
+        max(study.records(), key=lambda r: (r.step, r.mAP)).number
+    )
+
+
+@slow
+def test_an_interrupted_trial_keeps_its_run_and_no_point_is_there_twice(open_study, uri, tmp_path):
+    study = open_study()
+    tracking = Tracking(study, uri, tmp_path / "artifacts", 90)
+    search = search_of(study, 1, (tracking,))
+    tracking.start()
+    number = search.propose().number
+    search.report(chunk(number, 1, 17))
+    search.interrupt()
+    assert tracking.close() is None
+    before = told(uri)
+    assert before["0"]["run"].info.status == "KILLED"
+
+    study = open_study()
+    tracking = Tracking(study, uri, tmp_path / "artifacts", 90)
+    search = search_of(study, 1, (tracking,))
+    tracking.start()
+    search.propose()
+    search.report(chunk(number, 11, 30))  # from its checkpoint at 10
+    search.report(StepResult(number, 31, "failed", reason="total loss is nan at step 32"))
+    assert tracking.close() is None
+    after = told(uri)
+    assert after["0"]["id"] == before["0"]["id"]
+    assert after["0"]["run"].info.status == "FAILED"
+    steps = {
+        step: count for (key, step), count in after["0"]["points"].items() if key == "training_loss/total"
+    }
+    assert steps == dict.fromkeys(range(1, 31), 1)
+
+
+@slow
+def test_what_a_killed_driver_had_told_but_not_noted_is_there_once(open_study, uri, tmp_path):
+    study = open_study()
+    assert tracked(study, uri, tmp_path, 3).close() is None
+    before = told(uri)
+    (study.trial_folder(1) / "mlflow.json").unlink()
+    (study.folder / "mlflow.json").unlink()
+
+    study = open_study()
+    tracking = Tracking(study, uri, tmp_path / "artifacts", 90)
+    tracking.start()
+    assert tracking.close() is None
+    after = told(uri)
+    assert {name: (one["id"], one["points"]) for name, one in after.items()} == {
+        name: (one["id"], one["points"]) for name, one in before.items()
+    }
+
+
+@slow
+def test_a_store_that_is_away_stops_nothing_and_is_told_everything_later(
+    open_study, uri, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 1)  # or it tries for minutes
+    away = tmp_path / "mlflow.db"
+    aside = tmp_path / "aside.db"
+    away.rename(aside)
+    away.mkdir()  # no database can be opened here
+    study = open_study()
+    tracking = tracked(study, uri, tmp_path, 4)
+    assert tracking.close(patience=0.1).startswith("4 trials (")
+    assert len(study.records()) == 4
+
+    away.rmdir()
+    aside.rename(away)
+    assert tracked(open_study(), uri, tmp_path, 5).close() is None
+    assert sorted(told(uri)) == ["", "0", "1", "2", "3", "4"]
+
+
+@slow
+def test_another_store_is_told_the_whole_study(open_study, uri, store, tmp_path):
+    assert tracked(open_study(), uri, tmp_path, 2).close() is None
+    second = tmp_path / "second.db"
+    second.write_bytes(store.read_bytes())
+    other = f"sqlite:///{second}"
+    assert tracked(open_study(), other, tmp_path, 3).close() is None
+    assert sorted(told(other)) == ["", "0", "1", "2"]
+    assert sorted(told(uri)) == ["", "0", "1"]
+
+
+def test_a_curve_keeps_no_more_points_than_it_needs_and_each_step_once(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    curve = CurveFile(path, max_steps=10 * POINTS)
+    curve.append(chunk(0, 1, 300))
+    curve.append(chunk(0, 301, 500))
+    assert [line["step"] for _, line in read(path)] == [1, *range(10, 501, 10)]
+    again = CurveFile(path, max_steps=10 * POINTS)
+    again.append(chunk(0, 401, 520))
+    assert [line["step"] for _, line in read(path)] == [1, *range(10, 521, 10)]
+
+
+def test_a_half_written_line_of_a_curve_is_not_read_and_is_cut_off(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    CurveFile(path, 90).append(chunk(0, 1, 3))
+    with path.open("a") as file:
+        file.write('{"step": 4, "ti')
+    assert [line["step"] for _, line in read(path)] == [1, 2, 3]
+    CurveFile(path, 90).append(chunk(0, 3, 5))
+    assert [line["step"] for _, line in read(path)] == [1, 2, 3, 4, 5]
+
+
+def test_a_recipe_becomes_one_level_of_names():
+    recipe = {
+        "schedule": {"kind": "manual_step", "drops": [{"at": 0.5, "factor": 0.1}]},
+        "augmentations": [{"name": "random_adjust_hue", "options": {"max_delta": 0.02}}],
+        "seed": 0,
+    }
+    assert flat(recipe) == {
+        "schedule.kind": "manual_step",
+        "schedule.drops.0.at": 0.5,
+        "schedule.drops.0.factor": 0.1,
+        "augmentations.random_adjust_hue.max_delta": 0.02,
+        "seed": 0,
+    }
+
+
+def test_only_an_interrupted_verdict_is_not_final():
+    assert verdict.completed(9).final
+    assert not verdict.interrupted(9).final
