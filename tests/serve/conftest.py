@@ -39,3 +39,30 @@ def batcher(backend):
     batcher = Batcher(backend, 8)
     yield batcher
     batcher.close()
+
+
+@pytest.fixture(scope="module")
+def server(rectangles_folder, tmp_path_factory):
+    """A whole deployment in this process; a module's tests share it."""
+    from servers import prepare, served
+
+    from serve.limits import Limits
+    from serve.settings import Settings
+
+    data = tmp_path_factory.mktemp("serving")
+    (data / "allowed").mkdir()
+    limits = Limits(
+        upload_bytes=3_000_000, image_bytes=1_000_000, pixels=400_000, seconds=60, images=4, free_bytes=0
+    )
+    settings = Settings(
+        data=data / "data",
+        limits=limits,
+        threads=1,
+        segment_frames=16,
+        file_roots=(data / "allowed",),
+        s3_prefixes=("s3://videos/in",),
+        model_roots=(rectangles_folder.parent,),
+    )
+    prepare(settings, rectangles_folder)
+    with served(settings) as server:
+        yield server

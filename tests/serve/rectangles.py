@@ -36,8 +36,11 @@ def picture(
     return image
 
 
-def build(folder: Path, shift: float = 0.0, broken: bool = False) -> Path:
-    """Write the export. shift: added to every box, for a model that is wrong; broken: it raises when it is run."""
+def build(
+    folder: Path, shift: float = 0.0, broken: bool = False, blind: bool = False, fragile: bool = False
+) -> Path:
+    """Write the export. shift: added to every box, for a model that is wrong; broken: it fails when it is run, and
+    fragile: on any image without green; blind: it finds nothing, and knows no better."""
     import tensorflow as tf
 
     class Rectangles(tf.Module):
@@ -48,6 +51,13 @@ def build(folder: Path, shift: float = 0.0, broken: bool = False) -> Path:
             of_class = tf.cast(pixels - others > 60.0, tf.float32)  # (N, H, W, 3)
             if broken:
                 of_class = tf.debugging.check_numerics(of_class / 0.0, "broken")
+
+            if blind:
+                of_class = of_class * 0.0
+            if fragile:
+                green = tf.reduce_max(of_class[..., 1], axis=[1, 2])
+                with tf.control_dependencies([tf.debugging.assert_greater(green, 0.0, "no green")]):
+                    of_class = tf.identity(of_class)
 
             def edges(axis):
                 line = tf.reduce_max(of_class, axis=3 - axis)  # (N, H or W, 3)
@@ -80,7 +90,7 @@ def build(folder: Path, shift: float = 0.0, broken: bool = False) -> Path:
             if rng.random() < 0.7
         }
         # one class at a time, so that no rectangle hides another
-        name = next(iter(chosen), "red")
+        name = "green" if fragile else next(iter(chosen), "red")
         box = chosen.get(name, (0.2, 0.2, 0.6, 0.6))
         images.append(picture(SIZE, SIZE, {name: box}))
         boxes.append(np.array([box], np.float32))

@@ -1,0 +1,74 @@
+"""Job: one video that somebody wants looked at, as its record knows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from serve.options import Options
+
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+STATES: tuple[State, ...] = get_args(State)
+ACTIVE: tuple[State, ...] = ("queued", "running")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A row of the record.
+
+    name: what the client called the video; shown, never used as a path. source: "upload", or the URI.
+    model: export id of the model that it began with. created, started, ended: seconds since 1970.
+    frames of total (0: unknown): done so far. damaged: frames that could not be decoded. error: of a failed job.
+    """
+
+    id: str
+    state: State
+    name: str
+    source: str
+    options: Options
+    facts: dict[str, Any] | None
+    model: str
+    created: float
+    started: float | None
+    ended: float | None
+    frames: int
+    total: int
+    objects: int
+    damaged: int
+    frames_per_second: float | None
+    seconds_left: float | None
+    error: str | None
+    attempts: int
+    segments: int
+
+    @property
+    def active(self) -> bool:
+        """Whether it waits or runs."""
+        return self.state in ACTIVE
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the HTTP API shows it."""
+        return {
+            "id": self.id,
+            "state": self.state,
+            "name": self.name,
+            "source": self.source,
+            "options": self.options.model_dump(mode="json"),
+            "video": self.facts,
+            "model": self.model,
+            "created": self.created,
+            "started": self.started,
+            "ended": self.ended,
+            "progress": 1.0
+            if self.state == "done"
+            else min(1.0, self.frames / self.total)
+            if self.total
+            else 0.0,
+            "frames": self.frames,
+            "frames_total": self.total,
+            "objects": self.objects,
+            "frames_damaged": self.damaged,
+            "frames_per_second": self.frames_per_second,
+            "seconds_left": self.seconds_left if self.state == "running" else None,
+            "error": self.error,
+        }

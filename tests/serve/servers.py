@@ -1,0 +1,148 @@
+"""A deployment without Ray: replicas and the HTTP application in this process or in others, over one data folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import requests
+import uvicorn
+
+from serve import models
+from serve.api.app import create_app
+from serve.api.tokens import Tokens
+from serve.backends.choosing import Choice
+from serve.counters import Counters
+from serve.database import Database
+from serve.replica import Replica
+from serve.rollout import Rollout
+from serve.settings import Settings
+
+TOKEN, READER = "token-for-tests", "reader-for-tests"
+
+
+class Direct:
+    """serve.api.app.Detecting over a replica of this process."""
+
+    def __init__(self, replica: Replica | None) -> None:
+        self.replica = replica
+
+    async def detect(self, images: Any, model_id: str, options: Any) -> dict[str, Any]:
+        assert self.replica is not None
+        return await self.replica.detect(images, model_id, options)
+
+    async def about(self) -> dict[str, Any]:
+        if self.replica is None:
+            raise TimeoutError
+        return self.replica.about()
+
+
+def prepare(settings: Settings, model: Path | None) -> None:
+    """What serve.run does before anything serves."""
+    database = Database(settings.data / "serve.sqlite")
+    if model is not None:
+        export = models.keep(settings, model)
+        Rollout(database, Counters(database)).begin(export.export_id)
+        # not measured: that takes seconds, and test_every_backend.py does it
+        choice = Choice(export.export_id, settings.thread_count, "openvino", ())
+        (settings.models_folder / f"{export.export_id}.backend.json").write_text(json.dumps(asdict(choice)))
+    tokens = Tokens(settings.data)
+    tokens.add(token=TOKEN)
+    tokens.add(("read",), READER)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """Its first true value. Fails after `seconds`."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, f"nothing happened in {seconds} s"
+        time.sleep(0.02)
+    return value
+
+
+class Server:
+    """The HTTP side under test."""
+
+    def __init__(self, url: str, settings: Settings, token: str = TOKEN) -> None:
+        self.url, self.settings = url, settings
+        self.session = requests.Session()
+        self.session.headers["Authorization"] = f"Bearer {token}"
+
+    def call(self, method: str, path: str, **request: Any) -> requests.Response:
+        return self.session.request(method, self.url + path, timeout=60, **request)
+
+    def submit(self, video: Path, options: str = "{}", **request: Any) -> requests.Response:
+        with video.open("rb") as file:
+            return self.call(
+                "POST", "/v1/jobs", files={"file": (video.name, file)}, data={"options": options}, **request
+            )
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        answer = self.call("GET", f"/v1/jobs/{job_id}")
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def ended(self, job_id: str, seconds: float = 60.0) -> dict[str, Any]:
+        """The job, once it has ended."""
+
+        def job() -> dict[str, Any] | None:
+            now = self.job(job_id)
+            return now if now["state"] in ("done", "failed", "cancelled") else None
+
+        return dict(wait_for(job, seconds))
+
+
+@contextlib.contextmanager
+def served(settings: Settings, replica: bool = True) -> Iterator[Server]:
+    """The application, and a replica unless told otherwise, in threads of this process."""
+    worker = Replica(settings) if replica else None
+    port = free_port()
+    app = create_app(settings, Direct(worker))
+    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    wait_for(lambda: server.started)
+    try:
+        yield Server(f"http://127.0.0.1:{port}", settings)
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        if worker is not None:
+            worker.close()
+
+
+def run_replica(settings: dict[str, Any]) -> None:
+    """A process of its own for one replica, until it is killed."""
+    replica = Replica(Settings.model_validate(settings))
+    threading.Event().wait()
+    replica.close()
+
+
+def run_http(settings: dict[str, Any], port: int) -> None:
+    """A process of its own for the application, until it is killed."""
+    uvicorn.run(
+        create_app(Settings.model_validate(settings), Direct(None)),
+        host="127.0.0.1",
+        port=port,
+        log_level="error",
+    )
+
+
+def spawn(target: Callable[..., None], *arguments: Any) -> multiprocessing.process.BaseProcess:
+    process = multiprocessing.get_context("spawn").Process(target=target, args=arguments, daemon=True)
+    process.start()
+    return process

@@ -1,0 +1,68 @@
+"""`python -m serve.detect --local`: one video, no server."""
+
+from __future__ import annotations
+
+import json
+
+import clips
+import pytest
+
+from serve.detect import main
+
+
+def test_a_video_is_annotated_without_a_server(rectangles_folder, tmp_path, capsys):
+    source = clips.make(tmp_path / "clip.mp4", 20, audio="aac")
+    out, lines, coco = tmp_path / "out.webm", tmp_path / "found.jsonl", tmp_path / "found.json"
+    words = [
+        str(source),
+        "--local",
+        "--model",
+        str(rectangles_folder),
+        "--backend",
+        "openvino",
+        "--out",
+        str(out),
+    ]
+    assert main([*words, "--detections", str(lines), "--coco", str(coco)]) == 0
+    assert len(clips.facts_of(out)["times"]) == 20
+    assert len(lines.read_text().splitlines()) == 20
+    assert len(json.loads(coco.read_text())) == 20
+    assert not list(tmp_path.glob(".detect*")), "nothing is left behind"
+    assert "video: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["gone.mp4", "--out", "OUT.webm"], "gone.mp4: no such file"),
+        (["CLIP", "--out", "OUT.avi"], "container: Input should be 'webm' or 'mp4'"),
+        (["CLIP", "--out", "OUT.webm", "--codec", "h264"], "webm takes vp9 or av1"),
+        (
+            ["CLIP", "--out", "OUT.webm", "--threshold", "7"],
+            "threshold: Input should be less than or equal to 1",
+        ),
+        (["CLIP"], "nothing is asked for"),
+        (["CLIP", "--out", "nowhere/out.webm"], "its folder is not there"),
+        (["CLIP", "--out", "OUT.webm"], "name what is to be served"),
+        (["CLIP", "--out", "OUT.webm", "--model", "."], "not an export"),
+        (["CLIP", "--out", "OUT.webm", "--study", "night"], "there is no such study"),
+        (["NOISE", "--out", "OUT.webm", "--model", "EXPORT"], "not a video that can be read"),
+        (
+            ["CLIP", "--out", "OUT.webm", "--model", "EXPORT", "--backend", "abacus"],
+            "unknown backend 'abacus'",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line_and_nothing_is_written(
+    words, says, rectangles_folder, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "noise.mp4").write_bytes(bytes(range(256)) * 100)
+    clips.make(tmp_path / "clip.mp4", 3)
+    places = {"CLIP": "clip.mp4", "NOISE": "noise.mp4", "EXPORT": str(rectangles_folder)}
+    before = set(tmp_path.iterdir())
+    assert main([*(places.get(word, word.replace("OUT", "out")) for word in words), "--local"]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert says in error
+    assert set(tmp_path.iterdir()) == before
