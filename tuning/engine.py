@@ -7,7 +7,6 @@ import logging
 import math
 import os
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -33,6 +32,7 @@ QUIET = {
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
+PACKAGES = ("tuning", "search_spaces", "trainers")
 # after a request to stop, workers have so long to finish their chunk before they are told to leave
 GRACE_SECONDS = 5.0
 # a worker process may die so often on one trial before the trial has failed
@@ -170,17 +170,17 @@ def _ray(resources: Resources) -> Iterator[None]:
     if ray.is_initialized():  # a caller's own, as in the tests
         yield
         return
-    # workers import this package too, wherever the search was started
-    root = str(Path(__file__).resolve().parents[1])
-    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
-    if root not in sys.path:
-        sys.path.append(root)
+    root = Path(__file__).resolve().parents[1]
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if resources.address:
-            ray.init(address=resources.address, **quiet)
+            # the cluster's machines are sent this code; what it needs, and the study's folder, they must have
+            packages = [str(root / name) for name in PACKAGES]
+            ray.init(address=resources.address, runtime_env={"py_modules": packages}, **quiet)
         else:
+            # its processes import this code too, wherever the search was started
+            paths = [str(root), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+            os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
             ray.init(
                 address="local",
                 num_cpus=math.ceil(resources.workers * resources.cpus),

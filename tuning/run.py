@@ -78,7 +78,8 @@ def parser() -> argparse.ArgumentParser:
         "(default: an even share, up to 1)")  # fmt: skip
     add("--seed", type=int, default=0, help="of the search and of every trial (default: 0)")
     add("--tracking-uri", help="of an MLflow server (default: mlflow.db in the studies' folder)")
-    add("--address", help="of a running Ray cluster, or auto (default: Ray on this machine)")
+    add("--address", help="of a running Ray cluster whose machines share --studies-dir, or auto "
+        "(default: Ray on this machine)")  # fmt: skip
     add("--dry-run", action="store_true", help="print the plan and train nothing")
     add("--debug", action="store_true", help="show the traceback of an error")
     add("--trainer", default=DETECTOR_TRAINER, help=argparse.SUPPRESS)

@@ -97,7 +97,7 @@ def _search(
                 engine.run(search, job, resources)
     finally:
         summary.write()
-        untold = tracking.close()
+    untold = tracking.close()
     if untold:
         line = f"MLflow at {tracking_uri} has yet to be told of {untold}; the same command does it later"
         console.print(line, highlight=False, soft_wrap=True, markup=False)

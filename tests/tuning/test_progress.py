@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import io
+
+from conftest import run_here, search_of
+from rich.console import Console
+
+from tuning.progress import Progress
+from tuning.result import StepResult
+
+
+def screen(terminal: bool) -> Console:
+    return Console(file=io.StringIO(), force_terminal=terminal, width=120, color_system=None)
+
+
+def shown(progress: Progress) -> str:
+    console = screen(False)
+    console.print(progress.table())
+    return console.file.getvalue()
+
+
+def test_without_a_terminal_each_event_is_a_plain_line(open_study):
+    study, console = open_study(), screen(False)
+    progress = Progress(console)
+    search = search_of(study, 2, (progress,), seeds=1)
+    with progress.follow(search):
+        run_here(search)
+    lines = console.file.getvalue().splitlines()
+    assert lines[0] == "trial 0 begins: mobilenet adam 0.002 cosine (laptop mobilenet)"
+    first = study.record(0)
+    assert (
+        lines[1]
+        == f"trial 0 step 10: mAP {first.rungs[0].mAP:.3f}, mAP50 {first.rungs[0].metrics['mAP50']:.3f}"
+    )
+    assert lines[4].startswith(
+        f"trial 0 completed: took all 90 steps; best mAP {first.mAP:.3f} (trial 0), about "
+    )
+    assert sum(line.startswith("trial 1 ") for line in lines) >= 2
+    assert "\x1b" not in console.file.getvalue()
+
+
+def test_the_table_shows_what_runs_how_fast_and_what_was_best(open_study):
+    study = open_study()
+    progress = Progress(screen(False))
+    search = search_of(study, 3, (progress,), seeds=1)
+    progress.follow(search)
+    run_here(search, steps=3)
+    number = 1  # is proposed, and has run nothing yet
+    search.report(
+        StepResult(number, 25, "progress", images_per_second=42.5, seconds_training=1, seconds_overhead=1)
+    )
+    text = shown(progress)
+    best = study.record(0)
+    assert f"street · 1 of 3 trials · best mAP {best.mAP:.3f} (trial 0)" in text
+    running = next(line for line in text.splitlines() if "running" in line)
+    assert f"{number} │ running" in running
+    assert "25/90" in running
+    assert "42.5" in running
+    assert "so far · about " in text
+
+
+def test_the_best_stays_on_the_table_however_many_come_after_it(open_study):
+    study = open_study()
+    run_here(search_of(study, 25, seeds=1))
+    progress = Progress(screen(False))
+    progress.follow(search_of(study, 25))
+    text = shown(progress)
+    best = max(study.records(), key=lambda record: (record.step, record.mAP))
+    assert f" {best.number} │ completed" in text
+    assert len(text.splitlines()) < 18
+
+
+def test_a_lost_worker_is_said(open_study):
+    console = screen(False)
+    progress = Progress(console)
+    search = search_of(open_study(), 1, (progress,))
+    progress.follow(search)
+    number = search.propose().number
+    search.lost(number)
+    assert f"trial {number}: its worker process died" in console.file.getvalue()
+
+
+def test_on_a_terminal_the_table_lives_and_no_line_is_printed_beside_it(open_study):
+    console = screen(True)
+    progress = Progress(console)
+    search = search_of(open_study(), 2, (progress,), seeds=1)
+    with progress.follow(search):
+        run_here(search)
+    assert "begins" not in console.file.getvalue()
+    assert "2 of 2 trials" in console.file.getvalue()
