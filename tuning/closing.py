@@ -6,16 +6,17 @@ import shlex
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from tuning import record as records
 from tuning.plan import duration
-from tuning.progress import COLORS, describe
+from tuning.progress import COLORS, describe, narrow_table
 from tuning.study import Study
 from tuning.worker import newest_checkpoint
 
 SHOWN = 10
+# columns that a reason has room in
+MEDIUM = 110
 
 
 def show(study: Study, console: Console, tracking_uri: str, command: list[str], trials: int) -> None:
@@ -25,25 +26,19 @@ def show(study: Study, console: Console, tracking_uri: str, command: list[str], 
     """
     known = [record for record in study.records() if record.verdict is not None]
     ranked = records.ranking(known)
-    table = Table(
-        title=f"{study.name}: {_counts(known)}, {duration(study.wall_seconds)}", title_justify="left"
-    )
-    for name in ("", "trial", "mAP", "mAP50", "step", "state", "recipe", "why"):
-        numeric = name in ("", "trial", "mAP", "mAP50", "step")
-        least = None if name in ("recipe", "why") else max(len(name), 5)
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=True, min_width=least)
-    for place, record in enumerate(ranked[:SHOWN], start=1):
+    title = f"{study.name}: {_counts(known)}, {duration(study.wall_seconds)}"
+    texts = {"recipe": 2, "why": 3} if console.width >= MEDIUM else {"recipe": 1}
+    table = narrow_table(console.width, title, texts, "step", "mAP", "mAP50")
+    for record in ranked[:SHOWN]:
         assert record.verdict is not None
         last = record.rungs[-1] if record.rungs else None
         table.add_row(
-            str(place),
             str(record.number),
+            Text(record.state, style=COLORS[record.state]),
+            *[describe(record), record.verdict.reason][: len(texts)],
+            str(record.verdict.step),
             f"{last.mAP:.3f}" if last else "",
             f"{last.metrics.get('mAP50', 0.0):.3f}" if last else "",
-            str(record.verdict.step),
-            Text(record.state, style=COLORS[record.state]),
-            describe(record),
-            record.verdict.reason,
         )
     console.print(table)
     if len(ranked) > SHOWN:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -27,6 +28,8 @@ COLORS = {
 }
 # finished trials that the live table shows besides the best
 RECENT = 8
+# columns that every text has room in
+WIDE = 140
 
 
 class Line:
@@ -119,13 +122,10 @@ class Progress(Observer):
 
     def table(self) -> Table:
         """The table as it is now."""
-        table = Table(
-            title=self._title(), title_justify="left", caption=self._caption(), caption_justify="left"
+        table = narrow_table(
+            self.console.width, self._title(), {"recipe": 1}, "step", "mAP", "images/s", "left"
         )
-        for name, align in (("trial", "right"), ("state", "left"), ("recipe", "left"), ("step", "right")):
-            table.add_column(name, justify=align, no_wrap=True)  # type: ignore[arg-type]
-        for name in ("mAP", "images/s", "left"):
-            table.add_column(name, justify="right", no_wrap=True)
+        table.caption, table.caption_justify = self._caption(), "left"
         best = [self._best_line] if self._best_line and self._best_line not in self._ended else []
         for line in [*best, *self._ended, *self._running.values()]:
             table.add_row(*self._row(line))
@@ -176,6 +176,21 @@ class Progress(Observer):
     def _say(self, line: str) -> None:
         if self._live is None:
             self.console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def narrow_table(width: int, title: str, texts: Mapping[str, int], *numbers: str) -> Table:
+    """A table of trial, state, `texts` and `numbers` in which only the texts give way to a narrow terminal.
+
+    texts: for each column, its share of the room that is left.
+    """
+    table = Table(title=title, title_justify="left", expand=width < WIDE)
+    table.add_column("trial", justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    for name, share in texts.items():
+        table.add_column(name, no_wrap=True, overflow="ellipsis", ratio=share if width < WIDE else None)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
 
 
 def describe(record: TrialRecord) -> str:

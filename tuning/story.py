@@ -116,7 +116,7 @@ def describe(dataset: Dataset) -> str:
 
 def _halving(settings: Settings) -> Halving:
     factor = settings.reduction_factor
-    return Halving(rung_steps(settings.steps, factor), factor, quorum=factor)
+    return Halving(rung_steps(settings.steps, factor), factor, quorum=2)
 
 
 def _options(settings: Settings) -> dict[str, float]:
