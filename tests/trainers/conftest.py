@@ -41,5 +41,3 @@ def trainer(tiny_city):
     from trainers.object_detection_api.trainer import DetectorTrainer
 
     return DetectorTrainer(tiny_city)
-
-

@@ -32,9 +32,9 @@ class ToyCity(BaseModel):
     validation_images: int = Field(default=60, ge=1)
     widths: tuple[int, int] = (256, 320)
     heights: tuple[int, int] = (192, 240)
-    users: tuple[int, int] = (1, 5)
-    nearness: tuple[float, float] = (0.5, 1.0)
-    hidden: float = Field(default=0.5, ge=0, lt=1)
+    users: tuple[int, int] = (3, 6)
+    nearness: tuple[float, float] = (0.4, 0.8)
+    hidden: float = Field(default=0.3, ge=0, lt=1)
     seed: int = Field(default=0, ge=0)
 
     @field_validator("classes")
