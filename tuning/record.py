@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from tuning.halving import Score
 from tuning.verdict import Verdict
@@ -56,7 +56,7 @@ class Rung:
 class TrialRecord:
     """One trial of a study.
 
-    number: Optuna's, from 0. state: a verdict's, or "running", or "waiting" for one that is proposed but not begun.
+    number: Optuna's, from 0. state: a verdict's, or "running".
     provenance: where its recipe comes from: {"name", "source"} of a published one, {} when the search proposed it.
     """
 
@@ -84,23 +84,17 @@ class TrialRecord:
 def of(trial: FrozenTrial) -> TrialRecord:
     """The record that Optuna's `trial` holds."""
     attrs = trial.user_attrs
-    verdict = Verdict.from_dict(attrs[VERDICT]) if VERDICT in attrs else None
-    if trial.state.is_finished():
-        assert verdict is not None, f"trial {trial.number} has ended without a verdict"
-        state: str = verdict.state
-    elif RECIPE in attrs:
-        # an interrupted trial that has been taken up again keeps its old verdict until its next
-        state = "interrupted" if trial.state.name == "WAITING" else "running"
-    else:
-        state = "waiting"
+    running = trial.state == TrialState.RUNNING
+    # a trial that was interrupted and runs again keeps its old verdict until its next
+    verdict = None if running else Verdict.from_dict(attrs[VERDICT])
     rungs = (Rung(**fields) for key, fields in attrs.items() if key.startswith(RUNG))
     seconds = attrs.get(SECONDS, {})
     return TrialRecord(
         number=trial.number,
-        state=state,
-        verdict=verdict if state not in ("running", "waiting") else None,
-        recipe_id=attrs.get(RECIPE_ID, ""),
-        recipe=attrs.get(RECIPE, {}),
+        state="running" if verdict is None else verdict.state,
+        verdict=verdict,
+        recipe_id=attrs[RECIPE_ID],
+        recipe=attrs[RECIPE],
         rungs=tuple(sorted(rungs, key=lambda rung: rung.step)),
         provenance=attrs.get(PROVENANCE, {}),
         seconds_training=seconds.get("training", 0.0),

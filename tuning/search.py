@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from optuna.trial import Trial
-
-from trainers.recipe import Recipe
+from search_spaces.space import Seed
 from tuning import verdict as verdicts
 from tuning.halving import Halving, Score
 from tuning.observer import Observer
+from tuning.proposer import Proposer
 from tuning.record import Rung, TrialRecord
 from tuning.result import StepResult
 from tuning.study import Study
@@ -26,16 +25,17 @@ LOSS = "validation_loss/total"
 class Search:
     """One run of a study, until `trials` of its trials have a final verdict or `stop` is called.
 
-    suggest: makes a recipe of what an Optuna trial suggests.
-    halving: its rungs; the scores of earlier runs are put into it here.
+    proposer, halving: are told here of the study's earlier trials.
+    seeds: are proposed first, in their order, each once in the life of the study.
     """
 
     def __init__(
         self,
         study: Study,
-        suggest: Callable[[Trial], Recipe],
+        proposer: Proposer,
         halving: Halving,
         trials: int,
+        seeds: Sequence[Seed] = (),
         observers: Sequence[Observer] = (),
     ) -> None:
         self.study = study
@@ -44,12 +44,17 @@ class Search:
         self.stop_reason: str | None = None
         self.halted: StepResult | None = None
         self.broken: Exception | None = None  # what went wrong in the driver itself
-        self._suggest = suggest
+        self._proposer = proposer
         self._observers = observers
         self._live: dict[int, StepResult | None] = {}
         self._interrupted: list[int] = []
         self._ended = 0
-        for record in study.records():
+        for trial in study.trials():
+            proposer.learn(trial)
+        earlier = study.records()
+        known = {record.provenance.get("name") for record in earlier}
+        self._seeds = [seed for seed in seeds if seed.name not in known]
+        for record in earlier:
             for rung in record.rungs:
                 halving.record(record.number, rung.step, rung.score)
             if record.state == "interrupted":
@@ -76,7 +81,7 @@ class Search:
         """The next trial to run: an interrupted one, else a new one; None when the search is exhausted."""
         while not self.exhausted:
             if not self._interrupted:
-                return self._begin(self.study.ask(self._suggest))
+                return self._begin(self._new())
             record = self.study.take_up(self._interrupted.pop(0))
             if not record.rungs or (record.rungs[-1].went_on and record.step < self.halving.rungs[-1]):
                 return self._begin(record)
@@ -123,6 +128,14 @@ class Search:
             step = latest.step if latest else self.study.record(number).step
             self._end(number, verdicts.interrupted(step))
 
+    def _new(self) -> TrialRecord:
+        number = len(self.study.trials())
+        if not self._seeds:
+            return self.study.begin(self._proposer.propose(number), {})
+        seed = self._seeds.pop(0)
+        provenance = {"name": seed.name, "source": seed.source}
+        return self.study.begin(self._proposer.propose(number, seed.params), provenance)
+
     def _begin(self, record: TrialRecord) -> TrialRecord:
         self._live[record.number] = None
         for observer in self._observers:
@@ -165,6 +178,7 @@ class Search:
         self._note_seconds(number)
         del self._live[number]
         record = self.study.tell(number, verdict)
+        self._proposer.learn(self.study.trial(number))
         self._ended += verdict.final
         for observer in self._observers:
             observer.ended(record)

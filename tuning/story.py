@@ -17,6 +17,7 @@ from tuning import closing, engine, plan
 from tuning.engine import Job, Resources
 from tuning.halving import Halving, rung_steps
 from tuning.progress import Progress
+from tuning.proposer import Proposer
 from tuning.search import Search
 from tuning.settings import Settings, initial_weights
 from tuning.study import Study
@@ -73,7 +74,6 @@ def _search(
     words: list[str],
     console: Console,
 ) -> int:
-    study.enqueue(space.seeds(conditions))
     trials = settings.trials_or_default
     tracking_uri = settings.tracking_uri or default_uri(settings.studies_dir)
     artifacts = None if settings.tracking_uri else settings.studies_dir / "mlruns" / study.name
@@ -81,9 +81,10 @@ def _search(
     progress, summary = Progress(console), SummaryFile(study)
     search = Search(
         study,
-        lambda trial: space.suggest(trial, conditions),
+        Proposer(lambda trial: space.suggest(trial, conditions), study.manifest.seed),
         _halving(settings),
         trials,
+        space.seeds(conditions),
         observers=(tracking, progress, summary),
     )
     summary.write()

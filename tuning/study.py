@@ -13,23 +13,21 @@ from __future__ import annotations
 
 import json
 import time
-import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from search_spaces.space import Seed
 from trainers.errors import UserError
 from trainers.files import write_text
-from trainers.recipe import Recipe
 from tuning import manifest, record
 from tuning.journal import StudyJournal
 from tuning.lock import StudyLock
 from tuning.manifest import Manifest
+from tuning.proposer import Proposal
 from tuning.record import Rung, TrialRecord
 from tuning.verdict import Verdict, interrupted
 
@@ -45,11 +43,10 @@ TOLD = {
 class Study:
     """An open study. Made by `Study.open`; `close` ends it."""
 
-    def __init__(self, folder: Path, about: Manifest, lock: StudyLock, startup_trials: int) -> None:
+    def __init__(self, folder: Path, about: Manifest, lock: StudyLock) -> None:
         self.folder = folder
         self.manifest = about
         self._lock = lock
-        self._startup_trials = startup_trials
         self._journal = StudyJournal(folder / "optuna.journal")
         self._storage = JournalStorage(self._journal)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -62,11 +59,10 @@ class Study:
         self._take_in_the_killed()
 
     @classmethod
-    def open(cls, folder: Path, asked: Manifest, startup_trials: int = 8) -> Study:
+    def open(cls, folder: Path, asked: Manifest) -> Study:
         """The study in `folder`, begun there when it is new.
 
         asked: what the user wants now; the study's own manifest stays the one it was begun with.
-        startup_trials: so many trials are the seeds or drawn at random before the sampler models any.
         Raises UserError when it is another space's or other data's, in use, damaged, or cannot be written.
         """
         path = folder / "study.json"
@@ -81,7 +77,7 @@ class Study:
             if not path.exists():
                 write_text(path, json.dumps(asked.to_dict(), indent=2, ensure_ascii=False))
             (folder / "trials").mkdir(exist_ok=True)
-            return cls(folder, manifest.read(path), lock, startup_trials)
+            return cls(folder, manifest.read(path), lock)
         except OSError as error:
             raise UserError(
                 f"{folder}: cannot be written: {error.strerror}; give another --studies-dir"
@@ -101,37 +97,22 @@ class Study:
         """Where the trial's files are."""
         return self.folder / "trials" / str(number)
 
-    def enqueue(self, seeds: Iterable[Seed]) -> None:
-        """Propose the seeds first, in their order; those that the study already has are left alone."""
-        known = {trial.user_attrs.get(record.PROVENANCE, {}).get("name") for trial in self._trials()}
-        for seed in seeds:
-            if seed.name not in known:
-                provenance = {"name": seed.name, "source": seed.source}
-                self._optuna.enqueue_trial(dict(seed.params), user_attrs={record.PROVENANCE: provenance})
-        self._journal.sync()
-
-    def ask(self, suggest: Callable[[Trial], Recipe]) -> TrialRecord:
-        """A new trial: a seed, or what the sampler proposes, as `suggest` makes a recipe of it.
-
-        An exception of `suggest` is told as the trial's failure, and raised.
-        """
-        waiting = {
-            trial.number for trial in self._trials((TrialState.WAITING,)) if record.RECIPE in trial.user_attrs
-        }
-        assert not waiting, f"trials {sorted(waiting)} wait to be taken up again; that comes first"
-        self._optuna.sampler = self._sampler(asked=len(self._trials()))
-        trial = self._optuna.ask()
-        try:
-            recipe = suggest(trial)
-        except Exception as error:
-            self.tell(trial.number, Verdict("failed", f"the space proposes no recipe: {error}", 0))
-            raise
-        folder = self.trial_folder(trial.number)
+    def begin(self, proposal: Proposal, provenance: Mapping[str, str]) -> TrialRecord:
+        """A new trial that runs what was proposed; `provenance` says where the recipe comes from, {} the search."""
+        number = len(self.trials())
+        folder = self.trial_folder(number)
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / "recipe.yaml", recipe.to_yaml())
-        self._set(trial.number, record.RECIPE_ID, recipe.recipe_id)
-        self._set(trial.number, record.RECIPE, recipe.to_dict())
-        return self.record(trial.number)
+        write_text(folder / "recipe.yaml", proposal.recipe.to_yaml())
+        recipe = {record.RECIPE_ID: proposal.recipe.recipe_id, record.RECIPE: proposal.recipe.to_dict()}
+        self._optuna.add_trial(
+            optuna.trial.create_trial(
+                state=TrialState.RUNNING,
+                params=dict(proposal.params),
+                distributions=dict(proposal.distributions),
+                user_attrs=recipe | ({record.PROVENANCE: dict(provenance)} if provenance else {}),
+            )
+        )
+        return self.record(number)
 
     def take_up(self, number: int) -> TrialRecord:
         """Let an interrupted trial run again."""
@@ -140,7 +121,7 @@ class Study:
 
     def report(self, number: int, rung: Rung) -> None:
         """Tell Optuna of a rung, the last one too. Said twice (a resumed trial), the first word counts."""
-        trial = self._storage.get_trial(self._trial_id(number))
+        trial = self.trial(number)
         if f"{record.RUNG}{rung.step}" not in trial.user_attrs:
             self._set(number, f"{record.RUNG}{rung.step}", rung.to_dict())
         if rung.step not in trial.intermediate_values:
@@ -153,7 +134,7 @@ class Study:
 
     def tell(self, number: int, verdict: Verdict) -> TrialRecord:
         """End a trial. Completed and pruned trials are told with the mAP of their last rung."""
-        trial = self._storage.get_trial(self._trial_id(number))
+        trial = self.trial(number)
         values = None
         if verdict.state in ("completed", "pruned"):
             values = [trial.intermediate_values[max(trial.intermediate_values)]]
@@ -165,11 +146,11 @@ class Study:
 
     def record(self, number: int) -> TrialRecord:
         """What is known of one trial."""
-        return record.of(self._storage.get_trial(self._trial_id(number)))
+        return record.of(self.trial(number))
 
     def records(self) -> list[TrialRecord]:
         """What is known of every trial, by number."""
-        return [record.of(trial) for trial in self._trials()]
+        return [record.of(trial) for trial in self.trials()]
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """A value that `set_attribute` kept with the study."""
@@ -188,29 +169,20 @@ class Study:
         self._journal.close()
         self._lock.release()
 
+    def trials(self) -> list[FrozenTrial]:
+        """Every trial by number, as Optuna keeps it; not to be changed."""
+        return self._storage.get_all_trials(self._id, deepcopy=False)
+
+    def trial(self, number: int) -> FrozenTrial:
+        """One trial, as Optuna keeps it; not to be changed."""
+        return self._storage.get_trial(self._trial_id(number))
+
     def _take_in_the_killed(self) -> None:
         # we hold the lock: who is still RUNNING ran under a driver that is no more
-        for trial in self._trials((TrialState.RUNNING,)):
-            if record.RECIPE in trial.user_attrs:
+        for trial in self.trials():
+            if trial.state == TrialState.RUNNING:
                 step = max(trial.intermediate_values, default=0)
                 self.tell(trial.number, interrupted(step, "the driver was killed"))
-            else:  # killed while proposing it; `ask` goes on where that stopped
-                self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
-
-    def _sampler(self, asked: int) -> optuna.samplers.BaseSampler:
-        # a new one each time, so that a proposal depends on the study alone, not on how often it was resumed
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.samplers.TPESampler(
-                seed=(self.manifest.seed * 1_000_003 + asked) % 2**32,
-                n_startup_trials=self._startup_trials,
-                multivariate=True,
-                group=True,
-                constant_liar=True,
-            )
-
-    def _trials(self, states: tuple[TrialState, ...] | None = None) -> list[optuna.trial.FrozenTrial]:
-        return self._storage.get_all_trials(self._id, deepcopy=False, states=states)
 
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)

@@ -17,6 +17,7 @@ from tuning import manifest
 from tuning.halving import Halving
 from tuning.manifest import Manifest
 from tuning.observer import Observer
+from tuning.proposer import Proposer
 from tuning.result import StepResult
 from tuning.search import Search
 from tuning.study import Study
@@ -60,10 +61,9 @@ def open_study(tmp_path: Path) -> Iterator[Callable[..., Study]]:
 
 
 def search_of(study: Study, trials: int, observers: tuple[Observer, ...] = (), seeds: int = 0) -> Search:
-    study.enqueue(SPACE.seeds(CONDITIONS)[:seeds])
-    return Search(
-        study, lambda trial: SPACE.suggest(trial, CONDITIONS), Halving((10, 30, 90)), trials, observers
-    )
+    proposer = Proposer(lambda trial: SPACE.suggest(trial, CONDITIONS), study.manifest.seed)
+    halving = Halving((10, 30, 90))
+    return Search(study, proposer, halving, trials, SPACE.seeds(CONDITIONS)[:seeds], observers)
 
 
 def run_here(search: Search, steps: int | None = None) -> None:

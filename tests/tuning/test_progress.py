@@ -5,7 +5,7 @@ import io
 from conftest import run_here, search_of
 from rich.console import Console
 
-from tuning.progress import Progress
+from tuning.progress import Progress, describe
 from tuning.result import StepResult
 
 
@@ -26,8 +26,9 @@ def test_without_a_terminal_each_event_is_a_plain_line(open_study):
     with progress.follow(search):
         run_here(search)
     lines = console.file.getvalue().splitlines()
-    assert lines[0] == "trial 0 begins: mobilenet adam 0.002 cosine (laptop mobilenet)"
     first = study.record(0)
+    assert lines[0] == f"trial 0 begins: {describe(first)} (laptop mobilenet)"
+    assert describe(first).startswith("mobilenet adam 0.00")
     assert (
         lines[1]
         == f"trial 0 step 10: mAP {first.rungs[0].mAP:.3f}, mAP50 {first.rungs[0].metrics['mAP50']:.3f}"

@@ -1,0 +1,133 @@
+"""Proposer: what to try next, by Optuna's TPE over the trials so far. A proposal depends on them and on the seed alone.
+
+TPE runs over a study in memory that holds no more than a few hundred trials, so that a proposal takes as long after
+ten thousand trials as after five hundred, and so that trials of other studies can teach it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import InMemoryStorage
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from trainers.recipe import Recipe
+
+# trials that TPE sees: the best ones, and the latest; it takes at most 25 as good, and more of the others add little
+BEST, LATEST = 100, 300
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A recipe, and the suggestions that made it."""
+
+    recipe: Recipe
+    params: Mapping[str, Any]
+    distributions: Mapping[str, BaseDistribution]
+
+
+class Proposer:
+    """Learns of trials as they change, and proposes.
+
+    suggest: makes a recipe of what an Optuna trial suggests.
+    startup_trials: so many ended trials are needed before TPE models any; until then it draws at random.
+    """
+
+    def __init__(self, suggest: Callable[[Trial], Recipe], seed: int, startup_trials: int = 8) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._suggest = suggest
+        self._seed = seed
+        self._startup_trials = startup_trials
+        self._trials: dict[int, FrozenTrial] = {}
+        self._study: optuna.Study | None = None
+        self._memory = InMemoryStorage()
+        self._places: dict[int, int] = {}  # in memory, by the trial's own number
+
+    def learn(self, trial: FrozenTrial) -> None:
+        """Take in a trial as it is now: running, or ended. One that failed teaches nothing."""
+        self._trials[trial.number] = trial
+        if self._study is None:
+            return
+        if trial.number not in self._places:
+            self._add(trial)
+        elif trial.state.is_finished():
+            place = self._places[trial.number]
+            for step, value in trial.intermediate_values.items():
+                self._memory.set_trial_intermediate_value(place, step, value)
+            self._memory.set_trial_state_values(place, trial.state, trial.values)
+
+    def propose(self, number: int, fixed: Mapping[str, Any] | None = None) -> Proposal:
+        """What the trial `number` should be; with `fixed`, the values that it is to have, where they are asked.
+
+        Raises what `suggest` raises; nothing is then remembered.
+        """
+        study = self._recent()
+        study.sampler = self._sampler(number)
+        if fixed:
+            study.enqueue_trial(dict(fixed))
+        trial = study.ask()
+        try:
+            recipe = self._suggest(trial)
+        except BaseException:
+            self._study = None
+            raise
+        self._places[number] = trial._trial_id
+        return Proposal(recipe, dict(trial.params), dict(trial.distributions))
+
+    def _recent(self) -> optuna.Study:
+        if self._study is None or len(self._places) > 1.5 * (BEST + LATEST):
+            self._memory = InMemoryStorage()
+            self._study = optuna.create_study(storage=self._memory, direction="maximize")
+            self._places = {}
+            self._trials = {trial.number: trial for trial in chosen(self._trials.values())}
+            for trial in self._trials.values():
+                self._add(trial)
+        return self._study
+
+    def _add(self, trial: FrozenTrial) -> None:
+        assert self._study is not None
+        if trial.state == TrialState.FAIL:
+            return
+        state = trial.state if trial.state in ENDED else TrialState.RUNNING
+        self._places[trial.number] = self._memory.get_n_trials(self._study._study_id)
+        self._study.add_trial(
+            optuna.trial.create_trial(
+                state=state,
+                value=trial.value if state in ENDED else None,
+                params=trial.params,
+                distributions=trial.distributions,
+                intermediate_values=trial.intermediate_values if state in ENDED else {},
+            )
+        )
+
+    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        # a new one each time: a proposal must not depend on how often the study was opened
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.samplers.TPESampler(
+                seed=(self._seed * 1_000_003 + number) % 2**32,
+                n_startup_trials=self._startup_trials,
+                multivariate=True,
+                group=True,
+                constant_liar=True,
+            )
+
+
+def chosen(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """Those that TPE should see: the running, the best and the latest, by number."""
+    known = sorted(trials, key=lambda trial: trial.number)
+    ended = [trial for trial in known if trial.state in ENDED]
+    good = sorted(ended, key=_rank, reverse=True)[:BEST]
+    kept = {trial.number for trial in [*good, *ended[-LATEST:]]}
+    return [trial for trial in known if trial.number in kept or not trial.state.is_finished()]
+
+
+def _rank(trial: FrozenTrial) -> tuple[bool, int, float]:
+    assert trial.value is not None
+    return trial.state == TrialState.COMPLETE, max(trial.intermediate_values, default=0), trial.value
