@@ -18,6 +18,7 @@ import search_spaces
 from search_spaces.answers import Answers
 from search_spaces.conditions import PRESETS, Conditions
 from search_spaces.rows import fingerprint, from_dict
+from trainers import detectors
 from trainers.recipe import InitialWeights, Recipe
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -91,7 +92,7 @@ def test_the_preset_decides_image_size_batch_and_initial_weights(case):
     for recipe, _, _ in samples(space, conditions):
         if conditions.preset == "laptop":
             assert recipe.image_size <= 320
-            assert recipe.batch_size == 8
+            assert recipe.batch_size == detectors.get(recipe.detector).laptop_defaults["batch_size"]
             assert recipe.weights.source == "none"
         else:
             assert recipe.image_size == 640

@@ -72,7 +72,7 @@ def test_a_schedule_means_the_same_at_another_budget():
 
 
 def test_another_batch_scales_the_rate_of_momentum_and_leaves_adams():
-    made = recipes_by_seed(search_spaces.get("retinanet"), Conditions(steps=100))
+    made = recipes_by_seed(search_spaces.get("retinanet"), Conditions(steps=100, batch_size=8))
     assert made["zoo retinanet"].schedule.base == pytest.approx(0.04 * 8 / 64)
     assert made["zoo retinanet"].schedule.warmup_rate == pytest.approx(0.013333 * 8 / 64, rel=1e-5)
     assert made["zorian-f"].schedule.base == pytest.approx(0.004 * 8 / 5)
@@ -81,7 +81,7 @@ def test_another_batch_scales_the_rate_of_momentum_and_leaves_adams():
 
 def test_what_had_to_change_is_said():
     space = search_spaces.get("efficientdet")
-    seeds = {seed.name: seed for seed in space.seeds(Conditions(steps=100))}
+    seeds = {seed.name: seed for seed in space.seeds(Conditions(steps=100, batch_size=8))}
     assert seeds["zoo efficientdet"].changed == (
         "batch 128 → 8",
         "rate 0.08 → 0.005 with it",

@@ -106,7 +106,8 @@ class DetectorTrainer:
 
     def _export(self, directory: Path) -> None:
         evaluated = (
-            (batch, self._graph.evaluate(batch, self._loss_weights)[1]) for batch in self._validation_batches()
+            (batch, self._graph.evaluate(batch, self._loss_weights)[1])
+            for batch in self._validation_batches()
         )
         exporting.export(self._graph, self._recipe, self._dataset, self._step, evaluated, directory)
 

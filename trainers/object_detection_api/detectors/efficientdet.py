@@ -174,11 +174,11 @@ DETECTOR = register(
         },
         laptop_defaults={
             "image_size": 256,
-            "batch_size": 8,
+            "batch_size": 4,
             "steps": 120,
             "optimizer": {"kind": "adam"},
             "schedule": {"kind": "cosine", "base": 0.001, "warmup_rate": 0.0001, "warmup": 0.05},
-            "augmentations": [{"name": "random_horizontal_flip"}],
+            "augmentations": [],
             "weights": {"source": "none"},
             "batch_norm_decay": 0.9,
         },

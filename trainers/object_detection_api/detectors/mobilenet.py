@@ -183,10 +183,10 @@ DETECTOR = register(
         laptop_defaults={
             "image_size": 160,
             "batch_size": 8,
-            "steps": 300,
+            "steps": 200,
             "optimizer": {"kind": "adam"},
-            "schedule": {"kind": "cosine", "base": 0.002, "warmup_rate": 0.0002, "warmup": 0.05},
-            "augmentations": [{"name": "random_horizontal_flip"}],
+            "schedule": {"kind": "cosine", "base": 0.001, "warmup_rate": 0.0001, "warmup": 0.05},
+            "augmentations": [],
             "weights": {"source": "none"},
             "batch_norm_decay": 0.9,
         },

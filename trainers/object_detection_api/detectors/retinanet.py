@@ -178,13 +178,14 @@ DETECTOR = register(
         },
         laptop_defaults={
             "image_size": 160,
-            "batch_size": 8,
+            "batch_size": 4,
             "steps": 120,
             "optimizer": {"kind": "adam"},
-            "schedule": {"kind": "cosine", "base": 0.0005, "warmup_rate": 5e-05, "warmup": 0.05},
-            "augmentations": [{"name": "random_horizontal_flip"}],
+            "schedule": {"kind": "cosine", "base": 0.0004, "warmup_rate": 4e-05, "warmup": 0.05},
+            "augmentations": [],
             "weights": {"source": "none"},
             "batch_norm_decay": 0.9,
+            "l2": 1e-05,
         },
     )
 )
