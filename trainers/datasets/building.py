@@ -29,6 +29,9 @@ def clear_about_the_disk(where: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise UserError(full) from None
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            named = Path(str(error.filename or where))
+            if not named.is_relative_to(where):
+                raise UserError(f"{named}: no permission to read it") from None
             raise UserError(f"no permission to write {where}; choose another cache folder") from None
         raise
 

@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass, field
 
 _BASELINE = (0xC0, 0xC1)
-_NOT_PLAIN = frozenset(
-    {0x01, 0xCC, *range(0xC2, 0xC4), *range(0xC5, 0xCC), *range(0xCD, 0xE0)} - {0xDA, 0xDB, 0xDD}
-)
+_PLAIN = frozenset(
+    {*_BASELINE, 0xC4, 0xDA, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE}
+)  # up to and with the scan's start
 # what may not be amid entropy-coded data: a marker that is neither a stuffed FF 00 nor a restart
 _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
 _FEWEST_BITS = 2  # of a block: one for its mean, one for "no more"
@@ -57,7 +57,7 @@ def plain_jpeg(data: bytes) -> PlainJpeg | None:
             at += 1
             continue
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker in _NOT_PLAIN or end > len(data):
+        if marker not in _PLAIN or end > len(data):
             return None
         body = data[at + 4 : end]
         if marker == 0xDA:
@@ -123,9 +123,8 @@ def _starts_plain_scan(body: bytes, seen: _Seen) -> bool:
     if not count or len(body) != 4 + 2 * count or body[0] != count or body[-3:] != b"\x00\x3f\x00":
         return False
     pairs = zip(body[1:-3:2], body[2:-3:2], strict=True)
-    return all(
-        component in seen.components
-        and seen.components[component] in seen.quantizers
+    return set(body[1:-3:2]) == set(seen.components) and all(
+        seen.components[component] in seen.quantizers
         and tables >> 4 in seen.codes
         and 0x10 | (tables & 15) in seen.codes
         for component, tables in pairs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,8 +40,7 @@ def read_label_map(path: Path) -> dict[int, str]:
 def write_label_map(path: Path, classes: Sequence[str]) -> None:
     """Ids 1..N in the order of `classes`."""
     items = [
-        f"item {{\n  id: {i}\n  name: {json.dumps(name, ensure_ascii=False)}\n}}\n"
-        for i, name in enumerate(classes, 1)
+        f'item {{\n  id: {number}\n  name: "{_escaped(name)}"\n}}\n' for number, name in enumerate(classes, 1)
     ]
     path.write_text("".join(items), encoding="utf-8")
 
@@ -53,6 +51,17 @@ def remapping_note(names: Mapping[int, str]) -> str | None:
         return None
     moves = ", ".join(f"{name} {old} -> {new}" for new, (old, name) in enumerate(names.items(), 1))
     return f"label ids remapped by name to 1..{len(names)}: {moves}"
+
+
+def _escaped(text: str) -> str:
+    def one(character: str) -> str:
+        if character in '"\\':
+            return f"\\{character}"
+        if character.isprintable():
+            return character
+        return "".join(f"\\{byte:03o}" for byte in character.encode())
+
+    return "".join(map(one, text))
 
 
 def _unescaped(text: str) -> str:

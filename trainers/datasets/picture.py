@@ -51,6 +51,7 @@ def read_picture(data: bytes, stated_size: tuple[int, int] | None, turned_by_def
         if plain and not plain.exif and plain.width * plain.height <= _LARGEST:
             return Picture(data, "jpeg", plain.width, plain.height)
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(BytesIO(data), formats=_FORMATS) as image:
                 return _read(data, image, plain is not None, stated_size, turned_by_default)
@@ -83,10 +84,28 @@ def _read(
     reason = "turned as its EXIF says, as its labels are" if turn else _needs_encoding(data, image)
     if reason:
         return _encoded(image, turn, reason)
+    if image.format == "PNG":
+        _check_chunks(data)
     if not whole:
         image.draft(None, (1, 1))  # of a JPEG an eighth of the size: every code is read, few pixels are made
         image.load()
     return Picture(data, "png" if image.format == "PNG" else "jpeg", width, height)
+
+
+def _check_chunks(data: bytes) -> None:
+    """Raise BadPicture unless every chunk of a PNG has its checksum, as TensorFlow demands and Pillow does not."""
+    at = 8
+    while at < len(data):
+        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        end = at + 8 + length
+        if int.from_bytes(data[end : end + 4], "big") != zlib.crc32(data[at + 4 : end]) or end + 4 > len(
+            data
+        ):
+            raise BadPicture(f"a corrupt PNG: wrong checksum in the chunk at byte {at}")
+        if kind == b"IEND":
+            return
+        at = end + 4
+    raise BadPicture("a PNG that is cut off")
 
 
 def _labels_are_turned(

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainers.datasets.formats.files import ImageFolders, Outside, part_of, relative, walk
+from trainers.datasets.formats.files import ImageFolders, Outside, first_bytes, part_of, relative, walk
 from trainers.datasets.formats.format import Source
 from trainers.datasets.formats.image_files import write_image
 from trainers.datasets.formats.streamed_json import BadJson, items
@@ -39,7 +39,7 @@ _BEGINS = re.compile(
 
 def _files(path: Path) -> list[Path]:
     found = [path] if path.is_file() else walk(path, ".json")
-    return [file for file in found if _BEGINS.match(file.open("rb").read(4096).removeprefix(b"\xef\xbb\xbf"))]
+    return [file for file in found if _BEGINS.match(first_bytes(file))]
 
 
 def recognises(path: Path) -> bool:

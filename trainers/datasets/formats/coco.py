@@ -16,7 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from trainers.datasets.formats.files import ImageFolders, Outside, part_of, relative, walk
+from trainers.datasets.formats.files import ImageFolders, Outside, first_bytes, part_of, relative, walk
 from trainers.datasets.formats.format import Source
 from trainers.datasets.formats.image_files import write_image
 from trainers.datasets.formats.streamed_json import BadJson, items
@@ -42,8 +42,7 @@ _ROWS = 1000
 
 
 def _is_coco(file: Path) -> bool:
-    with file.open("rb") as opened:
-        return bool(_BEGINS.match(opened.read(4096).removeprefix(b"\xef\xbb\xbf")))
+    return bool(_BEGINS.match(first_bytes(file)))
 
 
 def _files(path: Path) -> list[Path]:

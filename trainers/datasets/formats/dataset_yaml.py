@@ -20,7 +20,7 @@ import yaml
 
 from trainers.datasets import formats
 from trainers.datasets.formats import coco, yolo
-from trainers.datasets.formats.files import IMAGE_SUFFIXES, inside, walk
+from trainers.datasets.formats.files import IMAGE_SUFFIXES, Outside, inside, read_text, walk
 from trainers.datasets.formats.format import Format, Source
 from trainers.datasets.labelled_image import LabelledImage
 from trainers.datasets.problems import Problems
@@ -176,10 +176,12 @@ def _source(parts: _Parts, where: Path, problems: Problems) -> Source:
 
 
 def _images_of_list(parts: _Parts, file: Path) -> Iterator[Path]:
-    with file.open(encoding="utf-8-sig") as lines:
-        for line in lines:
-            if line.strip():
+    for line in read_text(file).splitlines():
+        if line.strip():
+            try:
                 yield inside(parts.root, line.strip().removeprefix("./"))
+            except Outside as error:
+                raise UserError(f"{file}: {error}") from None
 
 
 def _images(parts: _Parts, sources: Sequence[tuple[str, Path, Source]]) -> Iterator[LabelledImage]:

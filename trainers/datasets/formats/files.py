@@ -7,6 +7,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from trainers.errors import UserError
+
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
 _PARTS = {
@@ -31,6 +33,20 @@ def walk(root: Path, *suffixes: str) -> Iterator[Path]:
             yield from walk(Path(entry.path), *suffixes)
         elif entry.name.lower().endswith(suffixes or ""):
             yield Path(entry.path)
+
+
+def read_text(path: Path) -> str:
+    """The text of a small file in UTF-8. Raises UserError when it is none."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+
+
+def first_bytes(path: Path, count: int = 4096) -> bytes:
+    """How a file begins, without a byte order mark."""
+    with path.open("rb") as file:
+        return file.read(count).removeprefix(b"\xef\xbb\xbf")
 
 
 def inside(root: Path, *names: str | Path) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, SubElement, indent, tostring
@@ -16,7 +17,16 @@ from xml.etree.ElementTree import Element, ParseError, SubElement, indent, tostr
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from trainers.datasets.formats.files import IMAGE_SUFFIXES, Outside, inside, part_of, relative, walk
+from trainers.datasets.formats.files import (
+    IMAGE_SUFFIXES,
+    Outside,
+    first_bytes,
+    inside,
+    part_of,
+    read_text,
+    relative,
+    walk,
+)
 from trainers.datasets.formats.format import Source
 from trainers.datasets.formats.image_files import write_image
 from trainers.datasets.label_map import read_label_map, remapping_note, write_label_map
@@ -30,6 +40,7 @@ TITLE = "Pascal VOC XML"
 KEEPS_RECORDS = False
 
 _OBJECT = re.compile(rb"<object[\s>]")
+_LOOKED_AT = 20  # files, of which one may be damaged or another kind
 _IMAGE_FOLDERS = ("images", "JPEGImages", "imgs", "img")
 
 
@@ -37,8 +48,7 @@ def recognises(path: Path) -> bool:
     """A folder that holds XML files which begin an annotation."""
     if not path.is_dir():
         return False
-    first = next(walk(path, ".xml"), None)
-    return first is not None and b"<annotation" in first.open("rb").read(4096)
+    return any(b"<annotation" in first_bytes(file) for file in islice(walk(path, ".xml"), _LOOKED_AT))
 
 
 def roots(path: Path) -> Sequence[Path]:
@@ -79,7 +89,7 @@ def _image_sets(root: Path) -> dict[str, str]:
     for name, part in (("train", "train"), ("val", "validation"), ("test", "test")):
         for file in walk(root, f"{name}.txt"):
             if file.parent.name == "Main" and file.name == f"{name}.txt":
-                parts |= {line.split()[0]: part for line in file.read_text().splitlines() if line.split()}
+                parts |= {line.split()[0]: part for line in read_text(file).splitlines() if line.split()}
     return parts
 
 

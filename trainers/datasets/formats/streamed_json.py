@@ -11,6 +11,7 @@ from typing import Any, TextIO
 _CHUNK = 1 << 20  # characters
 _LARGEST_ITEM = 1 << 26  # characters: a single image's labels are never as long
 _BLANK = " \t\n\r"
+_AFTER = (*_BLANK, ",", ":", "]", "}")  # a value
 
 
 class BadJson(Exception):
@@ -115,10 +116,12 @@ class _Text:
         while True:
             try:
                 value, end = self._decoder.raw_decode(self._window, self._at)
-                if end < len(self._window):  # else a number may go on
+                if self._window[end : end + 1] in _AFTER:  # else a number may go on beyond the window
                     self._move(end)
                     return value, line
-                problem = "it ends too early"
+                problem = (
+                    f"line {line}: it ends too early, or {self._window[end : end + 1]!r} is there too much"
+                )
             except json.JSONDecodeError as error:
                 problem = f"line {line + error.doc.count(chr(10), self._at, error.pos)}: {error.msg}"
             except ValueError as error:  # a number of thousands of digits

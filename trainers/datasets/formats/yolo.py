@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from trainers.datasets.formats.files import IMAGE_SUFFIXES, part_of, relative, walk
+from trainers.datasets.formats.files import IMAGE_SUFFIXES, part_of, read_text, relative, walk
 from trainers.datasets.formats.format import Source
 from trainers.datasets.formats.image_files import write_image
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
@@ -54,7 +54,7 @@ def read(path: Path, problems: Problems) -> Source:
         raise UserError(
             f"{path}: nothing says what its classes are called; add a classes.txt, one name a line from 0"
         )
-    names = [line.strip() for line in listed.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    names = [line.strip() for line in read_text(listed).splitlines() if line.strip()]
     if not names or len(set(names)) < len(names):
         raise UserError(f"{listed}: it should hold the name of each class on a line of its own, each once")
     images = read_images(path, dict(enumerate(names)), relative(listed, path), problems)

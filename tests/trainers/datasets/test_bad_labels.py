@@ -1,0 +1,346 @@
+"""Labels that are wrong: whatever is in them, they are read, reported by name, or refused in one line."""
+
+import json
+import math
+import shutil
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from labelled_folders import picture
+from test_splitting_and_subsets import box, coco
+
+from trainers.datasets import formats
+from trainers.datasets.catalogue import Catalogue
+from trainers.datasets.checking import ROUNDING, check
+from trainers.datasets.formats import streamed_json
+from trainers.datasets.formats.files import Outside, inside
+from trainers.datasets.formats.streamed_json import BadJson, items
+from trainers.datasets.label_map import read_label_map, write_label_map
+from trainers.datasets.labelled_image import Box, LabelledImage, Stored
+from trainers.datasets.opening import open_dataset
+from trainers.datasets.preparing import look_through
+from trainers.datasets.record import Record
+from trainers.errors import UserError
+
+# Boxes
+
+EDGE = st.floats(allow_nan=True, allow_infinity=True) | st.floats(-100, 200)
+
+
+@given(st.lists(st.tuples(EDGE, EDGE, EDGE, EDGE), max_size=4), st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_whatever_the_boxes_are_a_record_has_only_boxes_inside_its_image(edges, fractions):
+    boxes = tuple(Box("cat", *each) for each in edges)
+    image = LabelledImage("a.jpg", Stored(Path("a.jpg")), boxes, "a.xml", fractions=fractions)
+    checked = check(image, picture(1), {"cat": 1})
+    record = checked.record
+    assert record is not None
+    assert (record.boxes >= 0).all()
+    assert (record.boxes <= 1).all()
+    assert (record.boxes[:, 2:] >= record.boxes[:, :2]).all()
+    assert len(record.labels) == len(record.boxes)
+    lost = len(boxes) - len(record.boxes)
+    assert len(checked.problems) >= lost
+    assert all(problem.image == "a.jpg" for problem in checked.problems)
+
+
+@given(st.floats(0, 20), st.floats(0, 20), st.floats(1, 28), st.floats(1, 28))
+@settings(max_examples=100, deadline=None)
+def test_a_box_inside_its_image_is_kept_as_it_is(top, left, height, width):
+    boxes = (Box("cat", top, left, top + height, left + width),)
+    checked = check(LabelledImage("a.jpg", Stored(Path("a.jpg")), boxes, "a.xml"), picture(1), {"cat": 1})
+    assert checked.problems == ()
+    assert checked.record.pixel_boxes()[0] == pytest.approx(boxes[0][1:5], abs=1e-4)
+
+
+def test_a_box_may_leave_its_image_by_a_rounded_pixel():
+    for beyond, problems in ((ROUNDING, 0), (ROUNDING + 0.1, 1)):
+        boxes = (Box("cat", -beyond, 0, 48 + beyond, 64),)
+        checked = check(LabelledImage("a.jpg", Stored(Path("a.jpg")), boxes, "a.xml"), picture(1), {"cat": 1})
+        assert checked.record.boxes.tolist() == [[0, 0, 1, 1]]
+        assert len(checked.problems) == problems
+
+
+# File names
+
+
+@given(st.text(max_size=30))
+@settings(max_examples=300, deadline=None)
+def test_no_file_name_leads_out_of_its_folder(tmp_path_factory, name):
+    root = tmp_path_factory.getbasetemp()
+    try:
+        path = inside(root, name)
+    except Outside:
+        return
+    assert path.resolve().is_relative_to(root.resolve())
+
+
+@pytest.mark.parametrize(
+    "name", ["../a", "a/../../b", "/etc/passwd", "C:\\a", "..\\a", "a\0b", "\\\\server\\a", "//a"]
+)
+def test_names_that_would_lead_out_are_refused(tmp_path, name):
+    with pytest.raises(Outside):
+        inside(tmp_path, name)
+
+
+# Every format
+
+CLASSES = ("vehicle", "pedestrian", "cyclist")
+LABELS = {
+    "tfrecord": "*.pbtxt", "waymo": "segment-*", "coco": "*.json", "bdd100k": "*.json", "pascal_voc": "*.xml",
+    "yolo": "*.txt", "dataset_yaml": "*.yaml",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> dict[str, Path]:
+    """A small folder of each format."""
+
+    def record(number: int) -> Record:
+        boxes = np.array([[0.1, 0.2, 0.5, 0.6]], np.float32)
+        return Record(
+            f"{number}.jpg", picture(number), "jpeg", 64, 48, boxes, (number % 3 + 1,), (False,), (False,)
+        )
+
+    folders = {}
+    for known in formats.all_formats():
+        folders[known.NAME] = tmp_path_factory.mktemp(known.NAME)
+        parts = {"train": map(record, range(4)), "validation": map(record, range(4, 7))}
+        known.write(folders[known.NAME], CLASSES, parts)
+    (folders["yolo"] / "data.yaml").unlink()  # which would be read as a dataset YAML
+    return folders
+
+
+def damaged(source: Path, target: Path, pattern: str, data) -> Path:
+    """A copy of `source` in which some bytes of one file of labels are others, or gone."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target)
+    file = data.draw(st.sampled_from(sorted(target.rglob(pattern))))
+    content = bytearray(file.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(content) - 1))
+        if data.draw(st.booleans()):
+            content[at : at + 1] = data.draw(st.binary(max_size=4))
+        else:
+            del content[at : at + data.draw(st.integers(1, 40))]
+        content = content or bytearray(b"\0")
+    file.write_bytes(content)
+    return target
+
+
+def survives(name: str, source: Path, folder: Path, data) -> None:
+    copy, message = damaged(source, folder / "copy", LABELS[name], data), ""
+    try:
+        found = formats.recognise(copy)
+        look_through(str(copy), copy, found, lambda problem: str(problem), lambda _: None)
+        opened = open_dataset(str(copy), folder / "cache")
+        assert opened.train.images > 0
+    except UserError as error:
+        message = str(error)
+    finally:
+        shutil.rmtree(folder / "cache", ignore_errors=True)
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("name", LABELS)
+@given(data=st.data())
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+def test_damaged_labels_are_read_or_refused_and_nothing_else(name, written, tmp_path_factory, data):
+    survives(name, written[name], tmp_path_factory.getbasetemp() / f"damaged_{name}", data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LABELS)
+@given(data=st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_labels_damaged_in_many_ways_are_read_or_refused_and_nothing_else(
+    name, written, tmp_path_factory, data
+):
+    survives(name, written[name], tmp_path_factory.getbasetemp() / f"many_{name}", data)
+
+
+def test_every_format_is_damaged():
+    assert set(LABELS) == {known.NAME for known in formats.all_formats()}
+
+
+# COCO
+
+
+@pytest.mark.parametrize(
+    ("extra_image", "annotation", "kind"),
+    [
+        ({"id": 3, "file_name": "again.jpg"}, None, "duplicated id"),
+        (None, box(99), "annotation for a missing image"),
+        (None, {**box(1), "id": 7}, "duplicated annotation id"),
+        (None, {**box(1), "id": 41, "bbox": [1, 2, 3]}, "box that is not a number"),
+        (None, {**box(1), "id": 41, "bbox": ["a", 2, 3, 4]}, "box that is not a number"),
+        (None, {**box(1), "id": 41, "bbox": [math.nan, 2, 3, 4]}, "box that is not a number"),
+        (None, {**box(1), "id": 41, "bbox": [1, 2, -3, 4]}, "box without area"),
+        (None, {**box(1), "id": 41, "bbox": None}, "annotation without a box"),
+        ({"id": "x", "file_name": "../../secret.jpg"}, None, "file name outside the folder"),
+    ],
+)
+def test_what_is_wrong_in_coco_is_named_with_its_line(tmp_path, extra_image, annotation, kind):
+    images = [extra_image] if extra_image and ".." not in extra_image["file_name"] else []
+    listed = [{"id": i, "file_name": f"{i}.jpg"} for i in range(40)]
+    folder = coco(
+        tmp_path / "coco",
+        [*listed, *images],
+        [*(box(i) for i in range(40)), *([annotation] if annotation else [])],
+    )
+    if extra_image and not images:
+        document = json.loads((folder / "labels.json").read_text())
+        document["images"].append(extra_image)
+        (folder / "labels.json").write_text(json.dumps(document))
+    opened = open_dataset(str(folder), tmp_path / "cache")
+    (note,) = (note for note in opened.notes if f" x {kind}, " in note)
+    assert "labels.json:1" in note
+
+
+@pytest.mark.parametrize(
+    ("categories", "why"),
+    [
+        ([{"id": 1}], "category 1 has no name"),
+        ([{"id": 1, "name": " "}], "category 1 has no name"),
+        ([{"id": 1, "name": "cat"}, {"id": 2, "name": "cat"}], "is there twice"),
+        ([{"id": 2, "name": "dog"}], "category_id 1, which is not among the categories"),
+        ([], "no category in it"),
+    ],
+)
+def test_categories_that_cannot_be_used_are_refused(tmp_path, categories, why):
+    folder = coco(
+        tmp_path / "coco", [{"id": i, "file_name": f"{i}.jpg"} for i in range(4)], [box(i) for i in range(4)]
+    )
+    document = json.loads((folder / "labels.json").read_text())
+    (folder / "labels.json").write_text(json.dumps({**document, "categories": categories}))
+    with pytest.raises(UserError, match=why):
+        open_dataset(str(folder), tmp_path / "cache")
+
+
+def test_ids_with_gaps_are_remapped_by_name_and_said(tmp_path):
+    folder = coco(
+        tmp_path / "coco",
+        [{"id": i, "file_name": f"{i}.jpg"} for i in range(8)],
+        [box(i, 17) for i in range(8)],
+    )
+    document = json.loads((folder / "labels.json").read_text())
+    document["categories"] = [{"id": 17, "name": "cat"}, {"id": 3, "name": "car"}]
+    (folder / "labels.json").write_text(json.dumps(document))
+    opened = open_dataset(str(folder), tmp_path / "cache")
+    assert opened.classes == ("car", "cat")
+    assert "label ids remapped by name to 1..2: car 3 -> 1, cat 17 -> 2" in opened.notes
+
+
+# JSON of any size
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**6), 10**6)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(
+    st.lists(JSON, max_size=5) | st.dictionaries(st.text(max_size=6), JSON, max_size=5),
+    st.sampled_from([None, 1]),
+    st.integers(1, 9),
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_streamed_json_is_what_json_is(tmp_path, monkeypatch, document, indent, chunk):
+    monkeypatch.setattr(streamed_json, "_CHUNK", chunk)
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(document, indent=indent, ensure_ascii=False), encoding="utf-8")
+    found = [(item.key, item.value) for item in items(path)]
+    if isinstance(document, list):
+        expected = [(None, value) for value in document]
+    else:
+        expected = [
+            (key, value)
+            for key, whole in document.items()
+            for value in (whole if isinstance(whole, list) else [whole])
+        ]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "3", "[1, 2", '{"a": [1}', '{"a" 1}', "[1 2]", '["\n"]', "\ufeff", "[" * 100_000, "[1,,2]"]
+)
+def test_what_is_no_json_is_said_to_be_none(tmp_path, text):
+    (tmp_path / "a.json").write_text(text, encoding="utf-8")
+    with pytest.raises(BadJson):
+        list(items(tmp_path / "a.json"))
+
+
+def test_the_line_of_an_item_is_where_it_begins(tmp_path):
+    (tmp_path / "a.json").write_text('{"images": [\n\n {"id": 1},\n {"id":\n 2}]\n}')
+    assert [item.line for item in items(tmp_path / "a.json")] == [3, 4]
+
+
+def test_memory_does_not_grow_with_a_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(streamed_json, "_CHUNK", 10_000)
+    item = json.dumps({"id": 1, "image_id": 2, "bbox": [1.5, 2.5, 30, 40], "segmentation": [[1.0] * 60]})
+    path = tmp_path / "a.json"
+    path.write_text('{"annotations": [' + ",\n".join([item] * 4000) + "]}")
+    assert path.stat().st_size > 1e6
+    tracemalloc.start()
+    count = sum(1 for _ in items(path))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 4000
+    assert peak < 2e5
+
+
+def test_images_of_the_same_name_are_told_apart(tmp_path):
+    with Catalogue(tmp_path / "catalogue") as catalogue:
+        catalogue.fill(LabelledImage("a.jpg", Stored(Path("a.jpg")), (), "x") for _ in range(3))
+        names = [image.name for _, image in catalogue.numbered_images()]
+    assert names == ["a.jpg", "a.jpg~2", "a.jpg~3"]
+
+
+# Label maps
+
+
+@given(
+    st.lists(
+        st.text(min_size=1, max_size=20).filter(lambda name: name.strip()),
+        min_size=1,
+        max_size=6,
+        unique=True,
+    )
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_label_map_comes_back_as_written(tmp_path, names):
+    write_label_map(tmp_path / "map.pbtxt", names)
+    assert list(read_label_map(tmp_path / "map.pbtxt").values()) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "is it a label map"),
+        ("item { id: 1 }", "needs an id of 1 or more and a name"),
+        ("item { id: 0 name: 'a' }", "needs an id of 1 or more"),
+        ("item { id: 1 name: 'a' }\nitem { id: 1 name: 'b' }", r":2: id 1 or name 'b' is there twice"),
+        ("item { id: 1 name: 'a' }\nitem { id: 2 name: 'a' }", r":2: id 2 or name 'a' is there twice"),
+    ],
+)
+def test_a_label_map_that_cannot_be_used_is_refused_with_its_line(tmp_path, text, why):
+    (tmp_path / "map.pbtxt").write_text(text)
+    with pytest.raises(UserError, match=why):
+        read_label_map(tmp_path / "map.pbtxt")
+
+
+def test_label_maps_are_read_as_people_write_them(tmp_path):
+    (tmp_path / "map.pbtxt").write_text(
+        '# classes\nitem {\n  name: "/m/0199g" display_name: "Bicycle \\"old\\""\n  id: 2\n}\n'
+        "item: { id: 1, name: 'caf\\303\\251 } #1' }\n"
+    )
+    assert read_label_map(tmp_path / "map.pbtxt") == {1: "café } #1", 2: "/m/0199g"}
