@@ -68,15 +68,18 @@ class Handle:
         return dict(await asyncio.wait_for(self._handle.about.remote(), ANSWER_SECONDS))
 
 
-async def door(scope: Any, receive: Any, send: Any) -> None:
+class Door:
     """The ASGI application that Serve imports; the real one is the replica's own, over the settings it was given."""
-    if scope["type"] == "lifespan":
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await send({"type": "lifespan.shutdown.complete"})
-        return
-    await ray_serve.get_replica_context().servable_object.app(scope, receive, send)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """ASGI."""
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        await ray_serve.get_replica_context().servable_object.application(scope, receive, send)
 
 
 @ray_serve.deployment(
@@ -85,14 +88,14 @@ async def door(scope: Any, receive: Any, send: Any) -> None:
     graceful_shutdown_timeout_s=5,
     ray_actor_options={"num_cpus": 0},
 )
-@ray_serve.ingress(door)
+@ray_serve.ingress(Door())
 class Api:
     """The HTTP application; it needs no CPU of its own beside the network's."""
 
     def __init__(self, settings: dict[str, Any], detector: Any) -> None:
         from serve.api.app import create_app
 
-        self.app = create_app(Settings.model_validate(settings), Handle(detector))
+        self.application = create_app(Settings.model_validate(settings), Handle(detector))
 
 
 def replicas_for_jobs(context: AutoscalingContext) -> tuple[int, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -193,6 +194,7 @@ def _serve(chosen: Namespace, settings: Settings, token: str | None) -> None:
 
     from serve.deployment import build
 
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
@@ -219,7 +221,11 @@ def _serve(chosen: Namespace, settings: Settings, token: str | None) -> None:
                 "cpus": min(1.0, share),
             }
         )
-        ray_serve.run(application, name="detector", route_prefix="/")
+        try:
+            ray_serve.run(application, name="detector", route_prefix="/")
+        except RuntimeError as error:
+            logs = Path(ray._private.worker._global_node.get_session_dir_path()) / "logs" / "serve"
+            raise UserError(f"the deployment failed: {' '.join(str(error).split())[:200]}; see {logs}") from error
         where = f"http://{'127.0.0.1' if chosen.host in ('0.0.0.0', '::') else chosen.host}:{chosen.port}"
         print(f"serving on {where}  (page: {where}/{'#token=' + token if token else ''})", flush=True)
         stopped.wait()
