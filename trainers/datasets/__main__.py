@@ -19,11 +19,12 @@ from trainers.datasets.dataset import Dataset
 from trainers.datasets.description import describe
 from trainers.datasets.description_page import write_page
 from trainers.datasets.description_table import show
-from trainers.datasets.opening import TOY_CITY, located, open_dataset
+from trainers.datasets.opening import located, open_dataset
 from trainers.datasets.preparing import look_through, prepare
 from trainers.datasets.problems import LIMIT
 from trainers.datasets.record import read_records
 from trainers.datasets.subsetting import parse_share
+from trainers.datasets.toy_city.naming import is_toy_city
 from trainers.errors import UserError
 
 CACHE = Path("studies") / "data"  # where `python -m tuning.run` looks for what is converted already
@@ -74,7 +75,7 @@ def _convert(source: str, target: Path, to: str, share: float) -> None:
     if target.exists():
         raise UserError(f"{target} is there already; name a folder that is not")
     parent = target.absolute().parent
-    if wanted.KEEPS_RECORDS and share == 1 and source != TOY_CITY:
+    if wanted.KEEPS_RECORDS and share == 1 and not is_toy_city(source):
         path = located(source, _say)
         found = formats.recognise(path)
 

@@ -14,10 +14,13 @@ from trainers.datasets.formats.files import walk
 from trainers.datasets.formats.format import Format
 from trainers.datasets.preparing import prepare
 from trainers.datasets.toy_city import generating
+from trainers.datasets.toy_city.naming import TOY_CITY, is_toy_city, parse_city
 from trainers.datasets.toy_city.scenes import ToyCity
 
-TOY_CITY = "toy-city"
 _VERSION = 2  # of the conversion: what an older one has cached is not used
+
+
+__all__ = ["TOY_CITY", "located", "open_dataset", "open_toy_city"]
 
 
 def quietly(message: str) -> None:
@@ -29,7 +32,8 @@ def open_dataset(
 ) -> Dataset:
     """The dataset that `source` names, ready to train on.
 
-    source: None or "toy-city" for generated scenes; else a path or s3://bucket/prefix, in any format of
+    source: None or "toy-city" for generated scenes, "toy-city:night=1,users=5-20" for others, see
+        trainers.datasets.toy_city.naming; else a path or s3://bucket/prefix, in any format of
         trainers.datasets.formats.
     cache: folder for TFRecord files made from sources; a second opening of a source finds them there.
     subset: share of the training images to take, in (0, 1]; see trainers.datasets.subsetting.
@@ -37,8 +41,10 @@ def open_dataset(
 
     Raises UserError when the source is not there, is not understood, or would spoil training.
     """
-    if source is None or source == TOY_CITY:
-        return subsetting.subset(open_toy_city(ToyCity(), cache, on_progress=on_progress), subset, cache)
+    if source is None or is_toy_city(source):
+        return subsetting.subset(
+            open_toy_city(parse_city(source), cache, on_progress=on_progress), subset, cache
+        )
     path = located(source, on_progress)
     found = recognise(path)
 

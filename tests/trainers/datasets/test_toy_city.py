@@ -1,6 +1,10 @@
+import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
+import av
+import cv2
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -9,9 +13,12 @@ from trainers.datasets import dataset, example
 from trainers.datasets.opening import open_dataset, open_toy_city
 from trainers.datasets.tfrecords import Place, places, read_record
 from trainers.datasets.toy_city.generating import record
-from trainers.datasets.toy_city.pictures import draw
+from trainers.datasets.toy_city.naming import name_of, parse_city
+from trainers.datasets.toy_city.pictures import draw, picture
 from trainers.datasets.toy_city.road_users import KINDS
-from trainers.datasets.toy_city.scenes import RoadUser, Scene, ToyCity
+from trainers.datasets.toy_city.scenes import RoadUser, Scene, ToyCity, plan
+from trainers.datasets.toy_city.video import frames, write_video
+from trainers.errors import UserError
 
 SMALL = ToyCity(train_images=12, validation_images=5)
 
@@ -54,7 +61,7 @@ def test_every_class_is_there_in_sizes_that_a_small_detector_can_see():
 @pytest.mark.parametrize("velocity", [-1.0, 1.0], ids=["to the left", "to the right"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_box_touches_what_is_drawn_on_all_four_sides(kind, velocity):
-    empty = Scene(320, 240, horizon=80, light=1, warmth=0, noise=0, blur=0, street=2, users=())
+    empty = Scene(320, 240, horizon=80, light=1, warmth=0, noise=0, blur=0, street=2, posts=0, users=())
     user = RoadUser(kind, foot=(160.0, 220.0), height=100, velocity=velocity, look=5)
     pixels, (seen,) = draw(replace(empty, users=(user,)))
     # its shadow is the street's, and is not as far from it in colour
@@ -114,3 +121,117 @@ def test_no_class_that_cannot_be_drawn():
 def test_no_source_is_the_toy_city(tmp_path):
     assert open_dataset(None, tmp_path) == open_dataset("toy-city", tmp_path)
     assert open_dataset(None, tmp_path).train.images == 240
+
+
+# Hard cases on request
+
+
+def drawn(count: int = 12, **settings) -> list:
+    city = ToyCity(**settings)
+    return [(plan(city, "train", number), record(city, "train", number)) for number in range(count)]
+
+
+def test_a_city_may_be_dark():
+    light = [np.mean(decoded(one.image)) for _, one in drawn(night=0.0)]
+    dark = [np.mean(decoded(one.image)) for _, one in drawn(night=1.0)]
+    assert max(dark) < min(light)
+
+
+def decoded(image: bytes) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
+
+
+def test_a_city_may_be_blurred():
+    def sharpness(blur: float) -> float:
+        scenes = drawn(4, blurs=(blur,), noise=(0.0, 0.0))
+        return float(np.mean([cv2.Laplacian(decoded(one.image), cv2.CV_64F).std() for _, one in scenes]))
+
+    assert sharpness(3.0) < 0.3 * sharpness(0.0)
+
+
+def test_a_city_may_be_crowded_and_its_people_small():
+    crowd = drawn(4, users=(30, 40), nearness=(0.1, 0.2), overlap=1.0, hidden=0.9)
+    counts = [len(one.labels) for _, one in crowd]
+    heights = [box[2] - box[0] for _, one in crowd for box in one.boxes]
+    assert min(counts) > 20
+    assert np.median(heights) < 0.15
+
+
+def test_a_city_may_be_empty_or_have_some_classes_only():
+    assert all(len(one.labels) == 0 for _, one in drawn(4, users=(0, 0)))
+    only = drawn(6, classes=("cyclist", "vehicle"))
+    assert {user.kind for scene, _ in only for user in scene.users} == {"cyclist", "vehicle"}
+    assert {label for _, one in only for label in one.labels} == {1, 2}
+
+
+def test_road_users_may_hide_one_another_only_as_much_as_is_asked():
+    for hidden in (0.1, 0.8):
+        city = ToyCity(users=(8, 8), overlap=1.0, hidden=hidden)
+        shown = [len(picture(city, "train", number)[1]) for number in range(8)]
+        assert max(shown) <= 8
+        assert (np.mean(shown) > 6) == (hidden == 0.8)
+
+
+@pytest.mark.parametrize(
+    ("source", "city"),
+    [
+        ("toy-city", ToyCity()),
+        ("toy-city:night=1,users=5-20", ToyCity(night=1, users=(5, 20))),
+        (
+            "toy-city:classes=vehicle+cyclist,blurs=2.5,seed=7",
+            ToyCity(classes=("vehicle", "cyclist"), blurs=(2.5,), seed=7),
+        ),
+    ],
+)
+def test_a_city_is_named_by_its_settings(source, city):
+    assert parse_city(source) == city
+    assert parse_city(name_of(city)) == city
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("toy-city:fog=1", "settings are classes, train_images"),
+        ("toy-city:night=2", "night: Input should be less than or equal to 1"),
+        ("toy-city:users=9-3", "users should be two numbers from 0 to 200, the smaller first"),
+        ("toy-city:classes=tram", "choose from vehicle, pedestrian, cyclist"),
+        ("toy-city:night", "'night' is no setting"),
+        ("toy-city {", "write toy-city:night=1"),
+    ],
+)
+def test_a_city_that_cannot_be_is_refused_in_one_line(source, why, tmp_path):
+    with pytest.raises(UserError, match=why) as error:
+        open_dataset(source, tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_in_a_video_everybody_keeps_a_number_and_moves_on():
+    shot = list(frames(ToyCity(users=(3, 3)), 2, count=40))
+    sizes = {pixels.shape for pixels, _ in shot}
+    assert len(sizes) == 1
+    assert all(side % 2 == 0 for side in sizes.pop()[:2])
+    first = {user.track: user for user in shot[0][1]}
+    assert len(first) == 3
+    for (_, before), (_, after) in pairwise(shot):
+        assert [user.track for user in after] == [0, 1, 2]
+        for was, now in zip(before, after, strict=True):
+            assert was.name == now.name
+            assert abs(was.box[0] - now.box[0]) < 12
+            assert abs(was.box[1] + was.box[3] - now.box[1] - now.box[3]) < 80
+    moved = [abs(first[user.track].box[1] - user.box[1]) for user in shot[12][1]]
+    assert max(moved) > 5
+    again = frames(ToyCity(users=(3, 3)), 2, count=2)
+    assert all((a == b).all() for (a, _), (b, _) in zip(shot, again, strict=False))
+
+
+def test_a_video_is_written_with_its_truth(tmp_path):
+    write_video(tmp_path / "street.mp4", ToyCity(), 1, count=10)
+    with av.open(str(tmp_path / "street.mp4")) as container:
+        decoded_frames = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
+        assert float(container.streams.video[0].average_rate) == 12.5
+    truth = [json.loads(line) for line in (tmp_path / "street.mp4.jsonl").read_text().splitlines()]
+    assert len(decoded_frames) == len(truth) == 10
+    assert [line["frame"] for line in truth] == list(range(10))
+    assert all(set(each) == {"track", "class", "box", "hidden"} for line in truth for each in line["objects"])
+    for shown, (pixels, _) in zip(decoded_frames, frames(ToyCity(), 1, count=10), strict=True):
+        assert np.abs(shown.astype(int) - pixels).mean() < 12

@@ -14,6 +14,7 @@ from trainers.datasets.fingerprint import Fingerprint
 from trainers.datasets.label_map import write_label_map
 from trainers.datasets.record import Record
 from trainers.datasets.tfrecords import Shard
+from trainers.datasets.toy_city.naming import TOY_CITY, name_of
 from trainers.datasets.toy_city.pictures import picture
 from trainers.datasets.toy_city.scenes import ToyCity
 
@@ -59,8 +60,8 @@ def generate(city: ToyCity, folder: Path) -> Dataset:
         parts[part] = Part((shard.path,), shard.records)
     write_label_map(folder / "label_map.pbtxt", city.classes)
     return Dataset(
-        name="toy-city",
-        source=f"toy-city {json.dumps(city.model_dump(mode='json', exclude_defaults=True))}",
+        name=TOY_CITY,
+        source=name_of(city),
         classes=city.classes,
         train=parts["train"],
         validation=parts["validation"],

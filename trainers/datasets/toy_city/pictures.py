@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from trainers.datasets.toy_city.canvas import Canvas
 from trainers.datasets.toy_city.road_users import KINDS
-from trainers.datasets.toy_city.scenes import RoadUser, Scene, ToyCity, plan
+from trainers.datasets.toy_city.scenes import EDGE, RoadUser, Scene, ToyCity, plan
 from trainers.datasets.toy_city.street import draw_foreground, draw_street
 
 Box = tuple[float, float, float, float]  # ymin, xmin, ymax, xmax in pixels
@@ -47,11 +47,23 @@ def draw(scene: Scene, time: float = 0.0) -> tuple[NDArray[np.uint8], list[Seen]
     draw_foreground(canvas, scene)
     left = np.bincount(canvas.owner.ravel(), minlength=len(scene.users) + 1)
     seen = [Seen(index, box, 1 - float(left[index + 1]) / whole) for index, whole, box in measured]
-    return _light(canvas.pixels, scene), seen
+    return _light(canvas.pixels, scene, time), seen
+
+
+def position(user: RoadUser, width: int, time: float) -> tuple[float, float]:
+    """Where its foot is along x, in pixels, and whether it heads right (1) or left (-1); it turns at the edges."""
+    first, last = width * EDGE, width * (1 - EDGE)
+    heading = 1.0 if user.velocity >= 0 else -1.0
+    x = user.foot[0] + user.velocity * time
+    while not first <= x <= last:
+        edge = first if x < first else last
+        x, heading = 2 * edge - x, -heading
+    return x, heading
 
 
 def _draw_user(canvas: Canvas, scene: Scene, user: RoadUser, time: float) -> None:
-    x, y = user.foot[0] + user.velocity * time, user.foot[1]
+    x, heading = position(user, scene.width, time)
+    y = user.foot[1]
     shadow = Canvas(0, 0)  # its shadow is the street's
     shadow.pixels, shadow.owner = canvas.pixels, canvas.owner.copy()
     reach = user.height * KINDS[user.kind].aspect * 0.42
@@ -62,7 +74,7 @@ def _draw_user(canvas: Canvas, scene: Scene, user: RoadUser, time: float) -> Non
     shadow.ellipse((x, y), (reach, user.height * 0.035), (ground[0], ground[1], ground[2]))
     look = np.random.default_rng(user.look)
     phase = time * KINDS[user.kind].speed
-    if user.velocity >= 0:
+    if heading >= 0:
         KINDS[user.kind].draw(canvas, (x, y), user.height, phase, look)
         return
     mirrored = Canvas(0, 0)
@@ -74,10 +86,10 @@ def _draw_user(canvas: Canvas, scene: Scene, user: RoadUser, time: float) -> Non
     canvas.owner[:] = mirrored.owner[:, ::-1]
 
 
-def _light(pixels: NDArray[np.uint8], scene: Scene) -> NDArray[np.uint8]:
+def _light(pixels: NDArray[np.uint8], scene: Scene, time: float) -> NDArray[np.uint8]:
     if scene.blur > 0:
         pixels = cv2.GaussianBlur(pixels, (0, 0), scene.blur).astype(np.uint8, copy=False)
-    grain = np.random.default_rng(scene.street)
+    grain = np.random.default_rng([scene.street, round(time * 1000)] if time else scene.street)
     gain = (scene.light * (1 + 0.12 * scene.warmth * np.array([-1, 0, 1]))).astype(np.float32)
     lit = pixels * gain + scene.noise * grain.standard_normal(pixels.shape, dtype=np.float32)
     return np.clip(lit, 0, 255).astype(np.uint8)

@@ -27,7 +27,7 @@ def draw_street(canvas: Canvas, scene: Scene) -> None:
 def draw_foreground(canvas: Canvas, scene: Scene) -> None:
     """A lamp post, at times, that may cover road users."""
     draw = np.random.default_rng([scene.street, 1])
-    if draw.random() < 0.3:
+    if draw.random() < scene.posts:
         x, width = draw.uniform(0, scene.width), scene.width * draw.uniform(0.008, 0.02)
         canvas.rectangle(x - width / 2, 0, x + width / 2, scene.height, _grey(draw, 40, 130, 10))
 
