@@ -225,7 +225,9 @@ def _serve(chosen: Namespace, settings: Settings, token: str | None) -> None:
             ray_serve.run(application, name="detector", route_prefix="/")
         except RuntimeError as error:
             logs = Path(ray._private.worker._global_node.get_session_dir_path()) / "logs" / "serve"
-            raise UserError(f"the deployment failed: {' '.join(str(error).split())[:200]}; see {logs}") from error
+            raise UserError(
+                f"the deployment failed: {' '.join(str(error).split())[:200]}; see {logs}"
+            ) from error
         where = f"http://{'127.0.0.1' if chosen.host in ('0.0.0.0', '::') else chosen.host}:{chosen.port}"
         print(f"serving on {where}  (page: {where}/{'#token=' + token if token else ''})", flush=True)
         stopped.wait()

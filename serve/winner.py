@@ -44,8 +44,7 @@ def export_winner(study: Path) -> Path:
 
 def _export(study: Path) -> None:
     """In a process of its own."""
-    from trainers.datasets.opening import TOY_CITY, open_dataset, open_toy_city
-    from trainers.datasets.toy_city.scenes import ToyCity
+    from trainers.datasets.opening import open_dataset
     from trainers.object_detection_api.trainer import DetectorTrainer
     from trainers.recipe import read
     from tuning.worker import newest_checkpoint
@@ -57,12 +56,7 @@ def _export(study: Path) -> None:
     if newest is None:
         raise UserError(f"{folder}: its checkpoint is gone; run the trial again")
     data = summary["data"]
-    cache = study.parent / "data"
-    kind, _, city = data["source"].partition(" ")
-    if kind == TOY_CITY:
-        dataset = open_toy_city(ToyCity(**json.loads(city or "{}")), cache)
-    else:
-        dataset = open_dataset(data["source"], cache)
+    dataset = open_dataset(data["source"], study.parent / "data")
     if dataset.fingerprint != data["fingerprint"]:
         raise UserError(
             f"{data['source']}: is not the data that the study was made with; give it back its images"

@@ -10,6 +10,7 @@ import pytest
 
 from serve import backends
 from serve.backends import choosing
+from serve.locating import located
 from trainers import export as exports
 from trainers import samples
 
@@ -19,13 +20,15 @@ CARS = Path(__file__).parents[3] / "shared" / "data" / "video" / "car-detection.
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def study(tmp_path_factory):
+    """What a search leaves behind: a summary, and the best trial's recipe and checkpoint."""
     from trainers import recipe as recipes
     from trainers.datasets.opening import open_toy_city
     from trainers.datasets.toy_city.scenes import ToyCity
     from trainers.object_detection_api.trainer import DetectorTrainer
 
-    city = open_toy_city(ToyCity(train_images=24, validation_images=10), tmp_path_factory.mktemp("data"))
+    studies = tmp_path_factory.mktemp("studies")
+    city = open_toy_city(ToyCity(train_images=24, validation_images=10), studies / "data")
     recipe = recipes.build({
         "detector": "mobilenet", "image_size": 160, "batch_size": 4, "steps": 40,
         "optimizer": {"kind": "adam"}, "schedule": {"kind": "constant", "base": 0.002},
@@ -34,11 +37,33 @@ def folder(tmp_path_factory):
     trainer = DetectorTrainer(city)
     trainer.start(recipe)
     trainer.train(40)
-    folder = tmp_path_factory.mktemp("export") / "mobilenet"
-    trainer.export(folder)
-    trainer.export(folder)  # again in the same place: whole, and nothing of the first is left beside it
-    assert [path.name for path in folder.parent.iterdir()] == ["mobilenet"]
-    return folder
+    trial = studies / "night" / "trials" / "3"
+    trial.mkdir(parents=True)
+    trainer.save(trial / "checkpoint-40")
+    (trial / "recipe.yaml").write_text(recipe.to_yaml())
+    (trial / "mlflow.json").write_text(json.dumps({"uri": "sqlite:///m.db", "run": "abc"}))
+    summary = {
+        "study": "night",
+        "data": {"name": city.name, "source": city.source, "fingerprint": city.fingerprint},
+        "best": {"trial": 3, "mAP": 0.1, "recipe_id": recipe.recipe_id},
+    }
+    (studies / "night" / "summary.json").write_text(json.dumps(summary))
+    return studies / "night"
+
+
+@pytest.fixture(scope="module")
+def folder(study):
+    return located(None, "night", study.parent)
+
+
+def test_the_winner_of_a_study_is_exported_once_and_says_where_it_is_from(folder, study):
+    export = exports.read(folder)
+    made = (folder / "manifest.json").stat().st_mtime_ns
+    assert located(None, "night", study.parent) == folder
+    assert (folder / "manifest.json").stat().st_mtime_ns == made
+    assert export.manifest["study"] == "night"
+    assert export.manifest["trial"] == 3
+    assert export.manifest["mlflow"]["run"] == "abc"
 
 
 def test_the_export_finds_what_the_trained_model_finds(folder):
