@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from ray import serve as ray_serve
-from ray.serve.config import AutoscalingConfig, AutoscalingContext, AutoscalingPolicy
+from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 
 from serve.options import Options
 from serve.settings import Settings, parsed
@@ -28,6 +27,7 @@ class Detector:
             Replica,  # the runtimes are imported where they are needed, not by the controller
         )
 
+        self._jobs_at_once = settings["jobs_at_once"]
         self._replica = Replica(Settings.model_validate(settings))
 
     async def detect(self, images: Sequence[bytes], model_id: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -44,8 +44,8 @@ class Detector:
             replica.close()
 
     def record_autoscaling_stats(self) -> dict[str, float]:
-        """Jobs that wait or run, for `replicas_for_jobs`."""
-        return {"jobs": float(self._replica.jobs())}
+        """Jobs that wait or run, and how many one replica takes, for serve.autoscaling."""
+        return {"jobs": float(self._replica.jobs()), "jobs_at_once": float(self._jobs_at_once)}
 
 
 class Handle:
@@ -98,17 +98,6 @@ class Api:
         self.application = create_app(Settings.model_validate(settings), Handle(detector))
 
 
-def replicas_for_jobs(context: AutoscalingContext) -> tuple[int, dict[str, Any]]:
-    """Autoscaling policy: so many replicas that each has the jobs it can run at once; one more for many requests."""
-    reported = [value for values in (context.aggregated_metrics or {}).values() for value in values.values()]
-    jobs = max(reported, default=0.0)  # every replica reports the same record
-    wanted = math.ceil(jobs / 2)
-    if context.total_num_requests > 50 * max(context.current_num_replicas, 1):
-        wanted = max(wanted, context.current_num_replicas + 1)
-    least, most = context.capacity_adjusted_min_replicas, context.capacity_adjusted_max_replicas
-    return max(least, min(most, wanted)), {}
-
-
 def build(arguments: dict[str, Any]) -> Any:
     """The application. arguments: fields of Settings, and of the deployment:
 
@@ -122,7 +111,7 @@ def build(arguments: dict[str, Any]) -> Any:
     settings = parsed(**values).model_dump(mode="json")
     scaling: dict[str, Any] = {"num_replicas": least}
     if most > least:
-        policy = AutoscalingPolicy(policy_function="serve.deployment:replicas_for_jobs")
+        policy = AutoscalingPolicy(policy_function="serve.autoscaling:replicas_for_jobs")
         scaling = {
             "num_replicas": None,
             "autoscaling_config": AutoscalingConfig(

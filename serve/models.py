@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +41,7 @@ def keep(settings: Settings, folder: Path) -> Export:
 
 
 class Models:
-    """Loads exports by id when they are first asked for; the least used are let go.
+    """Loads exports by id when they are first asked for; the least used are let go, once nobody uses them.
 
     While one is loaded, and measured, the others answer.
     """
@@ -47,11 +49,32 @@ class Models:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._loaded: OrderedDict[str, Model] = OrderedDict()
+        self._users: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._loading = threading.Lock()
 
-    def get(self, export_id: str) -> Model:
-        """Raises UserError when it is not there, not whole, or no backend can run it."""
+    @contextmanager
+    def using(self, export_id: str) -> Iterator[Model]:
+        """The model, kept while in use. Raises UserError when it is not there, not whole, or no backend can run it."""
+        with self._lock:
+            self._users[export_id] += 1
+        try:
+            yield self._get(export_id)
+        finally:
+            with self._lock:
+                self._users[export_id] -= 1
+
+    def loaded(self) -> dict[str, Model]:
+        """Those in memory, by export id."""
+        with self._lock:
+            return dict(self._loaded)
+
+    def close(self) -> None:
+        """Let all go."""
+        for model in self.loaded().values():
+            model.batcher.close()
+
+    def _get(self, export_id: str) -> Model:
         found = self._known(export_id)
         if found is not None:
             return found
@@ -64,20 +87,12 @@ class Models:
             found = Model(export, Batcher(backend, self._settings.batch, export.threshold), choice)
             with self._lock:
                 self._loaded[export_id] = found
-                least_used = self._loaded.popitem(last=False)[1] if len(self._loaded) > LOADED else None
-            if least_used is not None:
-                least_used.batcher.close()
+                idle = [each for each in self._loaded if not self._users[each]]
+                spare = len(self._loaded) - LOADED
+                let_go = [self._loaded.pop(each) for each in idle[: max(0, spare)]]
+            for model in let_go:
+                model.batcher.close()
             return found
-
-    def loaded(self) -> dict[str, Model]:
-        """Those in memory, by export id."""
-        with self._lock:
-            return dict(self._loaded)
-
-    def close(self) -> None:
-        """Let all go."""
-        for model in self.loaded().values():
-            model.batcher.close()
 
     def _known(self, export_id: str) -> Model | None:
         with self._lock:

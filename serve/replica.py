@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import shutil
 import threading
@@ -46,7 +47,8 @@ class Replica:
         champion = self._rollout.state().champion
         if champion is not None:
             try:
-                self._models.get(champion)
+                with self._models.using(champion):
+                    pass
             except Exception as error:  # noqa: BLE001 - readyz tells it; the replica waits for a model that loads
                 self.problem = _one_line(error)
         runner = JobRunner(settings, self._store, self._models, self._rollout, self._counters, self._stopping)
@@ -96,7 +98,13 @@ class Replica:
     async def _answer(
         self, pictures: Sequence[np.ndarray], model_id: str, options: Options
     ) -> dict[str, Any]:
-        model: Model = await asyncio.to_thread(self._models.get, model_id)
+        with contextlib.ExitStack() as stack:
+            model = await asyncio.to_thread(stack.enter_context, self._models.using(model_id))
+            return await self._detected(pictures, model_id, model, options)
+
+    async def _detected(
+        self, pictures: Sequence[np.ndarray], model_id: str, model: Model, options: Options
+    ) -> dict[str, Any]:
         squares = [model.export.framing.square(picture) for picture in pictures]
         found = await asyncio.gather(
             *(asyncio.wrap_future(model.batcher.submit(square, urgent=True)) for square in squares)
@@ -141,7 +149,8 @@ class Replica:
         if state.candidate is None or state.candidate.phase != "loading":
             return
         try:
-            self._models.get(state.candidate.model)
+            with self._models.using(state.candidate.model):
+                pass
         except Exception as error:  # noqa: BLE001 - the candidate's failure, told by readyz and the promoting command
             self._rollout.failed(state.candidate.model, _one_line(error))
             return

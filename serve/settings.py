@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from serve.limits import Limits
 from trainers.errors import UserError
@@ -14,8 +15,7 @@ from trainers.errors import UserError
 class Settings(BaseModel):
     """Of the whole deployment.
 
-    data: folder for jobs, models and the record of both. model: export folder to begin with; None to go on with the
-    one that `data` knows. file_roots: folders from which a job may name files; s3_prefixes: likewise.
+    data: folder for jobs, models and the record of both; `serve.run --prepare` makes it. file_roots: folders from which a job may name files; s3_prefixes: likewise.
     model_roots: folders from which models may be promoted. threads: CPU threads of a replica; None for all.
     batch: images a network call. jobs_at_once: videos that a replica works on together, so that one's frames fill
     another's batches. segment_frames: see serve.video.processing.
@@ -24,7 +24,6 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: Path
-    model: Path | None = None
     file_roots: tuple[Path, ...] = ()
     s3_prefixes: tuple[str, ...] = ()
     model_roots: tuple[Path, ...] = ()
@@ -33,6 +32,14 @@ class Settings(BaseModel):
     batch: int = Field(8, ge=1, le=512)
     jobs_at_once: int = Field(2, ge=1, le=64)
     segment_frames: int = Field(128, ge=1)
+
+    @field_validator("data", "file_roots", "model_roots")
+    @classmethod
+    def _absolute(cls, value: Any) -> Any:
+        """Replicas may have another working directory."""
+        if isinstance(value, tuple):
+            return tuple(path.absolute() for path in value)
+        return value.absolute()
 
     @property
     def thread_count(self) -> int:

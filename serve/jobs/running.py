@@ -11,7 +11,7 @@ from serve.batching import NetworkFailed
 from serve.counters import Counters
 from serve.jobs.job import Job
 from serve.jobs.store import INPUT, RESULT, WORK, JobStore
-from serve.models import Models
+from serve.models import Model, Models
 from serve.rollout import Rollout
 from serve.settings import Settings
 from serve.sources import fetch
@@ -85,7 +85,10 @@ class JobRunner:
             self._store.set_facts(job.id, facts)
         else:
             facts = VideoFacts(**job.facts)
-        model = self._models.get(job.model)
+        with self._models.using(job.model) as model:
+            self._process(job, folder, source, facts, model)
+
+    def _process(self, job: Job, folder: Path, source: Path, facts: VideoFacts, model: Model) -> None:
         reporter = _Reporter(self._store, job.id, self._stopping, self._counters)
         process = Process(
             source, facts, folder / WORK, model.export, model.batcher, job.options, self._settings.limits, reporter,

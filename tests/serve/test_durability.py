@@ -149,8 +149,8 @@ def test_several_replicas_share_the_work(settings, tmp_path):
 
 def test_a_model_is_measured_once_and_loaded_once(settings, rectangles):
     models = Models(settings)
-    first = models.get(rectangles.export_id)
-    assert models.get(rectangles.export_id) is first
+    with models.using(rectangles.export_id) as first, models.using(rectangles.export_id) as again:
+        assert again is first
     assert (settings.models_folder / f"{rectangles.export_id}.backend.json").exists()
     models.close()
 
