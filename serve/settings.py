@@ -15,7 +15,8 @@ from trainers.errors import UserError
 class Settings(BaseModel):
     """Of the whole deployment.
 
-    data: folder for jobs, models and the record of both; `serve.run --prepare` makes it. file_roots: folders from which a job may name files; s3_prefixes: likewise.
+    data: folder for jobs, models and the record of both; `serve.run --prepare` makes it.
+    file_roots: folders from which a job may name files; s3_prefixes: likewise.
     model_roots: folders from which models may be promoted. threads: CPU threads of a replica; None for all.
     batch: images a network call. jobs_at_once: videos that a replica works on together, so that one's frames fill
     another's batches. segment_frames: see serve.video.processing.
