@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tuning import record as records
-from tuning.plan import duration
+from tuning.budget import duration
 from tuning.progress import COLORS, describe, narrow_table
 from tuning.study import Study
 from tuning.worker import newest_checkpoint
@@ -19,10 +19,10 @@ SHOWN = 10
 MEDIUM = 110
 
 
-def show(study: Study, console: Console, tracking_uri: str, command: list[str], trials: int) -> None:
+def show(study: Study, console: Console, tracking_uri: str, command: list[str], trials: int | None) -> None:
     """Print it.
 
-    command: the words that began the search; trials: how many it was to have.
+    command: the words that began the search; trials: how many it was to have, None for any number.
     """
     known = [record for record in study.records() if record.verdict is not None]
     ranked = records.ranking(known)
@@ -55,7 +55,7 @@ def show(study: Study, console: Console, tracking_uri: str, command: list[str], 
     lines.append(("summary", str(study.folder / "summary.json")))
     lines.append(("see it", f"mlflow ui --backend-store-uri {shlex.quote(tracking_uri)}"))
     ended = sum(record.verdict is not None and record.verdict.final for record in known)
-    if ended < trials:
+    if trials is None or ended < trials:
         lines.append(("go on", shlex.join(command)))
     else:
         lines.append(("more trials", shlex.join(with_trials(command, 2 * trials))))

@@ -101,7 +101,6 @@ def _tune(search: Search, job: Job, resources: Resources) -> None:
         "dataset": job.dataset,
         "options": dict(job.options),
         "chunk_seconds": job.chunk_seconds,
-        "rungs": tuple(search.halving.rungs),
     }
     trainable = tune.with_parameters(TrialWorker, job=shared)
     wanted = {"cpu": resources.cpus} | ({"gpu": resources.gpus} if resources.gpus else {})
@@ -128,7 +127,7 @@ def _stopper(search: Search) -> Any:
     from ray.tune.stopper import NoopStopper
 
     class StopRequested(Stopper):
-        """Ends Ray's loop when a stopped search's workers have had time to finish their chunk."""
+        """Ends Ray's loop when the workers of a search that is over have had time to finish their chunk."""
 
         def __init__(self) -> None:
             self._since: float | None = None
@@ -140,7 +139,7 @@ def _stopper(search: Search) -> Any:
             return NoopStopper, ()  # in Ray's snapshot of itself, which nobody reads
 
         def stop_all(self) -> bool:
-            if search.stop_reason is None:
+            if not search.over:
                 return False
             self._since = self._since or time.monotonic()
             return time.monotonic() - self._since > GRACE_SECONDS

@@ -1,17 +1,22 @@
 """Successive halving, asynchronous: which trial goes on past a rung. Pure decisions; knows neither Ray nor Optuna.
 
-The stopping rule of ASHA (Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020), with what
-detection needs: nobody is stopped before a quorum has reached the rung, and equal mAPs are told apart.
+The rules of ASHA (Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020), stopping or
+promoting, with what detection needs: nobody is stopped before a quorum has reached the rung, and equal mAPs are told
+apart.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from trainers.errors import UserError
 
+Mode = Literal["stop", "promote"]
+Decision = Literal["goes on", "stops", "waits"]
 # mAPs that print as the same thousandth are a tie: early in training most are 0.000
 TIE = 0.001
 # before so many steps no detector shows what it will become; but there are always two rungs, and at most four
@@ -39,12 +44,12 @@ class Score:
 class Judgement:
     """What the rule says of one trial at one rung.
 
-    go_on: whether it trains to the next rung (or, at the last, is done).
+    decision: "goes on", "stops", or "waits" for its promotion; at the last rung it goes on, that is, it is done.
     rank: its place among `of` trials that have reached the rung, from 1, at the time of asking.
     cutoff: the worst score that goes on; None where all do: before the quorum, and at the last rung.
     """
 
-    go_on: bool
+    decision: Decision
     rank: int
     of: int
     cutoff: Score | None
@@ -52,7 +57,7 @@ class Judgement:
     def reason(self, score: Score) -> str:
         """One line for a person: the place that `score` took, and by what a tie was broken."""
         line = f"ranked {self.rank} of {self.of}: mAP {score.mAP:.3f}"
-        if self.cutoff is None or self.go_on:
+        if self.cutoff is None or score.key >= self.cutoff.key:
             return line
         line += f", cutoff {self.cutoff.mAP:.3f}"
         own, cutoff = score.key, self.cutoff.key
@@ -81,32 +86,90 @@ class Halving:
 
     rungs: steps, rising; nobody is stopped at the last one.
     reduction_factor: of the trials at a rung, one in so many goes on.
-    quorum: at a rung that fewer trials have reached, all go on.
+    quorum: at a rung that fewer trials have reached, nobody is stopped (and nobody promoted).
+    mode: "stop" decides when a trial reaches a rung, so early ones go further than they merit; "promote" lets all wait
+        with a checkpoint, and takes the best up as the rung fills.
+    brackets: of so many kinds of trials, the b-th skips the first b rungs, against judging too early. A trial's kind
+        is drawn by `seed` and its number, as often as Hyperband's brackets have trials.
     """
 
     rungs: Sequence[int]
     reduction_factor: int = 3
     quorum: int = 3
-    scores: dict[int, dict[int, Score]] = field(default_factory=dict)
+    mode: Mode = "stop"
+    brackets: int = 1
+    seed: int = 0
+    _scores: dict[tuple[int, int], dict[int, Score]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.brackets <= len(self.rungs):
+            raise UserError(
+                f"--brackets must be 1 to {len(self.rungs)} with rungs at {self.rungs}, not {self.brackets}"
+            )
+
+    def bracket(self, trial: int) -> int:
+        """How many of the first rungs the trial skips."""
+        if self.brackets == 1:
+            return 0
+        most = self.brackets - 1
+        weights = [
+            (most + 1) / (most - b + 1) * self.reduction_factor ** (most - b) for b in range(self.brackets)
+        ]
+        return random.Random(self.seed * 1_000_003 + trial).choices(range(self.brackets), weights)[0]
+
+    def rungs_of(self, trial: int) -> tuple[int, ...]:
+        """The rungs at which the trial is measured."""
+        return tuple(self.rungs[self.bracket(trial) :])
+
+    def measured(self, trial: int, step: int) -> bool:
+        """Whether the trial's score at the rung `step` is known."""
+        return trial in self._at(trial, step)
 
     def record(self, trial: int, step: int, score: Score) -> None:
         """Note what `trial` measured at the rung `step`. Said twice (a resumed trial), the first word counts."""
         if not math.isfinite(score.mAP) or math.isnan(score.loss):
             raise ValueError(f"trial {trial} has no score at step {step}; a trial without one has failed")
-        self.scores.setdefault(step, {}).setdefault(trial, score)
+        self._scores.setdefault((self.bracket(trial), step), {}).setdefault(trial, score)
 
     def judge(self, trial: int, step: int) -> Judgement:
-        """Whether `trial`, whose score at the rung `step` is recorded, goes on."""
-        scores = self.scores[step]
+        """What becomes of `trial`, whose score at the rung `step` is recorded."""
+        scores = self._at(trial, step)
         own = scores[trial].key
         better = sum(score.key > own for score in scores.values())
         of = len(scores)
-        if step >= self.rungs[-1] or of < self.quorum:
-            return Judgement(True, better + 1, of, None)
-        kept = max(1, of // self.reduction_factor)
-        cutoff = sorted(scores.values(), key=lambda score: score.key, reverse=True)[kept - 1]
-        return Judgement(better < kept, better + 1, of, cutoff)
+        if step >= self.rungs[-1]:
+            return Judgement("goes on", better + 1, of, None)
+        cutoff = self._cutoff(scores)
+        if self.mode == "promote":
+            return Judgement("waits", better + 1, of, cutoff)
+        stops = cutoff is not None and own < cutoff.key
+        return Judgement("stops" if stops else "goes on", better + 1, of, cutoff)
 
-    def next_rung(self, step: int) -> int:
-        """The first rung after `step`; the last one when there is none."""
-        return next((rung for rung in self.rungs if rung > step), self.rungs[-1])
+    def promotable(self, waiting: Mapping[int, int]) -> int | None:
+        """The trial to take up past its rung: the best that merits it, at the highest rung where one does.
+
+        waiting: the step of the rung that each waiting trial has reached, by trial.
+        """
+        candidates = []
+        for trial, step in waiting.items():
+            scores = self._at(trial, step)
+            cutoff = self._cutoff(scores)
+            if cutoff is not None and scores[trial].key >= cutoff.key:
+                candidates.append((step, scores[trial].key, -trial))
+        return -max(candidates)[2] if candidates else None
+
+    def foremost(self, waiting: Mapping[int, int]) -> int:
+        """Of the waiting trials the best at the highest rung."""
+        return max(
+            waiting, key=lambda trial: (waiting[trial], self._at(trial, waiting[trial])[trial].key, -trial)
+        )
+
+    def _at(self, trial: int, step: int) -> dict[int, Score]:
+        return self._scores.get((self.bracket(trial), step), {})
+
+    def _cutoff(self, scores: Mapping[int, Score]) -> Score | None:
+        """The worst score that merits going on."""
+        if len(scores) < self.quorum:
+            return None
+        kept = max(1, len(scores) // self.reduction_factor)
+        return sorted(scores.values(), key=lambda score: score.key, reverse=True)[kept - 1]

@@ -11,6 +11,7 @@ from typing import Any
 
 from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
+from tuning.halving import Mode
 
 SOFTWARE = (
     "ray",
@@ -21,6 +22,10 @@ SOFTWARE = (
     "tf-keras",
     "tf-models-research-object-detection",
 )
+
+COMPARED = (
+    "preset", "max_steps", "image_size", "batch_size", "weights", "reduction_factor", "scheduler", "brackets",
+)  # fmt: skip
 
 
 def versions() -> dict[str, str]:
@@ -42,7 +47,7 @@ class Manifest:
     data: name, source and fingerprint of the dataset, and its class names in the order of their label ids.
     preset, max_steps, image_size, batch_size, weights: the conditions under which the space proposes; image_size and
         batch_size are None where the space chooses.
-    reduction_factor, seed: of the search.
+    reduction_factor, scheduler, brackets, seed: of the search (tuning.halving.Halving).
     versions: the software it was begun with; shown, never compared.
     """
 
@@ -58,6 +63,8 @@ class Manifest:
     reduction_factor: int
     seed: int
     versions: dict[str, str]
+    scheduler: Mode = "stop"
+    brackets: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them."""
@@ -76,7 +83,7 @@ class Manifest:
             theirs, ours = asked.data["source"], self.data["source"]
             what = f"{ours}, not {theirs}" if theirs != ours else f"an earlier content of {ours}"
             raise UserError(f"{where}: is a study of other data ({what}); {another}")
-        for name in ("preset", "max_steps", "image_size", "batch_size", "weights", "reduction_factor"):
+        for name in COMPARED:
             was, now = getattr(self, name), getattr(asked, name)
             if was != now:
                 flag = "--" + name.replace("_", "-")

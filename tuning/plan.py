@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tuning.budget import Budget, duration
 from tuning.halving import Halving
 
 # seconds of a gradient step at 160 px and batch 8 on 2 shared CPU cores, as seen (EfficientDet from its 256 px, by area)
@@ -17,6 +19,7 @@ COLD_SECONDS, WARM_SECONDS = 65.0, 4.0
 PARAMETERS = {"mobilenet": 2_667_003, "retinanet": 32_916_219, "efficientdet": 8_393_075}
 # float32 values a parameter has in a checkpoint: itself and Adam's two moments, the most of the optimizers here
 VALUES_PER_PARAMETER = 3
+MOST_TRIALS = 4096  # that a forecast looks at
 
 
 @dataclass(frozen=True)
@@ -41,32 +44,48 @@ class Plan:
 
 def plan(
     halving: Halving,
-    trials: int,
+    budget: Budget,
     detectors: Sequence[str],
     image_size: int,
     batch_size: int,
     workers: int,
     seconds_per_step: float | None = None,
 ) -> Plan:
-    """The forecast for `trials` trials over `detectors` (an even mixture).
+    """The forecast for a search of `budget` over `detectors` (an even mixture).
 
     image_size: pixels; batch_size: images a step.
-    seconds_per_step: as measured by earlier trials of the study; None to go by what was seen elsewhere.
+    seconds_per_step: as measured by earlier trials of the study; None to go by what was seen on a CPU.
     """
-    arrivals = expected_arrivals(halving, trials)
-    rungs = tuple(halving.rungs)
-    lengths = [rung - before for rung, before in zip(rungs, (0, *rungs), strict=False)]
-    steps = sum(count * length for count, length in zip(arrivals, lengths, strict=True))
     if seconds_per_step is None and all(name in CPU_STEP_SECONDS for name in detectors):
         mean = sum(CPU_STEP_SECONDS[name] for name in detectors) / len(detectors)
         seconds_per_step = mean * image_size**2 * batch_size / CPU_STEP_PIXELS
-    seconds = None
-    if seconds_per_step is not None:
-        training = steps * seconds_per_step + sum(arrivals) * WARM_SECONDS
-        seconds = COLD_SECONDS * len(detectors) + training / workers
-    checkpoint = max((PARAMETERS.get(name, 0) for name in detectors), default=0) * 4 * VALUES_PER_PARAMETER
-    full = trials * rungs[-1]
-    return Plan(trials, rungs, arrivals, steps, full, checkpoint, checkpoint * trials, seconds)
+
+    def of(trials: int) -> Plan:
+        arrivals = expected_arrivals(halving, trials)
+        rungs = tuple(halving.rungs)
+        lengths = [rung - before for rung, before in zip(rungs, (0, *rungs), strict=False)]
+        steps = sum(count * length for count, length in zip(arrivals, lengths, strict=True))
+        seconds = None
+        if seconds_per_step is not None:
+            training = steps * seconds_per_step + sum(arrivals) * WARM_SECONDS
+            seconds = COLD_SECONDS * len(detectors) + training / workers
+        largest = max((PARAMETERS.get(name, 0) for name in detectors), default=0)
+        checkpoint = largest * 4 * VALUES_PER_PARAMETER
+        full = trials * rungs[-1]
+        return Plan(trials, rungs, arrivals, steps, full, checkpoint, checkpoint * trials, seconds)
+
+    def affordable(plan: Plan) -> bool:
+        seconds, steps = budget.seconds, budget.trainings
+        in_time = seconds is None or plan.seconds is None or plan.seconds <= seconds
+        return in_time and (steps is None or plan.steps <= steps * plan.rungs[-1])
+
+    if budget.trials is not None:
+        return of(budget.trials)
+    trials = 1
+    while trials < MOST_TRIALS and affordable(of(2 * trials)):
+        trials *= 2
+    fits = bisect.bisect_left(range(trials, 2 * trials), True, key=lambda count: not affordable(of(count)))
+    return of(max(1, trials + fits - 1))
 
 
 def expected_arrivals(halving: Halving, trials: int) -> tuple[int, ...]:
@@ -100,14 +119,6 @@ def lines(plan: Plan) -> list[str]:
         f"disk     up to {size(plan.disk_bytes)} for checkpoints ({size(plan.checkpoint_bytes)} each)",
         f"time     {time}",
     ]
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3 h 20 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def size(count: float) -> str:

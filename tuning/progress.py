@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tuning import record as records
+from tuning.budget import duration
 from tuning.observer import Observer
-from tuning.plan import duration
 from tuning.record import Rung, TrialRecord
 from tuning.result import StepResult
 from tuning.search import Search
@@ -50,9 +50,10 @@ class Line:
 
 
 class Progress(Observer):
-    """Follows a search; a context manager that shows it from `with` on. Keeps in memory only what it shows."""
+    """Follows a search and what is `spent` on it; a context manager that shows it from `with` on."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, spent: Callable[[], str] = str) -> None:
+        self._spent = spent
         self.console = console or Console()
         self._search: Search | None = None
         self._live: Live | None = None
@@ -155,13 +156,15 @@ class Progress(Observer):
         if self._search is None:
             return ""
         best = f" · best mAP {self._best.mAP:.3f} (trial {self._best.number})" if self._best else ""
-        return f"{self._search.study.name} · {self._search.ended} of {self._search.trials} trials{best}"
+        of = f" of {self._search.trials}" if self._search.trials is not None else ""
+        return f"{self._search.study.name} · {self._search.ended}{of} trials{best}"
 
     def _caption(self) -> str:
-        return f"{duration(time.monotonic() - self._began)} so far{self._left(' · ')}"
+        spent = f" · {self._spent()}" if self._spent() else ""
+        return f"{duration(time.monotonic() - self._began)} so far{spent}{self._left(' · ')}"
 
     def _left(self, before: str) -> str:
-        if self._search is None or not self._ended_here or self._search.stop_reason:
+        if self._search is None or not self._ended_here or self._search.trials is None or self._search.over:
             return ""
         each = (time.monotonic() - self._began) / self._ended_here
         return f"{before}about {duration(each * max(0, self._search.trials - self._search.ended))} left"

@@ -6,6 +6,7 @@ ten thousand trials as after five hundred, and so that trials of other studies c
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -50,12 +51,14 @@ class Proposer:
         self._places: dict[int, int] = {}  # in memory, by the trial's own number
 
     def learn(self, trial: FrozenTrial) -> None:
-        """Take in a trial as it is now: running, or ended. One that failed teaches nothing."""
+        """Take in a trial as it is now: running, ended, or waiting (`at_its_rung`). Failures teach nothing."""
         self._trials[trial.number] = trial
         if self._study is None:
             return
         if trial.number not in self._places:
             self._add(trial)
+        elif self._memory.get_trial(self._places[trial.number]).state.is_finished():
+            self._study = None  # it waited, and was promoted: what TPE was told no longer holds
         elif trial.state.is_finished():
             place = self._places[trial.number]
             for step, value in trial.intermediate_values.items():
@@ -117,6 +120,14 @@ class Proposer:
                 group=True,
                 constant_liar=True,
             )
+
+
+def at_its_rung(trial: FrozenTrial) -> FrozenTrial:
+    """A running trial that waits for its promotion, told as if it were pruned there."""
+    told = copy.copy(trial)
+    told.state = TrialState.PRUNED
+    told.values = [trial.intermediate_values[max(trial.intermediate_values)]]
+    return told
 
 
 def chosen(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:

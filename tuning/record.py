@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from tuning.halving import Score
+from tuning.halving import Decision, Score
 from tuning.verdict import Verdict
 
 # keys of the Optuna trial's user attributes
@@ -25,7 +25,7 @@ class Rung:
     seconds: of the worker, that the trial had used by then; seconds_training: those of them in gradient steps.
     time: when, in seconds since 1970.
     metrics: all that was measured, by name (trainers.metrics.Metrics.flat).
-    went_on: whether it was let past the rung (the last one: completed), and reason: why, in a line.
+    decision: "goes on" (past the last rung: completed), "stops", or "waits" for its promotion; reason: why, in a line.
     rank, of: its place among the trials that had reached the rung; cutoff: the mAP of the worst that was let past.
     """
 
@@ -35,7 +35,7 @@ class Rung:
     seconds_training: float
     time: float
     metrics: Mapping[str, float]
-    went_on: bool
+    decision: Decision
     reason: str
     rank: int
     of: int

@@ -7,12 +7,13 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 from rich.console import Console
 
 from search_spaces.conditions import PRESETS
 from trainers.errors import UserError
+from tuning.halving import Mode
 from tuning.settings import TRIALS, Settings
 
 EXAMPLES = """\
@@ -50,7 +51,20 @@ def parser() -> argparse.ArgumentParser:
     add("--space", required=True, help="what may vary: retinanet, mobilenet, efficientdet or all; "
         "`python -m search_spaces` prints them")  # fmt: skip
     add("--data", help="labelled images: a folder or s3://...; without it, the generated toy city")
-    add("--trials", type=int, help=f"trials of the study in all (default: {_presets(TRIALS)})")
+    add("--trials", type=int, help=f"trials of the study in all (default: {_presets(TRIALS)}; "
+        "any number where another limit is given)")  # fmt: skip
+    add(
+        "--time", type=duration_of, metavar="2h", help="limit on the study's wall time, like 45m, 2h or 1h30m"
+    )
+    add(
+        "--like",
+        type=float,
+        metavar="N",
+        help="limit on its gradient steps: as many as N full trainings have",
+    )
+    add("--gpu-hours", type=float, help="limit on the GPU hours of all its workers")
+    add("--cost", type=float, help="limit on what those cost, at --price-per-gpu-hour")
+    add("--price-per-gpu-hour", type=float, help="in the currency of --cost")
     add("--study", help="its name (default: after the space and the data)")
     add(
         "--studies-dir",
@@ -77,6 +91,16 @@ def parser() -> argparse.ArgumentParser:
     add("--gpus-per-trial", type=float, help="GPUs of each worker, a fraction for several on a device "
         "(default: an even share, up to 1)")  # fmt: skip
     add("--seed", type=int, default=0, help="of the search and of every trial (default: 0)")
+    add("--scheduler", choices=get_args(Mode), default="stop", help="stop: a trial is judged when it reaches a rung; "
+        "promote: it waits there, and the best go on as the rung fills (default: stop)")  # fmt: skip
+    add(
+        "--reduction-factor",
+        type=int,
+        default=3,
+        help="one trial in so many goes on past a rung (default: 3)",
+    )
+    add("--brackets", type=int, default=1, help="kinds of trials, of which each skips one more of the first rungs "
+        "(default: 1)")  # fmt: skip
     add("--tracking-uri", help="of an MLflow server (default: mlflow.db in the studies' folder)")
     add("--address", help="of a running Ray cluster whose machines share --studies-dir, or auto "
         "(default: Ray on this machine)")  # fmt: skip
@@ -114,6 +138,16 @@ def in_one_line(error: UserError | OSError) -> str:
     if isinstance(error, OSError):
         return f"{error.filename or 'the system'}: {error.strerror or error}"
     return str(error)
+
+
+def duration_of(text: str) -> float:
+    """The seconds of `--time`."""
+    from tuning.budget import parse_time
+
+    try:
+        return parse_time(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no time; give it like 45m, 2h or 1h30m") from None
 
 
 def _presets(values: dict[str, int]) -> str:

@@ -22,6 +22,7 @@ def assignment(search: Search, record: TrialRecord) -> dict[str, Any]:
         reported=record.step,
         seconds_training=record.seconds_training,
         seconds_overhead=record.seconds_overhead,
+        rungs=search.halving.rungs_of(record.number),
     )
     return {"assignment": asdict(given) | {"folder": str(folder)}}
 
@@ -44,7 +45,7 @@ class StudySearcher(Searcher):
             return None
         record = self._search.propose()
         if record is None:
-            return FINISHED
+            return FINISHED if self._search.exhausted else None
         self._numbers[trial_id] = record.number
         return assignment(self._search, record)
 

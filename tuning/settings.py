@@ -17,6 +17,8 @@ from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights
 from tuning import manifest
+from tuning.budget import Budget
+from tuning.halving import Halving, Mode, rung_steps
 from tuning.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -45,8 +47,15 @@ class Settings:
     gpus_per_trial: float | None = None
     seed: int = 0
     reduction_factor: int = 3
+    scheduler: Mode = "stop"
+    brackets: int = 1
     tracking_uri: str | None = None
     address: str | None = None
+    time: float | None = None
+    gpu_hours: float | None = None
+    cost: float | None = None
+    price_per_gpu_hour: float | None = None
+    like: float | None = None
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -65,9 +74,17 @@ class Settings:
             raise UserError(f"--study '{name}' cannot be a study's folder; give a plain name")
 
     @property
-    def trials_or_default(self) -> int:
-        """How many trials the study is to have in all."""
-        return self.trials or TRIALS[self.preset]
+    def budget(self) -> Budget:
+        """What the study may cost; the preset's number of trials, where nothing else limits it."""
+        limited = any(limit is not None for limit in (self.time, self.gpu_hours, self.cost, self.like))
+        return Budget(
+            trials=self.trials or (None if limited else TRIALS[self.preset]),
+            seconds=self.time,
+            gpu_hours=self.gpu_hours,
+            cost=self.cost,
+            price_per_gpu_hour=self.price_per_gpu_hour,
+            trainings=self.like,
+        )
 
     @property
     def steps(self) -> int:
@@ -85,6 +102,13 @@ class Settings:
         if self.gpus_per_trial is not None:
             return self.gpus_per_trial
         return min(1.0, gpus_here() / self.workers)
+
+    @property
+    def halving(self) -> Halving:
+        """The scheduler's rule."""
+        factor = self.reduction_factor
+        rungs = rung_steps(self.steps, factor)
+        return Halving(rungs, factor, factor, self.scheduler, self.brackets, self.seed)
 
     def study_name(self, dataset: Dataset) -> str:
         """As said, or after the space, the data and the preset: the same command finds its study again."""
@@ -118,6 +142,8 @@ class Settings:
             batch_size=self.batch_size,
             weights=weights,
             reduction_factor=self.reduction_factor,
+            scheduler=self.scheduler,
+            brackets=self.brackets,
             seed=self.seed,
             versions=manifest.versions(),
         )

@@ -4,7 +4,7 @@
     study.json        what it was begun with (manifest.py)
     optuna.journal    every trial, rung and verdict; Optuna's journal format, `optuna-dashboard` reads it
     trials/<number>/  recipe.yaml, pipeline.config, metrics.jsonl, checkpoint-<step>/
-    tracking.json     which MLflow run is which trial, and what it has been told
+    mlflow.json       which MLflow run is which trial, and what it has been told
     summary.json      the result (summary.py)
     lock              held by the driver
 """
@@ -117,6 +117,13 @@ class Study:
     def take_up(self, number: int) -> TrialRecord:
         """Let an interrupted trial run again."""
         self._storage.set_trial_state_values(self._trial_id(number), TrialState.RUNNING)
+        return self.record(number)
+
+    def promote(self, number: int) -> TrialRecord:
+        """Let a trial that waits at its last rung go on past it."""
+        rung = self.record(number).rungs[-1]
+        self._set(number, f"{record.RUNG}{rung.step}", rung.to_dict() | {"decision": "goes on"})
+        self._journal.sync()
         return self.record(number)
 
     def report(self, number: int, rung: Rung) -> None:

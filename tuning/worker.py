@@ -29,6 +29,7 @@ class Assignment:
     """A trial as the driver hands it out.
 
     number: in the study; recipe: plain values; folder: where its files are.
+    rungs: steps at which it is saved and evaluated, rising.
     reported: step of the last rung that the driver knows of, 0 for none.
     seconds_training, seconds_overhead: what it has cost in earlier runs of the search.
     """
@@ -36,6 +37,7 @@ class Assignment:
     number: int
     recipe: Mapping[str, Any]
     folder: Path
+    rungs: Sequence[int]
     reported: int = 0
     seconds_training: float = 0.0
     seconds_overhead: float = 0.0
@@ -52,15 +54,11 @@ class Worker:
     """One process's work.
 
     trainer: makes the trainer; called once, when the first trial begins.
-    rungs: steps at which a trial is saved and evaluated, rising.
     chunk_seconds: a message is sent about as often, and so a stop is heeded.
     """
 
-    def __init__(
-        self, trainer: Callable[[], Trainer], rungs: Sequence[int], chunk_seconds: float = 3.0
-    ) -> None:
+    def __init__(self, trainer: Callable[[], Trainer], chunk_seconds: float = 3.0) -> None:
         self._make = trainer
-        self._rungs = rungs
         self._chunk_seconds = chunk_seconds
         self._trainer: Trainer | None = None
         self._assigned: Assignment | None = None
@@ -102,15 +100,15 @@ class Worker:
 
     def _advance(self, assigned: Assignment) -> StepResult:
         trainer = self._started or self._start(assigned)
-        target = next((rung for rung in self._rungs if rung > trainer.step), self._rungs[-1])
-        if trainer.step in self._rungs and trainer.step > self._reported:
+        target = next((rung for rung in assigned.rungs if rung > trainer.step), assigned.rungs[-1])
+        if trainer.step in assigned.rungs and trainer.step > self._reported:
             target = trainer.step  # saved there, and killed before the driver heard of it
         curve = None
         if target > trainer.step:
             curve = trainer.train(min(target, trainer.step + self._chunk))
             self._training += curve.compute_seconds
             self._choose_chunk(curve)
-        if trainer.step not in self._rungs or trainer.step <= self._reported:
+        if trainer.step not in assigned.rungs or trainer.step <= self._reported:
             return self._result("progress", curve)
         self._save(trainer, assigned.folder)
         metrics = trainer.evaluate()

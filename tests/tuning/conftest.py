@@ -60,9 +60,11 @@ def open_study(tmp_path: Path) -> Iterator[Callable[..., Study]]:
         study.close()
 
 
-def search_of(study: Study, trials: int, observers: tuple[Observer, ...] = (), seeds: int = 0) -> Search:
+def search_of(
+    study: Study, trials: int, observers: tuple[Observer, ...] = (), seeds: int = 0, **rule: object
+) -> Search:
     proposer = Proposer(lambda trial: SPACE.suggest(trial, CONDITIONS), study.manifest.seed)
-    halving = Halving((10, 30, 90))
+    halving = Halving((10, 30, 90), **rule)  # type: ignore[arg-type]
     return Search(study, proposer, halving, trials, SPACE.seeds(CONDITIONS)[:seeds], observers)
 
 
@@ -77,7 +79,8 @@ def run_here(search: Search, steps: int | None = None) -> None:
                 if steps == 0:
                     return
                 steps -= 1
-            trainer.train(search.halving.next_rung(trainer.step))
+            rungs = search.halving.rungs_of(record.number)
+            trainer.train(next(rung for rung in rungs if rung > trainer.step))
             metrics: Metrics = trainer.evaluate()
             result = StepResult(
                 record.number, trainer.step, "rung", metrics=metrics.flat(),

@@ -39,6 +39,12 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--space", "mobilenet", "--gpus-per-trial", "-1"], "--gpus-per-trial must be at least 0"),
         (["--space", "mobilenet", "--study", "../other"], "--study '../other' cannot be a study's folder"),
         (["--space", "mobilenet", "--study", "data"], "--study 'data' cannot be a study's folder"),
+        (["--space", "mobilenet", "--reduction-factor", "1"], "--reduction-factor must be at least 2"),
+        (["--space", "mobilenet", "--brackets", "9"], "--brackets must be 1 to 2"),
+        (["--space", "mobilenet", "--time", "soon"], "--time: 'soon' is no time; give it like 45m"),
+        (["--space", "mobilenet", "--like", "0.01"], "--like 0.01 cannot pay for one rung"),
+        (["--space", "mobilenet", "--cost", "9"], "--cost needs --price-per-gpu-hour"),
+        (["--space", "mobilenet", "--gpu-hours", "4", "--gpus-per-trial", "0"], "--gpu-hours is of GPUs"),
         (["--space", "mobilenet", "--preset", "cloud"], "invalid choice: 'cloud'"),
         (["--space", "mobilenet", "--image-size", "100"], "mobilenet needs an image size of at least"),
         (["--space", "mobilenet", "--batch-size", "4096"], "batch_size"),
@@ -95,6 +101,8 @@ def test_help_says_every_flag_with_examples_and_imports_no_engine():
         "--space", "--data", "--trials", "--study", "--studies-dir", "--preset", "--max-steps", "--image-size",
         "--batch-size", "--weights", "--workers", "--cpus-per-trial", "--gpus-per-trial", "--seed", "--tracking-uri",
         "--address", "--dry-run", "--debug", "examples:",
+        "--time", "--gpu-hours", "--cost", "--price-per-gpu-hour", "--like", "--scheduler", "--reduction-factor",
+        "--brackets",
     ):  # fmt: skip
         assert flag in done.stdout
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import itertools
 import math
+import random
 
 import pytest
 
@@ -42,22 +44,22 @@ def test_a_budget_without_a_step_is_refused():
 
 def test_nobody_is_stopped_before_the_quorum():
     halving = halving_with(Score(0.5), Score(0.01))
-    assert halving.judge(1, 10).go_on
+    assert halving.judge(1, 10).decision == "goes on"
     halving.record(2, 10, Score(0.02))
-    assert not halving.judge(2, 10).go_on
+    assert halving.judge(2, 10).decision == "stops"
 
 
 def test_one_in_factor_goes_on():
     scores = [Score(value / 100) for value in range(30)]
     halving = halving_with(*scores)
-    assert sum(halving.judge(trial, 10).go_on for trial in range(30)) == 10
+    assert sum(halving.judge(trial, 10).decision == "goes on" for trial in range(30)) == 10
 
 
 def test_nobody_is_stopped_at_the_last_rung():
     halving = halving_with(quorum=1)
     for trial, value in enumerate((0.5, 0.4, 0.3, 0.2)):
         halving.record(trial, 90, Score(value))
-    assert all(halving.judge(trial, 90).go_on for trial in range(4))
+    assert all(halving.judge(trial, 90).decision == "goes on" for trial in range(4))
 
 
 def test_equal_maps_are_told_apart_by_map50_and_then_by_loss():
@@ -66,14 +68,14 @@ def test_equal_maps_are_told_apart_by_map50_and_then_by_loss():
     )
     judged = [halving.judge(trial, 10) for trial in range(4)]
     assert [judgement.rank for judgement in judged] == [3, 2, 1, 4]
-    assert [judgement.go_on for judgement in judged] == [False, False, True, False]
+    assert [judgement.decision == "goes on" for judgement in judged] == [False, False, True, False]
     assert "broken by mAP50: 0.020 to 0.050" in judged[0].reason(Score(0.0001, 0.02, 3.0))
     assert "broken by validation loss: 9 to 1" in judged[1].reason(Score(0.0002, 0.05, 9.0))
 
 
 def test_trials_that_are_equal_in_all_go_on_together():
     halving = halving_with(*[Score(0.0)] * 6)
-    assert all(halving.judge(trial, 10).go_on for trial in range(6))
+    assert all(halving.judge(trial, 10).decision == "goes on" for trial in range(6))
 
 
 @pytest.mark.parametrize("bad", [Score(math.nan), Score(math.inf), Score(0.1, 0.1, math.nan)])
@@ -89,7 +91,6 @@ def test_a_score_said_twice_counts_once():
 
 
 def test_expected_arrivals_are_those_of_random_orders():
-    import random
 
     shuffler = random.Random(5)
     arrived = [0, 0]
@@ -101,7 +102,72 @@ def test_expected_arrivals_are_those_of_random_orders():
         for trial, value in enumerate(order):
             halving.record(trial, 10, Score(value))
             arrived[0] += 1
-            arrived[1] += halving.judge(trial, 10).go_on
+            arrived[1] += halving.judge(trial, 10).decision == "goes on"
     expected = expected_arrivals(Halving((10, 30), 3, 3), 20)
     assert expected[0] == 20
     assert expected[1] == pytest.approx(arrived[1] / rounds, abs=1.0)
+
+
+def test_promotion_waits_for_the_quorum_and_then_takes_the_best_of_the_highest_rung():
+    halving = Halving((10, 30, 90), 3, 3, mode="promote")
+    waiting: dict[int, int] = {}
+    for trial, value in enumerate((0.1, 0.3)):
+        halving.record(trial, 10, Score(value))
+        waiting[trial] = 10
+        assert halving.judge(trial, 10).decision == "waits"
+    assert halving.promotable(waiting) is None
+    halving.record(2, 10, Score(0.2))
+    waiting[2] = 10
+    assert halving.promotable(waiting) == 1
+    del waiting[1]
+    assert halving.promotable(waiting) is None
+    for trial, value in ((3, 0.4), (4, 0.05), (5, 0.06)):
+        halving.record(trial, 10, Score(value))
+        waiting[trial] = 10
+    assert halving.promotable(waiting) == 3
+    for trial in (1, 3, 5):
+        waiting.pop(trial, None)
+        halving.record(trial, 30, Score(trial / 10))
+        waiting[trial] = 30
+    assert halving.promotable(waiting) == 5
+    assert halving.foremost(waiting) == 5
+
+
+def test_a_promotion_does_not_depend_on_the_order_of_arrival():
+
+    for order in itertools.permutations(range(6)):
+        halving, waiting = Halving((10, 30), 3, 3, mode="promote"), {}
+        for trial in order:
+            halving.record(trial, 10, Score(trial / 10))
+            waiting[trial] = 10
+        promoted = []
+        while (trial := halving.promotable(waiting)) is not None:
+            del waiting[trial]
+            promoted.append(trial)
+        assert promoted == [5, 4]
+
+
+def test_brackets_are_drawn_by_seed_and_number_as_often_as_hyperbands():
+    halving = Halving((10, 30, 90), brackets=3, seed=4)
+    drawn = [halving.bracket(trial) for trial in range(3000)]
+    assert drawn == [Halving((10, 30, 90), brackets=3, seed=4).bracket(trial) for trial in range(3000)]
+    assert drawn != [Halving((10, 30, 90), brackets=3, seed=5).bracket(trial) for trial in range(3000)]
+    shares = [drawn.count(bracket) / 3000 for bracket in range(3)]
+    assert shares == pytest.approx([9 / 16.5, 4.5 / 16.5, 3 / 16.5], abs=0.03)
+    assert halving.rungs_of(drawn.index(0)) == (10, 30, 90)
+    assert halving.rungs_of(drawn.index(2)) == (90,)
+
+
+def test_trials_of_different_brackets_are_not_compared():
+    halving = Halving((10, 30, 90), quorum=2, brackets=2, seed=4)
+    by_bracket = {bracket: [t for t in range(40) if halving.bracket(t) == bracket][:3] for bracket in (0, 1)}
+    for bracket, trials in by_bracket.items():
+        for trial in trials:
+            halving.record(trial, 30, Score(0.1 + bracket / 2 + trial / 1000))
+    assert halving.judge(by_bracket[0][-1], 30).decision == "goes on"
+    assert halving.judge(by_bracket[0][0], 30).of == 3
+
+
+def test_more_brackets_than_rungs_are_refused():
+    with pytest.raises(UserError, match="--brackets must be 1 to 2"):
+        Halving((30, 90), brackets=3)

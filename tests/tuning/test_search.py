@@ -38,7 +38,7 @@ def test_every_rung_is_told_to_optuna_the_stopping_one_too(open_study):
         if trial.state == TrialState.PRUNED:
             assert max(trial.intermediate_values) in (10, 30)
             assert record.verdict.cutoff >= record.mAP
-            assert not record.rungs[-1].went_on
+            assert record.rungs[-1].decision == "stops"
         else:
             assert max(trial.intermediate_values) == 90
 
@@ -211,3 +211,56 @@ def test_what_the_user_must_mend_stops_the_search_and_keeps_the_trial(open_study
     assert search.propose() is None
     assert search.halted.reason == "weights.zip: is gone"
     assert study.record(number).state == "interrupted"
+
+
+def test_promoting_takes_the_best_up_under_their_own_numbers_and_prunes_the_rest_at_the_end(open_study):
+    study = open_study()
+    search = search_of(study, 13, mode="promote")
+    run_here(search)
+    assert search.exhausted
+    records = study.records()
+    assert len(records) == 13
+    assert {record.state for record in records} == {"completed", "pruned"}
+    at_first_rung = sorted((record.rungs[0].mAP for record in records), reverse=True)
+    up = [record for record in records if len(record.rungs) > 1]
+    assert len(up) >= 4
+    assert {record.rungs[0].mAP for record in records if record.rungs[0].mAP > at_first_rung[4]} <= {
+        record.rungs[0].mAP for record in up
+    }
+    assert all(record.rungs[-1].decision == "goes on" for record in records if record.state == "completed")
+    assert all("was not promoted" in record.verdict.reason for record in records if record.state == "pruned")
+    assert {trial.state for trial in stored(study)} == {TrialState.COMPLETE, TrialState.PRUNED}
+
+
+def test_somebody_goes_all_the_way_even_in_the_smallest_search(open_study):
+    study = open_study()
+    run_here(search_of(study, 2, mode="promote"))
+    assert sorted(record.state for record in study.records()) == ["completed", "pruned"]
+
+
+def test_waiting_trials_of_an_interrupted_search_wait_again(open_study):
+    whole = open_study("whole")
+    run_here(search_of(whole, 8, mode="promote"))
+    study = open_study("stopped")
+    search = search_of(study, 8, mode="promote")
+    run_here(search, steps=5)
+    search.stop("Ctrl-C")
+    search.interrupt()
+    assert {record.state for record in study.records()} <= {"interrupted", "completed"}
+    study = open_study("stopped")
+    run_here(search_of(study, 8, mode="promote"))
+    again = open_study("whole")
+    assert [(r.state, r.recipe_id, r.step) for r in study.records()] == [
+        (r.state, r.recipe_id, r.step) for r in again.records()
+    ]
+
+
+def test_a_trial_of_a_higher_bracket_is_not_measured_at_the_first_rungs(open_study):
+    study = open_study()
+    search = search_of(study, 12, brackets=3, seed=4)
+    run_here(search)
+    for record in study.records():
+        assert [rung.step for rung in record.rungs] == list(search.halving.rungs_of(record.number))[
+            : len(record.rungs)
+        ]
+    assert any(record.rungs[0].step > 10 for record in study.records())

@@ -14,12 +14,12 @@ RECIPE = SPACE.replay(SPACE.seeds(CONDITIONS)[0].params, CONDITIONS).recipe.to_d
 
 
 def worker_with(**trouble) -> Worker:
-    return Worker(lambda: CurveTrainer(DATASET, **trouble), RUNGS)
+    return Worker(lambda: CurveTrainer(DATASET, **trouble))
 
 
 def begun(worker: Worker, trials, **fields) -> Worker:
     number = fields.pop("number", 3)
-    worker.begin(Assignment(number, RECIPE, trials / str(number), **fields))
+    worker.begin(Assignment(number, RECIPE, trials / str(number), RUNGS, **fields))
     return worker
 
 
@@ -53,7 +53,7 @@ def test_seconds_add_up_to_the_workers_time(tmp_path, monkeypatch):
             clock[0] += 5.0
             return super().evaluate()
 
-    worker = Worker(lambda: Slow(DATASET), RUNGS)
+    worker = Worker(lambda: Slow(DATASET))
     last = run_to_end(begun(worker, tmp_path))[-1]
     assert last.seconds_training == pytest.approx(90 * 1e-4)
     assert last.seconds_training + last.seconds_overhead == pytest.approx(clock[0] - 100.0)
@@ -134,7 +134,7 @@ def test_a_full_disk_halts_the_search_and_loses_no_checkpoint(tmp_path):
                 raise OSError(errno.ENOSPC, "No space left on device", str(directory))
             super().save(directory)
 
-    results = run_to_end(begun(Worker(lambda: Full(DATASET), RUNGS), tmp_path))
+    results = run_to_end(begun(Worker(lambda: Full(DATASET)), tmp_path))
     assert results[-1].kind == "halt"
     assert "No space left on device" in results[-1].reason
     assert newest_checkpoint(tmp_path / "3")[0] == 10
@@ -149,7 +149,7 @@ def test_a_trainer_that_cannot_be_made_fails_the_trial_and_is_tried_again(tmp_pa
             raise TrialFailed("out of memory")
         return CurveTrainer(DATASET)
 
-    worker = Worker(make, RUNGS)
+    worker = Worker(make)
     assert begun(worker, tmp_path).step().reason == "out of memory"
     assert begun(worker, tmp_path).step().kind == "progress"
 

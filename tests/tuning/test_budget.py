@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from conftest import run_here, search_of
+
+from trainers.errors import UserError
+from tuning.budget import Budget, duration, parse_time
+from tuning.halving import Halving
+from tuning.plan import plan
+from tuning.result import StepResult
+from tuning.spending import Spending
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("45s", 45), ("45m", 2700), ("2h", 7200), ("1h30m", 5400), ("2d", 172800), ("1.5h", 5400)],
+)
+def test_times_are_read_as_people_write_them(text, seconds):
+    assert parse_time(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "2", "h", "2 hours", "-2h", "2h later"])
+def test_what_is_no_time_is_refused(text):
+    with pytest.raises(ValueError, match="^" + text):
+        parse_time(text)
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"seconds": 0}, "--time must be above 0"),
+        ({"gpu_hours": -1}, "--gpu-hours must be above 0"),
+        ({"trainings": float("nan")}, "--like must be above 0"),
+        ({"cost": 200}, "--cost needs --price-per-gpu-hour"),
+        ({"price_per_gpu_hour": 3.5}, "--price-per-gpu-hour needs --cost or --gpu-hours"),
+    ],
+)
+def test_impossible_limits_are_refused(limits, message):
+    with pytest.raises(UserError, match=message):
+        Budget(**limits)
+
+
+def test_a_budget_that_cannot_pay_for_one_rung_is_refused():
+    with pytest.raises(UserError, match=r"--like 0.05 cannot pay for one rung of 10 steps; 0.11 can"):
+        Budget(trainings=0.05).check_fits(0, 90, 10)
+    Budget(trainings=0.2).check_fits(0, 90, 10)
+
+
+@pytest.mark.parametrize("limits", [{"gpu_hours": 4}, {"cost": 9, "price_per_gpu_hour": 3}])
+def test_gpu_hours_without_a_gpu_are_refused(limits):
+    with pytest.raises(UserError, match="trials have none"):
+        Budget(**limits).check_fits(0, 90, 10)
+    Budget(**limits).check_fits(0.5, 90, 10)
+
+
+def limited(study, budget: Budget, gpus: float = 0.0):
+    spending = Spending(study, budget, gpus, max_steps=90)
+    search = search_of(study, budget.trials, (spending,))
+    search._limit = spending.limit
+    return search, spending
+
+
+def test_like_buys_so_many_trainings_of_steps_however_they_are_spread(open_study):
+    study = open_study()
+    search, spending = limited(study, Budget(trainings=3))
+    run_here(search)
+    assert search.limit_reached == "--like 3"
+    assert 3 <= spending.trainings < 4
+    search.interrupt()
+    assert sum(record.step for record in study.records()) == pytest.approx(spending.trainings * 90)
+    assert spending.line() == f"{spending.trainings:.1f} of 3 trainings"
+
+    study = open_study()
+    again, spending = limited(study, Budget(trainings=3))
+    assert again.exhausted
+    more, spending = limited(study, Budget(trainings=4))
+    run_here(more)
+    assert 4 <= spending.trainings < 5
+    numbers = [record.number for record in study.records()]
+    assert numbers == list(range(len(numbers)))
+
+
+def test_gpu_hours_count_every_worker_and_their_price(open_study):
+    study = open_study()
+    budget = Budget(cost=2.0, price_per_gpu_hour=3.5, gpu_hours=40)
+    search, spending = limited(study, budget, gpus=0.5)
+    number = search.propose().number
+    assert search.report(StepResult(number, 5, "progress", seconds_training=3600, seconds_overhead=0))
+    assert spending.gpu_hours == 0.5
+    assert spending.line() == "0.50 of 40 GPU hours, cost 1.75 of 2"
+    assert not search.report(StepResult(number, 6, "progress", seconds_training=3600, seconds_overhead=900))
+    assert search.limit_reached == "--cost 2"
+
+
+def test_time_is_of_all_runs_of_the_study_and_no_clock_on_the_wall_can_end_it(open_study, monkeypatch):
+    now = itertools.count(1000.0, 40.0)
+    monkeypatch.setattr("tuning.study.time.monotonic", lambda: next(now))
+    monkeypatch.setattr("tuning.study.time.time", lambda: 1e12, raising=False)
+    study = open_study()
+    search, _ = limited(study, Budget(seconds=7200))
+    run_here(search)
+    assert search.limit_reached == "--time 2 h 00 min"
+    spent = study.wall_seconds
+    assert open_study().wall_seconds >= spent >= 7200
+    again, _ = limited(open_study(), Budget(seconds=7200))
+    assert again.exhausted
+
+
+def test_a_forecast_finds_how_many_trials_a_budget_buys():
+    halving = Halving((30, 90))
+    of = lambda budget: plan(halving, budget, ("mobilenet",), 160, 8, 1)  # noqa: E731
+    fixed = of(Budget(trials=20))
+    assert fixed.trials == 20
+    assert fixed.steps < 20 * 90
+    like = of(Budget(trainings=5))
+    assert like.steps <= 5 * 90
+    assert of(Budget(trials=like.trials + 1)).steps > 5 * 90
+    timed = of(Budget(seconds=3600))
+    assert timed.seconds <= 3600
+    assert of(Budget(trials=timed.trials + 1)).seconds > 3600
+    assert of(Budget(seconds=1)).trials == 1
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (720, "12 min"), (12000, "3 h 20 min")])
+def test_durations_are_said_in_the_unit_that_fits(seconds, text):
+    assert duration(seconds) == text
