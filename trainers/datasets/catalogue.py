@@ -27,6 +27,7 @@ CREATE TABLE images (
     sequence TEXT NOT NULL, -- images with the same one go to the same part
     in_sequence INTEGER NOT NULL, -- whether the source says so
     file TEXT NOT NULL, -- where the image is
+    in_file INTEGER NOT NULL, -- it is a file, and not a record in one
     labels TEXT NOT NULL, -- JSON
     shard INTEGER
 );
@@ -41,6 +42,7 @@ _DEAL = """
 WITH places AS (SELECT id, ROW_NUMBER() OVER (ORDER BY rank, id) - 1 AS place FROM images WHERE part = ?)
 UPDATE images SET shard = places.place * ? / ? FROM places WHERE images.id = places.id
 """
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 _ROWS = 1000  # written at once
 
 
@@ -86,6 +88,7 @@ class Catalogue:
                     image.sequence or image.name,
                     image.sequence is not None,
                     str(image.stored.path),
+                    image.stored.place is None,
                     _to_json(image),
                 )
                 for number, image in enumerate(some, next_id)
@@ -95,7 +98,7 @@ class Catalogue:
                 for number, image in enumerate(some, next_id)
                 for name in {box.name for box in image.boxes}
             ]
-            self.database.executemany("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)", rows)
+            self.database.executemany("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)", rows)
             self.database.executemany("INSERT INTO presence VALUES (?, ?)", shown)
             next_id += len(some)
         self.database.execute(_RENAME)
@@ -167,7 +170,7 @@ def _to_json(image: LabelledImage) -> str:
         image.sequence,
         image.turned_by_default,
     ]
-    return json.dumps(fields, separators=(",", ":"))
+    return _encode(fields)
 
 
 def _from_json(name: str, part: str | None, text: str) -> LabelledImage:

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from sqlite3 import Connection
 
 from trainers.datasets.catalogue import Catalogue
 from trainers.datasets.tfrecords import CorruptRecord
 
 _SAMPLE = 512  # bytes of a file's beginning and of its end: files that agree in these and in size are compared whole
+
+_TABLES = """
+CREATE TEMP TABLE sizes (id INTEGER PRIMARY KEY, size INTEGER);
+CREATE TEMP TABLE samples (id INTEGER PRIMARY KEY, sample BLOB);
+CREATE TEMP TABLE digests (id INTEGER PRIMARY KEY, digest BLOB);
+"""
+# the images that agree with another, by number and file
+_SHARED = """
+SELECT id, file FROM images JOIN {table} USING (id) WHERE {column} IN
+    (SELECT {column} FROM {table} WHERE {column} IS NOT NULL GROUP BY {column} HAVING COUNT(*) > 1)
+"""
+_PAIRS = """
+SELECT first, id FROM digests JOIN (
+    SELECT MIN(id) AS first, digest FROM digests WHERE digest IS NOT NULL GROUP BY digest HAVING COUNT(*) > 1
+) USING (digest) WHERE id != first
+"""
 
 
 def tie_doubles(catalogue: Catalogue) -> None:
@@ -18,60 +36,55 @@ def tie_doubles(catalogue: Catalogue) -> None:
     Files are read whole only when their size, beginning and end are another's.
     """
     database = catalogue.database
+    database.executescript(_TABLES)
+    whole_files = database.execute("SELECT id, file FROM images WHERE in_file")
+    database.executemany("INSERT INTO sizes VALUES (?, ?)", _measured(_size, whole_files))
+    same_size = database.execute(_SHARED.format(table="sizes", column="size"))
+    database.executemany("INSERT INTO samples VALUES (?, ?)", _measured(_sample, same_size))
+    same_sample = database.execute(_SHARED.format(table="samples", column="sample"))
+    database.executemany("INSERT INTO digests VALUES (?, ?)", _measured(_digest, same_sample))
+    database.executemany("INSERT INTO digests VALUES (?, ?)", _digests_of_records(catalogue))
+    for first, later in database.execute(_PAIRS).fetchall():
+        _join(database, first, later)
+
+
+def _join(database: Connection, first: int, later: int) -> None:
     database.execute(
-        "CREATE TEMP TABLE contents (id INTEGER PRIMARY KEY, size INTEGER, sample BLOB, digest BLOB)"
+        "UPDATE images SET sequence = (SELECT sequence FROM images WHERE id = ?) "
+        "WHERE sequence = (SELECT sequence FROM images WHERE id = ?)",
+        (first, later),
     )
-    for image_id, image in catalogue.numbered_images():
-        if image.stored.place is None:
-            database.execute(
-                "INSERT INTO contents VALUES (?, ?, NULL, NULL)", (image_id, _size(image.stored.path))
-            )
-        else:
-            digest = _digest(catalogue, image_id)
-            database.execute("INSERT INTO contents VALUES (?, NULL, NULL, ?)", (image_id, digest))
-    for column, shared_by, measure in (("sample", "size", _sample), ("digest", "sample", _digest)):
-        database.execute(f"CREATE INDEX temp.by_{shared_by} ON contents ({shared_by})")
-        shared = (
-            f"SELECT id FROM contents WHERE {shared_by} IN "
-            f"(SELECT {shared_by} FROM contents WHERE {shared_by} IS NOT NULL GROUP BY {shared_by} HAVING COUNT(*) > 1)"
-        )
-        for (image_id,) in database.execute(shared).fetchall():
-            measured = measure(catalogue, image_id)
-            database.execute(f"UPDATE contents SET {column} = ? WHERE id = ?", (measured, image_id))
-    database.execute("CREATE INDEX temp.by_digest ON contents (digest)")
-    pairs = (
-        "SELECT (SELECT MIN(id) FROM contents AS other WHERE other.digest = contents.digest), id FROM contents "
-        "WHERE digest IN (SELECT digest FROM contents WHERE digest IS NOT NULL GROUP BY digest HAVING COUNT(*) > 1)"
-    )
-    for first, later in database.execute(pairs).fetchall():
-        if first != later:
-            database.execute(
-                "UPDATE images SET sequence = (SELECT sequence FROM images WHERE id = ?) "
-                "WHERE sequence = (SELECT sequence FROM images WHERE id = ?)",
-                (first, later),
-            )
 
 
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:  # missing, which the conversion says
-        return None
+def _measured(
+    measure: Callable[[str], int | bytes], files: Iterator[tuple[int, str]]
+) -> Iterator[tuple[int, int | bytes | None]]:
+    for number, file in files:
+        try:
+            yield number, measure(file)
+        except OSError:  # missing or unreadable, which the conversion says
+            yield number, None
 
 
-def _sample(catalogue: Catalogue, image_id: int) -> bytes | None:
-    try:
-        with catalogue.image(image_id).stored.path.open("rb") as file:
-            head = file.read(_SAMPLE)
-            size = os.fstat(file.fileno()).st_size
-            file.seek(max(0, size - _SAMPLE))
-            return b"%d " % size + head + file.read()
-    except OSError:
-        return None
+def _size(file: str) -> int:
+    return os.stat(file).st_size  # noqa: PTH116 - for every image, and a Path costs as much as the call
 
 
-def _digest(catalogue: Catalogue, image_id: int) -> bytes | None:
-    try:
-        return hashlib.sha256(catalogue.image(image_id).stored.read()).digest()
-    except (OSError, CorruptRecord):
-        return None
+def _sample(file: str) -> bytes:
+    with open(file, "rb", buffering=0) as opened:  # noqa: PTH123
+        head = opened.read(_SAMPLE)
+        size = opened.seek(0, os.SEEK_END)
+        opened.seek(max(0, size - _SAMPLE))
+        return b"%d " % size + head + opened.read(_SAMPLE)
+
+
+def _digest(file: str) -> bytes:
+    return hashlib.sha256(Path(file).read_bytes()).digest()
+
+
+def _digests_of_records(catalogue: Catalogue) -> Iterator[tuple[int, bytes | None]]:
+    for (number,) in catalogue.database.execute("SELECT id FROM images WHERE NOT in_file"):
+        try:
+            yield number, hashlib.sha256(catalogue.image(number).stored.read()).digest()
+        except (OSError, CorruptRecord):
+            yield number, None

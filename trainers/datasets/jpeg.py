@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 _BASELINE = (0xC0, 0xC1)
 _PLAIN = frozenset(
@@ -75,7 +76,9 @@ def _read(marker: int, body: bytes, seen: _Seen) -> bool:
         seen.quantizers.update(body[0::65])
         return len(body) % 65 == 0 and all(table < 4 for table in body[0::65])  # 8-bit tables
     if marker == 0xC4:
-        return _read_codes(body, seen)
+        codes = _codes(body)
+        seen.codes |= codes or set()
+        return codes is not None
     if marker == 0xE1 and body.startswith(b"Exif\0\0"):
         seen.exif = True
     return True
@@ -96,12 +99,13 @@ def _read_frame(body: bytes, seen: _Seen) -> bool:
     return len(seen.components) == count
 
 
-def _read_codes(body: bytes, seen: _Seen) -> bool:
-    """Huffman codes: those that libjpeg would refuse (jpeg_make_d_derived_tbl) are not plain."""
-    at = 0
+@lru_cache(maxsize=256)  # most encoders use the tables of annex K
+def _codes(body: bytes) -> frozenset[int] | None:
+    """The Huffman codes of a segment; None if libjpeg would refuse one (jpeg_make_d_derived_tbl)."""
+    found, at = set(), 0
     while at < len(body):
         if at + 17 > len(body) or body[at] & 15 > 3 or body[at] >> 4 > 1:
-            return False
+            return None
         counts = body[at + 1 : at + 17]
         total = sum(counts)
         symbols = body[at + 17 : at + 17 + total]
@@ -109,13 +113,13 @@ def _read_codes(body: bytes, seen: _Seen) -> bool:
         for length, count in enumerate(counts, 1):
             code += count
             if code > 1 << length:
-                return False
+                return None
             code <<= 1
         if len(symbols) < total or (body[at] >> 4 == 0 and any(symbol > 15 for symbol in symbols)):
-            return False
-        seen.codes.add(body[at])
+            return None
+        found.add(body[at])
         at += 17 + total
-    return True
+    return frozenset(found)
 
 
 def _starts_plain_scan(body: bytes, seen: _Seen) -> bool:

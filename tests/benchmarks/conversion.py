@@ -1,0 +1,175 @@
+"""How fast COCO becomes TFRecords here, beside a plain single-process script over the API's own `create_coco_tf_record`.
+
+    .venv/bin/python tests/benchmarks/conversion.py --images 10000 --rounds 3 --out conversion.json
+
+Both convert the same generated images in a process of their own, in turns; a ratio is of two runs that followed one
+another. "command" is the whole process with its imports, as a person waits for it; "work" is without the imports.
+Memory is the peak of resident memory of all its processes together at 1,000 images and at --images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from trainers.datasets import formats
+from trainers.datasets.record import Record
+from trainers.datasets.toy_city.generating import record
+from trainers.datasets.toy_city.scenes import ToyCity
+
+DRAWN = 200  # scenes; each is used again with another comment in its JPEG, so that no two files are the same
+
+PLAIN = """
+import sys, time
+from trainers.object_detection_api import compat
+compat.install()
+from object_detection.dataset_tools import create_coco_tf_record as api
+began = time.perf_counter()
+api._create_tf_record_from_coco_annotations(
+    sys.argv[1] + "/annotations/instances_train.json", sys.argv[1] + "/images/train", sys.argv[2], False, num_shards=20)
+print("work", time.perf_counter() - began)
+"""
+OURS = """
+import sys, time
+from pathlib import Path
+from trainers.datasets.opening import open_dataset
+began = time.perf_counter()
+dataset = open_dataset(sys.argv[1], Path(sys.argv[2]))
+print("work", time.perf_counter() - began)
+"""
+
+
+def images(count: int) -> Iterator[Record]:
+    """`count` records of JPEGs that are all different."""
+    city = ToyCity()
+    drawn = [record(city, "train", number) for number in range(min(count, DRAWN))]
+    for number in range(count):
+        one = drawn[number % len(drawn)]
+        comment = b"%08d" % number
+        data = one.image[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + one.image[2:]
+        yield replace(one, name=f"{number:06d}.jpg", image=data)
+
+
+def run(script: str, source: Path, target: Path) -> dict[str, float]:
+    """Seconds of the whole process and of its work, and the peak of its processes' memory in MB."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(source), str(target)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    peak = [0.0]
+    watch = threading.Thread(target=_watch, args=(process, peak))
+    watch.start()
+    out, err = process.communicate()
+    seconds = time.perf_counter() - began
+    watch.join()
+    if process.returncode:
+        raise SystemExit(err[-3000:])
+    work = next(float(line.split()[1]) for line in out.splitlines() if line.startswith("work "))
+    return {"command": seconds, "work": work, "memory": peak[0]}
+
+
+def _watch(process: subprocess.Popen[str], peak: list[float]) -> None:
+    while process.poll() is None:
+        peak[0] = max(peak[0], sum(_resident(pid) for pid in (process.pid, *_children(process.pid))))
+        time.sleep(0.05)  # sampling
+
+
+def _resident(pid: int) -> float:
+    """MB that a process has in memory of its own: without what it shares with others."""
+    try:
+        fields = Path(f"/proc/{pid}/statm").read_text().split()
+    except OSError:
+        return 0.0
+    return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+        return [int(child) for thread in threads for child in (thread / "children").read_text().split()]
+    except OSError:
+        return []
+
+
+def measure(count: int, rounds: int) -> dict[str, Any]:
+    """Everything, as the JSON holds it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        runs: dict[str, list[dict[str, float]]] = {"plain": [], "ours": []}
+        source, few = folder / "many", folder / "few"
+        for where, number in ((source, count), (few, 1000)):
+            where.mkdir()
+            formats.named("coco").write(where, ToyCity().classes, {"train": images(number)})
+        for _ in range(rounds):
+            for name, script in (("plain", PLAIN), ("ours", OURS)):
+                target = folder / "out"
+                target.mkdir()
+                runs[name].append(run(script, source, target / "coco"))
+                shutil.rmtree(target)
+        small = run(OURS, few, folder / "out_of_few")["memory"]
+    ratios = {
+        kind: [plain[kind] / ours[kind] for plain, ours in zip(runs["plain"], runs["ours"], strict=True)]
+        for kind in ("command", "work")
+    }
+    return {
+        "images": count,
+        "cores": os.cpu_count(),
+        "runs": runs,
+        "times_faster": {kind: _spread(values) for kind, values in ratios.items()},
+        "memory_mb": {"1000 images": small, f"{count} images": max(one["memory"] for one in runs["ours"])},
+    }
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
+
+
+def table(result: dict[str, Any]) -> Table:
+    """What was measured, for people."""
+    shown = Table(title=f"{result['images']} images on {result['cores']} cores", title_justify="left")
+    for column in ("", "plain script, images/s", "here, images/s", "times faster (least to most)"):
+        shown.add_column(column, justify="right")
+    for kind in ("command", "work"):
+        speeds = [
+            f"{result['images'] / statistics.median(one[kind] for one in result['runs'][name]):,.0f}"
+            for name in ("plain", "ours")
+        ]
+        ratio = result["times_faster"][kind]
+        shown.add_row(kind, *speeds, f"{ratio['median']:.2f} ({ratio['least']:.2f} to {ratio['most']:.2f})")
+    for what, megabytes in result["memory_mb"].items():
+        shown.add_row(f"memory, {what}", "", f"{megabytes:.0f} MB", "")
+    return shown
+
+
+def main() -> None:
+    """Run the benchmark."""
+    line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    line.add_argument("--images", type=int, default=10_000)
+    line.add_argument("--rounds", type=int, default=3)
+    line.add_argument("--out", type=Path, help="write JSON there")
+    options = line.parse_args()
+    result = measure(options.images, options.rounds)
+    if options.out:
+        options.out.write_text(json.dumps(result, indent=1) + "\n")
+    Console(width=110).print(table(result))
+
+
+if __name__ == "__main__":
+    main()
