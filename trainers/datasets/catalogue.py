@@ -36,7 +36,10 @@ CREATE TABLE presence (class TEXT, id INTEGER);
 # an image whose name is another's is told from it by a number
 _RENAME = """
 WITH copies AS (SELECT id, ROW_NUMBER() OVER (PARTITION BY name ORDER BY id) AS copy FROM images)
-UPDATE images SET name = name || '~' || copies.copy FROM copies WHERE copies.copy > 1 AND images.id = copies.id
+UPDATE images SET
+    name = name || '~' || copies.copy,
+    sequence = CASE WHEN in_sequence THEN sequence ELSE name || '~' || copies.copy END
+FROM copies WHERE copies.copy > 1 AND images.id = copies.id
 """
 _DEAL = """
 WITH places AS (SELECT id, ROW_NUMBER() OVER (ORDER BY rank, id) - 1 AS place FROM images WHERE part = ?)

@@ -18,7 +18,7 @@ rarest AS (
 )
 SELECT images.sequence, COUNT(*), COALESCE(rarest.class, '') AS rarity, MIN(rank) AS first
 FROM images LEFT JOIN rarest USING (sequence) WHERE images.part = 'train'
-GROUP BY images.sequence ORDER BY rarity, first
+GROUP BY images.sequence ORDER BY rarity, first, images.sequence
 """
 
 

@@ -9,8 +9,10 @@ import pytest
 from labelled_folders import features, picture, voc, voc_folder
 
 from trainers.datasets import conversion
+from trainers.datasets.__main__ import main
 from trainers.datasets.label_map import read_label_map, write_label_map
 from trainers.datasets.opening import open_dataset, open_toy_city
+from trainers.datasets.record import encoded_records
 from trainers.datasets.shard_workers import done_by_workers
 from trainers.datasets.shard_writing import Job
 from trainers.datasets.toy_city.scenes import ToyCity
@@ -141,6 +143,20 @@ def test_the_real_photographs_lose_nothing(raccoon, tmp_path):
     records = features(*opened.train.files, *opened.validation.files)
     boxes = sum(path.read_text().count("<object>") for path in (raccoon / "annotations").iterdir())
     assert sum(len(one["image/object/class/label"]) for one in records) == boxes
+
+
+def test_the_real_photographs_converted_are_the_records_of_the_folder(raccoon, tmp_path):
+    assert main(["convert", str(raccoon), str(tmp_path / "records")]) == 0
+    assert main(["check", str(tmp_path / "records")]) == 0
+    folder, records = (
+        open_dataset(str(source), tmp_path / "cache") for source in (raccoon, tmp_path / "records")
+    )
+    assert records.fingerprint == folder.fingerprint
+    for part in ("train", "validation"):
+        # the same bytes in the same order: whatever is trained or measured on one is on the other
+        assert list(encoded_records(records.parts[part].files)) == list(
+            encoded_records(folder.parts[part].files)
+        )
 
 
 # What a user can get wrong: one line, and nothing half-written.

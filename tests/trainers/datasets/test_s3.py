@@ -259,3 +259,12 @@ def test_a_disk_without_room_is_said_before_anything_is_fetched(client, tmp_path
 def test_a_limit_that_is_no_number_is_said(monkeypatch):
     monkeypatch.setenv(s3.LIMIT_VARIABLE, "much")
     assert "give a number of gigabytes" in refused(f"s3://{BUCKET}/a")
+
+
+def test_a_yaml_may_name_parts_on_s3(client, tmp_path):
+    upload(client, voc_folder(tmp_path / "voc", 6), "train")
+    (tmp_path / "few").mkdir()
+    upload(client, voc_folder(tmp_path / "few" / "voc", 3), "val")
+    (tmp_path / "pets.yaml").write_text(f"train: s3://{BUCKET}/train\nval: s3://{BUCKET}/val\n")
+    opened = open_dataset(str(tmp_path / "pets.yaml"), tmp_path / "cache")
+    assert (opened.train.images, opened.validation.images) == (6, 3)
