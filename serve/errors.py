@@ -16,3 +16,7 @@ class Refused(UserError):
         self.status = status
         self.detail = detail
         self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[type[Refused], tuple[int, str, int | None]]:
+        """It crosses from one process to another."""
+        return type(self), (self.status, self.detail, self.retry_after)

@@ -196,8 +196,6 @@ def _serve(chosen: Namespace, settings: Settings, token: str | None) -> None:
 
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
     root = str(Path(__file__).parents[1])
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     cluster: dict[str, Any] = {"address": chosen.address} if chosen.address else {
@@ -207,6 +205,9 @@ def _serve(chosen: Namespace, settings: Settings, token: str | None) -> None:
         **cluster, namespace="serve", log_to_driver=False, logging_level="ERROR",
         runtime_env={"env_vars": {"PYTHONPATH": path}},
     )  # fmt: skip
+    # after ray.init, which has handlers of its own
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
     try:
         ray_serve.start(proxy_location="HeadOnly", http_options={"host": chosen.host, "port": chosen.port},
                         logging_config={"enable_access_log": False})  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from serve.api import images, jobs, metrics, model, problems, results
@@ -63,6 +63,7 @@ def create_app(settings: Settings, detecting: Detecting) -> FastAPI:
     for routes in (jobs.routes, results.routes, images.routes, model.routes):
         app.include_router(routes(context, guard))
     _plain_routes(app, context, guard)
+    problems.document(app)
     return app
 
 
@@ -103,7 +104,7 @@ def _plain_routes(app: FastAPI, context: Context, guard: Callable[[str], Any]) -
         "/readyz",
         summary="Whether a model is loaded; if not, or if the last candidate was not, why",
         tags=["health"],
-        responses={503: {"description": "not ready"}},
+        responses={503: {"description": "not ready", "content": {"application/json": {}}}},
     )
     async def readyz() -> Response:
         state = context.rollout.state()
@@ -121,7 +122,14 @@ def _plain_routes(app: FastAPI, context: Context, guard: Callable[[str], Any]) -
         why = {} if ready else {"why": about["problem"] or "there is no model"}
         return JSONResponse(answer | {"ready": ready} | why, 200 if ready else 503)
 
-    @app.get("/metrics", summary="For Prometheus", tags=["health"], dependencies=[guard("read")])
+    @app.get(
+        "/metrics",
+        summary="For Prometheus",
+        tags=["health"],
+        dependencies=[guard("read")],
+        response_class=PlainTextResponse,
+        responses={status: images.ERRORS[status] for status in (401, 403)},
+    )
     def prometheus() -> Response:
         context.counters.flush()
         text = metrics.text(context.counters, context.store)

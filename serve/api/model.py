@@ -20,7 +20,7 @@ from trainers import export as exports
 from trainers.errors import UserError
 
 CONFLICT: dict[int | str, dict[str, Any]] = {
-    **{status: ERRORS[status] for status in (401, 403, 422)},
+    **{status: ERRORS[status] for status in (400, 401, 403, 422)},
     409: {"model": problems.Problem, "description": "another model is on its way, or none is"},
 }
 

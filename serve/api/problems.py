@@ -66,3 +66,25 @@ def install(app: FastAPI) -> None:
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         return problem(500, "the server met an unexpected error; its log says more")
+
+
+def document(app: FastAPI) -> None:
+    """Let the OpenAPI document say of every error what it is: a Problem, as application/problem+json."""
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            found = plain()
+            found["components"]["schemas"].setdefault("Problem", Problem.model_json_schema())
+            content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+            for path in found["paths"].values():
+                for operation in path.values():
+                    for status, response in operation["responses"].items():
+                        described = str(response.get("content", "Problem"))
+                        if status[0] in "45" and (
+                            "Problem" in described or "HTTPValidationError" in described
+                        ):
+                            response["content"] = content
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign]

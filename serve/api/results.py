@@ -69,18 +69,23 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
             path, media_type=TYPES[path.suffix], headers={"Cache-Control": "private, max-age=3600"}
         )
 
-    def result_route(what: str, summary: str) -> None:
+    def result_route(what: str, summary: str, *media: str) -> None:
+        found: dict[int | str, dict[str, Any]] = {
+            200: {"description": summary, "content": {each: {} for each in media}}
+        }
+
         @router.get(
-            f"/jobs/{{job_id}}/{what}", name=what, summary=summary, response_class=FileResponse, **read
-        )
+            f"/jobs/{{job_id}}/{what}", name=what, summary=summary, response_class=FileResponse,
+            dependencies=[guard("read")], responses={**READ_ERRORS, **found},
+        )  # fmt: skip
         def fetch(job_id: str) -> Response:
             return result(job_id, what)
 
-    result_route("video", "The annotated video; ranges are served")
-    result_route("detections", "JSON Lines, one frame a line")
-    result_route("coco", "COCO results; image_id is the frame's number")
-    result_route("preview", "The short animation")
-    result_route("manifest", "What was done, with which model")
+    result_route("video", "The annotated video; ranges are served", "video/webm", "video/mp4")
+    result_route("detections", "JSON Lines, one frame a line", "application/jsonl")
+    result_route("coco", "COCO results; image_id is the frame's number", "application/json")
+    result_route("preview", "The short animation", "image/gif", "image/webp")
+    result_route("manifest", "What was done, with which model", "application/json")
 
     @router.get(
         "/jobs/{job_id}/source", summary="The video as it was sent", response_class=FileResponse, **read
