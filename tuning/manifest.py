@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import json
 import platform
@@ -9,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from search_spaces.rows import difference, from_dict
 from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
 from tuning.halving import Mode
@@ -49,6 +51,7 @@ class Manifest:
         batch_size are None where the space chooses.
     reduction_factor, scheduler, brackets, seed: of the search (tuning.halving.Halving).
     versions: the software it was begun with; shown, never compared.
+    space_rows: the space as a table (search_spaces.rows.Row.to_dict); space_since: the first trial under it.
     """
 
     study: str
@@ -65,32 +68,65 @@ class Manifest:
     versions: dict[str, str]
     scheduler: Mode = "stop"
     brackets: int = 1
+    space_rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    space_since: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them."""
         return asdict(self)
 
-    def check_goes_on(self, asked: Manifest, where: Path) -> None:
-        """Raise UserError, in one line, when the study in `where` cannot go on with what is asked now."""
+    def in_short(self) -> dict[str, Any]:
+        """What another study must know to start from this one."""
+        return {name: getattr(self, name) for name in ("study", "space", *COMPARED)} | {
+            "classes": self.data["classes"],
+            "fingerprint": self.data["fingerprint"],
+        }
+
+    def going_on(
+        self, asked: Manifest, where: Path, trials: int, accept_space_change: bool = False
+    ) -> Manifest:
+        """What the study in `where`, with so many trials, is to go on as.
+
+        More steps are taken up; a changed space where it is accepted. Raises UserError, in one line, for all else.
+        """
         another = "give another --study name"
         if asked.space != self.space:
             raise UserError(
                 f"{where}: is a study of the space '{self.space}', not '{asked.space}'; {another}"
             )
-        if asked.space_hash != self.space_hash:
-            raise UserError(f"{where}: the space '{self.space}' has changed since it was begun; {another}")
         if asked.data["fingerprint"] != self.data["fingerprint"]:
             theirs, ours = asked.data["source"], self.data["source"]
             what = f"{ours}, not {theirs}" if theirs != ours else f"an earlier content of {ours}"
             raise UserError(f"{where}: is a study of other data ({what}); {another}")
         for name in COMPARED:
             was, now = getattr(self, name), getattr(asked, name)
-            if was != now:
+            if was != now and not (name == "max_steps" and now > was):
                 flag = "--" + name.replace("_", "-")
                 begun = f"{flag} {was}" if was is not None else f"no {flag}"
                 raise UserError(
                     f"{where}: was begun with {begun}, now it is {now}; use the same, or {another}"
                 )
+        if asked.space_hash == self.space_hash:
+            return dataclasses.replace(self, max_steps=asked.max_steps)
+        if not accept_space_change:
+            changed = "; ".join(self.space_difference(asked))
+            raise UserError(
+                f"{where}: the space '{self.space}' has changed since it was begun ({changed}); "
+                f"--accept-space-change keeps the trials that still fit, or {another}"
+            )
+        return dataclasses.replace(
+            self,
+            max_steps=asked.max_steps,
+            space_hash=asked.space_hash,
+            space_rows=asked.space_rows,
+            space_since=trials,
+        )
+
+    def space_difference(self, other: Manifest) -> list[str]:
+        """A line for each parameter that came (+), went (-) or changed (~) from this one's space to the other's."""
+        return difference(
+            [from_dict(row) for row in self.space_rows], [from_dict(row) for row in other.space_rows]
+        )
 
 
 def of_data(dataset: Dataset) -> dict[str, Any]:

@@ -37,13 +37,21 @@ class Proposer:
     """Learns of trials as they change, and proposes.
 
     suggest: makes a recipe of what an Optuna trial suggests.
+    fit: what a trial means here, None for nothing (tuning.fitting.Fitting.fit).
     startup_trials: so many ended trials are needed before TPE models any; until then it draws at random.
     """
 
-    def __init__(self, suggest: Callable[[Trial], Recipe], seed: int, startup_trials: int = 8) -> None:
+    def __init__(
+        self,
+        suggest: Callable[[Trial], Recipe],
+        seed: int,
+        fit: Callable[[FrozenTrial], FrozenTrial | None] = lambda trial: trial,
+        startup_trials: int = 8,
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._suggest = suggest
         self._seed = seed
+        self._fit = fit
         self._startup_trials = startup_trials
         self._trials: dict[int, FrozenTrial] = {}
         self._study: optuna.Study | None = None
@@ -52,7 +60,10 @@ class Proposer:
 
     def learn(self, trial: FrozenTrial) -> None:
         """Take in a trial as it is now: running, ended, or waiting (`at_its_rung`). Failures teach nothing."""
-        self._trials[trial.number] = trial
+        fitted = self._fit(trial)
+        if fitted is None:
+            return
+        trial = self._trials[trial.number] = fitted
         if self._study is None:
             return
         if trial.number not in self._places:
@@ -140,5 +151,5 @@ def chosen(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def _rank(trial: FrozenTrial) -> tuple[bool, int, float]:
-    assert trial.value is not None
-    return trial.state == TrialState.COMPLETE, max(trial.intermediate_values, default=0), trial.value
+    step = max(trial.intermediate_values, default=0)
+    return trial.state == TrialState.COMPLETE, step, trial.value if trial.value is not None else float("-inf")

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from tuning.halving import Decision, Score
+from tuning.halving import Decision, Judgement, Score
+from tuning.result import StepResult
 from tuning.verdict import Verdict
 
 # keys of the Optuna trial's user attributes
 RECIPE, RECIPE_ID, PROVENANCE, RUNG, VERDICT, SECONDS = (
     "recipe", "recipe_id", "provenance", "rung:", "verdict", "seconds",
 )  # fmt: skip
+CONTINUES = "continues"  # key of a provenance: the number of the trial with fewer steps
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,23 @@ def of(trial: FrozenTrial) -> TrialRecord:
         provenance=attrs.get(PROVENANCE, {}),
         seconds_training=seconds.get("training", 0.0),
         seconds_overhead=seconds.get("overhead", 0.0),
+    )
+
+
+def reached(result: StepResult, score: Score, judgement: Judgement) -> Rung:
+    """The rung that a worker's result and the scheduler's word make."""
+    return Rung(
+        step=result.step,
+        mAP=score.mAP,
+        seconds=result.seconds_training + result.seconds_overhead,
+        seconds_training=result.seconds_training,
+        time=time.time(),
+        metrics={name: value for name, value in result.metrics.items() if math.isfinite(value)},
+        decision=judgement.decision,
+        reason=judgement.reason(score),
+        rank=judgement.rank,
+        of=judgement.of,
+        cutoff=judgement.cutoff.mAP if judgement.cutoff else None,
     )
 
 

@@ -25,7 +25,8 @@ examples:
                                                              640 px, from COCO weights, on GPUs
   python -m tuning.run --space retinanet --dry-run           what it would take; trains nothing
 
-The same command again goes on where an interrupted search stopped; a larger --trials extends a finished one.
+The same command again goes on where an interrupted search stopped; a larger --trials extends a finished one, a larger
+--max-steps trains its best trials on.
 Results: <studies-dir>/<study>/summary.json, and MLflow. Exit code: 0, 1 if every trial failed, 2 for an error of the
 user's, 130 after Ctrl-C.
 """
@@ -104,6 +105,13 @@ def parser() -> argparse.ArgumentParser:
     add("--tracking-uri", help="of an MLflow server (default: mlflow.db in the studies' folder)")
     add("--address", help="of a running Ray cluster whose machines share --studies-dir, or auto "
         "(default: Ray on this machine)")  # fmt: skip
+    add(
+        "--warm-start",
+        metavar="STUDY|mlflow:EXPERIMENT",
+        help="try the best recipes of an earlier study first",
+    )
+    add("--accept-space-change", action="store_true", help="go on with a study whose space has changed; what still fits "
+        "is kept")  # fmt: skip
     add("--dry-run", action="store_true", help="print the plan and train nothing")
     add("--debug", action="store_true", help="show the traceback of an error")
     add("--trainer", default=DETECTOR_TRAINER, help=argparse.SUPPRESS)

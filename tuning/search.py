@@ -6,18 +6,19 @@ It knows the study and the halving, not Ray: searcher.py and scheduler.py are it
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 
 from search_spaces.space import Seed
+from trainers import recipe as recipes
 from tuning import verdict as verdicts
 from tuning.halving import Halving, Score
 from tuning.observer import Observer
-from tuning.proposer import Proposer, at_its_rung
-from tuning.record import Rung, TrialRecord
+from tuning.proposer import Proposal, Proposer, at_its_rung
+from tuning.record import CONTINUES, Rung, TrialRecord, ranking, reached
 from tuning.result import StepResult
 from tuning.study import Study
 from tuning.verdict import Verdict
+from tuning.worker import newest_checkpoint
 
 LOSS = "validation_loss/total"
 
@@ -60,13 +61,27 @@ class Search:
         earlier = study.records()
         known = {record.provenance.get("name") for record in earlier}
         self._seeds = [seed for seed in seeds if seed.name not in known]
+        self._continuing = {record.number for record in earlier if CONTINUES in record.provenance}
+        shorter = []
         for record in earlier:
+            full = record.recipe["steps"] >= halving.rungs[-1]
+            if record.verdict is not None and record.verdict.final:
+                self._ended += record.number not in self._continuing
+                self._completed += full and record.state == "completed"
+            elif full:
+                self._interrupted.append(record.number)
+            if not full:
+                shorter.append(record)
+                continue
             for rung in record.rungs:
                 halving.record(record.number, rung.step, rung.score)
+        self._to_continue = _worth_continuing(shorter, earlier, halving.reduction_factor)
+        by = {record.provenance.get(CONTINUES): record.number for record in earlier}
+        for record in shorter:
             if record.state == "interrupted":
-                self._interrupted.append(record.number)
-            elif record.verdict is not None:
-                self._count(record.verdict)
+                self._ended += 1
+                if str(record.number) in by:  # killed between the two
+                    self._supersede(record, by[str(record.number)])
 
     @property
     def over(self) -> bool:
@@ -89,7 +104,8 @@ class Search:
         """Whether `propose` has no more to give, now or later."""
         if self.over:
             return True
-        return not self._interrupted and not self._may_begin and not self.live and not self._waiting
+        to_come = self._interrupted or self._to_continue or self._may_begin
+        return not to_come and not self.live and not self._waiting
 
     def propose(self) -> TrialRecord | None:
         """The next trial to run: an interrupted one, one that merits its promotion, or a new one.
@@ -102,6 +118,8 @@ class Search:
                 self._live[record.number] = None
                 if not record.rungs or self._settle(record.rungs[-1], record.number):
                     return self._begin(record)
+            elif self._to_continue:
+                return self._begin(self._continue(self._to_continue.pop(0)))
             elif (promoted := self.halving.promotable(self._waiting)) is not None:
                 return self._promote(promoted)
             elif self._may_begin:
@@ -166,7 +184,8 @@ class Search:
     def _may_begin(self) -> bool:
         if self.trials is None:
             return True
-        return self._ended + self.live + len(self._waiting) + len(self._interrupted) < self.trials
+        begun = {*self._live, *self._waiting, *self._interrupted} - self._continuing
+        return self._ended + len(begun) < self.trials
 
     def _promote(self, number: int) -> TrialRecord:
         del self._waiting[number]
@@ -183,6 +202,32 @@ class Search:
                 number, verdicts.pruned(step, f"was not promoted: {judgement.reason(rung.score)}", cutoff)
             )
 
+    def _continue(self, earlier: TrialRecord) -> TrialRecord:
+        """A new trial with more steps, from where an earlier one ended or was interrupted."""
+        steps = self.halving.rungs[-1]
+        trial = self.study.trial(earlier.number)
+        recipe = recipes.build(dict(earlier.recipe) | {"steps": steps}, where=f"trial {earlier.number}")
+        newest = newest_checkpoint(self.study.trial_folder(earlier.number))
+        record = self.study.begin(
+            Proposal(recipe, trial.params, trial.distributions),
+            {
+                "name": f"trial {earlier.number} continued",
+                "source": f"from its checkpoint at step {newest[0]}" if newest else "its checkpoint is gone",
+                CONTINUES: str(earlier.number),
+            },
+            newest[1] if newest else None,
+        )
+        self._continuing.add(record.number)
+        self._proposer.learn(self.study.trial(record.number))
+        if earlier.state == "interrupted":
+            self._supersede(earlier, record.number)
+        return record
+
+    def _supersede(self, earlier: TrialRecord, by: int) -> None:
+        told = self.study.tell(earlier.number, verdicts.continued(earlier.step, by, self.halving.rungs[-1]))
+        for observer in self._observers:
+            observer.ended(told)
+
     def _begin(self, record: TrialRecord) -> TrialRecord:
         self._live.setdefault(record.number, None)
         for observer in self._observers:
@@ -197,23 +242,11 @@ class Search:
             if not math.isfinite(result.metrics.get(name, 0.0)):
                 self._end(number, verdicts.failed(f"{name} is {result.metrics[name]} at step {step}", step))
                 return
-        metrics = {name: value for name, value in result.metrics.items() if math.isfinite(value)}
-        score = Score(metrics["mAP"], metrics.get("mAP50", 0.0), metrics.get(LOSS, math.inf))
-        self.halving.record(number, step, score)
-        judgement = self.halving.judge(number, step)
-        rung = Rung(
-            step=step,
-            mAP=score.mAP,
-            seconds=result.seconds_training + result.seconds_overhead,
-            seconds_training=result.seconds_training,
-            time=time.time(),
-            metrics=metrics,
-            decision=judgement.decision,
-            reason=judgement.reason(score),
-            rank=judgement.rank,
-            of=judgement.of,
-            cutoff=judgement.cutoff.mAP if judgement.cutoff else None,
+        score = Score(
+            result.metrics["mAP"], result.metrics.get("mAP50", 0.0), result.metrics.get(LOSS, math.inf)
         )
+        self.halving.record(number, step, score)
+        rung = reached(result, score, self.halving.judge(number, step))
         self.study.report(number, rung)
         record = self.study.record(number)
         for observer in self._observers:
@@ -242,15 +275,24 @@ class Search:
         del self._live[number]
         record = self.study.tell(number, verdict)
         self._proposer.learn(self.study.trial(number))
-        self._count(verdict)
+        # what continues another trial is no further one
+        self._ended += verdict.final and number not in self._continuing
+        self._completed += verdict.state == "completed"
         for observer in self._observers:
             observer.ended(record)
-
-    def _count(self, verdict: Verdict) -> None:
-        self._ended += verdict.final
-        self._completed += verdict.state == "completed"
 
     def _note_seconds(self, number: int) -> None:
         latest = self._live[number]
         if latest is not None:
             self.study.note_seconds(number, latest.seconds_training, latest.seconds_overhead)
+
+
+def _worth_continuing(
+    shorter: Sequence[TrialRecord], everyone: Sequence[TrialRecord], reduction_factor: int
+) -> list[TrialRecord]:
+    """Of the trials with fewer steps than now: the interrupted, and one in `reduction_factor` of the completed."""
+    completed = ranking(record for record in shorter if record.state == "completed")
+    best = completed[: max(1, len(completed) // reduction_factor)]
+    done = {record.provenance.get(CONTINUES) for record in everyone}
+    chosen = [*(record for record in shorter if record.state == "interrupted"), *best]
+    return [record for record in chosen if str(record.number) not in done]

@@ -16,13 +16,12 @@ from search_spaces.conditions import Conditions, Preset
 from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights
-from tuning import manifest
 from tuning.budget import Budget
 from tuning.halving import Halving, Mode, rung_steps
-from tuning.manifest import Manifest
 
 if TYPE_CHECKING:
     from search_spaces.space import Space
+    from tuning.manifest import Manifest
 
 TRIALS = {"laptop": 6, "zoo": 32}
 RESERVED = ("data", "mlruns")  # folders beside the studies
@@ -51,6 +50,8 @@ class Settings:
     brackets: int = 1
     tracking_uri: str | None = None
     address: str | None = None
+    accept_space_change: bool = False
+    warm_start: str | None = None
     time: float | None = None
     gpu_hours: float | None = None
     cost: float | None = None
@@ -128,6 +129,8 @@ class Settings:
 
     def manifest(self, dataset: Dataset, space: Space, conditions: Conditions) -> Manifest:
         """What a study that these settings begin is begun with."""
+        from tuning.manifest import Manifest, of_data, versions  # takes Optuna, which --help does without
+
         weights = (
             conditions.weights.source if conditions.weights else "none" if conditions.from_scratch else "zoo"
         )
@@ -135,7 +138,8 @@ class Settings:
             study=self.study_name(dataset),
             space=self.space,
             space_hash=space.hash(conditions),
-            data=manifest.of_data(dataset),
+            space_rows=[row.to_dict() for row in space.rows(conditions)],
+            data=of_data(dataset),
             preset=self.preset,
             max_steps=self.steps,
             image_size=self.image_size,
@@ -145,7 +149,7 @@ class Settings:
             scheduler=self.scheduler,
             brackets=self.brackets,
             seed=self.seed,
-            versions=manifest.versions(),
+            versions=versions(),
         )
 
 

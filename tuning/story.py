@@ -14,8 +14,9 @@ from trainers.datasets.dataset import Dataset
 from trainers.datasets.opening import open_dataset
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights
-from tuning import closing, engine, plan
+from tuning import closing, engine, plan, warm_start
 from tuning.engine import Job, Resources
+from tuning.fitting import Fitting
 from tuning.plan import Plan
 from tuning.progress import Progress
 from tuning.proposer import Proposer
@@ -25,6 +26,7 @@ from tuning.spending import Spending
 from tuning.study import Study
 from tuning.summary import SummaryFile
 from tuning.tracking import Tracking, default_uri
+from tuning.warm_start import WarmStart
 
 
 @dataclass(frozen=True)
@@ -82,30 +84,47 @@ def run(settings: Settings, trainer: str, words: list[str], console: Console) ->
     _make(settings.studies_dir)
     dataset = open_dataset(settings.data, settings.studies_dir / "data", on_progress=say)
     about = settings.manifest(dataset, space, here.conditions)
-    study = Study.open(settings.studies_dir / about.study, about)
+    fitting = Fitting(space, here.conditions)
+    uri = settings.tracking_uri or default_uri(settings.studies_dir)
+    start = None
+    if settings.warm_start:
+        start = warm_start.warm_start(
+            warm_start.read(settings.warm_start, settings.studies_dir, uri), about, fitting
+        )
+        messages.append(start.said)
+    study = Study.open(settings.studies_dir / about.study, about, settings.accept_space_change)
     try:
         say(f"study {study.name} in {study.folder}")
         for note in [describe(dataset), *dataset.notes, *messages]:
             say(note)
         options = {"cpus": max(1, int(settings.cpus)), "gpu_fraction": settings.gpus}
-        return _search(here, study, Job(trainer, dataset, options), words, console)
+        return _search(here, study, start, Job(trainer, dataset, options), words, console)
     finally:
         study.close()
 
 
-def _search(here: Setting, study: Study, job: Job, words: list[str], console: Console) -> int:
+def _search(
+    here: Setting, study: Study, start: WarmStart | None, job: Job, words: list[str], console: Console
+) -> int:
     settings, space, budget = here.settings, here.space, here.settings.budget
     uri = settings.tracking_uri or default_uri(settings.studies_dir)
     artifacts = None if settings.tracking_uri else settings.studies_dir / "mlruns" / study.name
     spending = Spending(study, budget, settings.gpus, settings.steps)
     tracking = Tracking(study, uri, artifacts, settings.steps)
     progress, summary = Progress(console, spending.line), SummaryFile(study)
+    fitting = Fitting(space, here.conditions, study.manifest.space_since)
+    proposer = Proposer(lambda trial: space.suggest(trial, here.conditions), study.manifest.seed, fitting.fit)
+    seeds = space.seeds(here.conditions)
+    if start is not None:
+        seeds = [*start.seeds, *seeds]
+        for lesson in start.lessons:
+            proposer.learn(lesson)
     search = Search(
         study,
-        Proposer(lambda trial: space.suggest(trial, here.conditions), study.manifest.seed),
+        proposer,
         settings.halving,
         budget.trials,
-        space.seeds(here.conditions),
+        seeds,
         observers=(tracking, spending, progress, summary),
         limit=spending.limit,
     )

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,29 +60,39 @@ class Study:
         self._take_in_the_killed()
 
     @classmethod
-    def open(cls, folder: Path, asked: Manifest) -> Study:
+    def open(cls, folder: Path, asked: Manifest, accept_space_change: bool = False) -> Study:
         """The study in `folder`, begun there when it is new.
 
-        asked: what the user wants now; the study's own manifest stays the one it was begun with.
+        asked: what the user wants now; a study goes on as Manifest.going_on says.
         Raises UserError when it is another space's or other data's, in use, damaged, or cannot be written.
         """
         path = folder / "study.json"
         if folder.exists() and not path.exists() and any(entry.name != "lock" for entry in folder.iterdir()):
             raise UserError(f"{folder}: exists and is not a study; give another --study or --studies-dir")
-        if path.exists():
-            manifest.read(path).check_goes_on(asked, folder)
+        lock = StudyLock(folder / "lock")
         try:
+            if path.exists():
+                manifest.read(path).going_on(asked, folder, 0, accept_space_change)
             folder.mkdir(parents=True, exist_ok=True)
-            lock = StudyLock(folder / "lock")
             lock.acquire()
-            if not path.exists():
-                write_text(path, json.dumps(asked.to_dict(), indent=2, ensure_ascii=False))
             (folder / "trials").mkdir(exist_ok=True)
-            return cls(folder, manifest.read(path), lock)
+            before = manifest.read(path) if path.exists() else None
+            study = cls(folder, before or asked, lock)
+            about = (
+                before.going_on(asked, folder, len(study.trials()), accept_space_change) if before else asked
+            )
+            if about != before:
+                write_text(path, json.dumps(about.to_dict(), indent=2, ensure_ascii=False))
+            study.manifest = about
         except OSError as error:
+            lock.release()
             raise UserError(
                 f"{folder}: cannot be written: {error.strerror}; give another --studies-dir"
             ) from None
+        except BaseException:
+            lock.release()
+            raise
+        return study
 
     @property
     def name(self) -> str:
@@ -97,12 +108,21 @@ class Study:
         """Where the trial's files are."""
         return self.folder / "trials" / str(number)
 
-    def begin(self, proposal: Proposal, provenance: Mapping[str, str]) -> TrialRecord:
-        """A new trial that runs what was proposed; `provenance` says where the recipe comes from, {} the search."""
+    def begin(
+        self, proposal: Proposal, provenance: Mapping[str, str], checkpoint: Path | None = None
+    ) -> TrialRecord:
+        """A new trial that runs what was proposed; `provenance` says where the recipe comes from, {} the search.
+
+        checkpoint: another trial's, that it goes on from.
+        """
         number = len(self.trials())
         folder = self.trial_folder(number)
-        folder.mkdir(parents=True, exist_ok=True)
+        if folder.exists():  # of a driver that was killed before the trial was one
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
         write_text(folder / "recipe.yaml", proposal.recipe.to_yaml())
+        if checkpoint is not None:
+            shutil.copytree(checkpoint, folder / checkpoint.name)
         recipe = {record.RECIPE_ID: proposal.recipe.recipe_id, record.RECIPE: proposal.recipe.to_dict()}
         self._optuna.add_trial(
             optuna.trial.create_trial(
@@ -143,7 +163,7 @@ class Study:
         """End a trial. Completed and pruned trials are told with the mAP of their last rung."""
         trial = self.trial(number)
         values = None
-        if verdict.state in ("completed", "pruned"):
+        if verdict.state in ("completed", "pruned") and trial.intermediate_values:
             values = [trial.intermediate_values[max(trial.intermediate_values)]]
         self._set(number, record.VERDICT, verdict.to_dict())
         self._storage.set_trial_state_values(trial._trial_id, TOLD[verdict.state], values)

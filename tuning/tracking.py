@@ -28,6 +28,7 @@ from tuning.result import StepResult
 from tuning.study import Study
 
 STUDY, TRIAL, VERDICT, REASON = "tuning.study", "tuning.trial", "verdict", "verdict.reason"
+MANIFEST, SUGGESTED = "tuning.manifest", "tuning.suggested"  # as JSON: a later study may start from them
 # MLflow's own words for how a run ended; the verdict is in the tag
 STATUS = {"completed": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 BATCH = 1000  # the most metrics that MLflow takes at once
@@ -139,22 +140,26 @@ class Tracking(Observer):
             self._closing = max(self._closing, time.monotonic() + RETRY_SECONDS)
 
 
+def client(uri: str) -> Any:
+    """An MlflowClient that says nothing and does not try for ever."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return MlflowClient(tracking_uri=uri)
+
+
 class _Teller:
     """The conversation with one MLflow store."""
 
     def __init__(self, study: Study, uri: str, artifacts: Path | None) -> None:
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-        from mlflow import MlflowClient
-
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-
         self._study = study
         self._uri = uri
-        self._client = MlflowClient(tracking_uri=uri)
+        self._client = client(uri)
         self._experiment = self._find_or_create_experiment(artifacts)
         self._parent = self._find_or_create_parent()
         earlier = study.records()
@@ -214,8 +219,9 @@ class _Teller:
             self._client.update_run(run, status="RUNNING")
         else:
             tags = {STUDY: str(self._study.folder.absolute()), "mlflow.runName": about.study}
+            tags[MANIFEST] = json.dumps(about.in_short())
             run = self._client.create_run(self._experiment, tags=tags).info.run_id
-            plain = about.to_dict() | {"versions": None, "data": None}
+            plain = about.to_dict() | {"versions": None, "data": None, "space_rows": None}
             params = {name: value for name, value in plain.items() if value is not None}
             params |= {f"data.{name}": about.data[name] for name in ("name", "source", "fingerprint")}
             self._log_params(run, params)
@@ -231,6 +237,7 @@ class _Teller:
         if run is None:
             tags = own | {"mlflow.runName": f"trial {record.number}", "recipe_id": record.recipe_id}
             tags |= {f"provenance.{name}": value for name, value in record.provenance.items()}
+            tags[SUGGESTED] = json.dumps(self._study.trial(record.number).params)
             run = self._client.create_run(self._experiment, tags=tags).info.run_id
         _write_note(folder, {"uri": self._uri, "run": run})
         self._log_params(run, flat(record.recipe))
@@ -262,7 +269,11 @@ class _Teller:
         for rung in record.rungs:
             if rung.step > rung_step:
                 rung_step = rung.step
-                spent = {"seconds": rung.seconds, "seconds_training": rung.seconds_training}
+                spent = {
+                    "seconds": rung.seconds,
+                    "seconds_training": rung.seconds_training,
+                    "rung": rung.step,
+                }
                 when = int(rung.time * 1000)
                 points += [
                     (name, value, when, rung.step) for name, value in {**rung.metrics, **spent}.items()

@@ -51,6 +51,11 @@ def pruned(step: int, reason: str, cutoff: float) -> Verdict:
     return Verdict("pruned", f"stopped at step {step}, {reason}", step, cutoff)
 
 
+def continued(step: int, by: int, steps: int) -> Verdict:
+    """An interrupted trial of fewer steps goes on as another one, with more."""
+    return Verdict("pruned", f"goes on from step {step} as trial {by}, with {steps} steps", step)
+
+
 def failed(reason: str, step: int) -> Verdict:
     """The trial cannot go on."""
     return Verdict("failed", reason, step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -34,20 +35,28 @@ def save(graph: Graph, recipe: Recipe, step: int, directory: Path) -> None:
     """Write model, optimizer, averages and step. The place in the data follows from the step and the recipe."""
     with replace_folder(directory) as folder:
         _tracked(graph, recipe).write(str(folder / PREFIX))
-        progress = {"step": step, "recipe_id": recipe.recipe_id}
+        progress = {"step": step, "recipe_id": recipe.recipe_id, "but_for_steps": _but_for_steps(recipe)}
         (folder / PROGRESS).write_text(json.dumps(progress), encoding="utf-8")
 
 
 def load(graph: Graph, recipe: Recipe, directory: Path) -> int:
-    """Set the graph's variables from `directory` and return its step. Raises UserError if it is another trial's."""
+    """Set the graph's variables from `directory` and return its step.
+
+    A trial that is given more steps goes on from the checkpoint it has. Raises UserError if it is another trial's.
+    """
     try:
         progress = json.loads((directory / PROGRESS).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{directory}: not a checkpoint that can be read: {error}") from None
-    if progress["recipe_id"] != recipe.recipe_id:
+    if _but_for_steps(recipe) != progress.get("but_for_steps") and recipe.recipe_id != progress["recipe_id"]:
         raise UserError(f"{directory}: holds recipe {progress['recipe_id']}, not {recipe.recipe_id}")
     _tracked(graph, recipe).read(str(directory / PREFIX)).assert_existing_objects_matched()
     return int(progress["step"])
+
+
+def _but_for_steps(recipe: Recipe) -> str:
+    fields = json.dumps(recipe.to_dict() | {"steps": None}, sort_keys=True)
+    return hashlib.sha256(fields.encode()).hexdigest()[:12]
 
 
 def initialize_from(graph: Graph, prefix: Path, part: str) -> None:

@@ -1,0 +1,243 @@
+"""Studies that go on as something more: with more steps, a changed space, or from an earlier study."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from conftest import CONDITIONS, SPACE, about, run_here, search_of
+from curve_trainer import DATASET
+from optuna.trial import TrialState
+from test_search import rung, stored
+
+import search_spaces
+from search_spaces.conditions import Conditions
+from search_spaces.parameters import Range
+from search_spaces.space import Space
+from trainers.errors import UserError
+from tuning import manifest, warm_start
+from tuning.fitting import Fitting
+from tuning.halving import Halving
+from tuning.proposer import Proposer
+from tuning.search import Search
+from tuning.worker import newest_checkpoint
+
+LONGER = dataclasses.replace(CONDITIONS, steps=270)
+
+
+def search_with(study, conditions: Conditions, trials: int, space: Space = SPACE) -> Search:
+    fitting = Fitting(space, conditions, study.manifest.space_since)
+    proposer = Proposer(lambda trial: space.suggest(trial, conditions), 1, fitting.fit)
+    rungs = (30, 90, 270) if conditions.steps == 270 else (10, 30, 90)
+    return Search(study, proposer, Halving(rungs), trials)
+
+
+def checkpoint(study, number: int, step: int) -> None:
+    (study.trial_folder(number) / f"checkpoint-{step}").mkdir()
+    (study.trial_folder(number) / f"checkpoint-{step}" / "state.json").write_text(f'{{"step": {step}}}')
+
+
+def test_more_steps_continue_the_best_trials_from_their_checkpoints(open_study):
+    study = open_study()
+    run_here(search_of(study, 9))
+    before = study.records()
+    completed = sorted((r for r in before if r.state == "completed"), key=lambda r: -r.mAP)
+    for record in completed:
+        checkpoint(study, record.number, 90)
+
+    study = open_study(max_steps=270)
+    assert study.manifest.max_steps == 270
+    search = search_with(study, LONGER, 9)
+    first = search.propose()
+    best = completed[0]
+    assert first.provenance["continues"] == str(best.number)
+    assert first.recipe == dict(best.recipe) | {"steps": 270}
+    assert newest_checkpoint(study.trial_folder(first.number))[0] == 90
+    search.interrupt()
+
+    study = open_study(max_steps=270)
+    search = search_with(study, LONGER, 9)
+    run_here(search)
+    after = study.records()
+    assert after[:9] == before
+    assert [record.provenance["continues"] for record in after[9:]] == [
+        str(record.number) for record in completed[: max(1, len(completed) // 3)]
+    ]
+    assert search_with(open_study(max_steps=270), LONGER, 9).exhausted
+    run_here(search_with(open_study(max_steps=270), LONGER, 10))
+    assert len(open_study(max_steps=270).records()) == len(after) + 1
+
+
+def test_an_interrupted_trial_goes_on_with_more_steps_as_another_one(open_study):
+    study = open_study()
+    search = search_of(study, 1)
+    number = search.propose().number
+    search.report(rung(number, 10, 0.2))
+    search.interrupt()
+    checkpoint(study, number, 17)
+
+    study = open_study(max_steps=270)
+    search = search_with(study, LONGER, 1)
+    taken = search.propose()
+    assert taken.provenance["continues"] == str(number)
+    assert (
+        study.record(number).verdict.reason == f"goes on from step 10 as trial {taken.number}, with 270 steps"
+    )
+    assert [trial.state for trial in stored(study)] == [TrialState.PRUNED, TrialState.RUNNING]
+    assert search.propose() is None
+    assert newest_checkpoint(study.trial_folder(taken.number))[0] == 17
+
+
+def test_fewer_steps_are_refused(open_study):
+    open_study(max_steps=270)
+    with pytest.raises(UserError, match="was begun with --max-steps 270, now it is 90"):
+        open_study(max_steps=90)
+
+
+def narrowed() -> Space:
+    """The space without momentum, and with a narrower range for Adam."""
+    branch = SPACE.branches[0]
+    rates = {"adam": Range(1e-3, 6e-3, log=True), "rms_prop": branch.from_scratch["rms_prop"]}
+    return Space("mobilenet", (dataclasses.replace(branch, from_scratch=rates),))
+
+
+def with_space(space: Space) -> dict:
+    return {
+        "space_hash": space.hash(CONDITIONS),
+        "space_rows": [row.to_dict() for row in space.rows(CONDITIONS)],
+    }
+
+
+def test_a_changed_space_is_refused_with_what_changed(open_study):
+    open_study(**with_space(SPACE))
+    with pytest.raises(UserError) as refused:
+        open_study(**with_space(narrowed()))
+    said = str(refused.value)
+    assert "~ mobilenet.adam.learning_rate: " in said
+    assert "0.001 to 0.006 (log)" in said
+    assert "- mobilenet.momentum.learning_rate" in said
+    assert "--accept-space-change keeps the trials that still fit" in said
+    assert "\n" not in said
+
+
+def test_an_accepted_change_of_space_keeps_what_still_fits(open_study, tmp_path):
+    from tuning.study import Study
+
+    study = open_study(**with_space(SPACE))
+    run_here(search_of(study, 16))
+    records = study.records()
+    study.close()
+    space = narrowed()
+    study = Study.open(study.folder, about(**with_space(space)), accept_space_change=True)
+    assert (study.manifest.space_since, study.manifest.space_hash) == (16, space.hash(CONDITIONS))
+    fitting = Fitting(space, CONDITIONS, study.manifest.space_since)
+    kept = {trial.number for trial in study.trials() if fitting.fit(trial) is not None}
+
+    def fits(record) -> bool:
+        kind, rate = record.recipe["optimizer"]["kind"], record.recipe["schedule"]["base"]
+        return kind == "rms_prop" or (kind == "adam" and rate >= 1e-3)
+
+    assert kept == {record.number for record in records if fits(record)}
+    assert 0 < len(kept) < 16
+    run_here(search_with(study, CONDITIONS, 20, space))
+    assert len(study.records()) == 20
+    assert {record.recipe["optimizer"]["kind"] for record in study.records()[16:]} <= {"adam", "rms_prop"}
+    study.close()
+    again = Study.open(study.folder, about(**with_space(space)))
+    assert again.manifest.space_since == 16
+    again.close()
+
+
+@pytest.fixture
+def earlier(open_study):
+    """A study of twelve trials, closed."""
+    study = open_study("earlier")
+    run_here(search_of(study, 12))
+    return study
+
+
+def test_a_warm_start_tries_the_best_first_and_learns_from_all(earlier, open_study, tmp_path):
+    found = warm_start.read("earlier", tmp_path, "")
+    start = warm_start.warm_start(found, about(), Fitting(SPACE, CONDITIONS))
+    best = sorted(earlier.records(), key=lambda record: (record.step, record.mAP), reverse=True)[:4]
+    assert [seed.name for seed in start.seeds] == [f"earlier trial {record.number}" for record in best]
+    assert len(start.lessons) == 12
+    study = open_study("later")
+    proposer = Proposer(lambda trial: SPACE.suggest(trial, CONDITIONS), 1)
+    for lesson in start.lessons:
+        proposer.learn(lesson)
+    search = Search(study, proposer, Halving((10, 30, 90)), 6, start.seeds)
+    proposed = [search.propose() for _ in range(6)]
+    assert [record.recipe for record in proposed[:4]] == [record.recipe for record in best]
+    assert (
+        proposed[0].provenance["source"] == f"warm start: mAP {best[0].mAP:.3f} at step {best[0].step} there"
+    )
+    assert proposed[4].provenance == {}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"max_steps": 270}, {"data": manifest.of_data(DATASET) | {"fingerprint": "f00"}}],
+    ids=["steps", "data"],
+)
+def test_trials_of_another_budget_or_other_data_are_tried_but_teach_nothing(earlier, tmp_path, changes):
+    found = warm_start.read(str(earlier.folder), tmp_path, "")
+    start = warm_start.warm_start(found, about(**changes), Fitting(SPACE, CONDITIONS))
+    assert len(start.seeds) == 4
+    assert start.lessons == []
+    assert "other data or budget" in start.said
+
+
+def test_a_warm_start_from_one_detector_fits_its_branch_of_all(earlier, tmp_path):
+    space = search_spaces.get("all")
+    start = warm_start.warm_start(
+        warm_start.read("earlier", tmp_path, ""), about(space="all"), Fitting(space, CONDITIONS)
+    )
+    assert {seed.params["detector"] for seed in start.seeds} == {"mobilenet"}
+    proposer = Proposer(lambda trial: space.suggest(trial, CONDITIONS), 1)
+    for lesson in start.lessons:
+        proposer.learn(lesson)
+    assert proposer.propose(0).recipe.detector in space.detectors
+
+
+def test_a_warm_start_without_a_use_is_one_line(earlier, open_study, tmp_path):
+    found = warm_start.read("earlier", tmp_path, "")
+    classes = manifest.of_data(DATASET) | {"classes": ["raccoon"]}
+    with pytest.raises(
+        UserError, match=r"is of other classes \(vehicle, pedestrian\) than this data \(raccoon\)"
+    ):
+        warm_start.warm_start(found, about(data=classes), Fitting(SPACE, CONDITIONS))
+    retinanet = search_spaces.get("retinanet")
+    with pytest.raises(UserError, match="none of its 12 ended trials fits this space"):
+        warm_start.warm_start(found, about(), Fitting(retinanet, CONDITIONS))
+    with pytest.raises(UserError, match="no such study in"):
+        warm_start.read("never", tmp_path, "")
+    open_study("empty")
+    with pytest.raises(UserError, match="no trial of it has ended yet"):
+        warm_start.read("empty", tmp_path, "")
+
+
+@pytest.mark.slow
+def test_a_warm_start_from_mlflow_is_that_from_the_study(earlier, open_study, tmp_path):
+    from tuning.tracking import Tracking
+
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    study = open_study("earlier")
+    tracking = Tracking(study, uri, tmp_path / "artifacts", 90)
+    tracking.start()
+    assert tracking.close() is None
+    from_folder, from_mlflow = (
+        warm_start.warm_start(warm_start.read(source, tmp_path, uri), about(), Fitting(SPACE, CONDITIONS))
+        for source in ("earlier", "mlflow:street")
+    )
+    assert [seed.params for seed in from_mlflow.seeds] == [seed.params for seed in from_folder.seeds]
+    assert len(from_mlflow.lessons) == len(from_folder.lessons) == 12
+    for theirs, ours in zip(from_mlflow.lessons, from_folder.lessons, strict=True):
+        assert (theirs.number, theirs.params, theirs.value, theirs.state) == (
+            ours.number,
+            ours.params,
+            ours.value,
+            ours.state,
+        )
+    with pytest.raises(UserError, match="no such experiment"):
+        warm_start.read("mlflow:nothing", tmp_path, uri)
