@@ -57,7 +57,8 @@ def _choose_operations_by_switch_case() -> None:
 
 @functools.cache
 def _convert_the_ifs_on_tensors() -> None:
-    preprocessor.random_square_crop_by_scale = tf.autograph.to_graph(preprocessor.random_square_crop_by_scale)
+    as_written = preprocessor.random_square_crop_by_scale
+    preprocessor.random_square_crop_by_scale = functools.wraps(as_written)(tf.autograph.to_graph(as_written))
 
 
 @functools.cache
