@@ -46,8 +46,24 @@ def start(data, *words):
         assert process.poll() is None, process.stdout.read().decode()
         return answers(server) and server.call("GET", "/readyz").ok
 
-    wait_for(ready, 180)
+    try:
+        wait_for(ready, 240)
+    except AssertionError:
+        stop(process, signal.SIGKILL)
+        raise
     return process, server
+
+
+def parts(process, name):
+    """Living processes of the deployment with `name` in their command line."""
+    found = []
+    for each in psutil.Process(process.pid).children(recursive=True):
+        try:
+            if name in " ".join(each.cmdline()):
+                found.append(each)
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+    return found
 
 
 def answers(server):
@@ -75,9 +91,7 @@ def test_parts_and_the_whole_are_killed_and_every_job_is_done_once(rectangles_fo
         # from another process, a queue that outlives whoever sent it
         ids = [server.submit(clip, '{"audio": false}').json()["id"] for _ in range(6)]
         for part in ("ServeReplica:detector:Detector", "ServeReplica:detector:Api", "ProxyActor"):
-            family = psutil.Process(process.pid).children(recursive=True)
-            (victim,) = [each for each in family if part in " ".join(each.cmdline())]
-            victim.kill()
+            wait_for(lambda part=part: parts(process, part), 120)[0].kill()
             wait_for(lambda: answers(server), 120)
         stop(process, signal.SIGKILL)
         process, server = start(data)
