@@ -17,7 +17,7 @@ from typing import Any
 
 from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
-from tuning.search import Search
+from tuning.work import Work
 
 # Ray Tune writes nothing of ours: no result logs, no experiment snapshots, no working folders to change into; and it
 # says nothing: what a person should know, the search's observers say.
@@ -67,7 +67,7 @@ class Job:
     chunk_seconds: float = 3.0
 
 
-def run(search: Search, job: Job, resources: Resources) -> None:
+def run(search: Work, job: Job, resources: Resources) -> None:
     """Run `search` until it is exhausted or stopped. Its unfinished trials are then interrupted.
 
     SIGINT and SIGTERM stop it in order; a second SIGINT at once.
@@ -87,7 +87,7 @@ def run(search: Search, job: Job, resources: Resources) -> None:
         raise UserError(search.halted.reason)
 
 
-def _tune(search: Search, job: Job, resources: Resources) -> None:
+def _tune(search: Work, job: Job, resources: Resources) -> None:
     from ray import tune
 
     from tuning.scheduler import StudyScheduler
@@ -122,7 +122,7 @@ def _tune(search: Search, job: Job, resources: Resources) -> None:
         )
 
 
-def _stopper(search: Search) -> Any:
+def _stopper(search: Work) -> Any:
     from ray.tune import Stopper
     from ray.tune.stopper import NoopStopper
 
@@ -148,7 +148,7 @@ def _stopper(search: Search) -> Any:
 
 
 @contextlib.contextmanager
-def _signals(search: Search) -> Iterator[None]:
+def _signals(search: Work) -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         if search.stop_reason is not None and number == signal.SIGINT:
             raise KeyboardInterrupt

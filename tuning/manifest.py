@@ -10,9 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from search_spaces.conditions import Conditions, Preset
 from search_spaces.rows import difference, from_dict
 from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
+from trainers.recipe import InitialWeights
 from tuning.halving import Mode
 
 SOFTWARE = (
@@ -58,7 +60,7 @@ class Manifest:
     space: str
     space_hash: str
     data: dict[str, Any]
-    preset: str
+    preset: Preset
     max_steps: int
     image_size: int | None
     batch_size: int | None
@@ -74,6 +76,17 @@ class Manifest:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them."""
         return asdict(self)
+
+    def conditions(self) -> Conditions:
+        """What holds for every trial."""
+        return Conditions(
+            steps=self.max_steps,
+            preset=self.preset,
+            image_size=self.image_size,
+            batch_size=self.batch_size,
+            weights=InitialWeights(source=self.weights),
+            seed=self.seed,
+        )
 
     def in_short(self) -> dict[str, Any]:
         """What another study must know to start from this one."""
@@ -129,11 +142,12 @@ class Manifest:
         )
 
 
-def of_data(dataset: Dataset) -> dict[str, Any]:
-    """The manifest's account of `dataset`."""
+def of_data(dataset: Dataset, given: str | None = None) -> dict[str, Any]:
+    """The manifest's account of `dataset`; `given` is what `--data` named, kept so that any folder finds it again."""
     return {
         "name": dataset.name,
         "source": dataset.source,
+        "given": given if given is None or "://" in given else str(Path(given).absolute()),
         "fingerprint": dataset.fingerprint,
         "classes": list(dataset.classes),
         "images": {"train": dataset.train.images, "validation": dataset.validation.images},

@@ -28,7 +28,7 @@ class Plan:
 
     rungs: steps; arrivals: how many trials are expected to train to each.
     steps: gradient steps of all trials; full_steps: were none stopped.
-    checkpoint_bytes: of the largest checkpoint; disk_bytes: of the one that each trial keeps.
+    checkpoint_bytes: of the largest checkpoint; disk_bytes: of those that are kept.
     seconds: of the search, start included; None when nothing is known of its detectors' speed.
     """
 
@@ -49,11 +49,12 @@ def plan(
     image_size: int,
     batch_size: int,
     workers: int,
+    keep_checkpoints: int,
     seconds_per_step: float | None = None,
 ) -> Plan:
     """The forecast for a search of `budget` over `detectors` (an even mixture).
 
-    image_size: pixels; batch_size: images a step.
+    image_size: pixels; batch_size: images a step. keep_checkpoints: of so many ended trials.
     seconds_per_step: as measured by earlier trials of the study; None to go by what was seen on a CPU.
     """
     if seconds_per_step is None and all(name in CPU_STEP_SECONDS for name in detectors):
@@ -72,7 +73,16 @@ def plan(
         largest = max((PARAMETERS.get(name, 0) for name in detectors), default=0)
         checkpoint = largest * 4 * VALUES_PER_PARAMETER
         full = trials * rungs[-1]
-        return Plan(trials, rungs, arrivals, steps, full, checkpoint, checkpoint * trials, seconds)
+        return Plan(
+            trials,
+            rungs,
+            arrivals,
+            steps,
+            full,
+            checkpoint,
+            checkpoint * min(trials, keep_checkpoints + workers),
+            seconds,
+        )
 
     def affordable(plan: Plan) -> bool:
         seconds, steps = budget.seconds, budget.trainings

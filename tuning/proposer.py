@@ -79,7 +79,7 @@ class Proposer:
     def propose(self, number: int, fixed: Mapping[str, Any] | None = None) -> Proposal:
         """What the trial `number` should be; with `fixed`, the values that it is to have, where they are asked.
 
-        Raises what `suggest` raises; nothing is then remembered.
+        Of the trial that is made of it, it wants to hear by `learn`. Raises what `suggest` raises.
         """
         study = self._recent()
         study.sampler = self._sampler(number)
@@ -88,10 +88,8 @@ class Proposer:
         trial = study.ask()
         try:
             recipe = self._suggest(trial)
-        except BaseException:
-            self._study = None
-            raise
-        self._places[number] = trial._trial_id
+        finally:
+            self._memory.set_trial_state_values(trial._trial_id, TrialState.FAIL)
         return Proposal(recipe, dict(trial.params), dict(trial.distributions))
 
     def _recent(self) -> optuna.Study:

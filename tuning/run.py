@@ -7,12 +7,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn, get_args
-
-from rich.console import Console
+from typing import get_args
 
 from search_spaces.conditions import PRESETS
 from trainers.errors import UserError
+from tuning.command import DETECTOR_TRAINER, OneLineParser, console_of, in_one_line
 from tuning.halving import Mode
 from tuning.settings import TRIALS, Settings
 
@@ -30,19 +29,11 @@ The same command again goes on where an interrupted search stopped; a larger --t
 Results: <studies-dir>/<study>/summary.json, and MLflow. Exit code: 0, 1 if every trial failed, 2 for an error of the
 user's, 130 after Ctrl-C.
 """
-LOG_WIDTH = 140  # columns, where no terminal says
-DETECTOR_TRAINER = "trainers.object_detection_api.trainer:alone_in_process"
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        print(f"error: {message}; see --help", file=sys.stderr)
-        sys.exit(2)
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    line = _Parser(
+    line = OneLineParser(
         prog="python -m tuning.run",
         description="Searches for the best object detector that a budget can buy.",
         epilog=EXAMPLES,
@@ -112,6 +103,8 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--accept-space-change", action="store_true", help="go on with a study whose space has changed; what still fits "
         "is kept")  # fmt: skip
+    add("--keep-checkpoints", type=int, default=10, help="of so many best trials, besides those that may go on "
+        "(default: 10)")  # fmt: skip
     add("--dry-run", action="store_true", help="print the plan and train nothing")
     add("--debug", action="store_true", help="show the traceback of an error")
     add("--trainer", default=DETECTOR_TRAINER, help=argparse.SUPPRESS)
@@ -127,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = Settings(**chosen)
         from tuning import story
 
-        console = Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
+        console = console_of(sys.stdout)
         if dry_run:
             return story.dry_run(settings, console)
         return story.run(settings, trainer, words, console)
@@ -139,13 +132,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         print(f"error: {in_one_line(error)}", file=sys.stderr)
         return 2
-
-
-def in_one_line(error: UserError | OSError) -> str:
-    """What a person needs of an error."""
-    if isinstance(error, OSError):
-        return f"{error.filename or 'the system'}: {error.strerror or error}"
-    return str(error)
 
 
 def duration_of(text: str) -> float:

@@ -7,15 +7,15 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from tuning.search import Search
 from tuning.searcher import assignment
 from tuning.trainable import RESULT
+from tuning.work import Work
 
 
 class StudyScheduler(TrialScheduler):
     """Every result goes to `search`, which tells Optuna and gives the verdict before Ray acts on it."""
 
-    def __init__(self, search: Search) -> None:
+    def __init__(self, search: Work) -> None:
         super().__init__()
         self._search = search
 

@@ -174,11 +174,11 @@ class Search:
 
     def _new(self) -> TrialRecord:
         number = len(self.study.trials())
-        if not self._seeds:
-            return self.study.begin(self._proposer.propose(number), {})
-        seed = self._seeds.pop(0)
-        provenance = {"name": seed.name, "source": seed.source}
-        return self.study.begin(self._proposer.propose(number, seed.params), provenance)
+        seed = self._seeds.pop(0) if self._seeds else None
+        proposal = self._proposer.propose(number, seed.params if seed else None)
+        record = self.study.begin(proposal, {"name": seed.name, "source": seed.source} if seed else {})
+        self._proposer.learn(self.study.trial(number))
+        return record
 
     @property
     def _may_begin(self) -> bool:

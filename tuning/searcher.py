@@ -8,11 +8,11 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from tuning.record import TrialRecord
-from tuning.search import Search
+from tuning.work import Work
 from tuning.worker import Assignment
 
 
-def assignment(search: Search, record: TrialRecord) -> dict[str, Any]:
+def assignment(search: Work, record: TrialRecord) -> dict[str, Any]:
     """The Ray config that gives a trial to a worker: an Assignment in plain values."""
     folder = search.study.trial_folder(record.number).absolute()
     given = Assignment(
@@ -33,7 +33,7 @@ FINISHED = "FINISHED"  # Searcher.FINISHED
 class StudySearcher(Searcher):
     """Proposes the trials of `search`, to no more than `workers` workers at once."""
 
-    def __init__(self, search: Search, workers: int) -> None:
+    def __init__(self, search: Work, workers: int) -> None:
         super().__init__()
         self._search = search
         self._workers = workers

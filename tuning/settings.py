@@ -51,6 +51,7 @@ class Settings:
     tracking_uri: str | None = None
     address: str | None = None
     accept_space_change: bool = False
+    keep_checkpoints: int = 10
     warm_start: str | None = None
     time: float | None = None
     gpu_hours: float | None = None
@@ -61,7 +62,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name, least in (
             ("trials", 1), ("max_steps", 1), ("image_size", 1), ("batch_size", 1), ("workers", 1), ("seed", 0),
-            ("gpus_per_trial", 0), ("reduction_factor", 2),
+            ("gpus_per_trial", 0), ("reduction_factor", 2), ("keep_checkpoints", 1),
         ):  # fmt: skip
             value = getattr(self, name)
             if value is not None and value < least:
@@ -139,7 +140,7 @@ class Settings:
             space=self.space,
             space_hash=space.hash(conditions),
             space_rows=[row.to_dict() for row in space.rows(conditions)],
-            data=of_data(dataset),
+            data=of_data(dataset, self.data),
             preset=self.preset,
             max_steps=self.steps,
             image_size=self.image_size,

@@ -20,6 +20,7 @@ from tuning.fitting import Fitting
 from tuning.plan import Plan
 from tuning.progress import Progress
 from tuning.proposer import Proposer
+from tuning.retention import Retention
 from tuning.search import Search
 from tuning.settings import Settings, initial_weights
 from tuning.spending import Spending
@@ -53,6 +54,7 @@ class Setting:
             max(int(field["image_size"]) for field in fields),
             max(max(branch.batch_sizes(self.conditions)) for branch in self.space.branches),
             self.settings.workers,
+            self.settings.keep_checkpoints,
         )
 
 
@@ -125,7 +127,7 @@ def _search(
         settings.halving,
         budget.trials,
         seeds,
-        observers=(tracking, spending, progress, summary),
+        observers=(tracking, spending, progress, summary, Retention(study, settings.keep_checkpoints)),
         limit=spending.limit,
     )
     summary.write()

@@ -44,11 +44,11 @@ TOLD = {
 class Study:
     """An open study. Made by `Study.open`; `close` ends it."""
 
-    def __init__(self, folder: Path, about: Manifest, lock: StudyLock) -> None:
+    def __init__(self, folder: Path, about: Manifest, lock: StudyLock, durable: bool) -> None:
         self.folder = folder
         self.manifest = about
         self._lock = lock
-        self._journal = StudyJournal(folder / "optuna.journal")
+        self._journal = StudyJournal(folder / "optuna.journal", durable)
         self._storage = JournalStorage(self._journal)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._optuna = optuna.create_study(
@@ -60,10 +60,13 @@ class Study:
         self._take_in_the_killed()
 
     @classmethod
-    def open(cls, folder: Path, asked: Manifest, accept_space_change: bool = False) -> Study:
+    def open(
+        cls, folder: Path, asked: Manifest, accept_space_change: bool = False, durable: bool = True
+    ) -> Study:
         """The study in `folder`, begun there when it is new.
 
         asked: what the user wants now; a study goes on as Manifest.going_on says.
+        durable: whether the disk is to hold what is told, against a power cut; a simulation does without.
         Raises UserError when it is another space's or other data's, in use, damaged, or cannot be written.
         """
         path = folder / "study.json"
@@ -77,7 +80,7 @@ class Study:
             lock.acquire()
             (folder / "trials").mkdir(exist_ok=True)
             before = manifest.read(path) if path.exists() else None
-            study = cls(folder, before or asked, lock)
+            study = cls(folder, before or asked, lock, durable)
             about = (
                 before.going_on(asked, folder, len(study.trials()), accept_space_change) if before else asked
             )

@@ -12,14 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search_spaces.space import Seed
 from trainers.errors import UserError
-from tuning import manifest
+from tuning import reading
 from tuning import record as records
 from tuning.fitting import Fitting
 from tuning.manifest import Manifest
@@ -92,19 +89,12 @@ def read(source: str, studies: Path, tracking_uri: str) -> Earlier:
 
 
 def _of_folder(source: str, studies: Path) -> Earlier:
-    folder = next(
-        (path for path in (Path(source), studies / source) if (path / "study.json").is_file()), None
-    )
-    if folder is None:
-        raise UserError(f"--warm-start {source}: no such study in {studies}; give its name, or its folder")
-    about = manifest.read(folder / "study.json")
     try:
-        # only read: its own driver may be at work on it
-        storage = JournalStorage(JournalFileBackend(str(folder / "optuna.journal")))
-        trials = optuna.load_study(study_name=about.study, storage=storage).get_trials(states=ENDED)
-    except (KeyError, ValueError) as error:
-        raise UserError(f"--warm-start {source}: {folder / 'optuna.journal'} is damaged ({error})") from None
-    return Earlier(source, about.in_short(), trials)
+        found = reading.read(source, studies)
+    except UserError as error:
+        raise UserError(f"--warm-start {error}") from None
+    trials = [trial for trial in found.trials if trial.state in ENDED and trial.value is not None]
+    return Earlier(source, found.manifest.in_short(), trials)
 
 
 def _of_mlflow(name: str, tracking_uri: str) -> Earlier:

@@ -110,7 +110,7 @@ def test_time_is_of_all_runs_of_the_study_and_no_clock_on_the_wall_can_end_it(op
 
 def test_a_forecast_finds_how_many_trials_a_budget_buys():
     halving = Halving((30, 90))
-    of = lambda budget: plan(halving, budget, ("mobilenet",), 160, 8, 1)  # noqa: E731
+    of = lambda budget: plan(halving, budget, ("mobilenet",), 160, 8, 1, 10)  # noqa: E731
     fixed = of(Budget(trials=20))
     assert fixed.trials == 20
     assert fixed.steps < 20 * 90

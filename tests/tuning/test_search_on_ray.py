@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 from conftest import search_of
-from curve_trainer import DATASET
+from curve_trainer import DATASET, CurveTrainer
 from mlflow import MlflowClient
 
+from trainers.datasets.opening import open_dataset
+from trainers.recipe import build
+from tuning import ledger
 from tuning.engine import Job, Resources, run
 from tuning.observer import Observer
 from tuning.run import main
@@ -21,6 +24,19 @@ from tuning.run import main
 pytestmark = pytest.mark.slow
 TRAINER = "curve_trainer:CurveTrainer"
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def city(tmp_path_factory) -> Path:
+    """The toy city, drawn once for all searches."""
+    cache = tmp_path_factory.mktemp("city")
+    open_dataset(None, cache)
+    return cache
+
+
+@pytest.fixture(autouse=True)
+def drawn(city, tmp_path) -> None:
+    (tmp_path / "data").symlink_to(city)
 
 
 def command(studies: Path, *more: str) -> list[str]:
@@ -165,6 +181,51 @@ def test_what_only_the_user_can_mend_is_one_line_and_exit_code_2(local_ray, tmp_
     assert main(command(tmp_path, "--trials", "2", "--trainer", "pid_trainer:Refusing")) == 2
     assert capsys.readouterr().err == "error: weights.zip: is gone; fetch it again\n"
     assert [trial["state"] for trial in outcome(tmp_path)["trials"]] == ["interrupted"]
+
+
+def test_an_audit_trains_stopped_trials_to_their_end_and_changes_no_verdict(local_ray, tmp_path, capsys):
+    assert main(command(tmp_path, "--trials", "6")) == 0
+    before = outcome(tmp_path)
+    stopped = [trial["trial"] for trial in before["trials"] if trial["state"] == "pruned"]
+    audit = ["mobilenet-toy-city", "--studies-dir", str(tmp_path), "--trainer", TRAINER, "--audit", "2"]
+    assert ledger.main([*audit, "--format", "json"]) == 0
+    said = capsys.readouterr().out
+    found = json.loads(said[said.index("{") :])
+    audited = {entry["trial"]: entry["audited"] for entry in found["entries"] if entry["audited"] is not None}
+    assert len(audited) == 2
+    assert set(audited) < set(stopped)
+    for number, mean in audited.items():
+        recipe = build(before["trials"][number]["recipe"])
+        assert mean == CurveTrainer.mean_ap(recipe, 90)
+    assert ledger.main([*audit, "--data", str(tmp_path / "elsewhere")]) == 2
+    assert main(command(tmp_path, "--trials", "6")) == 0
+    assert outcome(tmp_path)["trials"] == before["trials"]
+
+
+def test_a_search_runs_on_a_cluster_that_is_there_already(local_ray, tmp_path):
+    import ray
+
+    address = ray.get_runtime_context().gcs_address
+    line = [sys.executable, "-m", "tuning.run", *command(tmp_path, "--trials", "2", "--cpus-per-trial", "1")]
+    # the cluster's processes are sent the packages; the test's trainer they have by their PYTHONPATH
+    done = subprocess.run(
+        [*line, "--address", address], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(outcome(tmp_path)["trials"]) == 2
+
+
+def test_a_cluster_that_is_not_there_or_too_small_is_one_line(local_ray, tmp_path):
+    import ray
+
+    address = ray.get_runtime_context().gcs_address
+    line = [sys.executable, "-m", "tuning.run", *command(tmp_path, "--trials", "2"), "--address", address]
+    done = subprocess.run(
+        [*line, "--gpus-per-trial", "1"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == "error: --gpus-per-trial 1: only 0 GPUs are here; ask for less\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import CONDITIONS, SPACE, run_here, search_of
+from curve_trainer import CurveTrainer
+
+from trainers.errors import UserError
+from tuning import simulation
+from tuning.proposer import Proposer
+from tuning.replay import Rule, interval, main, replay
+from tuning.simulation import Curve, Table, distance, read_curves
+
+
+def curves(count: int) -> list[Curve]:
+    """Analytic curves of random recipes."""
+    proposer = Proposer(lambda trial: SPACE.suggest(trial, CONDITIONS), seed=11, startup_trials=count + 1)
+    made = []
+    for number in range(count):
+        proposal = proposer.propose(number)
+        steps = [10, 30, 60, 90]
+        means = [CurveTrainer.mean_ap(proposal.recipe, step) for step in steps]
+        metrics = {"mAP": means, "mAP50": means, "validation_loss/total": [2 - mean for mean in means]}
+        made.append(Curve(proposal.recipe, proposal.params, steps, metrics, 0.1))
+    return made
+
+
+CURVES = curves(30)
+BEST = max(curve.metrics["mAP"][-1] for curve in CURVES)
+
+
+def test_a_curve_is_straight_between_its_evaluations_and_begins_at_no_map():
+    curve = Curve(
+        CURVES[0].recipe, {}, [10, 30], {"mAP": [0.2, 0.4], "validation_loss/total": [2.0, 1.0]}, 0.1
+    )
+    assert curve.at(5) == {"mAP": pytest.approx(0.1), "validation_loss/total": 2.0}
+    assert curve.at(20) == {"mAP": pytest.approx(0.3), "validation_loss/total": pytest.approx(1.5)}
+    assert curve.at(30)["mAP"] == 0.4
+    assert curve.at(90)["mAP"] == 0.4
+
+
+def test_a_proposal_becomes_the_nearest_trial_that_is_not_yet_taken():
+    table = Table(CURVES, SPACE, CONDITIONS)
+    exact = SPACE.replay(CURVES[7].params, CONDITIONS)
+    proposal = simulation.Proposal(exact.recipe, CURVES[7].params, exact.distributions)
+    assert distance(proposal, CURVES[7].params) == 0
+    first, second = table.nearest(proposal), table.nearest(proposal)
+    assert first.params == CURVES[7].params
+    assert second.params != CURVES[7].params
+    assert table.left == len(CURVES) - 2
+
+
+@pytest.mark.parametrize("scheduler", ["stop", "promote"])
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_replay_gives_every_trial_its_verdict_and_counts_what_it_took(scheduler, workers):
+    rule = Rule(scheduler=scheduler, trials=20, workers=workers)
+    outcome, history = replay(CURVES, SPACE, CONDITIONS, rule, seed=3)
+    assert outcome.found + outcome.regret == pytest.approx(BEST)
+    assert history[-1][1] == pytest.approx(outcome.trainings * 90)
+    assert 20 / 3 <= outcome.trainings < 20
+    assert [at for at, *_ in history] == sorted(at for at, *_ in history)
+    assert replay(CURVES, SPACE, CONDITIONS, rule, seed=3) == (outcome, history)
+
+
+def test_more_workers_take_less_time_for_the_same_trials():
+    alone = replay(CURVES, SPACE, CONDITIONS, Rule(trials=20, workers=1), seed=3)[0]
+    four = replay(CURVES, SPACE, CONDITIONS, Rule(trials=20, workers=4), seed=3)[0]
+    assert four.seconds < alone.seconds / 2.5
+
+
+def test_taking_every_curve_to_its_end_finds_the_best():
+    outcome, _ = replay(CURVES, SPACE, CONDITIONS, Rule(trials=30, reduction_factor=31), seed=0)
+    assert outcome.completed == 30
+    assert outcome.regret == 0
+    assert outcome.trainings == 30
+
+
+def test_a_studys_own_trials_are_replayed_and_stopped_ones_drawn_on_as_the_others_grew(open_study, capsys):
+    study = open_study(space_hash=SPACE.hash(CONDITIONS))
+    run_here(search_of(study, 12))
+    found = simulation.of_records(
+        study.records(), {trial.number: trial.params for trial in study.trials()}, 90
+    )
+    for curve, record in zip(found, study.records(), strict=True):
+        assert curve.steps[-1] == 90
+        assert curve.at(record.step)["mAP"] == pytest.approx(record.mAP)
+        assert curve.metrics["mAP"][-1] >= record.mAP
+    assert main([str(study.folder), "--seeds", "2", "--trials", "8"]) == 0
+    said = capsys.readouterr().out
+    assert "2 replays of 8 trials over 12 curves: TPE, stop, factor 3" in said
+    assert main([str(study.folder), "--seeds", "2", "--random", "--format", "json"]) == 0
+    outcomes = json.loads(capsys.readouterr().out)["outcomes"]
+    assert len(outcomes) == 2
+
+
+def test_a_study_without_a_full_curve_cannot_be_replayed(open_study):
+    with pytest.raises(UserError, match="no trial of the study went to its end"):
+        simulation.of_records(open_study().records(), {}, 90)
+
+
+def test_curves_are_kept_in_a_file(tmp_path, capsys):
+    path = tmp_path / "curves.json"
+    path.write_text(json.dumps([curve.to_dict() for curve in CURVES]))
+    assert read_curves(path) == CURVES
+    assert main([str(path), "--space", "mobilenet", "--seeds", "1", "--trials", "5"]) == 0
+    assert main([str(path), "--seeds", "1"]) == 2
+    assert "of which --space are these curves?" in capsys.readouterr().err
+    path.write_text("[{}]")
+    with pytest.raises(UserError, match="cannot be read as learning curves"):
+        read_curves(path)
+
+
+def test_the_interval_is_the_normal_one():
+    mean, half = interval([1.0, 2.0, 3.0, 4.0])
+    assert mean == 2.5
+    assert half == pytest.approx(1.96 * 1.2909944 / 2)

@@ -1,0 +1,56 @@
+"""Reads a study that its own driver may be at work on: takes no lock, changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
+
+from trainers.errors import UserError
+from tuning import manifest
+from tuning import record as records
+from tuning.manifest import Manifest
+from tuning.record import TrialRecord
+
+AUDITS = "audits"  # the study's attribute
+
+
+@dataclass(frozen=True)
+class StudyRead:
+    """A study as it was when it was read.
+
+    trials: by number. audits: final metrics of stopped trials that were trained on, by their number as text.
+    """
+
+    folder: Path
+    manifest: Manifest
+    trials: list[FrozenTrial]
+    audits: Mapping[str, Mapping[str, float]]
+
+    @property
+    def records(self) -> list[TrialRecord]:
+        """What is known of every trial."""
+        return [records.of(trial) for trial in self.trials]
+
+
+def read(name: str, studies: Path) -> StudyRead:
+    """The study called `name` in `studies`, or in the folder `name`. Raises UserError when there is none to read."""
+    folder = next((path for path in (studies / name, Path(name)) if (path / "study.json").is_file()), None)
+    if folder is None:
+        found = sorted(path.parent.name for path in studies.glob("*/study.json"))
+        there = f"there are {', '.join(found)}" if found else "there is none"
+        raise UserError(f"{name}: no such study in {studies} ({there}); give its name or its folder")
+    about = manifest.read(folder / "study.json")
+    journal = folder / "optuna.journal"
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        storage = JournalStorage(JournalFileBackend(str(journal)))
+        study = optuna.load_study(study_name=about.study, storage=storage)
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{journal}: is damaged ({error}); restore it from your backup") from None
+    return StudyRead(folder, about, study.get_trials(deepcopy=False), study.user_attrs.get(AUDITS, {}))
