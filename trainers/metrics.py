@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trainers.coco_metrics import ImageResult
 
 # COCO's twelve numbers, in the order of pycocotools' `COCOeval.stats`
 COCO_NAMES = (
@@ -23,6 +26,7 @@ class Metrics:
     losses: validation loss parts (classification, localization, regularization, total), means over images.
     images: how many images were evaluated.
     seconds: wall time it took.
+    results: truth and detections of each image, in the dataset's order; empty where a trainer has no boxes.
     """
 
     step: int
@@ -32,6 +36,7 @@ class Metrics:
     images: int
     seconds: float
     tags: Mapping[str, str] = field(default_factory=dict)
+    results: Sequence[ImageResult] = field(default=(), repr=False, compare=False)
 
     @property
     def mAP(self) -> float:
@@ -44,7 +49,3 @@ class Metrics:
         flat |= {f"AP/{name}": value for name, value in self.class_ap.items()}
         flat |= {f"validation_loss/{name}": value for name, value in self.losses.items()}
         return flat
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON holds them."""
-        return asdict(self)

@@ -17,6 +17,7 @@ from trainers.datasets.dataset import Dataset
 from trainers.errors import TrialFailed, UserError
 from trainers.files import write_text
 from trainers.trainer import Trainer, TrainingCurve
+from tuning import detections
 from tuning.result import StepResult
 
 # what ends a search, not a trial, and the user can mend
@@ -112,6 +113,7 @@ class Worker:
             return self._result("progress", curve)
         self._save(trainer, assigned.folder)
         metrics = trainer.evaluate()
+        detections.write(assigned.folder, trainer.step, metrics.results)
         self._reported = trainer.step
         return self._result("rung", curve, metrics=metrics.flat(), seconds_evaluation=metrics.seconds)
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from trainers import coco_metrics
 from trainers.errors import Diverged, UserError
 from trainers.metrics import COCO_NAMES
 
@@ -73,6 +74,7 @@ def test_evaluation_gives_the_twelve_numbers_and_every_class(trainer, tiny_recip
     assert metrics.images == tiny_city.validation.images
     assert all(math.isfinite(loss) for loss in metrics.losses.values())
     assert metrics.losses == trainer.evaluate().losses
+    assert coco_metrics.evaluate(metrics.results, tiny_city.classes) == (metrics.coco, metrics.class_ap)
 
 
 def test_an_infinite_loss_ends_the_trial_and_says_at_which_step(trainer, tiny_recipe):

@@ -153,7 +153,8 @@ class DetectorTrainer:
                 losses[name] += float(value) * real / self._dataset.validation.images
             images += _image_results(batch, found, real)
         coco, class_ap = coco_metrics.evaluate(images, self._dataset.classes)
-        return Metrics(self._step, coco, class_ap, dict(losses), len(images), time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        return Metrics(self._step, coco, class_ap, dict(losses), len(images), seconds, results=images)
 
     def _validation_batches(self) -> list[Batch]:
         key = self._graph_key(self._recipe)
