@@ -44,9 +44,9 @@ def export_winner(study: Path) -> Path:
 
 def _export(study: Path) -> None:
     """In a process of its own."""
-    from trainers.datasets.opening import open_dataset
     from trainers.object_detection_api.trainer import DetectorTrainer
     from trainers.recipe import read
+    from tuning.study_data import reopen
     from tuning.worker import newest_checkpoint
 
     summary = json.loads((study / "summary.json").read_text(encoding="utf-8"))
@@ -55,13 +55,7 @@ def _export(study: Path) -> None:
     newest = newest_checkpoint(folder)
     if newest is None:
         raise UserError(f"{folder}: its checkpoint is gone; run the trial again")
-    data = summary["data"]
-    dataset = open_dataset(data["source"], study.parent / "data")
-    if dataset.fingerprint != data["fingerprint"]:
-        raise UserError(
-            f"{data['source']}: is not the data that the study was made with; give it back its images"
-        )
-    trainer = DetectorTrainer(dataset)
+    trainer = DetectorTrainer(reopen(summary["data"], study.parent / "data"))
     trainer.start(read(folder / "recipe.yaml"))
     trainer.load(newest[1])
     trainer.export(folder / EXPORT)

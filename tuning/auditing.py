@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from trainers.datasets.opening import open_dataset
 from trainers.errors import UserError
 from tuning import engine
 from tuning.engine import Job, Resources
@@ -17,6 +16,7 @@ from tuning.record import TrialRecord
 from tuning.result import StepResult
 from tuning.settings import cpus_here, gpus_here
 from tuning.study import Study
+from tuning.study_data import reopen
 
 
 class Audit:
@@ -103,10 +103,7 @@ def audit(found: StudyRead, count: int, seed: int, data: str | None, trainer: st
     """
     if count < 1:
         raise UserError(f"--audit must be at least 1, not {count}")
-    given = data if data is not None else found.manifest.data.get("given")
-    dataset = open_dataset(given, found.folder.parent / "data")
-    if dataset.fingerprint != found.manifest.data["fingerprint"]:
-        raise UserError(f"{dataset.source}: is not what the study was begun with; give its --data")
+    dataset = reopen(found.manifest.data, found.folder.parent / "data", data)
     study = Study.open(found.folder, found.manifest)
     try:
         done = study.attribute(AUDITS, {})

@@ -13,6 +13,7 @@ from typing import Any
 from search_spaces.conditions import Conditions, Preset
 from search_spaces.rows import difference, from_dict
 from trainers.datasets.dataset import Dataset
+from trainers.datasets.toy_city.naming import is_toy_city
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights
 from tuning.halving import Mode
@@ -48,7 +49,8 @@ class Manifest:
     """A study's `study.json`.
 
     study, space, space_hash: names, and the digest of all that the space may propose.
-    data: name, source and fingerprint of the dataset, and its class names in the order of their label ids.
+    data: name, source and fingerprint of the dataset, the share of its training images that is used, and its class
+        names in the order of their label ids.
     preset, max_steps, image_size, batch_size, weights: the conditions under which the space proposes; image_size and
         batch_size are None where the space chooses.
     reduction_factor, scheduler, brackets, seed: of the search (tuning.halving.Halving).
@@ -108,9 +110,7 @@ class Manifest:
                 f"{where}: is a study of the space '{self.space}', not '{asked.space}'; {another}"
             )
         if asked.data["fingerprint"] != self.data["fingerprint"]:
-            theirs, ours = asked.data["source"], self.data["source"]
-            what = f"{ours}, not {theirs}" if theirs != ours else f"an earlier content of {ours}"
-            raise UserError(f"{where}: is a study of other data ({what}); {another}")
+            raise UserError(f"{where}: is a study of other data ({self._data_beside(asked)}); {another}")
         for name in COMPARED:
             was, now = getattr(self, name), getattr(asked, name)
             if was != now and not (name == "max_steps" and now > was):
@@ -135,6 +135,15 @@ class Manifest:
             space_since=trials,
         )
 
+    def _data_beside(self, asked: Manifest) -> str:
+        ours, theirs = self.data, asked.data
+        if ours["source"] != theirs["source"]:
+            return f"{ours['source']}, not {theirs['source']}"
+        shares = ours.get("subset", 1.0), theirs.get("subset", 1.0)
+        if shares[0] != shares[1]:
+            return f"{shares[0] * 100:g}% of {ours['source']}, not {shares[1] * 100:g}% of it"
+        return f"an earlier content of {ours['source']}"
+
     def space_difference(self, other: Manifest) -> list[str]:
         """A line for each parameter that came (+), went (-) or changed (~) from this one's space to the other's."""
         return difference(
@@ -142,13 +151,18 @@ class Manifest:
         )
 
 
-def of_data(dataset: Dataset, given: str | None = None) -> dict[str, Any]:
-    """The manifest's account of `dataset`; `given` is what `--data` named, kept so that any folder finds it again."""
+def of_data(dataset: Dataset, given: str | None = None, subset: float = 1.0) -> dict[str, Any]:
+    """The manifest's account of `dataset`.
+
+    given: what `--data` named, kept so that any folder finds it again. subset: the share of it that `dataset` is.
+    """
+    is_path = given is not None and "://" not in given and not is_toy_city(given)
     return {
         "name": dataset.name,
         "source": dataset.source,
-        "given": given if given is None or "://" in given else str(Path(given).absolute()),
+        "given": str(Path(given or "").absolute()) if is_path else given,
         "fingerprint": dataset.fingerprint,
+        "subset": subset,
         "classes": list(dataset.classes),
         "images": {"train": dataset.train.images, "validation": dataset.validation.images},
     }

@@ -19,6 +19,7 @@ EXAMPLES = """\
 examples:
   python -m tuning.run --space retinanet                     search on the generated toy city, in minutes on a CPU
   python -m tuning.run --space mobilenet --data photos/      on one's own images
+  python -m tuning.run --space all --data photos/ --subset 10%  the same, quicker, on a tenth of them
   python -m tuning.run --space all --trials 24 --workers 2   let the search choose among three detectors
   python -m tuning.run --space retinanet --preset zoo --gpus-per-trial 1 --data photos/
                                                              640 px, from COCO weights, on GPUs
@@ -43,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
     add("--space", required=True, help="what may vary: retinanet, mobilenet, efficientdet or all; "
         "`python -m search_spaces` prints them")  # fmt: skip
     add("--data", help="labelled images: a folder or s3://...; without it, the generated toy city")
+    add("--subset", type=share_of, default=1.0, metavar="10%", help="train on a share of the training images: "
+        "the same ones each time, of every class its share; all validation images stay (default: 100%%)")  # fmt: skip
     add("--trials", type=int, help=f"trials of the study in all (default: {_presets(TRIALS)}; "
         "any number where another limit is given)")  # fmt: skip
     add(
@@ -142,6 +145,16 @@ def duration_of(text: str) -> float:
         return parse_time(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is no time; give it like 45m, 2h or 1h30m") from None
+
+
+def share_of(text: str) -> float:
+    """The fraction of `--subset`."""
+    from trainers.datasets.subsetting import parse_share
+
+    try:
+        return parse_share(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _presets(values: dict[str, int]) -> str:

@@ -33,6 +33,7 @@ class Settings:
 
     space: str
     data: str | None = None
+    subset: float = 1.0
     trials: int | None = None
     study: str | None = None
     studies_dir: Path = Path("studies")
@@ -114,7 +115,7 @@ class Settings:
 
     def study_name(self, dataset: Dataset) -> str:
         """As said, or after the space, the data and the preset: the same command finds its study again."""
-        plain = "".join(c if c.isalnum() or c in "-_." else "-" for c in dataset.name)
+        plain = "".join(c if c.isalnum() or c in "-_." else "-" for c in dataset.name).strip("-")
         return self.study or f"{self.space}-{plain}" + ("" if self.preset == "laptop" else f"-{self.preset}")
 
     def conditions(self, weights: InitialWeights | None) -> Conditions:
@@ -140,7 +141,7 @@ class Settings:
             space=self.space,
             space_hash=space.hash(conditions),
             space_rows=[row.to_dict() for row in space.rows(conditions)],
-            data=of_data(dataset, self.data),
+            data=of_data(dataset, self.data, self.subset),
             preset=self.preset,
             max_steps=self.steps,
             image_size=self.image_size,

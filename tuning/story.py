@@ -12,6 +12,7 @@ from search_spaces.conditions import Conditions
 from search_spaces.space import Space
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.opening import open_dataset
+from trainers.datasets.toy_city.naming import is_toy_city, parse_city
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights
 from tuning import closing, engine, plan, warm_start
@@ -25,6 +26,7 @@ from tuning.search import Search
 from tuning.settings import Settings, initial_weights
 from tuning.spending import Spending
 from tuning.study import Study
+from tuning.study_data import write_split
 from tuning.summary import SummaryFile
 from tuning.tracking import Tracking, default_uri
 from tuning.warm_start import WarmStart
@@ -63,7 +65,9 @@ def dry_run(settings: Settings, console: Console) -> int:
     space = search_spaces.get(settings.space)
     scratch = settings.weights == "none" or (settings.weights == "auto" and settings.preset == "laptop")
     here = Setting(settings, space, settings.conditions(InitialWeights(source="none") if scratch else None))
-    if settings.data is not None and "://" not in settings.data and not Path(settings.data).exists():
+    if settings.data is not None and is_toy_city(settings.data):
+        parse_city(settings.data)
+    elif settings.data is not None and "://" not in settings.data and not Path(settings.data).exists():
         raise UserError(f"{settings.data}: no such file or folder")
     planned = here.plan()
     console.print(f"space    {space.name}: {', '.join(space.detectors)}", highlight=False)
@@ -84,7 +88,9 @@ def run(settings: Settings, trainer: str, words: list[str], console: Console) ->
     weights, messages = initial_weights(settings, space.detectors)
     here = Setting(settings, space, settings.conditions(weights))
     _make(settings.studies_dir)
-    dataset = open_dataset(settings.data, settings.studies_dir / "data", on_progress=say)
+    dataset = open_dataset(
+        settings.data, settings.studies_dir / "data", subset=settings.subset, on_progress=say
+    )
     about = settings.manifest(dataset, space, here.conditions)
     fitting = Fitting(space, here.conditions)
     uri = settings.tracking_uri or default_uri(settings.studies_dir)
@@ -97,6 +103,7 @@ def run(settings: Settings, trainer: str, words: list[str], console: Console) ->
     study = Study.open(settings.studies_dir / about.study, about, settings.accept_space_change)
     try:
         say(f"study {study.name} in {study.folder}")
+        write_split(dataset, study.folder)
         for note in [describe(dataset), *dataset.notes, *messages]:
             say(note)
         options = {"cpus": max(1, int(settings.cpus)), "gpu_fraction": settings.gpus}

@@ -49,6 +49,8 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--space", "mobilenet", "--image-size", "100"], "mobilenet needs an image size of at least"),
         (["--space", "mobilenet", "--batch-size", "4096"], "batch_size"),
         (["--space", "mobilenet", "--data", "no/such/photos"], "no/such/photos"),
+        (["--space", "mobilenet", "--data", "toy-city:fog=1"], "settings are classes"),
+        (["--space", "mobilenet", "--subset", "0%"], "--subset: subset '0%' should be a share"),
         (["--space", "mobilenet", "--weights", "no/such/weights"], "no/such/weights"),
     ],
 )
@@ -102,7 +104,7 @@ def test_help_says_every_flag_with_examples_and_imports_no_engine():
         "--batch-size", "--weights", "--workers", "--cpus-per-trial", "--gpus-per-trial", "--seed", "--tracking-uri",
         "--address", "--dry-run", "--debug", "examples:",
         "--time", "--gpu-hours", "--cost", "--price-per-gpu-hour", "--like", "--scheduler", "--reduction-factor",
-        "--brackets",
+        "--brackets", "--subset",
     ):  # fmt: skip
         assert flag in done.stdout
 

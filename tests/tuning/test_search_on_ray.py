@@ -69,6 +69,9 @@ def test_a_search_ends_with_its_summary_its_files_and_every_trial_in_mlflow(loca
     assert (folder / "checkpoint-90").is_dir()
     assert (folder / "recipe.yaml").is_file()
     assert (folder / "pipeline.config").is_file()
+    split = (tmp_path / "mobilenet-toy-city" / "split.csv").read_text().splitlines()
+    assert split[:2] == ["part,image", "train,train-00000.jpg"]
+    assert len(split) == 1 + 240 + 60
 
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("mobilenet-toy-city")

@@ -148,6 +148,11 @@ class Catalogue:
         found = "SELECT DISTINCT file FROM images WHERE part = ? ORDER BY file"
         return [Path(file) for (file,) in self.database.execute(found, (part,))]
 
+    def names(self) -> Iterator[tuple[str, str]]:
+        """Part and name of every image, in alphabetical order."""
+        with closing(self.database.cursor()) as cursor:
+            yield from cursor.execute("SELECT part, name FROM images ORDER BY part, name")
+
     def counts(self) -> Counter[str | None]:
         """How many images each part has."""
         return Counter(

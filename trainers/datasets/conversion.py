@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from trainers.datasets.catalogue import Catalogue
@@ -15,14 +16,23 @@ from trainers.datasets.shard_writing import Job
 IMAGES_PER_SHARD = 500
 
 
+@dataclass(frozen=True)
+class Converted:
+    """The parts, their fingerprint, and the names of the images that are in none of their records."""
+
+    parts: dict[str, Part]
+    fingerprint: str
+    left_out: frozenset[str]
+
+
 def convert(
     catalogue: Catalogue,
     classes: Sequence[str],
     folder: Path | None,
     problems: Problems,
     on_progress: Callable[[str], None],
-) -> tuple[dict[str, Part], str]:
-    """Write each part of `catalogue` as shards into `folder`; returns the parts and their fingerprint.
+) -> Converted:
+    """Write each part of `catalogue` as shards into `folder`.
 
     folder: None to check everything and write nothing; the parts then have no files.
     """
@@ -42,6 +52,7 @@ def convert(
     fingerprint = Fingerprint()
     files: dict[str, list[Path]] = {part: [] for part in counts}
     images = dict.fromkeys(counts, 0)
+    left_out: set[str] = set()
     total = sum(counts.values())
     for job, shard in zip(jobs, done_by_workers(jobs), strict=True):
         if job.file:
@@ -49,5 +60,7 @@ def convert(
         images[job.part] += shard.records
         fingerprint.add_sum(job.part, shard.records, shard.digest_sum)
         problems.extend(shard.problems)
+        left_out.update(shard.left_out)
         on_progress(f"converted {sum(images.values())} of {total} images")
-    return {part: Part(tuple(files[part]), images[part]) for part in counts}, fingerprint.value(classes)
+    parts = {part: Part(tuple(files[part]), images[part]) for part in counts}
+    return Converted(parts, fingerprint.value(classes), frozenset(left_out))

@@ -17,7 +17,7 @@ from trainers.datasets.toy_city import generating
 from trainers.datasets.toy_city.naming import TOY_CITY, is_toy_city, parse_city
 from trainers.datasets.toy_city.scenes import ToyCity
 
-_VERSION = 3  # of the conversion: what an older one has cached is not used
+_VERSION = 4  # of the conversion: what an older one has cached is not used
 
 
 __all__ = ["TOY_CITY", "located", "open_dataset", "open_toy_city"]

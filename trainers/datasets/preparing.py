@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from trainers.datasets import split_file
 from trainers.datasets.catalogue import Catalogue
 from trainers.datasets.conversion import convert
 from trainers.datasets.dataset import Dataset, Part
@@ -30,15 +31,17 @@ def prepare(
     list_file = folder / "catalogue.sqlite"
     with Catalogue(list_file) as catalogue:
         listed = list_source(path, found, catalogue, problems)
-        parts: dict[str, Part] = {}
-        fingerprint = ""
+        converted = None
         if link and found.KEEPS_RECORDS and not listed.notes and not problems.counts:
-            parts, fingerprint = convert(catalogue, listed.classes, None, problems, on_progress)
-        if parts and not problems.counts:
-            parts = _linked(parts, catalogue, folder)
+            converted = convert(catalogue, listed.classes, None, problems, on_progress)
+        if converted and not problems.counts:
+            parts = _linked(converted.parts, catalogue, folder)
         else:
-            problems = Problems(source) if parts else problems
-            parts, fingerprint = convert(catalogue, listed.classes, folder, problems, on_progress)
+            problems = Problems(source) if converted else problems
+            converted = convert(catalogue, listed.classes, folder, problems, on_progress)
+            parts = converted.parts
+        kept = ((part, name) for part, name in catalogue.names() if name not in converted.left_out)
+        split_file.write(folder, kept)
     problems.refuse(listed.images)
     for name in ("train", "validation"):
         if not parts[name].images:
@@ -54,7 +57,7 @@ def prepare(
         train=parts["train"],
         validation=parts["validation"],
         test=parts.get("test"),
-        fingerprint=fingerprint,
+        fingerprint=converted.fingerprint,
         notes=(*listed.notes, *problems.summary()),
     )
 

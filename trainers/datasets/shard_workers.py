@@ -80,7 +80,8 @@ class _Worker:
         if "errno" in fields:
             raise OSError(fields["errno"], os.strerror(fields["errno"]), fields["file"])
         problems = tuple(Problem(*problem) for problem in fields["problems"])
-        return Written(fields["records"], int(fields["digest_sum"], 16), problems)
+        digest_sum = int(fields["digest_sum"], 16)
+        return Written(fields["records"], tuple(fields["left_out"]), digest_sum, problems)
 
     def end(self) -> None:
         """Stop it, whatever it is doing."""
@@ -100,7 +101,12 @@ def _work() -> None:
             )
             continue
         problems = [[p.kind, p.where, p.what, p.image, p.fatal] for p in written.problems]
-        answer = {"records": written.records, "digest_sum": f"{written.digest_sum:x}", "problems": problems}
+        answer = {
+            "records": written.records,
+            "left_out": written.left_out,
+            "digest_sum": f"{written.digest_sum:x}",
+            "problems": problems,
+        }
         print(json.dumps(answer), flush=True)
 
 

@@ -25,9 +25,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Written:
-    """What became of a shard: its records, the sum of their digests, and what was wrong with its images."""
+    """What became of a shard.
+
+    records: how many. left_out: names of the images that are in none. digest_sum: of the records' digests.
+    problems: what was wrong with its images.
+    """
 
     records: int
+    left_out: tuple[str, ...]
     digest_sum: int
     problems: tuple[Problem, ...]
 
@@ -36,6 +41,7 @@ def write_shard(job: Job) -> Written:
     """Do the job. Raises OSError when the disk does not take it."""
     ids = {name: label for label, name in enumerate(job.classes, 1)}
     problems: list[Problem] = []
+    left_out: list[str] = []
     records = digest_sum = 0
     with ExitStack() as stack:
         listed = stack.enter_context(Catalogue(Path(job.catalogue)))
@@ -47,15 +53,19 @@ def write_shard(job: Job) -> Written:
                 problems.append(
                     Problem("missing image", image.labelled_in, f"there is no {image.name}", image.name)
                 )
+                left_out.append(image.name)
                 continue
             except (OSError, CorruptRecord) as error:
                 problems.append(Problem("unreadable image", image.labelled_in, str(error), image.name))
+                left_out.append(image.name)
                 continue
             checked = check(image, data, ids)
             problems += checked.problems
-            if checked.record:
+            if checked.record is None:
+                left_out.append(image.name)
+            else:
                 records += 1
                 digest_sum += checked.record.digest()
                 if shard:
                     shard.write(checked.record.encode(job.classes))
-    return Written(records, digest_sum, tuple(problems))
+    return Written(records, tuple(left_out), digest_sum, tuple(problems))

@@ -6,8 +6,10 @@ import re
 import sqlite3
 from collections import Counter
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
+from trainers.datasets import split_file
 from trainers.datasets.building import built
 from trainers.datasets.dataset import Dataset, Part
 from trainers.datasets.fingerprint import Fingerprint
@@ -16,13 +18,18 @@ from trainers.datasets.record import decode, encoded_records
 from trainers.datasets.tfrecords import Shard
 from trainers.errors import UserError
 
+_VERSION = 2  # of the choice: what an older one has cached is not used
+
+# Images in an order of which every beginning has its share of each stratum, and one of each at least.
 _CHOSEN = """
 CREATE TEMP TABLE chosen AS
-SELECT position FROM (
+WITH placed AS (
     SELECT position, stratum, ROW_NUMBER() OVER (PARTITION BY stratum ORDER BY digest, position) AS place,
         COUNT(*) OVER (PARTITION BY stratum) AS size
     FROM images
-) WHERE place <= MAX(1, ROUND(? * size))
+)
+SELECT position FROM placed ORDER BY place > 1, (place - 0.5) / size, stratum
+LIMIT (SELECT MAX(COUNT(DISTINCT stratum), CAST(ROUND(? * COUNT(*)) AS INTEGER)) FROM images)
 """
 
 
@@ -38,7 +45,8 @@ def parse_share(text: str) -> float:
 def subset(dataset: Dataset, share: float, cache: Path) -> Dataset:
     """The dataset with `share` of its training images, chosen by their contents; validation and test stay whole.
 
-    Of the images whose rarest class is the same, each class keeps its share. Kept in `cache` beside the whole.
+    Images are grouped by the rarest class that they show; the share is taken of each group, and one image at least.
+    Kept in `cache` beside the whole.
     """
     if share == 1:
         return dataset
@@ -46,6 +54,7 @@ def subset(dataset: Dataset, share: float, cache: Path) -> Dataset:
     def build(folder: Path) -> Dataset:
         fingerprint = Fingerprint()
         whole = dataset.train
+        images: list[split_file.Row] = []
         with closing(sqlite3.connect(folder / "index.sqlite")) as index:
             _index(dataset, index)
             index.execute(_CHOSEN, (share,))
@@ -56,10 +65,15 @@ def subset(dataset: Dataset, share: float, cache: Path) -> Dataset:
                 following = next(chosen, None)
                 for position, data in enumerate(encoded_records(whole.files)):
                     if position == following:
+                        record = decode(data)
                         shard.write(data)
-                        fingerprint.add("train", decode(data))
+                        fingerprint.add("train", record)
+                        images.append(("train", record.name))
                         following = next(chosen, None)
         (folder / "index.sqlite").unlink()
+        split_file.write(
+            folder, chain(images, (row for row in split_file.rows(dataset) if row[0] != "train"))
+        )
         write_label_map(folder / "label_map.pbtxt", dataset.classes)
         taken = f"{share:.3%}".rstrip("0%").rstrip(".") + "%"
         return Dataset(
@@ -73,7 +87,7 @@ def subset(dataset: Dataset, share: float, cache: Path) -> Dataset:
             notes=(*dataset.notes, f"{taken} of the training images: {shard.records} of {whole.images}"),
         )
 
-    return built(cache, f"{dataset.train.files[0].parent.name}-subset-{share:.6f}", build)
+    return built(cache, f"{dataset.train.files[0].parent.name}-subset-{share:.6f}-{_VERSION}", build)
 
 
 def _index(dataset: Dataset, index: sqlite3.Connection) -> None:

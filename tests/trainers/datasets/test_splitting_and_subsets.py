@@ -93,6 +93,14 @@ def test_a_subset_has_every_class_however_rare(tmp_path):
     assert {label for record in read_records(opened.train.files) for label in record.labels} == {1, 2, 3}
 
 
+def test_a_subset_is_as_large_as_asked_however_the_classes_divide(tmp_path):
+    names = [str(i) for i in range(7)]
+    images = [{"id": i, "file_name": f"{i}.jpg"} for i in range(100)]
+    source = coco(tmp_path / "many", images, [box(i, 1 + i % 7) for i in range(100)], names)
+    for share, size in ((0.1, 8), (0.31, 25), (0.5, 40), (0.01, 7)):  # of 80; one of each class at least
+        assert open_dataset(str(source), tmp_path / "cache", subset=share).train.images == size
+
+
 @pytest.mark.parametrize(
     ("text", "share"), [("10%", 0.1), ("0.1", 0.1), (" 2.5 % ", 0.025), ("100%", 1.0), ("1", 1.0)]
 )

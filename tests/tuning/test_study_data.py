@@ -1,0 +1,92 @@
+"""A study's data: a share of them, written down with the study, found again, and never taken for others."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import search_spaces
+from trainers.datasets import split_file
+from trainers.datasets.opening import open_dataset
+from trainers.datasets.record import read_records
+from trainers.errors import UserError
+from trainers.recipe import InitialWeights
+from tuning.run import main, parser
+from tuning.settings import Settings
+from tuning.study import Study
+from tuning.study_data import reopen, write_split
+
+CITY = "toy-city:train_images=20,validation_images=4,seed=3"
+OTHER = "toy-city:train_images=20,validation_images=4,seed=4"
+
+
+def begun(studies: Path, *words: str) -> tuple[Study, Settings]:
+    """A study as the command would begin it, without a trial."""
+    chosen = vars(parser().parse_args(["--space", "mobilenet", "--studies-dir", str(studies), *words]))
+    settings = Settings(
+        **{name: value for name, value in chosen.items() if name not in ("dry_run", "debug", "trainer")}
+    )
+    dataset = open_dataset(settings.data, studies / "data", subset=settings.subset)
+    space = search_spaces.get(settings.space)
+    about = settings.manifest(dataset, space, settings.conditions(InitialWeights(source="none")))
+    study = Study.open(studies / about.study, about)
+    write_split(dataset, study.folder)
+    study.close()
+    return study, settings
+
+
+def test_a_subset_is_a_study_of_its_own_that_says_its_share(tmp_path):
+    whole, _ = begun(tmp_path, "--data", CITY)
+    part, _ = begun(tmp_path, "--data", CITY, "--subset", "25%")
+    assert (whole.name, part.name) == ("mobilenet-toy-city", "mobilenet-toy-city-25")
+    told = json.loads((part.folder / "study.json").read_text())["data"]
+    assert (told["subset"], told["given"], told["images"]) == (0.25, CITY, {"train": 5, "validation": 4})
+    assert told["fingerprint"] != whole.manifest.data["fingerprint"]
+
+
+def test_the_split_is_written_down_with_the_study(tmp_path):
+    study, _ = begun(tmp_path, "--data", CITY, "--subset", "25%")
+    lines = [line.split(",") for line in (study.folder / "split.csv").read_text().splitlines()]
+    assert lines[0] == ["part", "image"]
+    assert Counter(part for part, _ in lines[1:]) == {"train": 5, "validation": 4}
+    dataset = reopen(study.manifest.data, tmp_path / "data")
+    of_records = [
+        (name, one.name) for name, part in dataset.parts.items() for one in read_records(part.files)
+    ]
+    assert list(map(tuple, lines[1:])) == of_records == list(split_file.rows(dataset))
+
+
+def test_a_studys_data_are_found_again_as_they_were_and_whole(tmp_path):
+    study, _ = begun(tmp_path, "--data", CITY, "--subset", "25%")
+    again = reopen(study.manifest.data, tmp_path / "another cache")
+    assert again.fingerprint == study.manifest.data["fingerprint"]
+    assert again.train.images == 5
+    whole = reopen(study.manifest.data, tmp_path / "data", whole=True)
+    assert (whole.train.images, whole.validation) == (
+        20,
+        reopen(study.manifest.data, tmp_path / "data").validation,
+    )
+    with pytest.raises(UserError, match="is not what the study was begun with"):
+        reopen(study.manifest.data, tmp_path / "data", given=OTHER)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--data", OTHER], "is a study of other data ("),
+        (["--data", CITY, "--subset", "50%"], "(25% of toy-city {"),
+        (["--data", CITY], ", not 100% of it)"),
+    ],
+)
+def test_the_command_refuses_to_go_on_with_other_data(tmp_path, capsys, words, why):
+    study, _ = begun(tmp_path, "--data", CITY, "--subset", "25%", "--study", "mine")
+    before = {path: path.read_bytes() for path in study.folder.rglob("*") if path.is_file()}
+    assert main(["--space", "mobilenet", "--studies-dir", str(tmp_path), "--study", "mine", *words]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert why in said
+    assert said.count("\n") == 1
+    assert {path: path.read_bytes() for path in study.folder.rglob("*") if path.is_file()} == before
