@@ -75,7 +75,7 @@ def run(search: Work, job: Job, resources: Resources) -> None:
     """
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     try:
-        with _ray(resources), _signals(search):
+        with _ray(resources), stopped_by_signals(search):
             _tune(search, job, resources)
     except Exception:
         # the study is as it was after the last whole operation; what still runs is interrupted when it is opened
@@ -148,7 +148,9 @@ def _stopper(search: Work) -> Any:
 
 
 @contextlib.contextmanager
-def _signals(search: Work) -> Iterator[None]:
+def stopped_by_signals(search: Work) -> Iterator[None]:
+    """SIGINT and SIGTERM stop `search` in order meanwhile; a second SIGINT raises KeyboardInterrupt."""
+
     def stop(number: int, frame: FrameType | None) -> None:
         if search.stop_reason is not None and number == signal.SIGINT:
             raise KeyboardInterrupt

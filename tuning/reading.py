@@ -37,6 +37,13 @@ class StudyRead:
         """What is known of every trial."""
         return [records.of(trial) for trial in self.trials]
 
+    def record(self, number: int) -> TrialRecord:
+        """What is known of one trial. Raises UserError when there is no such trial."""
+        if not 0 <= number < len(self.trials):
+            there = f"there are 0 to {len(self.trials) - 1}" if self.trials else "there is none yet"
+            raise UserError(f"{self.folder}: has no trial {number} ({there})")
+        return records.of(self.trials[number])
+
 
 def read(name: str, studies: Path) -> StudyRead:
     """The study called `name` in `studies`, or in the folder `name`. Raises UserError when there is none to read."""

@@ -8,23 +8,13 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from tuning.record import TrialRecord
-from tuning.work import Work
-from tuning.worker import Assignment
+from tuning.work import Work, assigned
 
 
 def assignment(search: Work, record: TrialRecord) -> dict[str, Any]:
     """The Ray config that gives a trial to a worker: an Assignment in plain values."""
-    folder = search.study.trial_folder(record.number).absolute()
-    given = Assignment(
-        number=record.number,
-        recipe=record.recipe,
-        folder=folder,
-        reported=record.step,
-        seconds_training=record.seconds_training,
-        seconds_overhead=record.seconds_overhead,
-        rungs=search.halving.rungs_of(record.number),
-    )
-    return {"assignment": asdict(given) | {"folder": str(folder)}}
+    given = assigned(search, record)
+    return {"assignment": asdict(given) | {"folder": str(given.folder)}}
 
 
 FINISHED = "FINISHED"  # Searcher.FINISHED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from trainers.errors import UserError
 from trainers.recipe import InitialWeights
 from tuning import closing, engine, plan, warm_start
 from tuning.engine import Job, Resources
+from tuning.environment import Share
 from tuning.fitting import Fitting
+from tuning.mlflow_store import default_uri
 from tuning.plan import Plan
 from tuning.progress import Progress
 from tuning.proposer import Proposer
@@ -28,7 +31,7 @@ from tuning.spending import Spending
 from tuning.study import Study
 from tuning.study_data import write_split
 from tuning.summary import SummaryFile
-from tuning.tracking import Tracking, default_uri
+from tuning.tracking import Tracking
 from tuning.warm_start import WarmStart
 
 
@@ -119,7 +122,9 @@ def _search(
     uri = settings.tracking_uri or default_uri(settings.studies_dir)
     artifacts = None if settings.tracking_uri else settings.studies_dir / "mlruns" / study.name
     spending = Spending(study, budget, settings.gpus, settings.steps)
-    tracking = Tracking(study, uri, artifacts, settings.steps)
+    share = Share(max(1, int(settings.cpus)), settings.gpus, settings.price_per_gpu_hour)
+    command = shlex.join(closing.python_command(words))
+    tracking = Tracking(study, uri, artifacts, settings.steps, share, command)
     progress, summary = Progress(console, spending.line), SummaryFile(study)
     fitting = Fitting(space, here.conditions, study.manifest.space_since)
     proposer = Proposer(lambda trial: space.suggest(trial, here.conditions), study.manifest.seed, fitting.fit)

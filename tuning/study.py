@@ -4,7 +4,8 @@
     study.json        what it was begun with (manifest.py)
     split.csv         which image is in which part of the data (study_data.py)
     optuna.journal    every trial, rung and verdict; Optuna's journal format, `optuna-dashboard` reads it
-    trials/<number>/  recipe.yaml, pipeline.config, metrics.jsonl, detections-<step>.npz, checkpoint-<step>/
+    trials/<number>/  recipe.yaml, pipeline.config, hardware.json, metrics.jsonl, detections-<step>.npz,
+                      checkpoint-<step>/
     validation.npz    the validation images' true boxes (detections.py)
     mlflow.json       which MLflow run is which trial, and what it has been told
     summary.json      the result (summary.py)

@@ -20,8 +20,8 @@ from tuning import reading
 from tuning import record as records
 from tuning.fitting import Fitting
 from tuning.manifest import Manifest
+from tuning.mlflow_store import MANIFEST, SUGGESTED, TRIAL, VERDICT, client
 from tuning.proposer import ENDED
-from tuning.tracking import MANIFEST, SUGGESTED, TRIAL, VERDICT, client
 
 SEEDS = 4  # of an earlier study's best recipes
 MLFLOW = "mlflow:"

@@ -8,6 +8,7 @@ from tuning.halving import Halving
 from tuning.record import TrialRecord
 from tuning.result import StepResult
 from tuning.study import Study
+from tuning.worker import Assignment
 
 
 class Work(Protocol):
@@ -48,3 +49,16 @@ class Work(Protocol):
 
     def interrupt(self) -> None:
         """The engine has ended; what still ran does not."""
+
+
+def assigned(work: Work, record: TrialRecord) -> Assignment:
+    """The trial as a worker takes it on."""
+    return Assignment(
+        number=record.number,
+        recipe=record.recipe,
+        folder=work.study.trial_folder(record.number).absolute(),
+        rungs=work.halving.rungs_of(record.number),
+        reported=record.step,
+        seconds_training=record.seconds_training,
+        seconds_overhead=record.seconds_overhead,
+    )

@@ -18,6 +18,7 @@ from trainers.errors import TrialFailed, UserError
 from trainers.files import write_text
 from trainers.trainer import Trainer, TrainingCurve
 from tuning import detections
+from tuning.environment import note_hardware
 from tuning.result import StepResult
 
 # what ends a search, not a trial, and the user can mend
@@ -122,6 +123,7 @@ class Worker:
             self._trainer = self._make()
         assigned.folder.mkdir(parents=True, exist_ok=True)
         self._trainer.start(recipes.build(dict(assigned.recipe), where=f"trial {assigned.number}"))
+        note_hardware(assigned.folder)
         write_text(assigned.folder / "pipeline.config", self._trainer.pipeline_config())
         newest = newest_checkpoint(assigned.folder)
         if newest:

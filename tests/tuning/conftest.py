@@ -97,6 +97,23 @@ def recipe_of(fields: object):
 
 
 @pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables; making them takes seconds."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def uri(store: Path, tmp_path: Path) -> str:
+    """An empty MLflow store of the test's own."""
+    (tmp_path / "mlflow.db").write_bytes(store.read_bytes())
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+@pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
     """One Ray for all tests that need a real one: starting it takes longer than a search on curves."""
     import ray

@@ -3,41 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from conftest import run_here, search_of
+from mlflow import MlflowClient
 
 from tuning import verdict
 from tuning.curves import POINTS, CurveFile, read
+from tuning.environment import Share, note_hardware
 from tuning.result import StepResult
-from tuning.tracking import Tracking, flat
+from tuning.teller import PICTURES, Teller, flat
+from tuning.tracking import Tracking
 
 slow = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory) -> Path:
-    """A database with MLflow's tables; making them takes seconds."""
-    from mlflow import MlflowClient
-
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
-@pytest.fixture
-def uri(store, tmp_path) -> str:
-    (tmp_path / "mlflow.db").write_bytes(store.read_bytes())
-    return f"sqlite:///{tmp_path / 'mlflow.db'}"
-
-
-def told(uri: str) -> dict[str, dict]:
-    """What the store holds of the study `street`: by trial number ("" for the study), its run and all its points."""
-    from mlflow import MlflowClient
-
+def told(uri: str, study: str = "street") -> dict[str, dict]:
+    """What the store holds of the study: by trial number ("" for the study), its run and all its points."""
     client = MlflowClient(uri)
-    experiment = client.get_experiment_by_name("street")
+    experiment = client.get_experiment_by_name(study)
     runs = {}
     for run in client.search_runs([experiment.experiment_id]):
         points = Counter(
@@ -84,6 +68,67 @@ def test_a_study_is_a_run_and_each_trial_a_child_with_its_verdict(open_study, ur
     assert runs[""]["run"].data.tags["best_trial"] == str(
         max(study.records(), key=lambda r: (r.step, r.mAP)).number
     )
+
+
+@slow
+def test_a_run_says_all_that_made_it(open_study, uri, tmp_path):
+    study = open_study()
+    tracking = Tracking(
+        study, uri, tmp_path / "artifacts", 90, Share(2, 0.5, 4.0), "python -m tuning.run --space x"
+    )
+    search = search_of(study, 6, (tracking,))
+    tracking.start()
+    run_here(search)
+    folder = study.trial_folder(0)
+    note_hardware(folder)
+    (folder / "pipeline.config").write_text("model {}")
+    (folder / PICTURES).mkdir()
+    (folder / PICTURES / "loss.png").write_bytes(b"picture")
+    tracking.drawn(0)
+    assert tracking.close() is None
+
+    runs = told(uri)
+    parent, child, record = runs[""]["run"].data, runs["0"]["run"].data, study.record(0)
+    assert parent.tags["command"] == "python -m tuning.run --space x"
+    assert child.params["optimizer.kind"] == record.recipe["optimizer"]["kind"]
+    assert child.params["schedule.base"] == str(record.recipe["schedule"]["base"])
+    assert child.tags["data.fingerprint"] == "0123456789ab"
+    assert child.tags["version.optuna"] == study.manifest.versions["optuna"]
+    assert len(child.tags["mlflow.source.git.commit"]) == 40
+    assert child.tags["hardware.cpu"]
+    assert child.tags["hardware.threads"] == "2"
+    seconds = record.seconds_training + record.seconds_overhead
+    assert float(child.tags["seconds"]) == pytest.approx(seconds, abs=0.05)
+    assert float(child.tags["gpu_hours"]) == pytest.approx(seconds / 3600 * 0.5, abs=1e-4)
+    assert float(child.tags["cost"]) == pytest.approx(seconds / 3600 * 0.5 * 4.0, abs=1e-4)
+    command = child.tags["command"].split()
+    assert command[:5] == ["python", "-m", "tuning.train", "--run", runs["0"]["id"]]
+    assert {"AP/vehicle", "mAP", "mAP_small", "AR100", "validation_loss/total"} <= set(child.metrics)
+    files = {file.path for file in MlflowClient(uri).list_artifacts(runs["0"]["id"])}
+    assert files == {"recipe.yaml", "pipeline.config", "pictures"}
+
+    stopped = next(record for record in study.records() if record.state == "pruned")
+    tags = runs[str(stopped.number)]["run"].data.tags
+    assert tags["verdict.step"] == str(stopped.step)
+    assert float(tags["verdict.cutoff"]) == pytest.approx(stopped.verdict.cutoff, abs=1e-4)
+
+
+@slow
+def test_a_run_that_was_begun_but_not_filled_is_filled(open_study, uri, tmp_path, monkeypatch):
+    """The server dies after it has made the run, and before it has its recipe."""
+    study = open_study()
+    with monkeypatch.context() as patch:
+        patch.setattr(Teller, "_log_params", _away)
+        assert "ConnectionError" in tracked(study, uri, tmp_path, 1).close(patience=0.1)
+    assert tracked(open_study(), uri, tmp_path, 1).close() is None
+    runs = told(uri)
+    assert runs[""]["run"].data.params["space"] == "mobilenet"
+    assert runs["0"]["run"].data.params["detector"] == "mobilenet"
+    assert [file.path for file in MlflowClient(uri).list_artifacts(runs["0"]["id"])] == ["recipe.yaml"]
+
+
+def _away(*_: object) -> None:
+    raise ConnectionError("the server is gone")
 
 
 @slow

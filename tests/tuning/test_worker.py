@@ -34,7 +34,8 @@ def test_a_trial_is_saved_and_evaluated_at_every_rung_and_keeps_its_newest_check
     results = run_to_end(begun(worker_with(), tmp_path))
     assert [result.step for result in results if result.kind == "rung"] == [10, 30, 90]
     assert [step for result in results for step in result.steps] == list(range(1, 91))
-    assert sorted(entry.name for entry in (tmp_path / "3").iterdir()) == ["checkpoint-90", "pipeline.config"]
+    left = sorted(entry.name for entry in (tmp_path / "3").iterdir())
+    assert left == ["checkpoint-90", "hardware.json", "pipeline.config"]
     assert all(
         result.metrics["mAP50"] > 0 for result in results if result.kind == "rung" and result.step > 10
     )
