@@ -7,7 +7,7 @@ from search_spaces.space import Space
 
 BRANCH = Branch(
     detector="retinanet",
-    # seen from scratch on the toy city: Adam 4e-4 reaches .21 in 120 steps of 4 images
+    # seen from scratch on the toy city: Adam 6e-4 reaches .295 in 240 steps of 2 images, 4e-4 .24, 9e-4 .265
     from_scratch={
         "adam": Range(1e-4, 2e-3, log=True),
         "momentum": Range(2e-3, 4e-2, log=True),

@@ -53,7 +53,7 @@ def show(study: Study, console: Console, tracking_uri: str, command: list[str], 
         if newest:
             lines.append(("checkpoint", str(newest[1])))
     lines.append(("summary", str(study.folder / "summary.json")))
-    lines.append(("see it", f"mlflow ui --backend-store-uri {shlex.quote(tracking_uri)}"))
+    lines.append(("see it", f"{_program('mlflow')} ui --backend-store-uri {shlex.quote(tracking_uri)}"))
     ended = sum(record.verdict is not None and record.verdict.final for record in known)
     if trials is None or ended < trials:
         lines.append(("go on", shlex.join(command)))
@@ -74,8 +74,12 @@ def with_trials(command: list[str], trials: int) -> list[str]:
 
 def python_command(arguments: list[str]) -> list[str]:
     """How this program is begun with `arguments`."""
-    python = Path(".venv/bin/python")
-    return [str(python) if python.exists() else "python", "-m", "tuning.run", *arguments]
+    return [_program("python"), "-m", "tuning.run", *arguments]
+
+
+def _program(name: str) -> str:
+    here = Path(".venv/bin", name)
+    return str(here) if here.exists() else name
 
 
 def _counts(known: list[records.TrialRecord]) -> str:

@@ -20,7 +20,7 @@ Decision = Literal["goes on", "stops", "waits"]
 # mAPs that print as the same thousandth are a tie: early in training most are 0.000
 TIE = 0.001
 # before so many steps no detector shows what it will become; but there are always two rungs, and at most four
-FIRST_RUNG, MOST_RUNGS = 40, 4
+FIRST_RUNG, MOST_RUNGS = 30, 4
 
 
 @dataclass(frozen=True)

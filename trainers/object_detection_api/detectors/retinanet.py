@@ -178,10 +178,10 @@ DETECTOR = register(
         },
         laptop_defaults={
             "image_size": 160,
-            "batch_size": 4,
-            "steps": 120,
+            "batch_size": 2,
+            "steps": 300,
             "optimizer": {"kind": "adam"},
-            "schedule": {"kind": "cosine", "base": 0.0004, "warmup_rate": 4e-05, "warmup": 0.05},
+            "schedule": {"kind": "cosine", "base": 0.0006, "warmup_rate": 6e-05, "warmup": 0.05},
             "augmentations": [],
             "weights": {"source": "none"},
             "batch_norm_decay": 0.9,
