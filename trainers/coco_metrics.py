@@ -11,6 +11,8 @@ from faster_coco_eval import COCO, COCOeval_faster
 
 from trainers.metrics import COCO_NAMES
 
+RECALLS = np.linspace(0, 1, 101)  # at which COCO reads precision
+
 
 @dataclass(frozen=True)
 class ImageResult:
@@ -40,17 +42,43 @@ def evaluate(
     found = detections(images)
     if not found:  # the library takes no empty list; nothing found is 0 wherever there was something to find
         return _nothing_found(truth, classes)
-    evaluation = COCOeval_faster(truth, truth.loadRes(found), iouType="bbox", print_function=_be_silent)
-    evaluation.evaluate()
-    evaluation.accumulate()
+    evaluation = _evaluated(truth, found)
     evaluation.summarize()
-    # precision: (IoU thresholds, recalls, classes, areas, max detections); area 0 is all, the last maximum is 100
-    precision = evaluation.eval["precision"][:, :, :, 0, -1]
+    precision = _precision(evaluation)
     class_ap = {}
     for index, name in enumerate(classes):
         valid = precision[:, :, index][precision[:, :, index] > -1]
         class_ap[name] = float(valid.mean()) if valid.size else -1.0
     return dict(zip(COCO_NAMES, map(float, evaluation.stats[:12]), strict=True)), class_ap
+
+
+def precision_by_recall(
+    images: Sequence[ImageResult], classes: Sequence[str], iou: float
+) -> dict[str, np.ndarray]:
+    """Precision at each of RECALLS, (101,), by the name of each class that is in the ground truth."""
+    truth = COCO(ground_truth(images, classes))
+    found = detections(images)
+    if not found:
+        present = _nothing_found(truth, classes)[1]
+        return {name: np.zeros(len(RECALLS)) for name, ap in present.items() if ap >= 0}
+    evaluation = _evaluated(truth, found)
+    at = int(np.argmin(np.abs(np.asarray(evaluation.params.iouThrs) - iou)))
+    precision = _precision(evaluation)[at]
+    return {name: precision[:, i] for i, name in enumerate(classes) if (precision[:, i] > -1).all()}
+
+
+def _evaluated(truth: Any, found: list[dict[str, Any]]) -> Any:
+    evaluation = COCOeval_faster(truth, truth.loadRes(found), iouType="bbox", print_function=_be_silent)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    return evaluation
+
+
+def _precision(evaluation: Any) -> np.ndarray:
+    """(IoU thresholds, recalls, classes), over boxes of all areas and at most 100 detections an image."""
+    # the library's has areas, of which 0 is all, and maxima of detections, of which the last is 100, besides
+    precision: np.ndarray = evaluation.eval["precision"][:, :, :, 0, -1]
+    return precision
 
 
 def ground_truth(images: Sequence[ImageResult], classes: Sequence[str]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from tuning.engine import Job, Resources
 from tuning.environment import Share
 from tuning.fitting import Fitting
 from tuning.mlflow_store import default_uri
+from tuning.pictures.background import Pictures
 from tuning.plan import Plan
 from tuning.progress import Progress
 from tuning.proposer import Proposer
@@ -125,7 +126,9 @@ def _search(
     share = Share(max(1, int(settings.cpus)), settings.gpus, settings.price_per_gpu_hour)
     command = shlex.join(closing.python_command(words))
     tracking = Tracking(study, uri, artifacts, settings.steps, share, command)
+    pictures = Pictures(study, job.dataset, tracking.drawn)
     progress, summary = Progress(console, spending.line), SummaryFile(study)
+    retention = Retention(study, settings.keep_checkpoints)
     fitting = Fitting(space, here.conditions, study.manifest.space_since)
     proposer = Proposer(lambda trial: space.suggest(trial, here.conditions), study.manifest.seed, fitting.fit)
     seeds = space.seeds(here.conditions)
@@ -139,11 +142,12 @@ def _search(
         settings.halving,
         budget.trials,
         seeds,
-        observers=(tracking, spending, progress, summary, Retention(study, settings.keep_checkpoints)),
+        observers=(tracking, spending, progress, summary, pictures, retention),
         limit=spending.limit,
     )
     summary.write()
     tracking.start()
+    pictures.start()
     try:
         if not search.exhausted:
             for line in plan.lines(here.plan()):
@@ -153,6 +157,7 @@ def _search(
                 engine.run(search, job, resources)
     finally:
         summary.write()
+        pictures.close()
     if untold := tracking.close():
         line = f"MLflow at {uri} has yet to be told of {untold}; the same command does it later"
         console.print(line, highlight=False, soft_wrap=True, markup=False)

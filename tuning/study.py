@@ -5,7 +5,7 @@
     split.csv         which image is in which part of the data (study_data.py)
     optuna.journal    every trial, rung and verdict; Optuna's journal format, `optuna-dashboard` reads it
     trials/<number>/  recipe.yaml, pipeline.config, hardware.json, metrics.jsonl, detections-<step>.npz,
-                      checkpoint-<step>/
+                      checkpoint-<step>/, pictures/
     validation.npz    the validation images' true boxes (detections.py)
     mlflow.json       which MLflow run is which trial, and what it has been told
     summary.json      the result (summary.py)

@@ -26,6 +26,7 @@ from tuning.environment import Share
 from tuning.halving import Halving
 from tuning.manifest import Manifest
 from tuning.mlflow_store import default_uri
+from tuning.pictures.background import Pictures
 from tuning.progress import Progress
 from tuning.proposer import Proposer
 from tuning.recipe_source import Source
@@ -99,7 +100,7 @@ def run(asked: Training, trainer: str, console: Console) -> int:
             write_split(dataset, folder)
         options = {"cpus": asked.threads, "gpu_fraction": asked.gpus}
         worker = Worker(functools.partial(make_trainer, trainer, dataset, options))
-        return _train(asked, study, worker, console)
+        return _train(asked, study, worker, dataset, console)
     finally:
         study.close()
 
@@ -134,12 +135,13 @@ def train_here(work: Work, worker: Worker) -> None:
         raise UserError(work.halted.reason)
 
 
-def _train(asked: Training, study: Study, worker: Worker, console: Console) -> int:
+def _train(asked: Training, study: Study, worker: Worker, dataset: Dataset, console: Console) -> int:
     recipe, source = asked.recipe, asked.source
     uri = asked.tracking_uri or default_uri(asked.studies_dir)
     artifacts = None if asked.tracking_uri else asked.studies_dir / "mlruns" / study.name
     share = Share(asked.threads, asked.gpus)
     tracking = Tracking(study, uri, artifacts, recipe.steps, share)
+    pictures = Pictures(study, dataset, tracking.drawn)
     progress, summary = Progress(console), SummaryFile(study)
     search = Search(
         study,
@@ -147,15 +149,17 @@ def _train(asked: Training, study: Study, worker: Worker, console: Console) -> i
         Halving(evaluations(recipe.steps)),
         trials=1,
         seeds=[Seed(source.name, source.where, {}, ())],
-        observers=(tracking, progress, summary),
+        observers=(tracking, progress, summary, pictures),
     )
     summary.write()
     tracking.start()
+    pictures.start()
     try:
         with progress.follow(search):
             train_here(search, worker)
     finally:
         summary.write()
+        pictures.close()
     untold = tracking.close()
     _close(study, console, uri, untold)
     return 130 if search.stop_reason is not None else int(study.record(0).state != "completed")

@@ -1,0 +1,94 @@
+"""Contact sheet: validation images, with what is labelled on the left and what the trial found on the right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import supervision as sv
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from trainers.coco_metrics import ImageResult
+from trainers.datasets.dataset import Dataset
+from trainers.datasets.record import read_records
+from tuning.pictures.charts import COLOURS, plain
+from tuning.pictures.trial import DrawnTrial
+
+IMAGES = 8  # of the validation part, spread evenly
+SIDE = 640  # pixels of an image's longer side, that boxes and scores are drawn at
+COLUMNS = 2  # pairs of pictures in a row
+
+
+def draw(trial: DrawnTrial, dataset: Dataset, path: Path) -> None:
+    """Write the sheet."""
+    chosen = spread(len(trial.results), IMAGES)
+    images = _images(trial.results, dataset, chosen)
+    rows = -(-len(images) // COLUMNS)
+    tallest = max(image.shape[0] / image.shape[1] for image, _ in images)
+    figure = Figure(
+        figsize=(5 * COLUMNS, 2.5 * tallest * rows + 0.3 * rows + 0.8), layout="constrained", dpi=150
+    )
+    grid = figure.subplots(rows, 2 * COLUMNS, squeeze=False).ravel()
+    for axes in grid:
+        axes.set_axis_off()
+    pairs = zip(grid[::2], grid[1::2], strict=True)
+    for (image, result), (left, right) in zip(images, pairs, strict=False):
+        left.imshow(_annotated(image, result.true_boxes, result.true_classes, None))
+        left.set_title("labelled", fontsize=8)
+        kept = result.scores >= trial.threshold
+        right.imshow(_annotated(image, result.boxes[kept], result.classes[kept], result.scores[kept]))
+        right.set_title(f"found, scores from {trial.threshold:.2f}", fontsize=8)
+    shown = trial.classes[: len(COLOURS)]
+    patches = [Patch(color=COLOURS[i], label=plain(name)) for i, name in enumerate(shown)]
+    figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), fontsize=8)
+    figure.suptitle(plain(trial.title), fontsize=10)
+    figure.savefig(path, pil_kwargs={"quality": 85})
+
+
+def spread(count: int, most: int) -> list[int]:
+    """At most `most` of `count` positions, evenly."""
+    return sorted({int(place) for place in np.linspace(0, count - 1, min(most, count))})
+
+
+def _images(
+    results: Sequence[ImageResult], dataset: Dataset, chosen: Sequence[int]
+) -> list[tuple[np.ndarray, ImageResult]]:
+    wanted, found = set(chosen), []
+    for place, record in enumerate(read_records(dataset.validation.files)):
+        if place in wanted:
+            image = cv2.imdecode(np.frombuffer(record.image, np.uint8), cv2.IMREAD_COLOR)
+            assert image is not None, record.name  # it was decoded when the dataset was made
+            found.append(_enlarged(image, results[place]))
+        if place == chosen[-1]:
+            break
+    return found
+
+
+def _enlarged(image: np.ndarray, result: ImageResult) -> tuple[np.ndarray, ImageResult]:
+    """The BGR image with a longer side of SIDE, and its boxes there."""
+    scale = SIDE / max(image.shape[:2])
+    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
+    by = np.array([size[1] / result.height, size[0] / result.width] * 2)
+    boxes = ImageResult(
+        size[1], size[0], result.true_boxes * by, result.true_classes, result.crowd,
+        result.boxes * by, result.classes, result.scores,
+    )  # fmt: skip
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC), boxes
+
+
+def _annotated(
+    image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray | None
+) -> np.ndarray:
+    """RGB, with a box in its class's colour for each, and its score where there is one."""
+    palette = sv.ColorPalette.from_hex(list(COLOURS))
+    shown = sv.Detections(xyxy=boxes[:, [1, 0, 3, 2]].astype(float), class_id=labels.astype(int))
+    drawn = sv.BoxAnnotator(palette, thickness=3).annotate(image.copy(), shown)
+    if scores is not None and len(scores):
+        texts = [f"{score:.2f}" for score in scores]
+        drawn = sv.LabelAnnotator(
+            palette, text_color=sv.Color.WHITE, text_scale=0.8, text_thickness=2, text_padding=3
+        ).annotate(drawn, shown, labels=texts)
+    return np.asarray(cv2.cvtColor(drawn, cv2.COLOR_BGR2RGB))
