@@ -25,7 +25,7 @@ COLUMNS = 2  # pairs of pictures in a row
 def draw(trial: DrawnTrial, dataset: Dataset, path: Path) -> None:
     """Write the sheet."""
     chosen = spread(len(trial.results), IMAGES)
-    images = _images(trial.results, dataset, chosen)
+    images = images_of(trial.results, dataset, chosen)
     rows = -(-len(images) // COLUMNS)
     tallest = max(image.shape[0] / image.shape[1] for image, _ in images)
     figure = Figure(
@@ -36,10 +36,10 @@ def draw(trial: DrawnTrial, dataset: Dataset, path: Path) -> None:
         axes.set_axis_off()
     pairs = zip(grid[::2], grid[1::2], strict=True)
     for (image, result), (left, right) in zip(images, pairs, strict=False):
-        left.imshow(_annotated(image, result.true_boxes, result.true_classes, None))
+        left.imshow(annotated(image, result.true_boxes, result.true_classes, None))
         left.set_title("labelled", fontsize=8)
         kept = result.scores >= trial.threshold
-        right.imshow(_annotated(image, result.boxes[kept], result.classes[kept], result.scores[kept]))
+        right.imshow(annotated(image, result.boxes[kept], result.classes[kept], result.scores[kept]))
         right.set_title(f"found, scores from {trial.threshold:.2f}", fontsize=8)
     shown = trial.classes[: len(COLOURS)]
     patches = [Patch(color=COLOURS[i], label=plain(name)) for i, name in enumerate(shown)]
@@ -53,9 +53,10 @@ def spread(count: int, most: int) -> list[int]:
     return sorted({int(place) for place in np.linspace(0, count - 1, min(most, count))})
 
 
-def _images(
+def images_of(
     results: Sequence[ImageResult], dataset: Dataset, chosen: Sequence[int]
 ) -> list[tuple[np.ndarray, ImageResult]]:
+    """The chosen validation images, BGR with a longer side of SIDE, and their results at that size."""
     wanted, found = set(chosen), []
     for place, record in enumerate(read_records(dataset.validation.files)):
         if place in wanted:
@@ -79,7 +80,7 @@ def _enlarged(image: np.ndarray, result: ImageResult) -> tuple[np.ndarray, Image
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC), boxes
 
 
-def _annotated(
+def annotated(
     image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray | None
 ) -> np.ndarray:
     """RGB, with a box in its class's colour for each, and its score where there is one."""
