@@ -28,6 +28,11 @@ def path_of(trial: Path, step: int) -> Path:
     return trial / f"detections-{step}.npz"
 
 
+def files(trial: Path) -> list[Path]:
+    """Those of all its rungs."""
+    return list(trial.glob("detections-*.npz"))
+
+
 def write(trial: Path, step: int, results: Sequence[ImageResult]) -> None:
     """Keep what the trial in `<study>/trials/<number>` found at `step`; nothing, if there are no results."""
     if not results:

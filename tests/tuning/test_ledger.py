@@ -78,14 +78,15 @@ def test_a_study_is_read_without_its_lock_and_unchanged(stopped, tmp_path):
     assert (stopped.folder / "optuna.journal").read_bytes() == before
 
 
-def test_the_best_and_what_may_go_on_keep_their_checkpoints(open_study):
+def test_the_best_and_what_may_go_on_keep_their_checkpoints_and_what_they_found(open_study):
     study = open_study()
-    retention = Retention(study, 2)
+    retention = Retention(study, 2, shown=3)
     search = search_of(study, 6, (retention,))
 
     for _ in range(6):
         record = search.propose()
         (study.trial_folder(record.number) / "checkpoint-10").mkdir()
+        (study.trial_folder(record.number) / "detections-10.npz").touch()
     for record, mean in zip(study.records()[:5], (0.1, 0.4, 0.2, 0.3, 0.05), strict=True):
         for step in (10, 30, 90):
             if not search.report(rung(record.number, step, mean)):
@@ -93,3 +94,5 @@ def test_the_best_and_what_may_go_on_keep_their_checkpoints(open_study):
     kept = {n for n in range(6) if (study.trial_folder(n) / "checkpoint-10").exists()}
     ended = sorted((r for r in study.records() if r.verdict), key=lambda r: (r.step, r.mAP), reverse=True)
     assert kept == {5, *(record.number for record in ended[:2])}
+    shown = {n for n in range(6) if (study.trial_folder(n) / "detections-10.npz").exists()}
+    assert shown == {5, *(record.number for record in ended[:3])}
