@@ -1,4 +1,4 @@
-"""Retention: how many trials keep their checkpoint, of up to hundreds of megabytes, and what they found, of up to ten."""
+"""Retention: how many trials keep their checkpoint, of up to hundreds of megabytes, and what they found in images."""
 
 from __future__ import annotations
 
