@@ -7,6 +7,7 @@ apart.
 
 from __future__ import annotations
 
+import bisect
 import math
 import random
 from collections.abc import Mapping, Sequence
@@ -81,6 +82,25 @@ def rung_steps(max_steps: int, reduction_factor: int = 3) -> tuple[int, ...]:
 
 
 @dataclass
+class _Scores:
+    """What the trials of one bracket measured at one rung; `ordered` are the same, from worse to better."""
+
+    of: dict[int, Score] = field(default_factory=dict)
+    ordered: list[Score] = field(default_factory=list)
+
+    def add(self, trial: int, score: Score) -> None:
+        self.of[trial] = score
+        bisect.insort(self.ordered, score, key=_key)
+
+    def better_than(self, score: Score) -> int:
+        return len(self.ordered) - bisect.bisect_right(self.ordered, score.key, key=_key)
+
+
+def _key(score: Score) -> tuple[int, int, float]:
+    return score.key
+
+
+@dataclass
 class Halving:
     """Every trial's score at every rung so far, and the rule over them.
 
@@ -99,7 +119,7 @@ class Halving:
     mode: Mode = "stop"
     brackets: int = 1
     seed: int = 0
-    _scores: dict[tuple[int, int], dict[int, Score]] = field(default_factory=dict)
+    _rungs: dict[tuple[int, int], _Scores] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 1 <= self.brackets <= len(self.rungs):
@@ -123,27 +143,27 @@ class Halving:
 
     def measured(self, trial: int, step: int) -> bool:
         """Whether the trial's score at the rung `step` is known."""
-        return trial in self._at(trial, step)
+        return trial in self._at(trial, step).of
 
     def record(self, trial: int, step: int, score: Score) -> None:
         """Note what `trial` measured at the rung `step`. Said twice (a resumed trial), the first word counts."""
         if not math.isfinite(score.mAP) or math.isnan(score.loss):
             raise ValueError(f"trial {trial} has no score at step {step}; a trial without one has failed")
-        self._scores.setdefault((self.bracket(trial), step), {}).setdefault(trial, score)
+        if not self.measured(trial, step):
+            self._at(trial, step).add(trial, score)
 
     def judge(self, trial: int, step: int) -> Judgement:
         """What becomes of `trial`, whose score at the rung `step` is recorded."""
-        scores = self._at(trial, step)
-        own = scores[trial].key
-        better = sum(score.key > own for score in scores.values())
-        of = len(scores)
+        rung = self._at(trial, step)
+        own = rung.of[trial]
+        rank, of = 1 + rung.better_than(own), len(rung.of)
         if step >= self.rungs[-1]:
-            return Judgement("goes on", better + 1, of, None)
-        cutoff = self._cutoff(scores)
+            return Judgement("goes on", rank, of, None)
+        cutoff = self._cutoff(rung)
         if self.mode == "promote":
-            return Judgement("waits", better + 1, of, cutoff)
-        stops = cutoff is not None and own < cutoff.key
-        return Judgement("stops" if stops else "goes on", better + 1, of, cutoff)
+            return Judgement("waits", rank, of, cutoff)
+        stops = cutoff is not None and own.key < cutoff.key
+        return Judgement("stops" if stops else "goes on", rank, of, cutoff)
 
     def promotable(self, waiting: Mapping[int, int]) -> int | None:
         """The trial to take up past its rung: the best that merits it, at the highest rung where one does.
@@ -152,24 +172,23 @@ class Halving:
         """
         candidates = []
         for trial, step in waiting.items():
-            scores = self._at(trial, step)
-            cutoff = self._cutoff(scores)
-            if cutoff is not None and scores[trial].key >= cutoff.key:
-                candidates.append((step, scores[trial].key, -trial))
+            rung = self._at(trial, step)
+            cutoff = self._cutoff(rung)
+            if cutoff is not None and rung.of[trial].key >= cutoff.key:
+                candidates.append((step, rung.of[trial].key, -trial))
         return -max(candidates)[2] if candidates else None
 
     def foremost(self, waiting: Mapping[int, int]) -> int:
         """Of the waiting trials the best at the highest rung."""
         return max(
-            waiting, key=lambda trial: (waiting[trial], self._at(trial, waiting[trial])[trial].key, -trial)
+            waiting, key=lambda trial: (waiting[trial], self._at(trial, waiting[trial]).of[trial].key, -trial)
         )
 
-    def _at(self, trial: int, step: int) -> dict[int, Score]:
-        return self._scores.get((self.bracket(trial), step), {})
+    def _at(self, trial: int, step: int) -> _Scores:
+        return self._rungs.setdefault((self.bracket(trial), step), _Scores())
 
-    def _cutoff(self, scores: Mapping[int, Score]) -> Score | None:
+    def _cutoff(self, rung: _Scores) -> Score | None:
         """The worst score that merits going on."""
-        if len(scores) < self.quorum:
+        if len(rung.of) < self.quorum:
             return None
-        kept = max(1, len(scores) // self.reduction_factor)
-        return sorted(scores.values(), key=lambda score: score.key, reverse=True)[kept - 1]
+        return rung.ordered[-max(1, len(rung.of) // self.reduction_factor)]
