@@ -41,6 +41,11 @@ UPDATE images SET
     sequence = CASE WHEN in_sequence THEN sequence ELSE name || '~' || copies.copy END
 FROM copies WHERE copies.copy > 1 AND images.id = copies.id
 """
+_SAME_FILE = """
+SELECT first, id FROM images JOIN (
+    SELECT MIN(id) AS first, file FROM images WHERE in_file GROUP BY file HAVING COUNT(*) > 1
+) USING (file) WHERE in_file AND id != first ORDER BY id
+"""
 _DEAL = """
 WITH places AS (SELECT id, ROW_NUMBER() OVER (ORDER BY rank, id) - 1 AS place FROM images WHERE part = ?)
 UPDATE images SET shard = places.place * ? / ? FROM places WHERE images.id = places.id
@@ -147,6 +152,23 @@ class Catalogue:
         """The files in which the images of a part lie, in alphabetical order."""
         found = "SELECT DISTINCT file FROM images WHERE part = ? ORDER BY file"
         return [Path(file) for (file,) in self.database.execute(found, (part,))]
+
+    def leave_out_same_files(self) -> list[tuple[LabelledImage, LabelledImage]]:
+        """Of the images that lie in the same file keep the first; each that is left out comes with that first one."""
+        found = self.database.execute(_SAME_FILE).fetchall()
+        pairs = [(self.image(first), self.image(later)) for first, later in found]
+        self.database.executemany("DELETE FROM images WHERE id = ?", [(later,) for _, later in found])
+        self.database.execute("DELETE FROM presence WHERE id NOT IN (SELECT id FROM images)")
+        return pairs
+
+    def lacks(self, names: Iterable[str]) -> int:
+        """How many of these names are no image's."""
+        self.database.execute("CREATE TEMP TABLE asked (name TEXT)")
+        self.database.executemany("INSERT INTO asked VALUES (?)", ((name,) for name in names))
+        missing = "SELECT COUNT(*) FROM asked WHERE name NOT IN (SELECT name FROM images)"
+        count: int = self.database.execute(missing).fetchone()[0]
+        self.database.execute("DROP TABLE asked")
+        return count
 
     def names(self) -> Iterator[tuple[str, str]]:
         """Part and name of every image, in alphabetical order."""

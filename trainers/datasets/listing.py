@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
 from trainers.datasets.catalogue import Catalogue
+from trainers.datasets.formats.files import passed_over, relative
 from trainers.datasets.formats.format import Format, Source
 from trainers.datasets.labelled_image import LabelledImage
 from trainers.datasets.problems import Problem, Problems
@@ -32,9 +34,11 @@ def list_source(path: Path, found: Format, catalogue: Catalogue, problems: Probl
     """Fill `catalogue` from the source at `path`, which is of the format `found`. Raises UserError."""
     source = found.read(path, problems)
     catalogue.fill(_with_known_labels(image, source, problems) for image in source.images)
+    _report_passed_over(found.roots(path), problems)
+    _leave_out_doubly_labelled(catalogue, problems)
     classes = source.classes or tuple(catalogue.images_by_class())
     listed = sum(catalogue.counts().values())
-    images = listed + problems.affected
+    images = listed + catalogue.lacks(problems.affected_images)
     if not problems.listener:
         problems.refuse(images)
     if not listed:
@@ -43,6 +47,21 @@ def list_source(path: Path, found: Format, catalogue: Catalogue, problems: Probl
         raise UserError(f"{problems.source}: {listed} images, but not one box; there is nothing to learn")
     note = split(catalogue, problems.source)
     return Listed(classes, images, (*source.notes, *([note] if note else [])))
+
+
+def _report_passed_over(roots: Sequence[Path], problems: Problems) -> None:
+    seen: set[Path] = set()
+    for root in roots:
+        for path, reason in passed_over(root) if root.is_dir() else ():
+            if path not in seen:
+                problems.add(Problem("passed over", relative(path, root), reason))
+                seen.add(path)
+
+
+def _leave_out_doubly_labelled(catalogue: Catalogue, problems: Problems) -> None:
+    for first, later in catalogue.leave_out_same_files():
+        what = f"{first.name} has labels in {first.labelled_in} already; put all of them in one place"
+        problems.add(Problem("image labelled twice", later.labelled_in, what, later.name))
 
 
 def _with_known_labels(image: LabelledImage, source: Source, problems: Problems) -> LabelledImage:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 
-from trainers.errors import UserError
+from trainers.errors import UserError, one_line
 
 # Up to this share of the images may have something wrong; they are left out, or lose their wrong boxes.
 LIMIT = 0.05
@@ -30,7 +30,12 @@ class Problem:
     fatal: bool = False
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.kind}: {self.what}"
+        return one_line(f"{self.where}: {self.kind}: {self.what}")
+
+
+def below(folder: str, name: str) -> str:
+    """What lies in `folder` as `name`, called from outside of it; "" is no folder."""
+    return f"{folder}/{name}" if folder else name
 
 
 class Problems:
@@ -61,10 +66,24 @@ class Problems:
         else:
             self._refuse_fatal()
 
+    def within(self, folder: str) -> Problems:
+        """Takes in what is wrong with a folder of the source; places and images are named from there."""
+
+        def pass_on(problem: Problem) -> None:
+            image = None if problem.image is None else below(folder, problem.image)
+            self.add(replace(problem, where=below(folder, problem.where), image=image))
+
+        return Problems(self.source, pass_on)
+
     def extend(self, problems: Iterable[Problem]) -> None:
         """Count several."""
         for problem in problems:
             self.add(problem)
+
+    @property
+    def affected_images(self) -> Collection[str]:
+        """The names of the images that are lost or lose a box."""
+        return self._affected
 
     @property
     def affected(self) -> int:
@@ -77,7 +96,7 @@ class Problems:
 
     def _line(self, kind: str) -> str:
         count, first = self.counts[kind], self.first[kind]
-        return f"{count} x {kind}, {'first' if count > 1 else 'in'} {first.where}: {first.what}"
+        return one_line(f"{count} x {kind}, {'first' if count > 1 else 'in'} {first.where}: {first.what}")
 
     def _refuse_fatal(self) -> None:
         if self._fatal:

@@ -58,6 +58,15 @@ def test_convert_takes_a_subset(tmp_path, capsys):
     assert "8 train, 8 validation images" in capsys.readouterr().out
 
 
+def test_a_toy_city_is_converted_as_any_other_source(tmp_path, capsys):
+    city = "toy-city:train_images=6,validation_images=3,classes=vehicle+cyclist"
+    assert main(["convert", city, str(tmp_path / "out"), "--to", "yolo"]) == 0
+    assert "6 train, 3 validation images, 2 classes" in capsys.readouterr().out
+    assert (tmp_path / "out" / "classes.txt").read_text() == "vehicle\ncyclist\n"
+    assert main(["convert", "toy-city:fog=1", str(tmp_path / "fog")]) == 2
+    assert not (tmp_path / "fog").exists()
+
+
 def test_describe_counts_what_is_there(tmp_path, capsys):
     source = voc_folder(tmp_path / "pets", 20)
     voc(source, 20, *[("dog", 1, 1, 9, 9)] * 101)

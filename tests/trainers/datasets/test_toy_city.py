@@ -7,6 +7,8 @@ import av
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from trainers.datasets import dataset, example
@@ -129,6 +131,74 @@ def test_no_source_is_the_toy_city(tmp_path):
 def drawn(count: int = 12, **settings) -> list:
     city = ToyCity(**settings)
     return [(plan(city, "train", number), record(city, "train", number)) for number in range(count)]
+
+
+def ranges(least: int, most: int, span: int) -> st.SearchStrategy:
+    return st.integers(least, most).flatmap(
+        lambda low: st.integers(low, low + span).map(lambda high: (low, high))
+    )
+
+
+CITIES = st.builds(
+    ToyCity,
+    classes=st.permutations(list(KINDS)).flatmap(
+        lambda names: st.integers(1, 3).map(lambda count: tuple(names[:count]))
+    ),
+    widths=ranges(64, 200, 40),
+    heights=ranges(64, 200, 40),
+    users=ranges(0, 8, 4),
+    nearness=st.tuples(st.floats(0.05, 0.5), st.floats(0.5, 1)),
+    overlap=st.floats(0, 1),
+    hidden=st.floats(0, 0.95),
+    posts=st.floats(0, 1),
+    night=st.floats(0, 1),
+    noise=st.tuples(st.floats(0, 5), st.floats(5, 60)),
+    blurs=st.lists(st.floats(0, 6), min_size=1, max_size=3).map(tuple),
+    seed=st.integers(0, 2**31),
+)
+
+
+@given(city=CITIES, part=st.sampled_from(["train", "validation"]), number=st.integers(0, 10**6))
+@settings(max_examples=30, deadline=None)
+def test_every_city_that_may_be_asked_for_is_drawn_as_asked_and_the_same_again(city, part, number):
+    one = record(city, part, number)
+    assert city.widths[0] <= one.width <= city.widths[1]
+    assert city.heights[0] <= one.height <= city.heights[1]
+    assert decoded(one.image).shape == (one.height, one.width, 3)
+    assert len(one.labels) <= city.users[1]
+    assert set(one.labels) <= set(range(1, len(city.classes) + 1))
+    assert ((one.boxes >= 0) & (one.boxes <= 1)).all()
+    assert (one.boxes[:, 2:] > one.boxes[:, :2]).all()
+    assert record(city, part, number).digest() == one.digest()
+    assert parse_city(name_of(city)) == city
+
+
+def test_nearer_is_larger():
+    heights = [
+        np.median([box[2] - box[0] for _, one in drawn(8, nearness=near) for box in one.boxes])
+        for near in ((0.1, 0.2), (0.4, 0.5), (0.9, 1.0))
+    ]
+    assert heights[0] < 0.6 * heights[1] < 0.6 * heights[2]
+
+
+def test_a_lamp_post_stands_before_as_many_scenes_as_asked():
+    def shown(posts: float) -> list[np.ndarray]:
+        return [picture(ToyCity(posts=posts, users=(0, 0)), "train", number)[0] for number in range(24)]
+
+    without = shown(0.0)
+    for posts, least, most in ((0.5, 5, 19), (1.0, 24, 24)):
+        different = [(a != b).any(axis=(0, 2)).mean() for a, b in zip(without, shown(posts), strict=True)]
+        assert least <= sum(share > 0 for share in different) <= most
+        assert max(different) < 0.2  # a post, and what a blur makes of it
+
+
+def test_grain_has_the_strength_that_is_asked():
+    smooth, grainy = (
+        picture(ToyCity(noise=(noise, noise), blurs=(0.0,), night=0.0), "train", 4)[0].astype(int)
+        for noise in (0.0, 20.0)
+    )
+    middle = (smooth > 80) & (smooth < 175)  # where it is not cut at black or white
+    assert np.std((grainy - smooth)[middle]) == pytest.approx(20, rel=0.1)
 
 
 def test_a_city_may_be_dark():

@@ -104,9 +104,10 @@ def _images(root: Path, files: Sequence[Path], problems: Problems) -> Iterator[L
             except Outside as error:
                 problems.add(Problem("file name outside the folder", place, str(error), place))
                 continue
-            boxes = [_box(label, name, place, line, problems) for label in _labels(frame)]
+            image = relative(stored.path, root) if root.is_dir() else name
+            boxes = [_box(label, image, place, line, problems) for label in _labels(frame)]
             yield LabelledImage(
-                name=relative(stored.path, root) if root.is_dir() else name,
+                name=image,
                 stored=stored,
                 boxes=tuple(box for box in boxes if box),
                 labelled_in=where,

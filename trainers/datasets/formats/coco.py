@@ -184,11 +184,12 @@ def _images(
                     problems.add(Problem("file name outside the folder", place, str(error), place))
                     continue
                 wanted = "SELECT id, category, bbox, crowd, line FROM annotations WHERE image = ?"
+                image = relative(stored.path, root) if root.is_dir() else name
                 boxes = [
-                    _box(row, where, name, names, problems) for row in index.execute(wanted, (image_id,))
+                    _box(row, where, image, names, problems) for row in index.execute(wanted, (image_id,))
                 ]
                 yield LabelledImage(
-                    name=relative(stored.path, root) if root.is_dir() else name,
+                    name=image,
                     stored=stored,
                     boxes=tuple([box for box in boxes if box]),
                     labelled_in=where,

@@ -11,6 +11,7 @@ Ultralytics' `data.yaml` is such a file: a folder of images without labels of an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from trainers.datasets.formats import coco, yolo
 from trainers.datasets.formats.files import IMAGE_SUFFIXES, Outside, inside, read_text, walk
 from trainers.datasets.formats.format import Format, Source
 from trainers.datasets.labelled_image import LabelledImage
-from trainers.datasets.problems import Problems
+from trainers.datasets.problems import Problems, below
 from trainers.datasets.record import Record
 from trainers.errors import UserError
 
@@ -31,6 +32,7 @@ NAME = "dataset_yaml"
 TITLE = "a dataset YAML"
 KEEPS_RECORDS = False
 
+_SURROGATE = re.compile(r"\\(u|U0000)[dD][89a-fA-F]")
 _KEYS = {
     "train": "train",
     "val": "validation",
@@ -88,9 +90,14 @@ def _parts(path: Path) -> _Parts:
     file = _yaml_file(path)
     assert file is not None
     try:
-        fields = yaml.safe_load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        fields = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{file}: cannot be read as YAML: {' '.join(str(error).split())}") from None
+    if _SURROGATE.search(text):
+        raise UserError(
+            f"{file}: half of a UTF-16 pair in it, which is no character; write the character itself"
+        )
     if not isinstance(fields, dict):
         raise UserError(f"{file}: a dataset YAML names its parts: train: ..., val: ...")
     root = file.parent / str(fields.get("path") or ".")
@@ -146,13 +153,13 @@ def _other_format(path: Path) -> Format | None:
 def read(path: Path, problems: Problems) -> Source:
     """Open all parts. Raises UserError when they do not fit together."""
     parts = _parts(path)
-    sources = [(part, where, _source(parts, where, problems)) for part, where in parts.where]
+    sources = [(part, _source(parts, where, problems)) for part, where in parts.where]
     classes: dict[str, None] = dict.fromkeys(parts.names.values())
-    if not classes and all(source.classes is not None for _, _, source in sources):
-        classes = {name: None for _, _, source in sources for name in source.classes or ()}
-    notes = {note: None for _, _, source in sources for note in source.notes}
+    if not classes and all(source.classes is not None for _, source in sources):
+        classes = {name: None for _, source in sources for name in source.classes or ()}
+    notes = {note: None for _, source in sources for note in source.notes}
     return Source(
-        images=_images(parts, sources),
+        images=_images(sources),
         classes=tuple(classes) or None,
         declared_in=parts.file.name if parts.names else "the classes of its parts",
         notes=tuple(notes),
@@ -161,18 +168,29 @@ def read(path: Path, problems: Problems) -> Source:
 
 def _source(parts: _Parts, where: Path, problems: Problems) -> Source:
     other = None if where.suffix == ".txt" else _other_format(where)
+    if other is None and not parts.names and where.is_dir():
+        other = yolo
     if other:
-        return other.read(where, problems)
-    if not parts.names and where.is_dir():
-        return yolo.read(where, problems)
+        folder = _folder(parts, where)
+        source = other.read(where, problems.within(folder))
+        return replace(source, images=_named_from(folder, source.images))
     if where.suffix == ".txt":
         images: Iterator[Path] = _images_of_list(parts, where)
     elif where.is_dir():
         images = walk(where, *IMAGE_SUFFIXES)
     else:
         raise UserError(f"{parts.file}: {where} is in no format that is known")
-    labelled = (yolo.labelled(image, parts.root, parts.names, parts.file.name, problems) for image in images)
-    return Source(images=labelled)
+    return Source(images=_yolo_images(parts, where, images, problems))
+
+
+def _yolo_images(
+    parts: _Parts, where: Path, images: Iterator[Path], problems: Problems
+) -> Iterator[LabelledImage]:
+    for image in images:
+        yield yolo.labelled(image, parts.root, parts.names, parts.file.name, problems)
+    if where.is_dir():
+        for folder in _yolo_roots(where):
+            yolo.report_lone_labels(folder, parts.root, problems)
 
 
 def _images_of_list(parts: _Parts, file: Path) -> Iterator[Path]:
@@ -184,13 +202,27 @@ def _images_of_list(parts: _Parts, file: Path) -> Iterator[Path]:
                 raise UserError(f"{file}: {error}") from None
 
 
-def _images(parts: _Parts, sources: Sequence[tuple[str, Path, Source]]) -> Iterator[LabelledImage]:
-    for part, where, source in sources:
-        folder = where.relative_to(parts.root).as_posix() if where.is_relative_to(parts.root) else where.name
+def _folder(parts: _Parts, where: Path) -> str:
+    """What the folder of a part is called, from the folder of the parts."""
+    folder = where if where.is_dir() else where.parent
+    name = folder.relative_to(parts.root).as_posix() if folder.is_relative_to(parts.root) else folder.name
+    return "" if name == "." else name
+
+
+def _named_from(folder: str, images: Iterator[LabelledImage]) -> Iterator[LabelledImage]:
+    for image in images:
+        yield replace(
+            image,
+            name=below(folder, image.name),
+            labelled_in=below(folder, image.labelled_in),
+            sequence=image.sequence and f"{folder} {image.sequence}",
+        )
+
+
+def _images(sources: Sequence[tuple[str, Source]]) -> Iterator[LabelledImage]:
+    for part, source in sources:
         for image in source.images:
-            name = image.name if image.name.startswith(f"{folder}/") else f"{folder}/{image.name}"
-            sequence = image.sequence and f"{folder} {image.sequence}"
-            yield replace(image, name=name, part=part, sequence=sequence)
+            yield replace(image, part=part)
 
 
 def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -18,21 +19,60 @@ _PARTS = {
 }
 
 
+# the name of a file that is not there, or of none that could be
+_NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
+
+
 class Outside(Exception):
     """A file name leads out of the source's folder; the message names it."""
 
 
 def walk(root: Path, *suffixes: str) -> Iterator[Path]:
-    """Every file below `root` whose name ends so, in any case; in alphabetical order, nothing hidden."""
-    with os.scandir(root) as entries:
+    """Every file below `root` whose name ends so, in any case; in alphabetical order, nothing hidden.
+
+    What `passed_over` names is left out.
+    """
+    for entry in _entries(root):
+        if not _reason_to_pass_over(entry, root) and entry.name.lower().endswith(suffixes or ""):
+            yield Path(entry.path)
+
+
+def passed_over(root: Path) -> Iterator[tuple[Path, str]]:
+    """What `walk` leaves out of a folder though it is not hidden, and why."""
+    for entry in _entries(root):
+        if reason := _reason_to_pass_over(entry, root):
+            yield Path(entry.path), reason
+
+
+def _entries(folder: str | Path) -> Iterator[os.DirEntry[str]]:
+    """Every file and link below a folder; links to folders are not entered."""
+    with os.scandir(folder) as entries:
         found = sorted(
             (entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name
         )
     for entry in found:
         if entry.is_dir(follow_symlinks=False):
-            yield from walk(Path(entry.path), *suffixes)
-        elif entry.name.lower().endswith(suffixes or ""):
-            yield Path(entry.path)
+            yield from _entries(entry.path)
+        else:
+            yield entry
+
+
+def _reason_to_pass_over(entry: os.DirEntry[str], root: Path) -> str:
+    if not entry.path.isprintable() and has_no_text(entry.path):
+        return "its name is not UTF-8; rename it"
+    if entry.is_symlink() and leads_out(entry.path, root):
+        return f"it leads out of the folder, to {os.path.realpath(entry.path)}; put there what it leads to"
+    return ""
+
+
+def has_no_text(name: str) -> bool:
+    """Whether a file's name is no text in UTF-8; Python then keeps its bytes as surrogates."""
+    return any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def leads_out(path: str | Path, root: Path) -> bool:
+    """Whether links on the way to `path` lead out of `root`."""
+    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 
 
 def read_text(path: Path) -> str:
@@ -57,7 +97,7 @@ def inside(root: Path, *names: str | Path) -> Path:
         if pure.is_absolute() or PureWindowsPath(str(name)).drive or ".." in pure.parts or "\0" in str(name):
             raise Outside(f"{str(name)!r} leads out of {root}")
         path = path / pure
-    if not path.resolve().is_relative_to(root.resolve()):
+    if leads_out(path, root):
         raise Outside(f"{path} is a link that leads out of {root}")
     return path
 
@@ -107,8 +147,10 @@ class ImageFolders:
                 path = folder / name if plain else inside(self.top, folder.relative_to(self.top), name)
                 try:
                     about = path.lstat()
-                except (FileNotFoundError, NotADirectoryError):
-                    continue
+                except OSError as error:
+                    if error.errno in _NO_SUCH_FILE:
+                        continue
+                    raise
                 if not stat.S_ISREG(about.st_mode):  # a link, which must not lead out
                     path = inside(self.top, path.relative_to(self.top))
                     if not path.is_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ _CHUNK = 1 << 20  # characters
 _LARGEST_ITEM = 1 << 26  # characters: a single image's labels are never as long
 _BLANK = " \t\n\r"
 _AFTER = (*_BLANK, ",", ":", "]", "}")  # a value
+
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class BadJson(Exception):
@@ -117,6 +121,8 @@ class _Text:
             try:
                 value, end = self._decoder.raw_decode(self._window, self._at)
                 if self._window[end : end + 1] in _AFTER:  # else a number may go on beyond the window
+                    if _SURROGATE.search(self._window, self._at, end) and not _is_text(value):
+                        raise BadJson(f"line {line}: half of a UTF-16 pair, which is no character")
                     self._move(end)
                     return value, line
                 problem = (
@@ -128,3 +134,11 @@ class _Text:
                 problem = f"line {line}: {error}"
             if len(self._window) - self._at > _LARGEST_ITEM or not self._more():
                 raise BadJson(problem)
+
+
+def _is_text(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

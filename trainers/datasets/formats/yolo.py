@@ -7,12 +7,22 @@ turns it, as the tools that train on this format read it. A `data.yaml` is read 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import yaml
 
-from trainers.datasets.formats.files import IMAGE_SUFFIXES, part_of, read_text, relative, walk
+from trainers.datasets.formats.files import (
+    IMAGE_SUFFIXES,
+    Outside,
+    first_bytes,
+    leads_out,
+    part_of,
+    read_text,
+    relative,
+    walk,
+)
 from trainers.datasets.formats.format import Source
 from trainers.datasets.formats.image_files import write_image
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
@@ -24,6 +34,7 @@ NAME = "yolo"
 TITLE = "YOLO text files"
 KEEPS_RECORDS = False
 
+_LINE = re.compile(rb"\s*\d+(\s+[-+.\deE]+){4}")  # how a label file begins
 _CLASS_FILES = ("classes.txt", "obj.names", "classes.names", "_darknet.labels")
 
 
@@ -67,6 +78,27 @@ def read_images(
     """Every image below `folder` with its boxes; `names` are the classes' by their numbers."""
     for image in walk(folder, *IMAGE_SUFFIXES):
         yield labelled(image, folder, names, declared_in, problems)
+    report_lone_labels(folder, folder, problems)
+
+
+def report_lone_labels(labels: Path, root: Path, problems: Problems) -> None:
+    """Count the label files below the folder `labels` that have no image; they are named from `root`."""
+    for file in walk(labels, ".txt"):
+        if not _has_image(file) and _LINE.match(first_bytes(file)):
+            where = relative(file, root) if file.is_relative_to(root) else str(file)
+            problems.add(Problem("annotation for a missing image", where, "there is no image for it", where))
+
+
+def _has_image(labels: Path) -> bool:
+    beside = labels.with_suffix("")
+    places = [beside]
+    parts = list(beside.parts)
+    for index in range(len(parts) - 2, -1, -1):
+        if parts[index] == "labels":
+            places.insert(0, Path(*parts[:index], "images", *parts[index + 1 :]))
+            break
+    suffixes = (*IMAGE_SUFFIXES, *(suffix.upper() for suffix in IMAGE_SUFFIXES))
+    return any(Path(f"{place}{suffix}").exists() for place in places for suffix in suffixes)
 
 
 def labelled(
@@ -76,11 +108,13 @@ def labelled(
     labels = label_file(image)
     where = relative(labels, folder) if labels.is_relative_to(folder) else str(labels)
     own = image.is_relative_to(folder)
-    name = relative(image, folder) if own else image.name
+    name = relative(image, folder) if own else f"{image.parent.name}/{image.name}"
     return LabelledImage(
         name=name,
         stored=Stored(image),
-        boxes=tuple(_boxes(labels, where, name, names, declared_in, problems)),
+        boxes=tuple(
+            _boxes(labels, folder if own else labels.parent, where, name, names, declared_in, problems)
+        ),
         labelled_in=where,
         fractions=True,
         part=part_of(image, folder) if own else None,
@@ -100,13 +134,21 @@ def label_file(image: Path) -> Path:
 
 
 def _boxes(
-    labels: Path, where: str, image: str, names: Mapping[int, str], declared_in: str, problems: Problems
+    labels: Path,
+    root: Path,
+    where: str,
+    image: str,
+    names: Mapping[int, str],
+    declared_in: str,
+    problems: Problems,
 ) -> Iterator[Box]:
     if not labels.is_file():
         return
     try:
+        if leads_out(labels, root):
+            raise Outside(f"it is a link that leads out of {root}")
         lines = labels.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, Outside) as error:
         problems.add(Problem("unreadable labels", where, str(error), image))
         return
     for number, line in enumerate(lines, 1):

@@ -1,0 +1,457 @@
+"""The contract of a format's reader: whatever is wrong with labels is counted and named, or refused in one line.
+
+A new format joins by being registered, and by a row in each table of DAMAGES: how it is done to it, or why it cannot be.
+"""
+
+import json
+import math
+import os
+import shutil
+import tracemalloc
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from labelled_folders import picture
+
+from trainers.datasets import example, formats
+from trainers.datasets.opening import open_dataset
+from trainers.datasets.preparing import look_through
+from trainers.datasets.problems import Problem, Problems
+from trainers.datasets.record import Record, read_records
+from trainers.datasets.tfrecords import Shard, places, read_record
+from trainers.errors import UserError
+
+NAMES = [known.NAME for known in formats.all_formats()]
+CLASSES = ("vehicle", "pedestrian", "cyclist")
+WIDTH, HEIGHT = 64, 48
+PICTURES = [picture(number) for number in range(30)]
+ANY = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+
+
+def record(number: int, boxes: list[tuple]) -> Record:
+    """Picture `number` with boxes [ymin, xmin, ymax, xmax] in pixels."""
+    rows = np.array(boxes, np.float64).reshape(-1, 4) / [HEIGHT, WIDTH, HEIGHT, WIDTH]
+    labels = tuple(index % 3 + 1 for index in range(len(boxes)))
+    none = (False,) * len(boxes)
+    return Record(
+        f"n{number}.jpg", PICTURES[number], "jpeg", WIDTH, HEIGHT, rows.astype(np.float32), labels, none, none
+    )
+
+
+def written(name: str, folder: Path, records: list[Record]) -> Path:
+    """The records in a format, four fifths of them to train on."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    cut = max(1, len(records) * 4 // 5)
+    parts = {"train": records[:cut], "validation": records[cut:]}
+    formats.named(name).write(folder, CLASSES, parts)
+    if name == "yolo":
+        (folder / "data.yaml").unlink()  # which would be read as a dataset YAML
+    return folder
+
+
+def looked_through(folder: Path) -> tuple[list[Problem], int, int]:
+    """Every problem of a source, and how many of how many images are affected."""
+    heard: list[Problem] = []
+    found = formats.recognise(folder)
+    listed, problems = look_through(str(folder), folder, found, heard.append, lambda _: None)
+    return heard, problems.affected, listed.images
+
+
+# Boxes
+
+INSIDE = st.tuples(st.integers(2, 24), st.integers(2, 30), st.integers(6, 20), st.integers(6, 30)).map(
+    lambda edges: (edges[0], edges[1], edges[0] + edges[2], edges[1] + edges[3])
+)
+
+
+def replaced(box: tuple, edge: int, value: float) -> tuple:
+    return (*box[:edge], value, *box[edge + 1 :])
+
+
+FAR = st.floats(2.5, 1e6)
+WRONG_BOXES = {
+    "box that is not a number": st.builds(
+        replaced, INSIDE, st.integers(0, 3), st.sampled_from([math.nan, math.inf, -math.inf])
+    ),
+    "box without area": st.builds(
+        lambda box, edge, less: replaced(box, edge + 2, box[edge] - less),
+        INSIDE,
+        st.integers(0, 1),
+        st.sampled_from([0, 2, 40]),
+    ),
+    "box outside its image": st.builds(
+        lambda box, down, right: tuple(e + d for e, d in zip(box, (down, right) * 2, strict=True)),
+        INSIDE,
+        st.sampled_from([0, -60, 60, 5000]),
+        st.sampled_from([-90, 90, 70_000]),
+    ),
+    "box beyond its image's edge": st.builds(
+        lambda box, edge, far: replaced(box, edge, -far if edge < 2 else (HEIGHT, WIDTH)[edge - 2] + far),
+        INSIDE,
+        st.integers(0, 3),
+        FAR,
+    ),
+}
+BOX = st.just(None).flatmap(lambda _: INSIDE.map(lambda box: ("", box))) | st.sampled_from(
+    list(WRONG_BOXES)
+).flatmap(lambda kind: WRONG_BOXES[kind].map(lambda box: (kind, box)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(images=st.lists(st.lists(BOX, max_size=4), min_size=3, max_size=8))
+@settings(max_examples=8, **ANY)
+def test_every_wrong_box_is_counted_and_named_with_its_file_and_image(name, tmp_path_factory, images):
+    images = [[("", (4, 8, 40, 60))], *images]
+    records = [record(number, [box for _, box in boxes]) for number, boxes in enumerate(images)]
+    folder = written(name, tmp_path_factory.getbasetemp() / f"boxes_{name}", records)
+    heard, affected, count = looked_through(folder)
+    expected = Counter(
+        (f"n{number}", kind) for number, boxes in enumerate(images) for kind, _ in boxes if kind
+    )
+    assert Counter((Path(problem.image or "").stem, problem.kind) for problem in heard) == expected
+    for problem in heard:
+        assert problem.what.split()[0] in CLASSES
+        assert (folder / problem.where.split(":")[0].split(",")[0]).is_file()
+    assert (affected, count) == (len({image for image, _ in expected}), len(images))
+
+
+@pytest.mark.parametrize("kind", WRONG_BOXES)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wrong_box_in_twenty_images_is_noted_and_two_are_refused(name, kind, tmp_path):
+    wrong = {
+        "box that is not a number": (4, math.nan, 40, 60),
+        "box without area": (4, 8, 4, 60),
+        "box outside its image": (4, 80, 40, 90),
+        "box beyond its image's edge": (-9, 8, 40, 60),
+    }[kind]
+    good = (4, 8, 40, 60)
+    for bad in (1, 2):
+        records = [record(number, [good, wrong] if number < bad else [good]) for number in range(20)]
+        folder = written(name, tmp_path / f"{bad} bad", records)
+        if bad == 1:
+            opened = open_dataset(str(folder), tmp_path / "cache")
+            (note,) = (note for note in opened.notes if kind in note)
+            assert note.startswith("1 x ")
+            assert opened.train.images + opened.validation.images == 20
+        else:
+            with pytest.raises(UserError, match=f"2 of 20 images cannot be trusted.*2 x {kind}") as refused:
+                open_dataset(str(folder), tmp_path / "cache")
+            assert "\n" not in str(refused.value)
+
+
+# What is wrong with files and names
+
+
+def first(folder: Path, pattern: str) -> Path:
+    return sorted(folder.rglob(pattern))[0]
+
+
+def change_json(file: Path, change: Callable) -> None:
+    document = json.loads(file.read_text(encoding="utf-8"))
+    change(document)
+    file.write_text(json.dumps(document))
+
+
+def change_record(file: Path, change: Callable) -> None:
+    """Change the features of a file's first record."""
+    found = []
+    with file.open("rb") as opened:
+        found = [example.decode(read_record(opened, place)) for place in places(file)]
+    change(found[0])
+    with Shard(file) as shard:
+        for features in found:
+            shard.write(example.encode(features))
+
+
+def image_gone(folder: Path) -> None:
+    first(folder, "*.jpg").unlink()
+
+
+def no_image_in_the_record(folder: Path) -> None:
+    change_record(first(folder, "*train*.tfrecord"), lambda features: features.pop("image/encoded"))
+
+
+def image_is_a_link(folder: Path) -> None:
+    image = first(folder, "*.jpg")
+    image.unlink()
+    image.symlink_to(secret(folder))
+
+
+def records_are_a_link(folder: Path) -> None:
+    file = first(folder, "*train*.tfrecord")
+    outside = folder.parent / "elsewhere.tfrecord"
+    file.replace(outside)
+    file.symlink_to(outside)
+
+
+def secret(folder: Path) -> Path:
+    outside = folder.parent / "secret.jpg"
+    outside.write_bytes(picture(999))
+    return outside
+
+
+def coco_image(**fields) -> Callable[[Path], None]:
+    return lambda folder: change_json(
+        first(folder, "*train*.json"), lambda document: document["images"][0].update(fields)
+    )
+
+
+def bdd_frame(**fields) -> Callable[[Path], None]:
+    return lambda folder: change_json(first(folder, "*train*.json"), lambda frames: frames[0].update(fields))
+
+
+def in_xml(old: str, new: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        file = first(folder, "*.xml")
+        text = file.read_text(encoding="utf-8")
+        assert old in text
+        file.write_text(text.replace(old, new), encoding="utf-8")
+
+    return change
+
+
+def voc_twice(folder: Path) -> None:
+    file = first(folder, "*.xml")
+    shutil.copy(file, file.with_name("copy.xml"))
+
+
+def bdd_twice(folder: Path) -> None:
+    change_json(first(folder, "*train*.json"), lambda frames: frames.append(frames[0]))
+
+
+def coco_twice(folder: Path) -> None:
+    change_json(
+        first(folder, "*train*.json"), lambda document: document["images"].append(document["images"][0])
+    )
+
+
+def coco_file_twice(folder: Path) -> None:
+    def change(document) -> None:
+        document["images"].append({**document["images"][0], "id": 10**6})
+
+    change_json(first(folder, "*train*.json"), change)
+
+
+def coco_without_a_name(folder: Path) -> None:
+    change_json(first(folder, "*train*.json"), lambda document: document["categories"][0].update(name=""))
+
+
+def bdd_without_a_name(folder: Path) -> None:
+    change_json(first(folder, "*train*.json"), lambda frames: frames[0]["labels"][0].pop("category"))
+
+
+def yolo_without_a_name(folder: Path) -> None:
+    file = first(folder / "labels", "*.txt")
+    file.write_text("7" + file.read_text()[1:])
+
+
+def yaml_without_a_name(folder: Path) -> None:
+    fields = yaml.safe_load((folder / "dataset.yaml").read_text(encoding="utf-8"))
+    fields["names"][1] = ""
+    (folder / "dataset.yaml").write_text(yaml.safe_dump(fields))
+
+
+def yaml_list(line: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        secret(folder)
+        (folder / "list.txt").write_text(f"{line}\n")
+        fields = yaml.safe_load((folder / "dataset.yaml").read_text(encoding="utf-8"))
+        (folder / "dataset.yaml").write_text(yaml.safe_dump({**fields, "train": "list.txt"}))
+
+    return change
+
+
+def label_map_without_a_name(folder: Path) -> None:
+    (folder / "label_map.pbtxt").write_text("item { id: 1 }\n")
+
+
+def waymo_sign(folder: Path) -> None:
+    def change(features) -> None:
+        features["image/object/class/label"][0] = 3
+
+    change_record(first(folder, "*train*.tfrecord"), change)
+
+
+def name_is_no_text(folder: Path) -> None:
+    image = first(folder, "*.jpg")
+    image.rename(image.with_name(os.fsdecode(b"\xff.jpg")))
+
+
+def records_name_is_no_text(folder: Path) -> None:
+    file = first(folder, "*train*.tfrecord")
+    file.rename(file.with_name(os.fsdecode(b"segment-\xff.tfrecord")))
+
+
+OUT = "../../secret.jpg"
+# how it is done, and what is said of it; True where the source is refused
+DAMAGES: dict[str, dict[str, tuple | str]] = {
+    "an image that is not there": {
+        "tfrecord": (no_image_in_the_record, "corrupt record: no image/encoded in it"),
+        "waymo": (no_image_in_the_record, "corrupt record: no image/encoded in it"),
+        "coco": (image_gone, "missing image: there is no"),
+        "bdd100k": (image_gone, "missing image: there is no"),
+        "pascal_voc": (image_gone, "missing image: there is no"),
+        "yolo": (image_gone, "annotation for a missing image: there is no image for it"),
+        "dataset_yaml": (image_gone, "missing image: there is no"),
+    },
+    "labels for an image that is not listed": {
+        "tfrecord": "labels and image are in one record",
+        "waymo": "labels and image are in one record",
+        "coco": (coco_image(id=10**6), "annotation for a missing image: 1 annotations are for image"),
+        "bdd100k": "a frame is its image's list",
+        "pascal_voc": "an XML file is its image's list",
+        "yolo": "a text file is its image's list",
+        "dataset_yaml": (coco_image(id=10**6), "annotation for a missing image: 1 annotations are for"),
+    },
+    "an image twice": {
+        "tfrecord": "a record's name need not be another's",
+        "waymo": "frames of a segment have one name",
+        "coco": (coco_twice, "duplicated id: image id 1 is there twice; the second, n0.jpg, is left out"),
+        "bdd100k": (bdd_twice, "image labelled twice: images/100k/train/n0.jpg has labels in"),
+        "pascal_voc": (voc_twice, "image labelled twice: JPEGImages/n0.jpg has labels in"),
+        "yolo": "a file's name is its id",
+        "dataset_yaml": (coco_file_twice, "image labelled twice: train/images/train/n0.jpg has labels in"),
+    },
+    "a class without a name": {
+        "tfrecord": (label_map_without_a_name, "label_map.pbtxt:1: an item of a label map needs an id", True),
+        "waymo": (waymo_sign, "label 3 is not in Waymo's ids", True),
+        "coco": (coco_without_a_name, "category 1 has no name; give each an id and a name", True),
+        "bdd100k": (bdd_without_a_name, "label without a category: label 0 of images/100k/train/n0.jpg"),
+        "pascal_voc": (in_xml("<name>vehicle</name>", "<name> </name>"), "unreadable labels: an <object> without"),
+        "yolo": (yolo_without_a_name, "class 7 is not in classes.txt; add its name there", True),
+        "dataset_yaml": (yaml_without_a_name, "names should give every class a name of its own", True),
+    },
+    "a path that leads out": {
+        "tfrecord": "it names no files",
+        "waymo": "it names no files",
+        "coco": (coco_image(file_name=OUT), "file name outside the folder: '../../secret.jpg' leads out of"),
+        "bdd100k": (bdd_frame(name=OUT), "file name outside the folder: '../../secret.jpg' leads out of"),
+        "pascal_voc": (in_xml("n0.jpg", OUT), "unreadable labels: '../../secret.jpg' leads out of"),
+        "yolo": "labels name no files",
+        "dataset_yaml": (yaml_list(OUT), "list.txt: '../../secret.jpg' leads out of", True),
+    },
+    "a link that leads out": {
+        "tfrecord": (records_are_a_link, "passed over: it leads out of the folder, to"),
+        "waymo": (records_are_a_link, "passed over: it leads out of the folder, to"),
+        "coco": (image_is_a_link, "passed over: it leads out of the folder, to"),
+        "bdd100k": (image_is_a_link, "passed over: it leads out of the folder, to"),
+        "pascal_voc": (image_is_a_link, "passed over: it leads out of the folder, to"),
+        "yolo": (image_is_a_link, "passed over: it leads out of the folder, to"),
+        "dataset_yaml": (image_is_a_link, "passed over: it leads out of the folder, to"),
+    },
+    "a file name that is no text": {
+        "tfrecord": (records_name_is_no_text, "passed over: its name is not UTF-8; rename it"),
+        "waymo": (records_name_is_no_text, "passed over: its name is not UTF-8; rename it"),
+        "coco": (name_is_no_text, "passed over: its name is not UTF-8; rename it"),
+        "bdd100k": (name_is_no_text, "passed over: its name is not UTF-8; rename it"),
+        "pascal_voc": (name_is_no_text, "passed over: its name is not UTF-8; rename it"),
+        "yolo": (name_is_no_text, "passed over: its name is not UTF-8; rename it"),
+        "dataset_yaml": (name_is_no_text, "passed over: its name is not UTF-8; rename it"),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_every_format_has_its_row(damage):
+    assert set(DAMAGES[damage]) == set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("damage", "name"),
+    [
+        (damage, name)
+        for damage, rows in DAMAGES.items()
+        for name, row in rows.items()
+        if isinstance(row, tuple)
+    ],
+)
+def test_what_is_wrong_with_a_source_is_named_and_what_is_outside_is_not_read(damage, name, tmp_path):
+    do, said, *refused = DAMAGES[damage][name]
+    folder = written(name, tmp_path / "source", [record(number, [(4, 8, 40, 60)]) for number in range(27)])
+    do(folder)
+    if refused:
+        with pytest.raises(UserError) as error:
+            open_dataset(str(folder), tmp_path / "cache")
+        assert said in str(error.value)
+        assert "\n" not in str(error.value)
+        assert [path.name for path in tmp_path.glob("cache/*") if path.suffix != ".lock"] == []
+        return
+    heard, _, _ = looked_through(folder)
+    opened = open_dataset(str(folder), tmp_path / "cache")
+    assert any(said in str(problem) for problem in heard)
+    assert any(f"1 x {said.split(': ')[0]}, in " in note for note in opened.notes)
+    images = {one.image for part in opened.parts.values() for one in read_records(part.files)}
+    assert images <= set(PICTURES)
+    assert len(images) >= 6
+
+
+@pytest.mark.parametrize("name", ["coco", "bdd100k", "pascal_voc"])
+@given(called=st.text(max_size=40) | st.sampled_from(["a" * 300, "a/" * 2000, "a\0b", "~root", "con:"]))
+@settings(max_examples=25, **ANY)
+def test_whatever_an_image_is_called_nothing_else_happens_than_that_it_is_missing(
+    name, tmp_path_factory, called
+):
+    folder = tmp_path_factory.getbasetemp() / f"called_{name}" / "source"
+    written(name, folder, [record(number, [(4, 8, 40, 60)]) for number in range(5)])
+    rename = {
+        "coco": coco_image(file_name=called),
+        "bdd100k": bdd_frame(name=called),
+        "pascal_voc": in_xml("<filename>n0.jpg", f"<filename>{escape(called)}"),
+    }
+    rename[name](folder)
+    heard: list[Problem] = []
+    message = ""
+    try:
+        heard, _, _ = looked_through(folder)
+    except UserError as error:
+        message = str(error)
+    assert not [line for line in (message, *map(str, heard)) if "\n" in line]
+
+
+@pytest.mark.parametrize("name", ["coco", "bdd100k"])
+def test_labels_are_read_in_a_memory_that_is_little_beside_their_file(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainers.datasets.formats.streamed_json._CHUNK", 20_000)
+    images, shape = 1500, [[1.5] * 500]
+    if name == "coco":
+        document = {
+            "images": [{"id": i, "file_name": f"{i}.jpg"} for i in range(images)],
+            "annotations": [
+                {"id": i, "image_id": i, "category_id": 1, "bbox": [4, 8, 9, 9], "segmentation": shape}
+                for i in range(images)
+            ],
+            "categories": [{"id": 1, "name": "vehicle"}],
+        }
+    else:
+        box = {"x1": 4, "y1": 8, "x2": 13, "y2": 17}
+        document = [
+            {"name": f"{i}.jpg", "labels": [{"category": "car", "box2d": box, "poly2d": shape}]}
+            for i in range(images)
+        ]
+    (tmp_path / "labels.json").write_text(json.dumps(document))
+    del document
+    known = formats.recognise(tmp_path)
+    assert name == known.NAME
+    tracemalloc.start()
+    source = known.read(tmp_path, Problems(str(tmp_path)))
+    count = sum(len(image.boxes) for image in source.images)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == images
+    assert peak < (tmp_path / "labels.json").stat().st_size / 5
+
+
+def test_a_record_called_like_a_file_elsewhere_is_converted_into_the_folder(tmp_path):
+    one = record(0, [(4, 8, 40, 60)])
+    for name in NAMES:
+        fields = {**vars(one), "name": "../../../evil.jpg"}
+        written(name, tmp_path / "deep" / name, [Record(**fields), record(1, [(4, 8, 40, 60)])])
+    assert not list(tmp_path.glob("evil*"))
+    assert not list((tmp_path / "deep").glob("evil*"))
