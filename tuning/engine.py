@@ -17,6 +17,7 @@ from typing import Any
 
 from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
+from tuning import ray_parts
 from tuning.work import Work
 
 # Ray Tune writes nothing of ours: no result logs, no experiment snapshots, no working folders to change into; and it
@@ -182,8 +183,7 @@ def _ray(resources: Resources) -> Iterator[None]:
             # its processes import this code too, wherever the search was started
             paths = [str(root), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
             os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
-            ray.init(
-                address="local",
+            ray_parts.start(
                 num_cpus=math.ceil(resources.workers * resources.cpus),
                 include_dashboard=False,
                 object_store_memory=100 * 2**20,
@@ -194,7 +194,8 @@ def _ray(resources: Resources) -> Iterator[None]:
         raise UserError(f"Ray cannot be reached {where}: {' '.join(str(error).split())[:200]}") from None
     try:
         _check_fits(resources, ray.cluster_resources())
-        yield
+        with contextlib.nullcontext() if resources.address else ray_parts.watched():
+            yield
     finally:
         ray.shutdown()
 
