@@ -22,6 +22,7 @@ from trainers.recipe import Recipe
 
 # Published fine-tunings took 2,000 to 25,000 steps; 10,000 is that of the two with full recipe and result.
 ZOO_STEPS = 10_000
+ZOO_TRIALS = 32
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,14 @@ class Replayed(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """A named search space over the branches of its detectors; with several, the detector is a choice."""
+    """A named search space over the branches of its detectors; with several, the detector is a choice.
+
+    laptop_trials: how many take some ten minutes on two CPU cores, as the laptop preset trains them.
+    """
 
     name: str
     branches: tuple[Branch, ...]
+    laptop_trials: int = 6
 
     @property
     def detectors(self) -> tuple[str, ...]:
@@ -63,6 +68,10 @@ class Space:
         if preset == "zoo":
             return ZOO_STEPS
         return min(int(branch.defaults(preset)["steps"]) for branch in self.branches)
+
+    def default_trials(self, preset: str) -> int:
+        """How many trials a search has that no limit was given for."""
+        return self.laptop_trials if preset == "laptop" else ZOO_TRIALS
 
     def suggest(self, trial: Trial, conditions: Conditions) -> Recipe:
         """The recipe that the trial's suggestions make. Raises UserError when the space is impossible."""

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from search_spaces.space import Space
     from tuning.manifest import Manifest
 
-TRIALS = {"laptop": 6, "zoo": 32}
 RESERVED = ("data", "mlruns")  # folders beside the studies
 
 
@@ -81,7 +80,8 @@ class Settings:
         """What the study may cost; the preset's number of trials, where nothing else limits it."""
         limited = any(limit is not None for limit in (self.time, self.gpu_hours, self.cost, self.like))
         return Budget(
-            trials=self.trials or (None if limited else TRIALS[self.preset]),
+            trials=self.trials
+            or (None if limited else search_spaces.get(self.space).default_trials(self.preset)),
             seconds=self.time,
             gpu_hours=self.gpu_hours,
             cost=self.cost,
@@ -111,7 +111,9 @@ class Settings:
         """The scheduler's rule."""
         factor = self.reduction_factor
         rungs = rung_steps(self.steps, factor)
-        return Halving(rungs, factor, factor, self.scheduler, self.brackets, self.seed)
+        # a search of few trials that waited for as many as divide a rung would train half of them to the end
+        quorum = factor if self.budget.trials is None else max(2, min(factor, self.budget.trials // 3))
+        return Halving(rungs, factor, quorum, self.scheduler, self.brackets, self.seed)
 
     def study_name(self, dataset: Dataset) -> str:
         """As said, or after the space, the data and the preset: the same command finds its study again."""
