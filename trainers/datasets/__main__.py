@@ -24,10 +24,15 @@ from trainers.datasets.preparing import look_through, prepare
 from trainers.datasets.problems import LIMIT
 from trainers.datasets.record import read_records
 from trainers.datasets.subsetting import parse_share
-from trainers.datasets.toy_city.naming import is_toy_city
+from trainers.datasets.toy_city.naming import is_toy_city, parse_city
 from trainers.errors import UserError
 
 CACHE = Path("studies") / "data"  # where `python -m tuning.run` looks for what is converted already
+
+
+DESCRIPTION = (
+    "Labelled images of any format: see them, check them, write them as TFRecord files or in another format."
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -38,7 +43,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    line = _Parser(prog="python -m trainers.datasets", description=__doc__, epilog=f"formats: {_known()}")
+    line = _Parser(prog="python -m trainers.datasets", description=DESCRIPTION, epilog=f"formats: {_known()}")
     line.add_argument("--debug", action="store_true", help="show where in the code an error comes from")
     commands = line.add_subparsers(dest="command", required=True)
     source = "a file, a folder or s3://bucket/prefix, in any format; toy-city for generated scenes"
@@ -97,12 +102,13 @@ def _convert(source: str, target: Path, to: str, share: float) -> None:
     for note in dataset.notes:
         print(f"note: {note}")
     counts = ", ".join(f"{part.images} {name}" for name, part in dataset.parts.items())
-    print(
-        f"{target}: {counts} images, {len(dataset.classes)} classes, fingerprint {dataset.fingerprint[:12]}"
-    )
+    classes = f"{len(dataset.classes)} class{'es' if len(dataset.classes) > 1 else ''}"
+    print(f"{target}: {counts} images, {classes}, fingerprint {dataset.fingerprint[:12]}")
 
 
 def _describe(source: str, page: Path | None, as_json: bool, cache: Path) -> None:
+    if page and (page.is_dir() or not page.absolute().parent.is_dir()):
+        raise UserError(f"--html {page}: give the name of a file in a folder that is there")
     described = describe(open_dataset(source, cache, on_progress=_say))
     if as_json:
         print(json.dumps(described.to_dict(), indent=1, ensure_ascii=False))
@@ -116,6 +122,9 @@ def _describe(source: str, page: Path | None, as_json: bool, cache: Path) -> Non
 
 
 def _check(source: str) -> None:
+    if is_toy_city(source):
+        parse_city(source)
+        raise UserError(f"{source}: is generated, and labelled as it is drawn; there is nothing to check")
     path = located(source, _say)
     listed, problems = look_through(source, path, formats.recognise(path), print, lambda _: None)
     total = sum(problems.counts.values())
@@ -137,10 +146,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _describe(options.source, options.html, options.json, options.cache)
         else:
             _check(options.source)
-    except UserError as error:
+    except (UserError, OSError) as error:
         if options.debug:
             traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
+        told = (
+            error if isinstance(error, UserError) else f"{error.filename or 'the system'}: {error.strerror}"
+        )
+        print(f"error: {told}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; nothing half-written is left", file=sys.stderr)

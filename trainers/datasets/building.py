@@ -28,12 +28,10 @@ def clear_about_the_disk(where: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise UserError(full) from None
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-            named = Path(str(error.filename or where))
-            if not named.is_relative_to(where):
-                raise UserError(f"{named}: no permission to read it") from None
-            raise UserError(f"no permission to write {where}; choose another cache folder") from None
-        raise
+        named = Path(str(error.filename or where))
+        if not named.is_relative_to(where):
+            raise UserError(f"{named}: cannot be read: {error.strerror}") from None
+        raise UserError(f"{where}: cannot be written: {error.strerror}; choose another folder") from None
 
 
 def lock_file(cache: Path, folder_name: str) -> Path:
@@ -52,7 +50,9 @@ def built(cache: Path, folder_name: str, build: Callable[[Path], Dataset]) -> Da
         return read_manifest(folder)
     with clear_about_the_disk(cache):
         cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock_file(cache, folder_name)):
+        lock = lock_file(cache, folder_name)
+        lock.touch()  # FileLock would wait for ever for a folder in which nothing can be made
+        with FileLock(lock):
             if (folder / MANIFEST).is_file():
                 return read_manifest(folder)
             partial = cache / f".{folder_name}.partial"

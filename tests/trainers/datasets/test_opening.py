@@ -302,12 +302,12 @@ def test_a_file_of_records_cut_in_half_is_refused(tmp_path):
     not Path("/sys").is_dir(), reason="needs a folder in which not even root may write: Linux's /sys"
 )
 def test_a_cache_without_write_access_is_refused(tmp_path):
-    assert "no permission to write" in refused(voc_folder(tmp_path / "pets", 4), Path("/sys/cache-of-a-test"))
+    assert "cannot be written" in refused(voc_folder(tmp_path / "pets", 4), Path("/sys/cache-of-a-test"))
 
 
 def test_a_cache_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "cache").write_text("")
-    with pytest.raises(UserError, match="no permission to write"):
+    with pytest.raises(UserError, match="cannot be written"):
         open_dataset(str(voc_folder(tmp_path / "pets")), tmp_path / "cache")
 
 
