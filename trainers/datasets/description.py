@@ -10,6 +10,7 @@ from typing import Any
 
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.record import Record, read_records
+from trainers.datasets.samples import Samples
 
 MOST_BOXES = 100  # of an image that the Object Detection API's input reader keeps (max_number_of_boxes)
 # COCO's sizes by area in pixels (pycocotools' Params.areaRng), and shapes by width over height
@@ -73,6 +74,7 @@ class Description:
 
     doubles: how many images have the same content as an earlier one of the same part; leaks: of another part.
     named: some of them, as "validation b.jpg = train a.jpg".
+    samples: of each part the positions of some records, among which every class is if there are not too many.
     """
 
     dataset: Dataset
@@ -80,6 +82,7 @@ class Description:
     doubles: int
     leaks: int
     named: list[str]
+    samples: dict[str, frozenset[int]]
 
     def warnings(self) -> list[str]:
         """What would make training worse or its measure false, one line each."""
@@ -114,13 +117,15 @@ class Description:
 def describe(dataset: Dataset) -> Description:
     """Count everything, in memory that does not grow with the number of images."""
     parts = {name: PartDescription() for name in dataset.parts}
+    samples = {name: Samples() for name in dataset.parts}
     doubles = leaks = 0
     named: list[str] = []
     with closing(sqlite3.connect("")) as index:  # a temporary file
         index.execute("CREATE TABLE images (digest BLOB PRIMARY KEY, part TEXT, name TEXT) WITHOUT ROWID")
         for name, part in dataset.parts.items():
-            for record in read_records(part.files):
+            for position, record in enumerate(read_records(part.files)):
                 parts[name].add(record, dataset.classes)
+                samples[name].offer(position, record)
                 row = (record.image_sha256, name, record.name)
                 if index.execute("INSERT OR IGNORE INTO images VALUES (?, ?, ?)", row).rowcount:
                     continue
@@ -134,4 +139,5 @@ def describe(dataset: Dataset) -> Description:
                 else:
                     named.append(said)
                 del named[_NAMED:]
-    return Description(dataset, parts, doubles, leaks, named)
+    chosen = {name: its.chosen() for name, its in samples.items()}
+    return Description(dataset, parts, doubles, leaks, named, chosen)

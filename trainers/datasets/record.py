@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -115,6 +115,20 @@ def encoded_records(files: Iterable[Path]) -> Iterator[bytes]:
                     if isinstance(place, CorruptRecord):
                         raise place
                     yield read_record(file, place)
+                except CorruptRecord as error:
+                    raise UserError(f"{path}: {error}; delete its folder to convert anew") from None
+
+
+def read_chosen_records(files: Iterable[Path], positions: Collection[int]) -> Iterator[Record]:
+    """The records at these positions, counted from 0 over all files; the others are not read."""
+    every = ((path, place) for path in files for place in places(path))
+    for position, (path, place) in enumerate(every):
+        if position in positions:
+            with path.open("rb") as file:
+                try:
+                    if isinstance(place, CorruptRecord):
+                        raise place
+                    yield decode(read_record(file, place))
                 except CorruptRecord as error:
                     raise UserError(f"{path}: {error}; delete its folder to convert anew") from None
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import pytest
 from labelled_folders import picture, voc, voc_folder
@@ -110,9 +111,30 @@ def test_the_page_shows_samples_and_no_name_in_it_is_taken_for_html(tmp_path):
     text = page.read_text(encoding="utf-8")
     assert "<script>" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
-    assert text.count("<rect ") == 8
+    assert text.count("<text ") == 8
     assert text.count("data:image/jpeg;base64,") == 8
     assert "http" not in text.replace("http://www.w3.org", "")
+
+
+def test_the_page_shows_every_class_and_the_doubles_and_no_file_name_in_it_is_taken_for_html(tmp_path):
+    source = voc_folder(tmp_path / "pets" / "train", 40).parent
+    voc_folder(source / "val", 3)
+    voc(source / "train", 40, (escape('<b>rare & "quoted"</b>'), 4, 8, 40, 60))
+    evil = '"><img src=x onerror=alert(1)>.jpg'
+    (source / "train" / "images" / "7.jpg").rename(source / "train" / "images" / evil)
+    xml = source / "train" / "annotations" / "7.xml"
+    xml.write_text(xml.read_text().replace("7.jpg", escape(evil)))
+    page = tmp_path / "page.html"
+    assert main(["describe", str(source), "--html", str(page), "--cache", str(tmp_path / "cache")]) == 0
+    text = page.read_text(encoding="utf-8")
+    train, validation = text.split("<h2>")[1:]
+    assert train.count("<figure>") == 12
+    assert validation.count("<figure>") == 3
+    for name in ("cat", "dog", "&lt;b&gt;rare &amp; &quot;quoted&quot;&lt;/b&gt;"):
+        assert f">{name}</text>" in train
+    assert "validation is too kind" in text
+    assert "<img" not in text
+    assert "<b>" not in text
 
 
 def test_check_names_every_problem_and_ends_with_2_when_it_is_too_much(tmp_path, capsys):

@@ -25,7 +25,7 @@ class ToyCity(BaseModel):
     classes: what drives and walks in it, in the order of their label ids; of vehicle, pedestrian, cyclist.
     train_images, validation_images: scenes in each part.
     widths, heights: smallest and largest size of a picture, in pixels; each scene draws its own.
-    users: fewest and most road users in a scene.
+    users: fewest and most road users that are put into a scene; `hidden` may take some off again.
     nearness: size of the smallest and largest road user, as fractions of the nearest possible.
     overlap: the largest share of a road user's outline that another's may cover when it is placed.
     hidden: the largest share of a road user that others may cover; who would be covered more is left out.
