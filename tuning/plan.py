@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from tuning.budget import Budget, duration
 from tuning.halving import Halving
 
-# seconds of a gradient step at 160 px and batch 8 on 2 shared CPU cores, as seen (EfficientDet from its 256 px, by area)
-CPU_STEP_SECONDS = {"mobilenet": 0.19, "retinanet": 0.75, "efficientdet": 0.37}
+# seconds of a gradient step at 160 px and batch 8 on 2 CPU cores of 75 GFLOP/s, as seen (RetinaNet50 from its batches
+# of 2, EfficientDet from its 256 px, by their pixels)
+CPU_STEP_SECONDS = {"mobilenet": 0.38, "retinanet": 3.3, "efficientdet": 0.6}
 CPU_STEP_PIXELS = 160 * 160 * 8
 # seconds until a new process has done its first evaluation, as seen there; a later trial's start and evaluation
-COLD_SECONDS, WARM_SECONDS = 65.0, 4.0
+COLD_SECONDS, WARM_SECONDS = 40.0, 6.0
 # parameters of the zoo's models: the sizes of all variables of their checkpoints
 PARAMETERS = {"mobilenet": 2_667_003, "retinanet": 32_916_219, "efficientdet": 8_393_075}
 # float32 values a parameter has in a checkpoint: itself and Adam's two moments, the most of the optimizers here

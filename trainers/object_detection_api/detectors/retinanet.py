@@ -179,7 +179,7 @@ DETECTOR = register(
         laptop_defaults={
             "image_size": 160,
             "batch_size": 2,
-            "steps": 300,
+            "steps": 360,
             "optimizer": {"kind": "adam"},
             "schedule": {"kind": "cosine", "base": 0.0006, "warmup_rate": 6e-05, "warmup": 0.05},
             "augmentations": [],
