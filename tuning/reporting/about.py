@@ -1,0 +1,38 @@
+"""About: what a reader must know to believe the rest, and to run it again."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tuning.reporting.material import Material
+from tuning.reporting.section import Section, Table, listed
+from tuning.reporting.style import STATES
+
+
+def section(material: Material) -> Section:
+    """The study's manifest in words."""
+    about = material.study.manifest
+    images = about.data["images"]
+    subset = float(about.data.get("subset", 1.0))
+    part = f" (a share of {subset:.2%})" if subset < 1 else ""
+    rows = [
+        ("space", f"{about.space} ({about.space_hash}), preset {about.preset}"),
+        (
+            "data",
+            f"{about.data['name']}: {images['train']:,} training{part}, {images['validation']:,} validation images",
+        ),
+        ("classes", listed(list(material.classes), 20)),
+        ("data fingerprint", about.data["fingerprint"]),
+        ("steps of a full trial", f"{about.max_steps:,}"),
+        ("starting weights", "none: from scratch" if about.weights == "none" else about.weights),
+        ("early stopping", f"{about.scheduler}, factor {about.reduction_factor}, brackets {about.brackets}"),
+        ("seed", str(about.seed)),
+        ("versions", ", ".join(f"{name} {version}" for name, version in about.versions.items())),
+    ]
+    return Section("about", "About this study", tables=[Table(("", ""), rows)], data=about.to_dict())
+
+
+def states(material: Material) -> str:
+    """`4 completed, 6 pruned`."""
+    counts = Counter(record.state for record in material.records)
+    return ", ".join(f"{counts[state]:,} {state}" for state in STATES if counts[state]) or "no trial yet"

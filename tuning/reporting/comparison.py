@@ -1,0 +1,177 @@
+"""Comparison: studies side by side: how good, at what cost, and whether they may be compared at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from search_spaces.rows import difference, from_dict
+from tuning.budget import duration
+from tuning.manifest import COMPARED
+from tuning.reading import StudyRead
+from tuning.reporting import style
+from tuning.reporting.bootstrap import Interval
+from tuning.reporting.cost import totals
+from tuning.reporting.material import Material
+from tuning.reporting.report import Report
+from tuning.reporting.section import Chart, Section, Table, listed, number, with_interval
+from tuning.reporting.so_far import reaching, so_far
+
+SHARES = (0.5, 0.8, 0.9, 1.0)  # of the lowest of the studies' best mAPs: levels that all reach
+LINES = 12  # of a difference of spaces
+
+
+def compare(studies: Sequence[StudyRead]) -> Report:
+    """The studies, the best first."""
+    materials = [Material(study) for study in studies]
+    materials.sort(key=lambda each: -(each.best.mAP or 0) if each.best else 1)
+    first = materials[0]
+    sections = [_best(materials), _levels(materials), _differences(materials)]
+    headline = "No study has a result yet"
+    if first.best is not None and first.best.mAP is not None:
+        headline = f"{_name(first)} is first with an mAP of {_of_best(first)}"
+        if not same_data(materials):
+            headline = "Studies of different data"
+    return Report(
+        study=listed([_name(each) for each in materials]),
+        headline=headline,
+        subtitle=f"{len(materials)} studies side by side",
+        commands=(),
+        generated=time.strftime("%Y-%m-%d %H:%M"),
+        sections=tuple(section for section in sections if section is not None),
+    )
+
+
+def same_data(materials: Sequence[Material]) -> bool:
+    """Whether all were measured on the same images and labels."""
+    return len({each.study.manifest.data["fingerprint"] for each in materials}) == 1
+
+
+def _best(materials: Sequence[Material]) -> Section:
+    rows, data, text = [], [], []
+    first = materials[0]
+    same = same_data(materials)
+    for each in materials:
+        best = each.best
+        steps, training, overhead = totals(each.records)
+        seconds = training + overhead
+        lead = _lead(first, each) if same and each is not first else None
+        rows.append(
+            (
+                _name(each), each.study.manifest.space, str(len(each.records)),
+                "–" if best is None else f"{best.number}, {best.step:,} steps", _of_best(each),
+                "–" if lead is None else f"{lead.value:.3f} ({lead.low:+.3f} to {lead.high:+.3f})",
+                f"{steps:,}", duration(seconds),
+            )
+        )  # fmt: skip
+        data.append({
+            "study": _name(each), "space": each.study.manifest.space, "trials": len(each.records),
+            "best": best and best.number, "mAP": best and best.mAP, "interval": _interval(each), "lead": lead,
+            "steps": steps, "seconds": seconds, "fingerprint": each.study.manifest.data["fingerprint"],
+        })  # fmt: skip
+        if lead is not None:
+            what = "clearly above" if lead.excludes_zero else "above, but inside the noise of the images,"
+            text.append(f"The best of {_name(first)} is {what} that of {_name(each)}.")
+    if not same:
+        text = [
+            "These studies are of different data: their mAPs do not rank them, and no difference is given."
+        ]
+    columns = (
+        "study",
+        "space",
+        "trials",
+        "best trial",
+        "its mAP (95%)",
+        "behind the first (95%)",
+        "steps",
+        "time",
+    )
+    return Section(
+        "best", "The best of each", text, [Table(columns, rows)], data={"studies": data, "same_data": same}
+    )
+
+
+def _levels(materials: Sequence[Material]) -> Section | None:
+    known = [each for each in materials if each.best is not None and each.best.mAP]
+    if not known:
+        return None
+    lowest = min(each.best.mAP or 0 for each in known if each.best)
+    highest = max(each.best.mAP or 0 for each in known if each.best)
+    levels = [lowest * share for share in SHARES] + ([highest] if highest > lowest else [])
+    rows: list[tuple[str, ...]] = []
+    data: list[dict[str, Any]] = []
+    figure = style.figure("gradient steps, all trials together", "best mAP so far")
+    for i, each in enumerate(known):
+        points = so_far(each.records)
+        reached = [reaching(points, level - 1e-9) for level in levels]
+        cells = [f"{point.steps:,} ({duration(point.seconds)})" if point else "never" for point in reached]
+        rows.append((_name(each), *cells))
+        data += [
+            {
+                "study": _name(each),
+                "level": level,
+                **(point._asdict() if point else {"steps": None, "seconds": None}),
+            }
+            for level, point in zip(levels, reached, strict=True)
+        ]
+        figure.add_scatter(
+            x=[0, *(point.steps for point in points)], y=[0, *(round(point.best, 4) for point in points)],
+            name=style.text(_name(each)), mode="lines", line={"shape": "hv", "color": style.colour(i), "width": 2.5},
+        )  # fmt: skip
+    columns = ("study", *(f"to mAP {number(level)}" for level in levels))
+    text = ["Gradient steps, and time of workers, until a trial had reached a level."]
+    chart = Chart(figure, "best mAP so far of each study by gradient steps")
+    return Section(
+        "levels", "Steps and time to a level", text, [Table(columns, rows)], [chart], data={"levels": data}
+    )
+
+
+def _differences(materials: Sequence[Material]) -> Section:
+    """What else differs: conditions, and the spaces line by line, each study against the first."""
+    first = materials[0].study.manifest
+    rows, text = [], []
+    for name in ("space", *COMPARED):
+        values = [getattr(each.study.manifest, name) for each in materials]
+        if len(set(map(str, values))) > 1:
+            rows.append((name.replace("_", " "), *("–" if value is None else str(value) for value in values)))
+    data = [each.study.manifest.data for each in materials]
+    if not same_data(materials):
+        rows.append(("data", *(f"{about['name']} {about['fingerprint'][:12]}" for about in data)))
+    changes: dict[str, list[str]] = {}
+    for each in materials[1:]:
+        old, new = ([from_dict(row) for row in about.space_rows] for about in (first, each.study.manifest))
+        changes[_name(each)] = difference(old, new)
+        if lines := changes[_name(each)]:
+            shown = "; ".join(lines[:LINES]) + (
+                f"; and {len(lines) - LINES} more" if len(lines) > LINES else ""
+            )
+            text.append(f"The space of {_name(each)}, beside that of {first.study}: {shown}.")
+    if not rows and not text:
+        text = ["Same space, same data, same conditions."]
+    tables = [Table(("", *(_name(each) for each in materials)), rows)] if rows else []
+    found = {"conditions": {row[0]: row[1:] for row in rows}, "spaces": changes}
+    return Section("differences", "What else differs", text, tables, data=found)
+
+
+def _name(material: Material) -> str:
+    return material.study.manifest.study
+
+
+def _interval(material: Material) -> Interval | None:
+    evidence = material.best and material.evidence.get(material.best.number)
+    return evidence.mAP.interval().within(0, 1) if evidence else None
+
+
+def _of_best(material: Material) -> str:
+    best = material.best
+    return "–" if best is None or best.mAP is None else with_interval(best.mAP, _interval(material))
+
+
+def _lead(first: Material, other: Material) -> Interval | None:
+    if first.best is None or other.best is None:
+        return None
+    one, two = first.evidence.get(first.best.number), other.evidence.get(other.best.number)
+    if one is None or two is None or one.mAP.images != two.mAP.images:
+        return None
+    return (one.mAP - two.mAP).interval()

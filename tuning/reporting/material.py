@@ -1,0 +1,73 @@
+"""Material: what every part of a report is written from. Read once, from a study that may still be running."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from tuning import record as records
+from tuning.reading import StudyRead
+from tuning.record import TrialRecord
+from tuning.reporting import at_rung, evidence
+from tuning.reporting.at_rung import AtRung
+from tuning.reporting.evidence import Evidence
+
+WEIGHED = 12  # so many of the foremost trials get intervals, and the best of each detector
+
+
+@dataclass(frozen=True)
+class Material:
+    """A study as it was read.
+
+    data: where its data are now, if they were moved. price_per_hour: of a worker, in the currency of the reader.
+    """
+
+    study: StudyRead
+    data: str | None = None
+    price_per_hour: float | None = None
+
+    @cached_property
+    def records(self) -> list[TrialRecord]:
+        """Every trial, by number."""
+        return self.study.records
+
+    @cached_property
+    def ranked(self) -> list[TrialRecord]:
+        """The trials that have reached a rung and not failed, best first."""
+        measured = [record for record in self.records if record.rungs and record.state != "failed"]
+        return records.ranking(measured)
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The first of them."""
+        return self.ranked[0] if self.ranked else None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of their labels."""
+        return tuple(self.study.manifest.data["classes"])
+
+    @cached_property
+    def foremost_of_detectors(self) -> dict[str, TrialRecord]:
+        """The best trial of each detector, best first."""
+        found: dict[str, TrialRecord] = {}
+        for record in self.ranked:
+            found.setdefault(str(record.recipe["detector"]), record)
+        return found
+
+    @cached_property
+    def evidence(self) -> dict[int, Evidence]:
+        """Of the foremost trials, by number."""
+        chosen = {record.number: record for record in self.ranked[:WEIGHED]}
+        chosen |= {record.number: record for record in self.foremost_of_detectors.values()}
+        return evidence.gather(self.study.folder, chosen.values(), self.classes)
+
+    @cached_property
+    def there(self) -> AtRung | None:
+        """The trials at the rung where they compare best."""
+        return at_rung.at_rung(self.ranked, self.study.trials)
+
+    @cached_property
+    def importances(self) -> dict[str, float]:
+        """Of the parameters, there."""
+        return at_rung.importances(self.there)
