@@ -20,7 +20,7 @@ from typing import Any
 import boto3
 from botocore import UNSIGNED
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError
 from filelock import FileLock, Timeout
 
 from trainers.datasets.building import clear_about_the_disk
@@ -113,14 +113,14 @@ def _clear_about(uri: str) -> Iterator[None]:
             "ExpiredToken",
             "InvalidToken",
         ):
+            if boto3.Session().get_credentials() is None:
+                raise UserError(
+                    f"{uri}: there are no credentials, and the bucket is not public; see `aws configure`"
+                ) from None
             raise UserError(
                 f"{uri}: S3 refuses these credentials ({code}); see `aws configure`, or AWS_PROFILE"
             ) from None
         raise UserError(f"{uri}: S3 answers {code}: {' '.join(str(error).split())}") from None
-    except NoCredentialsError:
-        raise UserError(
-            f"{uri}: there are no credentials, and the bucket is not public; see `aws configure`"
-        ) from None
     except BotoCoreError as error:
         raise UserError(f"{uri}: S3 cannot be reached: {' '.join(str(error).split())}") from None
 

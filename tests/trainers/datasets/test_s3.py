@@ -1,9 +1,12 @@
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import boto3
@@ -18,6 +21,7 @@ from trainers.datasets.s3_object import S3Object, download
 from trainers.errors import UserError
 
 BUCKET = "pets"
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -98,12 +102,34 @@ def test_one_object_is_a_file_and_a_file_of_labels_brings_its_images(client):
     assert (file.parent / "images" / "1.jpg").read_bytes() == b"image"
 
 
-def test_a_public_bucket_needs_no_credentials(client, monkeypatch):
-    client.put_object(Bucket=BUCKET, Key="a/1.txt", Body=b"1", ACL="public-read")
+@pytest.fixture
+def no_credentials(client, monkeypatch):
+    """An environment in which nobody has logged in."""
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+def test_a_public_bucket_needs_no_credentials(client, server, no_credentials, monkeypatch):
+    client.put_object(Bucket=BUCKET, Key="a/1.txt", Body=b"1", ACL="public-read")
+    proxy = BadProxy(server)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
     assert (fetched(f"s3://{BUCKET}/a")[0] / "1.txt").read_bytes() == b"1"
+    assert len(proxy.requests) == 2
+    assert not [request for request in proxy.requests if b"authorization" in request.lower()]
+
+
+DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+
+
+def test_a_private_bucket_without_credentials_is_said(client, server, no_credentials, monkeypatch):
+    # as Amazon answers; moto does not know of requests without a signature
+    answer = b"HTTP/1.1 403 Forbidden\r\nContent-Type: application/xml\r\nContent-Length: %d\r\n\r\n" % len(
+        DENIED
+    )
+    proxy = BadProxy(server, answer=answer + DENIED)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+    assert "there are no credentials, and the bucket is not public" in refused(f"s3://{BUCKET}/a")
 
 
 def test_a_missing_bucket_or_prefix_is_said(client):
@@ -184,10 +210,17 @@ def test_an_object_that_arrives_corrupt_each_time_never_gets_its_name(client, tm
     assert list(tmp_path.glob("*a*")) == []
 
 
-class CuttingProxy:
-    """Forwards to a server, and cuts the first `cuts` answers to a request for an object off after so many bytes."""
+class BadProxy:
+    """Forwards to a server, and harms its first answers to a request for an object.
 
-    def __init__(self, url: str, cuts: int, after: int) -> None:
+    cuts: so many are cut off after `after` bytes. flips: so many have their last byte changed. answer: what it says to
+    everything instead of the server.
+    """
+
+    def __init__(self, url: str, cuts: int = 0, after: int = 0, flips: int = 0, answer: bytes = b"") -> None:
+        self.requests: list[bytes] = []
+        self.flips = flips
+        self.answer = answer
         self.target = (urlsplit(url).hostname, urlsplit(url).port)
         self.cuts, self.after = cuts, after
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -205,15 +238,22 @@ class CuttingProxy:
                 with socket.create_connection(self.target) as server:
                     server.sendall(request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
                     answer = b"".join(iter(lambda server=server: server.recv(65536), b""))
-                cut = self.cuts > 0 and b"/object " in request.splitlines()[0]
+                self.requests.append(request)
+                if self.answer:
+                    caller.sendall(self.answer)
+                    return
+                asked = b"/object " in request.splitlines()[0]
+                cut, flip = asked and self.cuts > 0, asked and self.flips > 0
                 self.cuts -= cut
+                self.flips -= flip
+                answer = answer[:-1] + bytes([answer[-1] ^ 1]) if flip else answer
                 caller.sendall(answer[: self.after] if cut else answer)
 
 
 def test_a_download_survives_connections_that_break(client, server, tmp_path, monkeypatch):
     body = os.urandom(200_000)
     client.put_object(Bucket=BUCKET, Key="big/object", Body=body)
-    proxy = CuttingProxy(server, cuts=3, after=50_000)
+    proxy = BadProxy(server, cuts=3, after=50_000)
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
     folder, _ = fetched(f"s3://{BUCKET}/big")
     assert proxy.cuts == 0
@@ -227,11 +267,75 @@ def test_a_connection_that_only_breaks_is_given_up_and_what_came_is_kept(
     body = os.urandom(200_000)
     client.put_object(Bucket=BUCKET, Key="big/object", Body=body)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    proxy = CuttingProxy(server, cuts=10**6, after=0)
+    proxy = BadProxy(server, cuts=10**6, after=0)
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
     assert "the connection keeps breaking" in refused(f"s3://{BUCKET}/big")
     assert not list((tmp_path / "s3").rglob("object"))
     proxy.cuts = 0
+    assert (fetched(f"s3://{BUCKET}/big")[0] / "object").read_bytes() == body
+
+
+def test_bytes_that_change_on_their_way_are_fetched_again(client, server, tmp_path, monkeypatch):
+    body = os.urandom(50_000)
+    client.put_object(Bucket=BUCKET, Key="big/object", Body=body)
+    proxy = BadProxy(server, flips=2)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+    folder, _ = fetched(f"s3://{BUCKET}/big")
+    assert proxy.flips == 0
+    assert (folder / "object").read_bytes() == body
+
+
+def test_bytes_that_always_change_on_their_way_are_never_opened(client, server, tmp_path, monkeypatch):
+    upload(client, voc_folder(tmp_path / "voc", 4), "voc")
+    client.put_object(Bucket=BUCKET, Key="voc/images/object", Body=picture(9))
+    proxy = BadProxy(server, flips=10**6)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+    with pytest.raises(UserError, match="it changes, or arrives corrupt, each time"):
+        open_dataset(f"s3://{BUCKET}/voc", tmp_path / "cache")
+    assert not list((tmp_path / "s3").rglob("object"))
+    assert not (tmp_path / "cache").exists()
+
+
+FETCH = "import sys; from trainers.datasets.s3 import fetched; print(fetched(sys.argv[1], lambda _: None))"
+
+
+def test_two_programs_fetch_a_source_once(client, server, tmp_path, monkeypatch):
+    for number in range(8):
+        client.put_object(Bucket=BUCKET, Key=f"a/{number}/object", Body=bytes([number]) * 1000)
+    proxy = BadProxy(server)
+    environment = os.environ | {"AWS_ENDPOINT_URL": proxy.url, "PYTHONPATH": str(ROOT)}
+    programs = [
+        subprocess.Popen(
+            [sys.executable, "-c", FETCH, f"s3://{BUCKET}/a"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    said = {program.communicate()[0] for program in programs}
+    assert [program.returncode for program in programs] == [0, 0]
+    assert len(said) == 1
+    assert sum(b"/object " in request.splitlines()[0] for request in proxy.requests) == 8
+
+
+def test_a_disk_that_fills_up_on_the_way_is_said_and_the_download_goes_on_later(client, tmp_path):
+    # a limit on the size of files stands in for a full disk: it is the kernel that refuses to write on
+    body = os.urandom(3_000_000)
+    client.put_object(Bucket=BUCKET, Key="big/object", Body=body)
+    limited = (
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", limited + FETCH, f"s3://{BUCKET}/big"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert "UserError: the disk is full at" in run.stderr.splitlines()[-1]
+    assert not list((tmp_path / "s3").rglob("object"))
+    (partial,) = (tmp_path / "s3").rglob(".object.*.partial")
+    assert partial.stat().st_size == 2_000_000
     assert (fetched(f"s3://{BUCKET}/big")[0] / "object").read_bytes() == body
 
 
