@@ -83,10 +83,14 @@ def rung_steps(max_steps: int, reduction_factor: int = 3) -> tuple[int, ...]:
 
 @dataclass
 class _Scores:
-    """What the trials of one bracket measured at one rung; `ordered` are the same, from worse to better."""
+    """What the trials of one bracket measured at one rung; `ordered` are the same, from worse to better.
+
+    promoted: how many of them were taken up past it.
+    """
 
     of: dict[int, Score] = field(default_factory=dict)
     ordered: list[Score] = field(default_factory=list)
+    promoted: int = 0
 
     def add(self, trial: int, score: Score) -> None:
         self.of[trial] = score
@@ -165,18 +169,26 @@ class Halving:
         stops = cutoff is not None and own.key < cutoff.key
         return Judgement("stops" if stops else "goes on", rank, of, cutoff)
 
-    def promotable(self, waiting: Mapping[int, int]) -> int | None:
+    def promotable(self, waiting: Mapping[int, int], more: bool) -> int | None:
         """The trial to take up past its rung: the best that merits it, at the highest rung where one does.
 
         waiting: the step of the rung that each waiting trial has reached, by trial.
+        more: whether more trials will come. Until then no more are taken up than one in `reduction_factor`, or of
+            trials that come in the order of their merit all would be.
         """
         candidates = []
         for trial, step in waiting.items():
             rung = self._at(trial, step)
             cutoff = self._cutoff(rung)
-            if cutoff is not None and rung.of[trial].key >= cutoff.key:
+            if cutoff is None or (more and rung.promoted >= self._merited(rung)):
+                continue
+            if rung.of[trial].key >= cutoff.key:
                 candidates.append((step, rung.of[trial].key, -trial))
         return -max(candidates)[2] if candidates else None
+
+    def promote(self, trial: int, step: int) -> None:
+        """Note that `trial` was taken up past the rung `step`."""
+        self._at(trial, step).promoted += 1
 
     def foremost(self, waiting: Mapping[int, int]) -> int:
         """Of the waiting trials the best at the highest rung."""
@@ -191,4 +203,8 @@ class Halving:
         """The worst score that merits going on."""
         if len(rung.of) < self.quorum:
             return None
-        return rung.ordered[-max(1, len(rung.of) // self.reduction_factor)]
+        return rung.ordered[-self._merited(rung)]
+
+    def _merited(self, rung: _Scores) -> int:
+        """How many of the rung's trials merit going on."""
+        return max(1, len(rung.of) // self.reduction_factor)

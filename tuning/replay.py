@@ -30,7 +30,7 @@ from tuning.halving import Halving, Mode, rung_steps
 from tuning.manifest import Manifest
 from tuning.proposer import Proposal, Proposer
 from tuning.search import Search
-from tuning.simulation import Curve, Table
+from tuning.simulation import Curve, Reached, Table
 from tuning.study import Study
 
 
@@ -73,7 +73,7 @@ class NearestProposer(Proposer):
 
 def replay(
     curves: Sequence[Curve], space: Space, conditions: Conditions, rule: Rule, seed: int
-) -> tuple[Outcome, list[tuple[float, int, float]]]:
+) -> tuple[Outcome, list[Reached]]:
     """One search by `rule` over the curves; its outcome and its history (simulation.simulate)."""
     best = max(curve.metrics["mAP"][-1] for curve in curves)
     factor = rule.reduction_factor
@@ -94,7 +94,7 @@ def replay(
     ended = [record.mAP for record in records if record.state == "completed" and record.mAP is not None]
     steps = sum(record.step for record in records)
     found = max(ended, default=0.0)
-    seconds = history[-1][0] if history else 0.0
+    seconds = history[-1].seconds if history else 0.0
     return Outcome(found, best - found, steps / conditions.steps, seconds, len(ended)), history
 
 

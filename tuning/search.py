@@ -75,6 +75,8 @@ class Search:
                 continue
             for rung in record.rungs:
                 halving.record(record.number, rung.step, rung.score)
+                if rung.decision == "goes on":
+                    halving.promote(record.number, rung.step)
         self._to_continue = _worth_continuing(shorter, earlier, halving.reduction_factor)
         by = {record.provenance.get(CONTINUES): record.number for record in earlier}
         for record in shorter:
@@ -120,7 +122,7 @@ class Search:
                     return self._begin(record)
             elif self._to_continue:
                 return self._begin(self._continue(self._to_continue.pop(0)))
-            elif (promoted := self.halving.promotable(self._waiting)) is not None:
+            elif (promoted := self.halving.promotable(self._waiting, self._may_begin)) is not None:
                 return self._promote(promoted)
             elif self._may_begin:
                 return self._begin(self._new())
@@ -188,7 +190,7 @@ class Search:
         return self._ended + len(begun) < self.trials
 
     def _promote(self, number: int) -> TrialRecord:
-        del self._waiting[number]
+        self.halving.promote(number, self._waiting.pop(number))
         return self._begin(self.study.promote(number))
 
     def _end_waiting(self) -> None:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -173,12 +173,20 @@ class Clock:
     evaluation: float = 3.0
 
 
-def simulate(
-    search: Search, table: Table, workers: int = 1, clock: Clock = Clock()
-) -> list[tuple[float, int, float]]:
-    """Run `search` to its end. Returns (simulated seconds, steps of all trials, mAP) at every rung, in order."""
+class Reached(NamedTuple):
+    """A trial's rung on the simulated clock. taken: steps of all trials until then."""
+
+    seconds: float
+    taken: int
+    trial: int
+    step: int
+    mAP: float
+
+
+def simulate(search: Search, table: Table, workers: int = 1, clock: Clock = Clock()) -> list[Reached]:
+    """Run `search` to its end. Returns every rung that a trial reached, in order."""
     events: list[tuple[float, int, TrialRecord]] = []
-    history: list[tuple[float, int, float]] = []
+    history: list[Reached] = []
     now, taken = 0.0, 0
     training: dict[int, float] = {}
     overhead: dict[int, float] = {}
@@ -206,7 +214,7 @@ def simulate(
         before = max((rung for rung in (0, *search.halving.rungs_of(number)) if rung < step), default=0)
         taken += step - before
         metrics = curve.at(step)
-        history.append((now, taken, metrics["mAP"]))
+        history.append(Reached(now, taken, number, step, metrics["mAP"]))
         result = StepResult(
             number, step, "rung", metrics=metrics,
             seconds_training=training[number], seconds_overhead=overhead[number],

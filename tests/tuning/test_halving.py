@@ -108,43 +108,61 @@ def test_expected_arrivals_are_those_of_random_orders():
     assert expected[1] == pytest.approx(arrived[1] / rounds, abs=1.0)
 
 
-def test_promotion_waits_for_the_quorum_and_then_takes_the_best_of_the_highest_rung():
-    halving = Halving((10, 30, 90), 3, 3, mode="promote")
-    waiting: dict[int, int] = {}
-    for trial, value in enumerate((0.1, 0.3)):
+def promoting(*scores: float) -> tuple[Halving, dict[int, int]]:
+    """Trials with these mAPs at rung 10, none of them promoted yet."""
+    halving, waiting = Halving((10, 30, 90), 3, 3, mode="promote"), {}
+    for trial, value in enumerate(scores):
         halving.record(trial, 10, Score(value))
-        waiting[trial] = 10
         assert halving.judge(trial, 10).decision == "waits"
-    assert halving.promotable(waiting) is None
+        waiting[trial] = 10
+    return halving, waiting
+
+
+def taken_up(halving: Halving, waiting: dict[int, int], more: bool) -> list[int]:
+    """All that are promoted now, in their order."""
+    found = []
+    while (trial := halving.promotable(waiting, more)) is not None:
+        halving.promote(trial, waiting.pop(trial))
+        found.append(trial)
+    return found
+
+
+def test_promotion_waits_for_the_quorum_and_then_takes_the_best_of_the_highest_rung():
+    halving, waiting = promoting(0.1, 0.3)
+    assert taken_up(halving, waiting, more=True) == []
     halving.record(2, 10, Score(0.2))
     waiting[2] = 10
-    assert halving.promotable(waiting) == 1
-    del waiting[1]
-    assert halving.promotable(waiting) is None
+    assert taken_up(halving, waiting, more=True) == [1]
     for trial, value in ((3, 0.4), (4, 0.05), (5, 0.06)):
         halving.record(trial, 10, Score(value))
         waiting[trial] = 10
-    assert halving.promotable(waiting) == 3
+    assert taken_up(halving, waiting, more=True) == [3]
     for trial in (1, 3, 5):
         waiting.pop(trial, None)
         halving.record(trial, 30, Score(trial / 10))
         waiting[trial] = 30
-    assert halving.promotable(waiting) == 5
+    assert halving.promotable(waiting, more=True) == 5
     assert halving.foremost(waiting) == 5
 
 
 def test_a_promotion_does_not_depend_on_the_order_of_arrival():
-
     for order in itertools.permutations(range(6)):
         halving, waiting = Halving((10, 30), 3, 3, mode="promote"), {}
         for trial in order:
             halving.record(trial, 10, Score(trial / 10))
             waiting[trial] = 10
-        promoted = []
-        while (trial := halving.promotable(waiting)) is not None:
-            del waiting[trial]
-            promoted.append(trial)
-        assert promoted == [5, 4]
+        assert taken_up(halving, waiting, more=True) == [5, 4]
+
+
+def test_of_trials_that_come_in_the_order_of_their_merit_one_in_factor_is_promoted_and_the_best_at_last():
+    halving, waiting = promoting()
+    promoted = []
+    for trial in range(20):
+        halving.record(trial, 10, Score(trial / 100))
+        waiting[trial] = 10
+        promoted += taken_up(halving, waiting, more=True)
+    assert promoted == [2, 5, 8, 11, 14, 17]
+    assert taken_up(halving, waiting, more=False) == [19, 18, 16, 15]
 
 
 def test_brackets_are_drawn_by_seed_and_number_as_often_as_hyperbands():
