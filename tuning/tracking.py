@@ -22,7 +22,8 @@ from tuning.result import StepResult
 from tuning.study import Study
 from tuning.teller import Teller, told_all
 
-RETRY_SECONDS = 5.0
+# until a store is tried again, while the search runs and at its end
+RETRY_SECONDS, CLOSING_SECONDS = 5.0, 0.5
 ANSWER_SECONDS = 30.0  # for an answer that is under way
 
 
@@ -51,7 +52,7 @@ class Tracking(Observer):
         self._max_steps = max_steps
         self._curves: dict[int, CurveFile] = {}
         self._due: dict[int, None] = {}  # trials with something to tell, in order
-        self._fresh: set[int] = set()  # those of them with news since the last attempt
+        self._fresh: set[int | None] = set()  # those of them with news since the last attempt
         self._closing: float | None = None  # when to give up
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._tell_all, name="tracking", daemon=True)
@@ -94,7 +95,8 @@ class Tracking(Observer):
         with self._changed:
             self._closing = time.monotonic() + patience
             self._changed.notify()
-        self._thread.join(patience + ANSWER_SECONDS)
+        while self._thread.is_alive() and time.monotonic() < self._closing + ANSWER_SECONDS:
+            self._thread.join(1.0)
         if self._thread.is_alive():
             self._problem = self._problem or f"no answer for {patience + ANSWER_SECONDS:.0f} s"
         untold = f"{len(self._due)} trials" if self._due else "how the study ended"
@@ -111,33 +113,35 @@ class Tracking(Observer):
             with self._changed:
                 while not self._due and self._closing is None:
                     self._changed.wait()
-                number = next(iter(self._due), None)
-                if number is None:
-                    break
+                number = next(iter(self._due), None)  # None: all trials are told, and there are no more
                 self._fresh.discard(number)
             try:
-                self._told(number)
-                with self._changed:
-                    if number not in self._fresh:  # no news since
-                        del self._due[number]
+                self._tell(number)
             except Exception as error:
                 self._problem = _in_short(error)
-                logging.getLogger(__name__).info("MLflow was not told of trial %s", number, exc_info=True)
+                logging.getLogger(__name__).info("MLflow was not told of %s", number, exc_info=True)
                 with self._changed:
-                    self._due[number] = self._due.pop(number)  # the others first
+                    if number is not None:
+                        self._due[number] = self._due.pop(number)  # the others first
                     if self._closing is not None and time.monotonic() > self._closing:
                         return
-                    self._changed.wait(RETRY_SECONDS if self._closing is None else 0.5)
-        try:
-            if self._teller is not None:
-                self._teller.end_study()
-        except Exception as error:  # noqa: BLE001 - as above
-            self._problem = _in_short(error)
+                    self._changed.wait(RETRY_SECONDS if self._closing is None else CLOSING_SECONDS)
+                continue
+            if number is None:
+                return
+            with self._changed:
+                if number not in self._fresh:  # no news since
+                    del self._due[number]
 
-    def _told(self, number: int) -> None:
+    def _tell(self, number: int | None) -> None:
         if self._teller is None:
+            if number is None:
+                return  # there was nothing to tell
             self._teller = Teller(self._study, self.uri, self._artifacts, self._share, self._command)
-        self._teller.tell(number)
+        if number is None:
+            self._teller.end_study()
+        else:
+            self._teller.tell(number)
         self._problem = None
         if self._closing is not None:
             self._closing = max(self._closing, time.monotonic() + RETRY_SECONDS)

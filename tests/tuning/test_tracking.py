@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 
 import pytest
@@ -197,6 +198,22 @@ def test_a_store_that_is_away_stops_nothing_and_is_told_everything_later(
     aside.rename(away)
     assert tracked(open_study(), uri, tmp_path, 5).close() is None
     assert sorted(told(uri)) == ["", "0", "1", "2", "3", "4"]
+
+
+@slow
+def test_a_database_of_another_mlflow_is_named_and_told_everything_once_it_is_right(
+    open_study, uri, tmp_path
+):
+    with sqlite3.connect(tmp_path / "mlflow.db") as base:
+        [(right,)] = base.execute("SELECT version_num FROM alembic_version").fetchall()
+        base.execute("UPDATE alembic_version SET version_num = '0a8213491aaa'")
+    said = tracked(open_study(), uri, tmp_path, 2).close(patience=0.1)
+    assert said.startswith("2 trials (")
+    assert "out-of-date database schema" in said
+    with sqlite3.connect(tmp_path / "mlflow.db") as base:
+        base.execute("UPDATE alembic_version SET version_num = ?", (right,))
+    assert tracked(open_study(), uri, tmp_path, 2).close() is None
+    assert sorted(told(uri)) == ["", "0", "1"]
 
 
 @slow
