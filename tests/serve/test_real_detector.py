@@ -17,18 +17,18 @@ from trainers import samples
 pytestmark = pytest.mark.slow
 
 CARS = Path(__file__).parents[3] / "shared" / "data" / "video" / "car-detection.mp4"
+CITY = "toy-city:train_images=24,validation_images=10"
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """What a search leaves behind: a summary, and the best trial's recipe and checkpoint."""
     from trainers import recipe as recipes
-    from trainers.datasets.opening import open_toy_city
-    from trainers.datasets.toy_city.scenes import ToyCity
+    from trainers.datasets.opening import open_dataset
     from trainers.object_detection_api.trainer import DetectorTrainer
 
     studies = tmp_path_factory.mktemp("studies")
-    city = open_toy_city(ToyCity(train_images=24, validation_images=10), studies / "data")
+    city = open_dataset(CITY, studies / "data")
     recipe = recipes.build({
         "detector": "mobilenet", "image_size": 160, "batch_size": 4, "steps": 40,
         "optimizer": {"kind": "adam"}, "schedule": {"kind": "constant", "base": 0.002},
@@ -44,7 +44,7 @@ def study(tmp_path_factory):
     (trial / "mlflow.json").write_text(json.dumps({"uri": "sqlite:///m.db", "run": "abc"}))
     summary = {
         "study": "night",
-        "data": {"name": city.name, "source": city.source, "fingerprint": city.fingerprint},
+        "data": {"name": city.name, "source": city.source, "given": CITY, "fingerprint": city.fingerprint},
         "best": {"trial": 3, "mAP": 0.1, "recipe_id": recipe.recipe_id},
     }
     (studies / "night" / "summary.json").write_text(json.dumps(summary))

@@ -14,7 +14,15 @@ from tuning import compare, report
 HOSTILE = ("<script>alert(1)</script>", "a|b *c*", "]]></style><img src=x onerror=alert(2)>")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def street(tmp_path_factory):
+    """The folder of a finished study of 14 trials of three detectors."""
+    folder = tmp_path_factory.mktemp("studies") / "street"
+    made_study.make(folder, 14, space="all", images=24)
+    return folder
+
+
+@pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
     """A running study whose class names are HTML."""
     folder = tmp_path_factory.mktemp("studies") / "<b>study"
@@ -140,7 +148,7 @@ def test_a_damaged_file_is_named_in_one_line(tmp_path, capsys):
     assert not (tmp_path / "street" / "report.html").exists()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def pair(tmp_path_factory):
     """Two studies of the same data, the second of another space and of fewer trials; a third of other data."""
     folder = tmp_path_factory.mktemp("studies")

@@ -18,6 +18,14 @@ from tuning.reporting.so_far import reaching, so_far
 
 
 @pytest.fixture(scope="module")
+def street(tmp_path_factory):
+    """The folder of a finished study of 14 trials of three detectors."""
+    folder = tmp_path_factory.mktemp("studies") / "street"
+    made_study.make(folder, 14, space="all", images=24)
+    return folder
+
+
+@pytest.fixture(scope="module")
 def material(street):
     return Material(reading.read("street", street.parent))
 
