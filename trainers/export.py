@@ -29,6 +29,34 @@ SAVED_MODEL = "saved_model"
 SAMPLES = "samples.npz"
 LABEL_MAP = "label_map.pbtxt"
 FORMAT = 1
+# how far what is exported may be from what was trained, for detections with scores from .1
+SCORE_TOLERANCE, IOU_TOLERANCE, UNMATCHED_TOLERANCE, MAP_TOLERANCE = 0.001, 0.99, 0.002, 0.001
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The SavedModel, read from the disk, against the trained model on `images` validation images.
+
+    mAP: "trained" and "exported". score, iou, unmatched: as samples.Difference.
+    """
+
+    images: int
+    mAP: Mapping[str, float]
+    score: float
+    iou: float
+    unmatched: float
+
+    def problem(self) -> str | None:
+        """What is beyond its tolerance; None when nothing is."""
+        for what, off, allowed in (
+            ("mAP differs by", abs(self.mAP["exported"] - self.mAP["trained"]), MAP_TOLERANCE),
+            ("scores differ by", self.score, SCORE_TOLERANCE),
+            ("IoU of boxes falls short of 1 by", 1 - self.iou, 1 - IOU_TOLERANCE),
+            ("boxes without counterpart are a share of", self.unmatched, UNMATCHED_TOLERANCE),
+        ):
+            if not off <= allowed:
+                return f"{what} {off:.4f} on {self.images} images, allowed are {allowed:.4f}"
+        return None
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ class Metrics:
     losses: validation loss parts (classification, localization, regularization, total), means over images.
     images: how many images were evaluated.
     seconds: wall time it took.
-    results: truth and detections of each image, in the dataset's order; empty where a trainer has no boxes.
+    results: truth and detections of each image, in the dataset's order; empty where a trainer has no boxes, or measured
+        a part of the images only.
     """
 
     step: int

@@ -46,21 +46,7 @@ class Samples:
 
     def mean_ap(self, found: Sequence[Found], classes: tuple[str, ...]) -> float:
         """mAP of these detections of the images; -1 if nothing is labelled in them."""
-        size = self.images.shape[1]
-        results = [
-            ImageResult(
-                height=size,
-                width=size,
-                true_boxes=boxes * size,
-                true_classes=labels - 1,
-                crowd=np.zeros(len(labels), bool),
-                boxes=each.boxes * size,
-                classes=each.classes - 1,
-                scores=each.scores,
-            )
-            for boxes, labels, each in zip(self.true_boxes, self.true_classes, found, strict=True)
-        ]
-        return evaluate(results, classes)[0]["mAP"]
+        return mean_ap(self.images.shape[1], self.true_boxes, self.true_classes, found, classes)
 
     def save(self, path: Path) -> None:
         """Write an .npz file without pickles."""
@@ -73,6 +59,30 @@ class Samples:
         }
         arrays = {f"{name}_{i}": array for name, rows in columns.items() for i, array in enumerate(rows)}
         np.savez_compressed(path, allow_pickle=False, images=self.images, **arrays)
+
+
+def mean_ap(
+    size: int,
+    true_boxes: Sequence[np.ndarray],
+    true_classes: Sequence[np.ndarray],
+    found: Sequence[Found],
+    classes: tuple[str, ...],
+) -> float:
+    """mAP of detections in squares of `size` pixels, as Samples has them; -1 if nothing is labelled."""
+    results = [
+        ImageResult(
+            height=size,
+            width=size,
+            true_boxes=boxes * size,
+            true_classes=labels - 1,
+            crowd=np.zeros(len(labels), bool),
+            boxes=each.boxes * size,
+            classes=each.classes - 1,
+            scores=each.scores,
+        )
+        for boxes, labels, each in zip(true_boxes, true_classes, found, strict=True)
+    ]
+    return evaluate(results, classes)[0]["mAP"]
 
 
 def load(path: Path) -> Samples:

@@ -43,8 +43,11 @@ class Trainer(Protocol):
     def train(self, until_step: int) -> TrainingCurve:
         """Take steps until `until_step` of them are done. Raises Diverged on a NaN or infinite loss."""
 
-    def evaluate(self) -> Metrics:
-        """Measure the detector, with its averaged weights if the recipe asks for them, on the validation part."""
+    def evaluate(self, images: int | None = None) -> Metrics:
+        """Measure the detector, with its averaged weights if the recipe asks for them, on the validation part.
+
+        images: on so many of its images only, spread evenly over it and the same each time; None for all.
+        """
 
     def save(self, directory: Path) -> None:
         """Write a checkpoint (model, optimizer, step, place in the data) into `directory`, whole or not at all."""

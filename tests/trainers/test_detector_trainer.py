@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import math
+import resource
+import signal
+import weakref
 
 import numpy as np
 import pytest
@@ -55,6 +60,24 @@ def test_a_checkpoint_of_another_recipe_is_refused(trainer, tiny_recipe, tmp_pat
         trainer.load(tmp_path / "checkpoint")
 
 
+def test_a_checkpoint_that_the_disk_does_not_take_is_an_error_of_the_disk_and_leaves_nothing(
+    trainer, tiny_recipe, tmp_path
+):
+    trainer.start(tiny_recipe)
+    # a limit on the size of files stands in for a full disk: it is the kernel that refuses to write on
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            trainer.save(tmp_path / "checkpoint")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert caught.value.errno == errno.EFBIG  # ENOSPC for a disk that is full
+    assert not list(tmp_path.iterdir())
+
+
 def test_training_reports_every_step(trainer, tiny_recipe):
     trainer.start(tiny_recipe)
     curve = trainer.train(3)
@@ -75,6 +98,51 @@ def test_evaluation_gives_the_twelve_numbers_and_every_class(trainer, tiny_recip
     assert all(math.isfinite(loss) for loss in metrics.losses.values())
     assert metrics.losses == trainer.evaluate().losses
     assert coco_metrics.evaluate(metrics.results, tiny_city.classes) == (metrics.coco, metrics.class_ap)
+
+
+def test_evaluation_on_a_part_of_the_images_is_the_same_each_time(trainer, tiny_recipe, tiny_city):
+    trainer.start(tiny_recipe)
+    part = trainer.evaluate(images=3)
+    assert part.images == 3
+    assert not part.results
+    assert trainer.evaluate(images=3).losses == part.losses
+    assert part.losses != trainer.evaluate().losses
+    assert trainer.evaluate(images=10**6).images == tiny_city.validation.images
+
+
+def test_a_part_of_the_validation_images_is_spread_evenly(trainer, tiny_city, tiny_recipe):
+    trainer.start(tiny_recipe)
+
+    def shown(images: int) -> list[bytes]:
+        return [
+            image.tobytes()
+            for batch in trainer._validation_batches(images)
+            for image, real in zip(batch["image"].numpy(), batch["real"].numpy(), strict=True)
+            if real
+        ]
+
+    count = tiny_city.validation.images
+    everything = shown(count)
+    assert len(everything) == count
+    for wanted in range(1, count):
+        places = [everything.index(image) for image in shown(wanted)]
+        assert len(places) == wanted
+        gaps = {after - before for before, after in zip([-1, *places], places, strict=False)}
+        assert max(gaps) - min(gaps) <= 1
+
+
+def test_nothing_holds_a_graph_that_made_room_for_another(tiny_city, tiny_recipe):
+    from trainers.object_detection_api.kept_graphs import KeptGraphs
+    from trainers.object_detection_api.trainer import DetectorTrainer
+
+    trainer = DetectorTrainer(tiny_city)
+    trainer._graphs = KeptGraphs(most=1)
+    losses_of(trainer, tiny_recipe.replace(batch_size=1), 1)
+    trainer.evaluate(images=1)
+    before = weakref.ref(trainer._graph)
+    trainer.start(tiny_recipe.replace(batch_size=3))
+    gc.collect()
+    assert before() is None
 
 
 def test_an_infinite_loss_ends_the_trial_and_says_at_which_step(trainer, tiny_recipe):

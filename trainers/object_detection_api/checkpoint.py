@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from trainers.errors import UserError
 from trainers.files import replace_folder
+from trainers.object_detection_api.disk import os_errors
 from trainers.object_detection_api.graph import Graph
 from trainers.object_detection_api.weights import variable_shapes
 from trainers.recipe import Recipe
@@ -32,9 +33,13 @@ def _tracked(graph: Graph, recipe: Recipe) -> tf.train.Checkpoint:
 
 
 def save(graph: Graph, recipe: Recipe, step: int, directory: Path) -> None:
-    """Write model, optimizer, averages and step. The place in the data follows from the step and the recipe."""
+    """Write model, optimizer, averages and step. The place in the data follows from the step and the recipe.
+
+    Raises OSError when the disk is full, or may not be written.
+    """
     with replace_folder(directory) as folder:
-        _tracked(graph, recipe).write(str(folder / PREFIX))
+        with os_errors(directory):
+            _tracked(graph, recipe).write(str(folder / PREFIX))
         progress = {"step": step, "recipe_id": recipe.recipe_id, "but_for_steps": _but_for_steps(recipe)}
         (folder / PROGRESS).write_text(json.dumps(progress), encoding="utf-8")
 

@@ -1,7 +1,8 @@
 """Writes a trained detector as an export (trainers.export), and proves there and then that it finds the same.
 
-The proof, on the same validation images: the exported function against the model as training evaluates it, and a batch
-against one image at a time. How far the images that serving resizes itself lead away from both is measured and kept.
+The proof, on the same validation images: the exported function against the model as training evaluates it, a batch
+against one image at a time, and what was written, read again from the disk, against the trained model. How far the
+images that serving resizes itself lead away is measured and kept.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from trainers.datasets.label_map import write_label_map
 from trainers.errors import TrialFailed
 from trainers.export import Framing
 from trainers.files import replace_folder
+from trainers.object_detection_api.disk import os_errors
 from trainers.object_detection_api.graph import Batch, Graph
 from trainers.object_detection_api.model import learning_phase
 from trainers.recipe import Recipe
@@ -32,7 +34,7 @@ from trainers.samples import Found, Samples
 Fields = standard_fields.InputDataFields
 
 SAMPLE_IMAGES = 16  # enough to see a wrong conversion; more cost disk and start-up of every replica
-MAP_TOLERANCE = 0.001
+PROVEN_IMAGES = 100  # on which what was written is compared with the trained model
 
 
 class _Serving(tf.Module):
@@ -74,14 +76,14 @@ def export(
     serving = _Serving(graph)
     framing = _framing(graph)
     raw = list(itertools.islice(_raw_images(dataset), SAMPLE_IMAGES))
-    true_boxes, true_classes, trained = zip(
-        *itertools.islice(_trained(evaluated), SAMPLE_IMAGES), strict=True
-    )
+    everything = list(itertools.islice(_trained(evaluated), PROVEN_IMAGES))
+    true_boxes, true_classes, trained = zip(*everything[:SAMPLE_IMAGES], strict=True)
     images = np.stack([framing.square(image) for image in raw])
     shown = Samples(images, true_boxes, true_classes, _detections(serving, images))
     proof = _proof(serving, framing, raw, shown, trained, dataset.classes)
     with replace_folder(directory) as folder:
         _save(serving, folder / format_.SAVED_MODEL)
+        proof["saved"] = _saved_proof(folder / format_.SAVED_MODEL, framing, dataset, everything)
         (folder / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
         write_label_map(folder / format_.LABEL_MAP, dataset.classes)
         shown.save(folder / format_.SAMPLES)
@@ -103,9 +105,38 @@ def _save(serving: _Serving, folder: Path) -> None:
         "ERROR"
     )  # it warns of every layer that could not be built again as a Keras layer; nobody wants to
     try:
-        tf.saved_model.save(serving, str(folder), signatures={"serving_default": serving.detect})
+        with os_errors(folder):
+            tf.saved_model.save(serving, str(folder), signatures={"serving_default": serving.detect})
     finally:
         log.setLevel(level)
+
+
+def _saved_proof(
+    folder: Path,
+    framing: Framing,
+    dataset: Dataset,
+    everything: Sequence[tuple[np.ndarray, np.ndarray, Found]],
+) -> dict[str, Any]:
+    """What is in the SavedModel against the trained model, image by image in the image's own size."""
+    saved = tf.saved_model.load(str(folder))
+    found = []
+    for image in itertools.islice(_raw_images(dataset), len(everything)):
+        [each] = _detections(saved, image[np.newaxis])
+        found.append(Found(each.boxes / _inside(framing, image), each.scores, each.classes))
+    true_boxes, true_classes, trained = zip(*everything, strict=True)
+    mean_ap = {
+        name: samples.mean_ap(framing.size, true_boxes, true_classes, each, dataset.classes)
+        for name, each in (("trained", trained), ("exported", found))
+    }
+    proof = format_.Proof(len(found), mean_ap, **asdict(samples.difference(found, trained)))
+    if problem := proof.problem():
+        raise TrialFailed(f"the export is not what was trained: {problem}")
+    return asdict(proof)
+
+
+def _inside(framing: Framing, image: np.ndarray) -> np.ndarray:
+    """(1, 4) the part of the square that the image fills, by which boxes come into the square's frame."""
+    return framing.restore(np.ones([1, 4], np.float32), image.shape[0], image.shape[1], clip=False)
 
 
 def _framing(graph: Graph) -> Framing:
@@ -145,7 +176,7 @@ def _trained(evaluated: Iterable[tuple[Batch, Any]]) -> Iterator[tuple[np.ndarra
             )
 
 
-def _detections(serving: _Serving, images: np.ndarray) -> list[Found]:
+def _detections(serving: Any, images: np.ndarray) -> list[Found]:
     out = {name: tensor.numpy() for name, tensor in serving.detect(tf.constant(images)).items()}
     return [
         Found(
@@ -165,8 +196,7 @@ def _proof(
     for image, square in zip(raw, shown.images, strict=True):
         found = _detections(serving, image[np.newaxis])[0]
         # into the square's frame, in which the trained model's are
-        full = framing.restore(np.ones([1, 4], np.float32), image.shape[0], image.shape[1], clip=False)
-        exported.append(Found(found.boxes / full, found.scores, found.classes))
+        exported.append(Found(found.boxes / _inside(framing, image), found.scores, found.classes))
         single.append(_detections(serving, square[np.newaxis])[0])
     mean_ap = {
         name: shown.mean_ap(found, classes)
@@ -181,6 +211,6 @@ def _proof(
     equal = all(
         differences[name].within(score=1e-3, iou=0.99, unmatched=0.0) for name in ("exported", "one_by_one")
     )
-    if not equal or abs(mean_ap["exported"] - mean_ap["trained"]) > MAP_TOLERANCE:
+    if not equal or abs(mean_ap["exported"] - mean_ap["trained"]) > format_.MAP_TOLERANCE:
         raise TrialFailed(f"the export does not find what the trained model finds: {proof}")
     return proof

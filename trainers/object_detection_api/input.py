@@ -68,24 +68,43 @@ def training_batches(
 
 
 def validation_batches(
-    part: Part, config: Any, preprocess: Callable[..., Any], batch_size: int, threads: int
+    part: Part,
+    config: Any,
+    preprocess: Callable[..., Any],
+    batch_size: int,
+    threads: int,
+    images: int | None = None,
 ) -> tf.data.Dataset:
     """The validation part once, in order, in batches of one static shape; the last is filled up with repeats.
 
+    images: so many of its images, spread evenly; None for all.
     Elements are as `training_batches`', with original_shape (B, 2) int32 [height, width] in pixels, crowd (B, 100)
     bool and real (B,) bool: false where an image only fills the batch up.
     """
     prepare = functools.partial(_prepare_for_validation, config=config, preprocess=preprocess)
-    filled = -(-part.images // batch_size) * batch_size
     records = tf.data.TFRecordDataset([str(file) for file in part.files])
+    count = part.images
+    if images is not None and images < count:
+        records, count = _spread(records, count, images), images
+    filled = -(-count // batch_size) * batch_size
     numbered = records.repeat().take(filled).enumerate()
 
     @_as_written
     def example(index: tf.Tensor, record: tf.Tensor) -> dict[str, tf.Tensor]:
-        return prepare(record) | {"real": index < part.images}
+        return prepare(record) | {"real": index < count}
 
     examples = numbered.map(example, num_parallel_calls=threads, deterministic=True)
     return _with_threads(examples.batch(batch_size, drop_remainder=True).prefetch(2), threads)
+
+
+def _spread(records: tf.data.Dataset, count: int, wanted: int) -> tf.data.Dataset:
+    """`wanted` of the `count` records, evenly: those at which the running total of wanted / count reaches a whole."""
+
+    @_as_written
+    def taken(index: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
+        return index * wanted % count + wanted >= count
+
+    return records.enumerate().filter(taken).map(lambda _, record: record)
 
 
 def _with_threads(dataset: tf.data.Dataset, threads: int) -> tf.data.Dataset:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from trainers.errors import Diverged, TrialFailed  # noqa: E402
 from trainers.metrics import Metrics  # noqa: E402
 from trainers.object_detection_api import checkpoint, devices, exporting, input, pipeline_config, weights  # noqa: E402
 from trainers.object_detection_api.graph import Batch, Graph, LossWeights  # noqa: E402
+from trainers.object_detection_api.kept_batches import KeptBatches  # noqa: E402
+from trainers.object_detection_api.kept_graphs import KeptGraphs  # noqa: E402
 from trainers.recipe import Recipe  # noqa: E402
 from trainers.trainer import TrainingCurve  # noqa: E402
 
@@ -31,8 +33,8 @@ class DetectorTrainer:
     def __init__(self, dataset: Dataset, threads: int = 2) -> None:
         self._dataset = dataset
         self._threads = threads
-        self._graphs: dict[tuple[Any, ...], Graph] = {}
-        self._validation: dict[tuple[Any, ...], list[Batch]] = {}
+        self._graphs = KeptGraphs()
+        self._validation = KeptBatches()
 
     def start(self, recipe: Recipe) -> None:
         """Begin a trial at step 0. A graph that an earlier recipe built is used again, with every variable drawn anew.
@@ -80,12 +82,15 @@ class DetectorTrainer:
         images = len(steps) * self._recipe.batch_size
         return TrainingCurve(steps, dict(losses), rates, seconds, compute, images / seconds if steps else 0.0)
 
-    def evaluate(self) -> Metrics:
-        """Measure on the validation part, with the averaged weights if the recipe asks for them."""
+    def evaluate(self, images: int | None = None) -> Metrics:
+        """Measure on the validation part, with the averaged weights if the recipe asks for them.
+
+        images: on so many of its images, spread evenly and the same each time; None for all.
+        """
         if self._recipe.averaging is None:
-            return self._evaluate()
+            return self._evaluate(images)
         with self._graph.averaging.in_place():
-            return self._evaluate()
+            return self._evaluate(images)
 
     def save(self, directory: Path) -> None:
         """Write a checkpoint into `directory`, whole or not at all."""
@@ -107,7 +112,7 @@ class DetectorTrainer:
     def _export(self, directory: Path) -> None:
         evaluated = (
             (batch, self._graph.evaluate(batch, self._loss_weights)[1])
-            for batch in self._validation_batches()
+            for batch in self._validation_batches(self._dataset.validation.images)
         )
         exporting.export(self._graph, self._recipe, self._dataset, self._step, evaluated, directory)
 
@@ -142,30 +147,35 @@ class DetectorTrainer:
             )  # fmt: skip
         return self._batches
 
-    def _evaluate(self) -> Metrics:
+    def _evaluate(self, images: int | None) -> Metrics:
         began = time.perf_counter()
-        images: list[coco_metrics.ImageResult] = []
+        count = min(images or self._dataset.validation.images, self._dataset.validation.images)
+        results: list[coco_metrics.ImageResult] = []
         losses: dict[str, float] = defaultdict(float)
-        for batch in self._validation_batches():
+        for batch in self._validation_batches(count):
             parts, found = self._graph.evaluate(batch, self._loss_weights)
             real = int(np.count_nonzero(batch["real"]))
             for name, value in parts.items():
-                losses[name] += float(value) * real / self._dataset.validation.images
-            images += _image_results(batch, found, real)
-        coco, class_ap = coco_metrics.evaluate(images, self._dataset.classes)
+                losses[name] += float(value) * real / count
+            results += _image_results(batch, found, real)
+        coco, class_ap = coco_metrics.evaluate(results, self._dataset.classes)
         seconds = time.perf_counter() - began
-        return Metrics(self._step, coco, class_ap, dict(losses), len(images), seconds, results=images)
+        whole = count == self._dataset.validation.images
+        return Metrics(
+            self._step, coco, class_ap, dict(losses), count, seconds, results=results if whole else ()
+        )
 
-    def _validation_batches(self) -> list[Batch]:
-        key = self._graph_key(self._recipe)
-        if key not in self._validation:
-            self._validation[key] = list(
-                input.validation_batches(
-                    self._dataset.validation, self._config, self._graph.detector.model.preprocess,
-                    self._recipe.batch_size, self._threads,
-                )
-            )  # fmt: skip
-        return self._validation[key]
+    def _validation_batches(self, images: int) -> Iterable[Batch]:
+        recipe = self._recipe
+        return self._validation.of(
+            (*self._graph_key(recipe), images),
+            images,
+            recipe.image_size,
+            lambda: input.validation_batches(
+                self._dataset.validation, self._config, self._graph.detector.model.preprocess,
+                recipe.batch_size, self._threads, images,
+            ),
+        )  # fmt: skip
 
     def _pipeline(self, recipe: Recipe, initial: Path | None) -> Any:
         return pipeline_config.pipeline_proto(
@@ -181,12 +191,12 @@ class DetectorTrainer:
         return recipe.detector, recipe.image_size, recipe.batch_size, recipe.batch_norm_decay
 
     def _graph_of(self, recipe: Recipe) -> Graph:
-        key = self._graph_key(recipe)
-        if key not in self._graphs:
+        def build() -> Graph:
             neutral = recipe.replace(l2=None, classification_weight=1.0, localization_weight=1.0)
             model = pipeline_config.model_proto(neutral, len(self._dataset.classes))
-            self._graphs[key] = Graph(model, recipe.image_size, recipe.batch_size)
-        return self._graphs[key]
+            return Graph(model, recipe.image_size, recipe.batch_size)
+
+        return self._graphs.of(self._graph_key(recipe), build)
 
     def _loss_weights_of(self, recipe: Recipe) -> LossWeights:
         model = pipeline_config.model_proto(recipe.replace(l2=None), len(self._dataset.classes))

@@ -183,7 +183,7 @@ DETECTOR = register(
         laptop_defaults={
             "image_size": 160,
             "batch_size": 8,
-            "steps": 200,
+            "steps": 240,
             "optimizer": {"kind": "adam"},
             "schedule": {"kind": "cosine", "base": 0.001, "warmup_rate": 0.0001, "warmup": 0.05},
             "augmentations": [],
