@@ -3,7 +3,8 @@
     .venv/bin/python tests/benchmarks/conversion.py --images 10000 --rounds 3 --out conversion.json
 
 Both convert the same generated images in a process of their own, in turns; a ratio is of two runs that followed one
-another. "command" is the whole process with its imports, as a person waits for it; "work" is without the imports.
+another. "command" is the whole process with its imports, as a person waits for it; "work" is without the imports, and
+"cpu" the CPU time of that work in all its processes, which a machine that is busy otherwise changes least.
 Memory is the peak of resident memory of all its processes together at 1,000 images and at --images.
 """
 
@@ -27,30 +28,33 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from trainers.datasets import formats
-from trainers.datasets.record import Record
-from trainers.datasets.toy_city.generating import record
-from trainers.datasets.toy_city.scenes import ToyCity
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from trainers.datasets import formats  # noqa: E402
+from trainers.datasets.record import Record  # noqa: E402
+from trainers.datasets.toy_city.generating import record  # noqa: E402
+from trainers.datasets.toy_city.scenes import ToyCity  # noqa: E402
 
 DRAWN = 200  # scenes; each is used again with another comment in its JPEG, so that no two files are the same
 
 PLAIN = """
-import sys, time
+import os, sys, time
 from trainers.object_detection_api import compat
 compat.install()
 from object_detection.dataset_tools import create_coco_tf_record as api
-began = time.perf_counter()
+began, busy = time.perf_counter(), sum(os.times()[:4])
 api._create_tf_record_from_coco_annotations(
     sys.argv[1] + "/annotations/instances_train.json", sys.argv[1] + "/images/train", sys.argv[2], False, num_shards=20)
-print("work", time.perf_counter() - began)
+print("work", time.perf_counter() - began, sum(os.times()[:4]) - busy)
 """
 OURS = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from trainers.datasets.opening import open_dataset
-began = time.perf_counter()
+began, busy = time.perf_counter(), sum(os.times()[:4])
 dataset = open_dataset(sys.argv[1], Path(sys.argv[2]))
-print("work", time.perf_counter() - began)
+print("work", time.perf_counter() - began, sum(os.times()[:4]) - busy)
 """
 
 
@@ -66,12 +70,12 @@ def images(count: int) -> Iterator[Record]:
 
 
 def run(script: str, source: Path, target: Path) -> dict[str, float]:
-    """Seconds of the whole process and of its work, and the peak of its processes' memory in MB."""
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    """Seconds of the whole process and of its work, CPU seconds of that, and the peak of its processes' memory in MB."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-c", script, str(source), str(target)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT,
     )  # fmt: skip
     peak = [0.0]
     watch = threading.Thread(target=_watch, args=(process, peak))
@@ -81,8 +85,8 @@ def run(script: str, source: Path, target: Path) -> dict[str, float]:
     watch.join()
     if process.returncode:
         raise SystemExit(err[-3000:])
-    work = next(float(line.split()[1]) for line in out.splitlines() if line.startswith("work "))
-    return {"command": seconds, "work": work, "memory": peak[0]}
+    work, cpu = next(map(float, line.split()[1:]) for line in out.splitlines() if line.startswith("work "))
+    return {"command": seconds, "work": work, "cpu": cpu, "memory": peak[0]}
 
 
 def _watch(process: subprocess.Popen[str], peak: list[float]) -> None:
@@ -126,7 +130,7 @@ def measure(count: int, rounds: int) -> dict[str, Any]:
         small = run(OURS, few, folder / "out_of_few")["memory"]
     ratios = {
         kind: [plain[kind] / ours[kind] for plain, ours in zip(runs["plain"], runs["ours"], strict=True)]
-        for kind in ("command", "work")
+        for kind in ("command", "work", "cpu")
     }
     return {
         "images": count,
@@ -146,7 +150,7 @@ def table(result: dict[str, Any]) -> Table:
     shown = Table(title=f"{result['images']} images on {result['cores']} cores", title_justify="left")
     for column in ("", "plain script, images/s", "here, images/s", "times faster (least to most)"):
         shown.add_column(column, justify="right")
-    for kind in ("command", "work"):
+    for kind in ("command", "work", "cpu"):
         speeds = [
             f"{result['images'] / statistics.median(one[kind] for one in result['runs'][name]):,.0f}"
             for name in ("plain", "ours")

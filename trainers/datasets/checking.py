@@ -75,6 +75,9 @@ Fractions = tuple[float, float, float, float]
 def _inside(box: Box, image: LabelledImage, picture: Picture) -> tuple[Fractions | None, Problem | None]:
     """The box as fractions, cut at the image's edges, or None; and what was wrong with it."""
     given = (box.ymin, box.xmin, box.ymax, box.xmax)
+    high, wide = (1.0, 1.0) if image.fractions else (picture.height, picture.width)
+    if 0 <= given[0] < given[2] <= high and 0 <= given[1] < given[3] <= wide:  # as nearly all are
+        return (given[0] / high, given[1] / wide, given[2] / high, given[3] / wide), None
     where = image.label_place(box)
     shown = f"{box.name} [ymin {given[0]:g}, xmin {given[1]:g}, ymax {given[2]:g}, xmax {given[3]:g}]"
     if not all(math.isfinite(edge) for edge in given):

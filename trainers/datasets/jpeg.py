@@ -139,11 +139,11 @@ def _scanned(data: bytes, start: int, seen: _Seen) -> PlainJpeg | None:
     end = data.find(b"\xff\xd9", start)
     if end < 0:
         raise CorruptJpeg("the file is cut off")
-    scan = data[start:end]
-    if scan.count(b"\xff") != scan.count(b"\xff\x00"):  # there are markers in it, which may be restarts
-        found = _MARKER.search(scan)
+    # there may be restart markers, and nothing else
+    if data.count(b"\xff", start, end) != data.count(b"\xff\x00", start, end):
+        found = _MARKER.search(data, start, end)
         if found:
-            raise CorruptJpeg(f"byte {start + found.start()} of the file cannot be there")
-    if 8 * len(scan) < _FEWEST_BITS * (seen.width // 8) * (seen.height // 8):
+            raise CorruptJpeg(f"byte {found.start()} of the file cannot be there")
+    if 8 * (end - start) < _FEWEST_BITS * (seen.width // 8) * (seen.height // 8):
         raise CorruptJpeg("its picture ends too early")
     return PlainJpeg(seen.width, seen.height, len(seen.components) == 1, seen.exif)

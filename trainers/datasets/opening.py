@@ -10,7 +10,7 @@ from trainers.datasets import subsetting
 from trainers.datasets.building import built
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.formats import recognise
-from trainers.datasets.formats.files import walk
+from trainers.datasets.formats.files import stamps
 from trainers.datasets.formats.format import Format
 from trainers.datasets.preparing import prepare
 from trainers.datasets.toy_city import generating
@@ -69,9 +69,8 @@ def _state(path: Path, found: Format) -> str:
     """Twelve digits that change when a file of the source does; no contents are read."""
     state = hashlib.sha256(f"{_VERSION} {found.NAME}".encode())
     for root in found.roots(path):
-        for file in walk(root) if root.is_dir() else (root,):
-            about = file.lstat()
-            state.update(f"{file.absolute()}\0{about.st_size}\0{about.st_mtime_ns}\n".encode())
+        for stamp in stamps(root):
+            state.update(stamp.encode())
     return state.hexdigest()[:12]
 
 

@@ -57,6 +57,20 @@ def test_coco_as_published_finds_each_parts_images_though_their_names_repeat(tmp
     assert alone.train.images + alone.validation.images == 2
 
 
+def test_coco_that_names_images_by_their_way_from_its_own_folder(tmp_path):
+    root = tmp_path / "coco"
+    names = ("video 1/day/1.jpg", "video 1/day/2.jpg", "video 2/1.jpg")
+    images(root, *names)
+    document = {
+        "images": [{"id": i, "file_name": name} for i, name in enumerate(names)],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [{"id": i, "image_id": i, "category_id": 1, "bbox": [4, 4, 9, 9]} for i in range(3)],
+    }
+    (root / "labels.json").write_text(json.dumps(document))
+    opened = recognised(root, "coco", tmp_path)
+    assert labels(opened) + labels(opened, "validation") == {"cat": 3}
+
+
 def test_coco_as_roboflow_exports_it(tmp_path):
     for part in ("train", "valid", "test"):
         images(tmp_path / "export" / part, f"{part}.jpg")

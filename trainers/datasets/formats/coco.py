@@ -33,10 +33,11 @@ KEEPS_RECORDS = False
 _BEGINS = re.compile(
     rb'\s*\{\s*(?:"(?:images|annotations|categories)"\s*:\s*\[|"(?:info|licenses|type)"\s*:)'
 )
-# ids as JSON, since they may be numbers or strings; bbox as JSON, since it may be anything
+# ids as JSON, since they may be numbers or strings; bbox as JSON unless it is four plain numbers
 _INDEX = """
 CREATE TABLE images (id TEXT PRIMARY KEY, name TEXT, width, height, video TEXT, line INTEGER) WITHOUT ROWID;
-CREATE TABLE annotations (image TEXT, id TEXT, category, bbox TEXT, crowd INTEGER, line INTEGER);
+CREATE TABLE annotations (image TEXT, id TEXT, category, x REAL, y REAL, w REAL, h REAL, bbox TEXT, crowd INTEGER,
+    line INTEGER);
 """
 _ROWS = 1000
 
@@ -95,7 +96,7 @@ def _indexed(file: Path, where: str, problems: Problems) -> tuple[sqlite3.Connec
     annotations: list[tuple[Any, ...]] = []
 
     def flush() -> None:
-        index.executemany("INSERT INTO annotations VALUES (?, ?, ?, ?, ?, ?)", annotations)
+        index.executemany("INSERT INTO annotations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", annotations)
         annotations.clear()
 
     try:
@@ -112,7 +113,7 @@ def _indexed(file: Path, where: str, problems: Problems) -> tuple[sqlite3.Connec
                         _key(fields.get("image_id")),
                         _key(fields.get("id")),
                         category if isinstance(category, int) else str(category),
-                        json.dumps(fields.get("bbox")),
+                        *_edges(fields.get("bbox")),
                         bool(fields.get("iscrowd")),
                         item.line,
                     )
@@ -131,6 +132,17 @@ def _indexed(file: Path, where: str, problems: Problems) -> tuple[sqlite3.Connec
             Problem("duplicated annotation id", f"{where}:{line}", f"annotation id {number} is there twice")
         )
     return index, names
+
+
+def _edges(bbox: Any) -> tuple[float | None, float | None, float | None, float | None, str | None]:
+    """x, y, width, height if it is these; otherwise nothing, and what it is as JSON."""
+    if (
+        type(bbox) is list
+        and len(bbox) == 4
+        and all(type(edge) in (int, float) and abs(edge) < 1e9 for edge in bbox)
+    ):
+        return bbox[0], bbox[1], bbox[2], bbox[3], None
+    return None, None, None, None, json.dumps(bbox)
 
 
 def _key(value: Any) -> str:
@@ -183,7 +195,7 @@ def _images(
                     place = f"{where}:{line}"
                     problems.add(Problem("file name outside the folder", place, str(error), place))
                     continue
-                wanted = "SELECT id, category, bbox, crowd, line FROM annotations WHERE image = ?"
+                wanted = "SELECT id, category, x, y, w, h, bbox, crowd, line FROM annotations WHERE image = ?"
                 image = relative(stored.path, root) if root.is_dir() else name
                 boxes = [
                     _box(row, where, image, names, problems) for row in index.execute(wanted, (image_id,))
@@ -206,16 +218,18 @@ def _images(
 
 
 def _box(
-    row: tuple[str, Any, str, int, int], where: str, image: str, names: dict[int, str], problems: Problems
+    row: tuple[Any, ...], where: str, image: str, names: dict[int, str], problems: Problems
 ) -> Box | None:
-    """The box of (id, category, bbox, crowd, line), unless it cannot be read: then a problem is counted."""
-    number, category, text, crowd, line = row
+    """The box of (id, category, x, y, w, h, bbox, crowd, line), or None when it cannot be read: a problem is counted."""
+    number, category, x, y, width, height, text, crowd, line = row
     if category not in names:
         what = (
             f"annotation {number} has category_id {category}, which is not among the categories; add it there"
         )
         problems.add(Problem("unknown label", f"{where}:{line}", what, image, fatal=True))
         return None
+    if text is None:
+        return Box(names[category], y, x, y + height, x + width, crowd=bool(crowd), line=line)
     bbox = json.loads(text)
     if bbox is None or bbox == []:
         problems.add(Problem("annotation without a box", f"{where}:{line}", f"annotation {number}"))

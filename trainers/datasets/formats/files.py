@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from trainers.errors import UserError
@@ -32,9 +33,30 @@ def walk(root: Path, *suffixes: str) -> Iterator[Path]:
 
     What `passed_over` names is left out.
     """
+    return _walked(root, lambda name: name.lower().endswith(suffixes or ""))
+
+
+def walk_matching(root: Path, pattern: re.Pattern[str]) -> Iterator[Path]:
+    """Every file below `root` in whose name the pattern is found, as `walk` has them."""
+    return _walked(root, lambda name: pattern.search(name) is not None)
+
+
+def _walked(root: Path, wanted: Callable[[str], bool]) -> Iterator[Path]:
     for entry in _entries(root):
-        if not _reason_to_pass_over(entry, root) and entry.name.lower().endswith(suffixes or ""):
+        if wanted(entry.name) and not _reason_to_pass_over(entry, root):
             yield Path(entry.path)
+
+
+def stamps(root: Path) -> Iterator[str]:
+    """A line for every file that `walk` finds below `root`, or for itself, which changes when the file does."""
+    if not root.is_dir():
+        about = root.lstat()
+        yield f"{root.absolute()}\0{about.st_size}\0{about.st_mtime_ns}\n"
+        return
+    for entry in _entries(root.absolute()):
+        if not _reason_to_pass_over(entry, root):
+            about = entry.stat(follow_symlinks=False)
+            yield f"{entry.path}\0{about.st_size}\0{about.st_mtime_ns}\n"
 
 
 def passed_over(root: Path) -> Iterator[tuple[Path, str]]:
@@ -104,6 +126,9 @@ def inside(root: Path, *names: str | Path) -> Path:
 
 def relative(path: Path, root: Path) -> str:
     """The name of `path` inside `root`, with forward slashes; for a root that is itself a file, its name."""
+    text, top = str(path), f"{root}{os.sep}"
+    if text.startswith(top):  # ten times as fast as pathlib
+        return text[len(top) :].replace(os.sep, "/")
     return path.name if path == root else path.relative_to(root).as_posix()
 
 
@@ -144,9 +169,13 @@ class ImageFolders:
         for name in names:
             plain = "/" not in name and "\\" not in name and name not in ("", ".", "..") and "\0" not in name
             for folder in (self._last, *self._folders):
-                path = folder / name if plain else inside(self.top, folder.relative_to(self.top), name)
+                path = (
+                    Path(f"{folder}{os.sep}{name}")
+                    if plain
+                    else inside(self.top, folder.relative_to(self.top), name)
+                )
                 try:
-                    about = path.lstat()
+                    about = os.lstat(path)
                 except OSError as error:
                     if error.errno in _NO_SUCH_FILE:
                         continue

@@ -65,10 +65,13 @@ def items(path: Path) -> Iterator[Item]:
 
 def _listed(text: _Text, key: str | None) -> Iterator[Item]:
     text.skip("[")
-    while text.peek() != "]":
+    following = text.peek()
+    while following != "]":
         yield Item(key, *text.value())
-        if text.peek() != "]":
+        following = text.peek()
+        if following != "]":
             text.skip(",")
+            following = text.peek()
     text.skip("]")
 
 

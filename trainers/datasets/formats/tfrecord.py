@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trainers.datasets import example
-from trainers.datasets.formats.files import part_of, relative, walk
+from trainers.datasets.formats.files import part_of, relative, walk, walk_matching
 from trainers.datasets.formats.format import Source
 from trainers.datasets.label_map import read_label_map, remapping_note, write_label_map
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
@@ -34,7 +34,10 @@ _RECORDS_IN_A_FILE = 500
 
 def record_files(path: Path) -> Iterator[Path]:
     """The files that are called *.tfrecord, *.record, *.tfrecord-00000-of-00004 and the like; `path` may be one."""
-    yield from (file for file in ((path,) if path.is_file() else walk(path)) if _FILE.search(file.name))
+    if path.is_file():
+        yield from (path,) if _FILE.search(path.name) else ()
+    else:
+        yield from walk_matching(path, _FILE)
 
 
 def recognises(path: Path) -> bool:
