@@ -201,10 +201,15 @@ def _serve(chosen: Namespace, settings: Settings, token: str | None) -> None:
     cluster: dict[str, Any] = {"address": chosen.address} if chosen.address else {
         "num_cpus": max(os.cpu_count() or 1, chosen.replicas), "include_dashboard": False,
     }  # fmt: skip
-    ray.init(
-        **cluster, namespace="serve", log_to_driver=False, logging_level="ERROR",
-        runtime_env={"env_vars": {"PYTHONPATH": path}},
-    )  # fmt: skip
+    try:
+        ray.init(
+            **cluster, namespace="serve", log_to_driver=False, logging_level="ERROR",
+            runtime_env={"env_vars": {"PYTHONPATH": path}},
+        )  # fmt: skip
+    except Exception as error:  # of no kind of its own where one of Ray's processes is late
+        where = chosen.address or "on this machine"
+        line = " ".join(str(error).split())[:200]
+        raise UserError(f"Ray cannot be reached {where}: {line}") from error
     # after ray.init, which has handlers of its own
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())

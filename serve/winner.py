@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
-from trainers import export as exports
 from trainers.errors import UserError
-
-EXPORT = "export"
+from trainers.export import MANIFEST
+from tuning.exporting import EXPORT, export_trial
+from tuning.teller import read_note
 
 
 def export_winner(study: Path) -> Path:
@@ -28,48 +27,14 @@ def export_winner(study: Path) -> Path:
     if best is None:
         raise UserError(f"{study}: no trial has reached a rung yet; let the search go on")
     folder = study / "trials" / str(best["trial"])
-    target = folder / EXPORT
-    if (target / exports.MANIFEST).is_file():
-        return target
-    # TensorFlow's memory goes with the process, and the server begins without it
-    done = subprocess.run(
-        [sys.executable, "-m", "serve.winner", str(study)], stderr=subprocess.PIPE, text=True, check=False
-    )
-    if done.returncode == 2:
-        raise UserError(done.stderr.strip().splitlines()[-1].removeprefix("error: "))
-    if done.returncode:
-        raise UserError(f"{folder}: the export failed: {done.stderr.strip().splitlines()[-1][:300]}")
-    return target
-
-
-def _export(study: Path) -> None:
-    """In a process of its own."""
-    from trainers.object_detection_api.trainer import DetectorTrainer
-    from trainers.recipe import read
-    from tuning.study_data import reopen
-    from tuning.worker import newest_checkpoint
-
-    summary = json.loads((study / "summary.json").read_text(encoding="utf-8"))
-    number = summary["best"]["trial"]
-    folder = study / "trials" / str(number)
-    newest = newest_checkpoint(folder)
-    if newest is None:
-        raise UserError(f"{folder}: its checkpoint is gone; run the trial again")
-    trainer = DetectorTrainer(reopen(summary["data"], study.parent / "data"))
-    trainer.start(read(folder / "recipe.yaml"))
-    trainer.load(newest[1])
-    trainer.export(folder / EXPORT)
-    about = {"study": summary["study"], "trial": number, "mAP": summary["best"]["mAP"]}
-    note = folder / "mlflow.json"
-    if note.exists():
-        told = json.loads(note.read_text(encoding="utf-8"))
+    about = {"study": summary["study"], "trial": best["trial"], "mAP": best["mAP"]}
+    told = read_note(folder)
+    if "run" in told:
         about["mlflow"] = {"uri": told["uri"], "run": told["run"]}
-    exports.amend(folder / EXPORT, **about)
-
-
-if __name__ == "__main__":
-    try:
-        _export(Path(sys.argv[1]))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    if not (folder / EXPORT / MANIFEST).is_file():
+        # a minute of silence looks like a server that hangs
+        print(
+            f"exporting trial {best['trial']} of {summary['study']}, mAP {best['mAP']:.3f} ...",
+            file=sys.stderr,
+        )
+    return export_trial(folder, summary["data"], about)

@@ -80,7 +80,9 @@ class _Reader:
     def __init__(self, boundary: bytes, folder: Path, limit: int, files: int) -> None:
         self.form = Form()
         self.written = 0
-        self._decoder = MultipartDecoder(boundary, FIELD_BYTES, max_parts=PARTS)
+        # its limit is of what it holds at once: the piece that it was given, and a field or headers that go on
+        self._decoder = MultipartDecoder(boundary, FIELD_BYTES + PIECE, max_parts=PARTS)
+        self._in_fields = 0
         self._folder, self._limit, self._most = folder, limit, files
         self._digest = hashlib.sha256()
         self._part: Field | File | None = None
@@ -91,10 +93,9 @@ class _Reader:
 
     def feed(self, data: bytes) -> None:
         """Take in the next piece of the body."""
-        if not data:
-            return
-        self._decoder.receive_data(data)
-        self._events()
+        for start in range(0, len(data), PIECE):
+            self._decoder.receive_data(data[start : start + PIECE])
+            self._events()
 
     def end(self) -> None:
         """The body is over. Raises ValueError when it should not be."""
@@ -148,6 +149,9 @@ class _Reader:
             assert self._file is not None
             self._file.write(data)
         else:
+            self._in_fields += len(data)
+            if self._in_fields > FIELD_BYTES:
+                raise RequestEntityTooLarge
             self._text += data
 
     def _finish(self) -> None:

@@ -1,13 +1,14 @@
 """How fast a video is detected here, beside the way notebooks do it; what HTTP costs; and how it bears load and length.
 
-    .venv/bin/python tests/benchmarks/serving.py speed --model EXPORT --rounds 3 --out serving-speed.json
+    .venv/bin/python tests/benchmarks/serving.py speed --model EXPORT --trial TRIAL --rounds 3 --out speed.json
     .venv/bin/python tests/benchmarks/serving.py http --model EXPORT
     .venv/bin/python tests/benchmarks/serving.py load --model EXPORT --seconds 300 --clients 32
     .venv/bin/python tests/benchmarks/serving.py memory --model EXPORT --minutes 30
 
-What is compared runs in turns, each in a process of its own; a ratio is of two runs that followed one another. Imports,
-loading and a first call are not timed. "notebook" is the usual loop with the same SavedModel: cv2.VideoCapture, one
-frame a call at its own size, boxes drawn by OpenCV, cv2.VideoWriter with mp4v.
+EXPORT is the export of the trial whose folder TRIAL is. What is compared runs in turns, each in a process of its own; a
+ratio is of two runs that followed one another. Imports, loading and a first call are not timed. "notebook" is the usual
+loop over the API's own export of the same trial (`exporter_lib_v2`): cv2.VideoCapture, one frame a call at its own size,
+boxes drawn by OpenCV, cv2.VideoWriter with mp4v. "notebook_ours" is that loop over EXPORT's SavedModel.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -59,17 +61,43 @@ def generated(path: Path, seconds: float, height: int = 720, width: int = 1280, 
     return path
 
 
-def notebook(model: Path, video: Path, out: Path) -> dict[str, float]:
+def stock(model: Path, trial: Path, folder: Path) -> dict[str, float]:
+    """The API's own exporter over the trial's newest checkpoint and pipeline.config, into `folder`."""
+    from trainers.object_detection_api import compat
+    from tuning.worker import newest_checkpoint
+
+    compat.install()
+    import tensorflow as tf
+    from google.protobuf import text_format
+    from object_detection import exporter_lib_v2
+    from object_detection.protos import pipeline_pb2
+
+    newest = newest_checkpoint(trial)
+    assert newest is not None
+    shutil.copytree(newest[1], folder / "checkpoint")
+    # it takes the checkpoint that this file names
+    tf.train.update_checkpoint_state(str(folder / "checkpoint"), "ckpt")
+    pipeline = text_format.Parse(
+        (trial / "pipeline.config").read_text(), pipeline_pb2.TrainEvalPipelineConfig()
+    )
+    exporter_lib_v2.export_inference_graph(
+        "image_tensor", pipeline, str(folder / "checkpoint"), str(folder / "out")
+    )
+    return {}
+
+
+def notebook(model: Path, video: Path, out: Path, saved_model: Path) -> dict[str, float]:
     """Frames a second of the usual loop."""
     import cv2
     import tensorflow as tf
 
-    detect = tf.saved_model.load(str(model / "saved_model")).signatures["serving_default"]
+    detect = tf.saved_model.load(str(saved_model)).signatures["serving_default"]
+    [name] = detect.structured_input_signature[1]
     threshold = json.loads((model / "manifest.json").read_text())["threshold"]
     capture = cv2.VideoCapture(str(video))
     _, first = capture.read()
     height, width = first.shape[:2]
-    detect(images=tf.convert_to_tensor(first[np.newaxis]))
+    detect(**{name: tf.convert_to_tensor(first[np.newaxis])})
     capture = cv2.VideoCapture(str(video))
     writer = cv2.VideoWriter(
         str(out), cv2.VideoWriter_fourcc(*"mp4v"), capture.get(cv2.CAP_PROP_FPS), (width, height)
@@ -79,7 +107,7 @@ def notebook(model: Path, video: Path, out: Path) -> dict[str, float]:
         there, image = capture.read()
         if not there:
             break
-        found = detect(images=tf.convert_to_tensor(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)[np.newaxis]))
+        found = detect(**{name: tf.convert_to_tensor(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)[np.newaxis])})
         boxes, scores = found["detection_boxes"][0].numpy(), found["detection_scores"][0].numpy()
         for (ymin, xmin, ymax, xmax), score in zip(boxes, scores, strict=True):
             if score >= threshold:
@@ -157,7 +185,7 @@ def alone(model: Path, video: Path, out: Path, codec: str = "vp9") -> dict[str, 
     return speeds
 
 
-CHILDREN = {"notebook": notebook, "ours": ours, "alone": alone}
+CHILDREN = {"stock": stock, "notebook": notebook, "ours": ours, "alone": alone}
 
 
 def child(name: str, *words: object) -> dict[str, Any]:
@@ -199,16 +227,24 @@ def _memory(pid: int) -> int:
 
 def speed(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """1: against the notebook way, and against the slowest stage alone."""
+    child("stock", chosen.model, chosen.trial, folder)
     videos = {"720p": generated(folder / "720p.mp4", 20)} | ({"cars": CARS} if CARS.exists() else {})
     result: dict[str, Any] = {}
     for name, video in videos.items():
         rows = []
         for _ in range(chosen.rounds):
-            row = {each: child(each, chosen.model, video, folder / f"out.{'mp4' if each == 'notebook' else 'webm'}")
-                   for each in CHILDREN}  # fmt: skip
-            row["times_notebook"] = row["ours"]["frames_per_second"] / row["notebook"]["frames_per_second"]
-            row["of_slowest_stage"] = row["ours"]["frames_per_second"] / min(
-                row["alone"][stage] for stage in ("decode", "network", "encode")
+            row: dict[str, Any] = {}
+            for each, exported in (("notebook", folder / "out"), ("notebook_ours", chosen.model)):
+                row[each] = child(
+                    "notebook", chosen.model, video, folder / "out.mp4", exported / "saved_model"
+                )
+            row["ours"] = child("ours", chosen.model, video, folder / "out.webm", chosen.codec)
+            row["alone"] = child("alone", chosen.model, video, folder / "out.webm", chosen.codec)
+            here = row["ours"]["frames_per_second"]
+            row["times_notebook"] = here / row["notebook"]["frames_per_second"]
+            row["times_notebook_ours"] = here / row["notebook_ours"]["frames_per_second"]
+            row["of_slowest_stage"] = here / min(
+                row["alone"][each] for each in ("decode", "network", "encode")
             )
             rows.append(row)
         result[name] = rows
@@ -365,11 +401,16 @@ def _flat(row: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:
 def main() -> None:
     """See the module's docstring."""
     if sys.argv[1:2] == ["child"]:
-        print(json.dumps(CHILDREN[sys.argv[2]](*map(Path, sys.argv[3:]))))
+        words = [Path(word) if "/" in word else word for word in sys.argv[3:]]
+        print(json.dumps(CHILDREN[sys.argv[2]](*words)))
         return
     line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     line.add_argument("benchmark", choices=BENCHMARKS)
     line.add_argument("--model", type=Path, required=True, help="an export's folder")
+    line.add_argument(
+        "--trial", type=Path, help="for speed: the folder of the trial that it is the export of"
+    )
+    line.add_argument("--codec", default="vp9")
     line.add_argument("--rounds", type=int, default=3)
     line.add_argument("--seconds", type=float, default=300)
     line.add_argument("--clients", type=int, default=32)

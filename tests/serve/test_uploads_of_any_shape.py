@@ -7,11 +7,12 @@ import itertools
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from serve.api.uploads import read_form
+from serve.api.uploads import FIELD_BYTES, read_form
 from serve.errors import Refused
 
 NEARLY = [b"\r\n", b"--", b"\r\n--B", b"\r\n--BB", b"--BOUND--"]  # the boundary
@@ -78,6 +79,20 @@ def test_a_body_that_ends_anywhere_is_refused_not_taken_for_whole(content, at, c
 @given(body=st.binary(max_size=2000), cuts=CUTS)
 def test_noise_is_refused(body, cuts):
     assert read(body, cuts, "BOUNDARY") in (400, 413, 422)
+
+
+@pytest.mark.parametrize("piece", [64 * 1024, 700_000, 2**20, 10**7])
+def test_a_file_larger_than_what_is_held_at_once_arrives_whatever_its_pieces(piece):
+    content = bytes(range(256)) * 20_000
+    body = body_of(content, "{}", "BOUNDARY")
+    cuts = list(range(piece, len(body), piece))
+    _, [(_, arrived, size)], _ = read(body, cuts, "BOUNDARY", limit=10**7)
+    assert (arrived, size) == (content, len(content))
+
+
+def test_fields_beyond_their_limit_are_refused():
+    assert read(body_of(b"video", "a" * (FIELD_BYTES - 10), "BOUNDARY"), [], "BOUNDARY")[1]
+    assert read(body_of(b"video", "a" * (FIELD_BYTES + 10), "BOUNDARY"), [], "BOUNDARY") == 413
 
 
 @settings(max_examples=30, deadline=None)
