@@ -60,12 +60,14 @@ class Job:
 
     trainer: "module:callable" that makes a Trainer of the dataset and the options.
     chunk_seconds: how often a worker tells of its progress.
+    early_images: validation images on which the rungs before the last are measured; None for all.
     """
 
     trainer: str
     dataset: Dataset
     options: Mapping[str, Any] = field(default_factory=dict)
     chunk_seconds: float = 3.0
+    early_images: int | None = None
 
 
 def run(search: Work, job: Job, resources: Resources) -> None:
@@ -102,6 +104,7 @@ def _tune(search: Work, job: Job, resources: Resources) -> None:
         "dataset": job.dataset,
         "options": dict(job.options),
         "chunk_seconds": job.chunk_seconds,
+        "early_images": job.early_images,
     }
     trainable = tune.with_parameters(TrialWorker, job=shared)
     wanted = {"cpu": resources.cpus} | ({"gpu": resources.gpus} if resources.gpus else {})
@@ -189,9 +192,9 @@ def _ray(resources: Resources) -> Iterator[None]:
                 object_store_memory=100 * 2**20,
                 **quiet,
             )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # of no kind of its own where one of Ray's processes is late
         where = resources.address or "on this machine"
-        raise UserError(f"Ray cannot be reached {where}: {' '.join(str(error).split())[:200]}") from None
+        raise UserError(f"Ray cannot be reached {where}: {' '.join(str(error).split())[:200]}") from error
     try:
         _check_fits(resources, ray.cluster_resources())
         with contextlib.nullcontext() if resources.address else ray_parts.watched():

@@ -22,6 +22,8 @@ Decision = Literal["goes on", "stops", "waits"]
 TIE = 0.001
 # before so many steps no detector shows what it will become; but there are always two rungs, and at most four
 FIRST_RUNG, MOST_RUNGS = 30, 4
+# validation images for all rungs but the last: evaluating thousands can take longer than the steps to the first rung
+EARLY_IMAGES = 500
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,13 @@ class Score:
     def key(self) -> tuple[int, int, float]:
         """Sorts from worse to better, ties in mAP broken by mAP50, ties in that by the loss."""
         return round(self.mAP / TIE), round(self.mAP50 / TIE), -self.loss
+
+    @property
+    def merit(self) -> float:
+        """The order of `key` in one number: thousandths of mAP, and a fraction of one by which ties are broken."""
+        mean, mean50, loss = self.key
+        own = 0.5 + math.atan(loss) / math.pi  # 0..1, larger is better
+        return mean + (mean50 + own) * TIE / (1 + 2 * TIE)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ class StudyLock:
     def release(self) -> None:
         """Let it go; without effect when it is not held."""
         if self._descriptor is not None:
+            # closing is not enough: a process that another thread is just starting has it too, until its exec
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = None
 

@@ -16,7 +16,7 @@ from trainers.datasets.dataset import Dataset
 from trainers.datasets.toy_city.naming import is_toy_city
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights
-from tuning.halving import Mode
+from tuning.halving import EARLY_IMAGES, Mode
 
 SOFTWARE = (
     "ray",
@@ -30,6 +30,7 @@ SOFTWARE = (
 
 COMPARED = (
     "preset", "max_steps", "image_size", "batch_size", "weights", "reduction_factor", "scheduler", "brackets",
+    "early_images",
 )  # fmt: skip
 
 
@@ -54,6 +55,7 @@ class Manifest:
     preset, max_steps, image_size, batch_size, weights: the conditions under which the space proposes; image_size and
         batch_size are None where the space chooses.
     reduction_factor, scheduler, brackets, seed: of the search (tuning.halving.Halving).
+    early_images: validation images on which the rungs before the last are measured, or all if there are fewer.
     versions: the software it was begun with; shown, never compared.
     space_rows: the space as a table (search_spaces.rows.Row.to_dict); space_since: the first trial under it.
     """
@@ -72,6 +74,7 @@ class Manifest:
     versions: dict[str, str]
     scheduler: Mode = "stop"
     brackets: int = 1
+    early_images: int = EARLY_IMAGES
     space_rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     space_since: int = 0
 

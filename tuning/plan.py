@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tuning.budget import Budget, duration
@@ -46,21 +46,19 @@ class Plan:
 def plan(
     halving: Halving,
     budget: Budget,
-    detectors: Sequence[str],
-    image_size: int,
-    batch_size: int,
+    pixels: Mapping[str, int],
     workers: int,
     keep_checkpoints: int,
     seconds_per_step: float | None = None,
 ) -> Plan:
-    """The forecast for a search of `budget` over `detectors` (an even mixture).
+    """The forecast for a search of `budget` over an even mixture of detectors.
 
-    image_size: pixels; batch_size: images a step. keep_checkpoints: of so many ended trials.
+    pixels: for each detector, of all the images of its largest step. keep_checkpoints: of so many ended trials.
     seconds_per_step: as measured by earlier trials of the study; None to go by what was seen on a CPU.
     """
-    if seconds_per_step is None and all(name in CPU_STEP_SECONDS for name in detectors):
-        mean = sum(CPU_STEP_SECONDS[name] for name in detectors) / len(detectors)
-        seconds_per_step = mean * image_size**2 * batch_size / CPU_STEP_PIXELS
+    if seconds_per_step is None and all(name in CPU_STEP_SECONDS for name in pixels):
+        each = [CPU_STEP_SECONDS[name] * count / CPU_STEP_PIXELS for name, count in pixels.items()]
+        seconds_per_step = sum(each) / len(each)
 
     def of(trials: int) -> Plan:
         arrivals = expected_arrivals(halving, trials)
@@ -70,8 +68,8 @@ def plan(
         seconds = None
         if seconds_per_step is not None:
             training = steps * seconds_per_step + sum(arrivals) * WARM_SECONDS
-            seconds = COLD_SECONDS * len(detectors) + training / workers
-        largest = max((PARAMETERS.get(name, 0) for name in detectors), default=0)
+            seconds = COLD_SECONDS * len(pixels) + training / workers
+        largest = max((PARAMETERS.get(name, 0) for name in pixels), default=0)
         checkpoint = largest * 4 * VALUES_PER_PARAMETER
         full = trials * rungs[-1]
         return Plan(

@@ -29,7 +29,7 @@ COLORS = {
 # finished trials that the live table shows besides the best
 RECENT = 8
 # columns that every text has room in
-WIDE = 140
+WIDE = 180
 
 
 class Line:

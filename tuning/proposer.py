@@ -18,6 +18,8 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from trainers.recipe import Recipe
+from tuning.halving import Score
+from tuning.record import RUNG, Rung
 
 # trials that TPE sees: the best ones, and the latest; it takes at most 25 as good, and more of the others add little
 BEST, LATEST = 100, 300
@@ -72,9 +74,10 @@ class Proposer:
             self._study = None  # it waited, and was promoted: what TPE was told no longer holds
         elif trial.state.is_finished():
             place = self._places[trial.number]
-            for step, value in trial.intermediate_values.items():
+            told = merits(trial)
+            for step, value in told.items():
                 self._memory.set_trial_intermediate_value(place, step, value)
-            self._memory.set_trial_state_values(place, trial.state, trial.values)
+            self._memory.set_trial_state_values(place, trial.state, _merit(trial, told))
 
     def propose(self, number: int, fixed: Mapping[str, Any] | None = None) -> Proposal:
         """What the trial `number` should be; with `fixed`, the values that it is to have, where they are asked.
@@ -107,14 +110,15 @@ class Proposer:
         if trial.state == TrialState.FAIL:
             return
         state = trial.state if trial.state in ENDED else TrialState.RUNNING
+        told = merits(trial) if state in ENDED else {}
         self._places[trial.number] = self._memory.get_n_trials(self._study._study_id)
         self._study.add_trial(
             optuna.trial.create_trial(
                 state=state,
-                value=trial.value if state in ENDED else None,
+                values=_merit(trial, told),
                 params=trial.params,
                 distributions=trial.distributions,
-                intermediate_values=trial.intermediate_values if state in ENDED else {},
+                intermediate_values=told,
             )
         )
 
@@ -129,6 +133,24 @@ class Proposer:
                 group=True,
                 constant_liar=True,
             )
+
+
+def merits(trial: FrozenTrial) -> dict[int, float]:
+    """What TPE is told of an ended trial, by step: a number in the order in which the scheduler ranks, ties broken."""
+    found = {}
+    for step, mean in trial.intermediate_values.items():
+        rung = trial.user_attrs.get(f"{RUNG}{step}")  # none in a trial that MLflow knew
+        found[step] = (Rung(**rung).score if rung else Score(mean)).merit
+    return found
+
+
+def _merit(trial: FrozenTrial, told: Mapping[int, float]) -> list[float] | None:
+    if told:
+        return [told[max(told)]]
+    # known from elsewhere, with its final mAP alone
+    return (
+        [Score(trial.value).merit] if trial.state == TrialState.COMPLETE and trial.value is not None else None
+    )
 
 
 def at_its_rung(trial: FrozenTrial) -> FrozenTrial:

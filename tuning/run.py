@@ -12,7 +12,7 @@ from typing import get_args
 from search_spaces.conditions import PRESETS
 from trainers.errors import UserError
 from tuning.command import DETECTOR_TRAINER, OneLineParser, console_of, in_one_line
-from tuning.halving import Mode
+from tuning.halving import EARLY_IMAGES, Mode
 from tuning.settings import Settings
 
 EXAMPLES = """\
@@ -96,6 +96,13 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--brackets", type=int, default=1, help="kinds of trials, of which each skips one more of the first rungs "
         "(default: 1)")  # fmt: skip
+    add(
+        "--early-images",
+        type=int,
+        default=EARLY_IMAGES,
+        metavar="N",
+        help=f"measure all rungs but the last on so many validation images (default: {EARLY_IMAGES})",
+    )
     add("--tracking-uri", help="of an MLflow server (default: mlflow.db in the studies' folder)")
     add("--address", help="of a running Ray cluster whose machines share --studies-dir, or auto "
         "(default: Ray on this machine)")  # fmt: skip

@@ -17,7 +17,7 @@ from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights
 from tuning.budget import Budget
-from tuning.halving import Halving, Mode, rung_steps
+from tuning.halving import EARLY_IMAGES, Halving, Mode, rung_steps
 
 if TYPE_CHECKING:
     from search_spaces.space import Space
@@ -48,6 +48,7 @@ class Settings:
     reduction_factor: int = 3
     scheduler: Mode = "stop"
     brackets: int = 1
+    early_images: int = EARLY_IMAGES
     tracking_uri: str | None = None
     address: str | None = None
     accept_space_change: bool = False
@@ -63,6 +64,7 @@ class Settings:
         for name, least in (
             ("trials", 1), ("max_steps", 1), ("image_size", 1), ("batch_size", 1), ("workers", 1), ("seed", 0),
             ("gpus_per_trial", 0), ("reduction_factor", 2), ("keep_checkpoints", 1),
+            ("early_images", 1),
         ):  # fmt: skip
             value = getattr(self, name)
             if value is not None and value < least:
@@ -152,6 +154,7 @@ class Settings:
             reduction_factor=self.reduction_factor,
             scheduler=self.scheduler,
             brackets=self.brackets,
+            early_images=self.early_images,
             seed=self.seed,
             versions=versions(),
         )

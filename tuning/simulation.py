@@ -126,11 +126,6 @@ class Table:
         self._free = dict(enumerate(curves))
         self._taken: dict[str, Curve] = {}
 
-    @property
-    def left(self) -> int:
-        """How many curves nobody has taken."""
-        return len(self._free)
-
     def nearest(self, proposal: Proposal) -> Proposal:
         """The proposal as a recorded trial; that one is then taken."""
         at = min(self._free, key=lambda i: distance(proposal, self._free[i].params))
@@ -184,7 +179,7 @@ class Reached(NamedTuple):
 
 
 def simulate(search: Search, table: Table, workers: int = 1, clock: Clock = Clock()) -> list[Reached]:
-    """Run `search` to its end. Returns every rung that a trial reached, in order."""
+    """Run `search` to its end, of no more trials than `table` has. Returns every rung that a trial reached, in order."""
     events: list[tuple[float, int, TrialRecord]] = []
     history: list[Reached] = []
     now, taken = 0.0, 0
@@ -202,7 +197,7 @@ def simulate(search: Search, table: Table, workers: int = 1, clock: Clock = Cloc
         heapq.heappush(events, (now + pause + seconds + clock.evaluation, record.number, record))
 
     while True:
-        while search.live < workers and table.left and (record := search.propose()) is not None:
+        while search.live < workers and (record := search.propose()) is not None:
             at.setdefault(record.number, record.step)
             training.setdefault(record.number, 0.0)
             overhead.setdefault(record.number, 0.0)

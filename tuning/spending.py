@@ -34,8 +34,8 @@ class Spending(Observer):
         return (self._seconds + sum(seconds for _, seconds in self._live.values())) * self._gpus / 3600
 
     def began(self, record: TrialRecord) -> None:
-        """An interrupted trial that goes on is counted as a running one from now on."""
-        if record.rungs or record.seconds_overhead:
+        """An interrupted trial that goes on is counted as a running one from now on; one that waited still is."""
+        if record.number not in self._live and (record.rungs or record.seconds_overhead):
             self._steps -= _steps(record)
             self._seconds -= record.seconds_training + record.seconds_overhead
             self._live[record.number] = (_steps(record), record.seconds_training + record.seconds_overhead)

@@ -52,13 +52,15 @@ class Setting:
 
     def plan(self) -> Plan:
         """What the search will take."""
-        fields = [branch.fixed(self.conditions) for branch in self.space.branches]
+        pixels = {
+            branch.detector: branch.fixed(self.conditions)["image_size"] ** 2
+            * max(branch.batch_sizes(self.conditions))
+            for branch in self.space.branches
+        }
         return plan.plan(
             self.settings.halving,
             self.settings.budget,
-            self.space.detectors,
-            max(int(field["image_size"]) for field in fields),
-            max(max(branch.batch_sizes(self.conditions)) for branch in self.space.branches),
+            pixels,
             self.settings.workers,
             self.settings.keep_checkpoints,
         )
@@ -108,10 +110,22 @@ def run(settings: Settings, trainer: str, words: list[str], console: Console) ->
     try:
         say(f"study {study.name} in {study.folder}")
         write_split(dataset, study.folder)
+        if settings.early_images < dataset.validation.images:
+            messages.append(
+                f"rungs before the last are measured on {settings.early_images} of the validation images "
+                "(--early-images)"
+            )
         for note in [describe(dataset), *dataset.notes, *messages]:
             say(note)
         options = {"cpus": max(1, int(settings.cpus)), "gpu_fraction": settings.gpus}
-        return _search(here, study, start, Job(trainer, dataset, options), words, console)
+        return _search(
+            here,
+            study,
+            start,
+            Job(trainer, dataset, options, early_images=settings.early_images),
+            words,
+            console,
+        )
     finally:
         study.close()
 
@@ -167,7 +181,8 @@ def _search(
         return 130
     if search.limit_reached is not None:
         console.print(f"ended by {search.limit_reached}; a larger one goes on", highlight=False)
-    return 0 if any(record.state in ("completed", "pruned") for record in study.records()) else 1
+    states = {record.state for record in study.records()}
+    return 1 if states == {"failed"} else 0
 
 
 def describe(dataset: Dataset) -> str:

@@ -31,6 +31,7 @@ from tuning import manifest, record
 from tuning.journal import StudyJournal
 from tuning.lock import StudyLock
 from tuning.manifest import Manifest
+from tuning.packing import pack
 from tuning.proposer import Proposal
 from tuning.record import Rung, TrialRecord
 from tuning.verdict import Verdict, interrupted
@@ -175,6 +176,8 @@ class Study:
         self._storage.set_trial_state_values(trial._trial_id, TOLD[verdict.state], values)
         self._optuna.set_user_attr("wall_seconds", self.wall_seconds)
         self._journal.sync()
+        if verdict.final:
+            pack(self._storage, [self.trial(number)])
         return self.record(number)
 
     def record(self, number: int) -> TrialRecord:
@@ -216,6 +219,7 @@ class Study:
             if trial.state == TrialState.RUNNING:
                 step = max(trial.intermediate_values, default=0)
                 self.tell(trial.number, interrupted(step, "the driver was killed"))
+        pack(self._storage, [trial for trial in self.trials() if trial.state.is_finished()])
 
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)

@@ -246,13 +246,15 @@ def _allowed(name: str) -> str:
     return re.sub(r"[^\w\-./ :]", "_", name)
 
 
-def read_note(folder: Path, uri: str) -> dict[str, Any]:
-    """What was told to the store at `uri`; nothing, if the note is of another store."""
+def read_note(folder: Path, uri: str | None = None) -> dict[str, Any]:
+    """What was told to the store at `uri`, None for whichever it was; nothing, if the note is of another store."""
     try:
-        note = json.loads((folder / "mlflow.json").read_text(encoding="utf-8"))
+        note: dict[str, Any] = json.loads((folder / "mlflow.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return {"uri": uri}
-    return note if note.get("uri") == uri else {"uri": uri}
+        note = {}
+    if uri is None or note.get("uri") == uri:
+        return note
+    return {"uri": uri}
 
 
 def write_note(folder: Path, note: Mapping[str, Any]) -> None:

@@ -17,9 +17,9 @@ class TrialWorker(Trainable):
     """One process that runs trials; Ray gives it the next by `reset_config`, and so the process stays."""
 
     def setup(self, config: dict[str, Any], *, job: dict[str, Any]) -> None:
-        """`job`: what all trials share: dataset, the trainer's factory and options, chunk_seconds."""
+        """`job`: what all trials share: dataset, the trainer's factory and options, chunk_seconds, early_images."""
         make = functools.partial(make_trainer, job["trainer"], job["dataset"], job["options"])
-        self._worker = Worker(make, job["chunk_seconds"])
+        self._worker = Worker(make, job["chunk_seconds"], job["early_images"])
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

@@ -84,6 +84,8 @@ def run(asked: Training, trainer: str, console: Console) -> int:
     else:
         dataset = open_dataset(asked.data, cache, on_progress=say)
         account = manifest.of_data(dataset, asked.data)
+        if known is not None and known["fingerprint"] != dataset.fingerprint:
+            say(f"--data {asked.data} is other data than {asked.source.name} was trained on")
     if asked.all_data:
         dataset, note = with_all_images(dataset)
         say(note)

@@ -67,7 +67,11 @@ def warm_start(earlier: Earlier, asked: Manifest, fitting: Fitting) -> WarmStart
     fitted.sort(
         key=lambda trial: (max(trial.intermediate_values, default=0), trial.value or 0.0), reverse=True
     )
-    seeds = [_seed(trial, earlier.name) for trial in fitted[:SEEDS]]
+    unlike: list[FrozenTrial] = []  # one that was continued with more steps is there twice
+    for trial in fitted:
+        if len(unlike) < SEEDS and all(trial.params != other.params for other in unlike):
+            unlike.append(trial)
+    seeds = [_seed(trial, earlier.name) for trial in unlike]
     same = earlier.about.get("fingerprint") == asked.data["fingerprint"] and all(
         earlier.about.get(name) == getattr(asked, name) for name in SAME
     )

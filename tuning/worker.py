@@ -22,7 +22,7 @@ from tuning.environment import note_hardware
 from tuning.result import StepResult
 
 # what ends a search, not a trial, and the user can mend
-DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
 CHECKPOINT = "checkpoint-"
 
 
@@ -57,10 +57,17 @@ class Worker:
 
     trainer: makes the trainer; called once, when the first trial begins.
     chunk_seconds: a message is sent about as often, and so a stop is heeded.
+    early_images: validation images on which the rungs before the last are measured; None for all.
     """
 
-    def __init__(self, trainer: Callable[[], Trainer], chunk_seconds: float = 3.0) -> None:
+    def __init__(
+        self,
+        trainer: Callable[[], Trainer],
+        chunk_seconds: float = 3.0,
+        early_images: int | None = None,
+    ) -> None:
         self._make = trainer
+        self._early_images = early_images
         self._chunk_seconds = chunk_seconds
         self._trainer: Trainer | None = None
         self._assigned: Assignment | None = None
@@ -89,9 +96,12 @@ class Worker:
         except UserError as error:
             return self._result("halt", reason=str(error), traceback=traceback.format_exc())
         except Exception as error:  # noqa: BLE001 - it becomes the trial's verdict
+            if isinstance(error, OSError) and error.errno in DISK:
+                where = f"{error.filename}: " if error.filename else ""
+                reason = f"{where}{error.strerror}; mend that, and the same command goes on"
+                return self._result("halt", reason=reason, traceback=traceback.format_exc())
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            halt = isinstance(error, OSError) and error.errno in DISK
-            return self._result("halt" if halt else "failed", reason=reason, traceback=traceback.format_exc())
+            return self._result("failed", reason=reason, traceback=traceback.format_exc())
 
     def keep(self) -> None:
         """Save the trial where it stands, so that an interruption loses nothing."""
@@ -113,7 +123,7 @@ class Worker:
         if trainer.step not in assigned.rungs or trainer.step <= self._reported:
             return self._result("progress", curve)
         self._save(trainer, assigned.folder)
-        metrics = trainer.evaluate()
+        metrics = trainer.evaluate(None if trainer.step == assigned.rungs[-1] else self._early_images)
         detections.write(assigned.folder, trainer.step, metrics.results)
         self._reported = trainer.step
         return self._result("rung", curve, metrics=metrics.flat(), seconds_evaluation=metrics.seconds)

@@ -77,6 +77,7 @@ def _figure(material: Material, drawn: Sequence[TrialRecord], rungs: Sequence[in
     if material.best is not None:
         _add(figure, [material.best], f"trial {material.best.number}, the best", "#0072b2", 3, "circle")
     figure.update_yaxes(rangemode="tozero")
+    figure.update_xaxes(rangemode="tozero")
     return figure
 
 

@@ -46,12 +46,14 @@ def section(material: Material) -> Section | None:
         colour, name = style.colour(i), f"trial {record.number}"
         steps, losses = [step for step, _ in curve[::stride]], [round(loss, 5) for _, loss in curve[::stride]]
         figure.add_scatter(
-            x=steps, y=losses, name=f"{name}, training", legendgroup=name, mode="lines",
-            line={"color": colour, "width": 1.3}, opacity=0.8,
+            x=steps, y=losses, name=name, legendgroup=name, mode="lines",
+            line={"color": colour, "width": 1.3}, opacity=0.8, hovertemplate="step %{x}, training loss %{y:.3f}",
         )  # fmt: skip
         figure.add_scatter(
-            x=[step for step, _ in found], y=[loss for _, loss in found], name=f"{name}, validation", legendgroup=name,
+            x=[step for step, _ in found], y=[loss for _, loss in found], name=name, legendgroup=name,
+            showlegend=False,  # a phone has no room for both
             mode="lines+markers", line={"color": colour, "width": 2.5, "dash": "dash"}, marker={"size": 9},
+            hovertemplate="step %{x}, validation loss %{y:.3f}",
         )  # fmt: skip
         fits.append(fit(record.number, curve, found))
     drawn = [loss for trace in figure.data for loss in trace.y]
@@ -62,7 +64,7 @@ def section(material: Material) -> Section | None:
     return Section(
         "losses",
         "Training and validation loss",
-        [each.says for each in fits],
+        ["Lines are training loss, marks validation loss at the rungs.", *(each.says for each in fits)],
         [Table(columns, rows)],
         [Chart(figure, "training loss as lines and validation loss as marks at the rungs, by step")],
         data={"trials": [asdict(each) for each in fits]},

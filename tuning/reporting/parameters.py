@@ -73,7 +73,10 @@ def _bars(study: optuna.Study, names: list[str]) -> object:
         bars.text[-LISTED:],
     )  # the least come first
     figure.update_traces(marker_color=style.COLOURS[0], hovertext=None)
-    return figure.update_layout(showlegend=False, xaxis_title="importance", yaxis_title=None)
+    room = 1.2 * max(bars.x)  # for the number beside the longest
+    return figure.update_layout(
+        showlegend=False, xaxis={"title": "importance", "range": [0, room]}, yaxis_title=None
+    )
 
 
 def _slice(study: optuna.Study, name: str, target: str) -> object:
