@@ -1,4 +1,4 @@
-"""What the tests of a search share: a space, a study in a temporary folder, and a Ray that is started once."""
+"""What the tests of tuning share: a study in a temporary folder, an empty MLflow store, and a Ray started once."""
 
 from __future__ import annotations
 
@@ -8,40 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from curve_trainer import DATASET, CurveTrainer
+from searches import about
 
-import search_spaces
-from search_spaces.conditions import Conditions
-from trainers.metrics import Metrics
-from tuning import manifest
-from tuning.halving import Halving
-from tuning.manifest import Manifest
-from tuning.observer import Observer
-from tuning.proposer import Proposer
-from tuning.result import StepResult
-from tuning.search import Search
 from tuning.study import Study
-
-SPACE = search_spaces.get("mobilenet")
-CONDITIONS = Conditions(steps=90)
-
-
-def about(**changes: object) -> Manifest:
-    fields: dict[str, object] = {
-        "study": "street",
-        "space": "mobilenet",
-        "space_hash": "abc",
-        "data": manifest.of_data(DATASET),
-        "preset": "laptop",
-        "max_steps": 90,
-        "image_size": None,
-        "batch_size": None,
-        "weights": "none",
-        "reduction_factor": 3,
-        "seed": 1,
-        "versions": manifest.versions(),
-    }
-    return Manifest(**(fields | changes))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -58,42 +27,6 @@ def open_study(tmp_path: Path) -> Iterator[Callable[..., Study]]:
     yield open_it
     for study in opened:
         study.close()
-
-
-def search_of(
-    study: Study, trials: int, observers: tuple[Observer, ...] = (), seeds: int = 0, **rule: object
-) -> Search:
-    proposer = Proposer(lambda trial: SPACE.suggest(trial, CONDITIONS), study.manifest.seed)
-    halving = Halving((10, 30, 90), **rule)  # type: ignore[arg-type]
-    return Search(study, proposer, halving, trials, SPACE.seeds(CONDITIONS)[:seeds], observers)
-
-
-def run_here(search: Search, steps: int | None = None) -> None:
-    """Run a search in this process on analytic curves, one trial at a time; at most `steps` results."""
-    while (record := search.propose()) is not None:
-        trainer = CurveTrainer(DATASET)
-        trainer.start(recipe_of(record.recipe))
-        trainer._step = record.step
-        while True:
-            if steps is not None:
-                if steps == 0:
-                    return
-                steps -= 1
-            rungs = search.halving.rungs_of(record.number)
-            trainer.train(next(rung for rung in rungs if rung > trainer.step))
-            metrics: Metrics = trainer.evaluate()
-            result = StepResult(
-                record.number, trainer.step, "rung", metrics=metrics.flat(),
-                seconds_training=trainer.step * 0.1, seconds_overhead=1.0,
-            )  # fmt: skip
-            if not search.report(result):
-                break
-
-
-def recipe_of(fields: object):
-    from trainers import recipe
-
-    return recipe.build(dict(fields))  # type: ignore[call-overload]
 
 
 @pytest.fixture(scope="session")

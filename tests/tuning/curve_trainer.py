@@ -71,7 +71,7 @@ class CurveTrainer:
         rates = [self._recipe.learning_rate(step - 1) for step in steps]
         return TrainingCurve(list(steps), losses, rates, pace * len(rates), pace * len(rates), 800.0)
 
-    def evaluate(self) -> Metrics:
+    def evaluate(self, images: int | None = None) -> Metrics:
         mean = self.mean_ap(self._recipe, self._step)
         coco = dict.fromkeys(COCO_NAMES, 0.0) | {"mAP": mean, "mAP50": min(1.0, 1.5 * mean)}
         return Metrics(
@@ -79,7 +79,7 @@ class CurveTrainer:
             coco,
             {"vehicle": mean, "pedestrian": mean},
             {"total": self._loss(self._step)},
-            20,
+            images or 20,
             0.0,
         )
 

@@ -33,7 +33,8 @@ class MlflowServer:
         log = self._database.with_suffix(".log").open("ab")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "mlflow", "server", *words], stdout=log, stderr=log,
-            start_new_session=True, env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
+            start_new_session=True,
+            env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         )  # fmt: skip
         end = time.monotonic() + START_SECONDS
         while not self._answers():

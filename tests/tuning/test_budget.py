@@ -3,12 +3,12 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from conftest import run_here, search_of
+from searches import run_here, search_of
 
 from trainers.errors import UserError
 from tuning.budget import Budget, duration, parse_time
 from tuning.halving import Halving
-from tuning.plan import plan
+from tuning.plan import COLD_SECONDS, plan
 from tuning.result import StepResult
 from tuning.spending import Spending
 
@@ -55,9 +55,9 @@ def test_gpu_hours_without_a_gpu_are_refused(limits):
     Budget(**limits).check_fits(0.5, 90, 10)
 
 
-def limited(study, budget: Budget, gpus: float = 0.0):
+def limited(study, budget: Budget, gpus: float = 0.0, **rule: object):
     spending = Spending(study, budget, gpus, max_steps=90)
-    search = search_of(study, budget.trials, (spending,))
+    search = search_of(study, budget.trials, (spending,), **rule)
     search._limit = spending.limit
     return search, spending
 
@@ -80,6 +80,17 @@ def test_like_buys_so_many_trainings_of_steps_however_they_are_spread(open_study
     assert 4 <= spending.trainings < 5
     numbers = [record.number for record in study.records()]
     assert numbers == list(range(len(numbers)))
+
+
+def test_trials_that_waited_for_their_promotion_are_counted_once(open_study):
+    study = open_study()
+    search, spending = limited(study, Budget(trainings=3), mode="promote")
+    run_here(search)
+    promoted = [record for record in study.records() if len(record.rungs) > 1]
+    assert promoted
+    assert spending.trainings == pytest.approx(sum(record.step for record in study.records()) / 90)
+    search.interrupt()
+    assert spending.trainings == pytest.approx(sum(record.step for record in study.records()) / 90)
 
 
 def test_gpu_hours_count_every_worker_and_their_price(open_study):
@@ -110,7 +121,7 @@ def test_time_is_of_all_runs_of_the_study_and_no_clock_on_the_wall_can_end_it(op
 
 def test_a_forecast_finds_how_many_trials_a_budget_buys():
     halving = Halving((30, 90))
-    of = lambda budget: plan(halving, budget, ("mobilenet",), 160, 8, 1, 10)  # noqa: E731
+    of = lambda budget: plan(halving, budget, {"mobilenet": 160 * 160 * 8}, 1, 10)  # noqa: E731
     fixed = of(Budget(trials=20))
     assert fixed.trials == 20
     assert fixed.steps < 20 * 90
@@ -121,6 +132,13 @@ def test_a_forecast_finds_how_many_trials_a_budget_buys():
     assert timed.seconds <= 3600
     assert of(Budget(trials=timed.trials + 1)).seconds > 3600
     assert of(Budget(seconds=1)).trials == 1
+
+
+def test_a_forecast_takes_each_detector_at_its_own_size_and_batch():
+    small, large = {"mobilenet": 160 * 160 * 8}, {"efficientdet": 256 * 256 * 4}
+    alone = [plan(Halving((30, 90)), Budget(trials=9), pixels, 1, 10).seconds for pixels in (small, large)]
+    mixed = plan(Halving((30, 90)), Budget(trials=9), small | large, 1, 10).seconds
+    assert mixed == pytest.approx(sum(alone) / 2 + COLD_SECONDS)  # and each has a graph to build
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (720, "12 min"), (12000, "3 h 20 min")])

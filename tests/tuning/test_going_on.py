@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import pytest
-from conftest import CONDITIONS, SPACE, about, run_here, search_of
 from curve_trainer import DATASET
 from optuna.trial import TrialState
+from searches import CONDITIONS, SPACE, about, run_here, search_of
 from test_search import rung, stored
 
 import search_spaces
@@ -173,6 +174,18 @@ def test_a_warm_start_tries_the_best_first_and_learns_from_all(earlier, open_stu
         proposed[0].provenance["source"] == f"warm start: mAP {best[0].mAP:.3f} at step {best[0].step} there"
     )
     assert proposed[4].provenance == {}
+
+
+def test_what_was_continued_with_more_steps_is_tried_once(earlier, tmp_path):
+    found = warm_start.read("earlier", tmp_path, "")
+    once = warm_start.warm_start(found, about(), Fitting(SPACE, CONDITIONS))
+    found = warm_start.read("earlier", tmp_path, "")
+    again = [copy.copy(trial) for trial in found.trials]
+    for trial in again:
+        trial.number += len(again)
+    both = dataclasses.replace(found, trials=[*found.trials, *again])
+    twice = warm_start.warm_start(both, about(), Fitting(SPACE, CONDITIONS))
+    assert [seed.params for seed in twice.seeds] == [seed.params for seed in once.seeds]
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,14 @@ def test_equal_maps_are_told_apart_by_map50_and_then_by_loss():
     assert "broken by validation loss: 9 to 1" in judged[1].reason(Score(0.0002, 0.05, 9.0))
 
 
+def test_a_scores_merit_has_the_order_of_its_key():
+    means, losses = (0.0, 0.0004, 0.001, 0.2, 1.0), (0.0, 0.5, 3.0, 40.0, math.inf)
+    scores = [Score(*parts) for parts in itertools.product(means, means, losses)]
+    for one, other in itertools.combinations(scores, 2):
+        assert (one.key < other.key) == (one.merit < other.merit)
+        assert (one.key == other.key) == (one.merit == other.merit)
+
+
 def test_trials_that_are_equal_in_all_go_on_together():
     halving = halving_with(*[Score(0.0)] * 6)
     assert all(halving.judge(trial, 10).decision == "goes on" for trial in range(6))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import run_here, search_of
+from searches import run_here, search_of
 from test_search import rung
 
 from tuning import reading

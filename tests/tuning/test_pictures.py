@@ -9,7 +9,7 @@ import subprocess
 import cv2
 import numpy as np
 import pytest
-from conftest import run_here, search_of
+from searches import run_here, search_of
 from test_detections import city
 
 from trainers import coco_metrics

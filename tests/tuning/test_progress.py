@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import io
 
-from conftest import run_here, search_of
 from rich.console import Console
+from searches import run_here, search_of
 
 from tuning.progress import Progress, describe
 from tuning.result import StepResult

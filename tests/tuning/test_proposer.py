@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import pytest
-from conftest import CONDITIONS, SPACE
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
+from searches import CONDITIONS, SPACE
 
 import search_spaces
 from search_spaces.conditions import Conditions
+from tuning.halving import Judgement, Score
 from tuning.proposer import BEST, LATEST, Proposer, chosen
+from tuning.record import RUNG, reached
+from tuning.result import StepResult
 
 ALL = search_spaces.get("all")
 
@@ -45,6 +48,21 @@ def test_it_learns_where_good_recipes_are():
         good = 0.5 if kinds[-1] == "rms_prop" else 0.1
         proposer.learn(ended(number, proposal, good + number / 1e4))
     assert kinds[:20].count("rms_prop") < 14
+    assert kinds[-20:].count("rms_prop") >= 16
+
+
+def test_where_all_maps_are_0_it_learns_from_what_the_scheduler_breaks_ties_by():
+    proposer = Proposer(lambda trial: SPACE.suggest(trial, CONDITIONS), seed=3, startup_trials=10)
+    kinds = []
+    for number in range(60):
+        proposal = proposer.propose(number)
+        kinds.append(proposal.recipe.optimizer.kind)
+        loss = 1.0 if kinds[-1] == "rms_prop" else 2.0
+        trial = ended(number, proposal, number % 7 / 1e5, TrialState.PRUNED, 10)
+        score = Score(trial.value, 0.0, loss)
+        result = StepResult(number, 10, "rung", metrics={"mAP": score.mAP, "validation_loss/total": loss})
+        trial.user_attrs = {f"{RUNG}10": reached(result, score, Judgement("stops", 1, 1, None)).to_dict()}
+        proposer.learn(trial)
     assert kinds[-20:].count("rms_prop") >= 16
 
 

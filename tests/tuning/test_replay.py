@@ -3,8 +3,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import CONDITIONS, SPACE, run_here, search_of
 from curve_trainer import CurveTrainer
+from searches import CONDITIONS, SPACE, run_here, search_of
 
 from trainers.errors import UserError
 from tuning import simulation
@@ -48,7 +48,6 @@ def test_a_proposal_becomes_the_nearest_trial_that_is_not_yet_taken():
     first, second = table.nearest(proposal), table.nearest(proposal)
     assert first.params == CURVES[7].params
     assert second.params != CURVES[7].params
-    assert table.left == len(CURVES) - 2
 
 
 @pytest.mark.parametrize("scheduler", ["stop", "promote"])
@@ -61,6 +60,11 @@ def test_a_replay_gives_every_trial_its_verdict_and_counts_what_it_took(schedule
     assert 20 / 3 <= outcome.trainings < 20
     assert [at for at, *_ in history] == sorted(at for at, *_ in history)
     assert replay(CURVES, SPACE, CONDITIONS, rule, seed=3) == (outcome, history)
+
+
+def test_trials_are_promoted_also_when_every_curve_has_been_taken():
+    outcome, _ = replay(CURVES[:9], SPACE, CONDITIONS, Rule(scheduler="promote", trials=9), seed=3)
+    assert outcome.completed >= 9 // 3
 
 
 def test_more_workers_take_less_time_for_the_same_trials():

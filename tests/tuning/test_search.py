@@ -4,10 +4,10 @@ import math
 
 import optuna
 import pytest
-from conftest import CONDITIONS, SPACE, run_here, search_of
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
+from searches import CONDITIONS, SPACE, run_here, search_of
 
 from trainers.errors import UserError
 from tuning.halving import Halving

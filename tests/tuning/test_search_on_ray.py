@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import search_of
 from curve_trainer import DATASET, CurveTrainer
 from mlflow import MlflowClient
+from searches import search_of
 
 from trainers.datasets.opening import open_dataset
 from trainers.recipe import build

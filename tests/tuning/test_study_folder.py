@@ -8,13 +8,14 @@ from pathlib import Path
 
 import optuna
 import pytest
-from conftest import about, run_here, search_of
 from curve_trainer import DATASET
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from searches import about, run_here, search_of
 
 from trainers.errors import UserError
 from tuning import manifest
+from tuning.lock import StudyLock
 from tuning.study import Study
 from tuning.summary import SummaryFile, summary
 
@@ -78,6 +79,17 @@ def test_a_second_driver_is_refused_and_told_who_holds_the_study(open_study, tmp
     holder.kill()
     holder.communicate()
     Study.open(folder, about()).close()
+
+
+def test_a_lock_that_is_let_go_is_free_though_a_process_that_was_just_started_has_its_file(tmp_path):
+    lock = StudyLock(tmp_path / "lock")
+    lock.acquire()
+    inherited = os.dup(lock._descriptor)
+    lock.release()
+    again = StudyLock(tmp_path / "lock")
+    again.acquire()
+    again.release()
+    os.close(inherited)
 
 
 def test_a_folder_that_is_no_study_is_left_alone(tmp_path):

@@ -6,8 +6,8 @@ import sqlite3
 from collections import Counter
 
 import pytest
-from conftest import run_here, search_of
 from mlflow import MlflowClient
+from searches import run_here, search_of
 
 from tuning import verdict
 from tuning.curves import POINTS, CurveFile, read

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 import requests
-from conftest import search_of
 from mlflow_server import MlflowServer
+from searches import search_of
 from test_tracking import chunk
 
 from tuning import curves, tracking

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import CONDITIONS, SPACE, search_of
 from curve_trainer import DATASET, CurveTrainer
+from searches import CONDITIONS, SPACE, search_of
 from test_tracking import told
 
 from tuning import curves, training
@@ -61,7 +61,7 @@ def test_a_recipe_is_trained_to_its_last_step_and_measured_on_the_way(studies, c
 
 
 @slow
-def test_a_trial_of_a_study_and_a_run_of_mlflow_are_the_same_recipe_on_the_same_data(studies):
+def test_a_trial_of_a_study_and_a_run_of_mlflow_are_the_same_recipe_on_the_same_data(studies, capsys):
     assert train(studies, str(studies / "recipe.yaml"), "--study", "one") == 0
     run = told(f"sqlite:///{studies / 'mlflow.db'}", "one")["0"]["id"]
     first = summary_of(studies, "one")
@@ -71,6 +71,10 @@ def test_a_trial_of_a_study_and_a_run_of_mlflow_are_the_same_recipe_on_the_same_
         again = summary_of(studies, name)
         assert again["data"]["fingerprint"] == first["data"]["fingerprint"]
         assert again["best"] == first["best"]
+    capsys.readouterr()
+    other = "toy-city:train_images=6,validation_images=4"
+    assert train(studies, "--trial", "one/0", "--study", "four", data=other) == 0
+    assert f"--data {other} is other data than trial 0 of one was trained on" in capsys.readouterr().out
 
 
 @slow

@@ -15,10 +15,10 @@ from types import SimpleNamespace
 import numpy as np
 import optuna
 import pytest
-from conftest import CONDITIONS, SPACE, run_here, search_of
 from optuna.trial import TrialState
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
+from searches import CONDITIONS, SPACE, run_here, search_of
 from test_search import rung, stored
 
 from tuning.halving import Halving, Score

@@ -3,8 +3,8 @@ from __future__ import annotations
 import errno
 
 import pytest
-from conftest import CONDITIONS, SPACE
 from curve_trainer import DATASET, CurveTrainer
+from searches import CONDITIONS, SPACE
 
 from trainers.errors import TrialFailed
 from tuning.worker import Assignment, Worker, make_trainer, newest_checkpoint
@@ -50,9 +50,9 @@ def test_seconds_add_up_to_the_workers_time(tmp_path, monkeypatch):
             clock[0] += 2.0  # of which the formula says .0001 s a step was computing
             return super().train(until_step)
 
-        def evaluate(self):
+        def evaluate(self, images=None):
             clock[0] += 5.0
-            return super().evaluate()
+            return super().evaluate(images)
 
     worker = Worker(lambda: Slow(DATASET))
     last = run_to_end(begun(worker, tmp_path))[-1]
@@ -63,6 +63,18 @@ def test_seconds_add_up_to_the_workers_time(tmp_path, monkeypatch):
     began = clock[0]
     last = run_to_end(begun(worker, tmp_path, number=4))[-1]
     assert last.seconds_training + last.seconds_overhead == pytest.approx(clock[0] - began + 1.5)
+
+
+def test_rungs_before_the_last_are_measured_on_a_part_of_the_images(tmp_path):
+    asked = []
+
+    class Asked(CurveTrainer):
+        def evaluate(self, images=None):
+            asked.append((self.step, images))
+            return super().evaluate(images)
+
+    run_to_end(begun(Worker(lambda: Asked(DATASET), early_images=5), tmp_path))
+    assert asked == [(10, 5), (30, 5), (90, None)]
 
 
 def test_a_trial_goes_on_from_its_checkpoint_with_what_it_had_cost(tmp_path):
@@ -137,7 +149,7 @@ def test_a_full_disk_halts_the_search_and_loses_no_checkpoint(tmp_path):
 
     results = run_to_end(begun(Worker(lambda: Full(DATASET)), tmp_path))
     assert results[-1].kind == "halt"
-    assert "No space left on device" in results[-1].reason
+    assert "checkpoint-30: No space left on device; mend that" in results[-1].reason
     assert newest_checkpoint(tmp_path / "3")[0] == 10
 
 
