@@ -23,9 +23,9 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "tuning")]
 
-from conftest import CONDITIONS, SPACE, about  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
+from searches import CONDITIONS, SPACE, about  # noqa: E402
 
 from trainers.metrics import COCO_NAMES  # noqa: E402
 from tuning.halving import Halving  # noqa: E402

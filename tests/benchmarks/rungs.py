@@ -1,0 +1,107 @@
+"""How well a rung tells a trial's final mAP, by what it is judged by: rank correlations over the recorded curves.
+
+    .venv/bin/python tests/benchmarks/rungs.py
+
+The ways to measure at a rung are recording.py's. "kept" is the share of the finally best tenth that is among the best
+third at the rung: what successive halving by 3 would not lose.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import rankdata
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tuning.halving import Score, rung_steps  # noqa: E402
+
+CURVES = Path(__file__).with_name("mobilenet_curves.json")
+OUT = Path(__file__).parent / "results" / "rungs.json"
+RUNGS, DRAWS, PARTS = rung_steps(300)[:-1], 2000, ("mAP", "mAP50", "validation_loss/total")
+
+
+def score(metrics: dict[str, float]) -> Score:
+    """As the scheduler compares it."""
+    return Score(*(metrics[name] for name in PARTS))
+
+
+# what a trial may be judged by; larger is better
+KEYS = {
+    "mAP": lambda found: found.mAP,
+    "mAP50": lambda found: found.mAP50,
+    "loss": lambda found: -found.loss,
+    "here": lambda found: found.key,
+}
+
+
+def measured(curve: dict[str, Any], step: int, way: str) -> dict[str, float]:
+    """What was measured at a step in a way."""
+    if way == "plain":
+        at = curve["steps"].index(step)
+        return {name: curve["metrics"][name][at] for name in PARTS}
+    found: dict[str, float] = curve["ways"][str(step)][way]
+    return found
+
+
+def correlations(curves: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each rung, way and key: Spearman's correlation with the final mAP, its 95% interval, and `kept`."""
+    final = np.array([curve["metrics"]["mAP"][-1] for curve in curves])
+    best = set(np.argsort(-final)[: max(1, round(len(curves) / 10))])
+    draws = np.random.default_rng(0).integers(0, len(curves), (DRAWS, len(curves)))
+    rows = []
+    for step in RUNGS:
+        for way in ("plain", "statistics"):
+            scores = [score(measured(curve, step, way)) for curve in curves]
+            for name, key in KEYS.items():
+                keys = [key(one) for one in scores]
+                order = {value: place for place, value in enumerate(sorted(set(keys)))}
+                ranks = np.array([order[value] for value in keys])
+                spread = [_spearman(ranks[draw], final[draw]) for draw in draws]
+                third = set(np.argsort(-ranks, kind="stable")[: len(curves) // 3])
+                rows.append(
+                    {
+                        "step": step,
+                        "way": way,
+                        "judged by": name,
+                        "correlation": round(_spearman(ranks, final), 3),
+                        "interval": [round(float(q), 3) for q in np.nanpercentile(spread, (2.5, 97.5))],
+                        "kept": round(len(best & third) / len(best), 2),
+                    }
+                )
+    return rows
+
+
+def _spearman(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])
+
+
+def main() -> None:
+    """Print the table and write the JSON."""
+    line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    line.add_argument("--curves", type=Path, default=CURVES)
+    line.add_argument("--out", type=Path, default=OUT)
+    chosen = line.parse_args()
+    everything = json.loads(chosen.curves.read_text(encoding="utf-8"))
+    curves = [curve for curve in everything if "failed" not in curve]
+    rows = correlations(curves)
+    shown = Table(
+        *rows[0], title=f"{len(curves)} trials to their end, {len(everything) - len(curves)} failed"
+    )
+    for row in rows:
+        shown.add_row(*map(str, row.values()), end_section=row["judged by"] == "here")
+    Console(width=110).print(shown)
+    chosen.out.parent.mkdir(exist_ok=True)
+    chosen.out.write_text(json.dumps({"curves": len(curves), "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

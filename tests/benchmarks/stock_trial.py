@@ -1,0 +1,89 @@
+"""A trial as users of the Object Detection API write it: one process, its own `eager_train_step` and `eager_eval_loop`.
+
+    .venv/bin/python tests/benchmarks/stock_trial.py pipeline.config 20
+
+What the API needs to import at all is trainers' compat module; the rest is the API's. Prints one line of JSON: when the
+process could begin, each step's seconds with its input, the seconds of two evaluations, and the first one's mAP.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+BEGAN = time.time()
+sys.path.insert(0, str(Path(__file__).parents[2]))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from trainers.object_detection_api import compat  # noqa: E402
+
+compat.install()
+
+import tensorflow as tf  # noqa: E402
+from object_detection import inputs, model_lib_v2  # noqa: E402
+from object_detection.builders import model_builder, optimizer_builder  # noqa: E402
+from object_detection.utils import config_util  # noqa: E402
+
+
+def without_summaries() -> None:
+    """TensorBoard's part of TensorFlow is not installed, and would only cost this side time."""
+    tf.compat.v2.summary.scalar = tf.compat.v2.summary.image = lambda *_, **__: None
+    tf.logging = tf.compat.v1.logging
+
+
+def trial(pipeline: str, steps: int) -> dict[str, Any]:
+    """Train and evaluate."""
+    without_summaries()
+    configs = config_util.get_configs_from_pipeline_file(pipeline)
+    train_config, model_config = configs["train_config"], configs["model"]
+    unpad = train_config.unpad_groundtruth_tensors
+    model = model_builder.build(model_config, is_training=True)
+    batches = iter(
+        inputs.train_input(
+            train_config=train_config,
+            train_input_config=configs["train_input_config"],
+            model_config=model_config,
+            model=model,
+        ).repeat()
+    )
+    global_step = tf.Variable(0, trainable=False, dtype=tf.int64)
+    optimizer, _ = optimizer_builder.build(train_config.optimizer, global_step=global_step)
+
+    @tf.function
+    def step(features: Any, labels: Any) -> Any:
+        return model_lib_v2.eager_train_step(
+            model, features, labels, unpad, optimizer, training_step=global_step
+        )
+
+    seconds = []
+    for _ in range(steps):
+        began = time.perf_counter()
+        losses = step(*next(batches))
+        float(losses["Loss/total_loss"])
+        global_step.assign_add(1)
+        seconds.append(time.perf_counter() - began)
+    evaluations, mean_ap, at = [], None, 0.0
+    for _ in range(2):
+        began = time.perf_counter()
+        validation = inputs.eval_input(
+            eval_config=configs["eval_config"],
+            eval_input_config=configs["eval_input_config"],
+            model_config=model_config,
+            model=model,
+        )
+        found = model_lib_v2.eager_eval_loop(model, configs, validation, global_step=global_step)
+        evaluations.append(time.perf_counter() - began)
+        if mean_ap is None:
+            mean_ap, at = float(found["DetectionBoxes_Precision/mAP"]), time.time()
+    return {"began": BEGAN, "measured": at, "steps": seconds, "evaluations": evaluations, "mAP": mean_ap}
+
+
+if __name__ == "__main__":
+    out = os.dup(1)
+    os.dup2(2, 1)  # the API prints
+    result = trial(sys.argv[1], int(sys.argv[2]))
+    os.write(out, (json.dumps(result) + "\n").encode())
