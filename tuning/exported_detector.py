@@ -1,6 +1,6 @@
 """Loads an export as an MLflow model. It goes into the registry with the export, and so needs nothing of this project.
 
-mlflow.pyfunc.load_model("models:/street@champion").predict(images)
+mlflow.pyfunc.load_model("models:/street@champion").predict({"images": images})
 """
 
 from pathlib import Path
@@ -18,10 +18,13 @@ class ExportedDetector:
         self._tensorflow = tf
         self._detect = tf.saved_model.load(str(export / "saved_model")).signatures["serving_default"]
 
-    def predict(self, images: np.ndarray, params: dict[str, Any] | None = None) -> dict[str, np.ndarray]:
-        """Images (N, H, W, 3) uint8 RGB -> detection_boxes (N, D, 4) [ymin, xmin, ymax, xmax] normalised,
+    def predict(
+        self, inputs: dict[str, np.ndarray], params: dict[str, Any] | None = None
+    ) -> dict[str, np.ndarray]:
+        """{"images": (N, H, W, 3) uint8 RGB} -> detection_boxes (N, D, 4) [ymin, xmin, ymax, xmax] normalised,
         detection_scores (N, D), detection_classes (N, D) from 1, num_detections (N,)."""
-        found = self._detect(images=self._tensorflow.constant(np.asarray(images, np.uint8)))
+        images = np.asarray(inputs["images"], np.uint8)
+        found = self._detect(images=self._tensorflow.constant(images))
         return {name: tensor.numpy() for name, tensor in found.items()}
 
 
