@@ -10,6 +10,7 @@ import pytest
 from serve.detect import main
 
 
+@pytest.mark.slow
 def test_a_video_is_annotated_without_a_server(rectangles_folder, tmp_path, capsys):
     source = clips.make(tmp_path / "clip.mp4", 20, audio="aac")
     out, lines, coco = tmp_path / "out.webm", tmp_path / "found.jsonl", tmp_path / "found.json"

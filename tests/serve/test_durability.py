@@ -147,6 +147,7 @@ def test_several_replicas_share_the_work(settings, tmp_path):
             assert [json.loads(line)["frame"] for line in lines] == list(range(30))
 
 
+@pytest.mark.slow
 def test_a_model_is_measured_once_and_loaded_once(settings, rectangles):
     models = Models(settings)
     with models.using(rectangles.export_id) as first, models.using(rectangles.export_id) as again:

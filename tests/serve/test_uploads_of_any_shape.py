@@ -50,6 +50,7 @@ def body_of(content: bytes, field: str, boundary: str) -> bytes:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     content=st.binary(max_size=5000) | st.sampled_from(NEARLY).map(lambda piece: piece * 50),

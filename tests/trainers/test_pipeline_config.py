@@ -108,6 +108,7 @@ def test_what_a_recipe_says_of_the_model_is_in_it(name: str):
         assert layers.regularizer.l2_regularizer.weight == pytest.approx(0.01)
 
 
+@pytest.mark.slow
 def test_the_apis_reader_finds_all_that_a_recipe_says(tmp_path: Path):
     made = recipe.build(AS_TRAINED).replace(
         averaging=0.99, gradient_clip=10, weights={"source": "zoo", "part": "classification"}

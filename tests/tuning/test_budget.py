@@ -105,6 +105,7 @@ def test_gpu_hours_count_every_worker_and_their_price(open_study):
     assert search.limit_reached == "--cost 2"
 
 
+@pytest.mark.slow
 def test_time_is_of_all_runs_of_the_study_and_no_clock_on_the_wall_can_end_it(open_study, monkeypatch):
     now = itertools.count(1000.0, 40.0)
     monkeypatch.setattr("tuning.study.time.monotonic", lambda: next(now))

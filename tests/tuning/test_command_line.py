@@ -109,6 +109,7 @@ def test_help_says_every_flag_with_examples_and_imports_no_engine():
         assert flag in done.stdout
 
 
+@pytest.mark.slow
 def test_the_driver_never_imports_tensorflow():
     code = (
         "import sys, tuning.story, tuning.searcher, tuning.scheduler, tuning.trainable\n"

@@ -38,6 +38,7 @@ def checkpoint(study, number: int, step: int) -> None:
     (study.trial_folder(number) / f"checkpoint-{step}" / "state.json").write_text(f'{{"step": {step}}}')
 
 
+@pytest.mark.slow
 def test_more_steps_continue_the_best_trials_from_their_checkpoints(open_study):
     study = open_study()
     run_here(search_of(study, 9))
@@ -69,6 +70,7 @@ def test_more_steps_continue_the_best_trials_from_their_checkpoints(open_study):
     assert len(open_study(max_steps=270).records()) == len(after) + 1
 
 
+@pytest.mark.slow
 def test_an_interrupted_trial_goes_on_with_more_steps_as_another_one(open_study):
     study = open_study()
     search = search_of(study, 1)
@@ -121,6 +123,7 @@ def test_a_changed_space_is_refused_with_what_changed(open_study):
     assert "\n" not in said
 
 
+@pytest.mark.slow
 def test_an_accepted_change_of_space_keeps_what_still_fits(open_study, tmp_path):
     from tuning.study import Study
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 from searches import run_here, search_of
 
@@ -60,6 +61,7 @@ def test_the_table_shows_what_runs_how_fast_and_what_was_best(open_study):
     assert "so far · about " in text
 
 
+@pytest.mark.slow
 def test_the_best_stays_on_the_table_however_many_come_after_it(open_study):
     study = open_study()
     run_here(search_of(study, 25, seeds=1))

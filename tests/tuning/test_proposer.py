@@ -39,6 +39,7 @@ def bare(number: int, value: float, state=TrialState.COMPLETE):
     return trial
 
 
+@pytest.mark.slow
 def test_it_learns_where_good_recipes_are():
     proposer = Proposer(lambda trial: SPACE.suggest(trial, CONDITIONS), seed=3, startup_trials=10)
     kinds = []
@@ -51,6 +52,7 @@ def test_it_learns_where_good_recipes_are():
     assert kinds[-20:].count("rms_prop") >= 16
 
 
+@pytest.mark.slow
 def test_where_all_maps_are_0_it_learns_from_what_the_scheduler_breaks_ties_by():
     proposer = Proposer(lambda trial: SPACE.suggest(trial, CONDITIONS), seed=3, startup_trials=10)
     kinds = []
@@ -66,6 +68,7 @@ def test_where_all_maps_are_0_it_learns_from_what_the_scheduler_breaks_ties_by()
     assert kinds[-20:].count("rms_prop") >= 16
 
 
+@pytest.mark.slow
 def test_it_learns_which_branch_is_good():
     conditions = Conditions(steps=90)
     proposer = Proposer(lambda trial: ALL.suggest(trial, conditions), seed=5, startup_trials=10)

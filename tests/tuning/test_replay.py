@@ -50,6 +50,7 @@ def test_a_proposal_becomes_the_nearest_trial_that_is_not_yet_taken():
     assert second.params != CURVES[7].params
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheduler", ["stop", "promote"])
 @pytest.mark.parametrize("workers", [1, 4])
 def test_a_replay_gives_every_trial_its_verdict_and_counts_what_it_took(scheduler, workers):
@@ -67,12 +68,14 @@ def test_trials_are_promoted_also_when_every_curve_has_been_taken():
     assert outcome.completed >= 9 // 3
 
 
+@pytest.mark.slow
 def test_more_workers_take_less_time_for_the_same_trials():
     alone = replay(CURVES, SPACE, CONDITIONS, Rule(trials=20, workers=1), seed=3)[0]
     four = replay(CURVES, SPACE, CONDITIONS, Rule(trials=20, workers=4), seed=3)[0]
     assert four.seconds < alone.seconds / 2.5
 
 
+@pytest.mark.slow
 def test_taking_every_curve_to_its_end_finds_the_best():
     outcome, _ = replay(CURVES, SPACE, CONDITIONS, Rule(trials=30, reduction_factor=31), seed=0)
     assert outcome.completed == 30

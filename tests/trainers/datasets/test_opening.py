@@ -321,6 +321,7 @@ def test_images_without_one_box_are_refused(tmp_path):
     assert "not one box" in refused(tmp_path / "pets", tmp_path / "cache")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limit", "per_shard"),
     [(8_000, 500), (50_000, 500), (32_000, 4)],

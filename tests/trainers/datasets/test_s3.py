@@ -22,6 +22,7 @@ from trainers.errors import UserError
 
 BUCKET = "pets"
 ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.slow  # half a second for each, of a server's start and of waiting for it
 
 
 @pytest.fixture(scope="module")
