@@ -64,7 +64,7 @@ class Recorder(DetectorTrainer):
     def ways(self) -> dict[str, Metrics]:
         """The detector at a rung, measured in every way but the plain one."""
         with self._own_average(), self._statistics():
-            return {"statistics": self._evaluate()}
+            return {"statistics": self._evaluate(None)}
 
     @contextmanager
     def _own_average(self) -> Iterator[None]:

@@ -177,6 +177,7 @@ def output_of(program, **environment):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_hashes_are_the_same_in_another_process_with_another_string_hashing():
     conditions = "Conditions(steps=100, preset='zoo')"
     program = (

@@ -12,6 +12,8 @@ from trainers import export as exports
 from trainers import samples
 from trainers.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=list(backends.REGISTERED))
 def loaded(request, rectangles):
@@ -52,7 +54,6 @@ def test_an_unknown_backend_is_refused_with_the_known_ones(rectangles):
         backends.load("abacus", rectangles, 1)
 
 
-@pytest.mark.slow
 def test_the_fastest_that_passes_serves_and_the_choice_is_kept(rectangles, tmp_path):
     choice, backend = choosing.chosen(rectangles, tmp_path, 1)
     passed = {row.backend: row.seconds for row in choice.measured if row.problem is None}
@@ -80,7 +81,6 @@ def test_a_backend_that_finds_other_things_may_not_serve(backend, rectangles):
     assert choosing.parity(Shifted(backend), rectangles, shown)[2] is not None
 
 
-@pytest.mark.slow
 def test_an_export_that_no_backend_can_run_is_refused_with_the_reasons(tmp_path):
     export = exports.read(build(tmp_path / "broken", broken=True))
     with pytest.raises(UserError, match=r"no backend can serve it here \(openvino: .*tensorflow: "):

@@ -6,6 +6,8 @@ import boto3
 import clips
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def bucket(monkeypatch):
@@ -24,7 +26,6 @@ def bucket(monkeypatch):
     running.stop()
 
 
-@pytest.mark.slow
 def test_a_video_under_an_allowed_prefix_is_fetched_and_done(server, bucket, tmp_path):
     clip = clips.make(tmp_path / "clip.mp4", 10)
     bucket.upload_file(str(clip), "videos", "in/night/a clip.mp4")

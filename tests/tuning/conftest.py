@@ -47,6 +47,22 @@ def uri(store: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
+def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy city, drawn once."""
+    from trainers.datasets.opening import open_dataset
+
+    cache = tmp_path_factory.mktemp("city")
+    open_dataset(None, cache)
+    return cache
+
+
+@pytest.fixture
+def furnished(city: Path, uri: str, tmp_path: Path) -> None:
+    """The test's folder is a folder of studies whose first search has neither data to draw nor tables to make."""
+    (tmp_path / "data").symlink_to(city)
+
+
+@pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
     """One Ray for all tests that need a real one: starting it takes longer than a search on curves."""
     import ray

@@ -70,11 +70,11 @@ def test_only_the_death_of_what_trials_need_ends_the_driver(monkeypatch, kind, e
 
 
 @pytest.mark.slow
-def test_a_search_whose_ray_was_killed_says_so_and_goes_on_with_the_same_command(tmp_path):
+def test_a_search_whose_ray_was_killed_says_so_and_goes_on_with_the_same_command(furnished, tmp_path):
     paths = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
     words = ["--space", "mobilenet", "--max-steps", "90", "--trials", "2", "--studies-dir", str(tmp_path)]
     line = [sys.executable, "-m", "tuning.run", *words, "--trainer", "curve_trainer:CurveTrainer"]
-    environment = os.environ | {"PYTHONPATH": paths, "CURVE_TROUBLE": json.dumps({"pace": 0.2})}
+    environment = os.environ | {"PYTHONPATH": paths, "CURVE_TROUBLE": json.dumps({"pace": 0.05})}
     with subprocess.Popen(
         line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as driver:

@@ -14,29 +14,15 @@ from curve_trainer import DATASET, CurveTrainer
 from mlflow import MlflowClient
 from searches import search_of
 
-from trainers.datasets.opening import open_dataset
 from trainers.recipe import build
 from tuning import ledger
 from tuning.engine import Job, Resources, run
 from tuning.observer import Observer
 from tuning.run import main
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("furnished")]
 TRAINER = "curve_trainer:CurveTrainer"
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="session")
-def city(tmp_path_factory) -> Path:
-    """The toy city, drawn once for all searches."""
-    cache = tmp_path_factory.mktemp("city")
-    open_dataset(None, cache)
-    return cache
-
-
-@pytest.fixture(autouse=True)
-def drawn(city, tmp_path) -> None:
-    (tmp_path / "data").symlink_to(city)
 
 
 def command(studies: Path, *more: str) -> list[str]:
@@ -235,7 +221,7 @@ def test_a_cluster_that_is_not_there_or_too_small_is_one_line(local_ray, tmp_pat
 def test_a_driver_that_is_stopped_or_killed_goes_on_with_the_same_command(tmp_path, number):
     paths = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
     line = [sys.executable, "-m", "tuning.run", *command(tmp_path, "--trials", "3")]
-    environment = os.environ | {"PYTHONPATH": paths, "CURVE_TROUBLE": json.dumps({"pace": 0.1})}
+    environment = os.environ | {"PYTHONPATH": paths, "CURVE_TROUBLE": json.dumps({"pace": 0.04})}
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     with subprocess.Popen(line, cwd=elsewhere, env=environment, stdout=subprocess.PIPE, text=True) as driver:

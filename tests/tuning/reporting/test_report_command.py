@@ -66,6 +66,7 @@ def test_it_writes_one_page_that_needs_nothing_else(street, capsys):
     assert page.text.count("mAP") > 5
 
 
+@pytest.mark.slow
 def test_markdown_and_json_are_printed(street, capsys):
     assert report.main([str(street), "--format", "markdown"]) == 0
     text = capsys.readouterr().out
@@ -160,6 +161,7 @@ def pair(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_studies_of_the_same_data_are_compared_with_their_costs_and_differences(pair, capsys):
     assert compare.main(["long", "short", "--studies-dir", str(pair), "--format", "json"]) == 0
     sections = json.loads(capsys.readouterr().out)["sections"]
@@ -188,6 +190,7 @@ def test_studies_of_different_data_are_not_ranked(pair, capsys):
     assert "clearly above" not in said
 
 
+@pytest.mark.slow
 def test_a_comparison_is_a_page_too(pair, tmp_path):
     out = tmp_path / "compared.html"
     assert (
