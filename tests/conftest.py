@@ -1,13 +1,26 @@
-"""What every test shares: its order, and that hypothesis times no example, since the machines have other work too."""
+"""What every test shares: its order, one thread of TensorFlow's, and no deadline of hypothesis's for an example."""
+
+import os
 
 import pytest
 from hypothesis import settings
+
+# two workers of pytest and what they start share two cores
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
+def _seconds(item: pytest.Item) -> float:
+    return sum(mark.args[0] for mark in item.iter_markers("slow") if mark.args)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first: two workers then end at about the same time."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """The longest files first, the quick ones last: two workers then end at about the same time."""
+    longest: dict[object, tuple[bool, float]] = {}
+    for item in items:
+        cost = (item.get_closest_marker("slow") is not None, _seconds(item))
+        longest[item.path] = max(cost, longest.get(item.path, cost))
+    items.sort(key=lambda item: longest[item.path], reverse=True)

@@ -71,7 +71,7 @@ def test_a_full_queue_refuses_and_says_when_to_come_again(store, tmp_path):
     assert error.value.retry_after
 
 
-@pytest.mark.slow
+@pytest.mark.slow(100)
 def test_a_job_that_kills_its_process_again_and_again_is_given_up(settings, store, tmp_path):
     job, _ = added(store, tmp_path, clips.make(tmp_path / "clip.mp4", 3))
     for _ in range(8):

@@ -93,7 +93,7 @@ def phase(server):
     return candidate and candidate["phase"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(50)
 def test_a_hot_swap_fails_no_request(server, tmp_path, rectangles, capsys):
     new = build(tmp_path / "new", shift=0.01)
     with Clients(server) as clients:

@@ -42,7 +42,7 @@ print(api_implementation.Type(), 'tensorflow' in sys.modules)
     assert answer == "upb False"
 
 
-@pytest.mark.slow
+@pytest.mark.slow(30)
 @pytest.mark.parametrize("first", ["the api", "keras 3"])
 def test_keras_3_works_beside_the_api_whichever_comes_first(first):
     use_keras = "import keras; assert keras.layers.Dense(3)(keras.ops.ones((1, 2))).shape == (1, 3)"

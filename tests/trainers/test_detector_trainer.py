@@ -16,7 +16,7 @@ from trainers import coco_metrics
 from trainers.errors import Diverged, UserError
 from trainers.metrics import COCO_NAMES
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(180)
 
 
 def losses_of(trainer, recipe, steps: int) -> list[float]:

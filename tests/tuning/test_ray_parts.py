@@ -1,14 +1,9 @@
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
 
-import psutil
 import pytest
 from ray._private import worker
 
@@ -67,33 +62,3 @@ def test_only_the_death_of_what_trials_need_ends_the_driver(monkeypatch, kind, e
         if ends:
             assert told.wait(30)
     assert died == ([kind] if ends else [])
-
-
-@pytest.mark.slow
-def test_a_search_whose_ray_was_killed_says_so_and_goes_on_with_the_same_command(furnished, tmp_path):
-    paths = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
-    words = ["--space", "mobilenet", "--max-steps", "90", "--trials", "2", "--studies-dir", str(tmp_path)]
-    line = [sys.executable, "-m", "tuning.run", *words, "--trainer", "curve_trainer:CurveTrainer"]
-    environment = os.environ | {"PYTHONPATH": paths, "CURVE_TROUBLE": json.dumps({"pace": 0.05})}
-    with subprocess.Popen(
-        line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as driver:
-        for said in driver.stdout:
-            if said.startswith("trial 0 step 30"):
-                parts = psutil.Process(driver.pid).children(recursive=True)
-                next(part for part in parts if part.name() == "raylet").kill()
-                break
-        _, wrong = driver.communicate()
-    assert driver.returncode == 2
-    assert (
-        "error: Ray's own process raylet has died (out of memory, or killed); the same command goes on"
-        in wrong
-    )
-    assert "Traceback" not in wrong
-
-    environment["CURVE_TROUBLE"] = "{}"
-    again = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
-    assert again.returncode == 0, again.stderr
-    assert "trial 0 goes on from step 30" in again.stdout
-    summary = json.loads((tmp_path / "mobilenet-toy-city" / "summary.json").read_text(encoding="utf-8"))
-    assert [trial["state"] for trial in summary["trials"]] == ["completed", "completed"]

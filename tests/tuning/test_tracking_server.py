@@ -23,7 +23,7 @@ from tuning.search import Search
 from tuning.study import Study
 from tuning.tracking import Tracking
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(45)
 PATIENCE = 300.0  # of a busy machine
 
 

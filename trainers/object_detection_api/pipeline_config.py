@@ -91,15 +91,18 @@ def pipeline_proto(
     train.unpad_groundtruth_tensors = False
     train.max_number_of_boxes = MAX_BOXES
 
+    label_map = label_map.absolute()  # the API's tools may be started anywhere
     config.train_input_reader.label_map_path = str(label_map)
     config.train_input_reader.max_number_of_boxes = MAX_BOXES
-    config.train_input_reader.tf_record_input_reader.input_path.extend(str(path) for path in train_files)
+    config.train_input_reader.tf_record_input_reader.input_path.extend(
+        str(path.absolute()) for path in train_files
+    )
 
     config.eval_config.metrics_set.append("coco_detection_metrics")
     config.eval_config.num_visualizations = 0
     config.eval_config.use_moving_averages = recipe.averaging is not None
     reader = config.eval_input_reader.add(label_map_path=str(label_map), shuffle=False, num_epochs=1)
-    reader.tf_record_input_reader.input_path.extend(str(path) for path in validation_files)
+    reader.tf_record_input_reader.input_path.extend(str(path.absolute()) for path in validation_files)
     return config
 
 

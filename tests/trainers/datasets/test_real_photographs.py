@@ -7,7 +7,7 @@ from trainers.datasets.__main__ import main
 from trainers.datasets.opening import open_dataset
 from trainers.metrics import Metrics
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(30)
 
 
 def test_converted_records_give_the_training_and_the_evaluation_of_the_folder(raccoon, tmp_path, tiny_recipe):

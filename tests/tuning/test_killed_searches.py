@@ -1,0 +1,97 @@
+"""A search that is stopped, is killed or loses its Ray goes on with the same command; nothing is told twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from mlflow import MlflowClient
+
+ROOT = Path(__file__).parents[2]
+STUDY = "mobilenet-toy-city"
+
+pytestmark = [pytest.mark.slow(100), pytest.mark.usefixtures("furnished")]
+
+
+def kill_raylet(driver: psutil.Popen) -> None:
+    next(part for part in driver.children(recursive=True) if part.name() == "raylet").kill()
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Callable[..., psutil.Popen]:
+    """Starts the search, whose trainer takes `pace` seconds a step, from a folder that is not the project's."""
+    paths = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
+    line = [
+        *(sys.executable, "-m", "tuning.run", "--space", "mobilenet", "--studies-dir", str(tmp_path)),
+        *("--trainer", "curve_trainer:CurveTrainer", "--max-steps", "90", "--trials", "2"),
+    ]
+
+    def started(pace: float) -> psutil.Popen:
+        environment = os.environ | {"PYTHONPATH": paths, "CURVE_TROUBLE": json.dumps({"pace": pace})}
+        return psutil.Popen(
+            line, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    return started
+
+
+def ended(
+    driver: psutil.Popen, when: str = "", how: Callable[[psutil.Popen], None] | None = None
+) -> tuple[str, str]:
+    """All that it printed. Once a line begins with `when`, `how` is done to it."""
+    said = ""
+    for line in driver.stdout if how else ():
+        said += line
+        if line.startswith(when):
+            how(driver)
+            break
+    rest, wrong = driver.communicate()
+    assert "Traceback" not in wrong
+    return said + rest, wrong
+
+
+def test_it_goes_on_after_ctrl_c_a_killed_driver_and_a_killed_ray(begin, tmp_path):
+    stopped = begin(0.2)
+    said, _ = ended(stopped, "trial 0 step 30", lambda driver: driver.send_signal(signal.SIGINT))
+    assert stopped.returncode == 130
+    assert "stopped by Ctrl-C; what is finished is kept" in said
+    summary = json.loads((tmp_path / STUDY / "summary.json").read_text())
+    assert [trial["state"] for trial in summary["trials"]] == ["interrupted"]
+
+    killed = begin(0.05)
+    said, _ = ended(killed, "trial 1 step 30", lambda driver: driver.kill())
+    assert killed.returncode == -signal.SIGKILL
+    assert int(re.search(r"trial 0 goes on from step (\d+)", said)[1]) >= 30
+    assert "trial 0 step 30" not in said
+
+    without_ray = begin(0.3)
+    said, wrong = ended(without_ray, "trial 1 goes on from step 30", kill_raylet)
+    assert without_ray.returncode == 2
+    assert (
+        "error: Ray's own process raylet has died (out of memory, or killed); the same command goes on"
+        in wrong
+    )
+
+    last = begin(0.0)
+    said, _ = ended(last)
+    assert last.returncode == 0
+    assert "trial 0" not in said
+    assert "trial 1 goes on from step 30" in said
+    summary = json.loads((tmp_path / STUDY / "summary.json").read_text())
+    assert [trial["trial"] for trial in summary["trials"]] == [0, 1]
+    assert [rung["step"] for rung in summary["trials"][0]["rungs"]] == [30, 90]
+
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name(STUDY).experiment_id])
+    assert sorted(run.data.tags.get("tuning.trial", "") for run in runs) == ["", "0", "1"]
+    for run in runs:
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, "training_loss/total")]
+        assert len(steps) == len(set(steps))
