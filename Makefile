@@ -19,10 +19,10 @@ run: $(STAMP)  ## set up, then search on the generated toy city (ARGS="--space a
 	$(PY) -m tuning.run $(or $(ARGS),--space retinanet)
 
 test: $(STAMP)  ## set up, then run every test
-	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 quick: $(STAMP)  ## set up, then run the tests that need less than two minutes in all
-	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
+	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lint: $(STAMP)  ## ruff and mypy
 	$(VENV)/bin/ruff check .

@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.slow(200), pytest.mark.timeout(1800)]  # of a busy mac
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 CARS = ROOT.parent / "shared" / "data" / "video" / "car-detection.mp4"
-STEPS = 40
+STEPS = 20
 # on one thread, so that its losses can be had again
 SEARCH = [
     *("--space", "mobilenet", "--study", "street", "--data", "toy-city:train_images=24,validation_images=10"),

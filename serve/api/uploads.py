@@ -124,6 +124,8 @@ class _Reader:
                     self._finish()
 
     def _begin(self, part: Field | File) -> None:
+        if not part.name:
+            raise Refused(422, "a part of the form has no name")
         self._part, self._size = part, 0
         self._text.clear()
         self._digest.update(f"\0{part.name}\0".encode("utf-8", "replace"))

@@ -259,6 +259,8 @@ def test_options_that_mean_nothing_are_refused(server, tmp_path, options):
             422,
         ),
         (b'--b\r\nContent-Disposition: form-data; name="options"\r\n\r\n{}\r\n--b--\r\n', FORM, 422),
+        (b"--b\r\nContent-Disposition: form-data\r\n\r\n{}\r\n--b--\r\n", FORM, 422),
+        (b'--b\r\nContent-Disposition: form-data; filename="x"\r\n\r\nabc\r\n--b--\r\n', FORM, 422),
         (b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n\r\n--b--\r\n', FORM, 422),
         (
             b'--b\r\nContent-Disposition: form-data; name="options"\r\n\r\n'
