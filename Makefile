@@ -47,7 +47,8 @@ $(VENV)/bin/uv:
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
+# compiled once here: with PYTHONDONTWRITEBYTECODE set, each process would spend ten seconds on compiling TensorFlow
 $(STAMP): $(LOCK) | $(VENV)/bin/uv
-	$(VENV)/bin/uv pip sync --python $(PY) --require-hashes --build-constraints $(LOCK) $(LOCK)
+	$(VENV)/bin/uv pip sync --python $(PY) --require-hashes --build-constraints $(LOCK) --compile-bytecode $(LOCK)
 	@rm -f $(VENV)/.installed-*
 	@touch $@
