@@ -98,7 +98,8 @@ def _levels(materials: Sequence[Material]) -> Section | None:
         return None
     lowest = min(each.best.mAP or 0 for each in known if each.best)
     highest = max(each.best.mAP or 0 for each in known if each.best)
-    levels = [lowest * share for share in SHARES] + ([highest] if highest > lowest else [])
+    wanted = [lowest * share for share in SHARES] + ([highest] if highest > lowest else [])
+    levels = list({number(level): level for level in wanted}.values())  # those that read differently
     rows: list[tuple[str, ...]] = []
     data: list[dict[str, Any]] = []
     figure = style.figure("gradient steps, all trials together", "best mAP so far")
