@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from trainers.datasets.crc32c import masked
+import google_crc32c
 
 _HEAD = struct.Struct("<QI")
 _FOOT = struct.Struct("<I")
+_MASK_DELTA = 0xA282EAD8  # tensorflow/core/lib/hash/crc32c.h
 LARGEST = 1 << 30  # bytes; a longer record is a corrupt length
 
 
@@ -32,12 +33,18 @@ class Place:
     length: int
 
 
+def _masked(data: bytes) -> int:
+    """The CRC-32C as a TFRecord stores it: rotated and shifted, for checksums of checksums."""
+    crc: int = google_crc32c.value(data)
+    return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
+
+
 def write_record(file: BinaryIO, data: bytes) -> None:
     """Append one record."""
     length = struct.pack("<Q", len(data))
-    file.write(length + _FOOT.pack(masked(length)))
+    file.write(length + _FOOT.pack(_masked(length)))
     file.write(data)
-    file.write(_FOOT.pack(masked(data)))
+    file.write(_FOOT.pack(_masked(data)))
 
 
 def places(path: Path) -> Iterator[Place | CorruptRecord]:
@@ -51,7 +58,7 @@ def places(path: Path) -> Iterator[Place | CorruptRecord]:
                 yield CorruptRecord(f"cut off at byte {at}")
                 return
             length, checksum = _HEAD.unpack(head)
-            if checksum != masked(head[:8]) or length > LARGEST:
+            if checksum != _masked(head[:8]) or length > LARGEST:
                 yield CorruptRecord(f"not a TFRecord, or corrupt, at byte {at}")
                 return
             start = at + _HEAD.size
@@ -70,7 +77,7 @@ def read_record(file: BinaryIO, place: Place) -> bytes:
     foot = file.read(_FOOT.size)
     if len(data) < place.length or len(foot) < _FOOT.size:
         raise CorruptRecord(f"the record at byte {place.offset} is cut off")
-    if _FOOT.unpack(foot)[0] != masked(data):
+    if _FOOT.unpack(foot)[0] != _masked(data):
         raise CorruptRecord(f"the record at byte {place.offset} is corrupt (wrong checksum)")
     return data
 

@@ -1,40 +1,9 @@
 import os
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from trainers.datasets import example
-from trainers.datasets.crc32c import crc32c
 from trainers.datasets.tfrecords import CorruptRecord, Place, Shard, places, read_record
-
-
-def plain_crc32c(data: bytes) -> int:
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
-
-
-@pytest.mark.parametrize(
-    ("data", "checksum"),
-    [
-        (b"123456789", 0xE3069283),
-        (bytes(32), 0x8A9136AA),
-        (b"\xff" * 32, 0x62A8AB43),
-        (bytes(range(32)), 0x46DD794E),
-    ],
-)
-def test_checksums_are_those_of_rfc_3720(data, checksum):
-    assert crc32c(data) == checksum
-
-
-@given(st.integers(0, 4100), st.integers(0, 2**32))
-def test_the_fast_checksum_equals_the_bitwise_one_at_every_length(length, seed):
-    data = (seed.to_bytes(5, "little") * (length // 5 + 1))[:length]
-    assert crc32c(data) == plain_crc32c(data)
 
 
 def written(path, *records: bytes):
