@@ -185,7 +185,7 @@ def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(settings, tmp_p
 
     for name in ("http", "replica-1", "replica-2"):
         start(name)
-    wait_for(answers, 120)
+    wait_for(answers)
     submitted = []
     for number in range(12):
         answer = server.submit(
@@ -205,7 +205,7 @@ def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(settings, tmp_p
                 kills += 1
             for name in victims:
                 start(name)
-            wait_for(answers, 120)
+            wait_for(answers)
             # a client that did not hear the answer sends again, and gets the job it has
             again = server.submit(
                 clip, json.dumps({"track": True, "audio": False}), headers={"Idempotency-Key": "0"}

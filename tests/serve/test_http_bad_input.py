@@ -294,8 +294,8 @@ def test_a_client_that_goes_away_leaves_nothing(server):
             b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n' + bytes(10_000)
         )
         incoming = server.settings.data / "incoming"
-        wait_for(lambda: list(incoming.iterdir()), 10)
-    wait_for(lambda: not list(incoming.iterdir()), 10)
+        wait_for(lambda: list(incoming.iterdir()))
+    wait_for(lambda: not list(incoming.iterdir()))
 
 
 def bomb(side: int) -> bytes:

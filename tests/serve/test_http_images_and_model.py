@@ -91,7 +91,7 @@ def test_metrics_are_prometheus_text(server):
         found = {family.name: family for family in text_string_to_metric_families(text)}
         return found if "serve_network_images" in found and "serve_http_requests" in found else None
 
-    found = wait_for(families, 10)
+    found = wait_for(families)
     assert {
         "serve_queue_age_seconds",
         "serve_batches",

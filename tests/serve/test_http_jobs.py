@@ -106,7 +106,7 @@ def test_a_running_job_is_cancelled_promptly_and_its_files_go(server, tmp_path):
     assert answer.status_code == 202
     assert answer.json()["state"] == "cancelled"
     folder = server.settings.jobs_folder / job["id"]
-    wait_for(lambda: [path.name for path in folder.iterdir()] == ["lock"], 5)
+    wait_for(lambda: [path.name for path in folder.iterdir()] == ["lock"], 60)
     assert server.job(job["id"])["state"] == "cancelled"
     assert server.call("GET", f"/v1/jobs/{job['id']}/detections").status_code == 409
 
