@@ -1,3 +1,5 @@
+"""Validation batches are kept where they fit into memory, and are the same either way."""
+
 from __future__ import annotations
 
 from trainers.object_detection_api.kept_batches import PIXEL_BYTES, KeptBatches

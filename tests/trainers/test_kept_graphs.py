@@ -1,3 +1,5 @@
+"""A worker keeps a few graphs; the one that was asked for longest ago makes room."""
+
 from __future__ import annotations
 
 from trainers.object_detection_api.kept_graphs import KeptGraphs

@@ -1,3 +1,5 @@
+"""A packed trial reads as the trial that it was made of, in a fraction of its memory."""
+
 from __future__ import annotations
 
 import copy
