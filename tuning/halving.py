@@ -18,8 +18,11 @@ from trainers.errors import UserError
 
 Mode = Literal["stop", "promote"]
 Decision = Literal["goes on", "stops", "waits"]
-# mAPs that print as the same thousandth are a tie: early in training most are 0.000
+# mAPs that print as the same thousandth are a tie
 TIE = 0.001
+# a smaller mAP is chance, as is an mAP50 four times as small: most trials have one at the first rung, and by it would be
+# ranked worse than by a coin, while the loss tells them apart (tests/benchmarks/rungs.py)
+CHANCE = 0.005
 # before so many steps no detector shows what it will become; but there are always two rungs, and at most four
 FIRST_RUNG, MOST_RUNGS = 30, 4
 # validation images for all rungs but the last: evaluating thousands can take longer than the steps to the first rung
@@ -40,7 +43,9 @@ class Score:
     @property
     def key(self) -> tuple[int, int, float]:
         """Sorts from worse to better, ties in mAP broken by mAP50, ties in that by the loss."""
-        return round(self.mAP / TIE), round(self.mAP50 / TIE), -self.loss
+        mean = self.mAP if self.mAP >= CHANCE else 0.0
+        mean50 = self.mAP50 if self.mAP50 >= 4 * CHANCE else 0.0
+        return round(mean / TIE), round(mean50 / TIE), -self.loss
 
     @property
     def merit(self) -> float:

@@ -100,6 +100,22 @@ def test_evaluation_gives_the_twelve_numbers_and_every_class(trainer, tiny_recip
     assert coco_metrics.evaluate(metrics.results, tiny_city.classes) == (metrics.coco, metrics.class_ap)
 
 
+def test_evaluation_estimates_batch_norms_statistics_anew_and_leaves_those_of_training(trainer, tiny_recipe):
+    losses_of(trainer, tiny_recipe, 2)
+    moving = [
+        variable
+        for layer in trainer._graph.detector.batch_norm_layers
+        for variable in (layer.moving_mean, layer.moving_variance)
+    ]
+    evaluated = trainer.evaluate()
+    for variable in moving:
+        variable.assign(variable + 1.0)  # as if they had lagged behind
+    left = [variable.numpy() for variable in moving]
+    assert trainer.evaluate().losses == pytest.approx(evaluated.losses, rel=1e-4)
+    for variable, before in zip(moving, left, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), before)
+
+
 def test_evaluation_on_a_part_of_the_images_is_the_same_each_time(trainer, tiny_recipe, tiny_city):
     trainer.start(tiny_recipe)
     part = trainer.evaluate(images=3)

@@ -73,6 +73,14 @@ def test_equal_maps_are_told_apart_by_map50_and_then_by_loss():
     assert "broken by validation loss: 9 to 1" in judged[1].reason(Score(0.0002, 0.05, 9.0))
 
 
+def test_what_chance_gives_early_in_training_is_not_ranked_by_but_the_loss_is():
+    by_chance = Score(0.004, 0.019, loss=3.0)
+    learned_more = Score(0.001, 0.002, loss=1.5)
+    assert learned_more.key > by_chance.key
+    assert Score(0.006, 0.019, loss=9.0).key > learned_more.key
+    assert Score(0.001, 0.03, loss=9.0).key > learned_more.key
+
+
 def test_a_scores_merit_has_the_order_of_its_key():
     means, losses = (0.0, 0.0004, 0.001, 0.2, 1.0), (0.0, 0.5, 3.0, 40.0, math.inf)
     scores = [Score(*parts) for parts in itertools.product(means, means, losses)]

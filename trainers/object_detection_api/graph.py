@@ -16,6 +16,7 @@ from trainers.object_detection_api.averaging import Averaging
 from trainers.object_detection_api.model import DetectionModel, learning_phase
 from trainers.object_detection_api.optimizer import Update
 from trainers.object_detection_api.pipeline_config import MAX_BOXES
+from trainers.object_detection_api.statistics import Statistics
 from trainers.optimizers import Optimizer
 
 Batch = Mapping[str, tf.Tensor]
@@ -53,6 +54,7 @@ class Graph:
         self._updates: dict[str, Update] = {}
         self._averaging: Averaging | None = None
         self._trainable = self.detector.trainable_variables
+        self.statistics = Statistics(self.detector.batch_norm_layers, self._forward)
 
     def update(self, settings: Optimizer) -> Update:
         """The update by optimizers of this kind. Its first use traces and runs a step, which leaves variables moved."""
@@ -96,6 +98,14 @@ class Graph:
         with learning_phase(True), tf.GradientTape() as tape:
             _, losses = self._predict(batch, classification, localization, regularization)
         return losses, tape.gradient(losses["total"], self._trainable)
+
+    def _forward(self, batch: Batch) -> None:
+        self._predict_in_training(batch["image"], batch["true_image_shape"])
+
+    @tf.function(autograph=False)
+    def _predict_in_training(self, image: Any, true_image_shape: Any) -> None:
+        with learning_phase(True):
+            self.detector.model.predict(image, true_image_shape)
 
     @tf.function(autograph=False)
     def _evaluate(self, batch: Any, classification: Any, localization: Any, regularization: Any) -> Any:

@@ -81,11 +81,36 @@ def validation_batches(
     Elements are as `training_batches`', with original_shape (B, 2) int32 [height, width] in pixels, crowd (B, 100)
     bool and real (B,) bool: false where an image only fills the batch up.
     """
-    prepare = functools.partial(_prepare_for_validation, config=config, preprocess=preprocess)
     records = tf.data.TFRecordDataset([str(file) for file in part.files])
     count = part.images
     if images is not None and images < count:
         records, count = _spread(records, count, images), images
+    return _clean(records, count, config, preprocess, batch_size, threads)
+
+
+def clean_batches(
+    part: Part, config: Any, preprocess: Callable[..., Any], batch_size: int, threads: int, images: int
+) -> tf.data.Dataset:
+    """At least `images` images of a part without augmentation, in whole batches as `validation_batches` shapes them.
+
+    They are the first of each file in turn, so that little is read; a part that has too few gives them repeatedly.
+    """
+    files = tf.data.Dataset.from_tensor_slices([str(file) for file in part.files])
+    records = files.interleave(tf.data.TFRecordDataset, cycle_length=len(part.files))
+    count = -(-images // batch_size) * batch_size
+    return _clean(records, count, config, preprocess, batch_size, threads)
+
+
+def _clean(
+    records: tf.data.Dataset,
+    count: int,
+    config: Any,
+    preprocess: Callable[..., Any],
+    batch_size: int,
+    threads: int,
+) -> tf.data.Dataset:
+    """Batches of the records as they are, repeated until there are `count`, and on to a whole batch."""
+    prepare = functools.partial(_prepare_for_validation, config=config, preprocess=preprocess)
     filled = -(-count // batch_size) * batch_size
     numbered = records.repeat().take(filled).enumerate()
 

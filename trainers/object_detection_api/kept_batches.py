@@ -1,4 +1,4 @@
-"""KeptBatches: validation batches, ready in memory where they fit there, and read from the disk each time where not."""
+"""KeptBatches: batches without augmentation, ready in memory where they fit there, and read each time where not."""
 
 from __future__ import annotations
 

@@ -45,6 +45,12 @@ class DetectionModel:
         """What gradients are taken of."""
         return list(self.model.trainable_variables)
 
+    @property
+    def batch_norm_layers(self) -> list[Any]:
+        """Those that a step of training moves: not the frozen ones, and not what the API makes and does not call."""
+        layers = [layer for layer in self.model.submodules if isinstance(layer, BatchNormalizationBase)]
+        return [layer for layer in layers if layer.built and layer.trainable]
+
     def initialize(self, seed: int) -> None:
         """Draw every variable anew; the same seed gives the same values in any process."""
         self._draw_all(tf.constant(seed, tf.int64))
@@ -60,9 +66,8 @@ class DetectionModel:
 
     def _set_batch_norm_decay(self, decay: float) -> None:
         """The API hands it to every layer but those of an EfficientNet backbone, which keep .99."""
-        for layer in self.model.submodules:
-            if isinstance(layer, BatchNormalizationBase):
-                layer.momentum = decay
+        for layer in self.batch_norm_layers:
+            layer.momentum = decay
 
     def _remember_initializer(self, create: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
         variable = create(**kwargs)

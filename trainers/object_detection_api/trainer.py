@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from trainers import coco_metrics  # noqa: E402
-from trainers.datasets.dataset import Dataset  # noqa: E402
+from trainers.datasets.dataset import Dataset, Part  # noqa: E402
 from trainers.errors import Diverged, TrialFailed  # noqa: E402
 from trainers.metrics import Metrics  # noqa: E402
 from trainers.object_detection_api import checkpoint, devices, exporting, input, pipeline_config, weights  # noqa: E402
 from trainers.object_detection_api.graph import Batch, Graph, LossWeights  # noqa: E402
 from trainers.object_detection_api.kept_batches import KeptBatches  # noqa: E402
 from trainers.object_detection_api.kept_graphs import KeptGraphs  # noqa: E402
+from trainers.object_detection_api.statistics import STATISTICS_IMAGES  # noqa: E402
 from trainers.recipe import Recipe  # noqa: E402
 from trainers.trainer import TrainingCurve  # noqa: E402
 
@@ -34,7 +36,7 @@ class DetectorTrainer:
         self._dataset = dataset
         self._threads = threads
         self._graphs = KeptGraphs()
-        self._validation = KeptBatches()
+        self._kept = KeptBatches()
 
     def start(self, recipe: Recipe) -> None:
         """Begin a trial at step 0. A graph that an earlier recipe built is used again, with every variable drawn anew.
@@ -85,11 +87,11 @@ class DetectorTrainer:
     def evaluate(self, images: int | None = None) -> Metrics:
         """Measure on the validation part, with the averaged weights if the recipe asks for them.
 
+        Batch normalisation's statistics are estimated anew for it, and in an export. A checkpoint has those that
+        training left.
         images: on so many of its images, spread evenly and the same each time; None for all.
         """
-        if self._recipe.averaging is None:
-            return self._evaluate(images)
-        with self._graph.averaging.in_place():
+        with self._as_evaluated():
             return self._evaluate(images)
 
     def save(self, directory: Path) -> None:
@@ -103,10 +105,7 @@ class DetectorTrainer:
 
     def export(self, directory: Path) -> None:
         """Write the SavedModel and what serving needs to know of it into `directory`, whole or not at all."""
-        if self._recipe.averaging is None:
-            self._export(directory)
-            return
-        with self._graph.averaging.in_place():
+        with self._as_evaluated():
             self._export(directory)
 
     def _export(self, directory: Path) -> None:
@@ -147,6 +146,15 @@ class DetectorTrainer:
             )  # fmt: skip
         return self._batches
 
+    @contextmanager
+    def _as_evaluated(self) -> Iterator[None]:
+        """Within it, the model's variables hold what is evaluated and exported."""
+        with ExitStack() as stack:
+            if self._recipe.averaging is not None:
+                stack.enter_context(self._graph.averaging.in_place())
+            stack.enter_context(self._graph.statistics.in_place(self._clean_batches()))
+            yield
+
     def _evaluate(self, images: int | None) -> Metrics:
         began = time.perf_counter()
         count = min(images or self._dataset.validation.images, self._dataset.validation.images)
@@ -166,16 +174,19 @@ class DetectorTrainer:
         )
 
     def _validation_batches(self, images: int) -> Iterable[Batch]:
-        recipe = self._recipe
-        return self._validation.of(
-            (*self._graph_key(recipe), images),
+        return self._kept_batches(input.validation_batches, self._dataset.validation, images)
+
+    def _clean_batches(self) -> Iterable[Batch]:
+        return self._kept_batches(input.clean_batches, self._dataset.train, STATISTICS_IMAGES)
+
+    def _kept_batches(self, read: Callable[..., Iterable[Batch]], part: Part, images: int) -> Iterable[Batch]:
+        recipe, preprocess = self._recipe, self._graph.detector.model.preprocess
+        return self._kept.of(
+            (*self._graph_key(recipe), read, images),
             images,
             recipe.image_size,
-            lambda: input.validation_batches(
-                self._dataset.validation, self._config, self._graph.detector.model.preprocess,
-                recipe.batch_size, self._threads, images,
-            ),
-        )  # fmt: skip
+            lambda: read(part, self._config, preprocess, recipe.batch_size, self._threads, images),
+        )
 
     def _pipeline(self, recipe: Recipe, initial: Path | None) -> Any:
         return pipeline_config.pipeline_proto(
