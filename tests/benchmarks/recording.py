@@ -3,8 +3,8 @@
     .venv/bin/python tests/benchmarks/recording.py --trials 64
 
 Run again, it goes on where it was ended: a trial that is in the file is not trained twice. At every rung the detector
-is measured as it stands ("plain"), and as it could tell its final mAP earlier ("statistics"): with batch-norm
-statistics estimated anew over clean training images, at the present weights.
+is measured as a search measures it ("metrics"), and with the statistics of batch normalisation that training left, as
+the API's own evaluation does ("moving_averages").
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,99 +24,46 @@ from trainers.object_detection_api import compat  # noqa: E402
 
 compat.install()
 
-import tensorflow as tf  # noqa: E402
-
 import search_spaces  # noqa: E402
 from search_spaces.conditions import Conditions  # noqa: E402
 from trainers.datasets.opening import open_dataset  # noqa: E402
 from trainers.errors import TrialFailed  # noqa: E402
 from trainers.files import write_text  # noqa: E402
 from trainers.metrics import Metrics  # noqa: E402
-from trainers.object_detection_api import input  # noqa: E402
-from trainers.object_detection_api.model import learning_phase  # noqa: E402
 from trainers.object_detection_api.trainer import DetectorTrainer, alone_in_process  # noqa: E402
 from tuning.halving import rung_steps  # noqa: E402
 from tuning.proposer import Proposer  # noqa: E402
+from tuning.simulation import JUDGED  # noqa: E402
 
 FILE = Path(__file__).with_name("mobilenet_curves.json")
 # steps that have three rungs; half the laptop preset's batch, so that a core records a curve in a minute or two
 CONDITIONS = Conditions(steps=300, batch_size=4)
 RUNGS = rung_steps(CONDITIONS.steps)
-STATISTICS_BATCHES = 12
 SEED = 20  # of the recipes
+RECORDED = (*JUDGED, "validation_loss/classification", "validation_loss/localization")
 
 
 class Recorder(DetectorTrainer):
-    """A DetectorTrainer that can also be measured in the other ways."""
+    """A DetectorTrainer that can also be measured as the API does."""
 
-    def start(self, recipe: Any) -> None:
-        super().start(recipe)
-        if not hasattr(self, "_moving"):
-            layers = [
-                layer for layer in self._graph.detector.model.submodules if hasattr(layer, "moving_mean")
-            ]
-            self._moving = [v for layer in layers for v in (layer.moving_mean, layer.moving_variance)]
-            self._decay = layers[0].momentum
-            self._clean = self._clean_batches()
-            self._forward = tf.function(self._predict_as_in_training, autograph=False)
-
-    def ways(self) -> dict[str, Metrics]:
-        """The detector at a rung, measured in every way but the plain one."""
-        with self._own_average(), self._statistics():
-            return {"statistics": self._evaluate(None)}
-
-    @contextmanager
-    def _own_average(self) -> Iterator[None]:
-        if self._recipe.averaging is None:
-            yield
-            return
-        with self._graph.averaging.in_place():
-            yield
-
-    @contextmanager
-    def _statistics(self) -> Iterator[None]:
-        """Within it, batch normalisation has its statistics over clean training images at the present weights."""
-        before = [v.numpy() for v in self._moving]
-        sums = [0.0] * len(before)
-        for batch in self._clean:
-            self._forward(batch["image"], batch["true_image_shape"])
-            for i, (variable, old) in enumerate(zip(self._moving, before, strict=True)):
-                sums[i] = sums[i] + (variable.numpy() - self._decay * old) / (1 - self._decay)
-                variable.assign(old)
-        for variable, total in zip(self._moving, sums, strict=True):
-            variable.assign(total / len(self._clean))
-        try:
-            yield
-        finally:
-            for variable, old in zip(self._moving, before, strict=True):
-                variable.assign(old)
-
-    def _clean_batches(self) -> list[Any]:
-        batches = input.validation_batches(
-            self._dataset.train, self._config, self._graph.detector.model.preprocess,
-            self._recipe.batch_size, self._threads,
-        )  # fmt: skip
-        return list(batches.take(STATISTICS_BATCHES))
-
-    def _predict_as_in_training(self, image: tf.Tensor, shape: tf.Tensor) -> None:
-        with learning_phase(True):
-            self._graph.detector.model.predict(image, shape)
-
-
-def short(metrics: Metrics) -> dict[str, float]:
-    """What a scheduler may judge by."""
-    flat = metrics.flat()
-    return {name: round(flat[name], 5) for name in ("mAP", "mAP50", "validation_loss/total")}
+    def evaluate_moving_averages(self) -> Metrics:
+        """The detector with batch normalisation's moving averages."""
+        averaged = self._recipe.averaging is not None
+        with self._graph.averaging.in_place() if averaged else nullcontext():
+            return self._evaluate(None)
 
 
 def record(trainer: Recorder, number: int) -> dict[str, Any]:
-    """One recipe's curve, as tuning.simulation.Curve.to_dict has it, with the `ways` at the rungs besides."""
+    """One recipe's curve, as tuning.simulation.Curve.to_dict has it, with `moving_averages` besides its `metrics`."""
     space = search_spaces.get("mobilenet")
     at_random = Proposer(lambda trial: space.suggest(trial, CONDITIONS), SEED, startup_trials=10**9)
     proposal = at_random.propose(number)
     trainer.start(proposal.recipe)
+    metrics: dict[str, list[float]] = {}
+    moving_averages: dict[str, list[float]] = {}
     curve: dict[str, Any] = {
-        "recipe": proposal.recipe.to_dict(), "params": dict(proposal.params), "steps": [], "metrics": {}, "ways": {},
+        "recipe": proposal.recipe.to_dict(), "params": dict(proposal.params), "steps": [],
+        "metrics": metrics, "moving_averages": moving_averages,
     }  # fmt: skip
     seconds = 0.0
     try:
@@ -125,14 +71,20 @@ def record(trainer: Recorder, number: int) -> dict[str, Any]:
             began = time.process_time()
             trainer.train(step)
             seconds += time.process_time() - began
-            for name, value in short(trainer.evaluate()).items():
-                curve["metrics"].setdefault(name, []).append(value)
+            _add(metrics, trainer.evaluate())
+            _add(moving_averages, trainer.evaluate_moving_averages())
             curve["steps"].append(step)
-            curve["ways"][str(step)] = {way: short(found) for way, found in trainer.ways().items()}
     except TrialFailed as error:
         curve["failed"] = {"step": trainer.step + 1, "reason": error.reason}
     curve["seconds_per_step"] = round(seconds / max(1, trainer.step), 4)
     return {"number": number} | curve
+
+
+def _add(curves: dict[str, list[float]], found: Metrics) -> None:
+    """Put what a scheduler may judge by behind the rungs before."""
+    flat = found.flat()
+    for name in RECORDED:
+        curves.setdefault(name, []).append(round(flat[name], 5))
 
 
 def main() -> None:
@@ -157,9 +109,8 @@ def main() -> None:
         curves = sorted([*curves, curve], key=lambda one: one["number"])
         lines = ",\n".join(json.dumps(one, separators=(",", ":")) for one in curves)
         write_text(chosen.out, f"[\n{lines}\n]\n")
-        ways = {step: {way: m["mAP"] for way, m in found.items()} for step, found in curve["ways"].items()}
         took = f"{curve['seconds_per_step']} CPU s a step, {time.monotonic() - began:.0f} s in all"
-        print(number, curve["metrics"].get("mAP"), ways, curve.get("failed", ""), took, flush=True)
+        print(number, curve["metrics"].get("mAP"), curve["moving_averages"].get("mAP"), curve.get("failed", ""), took, flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
     .venv/bin/python tests/benchmarks/rungs.py
 
-The ways to measure at a rung are recording.py's. "kept" is the share of the finally best tenth that is among the best
+Batch normalisation has the statistics that an evaluation here estimates anew, or the moving averages that training
+left. "kept" is the share of the finally best tenth that is among the best
 third at the rung: what successive halving by 3 would not lose.
 """
 
@@ -23,15 +24,12 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tuning.halving import Score, rung_steps  # noqa: E402
+from tuning.simulation import JUDGED  # noqa: E402
 
 CURVES = Path(__file__).with_name("mobilenet_curves.json")
 OUT = Path(__file__).parent / "results" / "rungs.json"
-RUNGS, DRAWS, PARTS = rung_steps(300)[:-1], 2000, ("mAP", "mAP50", "validation_loss/total")
-
-
-def score(metrics: dict[str, float]) -> Score:
-    """As the scheduler compares it."""
-    return Score(*(metrics[name] for name in PARTS))
+RUNGS, DRAWS = rung_steps(300)[:-1], 2000
+WAYS = {"estimated anew": "metrics", "moving averages": "moving_averages"}
 
 
 # what a trial may be judged by; larger is better
@@ -43,13 +41,10 @@ KEYS = {
 }
 
 
-def measured(curve: dict[str, Any], step: int, way: str) -> dict[str, float]:
-    """What was measured at a step in a way."""
-    if way == "plain":
-        at = curve["steps"].index(step)
-        return {name: curve["metrics"][name][at] for name in PARTS}
-    found: dict[str, float] = curve["ways"][str(step)][way]
-    return found
+def measured(curve: dict[str, Any], step: int, way: str) -> Score:
+    """What the scheduler would compare."""
+    at = curve["steps"].index(step)
+    return Score(*(curve[WAYS[way]][name][at] for name in JUDGED))
 
 
 def correlations(curves: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -59,8 +54,8 @@ def correlations(curves: list[dict[str, Any]]) -> list[dict[str, Any]]:
     draws = np.random.default_rng(0).integers(0, len(curves), (DRAWS, len(curves)))
     rows = []
     for step in RUNGS:
-        for way in ("plain", "statistics"):
-            scores = [score(measured(curve, step, way)) for curve in curves]
+        for way in WAYS:
+            scores = [measured(curve, step, way) for curve in curves]
             for name, key in KEYS.items():
                 keys = [key(one) for one in scores]
                 order = {value: place for place, value in enumerate(sorted(set(keys)))}
@@ -70,7 +65,7 @@ def correlations(curves: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 rows.append(
                     {
                         "step": step,
-                        "way": way,
+                        "statistics": way,
                         "judged by": name,
                         "correlation": round(_spearman(ranks, final), 3),
                         "interval": [round(float(q), 3) for q in np.nanpercentile(spread, (2.5, 97.5))],
