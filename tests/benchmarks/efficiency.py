@@ -6,7 +6,9 @@ The curves are recording.py's: real MobileNet trials on the toy city, drawn at r
 end. For each seed, random search trains so many of them in full, and its best mAP is the target. The others run until
 one of their trials has reached the target at its end; a search that has ended without is counted as having trained
 every curve in full. Costs are gradient steps, in full trainings. A proposal becomes the nearest recorded trial, whose
-parameters the proposer is then told, here and in the stock search alike.
+parameters the proposer is then told, here and in the stock search alike. Both see the same curves: once with the
+statistics of batch normalisation that an evaluation here estimates anew (its cost is added to both), and once with the
+moving averages that training left.
 
 "stock" drives Ray's own OptunaSearch and ASHAScheduler objects, in the order in which Ray Tune calls them.
 """
@@ -38,37 +40,43 @@ from search_spaces.conditions import Conditions  # noqa: E402
 from tuning.halving import rung_steps  # noqa: E402
 from tuning.proposer import Proposal  # noqa: E402
 from tuning.replay import Rule, replay  # noqa: E402
-from tuning.simulation import Curve, Reached, Table, read_curves  # noqa: E402
+from tuning.simulation import JUDGED, Curve, Reached, Table, read_curves  # noqa: E402
 
 CURVES = Path(__file__).with_name("mobilenet_curves.json")
 OUT = Path(__file__).parent / "results" / "efficiency.json"
 SPACE, CONDITIONS = search_spaces.get("mobilenet"), Conditions(steps=300, batch_size=4)
 RUNGS = rung_steps(CONDITIONS.steps)
-# what a forward pass over recording.STATISTICS_BATCHES batches costs, in gradient steps: a third of one each
+# what the forward passes over 48 images cost that estimate statistics anew, in gradient steps: a third of one each
 STATISTICS_STEPS = 4
-PARTS = ("mAP", "mAP50", "validation_loss/total")
 BUDGETS = (5, 10, 20)  # full trainings, at which the regret is told
 History = list[Reached]
 
 
-def recorded(path: Path, way: str) -> list[Curve]:
-    """The curves that did not fail; but for "plain", only at the rungs, measured in `way` (recording.py)."""
+def recorded(path: Path, moving_averages: bool = False) -> list[Curve]:
+    """The curves that did not fail. moving_averages: at all rungs but the last measured as the API does."""
     curves = []
     for curve, fields in zip(read_curves(path), json.loads(path.read_text(encoding="utf-8")), strict=True):
         if "failed" in fields:
             continue
-        if way != "plain":
-            found = [fields["ways"][str(step)][way] if step < RUNGS[-1] else curve.at(step) for step in RUNGS]
-            metrics = {name: [one[name] for one in found] for name in PARTS}
-            curve = replace(curve, steps=RUNGS, metrics=metrics)
+        if moving_averages:
+            metrics = {
+                name: [*fields["moving_averages"][name][:-1], curve.metrics[name][-1]] for name in JUDGED
+            }
+            curve = replace(curve, metrics=metrics)
         curves.append(curve)
     return curves
 
 
-def here(curves: Sequence[Curve], seed: int, evaluation: int = 0, **rule: Any) -> History:
-    """This project's search over all curves; each evaluation costs so many steps besides."""
-    history = replay(curves, SPACE, CONDITIONS, Rule(trials=len(curves), **rule), seed)[1]
-    return [one._replace(taken=one.taken + evaluation * count) for count, one in enumerate(history, start=1)]
+def here(curves: Sequence[Curve], seed: int, **rule: Any) -> History:
+    """This project's search over all curves."""
+    return replay(curves, SPACE, CONDITIONS, Rule(trials=len(curves), **rule), seed)[1]
+
+
+def with_statistics(history: History) -> History:
+    """The history with what estimating statistics at each rung costs."""
+    return [
+        one._replace(taken=one.taken + STATISTICS_STEPS * count) for count, one in enumerate(history, start=1)
+    ]
 
 
 def suggested(trial: Any) -> None:
@@ -129,26 +137,18 @@ def best_within(history: History, budget: float) -> float:
     )
 
 
-SEARCHES: dict[str, tuple[str, Callable[..., History]]] = {
-    "stock": ("plain", stock),
-    "stop": ("plain", functools.partial(here, scheduler="stop")),
-    "promote": ("plain", functools.partial(here, scheduler="promote")),
-    "promote, random proposals": ("plain", functools.partial(here, scheduler="promote", tpe=False)),
-    "stop, new statistics": (
-        "statistics",
-        functools.partial(here, scheduler="stop", evaluation=STATISTICS_STEPS),
-    ),
-    "promote, new statistics": (
-        "statistics",
-        functools.partial(here, scheduler="promote", evaluation=STATISTICS_STEPS),
-    ),
+SEARCHES: dict[str, Callable[..., History]] = {
+    "stock": stock,
+    "stop": functools.partial(here, scheduler="stop"),
+    "promote": functools.partial(here, scheduler="promote"),
+    "promote, random proposals": functools.partial(here, scheduler="promote", tpe=False),
 }
 
 
 def one_seed(path: Path, randoms: Sequence[int], seed: int) -> dict[str, Any]:
     """Every search with one seed: its cost for each target, and its best within each budget."""
     warnings.simplefilter("ignore")
-    curves = recorded(path, "plain")
+    curves = recorded(path)
     final = [curve.metrics["mAP"][-1] for curve in curves]
     order = random.Random(seed).sample(final, len(final))
     found: dict[str, Any] = {
@@ -157,13 +157,16 @@ def one_seed(path: Path, randoms: Sequence[int], seed: int) -> dict[str, Any]:
             "best": {count: max(order[:count]) for count in BUDGETS},
         }
     }
-    for name, (way, search) in SEARCHES.items():
-        history = search(recorded(path, way), seed)
-        found[name] = {
-            "cost": {count: reached(history, max(order[:count]), len(final)) for count in randoms},
-            "best": {budget: best_within(history, budget) for budget in BUDGETS},
-            "never": sum(reached(history, max(order[:count]), 0.0) == 0.0 for count in randoms),
+    for name, search in SEARCHES.items():
+        histories = {
+            name: with_statistics(search(curves, seed)),
+            f"{name}, moving averages": search(recorded(path, moving_averages=True), seed),
         }
+        for which, history in histories.items():
+            found[which] = {
+                "cost": {count: reached(history, max(order[:count]), len(final)) for count in randoms},
+                "best": {budget: best_within(history, budget) for budget in BUDGETS},
+            }
     return found
 
 
@@ -222,7 +225,7 @@ def main() -> None:
     line.add_argument("--curves", type=Path, default=CURVES)
     line.add_argument("--out", type=Path, default=OUT)
     chosen = line.parse_args()
-    curves = recorded(chosen.curves, "plain")
+    curves = recorded(chosen.curves)
     final = sorted((curve.metrics["mAP"][-1] for curve in curves), reverse=True)
     randoms = [*(count for count in (10, 20, 40) if count < len(curves)), len(curves)]
     with ProcessPoolExecutor(chosen.processes) as pool:

@@ -110,7 +110,8 @@ def main() -> None:
         lines = ",\n".join(json.dumps(one, separators=(",", ":")) for one in curves)
         write_text(chosen.out, f"[\n{lines}\n]\n")
         took = f"{curve['seconds_per_step']} CPU s a step, {time.monotonic() - began:.0f} s in all"
-        print(number, curve["metrics"].get("mAP"), curve["moving_averages"].get("mAP"), curve.get("failed", ""), took, flush=True)
+        mAP = [curve[statistics].get("mAP") for statistics in ("metrics", "moving_averages")]
+        print(number, *mAP, curve.get("failed", ""), took, flush=True)
 
 
 if __name__ == "__main__":
