@@ -14,13 +14,13 @@ from rich.table import Table
 import search_spaces
 from search_spaces.conditions import PRESETS, Conditions
 from search_spaces.space import Space
-from trainers.errors import UserError
+from trainers.command import Parser, run
 from trainers.recipe import InitialWeights
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns 0, or 2 for an error of the user's, said in one line on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m search_spaces", description=__doc__)
+    """Runs the command; returns its exit code."""
+    parser = Parser(prog="python -m search_spaces", description=__doc__)
     parser.add_argument("name", nargs="?", help="the space to print; without it, all are listed")
     parser.add_argument("--preset", choices=PRESETS, default="laptop")
     parser.add_argument(
@@ -29,15 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--format", choices=("table", "json"), default="table")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     chosen = parser.parse_args(arguments)
+    return run(lambda: _main(chosen), chosen.debug)
+
+
+def _main(chosen: argparse.Namespace) -> int:
     weights = None if chosen.weights is None else InitialWeights(source=chosen.weights)
-    try:
-        names = search_spaces.names() if chosen.name is None else (chosen.name,)
-        described = [_describe(search_spaces.get(name), chosen.preset, weights) for name in names]
-    except UserError as error:
-        if chosen.debug:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    names = search_spaces.names() if chosen.name is None else (chosen.name,)
+    described = [_describe(search_spaces.get(name), chosen.preset, weights) for name in names]
     if chosen.format == "json":
         print(json.dumps(described if chosen.name is None else described[0], indent=2, ensure_ascii=False))
     elif chosen.name is None:

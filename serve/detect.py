@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from serve.client import Client
-from serve.command import Parser, run
 from serve.limits import Limits
 from serve.options import Options
 from serve.run import TOKEN
+from trainers.command import Parser, run
 from trainers.errors import UserError
 
 NO_LIMITS = Limits(

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from serve.client import Client
-from serve.command import Parser, run
 from serve.locating import located
 from serve.run import TOKEN
+from trainers.command import Parser, run
 from trainers.errors import UserError
 
 

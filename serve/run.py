@@ -16,13 +16,13 @@ from typing import Any
 from serve import models
 from serve.api.tokens import Tokens
 from serve.backends import choosing
-from serve.command import Parser, run
 from serve.counters import Counters
 from serve.database import Database
 from serve.locating import located
 from serve.rollout import Rollout
 from serve.settings import Settings, parsed
 from trainers import export as exports
+from trainers.command import Parser, run
 from trainers.errors import UserError
 
 EXAMPLES = """\

@@ -5,17 +5,16 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from trainers.command import Parser, run
 from trainers.errors import UserError
-from tuning.command import OneLineParser, in_one_line
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    line = OneLineParser(prog="python -m tuning.compare", description=__doc__)
+    line = Parser(prog="python -m tuning.compare", description=__doc__)
     line.add_argument("studies", nargs="+", metavar="STUDY", help="its name, or its folder; two at least")
     line.add_argument("--studies-dir", type=Path, default=Path("studies"))
     line.add_argument("--format", choices=("markdown", "html", "json"), default="markdown")
@@ -27,20 +26,18 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     chosen = parser().parse_args(arguments)
-    try:
-        if len(chosen.studies) < 2:
-            raise UserError(f"{chosen.studies[0]} alone compares with nothing; give two studies at least")
-        from tuning import reading
-        from tuning.reporting.comparison import compare
-        from tuning.reporting.writing import write
+    return run(lambda: _main(chosen), chosen.debug)
 
-        studies = [reading.read(name, chosen.studies_dir) for name in chosen.studies]
-        write(compare(studies), chosen.format, chosen.out)
-    except (UserError, OSError) as error:
-        if chosen.debug:
-            traceback.print_exc()
-        print(f"error: {in_one_line(error)}", file=sys.stderr)
-        return 2
+
+def _main(chosen: argparse.Namespace) -> int:
+    if len(chosen.studies) < 2:
+        raise UserError(f"{chosen.studies[0]} alone compares with nothing; give two studies at least")
+    from tuning import reading
+    from tuning.reporting.comparison import compare
+    from tuning.reporting.writing import write
+
+    studies = [reading.read(name, chosen.studies_dir) for name in chosen.studies]
+    write(compare(studies), chosen.format, chosen.out)
     return 0
 
 

@@ -9,17 +9,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from trainers.errors import UserError
+from trainers.command import Parser, run
 from tuning import reading
 from tuning.budget import duration
-from tuning.command import DETECTOR_TRAINER, OneLineParser, console_of, in_one_line
+from tuning.command import DETECTOR_TRAINER, console_of
 from tuning.record import TrialRecord
 
 
@@ -121,7 +120,7 @@ def lines(found: Ledger) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = OneLineParser(prog="python -m tuning.ledger", description=__doc__)
+    parser = Parser(prog="python -m tuning.ledger", description=__doc__)
     parser.add_argument("study", help="its name, or its folder")
     parser.add_argument("--studies-dir", type=Path, default=Path("studies"))
     parser.add_argument(
@@ -133,21 +132,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument("--trainer", default=DETECTOR_TRAINER, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
-    console = console_of(sys.stdout)
-    try:
-        study = reading.read(chosen.study, chosen.studies_dir)
-        if chosen.audit is not None:
-            from tuning import auditing
+    return run(lambda: _main(chosen), chosen.debug)
 
-            auditing.audit(study, chosen.audit, chosen.seed, chosen.data, chosen.trainer, console)
-            study = reading.read(chosen.study, chosen.studies_dir)
-        found = ledger(study.records, study.manifest.max_steps, study.audits)
-    except (UserError, OSError) as error:
-        if chosen.debug:
-            traceback.print_exc()
-        print(f"error: {in_one_line(error)}", file=sys.stderr)
-        return 2
-    show(found, console, chosen.format)
+
+def _main(chosen: argparse.Namespace) -> int:
+    console = console_of(sys.stdout)
+    study = reading.read(chosen.study, chosen.studies_dir)
+    if chosen.audit is not None:
+        from tuning import auditing
+
+        auditing.audit(study, chosen.audit, chosen.seed, chosen.data, chosen.trainer, console)
+        study = reading.read(chosen.study, chosen.studies_dir)
+    show(ledger(study.records, study.manifest.max_steps, study.audits), console, chosen.format)
     return 0
 
 

@@ -6,12 +6,12 @@ import argparse
 import os
 import shlex
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from trainers.command import Parser, run
 from trainers.errors import UserError
-from tuning.command import DETECTOR_TRAINER, OneLineParser, console_of, in_one_line
+from tuning.command import DETECTOR_TRAINER, console_of
 
 EXAMPLES = """\
 examples:
@@ -28,7 +28,7 @@ error.
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    line = OneLineParser(
+    line = Parser(
         prog="python -m tuning.promote",
         description="Makes a study's best detector the champion of MLflow's model registry, or goes back.",
         epilog=EXAMPLES,
@@ -54,13 +54,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     chosen = parser().parse_args(arguments)
-    try:
-        return _main(chosen)
-    except (UserError, OSError) as error:
-        if chosen.debug:
-            traceback.print_exc()
-        print(f"error: {in_one_line(error)}", file=sys.stderr)
-        return 2
+    return run(lambda: _main(chosen), chosen.debug)
 
 
 def _main(chosen: argparse.Namespace) -> int:

@@ -12,7 +12,6 @@ import math
 import statistics
 import sys
 import tempfile
-import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,10 +20,11 @@ from typing import Any, get_args
 import search_spaces
 from search_spaces.conditions import Conditions
 from search_spaces.space import Space
+from trainers.command import Parser, run
 from trainers.errors import UserError
 from tuning import reading, simulation
 from tuning.budget import duration
-from tuning.command import OneLineParser, console_of, in_one_line
+from tuning.command import console_of
 from tuning.fitting import Fitting
 from tuning.halving import Halving, Mode, rung_steps
 from tuning.manifest import Manifest
@@ -122,7 +122,7 @@ def _manifest(space: Space, conditions: Conditions, seed: int) -> Manifest:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = OneLineParser(prog="python -m tuning.replay", description=__doc__)
+    parser = Parser(prog="python -m tuning.replay", description=__doc__)
     parser.add_argument("study", help="its name, its folder, or a JSON file of learning curves")
     parser.add_argument("--studies-dir", type=Path, default=Path("studies"))
     parser.add_argument("--space", help="of a file of curves")
@@ -136,24 +136,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     chosen = parser.parse_args(arguments)
-    try:
-        curves, space, conditions = _recorded(chosen)
-        for flag in ("trials", "workers", "brackets", "seeds"):
-            value = getattr(chosen, flag)
-            if value is not None and value < 1:
-                raise UserError(f"--{flag} must be at least 1, not {value}")
-        if chosen.reduction_factor < 2:
-            raise UserError(f"--reduction-factor must be at least 2, not {chosen.reduction_factor}")
-        rule = Rule(
-            chosen.scheduler, chosen.reduction_factor, chosen.brackets, chosen.trials or len(curves), chosen.workers,
-            not chosen.random,
-        )  # fmt: skip
-        outcomes = [replay(curves, space, conditions, rule, seed)[0] for seed in range(chosen.seeds)]
-    except (UserError, OSError) as error:
-        if chosen.debug:
-            traceback.print_exc()
-        print(f"error: {in_one_line(error)}", file=sys.stderr)
-        return 2
+    return run(lambda: _main(chosen), chosen.debug)
+
+
+def _main(chosen: argparse.Namespace) -> int:
+    curves, space, conditions = _recorded(chosen)
+    for flag in ("trials", "workers", "brackets", "seeds"):
+        value = getattr(chosen, flag)
+        if value is not None and value < 1:
+            raise UserError(f"--{flag} must be at least 1, not {value}")
+    if chosen.reduction_factor < 2:
+        raise UserError(f"--reduction-factor must be at least 2, not {chosen.reduction_factor}")
+    rule = Rule(
+        chosen.scheduler, chosen.reduction_factor, chosen.brackets, chosen.trials or len(curves), chosen.workers,
+        not chosen.random,
+    )  # fmt: skip
+    outcomes = [replay(curves, space, conditions, rule, seed)[0] for seed in range(chosen.seeds)]
     console = console_of(sys.stdout)
     if chosen.format == "json":
         fields = {

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from trainers.command import Parser, run
 from trainers.errors import UserError
-from tuning.command import OneLineParser, in_one_line
 
 EXAMPLES = """\
 examples:
@@ -22,7 +21,7 @@ examples:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    line = OneLineParser(
+    line = Parser(
         prog="python -m tuning.report",
         description=__doc__,
         epilog=EXAMPLES,
@@ -45,21 +44,19 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     chosen = parser().parse_args(arguments)
-    try:
-        if chosen.price_per_hour is not None and not 0 <= chosen.price_per_hour < float("inf"):
-            raise UserError(f"--price-per-hour must be 0 or more, not {chosen.price_per_hour:g}")
-        from tuning import reading  # with what else takes seconds to load, which --help does without
-        from tuning.reporting.report import report
-        from tuning.reporting.writing import write
+    return run(lambda: _main(chosen), chosen.debug)
 
-        study = reading.read(chosen.study, chosen.studies_dir)
-        page = study.folder / "report.html" if chosen.format == "html" else None
-        write(report(study, chosen.data, chosen.price_per_hour), chosen.format, chosen.out or page)
-    except (UserError, OSError) as error:
-        if chosen.debug:
-            traceback.print_exc()
-        print(f"error: {in_one_line(error)}", file=sys.stderr)
-        return 2
+
+def _main(chosen: argparse.Namespace) -> int:
+    if chosen.price_per_hour is not None and not 0 <= chosen.price_per_hour < float("inf"):
+        raise UserError(f"--price-per-hour must be 0 or more, not {chosen.price_per_hour:g}")
+    from tuning import reading  # with what else takes seconds to load, which --help does without
+    from tuning.reporting.report import report
+    from tuning.reporting.writing import write
+
+    study = reading.read(chosen.study, chosen.studies_dir)
+    page = study.folder / "report.html" if chosen.format == "html" else None
+    write(report(study, chosen.data, chosen.price_per_hour), chosen.format, chosen.out or page)
     return 0
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
 from search_spaces.conditions import PRESETS
+from trainers.command import Parser, run
 from trainers.errors import UserError
-from tuning.command import DETECTOR_TRAINER, OneLineParser, console_of, in_one_line
+from tuning.command import DETECTOR_TRAINER, console_of
 from tuning.halving import EARLY_IMAGES, Mode
 from tuning.settings import Settings
 
@@ -34,7 +34,7 @@ user's, 130 after Ctrl-C.
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    line = OneLineParser(
+    line = Parser(
         prog="python -m tuning.run",
         description="Searches for the best object detector that a budget can buy.",
         epilog=EXAMPLES,
@@ -126,7 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     chosen = vars(parser().parse_args(words))
     dry_run, debug, trainer = chosen.pop("dry_run"), chosen.pop("debug"), chosen.pop("trainer")
-    try:
+
+    def search() -> int:
         settings = Settings(**chosen)
         from tuning import story
 
@@ -134,14 +135,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if dry_run:
             return story.dry_run(settings, console)
         return story.run(settings, trainer, words, console)
-    except KeyboardInterrupt:
-        print("stopped at once; the same command goes on", file=sys.stderr)
-        return 130
-    except (UserError, OSError) as error:
-        if debug:
-            traceback.print_exc()
-        print(f"error: {in_one_line(error)}", file=sys.stderr)
-        return 2
+
+    return run(search, debug, interrupted="stopped at once; the same command goes on")
 
 
 def duration_of(text: str) -> float:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from trainers.command import Parser, run
 from trainers.errors import UserError
-from tuning.command import DETECTOR_TRAINER, OneLineParser, console_of, in_one_line
+from tuning.command import DETECTOR_TRAINER, console_of
 from tuning.settings import RESERVED, cpus_here, gpus_here
 
 EXAMPLES = """\
@@ -31,7 +31,7 @@ it. The same command again goes on where it was interrupted. The same recipe, da
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    line = OneLineParser(
+    line = Parser(
         prog="python -m tuning.train",
         description="Trains one recipe to its last step.",
         epilog=EXAMPLES,
@@ -77,16 +77,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     chosen = parser().parse_args(arguments)
-    try:
-        return _main(chosen)
-    except KeyboardInterrupt:
-        print("stopped at once; the same command goes on", file=sys.stderr)
-        return 130
-    except (UserError, OSError) as error:
-        if chosen.debug:
-            traceback.print_exc()
-        print(f"error: {in_one_line(error)}", file=sys.stderr)
-        return 2
+    return run(lambda: _main(chosen), chosen.debug, interrupted="stopped at once; the same command goes on")
 
 
 def _main(chosen: argparse.Namespace) -> int:
