@@ -204,6 +204,19 @@ class Halving:
         """Note that `trial` was taken up past the rung `step`."""
         self._at(trial, step).promoted += 1
 
+    def hopeless(self, waiting: Mapping[int, int], trials: int) -> list[int]:
+        """Those that wait at their first rung in vain: as many have done better there as can ever merit going on.
+
+        trials: how many there will be at the most.
+        """
+        most = max(1, trials // self.reduction_factor)
+        found = []
+        for trial, step in waiting.items():
+            rung = self._at(trial, step)
+            if step == self.rungs_of(trial)[0] and rung.better_than(rung.of[trial]) >= most:
+                found.append(trial)
+        return found
+
     def foremost(self, waiting: Mapping[int, int]) -> int:
         """Of the waiting trials the best at the highest rung."""
         return max(

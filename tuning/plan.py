@@ -72,6 +72,7 @@ def plan(
         largest = max((PARAMETERS.get(name, 0) for name in pixels), default=0)
         checkpoint = largest * 4 * VALUES_PER_PARAMETER
         full = trials * rungs[-1]
+        waiting = arrivals[1] if halving.mode == "promote" and len(rungs) > 1 else 0
         return Plan(
             trials,
             rungs,
@@ -79,7 +80,7 @@ def plan(
             steps,
             full,
             checkpoint,
-            checkpoint * min(trials, keep_checkpoints + workers),
+            checkpoint * min(trials, keep_checkpoints + workers + waiting),
             seconds,
         )
 
@@ -100,10 +101,14 @@ def plan(
 def expected_arrivals(halving: Halving, trials: int) -> tuple[int, ...]:
     """How many of `trials` trials train to each rung, when all orders of their arrival are as likely.
 
-    The n-th to arrive at a rung goes on when it is among the best n // factor so far: with that probability out of n.
+    One in factor of them is promoted. Where trials are stopped instead, the n-th to arrive at a rung goes on when it is
+    among the best n // factor so far: with that probability out of n.
     """
     arrivals = [trials]
     for _ in halving.rungs[1:]:
+        if halving.mode == "promote":
+            arrivals.append(max(1, arrivals[-1] // halving.reduction_factor))
+            continue
         past = 0.0
         for n in range(1, arrivals[-1] + 1):
             kept = n if n < halving.quorum else max(1, n // halving.reduction_factor)

@@ -127,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--studies-dir", type=Path, default=Path("studies"))
     parser.add_argument("--space", help="of a file of curves")
     parser.add_argument("--trials", type=int, help="of each replay (default: as many as there are curves)")
-    parser.add_argument("--scheduler", choices=get_args(Mode), default="stop")
+    parser.add_argument("--scheduler", choices=get_args(Mode), default="promote")
     parser.add_argument("--reduction-factor", type=int, default=3)
     parser.add_argument("--brackets", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)

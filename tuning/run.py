@@ -86,8 +86,9 @@ def parser() -> argparse.ArgumentParser:
     add("--gpus-per-trial", type=float, help="GPUs of each worker, a fraction for several on a device "
         "(default: an even share, up to 1)")  # fmt: skip
     add("--seed", type=int, default=0, help="of the search and of every trial (default: 0)")
-    add("--scheduler", choices=get_args(Mode), default="stop", help="stop: a trial is judged when it reaches a rung; "
-        "promote: it waits there, and the best go on as the rung fills (default: stop)")  # fmt: skip
+    add("--scheduler", choices=get_args(Mode), default="promote", help="promote: a trial waits at a rung, and the "
+        "best go on as it fills; stop: it is judged when it reaches the rung, with twice the training "
+        "(default: promote)")  # fmt: skip
     add(
         "--reduction-factor",
         type=int,

@@ -6,7 +6,7 @@ It knows the study and the halving, not Ray: searcher.py and scheduler.py are it
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from search_spaces.space import Seed
 from trainers import recipe as recipes
@@ -131,7 +131,7 @@ class Search:
             elif not self._completed:
                 return self._promote(self.halving.foremost(self._waiting))  # somebody must go all the way
             else:
-                self._end_waiting()
+                self._end_waiting(sorted(self._waiting))
         return None
 
     def report(self, result: StepResult) -> bool:
@@ -193,9 +193,9 @@ class Search:
         self.halving.promote(number, self._waiting.pop(number))
         return self._begin(self.study.promote(number))
 
-    def _end_waiting(self) -> None:
-        for number, step in sorted(self._waiting.items()):
-            del self._waiting[number]
+    def _end_waiting(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            step = self._waiting.pop(number)
             self._live[number] = None
             judgement = self.halving.judge(number, step)
             rung = self.study.record(number).rungs[-1]
@@ -262,6 +262,8 @@ class Search:
             del self._live[number]
             self._waiting[number] = rung.step
             self._proposer.learn(at_its_rung(self.study.trial(number)))
+            if self.trials is not None:  # their checkpoints need not be kept
+                self._end_waiting(self.halving.hopeless(self._waiting, self.trials + len(self._continuing)))
             return False
         if rung.decision == "stops":
             assert rung.cutoff is not None

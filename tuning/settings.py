@@ -46,7 +46,7 @@ class Settings:
     gpus_per_trial: float | None = None
     seed: int = 0
     reduction_factor: int = 3
-    scheduler: Mode = "stop"
+    scheduler: Mode = "promote"
     brackets: int = 1
     early_images: int = EARLY_IMAGES
     tracking_uri: str | None = None

@@ -124,6 +124,11 @@ def test_expected_arrivals_are_those_of_random_orders():
     assert expected[1] == pytest.approx(arrived[1] / rounds, abs=1.0)
 
 
+def test_of_promoted_trials_one_in_factor_is_expected_at_the_next_rung():
+    assert expected_arrivals(Halving((10, 30, 90), 3, 3, mode="promote"), 20) == (20, 6, 2)
+    assert expected_arrivals(Halving((10, 30, 90), 3, 3, mode="promote"), 2) == (2, 1, 1)
+
+
 def promoting(*scores: float) -> tuple[Halving, dict[int, int]]:
     """Trials with these mAPs at rung 10, none of them promoted yet."""
     halving, waiting = Halving((10, 30, 90), 3, 3, mode="promote"), {}
@@ -159,6 +164,33 @@ def test_promotion_waits_for_the_quorum_and_then_takes_the_best_of_the_highest_r
         waiting[trial] = 30
     assert halving.promotable(waiting, more=True) == 5
     assert halving.foremost(waiting) == 5
+
+
+def test_who_waits_below_as_many_as_can_be_promoted_is_hopeless():
+    halving, waiting = promoting(0.1, 0.3, 0.2, 0.2)
+    assert halving.hopeless(waiting, trials=9) == [0]  # three will be taken up
+    assert halving.hopeless(waiting, trials=3) == [0, 2, 3]
+    assert halving.hopeless(waiting, trials=12) == []
+
+
+@pytest.mark.parametrize("trials", range(1, 40))
+def test_the_hopeless_are_never_promoted(trials):
+    draws = random.Random(trials)
+    halving, waiting, hopeless = Halving((10, 30, 90), 3, 3, mode="promote"), {}, set()
+    for begun in range(1, trials + 1):
+        halving.record(begun, 10, Score(draws.random()))
+        waiting[begun] = 10
+        hopeless.update(halving.hopeless(waiting, trials))
+        while (trial := halving.promotable(waiting, more=begun < trials)) is not None:
+            assert trial not in hopeless
+            halving.promote(trial, waiting[trial])
+            waiting[trial] = next(rung for rung in halving.rungs if rung > waiting[trial])
+            if waiting[trial] == 90:
+                del waiting[trial]
+                continue
+            halving.record(trial, waiting[trial], Score(draws.random()))
+            hopeless.update(halving.hopeless(waiting, trials))
+    assert not waiting or halving.foremost(waiting) not in hopeless
 
 
 def test_a_promotion_does_not_depend_on_the_order_of_arrival():

@@ -95,7 +95,7 @@ def test_a_studys_own_trials_are_replayed_and_stopped_ones_drawn_on_as_the_other
         assert curve.metrics["mAP"][-1] >= record.mAP
     assert main([str(study.folder), "--seeds", "2", "--trials", "8"]) == 0
     said = capsys.readouterr().out
-    assert "2 replays of 8 trials over 12 curves: TPE, stop, factor 3" in said
+    assert "2 replays of 8 trials over 12 curves: TPE, promote, factor 3" in said
     assert main([str(study.folder), "--seeds", "2", "--random", "--format", "json"]) == 0
     outcomes = json.loads(capsys.readouterr().out)["outcomes"]
     assert len(outcomes) == 2
