@@ -14,6 +14,7 @@ _BASELINE = (0xC0, 0xC1)
 _PLAIN = frozenset(
     {*_BASELINE, 0xC4, 0xDA, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE}
 )  # up to and with the scan's start
+_UNREAD = frozenset({0xDD, 0xE0, *range(0xE2, 0xF0), 0xFE})  # restarts; an application's own; a comment
 # what may not be amid entropy-coded data: a marker that is neither a stuffed FF 00 nor a restart
 _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
 _FEWEST_BITS = 2  # of a block: one for its mean, one for "no more"
@@ -60,6 +61,9 @@ def plain_jpeg(data: bytes) -> PlainJpeg | None:
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         if marker not in _PLAIN or end > len(data):
             return None
+        if marker in _UNREAD:
+            at = end
+            continue
         body = data[at + 4 : end]
         if marker == 0xDA:
             return _scanned(data, end, seen) if _starts_plain_scan(body, seen) else None
