@@ -112,6 +112,8 @@ class _Worker:
 
 
 def _work() -> None:
+    from trainers.datasets import checking  # noqa: F401 - while the first job is not there yet
+
     for line in sys.stdin:
         fields = json.loads(line)
         job = Job(**{**fields, "classes": tuple(fields["classes"])})
