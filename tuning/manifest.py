@@ -13,7 +13,7 @@ from typing import Any
 from search_spaces.conditions import Conditions, Preset
 from search_spaces.rows import difference, from_dict
 from trainers.datasets.dataset import Dataset
-from trainers.datasets.toy_city.naming import is_toy_city
+from trainers.datasets.toy_city import is_toy_city
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights
 from tuning.halving import EARLY_IMAGES, Mode

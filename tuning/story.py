@@ -13,7 +13,8 @@ from search_spaces.conditions import Conditions
 from search_spaces.space import Space
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.toy_city.naming import is_toy_city, parse_city
+from trainers.datasets.toy_city import is_toy_city
+from trainers.datasets.toy_city.naming import parse_city
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights
 from tuning import closing, engine, plan, warm_start

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trainers import recipe as recipes
-from trainers.datasets.opening import open_toy_city
+from trainers.datasets.toy_city.generating import open_toy_city
 from trainers.datasets.toy_city.scenes import ToyCity
 from trainers.recipe import Recipe
 

@@ -14,8 +14,8 @@ from test_detections import city
 
 from trainers import coco_metrics
 from trainers.coco_metrics import ImageResult
-from trainers.datasets.opening import open_toy_city
 from trainers.datasets.record import read_records
+from trainers.datasets.toy_city.generating import open_toy_city
 from trainers.datasets.toy_city.scenes import ToyCity
 from tuning import curves, detections
 from tuning.pictures import background, charts, contact_sheet

@@ -11,20 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from rich.console import Console
-
 from trainers.datasets import formats
 from trainers.datasets.building import built, clear_about_the_disk, lock_file
 from trainers.datasets.dataset import Dataset
-from trainers.datasets.description import describe
-from trainers.datasets.description_page import write_page
-from trainers.datasets.description_table import show
 from trainers.datasets.opening import located, open_dataset
 from trainers.datasets.preparing import look_through, prepare
 from trainers.datasets.problems import LIMIT
 from trainers.datasets.record import read_records
 from trainers.datasets.subsetting import parse_share
-from trainers.datasets.toy_city.naming import is_toy_city, parse_city
+from trainers.datasets.toy_city import is_toy_city
 from trainers.errors import UserError
 
 CACHE = Path("studies") / "data"  # where `python -m tuning.run` looks for what is converted already
@@ -107,6 +102,13 @@ def _convert(source: str, target: Path, to: str, share: float) -> None:
 
 
 def _describe(source: str, page: Path | None, as_json: bool, cache: Path) -> None:
+    # what draws tables and pages: `convert` does without it
+    from rich.console import Console
+
+    from trainers.datasets.description import describe
+    from trainers.datasets.description_page import write_page
+    from trainers.datasets.description_table import show
+
     if page and (page.is_dir() or not page.absolute().parent.is_dir()):
         raise UserError(f"--html {page}: give the name of a file in a folder that is there")
     described = describe(open_dataset(source, cache, on_progress=_say))
@@ -123,6 +125,8 @@ def _describe(source: str, page: Path | None, as_json: bool, cache: Path) -> Non
 
 def _check(source: str) -> None:
     if is_toy_city(source):
+        from trainers.datasets.toy_city.naming import parse_city
+
         parse_city(source)
         raise UserError(f"{source}: is generated, and labelled as it is drawn; there is nothing to check")
     path = located(source, _say)

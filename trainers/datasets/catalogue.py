@@ -193,7 +193,7 @@ def _to_json(image: LabelledImage) -> str:
     fields = [
         str(image.stored.path),
         [place.offset, place.length] if place else None,
-        [list(box) for box in image.boxes],
+        image.boxes,
         image.labelled_in,
         image.size,
         image.fractions,

@@ -10,7 +10,7 @@ from trainers.datasets.catalogue import Catalogue
 from trainers.datasets.dataset import Part
 from trainers.datasets.fingerprint import Fingerprint
 from trainers.datasets.problems import Problems
-from trainers.datasets.shard_workers import done_by_workers
+from trainers.datasets.shard_workers import ShardWorkers
 from trainers.datasets.shard_writing import Job
 
 IMAGES_PER_SHARD = 500
@@ -30,6 +30,7 @@ def convert(
     classes: Sequence[str],
     folder: Path | None,
     problems: Problems,
+    workers: ShardWorkers,
     on_progress: Callable[[str], None],
 ) -> Converted:
     """Write each part of `catalogue` as shards into `folder`.
@@ -54,7 +55,7 @@ def convert(
     images = dict.fromkeys(counts, 0)
     left_out: set[str] = set()
     total = sum(counts.values())
-    for job, shard in zip(jobs, done_by_workers(jobs), strict=True):
+    for job, shard in zip(jobs, workers.done(jobs), strict=True):
         if job.file:
             files[job.part].append(Path(job.file))
         images[job.part] += shard.records

@@ -71,11 +71,13 @@ def _size(file: str) -> int:
 
 
 def _sample(file: str) -> bytes:
-    with open(file, "rb", buffering=0) as opened:  # noqa: PTH123
-        head = opened.read(_SAMPLE)
-        size = opened.seek(0, os.SEEK_END)
-        opened.seek(max(0, size - _SAMPLE))
-        return b"%d " % size + head + opened.read(_SAMPLE)
+    opened = os.open(file, os.O_RDONLY)  # a file object costs four times as much
+    try:
+        size = os.fstat(opened).st_size
+        head = os.pread(opened, _SAMPLE, 0)
+        return b"%d " % size + head + os.pread(opened, _SAMPLE, max(0, size - _SAMPLE))
+    finally:
+        os.close(opened)
 
 
 def _digest(file: str) -> bytes:

@@ -64,15 +64,17 @@ def encode(features: Mapping[str, Value]) -> bytes:
     example = _example_class()()
     table = example.features.feature
     for name, value in features.items():
-        values = [value] if isinstance(value, bytes) else value
-        if not values:
-            table[name].SetInParent()
-        elif isinstance(values[0], bytes):
-            table[name].bytes_list.value.extend(values)
-        elif isinstance(values[0], float):
-            table[name].float_list.value.extend(values)
+        values = (value,) if type(value) is bytes else value
+        feature = table[name]
+        kind = type(values[0]) if values else None
+        if kind is None:
+            feature.SetInParent()
+        elif kind is bytes:
+            feature.bytes_list.value.extend(values)
+        elif kind is float:
+            feature.float_list.value.extend(values)
         else:
-            table[name].int64_list.value.extend(values)
+            feature.int64_list.value.extend(values)
     encoded: bytes = example.SerializeToString(deterministic=True)
     return encoded
 

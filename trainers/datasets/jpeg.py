@@ -14,7 +14,10 @@ _BASELINE = (0xC0, 0xC1)
 _PLAIN = frozenset(
     {*_BASELINE, 0xC4, 0xDA, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE}
 )  # up to and with the scan's start
-# what may not be amid entropy-coded data: a marker that is neither a stuffed FF 00 nor a restart
+_UNREAD = frozenset({0xDD, 0xE0, *range(0xE2, 0xF0), 0xFE})  # restarts; an application's own; a comment
+_END = 0xD9  # of the image
+_UNSTUFFED = re.compile(rb"\xff[^\x00]")
+# what ends entropy-coded data: a marker that is neither a stuffed FF 00 nor a restart
 _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
 _FEWEST_BITS = 2  # of a block: one for its mean, one for "no more"
 
@@ -60,6 +63,9 @@ def plain_jpeg(data: bytes) -> PlainJpeg | None:
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         if marker not in _PLAIN or end > len(data):
             return None
+        if marker in _UNREAD:
+            at = end
+            continue
         body = data[at + 4 : end]
         if marker == 0xDA:
             return _scanned(data, end, seen) if _starts_plain_scan(body, seen) else None
@@ -136,14 +142,16 @@ def _starts_plain_scan(body: bytes, seen: _Seen) -> bool:
 
 
 def _scanned(data: bytes, start: int, seen: _Seen) -> PlainJpeg | None:
-    end = data.find(b"\xff\xd9", start)
-    if end < 0:
+    found = _UNSTUFFED.search(data, start)
+    if (
+        found and data[found.start() + 1] != _END
+    ):  # restart markers or fillers, which are rare and slower to look for
+        found = _MARKER.search(data, found.start())
+    if not found:
         raise CorruptJpeg("the file is cut off")
-    # there may be restart markers, and nothing else
-    if data.count(b"\xff", start, end) != data.count(b"\xff\x00", start, end):
-        found = _MARKER.search(data, start, end)
-        if found:
-            raise CorruptJpeg(f"byte {found.start()} of the file cannot be there")
+    end = found.start()
+    if data[found.end() - 1] != _END:
+        raise CorruptJpeg(f"byte {end} of the file cannot be there")
     if 8 * (end - start) < _FEWEST_BITS * (seen.width // 8) * (seen.height // 8):
         raise CorruptJpeg("its picture ends too early")
     return PlainJpeg(seen.width, seen.height, len(seen.components) == 1, seen.exif)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,6 +14,8 @@ from trainers.datasets.labelled_image import LabelledImage
 from trainers.datasets.problems import Problem, Problems
 from trainers.datasets.splitting import split
 from trainers.errors import UserError
+
+_MANY = 1000  # images that one process converts in about the time in which others start
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,15 @@ class Listed:
     notes: tuple[str, ...]
 
 
-def list_source(path: Path, found: Format, catalogue: Catalogue, problems: Problems) -> Listed:
-    """Fill `catalogue` from the source at `path`, which is of the format `found`. Raises UserError."""
+def list_source(
+    path: Path, found: Format, catalogue: Catalogue, problems: Problems, when_many: Callable[[], None]
+) -> Listed:
+    """Fill `catalogue` from the source at `path`, which is of the format `found`. Raises UserError.
+
+    when_many: is called as soon as it is known that there are many images.
+    """
     source = found.read(path, problems)
-    catalogue.fill(_with_known_labels(image, source, problems) for image in source.images)
+    catalogue.fill(_known(source, problems, when_many))
     _report_passed_over(found.roots(path), problems)
     _leave_out_doubly_labelled(catalogue, problems)
     classes = source.classes or tuple(catalogue.images_by_class())
@@ -62,6 +69,13 @@ def _leave_out_doubly_labelled(catalogue: Catalogue, problems: Problems) -> None
     for first, later in catalogue.leave_out_same_files():
         what = f"{first.name} has labels in {first.labelled_in} already; put all of them in one place"
         problems.add(Problem("image labelled twice", later.labelled_in, what, later.name))
+
+
+def _known(source: Source, problems: Problems, when_many: Callable[[], None]) -> Iterator[LabelledImage]:
+    for number, image in enumerate(source.images):
+        if number == _MANY:
+            when_many()
+        yield _with_known_labels(image, source, problems)
 
 
 def _with_known_labels(image: LabelledImage, source: Source, problems: Problems) -> LabelledImage:

@@ -13,14 +13,9 @@ from trainers.datasets.formats import recognise
 from trainers.datasets.formats.files import stamps
 from trainers.datasets.formats.format import Format
 from trainers.datasets.preparing import prepare
-from trainers.datasets.toy_city import generating
-from trainers.datasets.toy_city.naming import TOY_CITY, is_toy_city, parse_city
-from trainers.datasets.toy_city.scenes import ToyCity
+from trainers.datasets.toy_city import is_toy_city
 
 _VERSION = 4  # of the conversion: what an older one has cached is not used
-
-
-__all__ = ["TOY_CITY", "located", "open_dataset", "open_toy_city"]
 
 
 def quietly(message: str) -> None:
@@ -42,9 +37,11 @@ def open_dataset(
     Raises UserError when the source is not there, is not understood, or would spoil training.
     """
     if source is None or is_toy_city(source):
-        return subsetting.subset(
-            open_toy_city(parse_city(source), cache, on_progress=on_progress), subset, cache
-        )
+        # what draws takes a while to import, as long as a thousand images take to convert
+        from trainers.datasets.toy_city.generating import open_toy_city
+        from trainers.datasets.toy_city.naming import parse_city
+
+        return subsetting.subset(open_toy_city(parse_city(source), cache, on_progress), subset, cache)
     path = located(source, on_progress)
     found = recognise(path)
 
@@ -72,13 +69,3 @@ def _state(path: Path, found: Format) -> str:
         for stamp in stamps(root):
             state.update(stamp.encode())
     return state.hexdigest()[:12]
-
-
-def open_toy_city(city: ToyCity, cache: Path, *, on_progress: Callable[[str], None] = quietly) -> Dataset:
-    """The city with these settings."""
-
-    def build(folder: Path) -> Dataset:
-        on_progress(f"drawing a toy city of {city.train_images} + {city.validation_images} images")
-        return generating.generate(city, folder)
-
-    return built(cache, generating.folder_name(city), build)

@@ -15,6 +15,7 @@ from trainers.datasets.formats.format import Format
 from trainers.datasets.label_map import write_label_map
 from trainers.datasets.listing import Listed, list_source
 from trainers.datasets.problems import Problem, Problems
+from trainers.datasets.shard_workers import ShardWorkers
 from trainers.errors import UserError
 
 
@@ -29,16 +30,16 @@ def prepare(
     """
     problems = Problems(source)
     list_file = folder / "catalogue.sqlite"
-    with Catalogue(list_file) as catalogue:
-        listed = list_source(path, found, catalogue, problems)
+    with ShardWorkers() as workers, Catalogue(list_file) as catalogue:
+        listed = list_source(path, found, catalogue, problems, workers.start)
         converted = None
         if link and found.KEEPS_RECORDS and not listed.notes and not problems.counts:
-            converted = convert(catalogue, listed.classes, None, problems, on_progress)
+            converted = convert(catalogue, listed.classes, None, problems, workers, on_progress)
         if converted and not problems.counts:
             parts = _linked(converted.parts, catalogue, folder)
         else:
             problems = Problems(source) if converted else problems
-            converted = convert(catalogue, listed.classes, folder, problems, on_progress)
+            converted = convert(catalogue, listed.classes, folder, problems, workers, on_progress)
             parts = converted.parts
         kept = ((part, name) for part, name in catalogue.names() if name not in converted.left_out)
         split_file.write(folder, kept)
@@ -86,7 +87,11 @@ def look_through(
     cannot even be read.
     """
     problems = Problems(source, listener)
-    with tempfile.TemporaryDirectory() as folder, Catalogue(Path(folder) / "catalogue.sqlite") as catalogue:
-        listed = list_source(path, found, catalogue, problems)
-        convert(catalogue, listed.classes, None, problems, on_progress)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ShardWorkers() as workers,
+        Catalogue(Path(folder) / "catalogue.sqlite") as catalogue,
+    ):
+        listed = list_source(path, found, catalogue, problems, workers.start)
+        convert(catalogue, listed.classes, None, problems, workers, on_progress)
     return listed, problems

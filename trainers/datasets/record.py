@@ -7,13 +7,15 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from trainers.datasets import example
 from trainers.datasets.tfrecords import CorruptRecord, places, read_record
 from trainers.errors import UserError
+
+if TYPE_CHECKING:  # who only lists images does not wait for numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Record:
 
     def pixel_boxes(self) -> NDArray[np.float64]:
         """[objects, 4], [ymin, xmin, ymax, xmax] in pixels."""
-        return self.boxes.astype(np.float64) * [self.height, self.width, self.height, self.width]
+        return self.boxes.astype("float64") * [self.height, self.width, self.height, self.width]
 
     def encode(self, classes: Sequence[str], ids: Sequence[int] | None = None) -> bytes:
         """The tf.train.Example; its keys are TfExampleFields of object_detection/core/standard_fields.py.
@@ -90,6 +92,8 @@ class Record:
 
 def decode(data: bytes) -> Record:
     """The Record that `encode` wrote, or that another tool wrote as the Object Detection API takes it."""
+    import numpy as np
+
     features = example.decode(data)
     edges = [features.get(f"image/object/bbox/{edge}", []) for edge in ("ymin", "xmin", "ymax", "xmax")]
     labels = features.get("image/object/class/label", [])

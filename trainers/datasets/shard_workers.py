@@ -23,32 +23,54 @@ from trainers.datasets.shard_writing import Job, Written, write_shard
 _FEWEST_JOBS = 3  # fewer are done before a process has started
 
 
-def done_by_workers(jobs: Sequence[Job]) -> Iterator[Written]:
-    """What became of each job, in their order. Raises OSError as writing raised it in a worker."""
-    count = min(len(jobs), os.cpu_count() or 1)
-    if count < 2 or len(jobs) < _FEWEST_JOBS:
-        yield from map(write_shard, jobs)
-        return
-    workers = [_Worker() for _ in range(count)]
-    idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
-    for worker in workers:
-        idle.put(worker)
+class ShardWorkers:
+    """The processes: none before they are needed or `start` is called, none after the `with` block."""
 
-    def do(job: Job) -> Written:
-        worker = idle.get()
-        try:
-            return worker.do(job)
-        finally:
+    def __init__(self) -> None:
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> ShardWorkers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            worker.end()
+        self._workers.clear()
+
+    def start(self) -> None:
+        """Have the processes import what they need, while this one does something else."""
+        count = os.cpu_count() or 1
+        if count > 1 and not self._workers:
+            self._workers = [_Worker() for _ in range(count)]
+
+    def done(self, jobs: Sequence[Job]) -> Iterator[Written]:
+        """What became of each job, in their order. Raises OSError as writing raised it in a worker."""
+        if len(jobs) >= _FEWEST_JOBS:
+            self.start()
+        if not self._workers:
+            yield from map(write_shard, jobs)
+            return
+        idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        for worker in self._workers:
             idle.put(worker)
 
-    pool = ThreadPoolExecutor(count)
-    try:
-        yield from pool.map(do, jobs)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:
-            worker.end()
-        pool.shutdown()
+        def do(job: Job) -> Written:
+            worker = idle.get()
+            try:
+                return worker.do(job)
+            finally:
+                idle.put(worker)
+
+        pool = ThreadPoolExecutor(len(self._workers))
+        whole = False
+        try:
+            yield from pool.map(do, jobs)
+            whole = True
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            if not whole:
+                self.__exit__()  # else a thread would wait for the shard that it is at
+            pool.shutdown()
 
 
 class _Worker:
@@ -90,6 +112,8 @@ class _Worker:
 
 
 def _work() -> None:
+    from trainers.datasets import checking  # noqa: F401 - while the first job is not there yet
+
     for line in sys.stdin:
         fields = json.loads(line)
         job = Job(**{**fields, "classes": tuple(fields["classes"])})

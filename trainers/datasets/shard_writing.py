@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainers.datasets.catalogue import Catalogue
-from trainers.datasets.checking import check
 from trainers.datasets.problems import Problem
 from trainers.datasets.tfrecords import CorruptRecord, Shard
 
@@ -39,6 +38,10 @@ class Written:
 
 def write_shard(job: Job) -> Written:
     """Do the job. Raises OSError when the disk does not take it."""
+    from trainers.datasets.checking import (
+        check,
+    )  # who has its shards written elsewhere does without numpy and Pillow
+
     ids = {name: label for label, name in enumerate(job.classes, 1)}
     problems: list[Problem] = []
     left_out: list[str] = []

@@ -18,6 +18,7 @@ import google_crc32c
 _HEAD = struct.Struct("<QI")
 _FOOT = struct.Struct("<I")
 _MASK_DELTA = 0xA282EAD8  # tensorflow/core/lib/hash/crc32c.h
+_BUFFER = 1 << 18  # bytes
 LARGEST = 1 << 30  # bytes; a longer record is a corrupt length
 
 
@@ -88,7 +89,7 @@ class Shard:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.records = 0
-        self._file = path.open("wb")
+        self._file = path.open("wb", buffering=_BUFFER)
 
     def __enter__(self) -> Shard:
         return self

@@ -11,7 +11,8 @@ from trainers.datasets import formats
 from trainers.datasets.__main__ import main
 from trainers.datasets.dataset import read_manifest
 from trainers.datasets.label_map import write_label_map
-from trainers.datasets.opening import open_dataset, open_toy_city
+from trainers.datasets.opening import open_dataset
+from trainers.datasets.toy_city.generating import open_toy_city
 from trainers.datasets.toy_city.scenes import ToyCity
 
 

@@ -11,10 +11,11 @@ from labelled_folders import features, picture, voc, voc_folder
 from trainers.datasets import conversion
 from trainers.datasets.__main__ import main
 from trainers.datasets.label_map import read_label_map, write_label_map
-from trainers.datasets.opening import open_dataset, open_toy_city
+from trainers.datasets.opening import open_dataset
 from trainers.datasets.record import encoded_records
-from trainers.datasets.shard_workers import done_by_workers
+from trainers.datasets.shard_workers import ShardWorkers
 from trainers.datasets.shard_writing import Job
+from trainers.datasets.toy_city.generating import open_toy_city
 from trainers.datasets.toy_city.scenes import ToyCity
 from trainers.errors import UserError
 
@@ -364,5 +365,5 @@ def test_what_several_processes_convert_is_what_one_does(tmp_path, monkeypatch):
 
 def test_a_process_that_dies_over_its_shard_is_not_waited_for(tmp_path):
     lost = [Job(str(tmp_path / "no" / "catalogue"), ("cat",), "train", number, None) for number in range(4)]
-    with pytest.raises(RuntimeError, match="ended with exit code 1"):
-        list(done_by_workers(lost))
+    with ShardWorkers() as workers, pytest.raises(RuntimeError, match="ended with exit code 1"):
+        list(workers.done(lost))

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from trainers.datasets import dataset, example
-from trainers.datasets.opening import open_dataset, open_toy_city
+from trainers.datasets.opening import open_dataset
 from trainers.datasets.tfrecords import Place, places, read_record
-from trainers.datasets.toy_city.generating import record
+from trainers.datasets.toy_city.generating import open_toy_city, record
 from trainers.datasets.toy_city.naming import name_of, parse_city
 from trainers.datasets.toy_city.pictures import draw, picture
 from trainers.datasets.toy_city.road_users import KINDS

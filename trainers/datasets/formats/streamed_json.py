@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 _CHUNK = 1 << 20  # characters
 _LARGEST_ITEM = 1 << 26  # characters: a single image's labels are never as long
 _BLANK = " \t\n\r"
 _AFTER = (*_BLANK, ",", ":", "]", "}")  # a value
-
-
+_TO_ANOTHER = re.compile(r"[ \t\n\r]*,[ \t\n\r]*(?=[^ \t\n\r\]])")  # item of a list
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -22,8 +20,7 @@ class BadJson(Exception):
     """The text is not JSON; the message says where."""
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """One item.
 
     key: the outermost object's key in whose list it is; None in an outermost list.
@@ -65,13 +62,10 @@ def items(path: Path) -> Iterator[Item]:
 
 def _listed(text: _Text, key: str | None) -> Iterator[Item]:
     text.skip("[")
-    following = text.peek()
-    while following != "]":
+    while text.peek() != "]":
         yield Item(key, *text.value())
-        following = text.peek()
-        if following != "]":
+        if not text.skip_to_another() and text.peek() != "]":
             text.skip(",")
-            following = text.peek()
     text.skip("]")
 
 
@@ -115,6 +109,13 @@ class _Text:
         if found != expected:
             raise BadJson(f"line {self.line}: {found!r} where {expected!r} should be")
         self._move(self._at + 1)
+
+    def skip_to_another(self) -> bool:
+        """Go past a comma to the item after it, where both are in the window, as nearly always."""
+        found = _TO_ANOTHER.match(self._window, self._at)
+        if found:
+            self._move(found.end())
+        return found is not None
 
     def value(self) -> tuple[Any, int]:
         """The next value, and the line where it begins."""

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from trainers.datasets.building import built
 from trainers.datasets.dataset import Dataset, Part
 from trainers.datasets.fingerprint import Fingerprint
 from trainers.datasets.label_map import write_label_map
 from trainers.datasets.record import Record
 from trainers.datasets.tfrecords import Shard
-from trainers.datasets.toy_city.naming import TOY_CITY, name_of
+from trainers.datasets.toy_city import TOY_CITY
+from trainers.datasets.toy_city.naming import name_of
 from trainers.datasets.toy_city.pictures import picture
 from trainers.datasets.toy_city.scenes import ToyCity
 
@@ -45,6 +48,16 @@ def record(city: ToyCity, part: str, number: int) -> Record:
         difficult=(False,) * len(users),
         crowd=(False,) * len(users),
     )
+
+
+def open_toy_city(city: ToyCity, cache: Path, on_progress: Callable[[str], None] = lambda _: None) -> Dataset:
+    """The city with these settings, drawn into a folder of `cache` unless it is there."""
+
+    def build(folder: Path) -> Dataset:
+        on_progress(f"drawing a toy city of {city.train_images} + {city.validation_images} images")
+        return generate(city, folder)
+
+    return built(cache, folder_name(city), build)
 
 
 def generate(city: ToyCity, folder: Path) -> Dataset:

@@ -8,15 +8,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from trainers.datasets.toy_city import TOY_CITY
 from trainers.datasets.toy_city.scenes import ToyCity
 from trainers.errors import UserError
-
-TOY_CITY = "toy-city"
-
-
-def is_toy_city(source: str) -> bool:
-    """Whether `source` names a toy city."""
-    return source == TOY_CITY or source.startswith((f"{TOY_CITY}:", f"{TOY_CITY} "))
 
 
 def name_of(city: ToyCity) -> str:
