@@ -139,7 +139,7 @@ def _local(
     wanted: dict[str, Path],
     shown: Callable[[int, int, float | None], None],
 ) -> None:
-    from serve.backends import choosing
+    from serve.backends import choosing, measuring
     from serve.batching import Batcher
     from serve.locating import located
     from serve.video import processing
@@ -149,10 +149,11 @@ def _local(
 
     facts = probe(chosen.video, NO_LIMITS)
     export = exports.read(located(chosen.model, chosen.study, chosen.studies_dir))
-    names = [chosen.backend] if chosen.backend else []
-    choice, backend = choosing.choose(export, names=names)
+    choice, backend = (
+        choosing.choose(export, names=[chosen.backend]) if chosen.backend else choosing.chosen(export)
+    )
     Console(stderr=True).print("\n".join(choice.table()), highlight=False)
-    batcher = Batcher(backend, choosing.BATCH, export.threshold)
+    batcher = Batcher(backend, measuring.BATCH, export.threshold)
 
     def heard(progress: processing.Progress) -> None:
         shown(progress.frames, progress.total, progress.frames_per_second)

@@ -83,7 +83,7 @@ class Models:
             if found is not None:
                 return found
             export = exports.read(self._settings.models_folder / export_id)
-            choice, backend = choosing.chosen(export, self._settings.models_folder, self._settings.threads)
+            choice, backend = choosing.chosen(export, self._settings.threads)
             found = Model(export, Batcher(backend, self._settings.batch, export.threshold), choice)
             with self._lock:
                 self._loaded[export_id] = found

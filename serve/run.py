@@ -172,7 +172,7 @@ def _prepare(chosen: Namespace, settings: Settings) -> str | None:
         f"model {export.export_id}: {export.manifest.get('detector')}, classes {', '.join(export.classes)}",
         flush=True,
     )
-    choice = choosing.chosen_elsewhere(export, settings.models_folder, settings.threads)
+    choice = choosing.choice_for(export, settings.threads)
     print("\n".join(f"  {line}" for line in choice.table()), flush=True)
     tokens = Tokens(settings.data)
     given = chosen.token or os.environ.get(TOKEN)

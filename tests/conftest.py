@@ -1,6 +1,8 @@
 """What every test shares: its order, one thread of TensorFlow's, and no deadline of hypothesis's for an example."""
 
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -8,6 +10,9 @@ from hypothesis import settings
 # two workers of pytest and what they start share two cores
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+# not the user's own: what serving keeps of the exports that tests make
+_worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+os.environ["DETECTOR_SERVING_CACHE"] = str(Path(tempfile.gettempdir()) / f"detector-tests-serving-{_worker}")
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

@@ -16,7 +16,7 @@ import pytest
 from mlflow import MlflowClient
 
 from serve import backends
-from serve.backends import choosing
+from serve.backends import measuring
 from serve.detect import main as detect
 from serve.locating import located
 from trainers import export as exports
@@ -207,7 +207,7 @@ def test_every_backend_passes_the_gate(name, export):
     found = exports.read(export)
     backend = backends.load(name, found, 2)
     shown = samples.load(export / exports.SAMPLES)
-    _, apart, problem = choosing.parity(backend, found, shown)
+    _, apart, problem = measuring.parity(backend, found, shown)
     assert problem is None, apart
     one = backend.detect(shown.images[:1])[0]
     many = backend.detect(np.repeat(shown.images[:1], 5, axis=0))

@@ -2,46 +2,30 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import multiprocessing
 import os
-import time
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
+from filelock import FileLock
 
 from serve import backends
+from serve.backends import cache
 from serve.backends.backend import Backend
+from serve.backends.measuring import Measured, measure, parity
 from trainers import export as exports
 from trainers import samples
 from trainers.errors import UserError
 from trainers.export import SAMPLES, Export
 from trainers.files import write_text
-from trainers.samples import Difference, Samples
-
-BATCH = 8  # of the measurement, and of serving unless told otherwise
-ROUNDS = 5
-MAP_TOLERANCE = 0.001  # a backend may not lose or win more mAP on the export's samples
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One backend on this machine.
-
-    problem: why it may not serve, or None. difference: from the trained model, on the export's samples.
-    seconds: of an image in a batch of BATCH, best of the rounds (others' work on the machine only ever adds to it);
-    seconds_single: of an image alone.
-    """
-
-    backend: str
-    problem: str | None
-    mean_ap: float | None = None
-    difference: Difference | None = None
-    seconds: float | None = None
-    seconds_single: float | None = None
+from trainers.samples import Difference
+from tuning.environment import hardware
 
 
 @dataclass(frozen=True)
@@ -74,104 +58,84 @@ class Choice:
         return lines
 
 
-def parity(backend: Backend, export: Export, shown: Samples) -> tuple[float, Difference, str | None]:
-    """mAP on the samples, distance from what the export found when it was made, and what is wrong with that."""
-    found = [
-        each
-        for i in range(0, len(shown.images), BATCH)
-        for each in backend.detect(shown.images[i : i + BATCH])
-    ]
-    mean_ap, expected = shown.mean_ap(found, export.classes), shown.mean_ap(shown.found, export.classes)
-    apart = samples.difference(found, shown.found)
-    if abs(mean_ap - expected) > MAP_TOLERANCE:
-        return mean_ap, apart, f"mAP {mean_ap:.4f}, the export's is {expected:.4f}"
-    if not apart.within():
-        return mean_ap, apart, f"detections differ: {asdict(apart)}"
-    return mean_ap, apart, None
-
-
-def measure(name: str, export: Export, threads: int) -> tuple[Measured, Backend | None]:
-    """Load a backend, check it and time it; the backend too, where it may serve."""
-    shown = samples.load(export.directory / SAMPLES)
-    try:
-        backend = backends.load(name, export, threads)
-        mean_ap, apart, problem = parity(backend, export, shown)
-    except Exception as error:  # noqa: BLE001 - any runtime's own; it is shown in the table
-        line = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        return Measured(name, line), None
-    batch = np.resize(shown.images, (BATCH, *shown.images.shape[1:]))
-    seconds, single = [], []
-    backend.detect(batch)
-    backend.detect(batch[:1])
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        backend.detect(batch)
-        middle = time.perf_counter()
-        backend.detect(batch[:1])
-        seconds.append((middle - began) / BATCH)
-        single.append(time.perf_counter() - middle)
-    measured = Measured(name, problem, mean_ap, apart, min(seconds), min(single))
-    return measured, None if problem else backend
-
-
 def choose(export: Export, threads: int | None = None, names: Sequence[str] = ()) -> tuple[Choice, Backend]:
-    """Measure the backends called `names` (all, unless given) and load the fastest that may serve.
+    """Measure the backends called `names` (all, unless given) in this process; the fastest that may serve, loaded.
 
     Raises UserError when none may.
     """
-    threads = threads or os.cpu_count() or 1
-    measured: list[Measured] = []
-    best: tuple[float, Backend, str] | None = None
-    for name in names or backends.REGISTERED:
-        row, backend = measure(name, export, threads)
-        measured.append(row)
-        if backend is not None and row.seconds is not None and (best is None or row.seconds < best[0]):
-            best = (row.seconds, backend, name)
-    if best is None:
+    threads = _threads(threads)
+    measured, allowed = measure(export, threads, names or list(backends.REGISTERED))
+    rows = [
+        (row.seconds, row.backend) for row in measured if row.backend in allowed and row.seconds is not None
+    ]
+    if not rows:
         reasons = "; ".join(f"{row.backend}: {row.problem}" for row in measured)
         raise UserError(f"{export.directory}: no backend can serve it here ({reasons})")
-    return Choice(export.export_id, threads, best[2], tuple(measured)), best[1]
+    name = min(rows)[1]
+    return Choice(export.export_id, threads, name, measured), allowed[name]
 
 
-def chosen(export: Export, folder: Path, threads: int | None = None) -> tuple[Choice, Backend]:
-    """As `choose`, once a machine: the choice is kept in `folder`; later its backend alone is loaded and checked."""
-    wanted = threads or os.cpu_count() or 1
-    kept = _kept(export, folder, wanted)
-    if kept is not None:
-        shown = samples.load(export.directory / SAMPLES)
-        backend = backends.load(kept.backend, export, wanted)
-        if parity(backend, export, shown)[2] is None:
-            return kept, backend
-    choice, backend = choose(export, wanted)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(_path(export, folder), json.dumps(asdict(choice), indent=2) + "\n")
-    return choice, backend
+def chosen(export: Export, threads: int | None = None) -> tuple[Choice, Backend]:
+    """This machine's choice for the export, and its backend, loaded and checked.
+
+    Measured once, and kept; see `choice_for`. Raises UserError as `choose`.
+    """
+    choice = choice_for(export, threads)
+    backend = backends.load(choice.backend, export, choice.threads)
+    if parity(backend, export, samples.load(export.directory / SAMPLES))[2] is None:
+        return choice, backend
+    shutil.rmtree(cache.folder(export))  # what is kept of it is not what it was
+    choice = choice_for(export, threads)
+    return choice, backends.load(choice.backend, export, choice.threads)
 
 
-def chosen_elsewhere(export: Export, folder: Path, threads: int | None = None) -> Choice:
-    """As `chosen`, in a process of its own, so that this one is not burdened with the runtimes' memory."""
-    wanted = threads or os.cpu_count() or 1
-    kept = _kept(export, folder, wanted)
-    if kept is not None:
-        return kept
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_choose, export.directory, folder, wanted).result()
+def choice_for(export: Export, threads: int | None = None) -> Choice:
+    """The choice that this machine keeps; measured first where there is none, or a runtime's version is another.
+
+    In a process of its own: the runtimes that lose take hundreds of megabytes.
+    """
+    threads = _threads(threads)
+    with FileLock(cache.folder(export) / "choosing.lock"):  # replicas that measure at once disturb each other
+        kept = _kept(export, threads)
+        if kept is not None:
+            return kept
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            choice = pool.submit(_choose, export.directory, threads).result()
+        keep(export, choice)
+    return choice
 
 
-def _choose(directory: Path, folder: Path, threads: int) -> Choice:
-    return chosen(exports.read(directory), folder, threads)[0]
+def keep(export: Export, choice: Choice) -> None:
+    """Let it be this machine's."""
+    write_text(_path(export, choice.threads), json.dumps(asdict(choice), indent=2) + "\n")
 
 
-def _path(export: Export, folder: Path) -> Path:
-    return folder / f"{export.export_id}.backend.json"
+def _choose(directory: Path, threads: int) -> Choice:
+    return choose(exports.read(directory), threads)[0]
 
 
-def _kept(export: Export, folder: Path, threads: int) -> Choice | None:
+def _threads(threads: int | None) -> int:
+    return threads or os.cpu_count() or 1
+
+
+def _path(export: Export, threads: int) -> Path:
+    """Its name tells the machine and the runtimes apart: a home folder may be shared by several machines."""
+    versions = [f"{name} {_version(name)}" for name in ("tensorflow", "tensorflow-cpu", "openvino")]
+    here = sha256(json.dumps([hardware(), versions]).encode()).hexdigest()[:8]
+    return cache.folder(export) / f"backend-{threads}-threads-{here}.json"
+
+
+def _version(name: str) -> str | None:
     try:
-        kept = json.loads(_path(export, folder).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
         return None
-    if kept["threads"] != threads:
+
+
+def _kept(export: Export, threads: int) -> Choice | None:
+    try:
+        kept = json.loads(_path(export, threads).read_text(encoding="utf-8"))
+    except FileNotFoundError:
         return None
     rows = [
         Measured(**(row | {"difference": row["difference"] and Difference(**row["difference"])}))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import multiprocessing
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +17,14 @@ import uvicorn
 from serve import models
 from serve.api.app import create_app
 from serve.api.tokens import Tokens
+from serve.backends import choosing
 from serve.backends.choosing import Choice
 from serve.counters import Counters
 from serve.database import Database
 from serve.replica import Replica
 from serve.rollout import Rollout
 from serve.settings import Settings
+from trainers.export import Export
 
 TOKEN, READER = "token-for-tests", "reader-for-tests"
 
@@ -51,17 +51,15 @@ def prepare(settings: Settings, model: Path | None) -> None:
     if model is not None:
         export = models.keep(settings, model)
         Rollout(database, Counters(database)).begin(export.export_id)
-        choose(settings, export.export_id, "openvino")
+        choose(export, settings, "openvino")
     tokens = Tokens(settings.data)
     tokens.add(token=TOKEN)
     tokens.add(("read",), READER)
 
 
-def choose(settings: Settings, export_id: str, backend: str) -> None:
+def choose(export: Export, settings: Settings, backend: str) -> None:
     """As if `backend` had been the fastest; not measured: that takes seconds, and test_every_backend.py does it."""
-    choice = Choice(export_id, settings.thread_count, backend, ())
-    settings.models_folder.mkdir(parents=True, exist_ok=True)
-    (settings.models_folder / f"{export_id}.backend.json").write_text(json.dumps(asdict(choice)))
+    choosing.keep(export, Choice(export.export_id, settings.thread_count, backend, ()))
 
 
 def free_port() -> int:

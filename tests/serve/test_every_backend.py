@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from rectangles import build, picture
 
 from serve import backends
-from serve.backends import choosing
+from serve.backends import cache, choosing, measuring
 from trainers import export as exports
 from trainers import samples
 from trainers.errors import UserError
@@ -22,7 +26,7 @@ def loaded(request, rectangles):
 
 def test_it_finds_what_the_export_found_when_it_was_made(loaded, rectangles):
     shown = samples.load(rectangles.directory / exports.SAMPLES)
-    mean_ap, apart, problem = choosing.parity(loaded, rectangles, shown)
+    mean_ap, apart, problem = measuring.parity(loaded, rectangles, shown)
     assert problem is None
     assert mean_ap == pytest.approx(shown.mean_ap(shown.found, rectangles.classes), abs=1e-3)
     assert apart.score < 1e-3
@@ -54,15 +58,50 @@ def test_an_unknown_backend_is_refused_with_the_known_ones(rectangles):
         backends.load("abacus", rectangles, 1)
 
 
-def test_the_fastest_that_passes_serves_and_the_choice_is_kept(rectangles, tmp_path):
-    choice, backend = choosing.chosen(rectangles, tmp_path, 1)
+def test_the_fastest_that_passes_serves_and_the_choice_is_kept(rectangles, tmp_path, monkeypatch):
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
+    choice, backend = choosing.chosen(rectangles, 1)
     passed = {row.backend: row.seconds for row in choice.measured if row.problem is None}
     assert set(passed) == set(backends.REGISTERED)
     assert choice.backend == min(passed, key=passed.get)
     assert any("<- serves" in line for line in choice.table())
-    again, _ = choosing.chosen(rectangles, tmp_path, 1)
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    again, _ = choosing.chosen(rectangles, 1)
     assert again == choice
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == kept
     assert type(backend).__module__.endswith(choice.backend)
+
+
+class Taking:
+    """Takes so long for each image; the n-th call and those after it are slowed by somebody else's work."""
+
+    def __init__(self, clock, seconds, others=()):
+        self._clock, self._seconds, self._others = clock, seconds, iter(others)
+
+    def detect(self, images):
+        self._clock.now += len(images) * self._seconds * next(self._others, 1.0)
+        return []
+
+
+def test_a_moment_of_others_work_does_not_decide(monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(measuring.time, "perf_counter", lambda: clock.now)
+    disturbed = Taking(clock, 0.010, others=[1, 1, 5, 5, 5, 5])
+    taken = measuring.race(
+        {"quick": disturbed, "slow": Taking(clock, 0.012)}, np.zeros([1, 4, 4, 3], np.uint8)
+    )
+    assert taken["quick"] == pytest.approx((0.010, 0.010))
+    assert taken["slow"] == pytest.approx((0.012, 0.012))
+
+
+def test_only_the_exports_used_last_are_kept(rectangles, tmp_path, monkeypatch):
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
+    for number in range(cache.KEPT + 3):
+        folder = cache.folder(replace(rectangles, export_id=f"{number}"))
+        os.utime(folder, (number, number))
+    cache.folder(rectangles)
+    kept = {path.name for path in tmp_path.iterdir()}
+    assert kept == {rectangles.export_id, *map(str, range(4, cache.KEPT + 3))}
 
 
 class Shifted:
@@ -78,7 +117,7 @@ class Shifted:
 
 def test_a_backend_that_finds_other_things_may_not_serve(backend, rectangles):
     shown = samples.load(rectangles.directory / exports.SAMPLES)
-    assert choosing.parity(Shifted(backend), rectangles, shown)[2] is not None
+    assert measuring.parity(Shifted(backend), rectangles, shown)[2] is not None
 
 
 def test_an_export_that_no_backend_can_run_is_refused_with_the_reasons(tmp_path):

@@ -87,7 +87,7 @@ def stop(process, how=signal.SIGTERM):
 def test_parts_and_the_whole_are_killed_and_every_job_is_done_once(rectangles_folder, tmp_path):
     data = tmp_path / "data"
     clip = clips.make(tmp_path / "clip.mp4", 200)
-    choose(Settings(data=data), export.read(rectangles_folder).export_id, "openvino")
+    choose(export.read(rectangles_folder), Settings(data=data), "openvino")
     process, server = start(data, "--model", str(rectangles_folder))
     try:
         # from another process, a queue that outlives whoever sent it

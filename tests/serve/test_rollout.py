@@ -147,7 +147,7 @@ def test_a_model_that_fails_to_load_leaves_the_old_one_serving_and_readyz_says_w
 @pytest.mark.slow
 def test_a_canary_that_fails_on_some_images_fails_no_request_and_no_job(server, tmp_path, rectangles):
     fragile = build(tmp_path / "fragile", fragile=True)  # runs its own samples, and fails on grey images
-    choose(server.settings, export.read(fragile).export_id, "tensorflow")  # OpenVINO leaves assertions out
+    choose(export.read(fragile), server.settings, "tensorflow")  # OpenVINO leaves assertions out
     server.call("POST", "/v1/model:promote", json={"model": str(fragile), "canary": 0.6, "images": 60})
     wait_for(lambda: phase(server) == "canary")
     clip = clips.make(tmp_path / "clip.mp4", 20, name="blue")
