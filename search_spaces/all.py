@@ -20,4 +20,4 @@ from search_spaces.space import Space
 # cheapest step first: its trials are the first to be tried
 BRANCHES = (mobilenet.BRANCH, retinanet.BRANCH, efficientdet.BRANCH)
 
-SPACE = Space("all", BRANCHES, laptop_trials=5, laptop_steps=210)
+SPACE = Space("all", BRANCHES, laptop_steps=210)

@@ -25,4 +25,4 @@ BRANCH = Branch(
     zoo_batch_sizes=(2, 4, 8, 16),
 )
 
-SPACE = Space("efficientdet", (BRANCH,), laptop_trials=4)
+SPACE = Space("efficientdet", (BRANCH,))

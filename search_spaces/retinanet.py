@@ -26,4 +26,4 @@ BRANCH = Branch(
     zoo_batch_sizes=(2, 4, 8, 16),
 )
 
-SPACE = Space("retinanet", (BRANCH,), laptop_trials=3)
+SPACE = Space("retinanet", (BRANCH,))

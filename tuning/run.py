@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     add("--data", help="labelled images: a folder or s3://...; without it, the generated toy city")
     add("--subset", type=share_of, default=1.0, metavar="10%", help="train on a share of the training images: "
         "the same ones each time, of every class its share; all validation images stay (default: 100%%)")  # fmt: skip
-    add("--trials", type=int, help="trials of the study in all (default: the laptop preset's 3 to 6, zoo's 32; "
+    add("--trials", type=int, help="trials of the study in all (default: the laptop preset's 6, zoo's 32; "
         "any number where another limit is given)")  # fmt: skip
     add(
         "--time", type=duration_of, metavar="2h", help="limit on the study's wall time, like 45m, 2h or 1h30m"
