@@ -2,8 +2,10 @@
 
     .venv/bin/python tests/benchmarks/trial_cost.py --repeats 5
 
+Run again, it adds to what the file holds: `--repeats 1 --detectors mobilenet` takes two or three minutes.
 Fixed cost: from the start of the process (cold, stock) or of the trial (warm) to its first finished evaluation, less its
-steps at the speed that they have later, and less what an evaluation takes that is done again. Warm trials differ from
+steps at the speed that they have later, and less what an evaluation takes that is done again (of the stock arrangement,
+which traces each anew, less what it takes here). Warm trials differ from
 the cold one in augmentations, rate and optimizer's numbers, as a search's trials do. The stock arrangement is
 stock_trial.py: one process a trial, with the pipeline.config that the trial here has written.
 """
@@ -20,6 +22,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from machine import Others, machine
 
 BEGAN = time.time()
 ROOT = Path(__file__).parents[2]
@@ -70,9 +74,10 @@ def here(detector: str, data: Path, pipeline: Path) -> None:
         wall = time.time() - began
         before = time.perf_counter()
         trainer.evaluate()
-        costs.append(fixed(wall, seconds, time.perf_counter() - before))
+        again = time.perf_counter() - before
+        costs.append(fixed(wall, seconds, again))
         began = time.time()
-    print(json.dumps({"cold": costs[0], "warm": costs[1:]}))
+    print(json.dumps({"cold": costs[0], "warm": costs[1:], "evaluation": again}))
 
 
 def run(*words: str) -> Any:
@@ -83,22 +88,24 @@ def run(*words: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def stock(pipeline: Path) -> float:
-    """The fixed cost of the stock arrangement."""
+def stock(pipeline: Path, evaluation: float) -> float:
+    """The fixed cost of the stock arrangement; `evaluation` is what one takes by itself."""
     began = time.time()
     found = run(str(Path(__file__).with_name("stock_trial.py")), str(pipeline), str(STEPS))
-    return fixed(found["measured"] - began, found["steps"], found["evaluations"][1])
+    return fixed(found["measured"] - began, found["steps"], evaluation)
 
 
 def measure(detector: str, data: Path, repeats: int) -> dict[str, list[float]]:
-    """Both arrangements, in turn."""
-    found: dict[str, list[float]] = {"stock": [], "cold": [], "warm": []}
+    """Both arrangements, in turn; `others` is how many cores other processes took meanwhile."""
+    found: dict[str, list[float]] = {"stock": [], "cold": [], "warm": [], "others": []}
     pipeline = data / f"{detector}.config"
     for repeat in range(repeats):
+        others = Others()
         ours = run(__file__, "--here", detector, "--data", str(data), "--pipeline", str(pipeline))
         found["cold"].append(ours["cold"])
         found["warm"] += ours["warm"]
-        found["stock"].append(stock(pipeline))
+        found["stock"].append(stock(pipeline, ours["evaluation"]))
+        found["others"].append(others.cores())
         print(
             detector, repeat, {name: round(values[-1], 2) for name, values in found.items()}, file=sys.stderr
         )
@@ -118,27 +125,36 @@ def main() -> None:
     if chosen.here:
         here(chosen.here, chosen.data, chosen.pipeline)
         return
-    from machine import machine
     from rich.console import Console
     from rich.table import Table
 
-    rows = {}
+    rows = json.loads(chosen.out.read_text())["seconds"] if chosen.out.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         for detector in chosen.detectors:
-            rows[detector] = measure(detector, Path(folder), chosen.repeats)
+            row = rows.setdefault(detector, {})
+            for name, values in measure(detector, Path(folder), chosen.repeats).items():
+                row[name] = [*row.get(name, []), *values]
     shown = Table(
         "detector",
         "stock",
         "cold",
         "warm",
         "stock / warm",
+        "runs",
+        "others' cores",
         title="fixed cost of a trial, seconds: median (range)",
     )
     for detector, found in rows.items():
         median = {name: statistics.median(values) for name, values in found.items()}
         cells = [f"{median[n]:.1f} ({min(found[n]):.1f} to {max(found[n]):.1f})" for n in ("stock", "cold")]
         cells.append(f"{median['warm']:.2f} ({min(found['warm']):.2f} to {max(found['warm']):.2f})")
-        shown.add_row(detector, *cells, f"{median['stock'] / median['warm']:.0f}")
+        shown.add_row(
+            detector,
+            *cells,
+            f"{median['stock'] / median['warm']:.0f}",
+            str(len(found["stock"])),
+            f"{median['others']:.2f}",
+        )
     Console(width=110).print(shown)
     chosen.out.parent.mkdir(exist_ok=True)
     chosen.out.write_text(json.dumps({"machine": machine(), "seconds": rows}, indent=1) + "\n")

@@ -26,11 +26,11 @@ def augmented(tiny_city):
     import tensorflow as tf
     from object_detection import inputs
 
-    from trainers.object_detection_api import augmentation_builder, input, pipeline_config
+    from trainers.object_detection_api import augmentation_builder, examples, pipeline_config
     from trainers.object_detection_api.seeded_augmentation import seeded
 
     record = next(iter(tf.data.TFRecordDataset([str(f) for f in tiny_city.train.files])))
-    decoded = input._decoded(record)
+    decoded = examples.decoded(record)
 
     def make(name: str):
         step = pipeline_config.augmentation_proto(Augmentation(name=name, options=REQUIRED.get(name, {})))

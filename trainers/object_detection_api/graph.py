@@ -7,12 +7,14 @@ initial weights, seed) is an argument or a variable here, or lives in the input 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
 from trainers.object_detection_api.averaging import Averaging
+from trainers.object_detection_api.input import Preparation
 from trainers.object_detection_api.model import DetectionModel, learning_phase
 from trainers.object_detection_api.optimizer import Update
 from trainers.object_detection_api.pipeline_config import MAX_BOXES
@@ -31,7 +33,7 @@ class LossWeights:
     regularization: tf.Tensor
 
 
-def blank_batch(batch_size: int, image_size: int, classes: int) -> Batch:
+def blank_batch(batch_size: int, image_size: int, classes: int) -> dict[str, tf.Tensor]:
     """A training batch of grey images without boxes, as `input.training_batches` shapes them."""
     return {
         "image": tf.zeros([batch_size, image_size, image_size, 3]),
@@ -50,7 +52,10 @@ class Graph:
 
     def __init__(self, model_config: Any, image_size: int, batch_size: int) -> None:
         self.detector = DetectionModel(model_config, image_size)
-        self._blank_batch = blank_batch(batch_size, image_size, model_config.ssd.num_classes)
+        self.prepare = Preparation(model_config, self.detector.model.preprocess)
+        blank, one = blank_batch(batch_size, image_size, model_config.ssd.num_classes), tf.constant(1.0)
+        self._blank_arguments = (blank, one, one, one)
+        self._tried: Future[Any] | None = None
         self._updates: dict[str, Update] = {}
         self._averaging: Averaging | None = None
         self._trainable = self.detector.trainable_variables
@@ -59,10 +64,13 @@ class Graph:
     def update(self, settings: Optimizer) -> Update:
         """The update by optimizers of this kind. Its first use traces and runs a step, which leaves variables moved."""
         if settings.kind not in self._updates:
-            update = Update(settings, self._trainable)
-            one = tf.constant(1.0)
-            _, gradients = self.gradients(self._blank_batch, LossWeights(one, one, one))
-            update.apply(gradients, learning_rate=0.0, clip=None)
+            self._gradients.get_concrete_function(*self._blank_arguments)
+            # its first run is TensorFlow's own work, beside which Python can go on
+            with ThreadPoolExecutor(1) as beside:
+                ran = beside.submit(self._gradients, *self._blank_arguments)
+                update = Update(settings, self._trainable)
+                update.trace()
+            update.apply(ran.result()[1], learning_rate=0.0, clip=None)
             self._updates[settings.kind] = update
         return self._updates[settings.kind]
 
@@ -88,10 +96,32 @@ class Graph:
         Detections: boxes (B, 100, 4) [ymin, xmin, ymax, xmax] normalised to the padded input, scores (B, 100),
         classes (B, 100) from 0, count (B,). Images with `real` false do not enter the losses.
         """
+        if self._tried is not None:
+            self._tried.result()
+        seen = {name: batch[name] for name in (*self._blank_arguments[0], "real")}
         losses, detections = self._evaluate(
-            dict(batch), weights.classification, weights.localization, weights.regularization
+            seen, weights.classification, weights.localization, weights.regularization
         )
         return losses, detections
+
+    def try_evaluation(self) -> None:
+        """Trace evaluation and what goes with it, in a thread and once: training, which is traced, goes on meanwhile."""
+        if self._tried is not None:
+            return
+        beside = ThreadPoolExecutor(1)
+        self._tried = beside.submit(self._evaluate_blank)
+        beside.shutdown(wait=False)
+
+    def _evaluate_blank(self) -> None:
+        blank, *weights = self._blank_arguments
+        # not run: that would move statistics
+        self._predict_in_training.get_concrete_function(blank["image"], blank["true_image_shape"])
+        self._evaluate(blank | {"real": tf.ones(blank["image"].shape[0], tf.bool)}, *weights)
+
+    def settle(self) -> None:
+        """Return when nothing is traced in a thread: Keras' learning phase, which tracing sets, is the process's."""
+        if self._tried is not None:
+            wait([self._tried])
 
     @tf.function(autograph=False)
     def _gradients(self, batch: Any, classification: Any, localization: Any, regularization: Any) -> Any:

@@ -7,64 +7,90 @@ since the trial's start, so a trial goes on after a restart with the very batch 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
 from object_detection import inputs
 from object_detection.builders import image_resizer_builder
 from object_detection.core import standard_fields
-from object_detection.data_decoders import tf_example_decoder
 
 from trainers.datasets.dataset import Part
 from trainers.object_detection_api import augmentation_builder
+from trainers.object_detection_api.examples import KEPT, Examples, as_written, decoded, in_order
 from trainers.object_detection_api.pipeline_config import MAX_BOXES
 from trainers.object_detection_api.seeded_augmentation import seeded
 
 Fields = standard_fields.InputDataFields
 
-# The API is written in tf.cond and tf.while_loop; converting its Python anew would only cost time.
-_as_written = tf.autograph.experimental.do_not_convert
 
-# Records, still encoded, among which the order is drawn (`shuffle_buffer_size` of the API's input reader).
-SHUFFLE_BUFFER = 2048
+class Preparation:
+    """What is done to an example after its augmentation, traced once for all recipes of a graph."""
+
+    def __init__(self, model_config: Any, preprocess: Callable[..., Any]) -> None:
+        """model_config: a `model_pb2.DetectionModel`. preprocess: the model's."""
+        self._model_config = model_config
+        self._preprocess = preprocess
+
+    def trace(self) -> None:
+        """Now, and not at the first use."""
+        self._prepare  # noqa: B018
+
+    def __call__(self, tensors: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """An element of `training_batches`, but for the batch; in a graph. The image may be of any size."""
+        image = tf.cast(tensors[Fields.image], tf.float32)
+        found: dict[str, tf.Tensor] = self._prepare(
+            image,
+            tensors[Fields.groundtruth_boxes],
+            tensors[Fields.groundtruth_classes],
+            tensors[Fields.groundtruth_weights],
+        )
+        return found
+
+    @functools.cached_property
+    def _prepare(self) -> Any:
+        signature = [
+            tf.TensorSpec([None, None, 3], tf.float32),
+            tf.TensorSpec([None, 4], tf.float32),
+            tf.TensorSpec([None], tf.int64),
+            tf.TensorSpec([None], tf.float32),
+        ]
+
+        @tf.function(autograph=False, input_signature=signature)
+        def prepare(image: Any, boxes: Any, classes: Any, weights: Any) -> dict[str, tf.Tensor]:
+            tensors = dict(zip(KEPT, (image, boxes, classes, weights), strict=True))
+            return _features(_transformed(tensors, self._model_config, self._preprocess))
+
+        return prepare.get_concrete_function()
 
 
 def training_batches(
-    part: Part, config: Any, preprocess: Callable[..., Any], seed: int, first_step: int, threads: int
+    examples: Examples, prepare: Preparation, train_config: Any, seed: int, first_step: int, threads: int
 ) -> tf.data.Dataset:
     """An endless dataset of training batches, beginning with the one of step `first_step`.
 
-    part: the records. config: a `pipeline_pb2.TrainEvalPipelineConfig`. preprocess: the model's.
+    train_config: a `train_pb2.TrainConfig`.
     Each element is a dict of image (B, S, S, 3) float32, true_image_shape (B, 3) int32, boxes (B, 100, 4) float32
     [ymin, xmin, ymax, xmax] normalised, classes (B, 100, N) float32 one-hot, weights (B, 100) float32.
     """
-    batch_size = config.train_config.batch_size
-    augmentations = [
-        augmentation_builder.build(step) for step in config.train_config.data_augmentation_options
-    ]
-    prepare = functools.partial(
-        _prepare_for_training, config=config, preprocess=preprocess, augmentations=augmentations
-    )
+    batch_size = train_config.batch_size
+    augmentations = [augmentation_builder.build(step) for step in train_config.data_augmentation_options]
     first = first_step * batch_size
-    first_epoch, skipped = divmod(first, part.images)
+    numbered = in_order(examples, seed, first).enumerate(start=first)
 
-    @_as_written
-    def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        files = tf.data.Dataset.from_tensor_slices([str(file) for file in part.files])
-        files = files.shuffle(len(part.files), seed=seed + number)
-        return tf.data.TFRecordDataset(files).shuffle(min(SHUFFLE_BUFFER, part.images), seed=seed + number)
-
-    records = tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(epoch).skip(skipped)
-    numbered = records.enumerate(start=first)
-
-    @_as_written
-    def example(index: tf.Tensor, record: tf.Tensor) -> dict[str, tf.Tensor]:
+    @as_written
+    def example(index: tf.Tensor, place: tf.Tensor) -> dict[str, tf.Tensor]:
+        tensors = examples.example(place)
+        if not augmentations:
+            return prepare(tensors)
+        # one augmentation asks for them and changes nothing that is trained on
+        tensors[Fields.multiclass_scores] = tf.one_hot(tensors[Fields.groundtruth_classes] - 1, 1)
         # the low 20 bits are left to the draws on one image
-        return prepare(record, tf.stack([tf.constant(seed << 20, tf.int64), index]))
+        with seeded(tf.stack([tf.constant(seed << 20, tf.int64), index])):
+            return prepare(inputs.augment_input_data(tensors, augmentations))
 
-    examples = numbered.map(example, num_parallel_calls=threads, deterministic=True)
-    return _with_threads(examples.batch(batch_size, drop_remainder=True).prefetch(2), threads)
+    batches = numbered.map(example, num_parallel_calls=threads, deterministic=True)
+    return _with_threads(batches.batch(batch_size, drop_remainder=True).prefetch(2), threads)
 
 
 def validation_batches(
@@ -110,11 +136,11 @@ def _clean(
     threads: int,
 ) -> tf.data.Dataset:
     """Batches of the records as they are, repeated until there are `count`, and on to a whole batch."""
-    prepare = functools.partial(_prepare_for_validation, config=config, preprocess=preprocess)
+    prepare = functools.partial(_prepare_for_validation, config=config.model, preprocess=preprocess)
     filled = -(-count // batch_size) * batch_size
     numbered = records.repeat().take(filled).enumerate()
 
-    @_as_written
+    @as_written
     def example(index: tf.Tensor, record: tf.Tensor) -> dict[str, tf.Tensor]:
         return prepare(record) | {"real": index < count}
 
@@ -125,7 +151,7 @@ def _clean(
 def _spread(records: tf.data.Dataset, count: int, wanted: int) -> tf.data.Dataset:
     """`wanted` of the `count` records, evenly: those at which the running total of wanted / count reaches a whole."""
 
-    @_as_written
+    @as_written
     def taken(index: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
         return index * wanted % count + wanted >= count
 
@@ -135,41 +161,27 @@ def _spread(records: tf.data.Dataset, count: int, wanted: int) -> tf.data.Datase
 def _with_threads(dataset: tf.data.Dataset, threads: int) -> tf.data.Dataset:
     options = tf.data.Options()
     options.threading.private_threadpool_size = threads
+    # rewriting so short a pipeline takes a warm trial longer than it ever gains
+    options.experimental_optimization.apply_default_optimizations = False
     return dataset.with_options(options)
-
-
-def _prepare_for_training(
-    record: tf.Tensor, seed: tf.Tensor, config: Any, preprocess: Callable[..., Any], augmentations: list[Any]
-) -> dict[str, tf.Tensor]:
-    augment = functools.partial(inputs.augment_input_data, data_augmentation_options=augmentations)
-    with seeded(seed):
-        return _features(_transformed(_decoded(record), config, preprocess, augment))
 
 
 def _prepare_for_validation(
     record: tf.Tensor, config: Any, preprocess: Callable[..., Any]
 ) -> dict[str, tf.Tensor]:
-    decoded = _decoded(record)
-    transformed = _transformed(dict(decoded), config, preprocess, augment=None)
+    tensors = decoded(record)
+    transformed = _transformed(tensors, config, preprocess)
     return _features(transformed) | {
-        "original_shape": tf.shape(decoded[Fields.image])[:2],
+        "original_shape": tf.shape(tensors[Fields.image])[:2],
         "crowd": transformed[Fields.groundtruth_is_crowd],
     }
 
 
-def _decoded(record: tf.Tensor) -> dict[str, tf.Tensor]:
-    tensors: dict[str, tf.Tensor] = tf_example_decoder.TfExampleDecoder().decode(record)
-    return tensors
-
-
 def _transformed(
-    tensors: dict[str, tf.Tensor],
-    config: Any,
-    preprocess: Callable[..., Any],
-    augment: Callable[..., Any] | None,
+    tensors: dict[str, tf.Tensor], config: Any, preprocess: Callable[..., Any]
 ) -> dict[str, tf.Tensor]:
-    """What `inputs.train_input` does to one example, and to one of `eval_input` when `augment` is None."""
-    resizer = config.model.ssd.image_resizer
+    """What `inputs.eval_input` does to one example, and `train_input` after the augmentation."""
+    resizer = config.ssd.image_resizer
     shape = resizer.WhichOneof("image_resizer_oneof")
     size = (
         resizer.fixed_shape_resizer.height
@@ -180,13 +192,12 @@ def _transformed(
         tensors,
         model_preprocess_fn=preprocess,
         image_resizer_fn=image_resizer_builder.build(resizer),
-        num_classes=config.model.ssd.num_classes,
-        data_augmentation_fn=augment,
+        num_classes=config.ssd.num_classes,
     )
     padded: dict[str, tf.Tensor] = inputs.pad_input_data_to_static_shapes(
         tensor_dict=transformed,
         max_num_boxes=MAX_BOXES,
-        num_classes=config.model.ssd.num_classes,
+        num_classes=config.ssd.num_classes,
         spatial_image_shape=[size, size],
     )
     return padded

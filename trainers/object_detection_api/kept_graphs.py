@@ -32,3 +32,8 @@ class KeptGraphs:
             gc.collect()  # Keras' layers refer to each other in circles
         self._kept[key] = build()
         return self._kept[key]
+
+    def settle(self) -> None:
+        """Return when none of them traces anything in a thread."""
+        for graph in self._kept.values():
+            graph.settle()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 from object_detection.builders import model_builder
@@ -28,7 +29,7 @@ class DetectionModel:
     def __init__(self, model_config: Any, image_size: int) -> None:
         """Build from a `model_pb2.DetectionModel`."""
         self.image_size = image_size
-        self._initial: list[tuple[tf.Variable, Callable[[tf.Tensor], tf.Tensor]]] = []
+        self._initial: list[tuple[tf.Variable, Callable[[np.ndarray], tf.Tensor]]] = []
         with tf.variable_creator_scope(self._remember_initializer), learning_phase(False):
             self.model = model_builder.build(model_config, is_training=True, add_summaries=False)
             shape = [1, image_size, image_size, 3]
@@ -53,16 +54,9 @@ class DetectionModel:
 
     def initialize(self, seed: int) -> None:
         """Draw every variable anew; the same seed gives the same values in any process."""
-        self._draw_all(tf.constant(seed, tf.int64))
-
-    @functools.cached_property
-    def _draw_all(self) -> Any:
-        @tf.function(autograph=False)
-        def draw_all(seed: tf.Tensor) -> None:
-            for index, (variable, draw) in enumerate(self._initial):
-                variable.assign(draw(tf.stack([seed, tf.constant(index, tf.int64)])))
-
-        return draw_all
+        # tracing this would take a second, which it takes ten trials to gain back
+        for index, (variable, draw) in enumerate(self._initial):
+            variable.assign(draw(np.array([seed, index], np.int64)))
 
     def _set_batch_norm_decay(self, decay: float) -> None:
         """The API hands it to every layer but those of an EfficientNet backbone, which keep .99."""
@@ -91,7 +85,7 @@ _CONSTANT = (
 )
 
 
-def _seeded_draw(initializer: Any, variable: tf.Variable) -> Callable[[tf.Tensor], tf.Tensor]:
+def _seeded_draw(initializer: Any, variable: tf.Variable) -> Callable[[np.ndarray], tf.Tensor]:
     """A function of an int64 seed (2,) that draws `variable`'s first value as its initializer would."""
     shape, dtype = variable.shape, variable.dtype
     if isinstance(initializer, _TRUNCATED_NORMAL):
@@ -103,12 +97,12 @@ def _seeded_draw(initializer: Any, variable: tf.Variable) -> Callable[[tf.Tensor
     if isinstance(initializer, tf_keras.initializers.VarianceScaling):
         return functools.partial(_variance_scaling, initializer, shape, dtype)
     if isinstance(initializer, _CONSTANT):
-        value = variable.numpy()
-        return lambda seed: tf.constant(value)
+        value = tf.constant(variable.numpy())
+        return lambda seed: value
     raise TypeError(f"{variable.name}: no seeded draw is known for its initializer {initializer!r}")
 
 
-def _variance_scaling(initializer: Any, shape: tf.TensorShape, dtype: Any, seed: tf.Tensor) -> tf.Tensor:
+def _variance_scaling(initializer: Any, shape: tf.TensorShape, dtype: Any, seed: np.ndarray) -> tf.Tensor:
     """What tf_keras' VarianceScaling draws (He, Glorot and LeCun are cases of it), from a stateless seed."""
     *receptive, fan_in, fan_out = shape.as_list() if shape.rank > 1 else [shape.num_elements()] * 2
     field = 1

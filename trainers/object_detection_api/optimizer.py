@@ -57,8 +57,12 @@ class Update:
         else:
             self._apply_clipped(gradients, tf.constant(clip, tf.float32))
 
-    @tf.function(autograph=False)
+    def trace(self) -> None:
+        """The step without clipping; now, and not at the first use."""
+        self._apply.get_concrete_function([tf.TensorSpec(v.shape, v.dtype) for v in self._variables])
+
     def _forget(self) -> None:
+        # tracing this would take longer than it does, for hundreds of trials
         for variable in self.optimizer.variables():
             variable.assign(tf.zeros_like(variable))
 

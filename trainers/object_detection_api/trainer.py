@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from trainers.datasets.dataset import Dataset, Part  # noqa: E402
 from trainers.errors import Diverged, TrialFailed  # noqa: E402
 from trainers.metrics import Metrics  # noqa: E402
 from trainers.object_detection_api import checkpoint, devices, exporting, input, pipeline_config, weights  # noqa: E402
+from trainers.object_detection_api.examples import Examples, examples_of  # noqa: E402
 from trainers.object_detection_api.graph import Batch, Graph, LossWeights  # noqa: E402
 from trainers.object_detection_api.kept_batches import KeptBatches  # noqa: E402
 from trainers.object_detection_api.kept_graphs import KeptGraphs  # noqa: E402
@@ -43,6 +46,7 @@ class DetectorTrainer:
 
         Raises UserError when the recipe's initial weights do not fit.
         """
+        self._graphs.settle()
         self._recipe = recipe
         self._step = 0
         self._batches: Iterator[Batch] | None = None
@@ -50,13 +54,17 @@ class DetectorTrainer:
         self._config = self._pipeline(recipe, initial)
         self._graph = self._graph_of(recipe)
         self._loss_weights = self._loss_weights_of(recipe)
-        self._update = self._graph.update(recipe.optimizer)
+        with ThreadPoolExecutor(1) as beside:
+            ready = beside.submit(self._make_input_ready)
+            self._update = self._graph.update(recipe.optimizer)
+        ready.result()
         self._update.start(recipe.optimizer)
         self._graph.detector.initialize(recipe.seed)
         if initial is not None:
             checkpoint.initialize_from(self._graph, initial, recipe.weights.part)
         if recipe.averaging is not None:
             self._graph.averaging.start()
+        self._graph.try_evaluation()
 
     @property
     def step(self) -> int:
@@ -108,6 +116,10 @@ class DetectorTrainer:
         with self._as_evaluated():
             self._export(directory)
 
+    def _make_input_ready(self) -> None:
+        self._graph.prepare.trace()
+        self._examples  # noqa: B018 - read, or kept, from here on
+
     def _export(self, directory: Path) -> None:
         evaluated = (
             (batch, self._graph.evaluate(batch, self._loss_weights)[1])
@@ -140,15 +152,20 @@ class DetectorTrainer:
         if self._batches is None:
             self._batches = iter(
                 input.training_batches(
-                    self._dataset.train, self._config, self._graph.detector.model.preprocess,
+                    self._examples, self._graph.prepare, self._config.train_config,
                     self._recipe.seed, self._step, self._threads,
                 )
             )  # fmt: skip
         return self._batches
 
+    @functools.cached_property
+    def _examples(self) -> Examples:
+        return examples_of(self._dataset.train, self._threads)
+
     @contextmanager
     def _as_evaluated(self) -> Iterator[None]:
         """Within it, the model's variables hold what is evaluated and exported."""
+        self._graphs.settle()
         with ExitStack() as stack:
             if self._recipe.averaging is not None:
                 stack.enter_context(self._graph.averaging.in_place())
