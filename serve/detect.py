@@ -39,7 +39,11 @@ def parser() -> Parser:
     add("--threshold", type=float, help="smallest score (default: the model's own)")
     add("--classes", nargs="+", help="only these")
     add("--every", type=int, default=1, help="look at every n-th frame (default: 1)")
-    add("--codec", default="vp9", help="vp9, av1 or h264 (default: vp9, or h264 for .mp4)")
+    add(
+        "--codec",
+        default="vp9",
+        help="vp9, av1, or h264 (by x264, which is under the GPL, and under patents); default: vp9, or h264 for .mp4",
+    )
     add("--no-audio", action="store_true", help="leave the sound out")
     add("--track", action="store_true", help="give objects ids")
     add("--debug", action="store_true", help="show the traceback of an error")

@@ -61,7 +61,11 @@ class Deployment:
         """Until it answers."""
         self.starts += 1
         self._process = subprocess.Popen(
-            self._command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            self._command,
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         assert self.answers_within(PATIENCE), "it does not start"
 
@@ -168,14 +172,15 @@ def chaos(model: Path, folder: Path, kills: int, jobs: int, seed: int) -> dict[s
         print(f"kill {sum(done.values())}: {kind}; {len(ids)} jobs so far", flush=True)
     result = {"kills": done, "went on by itself": alone, "starts": deployment.starts, "jobs": len(ids)}
     result |= counted(client, ids, frames, folder)
-    listed = {job["id"] for job in client.jobs()}
+    listed = {job["id"] for job in client.jobs(1000)}
     deployment.stop()
-    return result | {"jobs lost": len(set(ids) - listed), "jobs twice": len(ids) - len(set(ids)) + len(listed - set(ids))}
+    twice = len(ids) - len(set(ids)) + len(listed - set(ids))
+    return result | {"jobs lost": len(set(ids) - listed), "jobs twice": twice}
 
 
 def counted(client: Client, ids: list[str], frames: int, folder: Path) -> dict[str, int]:
     """Of all jobs' results: frames that are missing, and those that are there more than once."""
-    count: Counter[str] = Counter({name: 0 for name in ("not done", "frames", "frames lost", "frames twice")})
+    count: Counter[str] = Counter(dict.fromkeys(("not done", "frames", "frames lost", "frames twice"), 0))
     for job in dict.fromkeys(ids):
         *_, last = client.events(job)
         if last["state"] != "done":
