@@ -81,8 +81,8 @@ def notebook(model: str, video: str, out: str, saved_model: str) -> dict[str, An
     return {"frames_per_second": frames / (time.perf_counter() - began), "frames": frames}
 
 
-def ours(model: str, video: str, codec: str = "vp9") -> dict[str, Any]:
-    """`python -m serve.detect --local`, and the seconds that each stage worked."""
+def ours(model: str, video: str, codec: str = "vp9", every: str = "1") -> dict[str, Any]:
+    """`python -m serve.detect --local --every EVERY`, and the seconds that each stage worked."""
     from serve.backends import choosing
     from serve.local import annotated
     from serve.options import Options
@@ -94,7 +94,7 @@ def ours(model: str, video: str, codec: str = "vp9") -> dict[str, Any]:
         began, cpu = time.perf_counter(), time.process_time()
         manifest = annotated(
             Path(video), Path(folder), export, choice, backend,
-            Options.model_validate({"codec": codec}), lambda progress: None,
+            Options.model_validate({"codec": codec, "every": int(every)}), lambda progress: None,
         )  # fmt: skip
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     frames = manifest["frames"]
