@@ -69,6 +69,10 @@ class Client:
         """Where it stands."""
         return dict(self._json("GET", f"/v1/jobs/{job_id}"))
 
+    def jobs(self, limit: int = 100) -> list[dict[str, Any]]:
+        """The newest of all, so many at most."""
+        return list(self._json("GET", f"/v1/jobs?limit={limit}")["jobs"])
+
     def delete(self, job_id: str) -> None:
         """Cancel it, or remove it."""
         self._call("DELETE", f"/v1/jobs/{job_id}")

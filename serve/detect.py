@@ -14,15 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from serve.client import Client
-from serve.limits import Limits
 from serve.options import Options
 from serve.run import TOKEN
 from trainers.command import Parser, run
 from trainers.errors import UserError
-
-NO_LIMITS = Limits(
-    upload_bytes=1 << 60, seconds=1e9, frames=1 << 60, free_bytes=0
-)  # one's own machine, one's own video
 
 
 def parser() -> Parser:
@@ -44,7 +39,11 @@ def parser() -> Parser:
     add("--threshold", type=float, help="smallest score (default: the model's own)")
     add("--classes", nargs="+", help="only these")
     add("--every", type=int, default=1, help="look at every n-th frame (default: 1)")
-    add("--codec", default="vp9", help="vp9, av1 or h264 (default: vp9, or h264 for .mp4)")
+    add(
+        "--codec",
+        default="vp9",
+        help="vp9, av1, or h264 (by x264, which is under the GPL, and under patents); default: vp9, or h264 for .mp4",
+    )
     add("--no-audio", action="store_true", help="leave the sound out")
     add("--track", action="store_true", help="give objects ids")
     add("--debug", action="store_true", help="show the traceback of an error")
@@ -139,21 +138,19 @@ def _local(
     wanted: dict[str, Path],
     shown: Callable[[int, int, float | None], None],
 ) -> None:
-    from serve.backends import choosing, measuring
-    from serve.batching import Batcher
+    from serve.backends import choosing
+    from serve.local import NO_LIMITS, annotated
     from serve.locating import located
     from serve.video import processing
-    from serve.video.assembling import assemble
     from serve.video.opening import probe
     from trainers import export as exports
 
-    facts = probe(chosen.video, NO_LIMITS)
+    probe(chosen.video, NO_LIMITS)  # before anything that takes longer
     export = exports.read(located(chosen.model, chosen.study, chosen.studies_dir))
     choice, backend = (
         choosing.choose(export, names=[chosen.backend]) if chosen.backend else choosing.chosen(export)
     )
     Console(stderr=True).print("\n".join(choice.table()), highlight=False)
-    batcher = Batcher(backend, measuring.BATCH, export.threshold)
 
     def heard(progress: processing.Progress) -> None:
         shown(progress.frames, progress.total, progress.frames_per_second)
@@ -161,26 +158,9 @@ def _local(
     # beside the result, for the same disk has to take it
     beside = next(iter(wanted.values())).absolute().parent
     with tempfile.TemporaryDirectory(dir=beside, prefix=".detect-") as name:
-        folder = Path(name)
-        process = processing.Process(
-            chosen.video,
-            facts,
-            folder / "work",
-            export,
-            batcher,
-            options,
-            NO_LIMITS,
-            heard,
-            threads=choice.threads,
-        )
-        segments = process.run()
-        about = {"damaged": process.progress.damaged, "backend": choice.backend}
-        manifest = assemble(
-            folder / "result", chosen.video, facts, segments, process.segments, export, options, about
-        )
+        manifest = annotated(chosen.video, Path(name), export, choice, backend, options, heard)
         for what, target in wanted.items():
-            (folder / "result" / manifest["files"][what]).replace(target)
-    batcher.close()
+            (Path(name) / "result" / manifest["files"][what]).replace(target)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -24,6 +25,7 @@ from serve.settings import Settings, parsed
 from trainers import export as exports
 from trainers.command import Parser, run
 from trainers.errors import UserError
+from tuning import ray_parts
 
 EXAMPLES = """\
 examples:
@@ -198,18 +200,18 @@ def _serve(chosen: Namespace, settings: Settings, token: str | None) -> None:
     stopped = threading.Event()
     root = str(Path(__file__).parents[1])
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-    cluster: dict[str, Any] = {"address": chosen.address} if chosen.address else {
-        "num_cpus": max(os.cpu_count() or 1, chosen.replicas), "include_dashboard": False,
+    common: dict[str, Any] = {
+        "namespace": "serve", "log_to_driver": False, "logging_level": "ERROR",
+        "runtime_env": {"env_vars": {"PYTHONPATH": path}},
     }  # fmt: skip
-    try:
-        ray.init(
-            **cluster, namespace="serve", log_to_driver=False, logging_level="ERROR",
-            runtime_env={"env_vars": {"PYTHONPATH": path}},
-        )  # fmt: skip
-    except Exception as error:  # of no kind of its own where one of Ray's processes is late
-        where = chosen.address or "on this machine"
-        line = " ".join(str(error).split())[:200]
-        raise UserError(f"Ray cannot be reached {where}: {line}") from error
+    if chosen.address:
+        try:
+            ray.init(address=chosen.address, **common)
+        except Exception as error:  # of no kind of its own
+            line = " ".join(str(error).split())[:200]
+            raise UserError(f"Ray cannot be reached at {chosen.address}: {line}") from error
+    else:
+        ray_parts.start(num_cpus=max(os.cpu_count() or 1, chosen.replicas), include_dashboard=False, **common)
     # after ray.init, which has handlers of its own
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
@@ -236,7 +238,9 @@ def _serve(chosen: Namespace, settings: Settings, token: str | None) -> None:
             ) from error
         where = f"http://{'127.0.0.1' if chosen.host in ('0.0.0.0', '::') else chosen.host}:{chosen.port}"
         print(f"serving on {where}  (page: {where}/{'#token=' + token if token else ''})", flush=True)
-        stopped.wait()
+        # no request comes through without Ray's own processes; whoever started this starts it again
+        with contextlib.nullcontext() if chosen.address else ray_parts.watched():
+            stopped.wait()
         print("stopping; jobs go on with the next start", flush=True)
         ray_serve.shutdown()
     finally:

@@ -2,7 +2,8 @@
 
 saved_model/        signature `serving_default`: images (N, H, W, 3) uint8 -> detection_boxes (N, D, 4) [ymin, xmin,
                     ymax, xmax] normalised, detection_scores (N, D), detection_classes (N, D) from 1,
-                    num_detections (N,)
+                    num_detections (N,); and before non-maximum suppression, in the same frame,
+                    raw_detection_boxes (N, A, 4) and raw_detection_scores (N, A, C)
 label_map.pbtxt     class names by id
 recipe.yaml         what it was trained with
 samples.npz         a few validation images, their truth and what this export finds in them (samples.py)
@@ -113,7 +114,8 @@ class Export:
     export_id: twelve digits, of the hashes of all its files.
     classes: names; the class with id i is classes[i - 1].
     threshold: the score at which serving shows a detection unless asked otherwise.
-    manifest: all of manifest.json.
+    manifest: all of manifest.json. Its `suppression`, where it is not null, says what leads from the raw outputs to the
+        others: {"iou", "score", "of_class", "in_all"}, by class, greedily, as TensorFlow's NonMaxSuppressionV5 does it.
     """
 
     directory: Path

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
+
 
 class ExportedDetector:
     """The SavedModel of an export."""
@@ -25,7 +27,7 @@ class ExportedDetector:
         detection_scores (N, D), detection_classes (N, D) from 1, num_detections (N,)."""
         images = np.asarray(inputs["images"], np.uint8)
         found = self._detect(images=self._tensorflow.constant(images))
-        return {name: tensor.numpy() for name, tensor in found.items()}
+        return {name: found[name].numpy() for name in OUTPUTS}
 
 
 def _load_pyfunc(path: str) -> ExportedDetector:

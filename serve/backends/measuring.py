@@ -96,7 +96,9 @@ def race(loaded: Mapping[str, Backend], images: np.ndarray) -> dict[str, tuple[f
             backend.detect(batch[:1])
             taken = (middle - began) / BATCH, time.perf_counter() - middle
             best[name] = min(best[name][0], taken[0]), min(best[name][1], taken[1])
-        fastest, *others = sorted(seconds for seconds, _ in best.values())
-        if round_ + 1 >= CLEAR_ROUNDS and (not others or others[0] > CLEAR * fastest):
+        taken_in_batches = sorted(seconds for seconds, _ in best.values())
+        if round_ + 1 >= CLEAR_ROUNDS and all(
+            seconds > CLEAR * taken_in_batches[0] for seconds in taken_in_batches[1:]
+        ):
             break
     return best

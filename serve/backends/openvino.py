@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
@@ -15,6 +16,9 @@ from trainers.files import replace_folder
 from trainers.samples import Found
 
 OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
+CHOSEN = (
+    "chosen"  # output: (M, 3) image, class from 0 and number of each box that suppression leaves; then -1
+)
 
 
 class OpenVino:
@@ -23,6 +27,7 @@ class OpenVino:
     def __init__(self, export: Export, threads: int) -> None:
         import openvino as ov
 
+        self._suppression = export.manifest.get("suppression")
         self._compiled = ov.Core().compile_model(
             str(converted(export)),
             "CPU",
@@ -37,8 +42,11 @@ class OpenVino:
     def detect(self, images: np.ndarray) -> Sequence[Found]:
         """See Backend."""
         out = self._request.infer({"images": images})
-        # copies: the request's own buffers are written over by the next batch
-        return found(*(np.array(out[name]) for name in OUTPUTS))
+        if self._suppression is None:
+            # copies: the request's own buffers are written over by the next batch
+            return found(*(np.array(out[name]) for name in OUTPUTS))
+        boxes, scores = out["raw_detection_boxes"], out["raw_detection_scores"]
+        return gathered(out[CHOSEN], boxes, scores, self._suppression["in_all"])
 
 
 def converted(export: Export) -> Path:
@@ -52,6 +60,65 @@ def converted(export: Export) -> Path:
             # not ov.convert_model, which imports TensorFlow to see whether it was given one of its objects
             model = ov.Core().read_model(str(export.saved_model))
             model.reshape({"images": ov.PartialShape([-1, size, size, 3])})
+            suppression = export.manifest.get("suppression")
+            if suppression is not None:
+                model = _suppressing(model, suppression)
             with replace_folder(folder) as new:
                 ov.save_model(model, new / "network.xml", compress_to_fp16=False)
     return folder / "network.xml"
+
+
+def _suppressing(model: Any, suppression: Mapping[str, Any]) -> Any:
+    """The model with one operation of OpenVINO's for all images and classes, instead of TensorFlow's loop over both.
+
+    Outputs: raw_detection_boxes, raw_detection_scores, CHOSEN.
+    """
+    import openvino as ov
+    from openvino import opset13 as ops
+
+    raw = [model.output(name).node.input_value(0) for name in ("raw_detection_boxes", "raw_detection_scores")]
+    boxes, scores = raw
+    # outputs: what is chosen, its scores, how many
+    chosen = ops.non_max_suppression(
+        boxes,
+        ops.transpose(scores, np.array([0, 2, 1])),
+        np.int64(suppression["of_class"]),
+        np.float32(suppression["iou"]),
+        np.float32(suppression["score"]),
+        box_encoding="corner",
+        sort_result_descending=False,
+        output_type="i32",
+    )
+    results = []
+    for name, output in (
+        ("raw_detection_boxes", boxes),
+        ("raw_detection_scores", scores),
+        (CHOSEN, chosen.output(0)),
+    ):
+        result = ops.result(output)
+        result.output(0).get_tensor().set_names({name})
+        results.append(result)
+    return ov.Model(results, model.get_parameters(), "detector")
+
+
+def gathered(chosen: np.ndarray, boxes: np.ndarray, scores: np.ndarray, most: int) -> list[Found]:
+    """What suppression left, (M, 3) rows of image, class, box -> detections of each image: the `most` best, clipped.
+
+    boxes: (N, A, 4); scores: (N, A, C).
+    """
+    rows = chosen[chosen[:, 0] >= 0]
+    everywhere = scores[rows[:, 0], rows[:, 2], rows[:, 1]]
+    detections = []
+    for image in range(len(boxes)):
+        mine = rows[:, 0] == image
+        order = np.argsort(-everywhere[mine], kind="stable")
+        inside = boxes[image, rows[mine, 2][order]].clip(0.0, 1.0)
+        there = ((inside[:, 2] > inside[:, 0]) & (inside[:, 3] > inside[:, 1])).nonzero()[0][:most]
+        detections.append(
+            Found(
+                inside[there],
+                everywhere[mine][order][there],
+                rows[mine, 1][order][there].astype(np.int64) + 1,
+            )
+        )
+    return detections

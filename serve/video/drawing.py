@@ -31,7 +31,7 @@ def draw(image: np.ndarray, detections: Sequence[Detection]) -> np.ndarray:
     for found in detections:
         colour = COLOURS[(found.class_id - 1) % len(COLOURS)]
         left, top, right, bottom = (round(value) for value in found.pixels(height, width))
-        cv2.rectangle(image, (left, top), (right, bottom), colour, thick)
+        cv2.rectangle(image, (left, top), (right, bottom), colour, thick + 1)
         label = f"{found.name} {found.score:.2f}" + (f" #{found.track}" if found.track is not None else "")
         (text_width, text_height), base = cv2.getTextSize(label, FONT, size, thick)
         y = max(top, text_height + base)

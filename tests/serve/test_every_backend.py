@@ -12,6 +12,7 @@ from rectangles import build, picture
 
 from serve import backends
 from serve.backends import cache, choosing, measuring
+from serve.backends.openvino import gathered
 from trainers import export as exports
 from trainers import samples
 from trainers.errors import UserError
@@ -124,3 +125,18 @@ def test_an_export_that_no_backend_can_run_is_refused_with_the_reasons(tmp_path)
     export = exports.read(build(tmp_path / "broken", broken=True))
     with pytest.raises(UserError, match=r"no backend can serve it here \(openvino: .*tensorflow: "):
         choosing.choose(export, 1)
+
+
+def test_what_suppression_leaves_is_sorted_cut_to_the_image_and_to_the_most_that_are_wanted():
+    boxes = np.array([[[0.1, 0.1, 0.3, 0.3], [-0.2, 0.5, 0.4, 1.2], [1.1, 0.0, 1.4, 0.2]]] * 2, np.float32)
+    scores = np.array(
+        [[[0.2, 0.9], [0.8, 0.1], [0.7, 0.0]], [[0.1, 0.3], [0.6, 0.5], [0.4, 0.2]]], np.float32
+    )
+    # rows of image, class, box; the third box lies outside the image; -1 fills what is not used
+    chosen = np.array([[0, 0, 1], [0, 1, 0], [0, 0, 2], [0, 0, 0], [1, 1, 1], [-1, -1, -1]], np.int32)
+    first, second = gathered(chosen, boxes, scores, most=2)
+    np.testing.assert_allclose(first.scores, [0.9, 0.8])
+    np.testing.assert_array_equal(first.classes, [2, 1])
+    np.testing.assert_allclose(first.boxes, [[0.1, 0.1, 0.3, 0.3], [0.0, 0.5, 0.4, 1.0]])
+    np.testing.assert_allclose(second.scores, [0.5])
+    assert second.boxes.shape == (1, 4)

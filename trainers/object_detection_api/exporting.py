@@ -40,24 +40,35 @@ PROVEN_IMAGES = 100  # on which what was written is compared with the trained mo
 class _Serving(tf.Module):
     """images (N, H, W, 3) uint8 -> detection_boxes (N, 100, 4), detection_scores, detection_classes (from 1), ..."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, framing: Framing) -> None:
         super().__init__()
         self._model = graph.detector.model
-        self._padded = float(graph.detector.image_size)
+        self._size = graph.detector.image_size
+        self._stretches = framing.resize == "stretch"
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
     def detect(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         with learning_phase(False):
-            inputs, shapes = self._model.preprocess(tf.cast(images, tf.float32))
+            inputs, shapes = self._inputs(tf.cast(images, tf.float32))
             found: dict[str, Any] = self._model.postprocess(self._model.predict(inputs, shapes), shapes)
         # from the padded input's frame into the image's own
-        scale = tf.tile(self._padded / tf.cast(shapes[:, :2], tf.float32), [1, 2])[:, tf.newaxis, :]
+        scale = tf.tile(self._size / tf.cast(shapes[:, :2], tf.float32), [1, 2])[:, tf.newaxis, :]
         return {
             "detection_boxes": tf.clip_by_value(found["detection_boxes"] * scale, 0.0, 1.0),
             "detection_scores": found["detection_scores"],
             "detection_classes": found["detection_classes"] + 1.0,
             "num_detections": found["num_detections"],
+            "raw_detection_boxes": found["raw_detection_boxes"] * scale,
+            "raw_detection_scores": found["raw_detection_scores"][:, :, -self._model.num_classes :],
         }
+
+    def _inputs(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """As the model's own `preprocess`, which resizes the images of a batch one after another."""
+        if not self._stretches:
+            return self._model.preprocess(images)  # type: ignore[no-any-return]
+        normalised = self._model._feature_extractor.preprocess(images)
+        resized = tf.compat.v1.image.resize_images(normalised, [self._size, self._size])
+        return resized, tf.tile([[self._size, self._size, 3]], [tf.shape(images)[0], 1])
 
 
 def export(
@@ -73,8 +84,8 @@ def export(
     evaluated: batches of validation images, in the dataset's order, with what `Graph.evaluate` found in each.
     Raises TrialFailed when the export does not find what the trained model finds.
     """
-    serving = _Serving(graph)
     framing = _framing(graph)
+    serving = _Serving(graph, framing)
     raw = list(itertools.islice(_raw_images(dataset), SAMPLE_IMAGES))
     everything = list(itertools.islice(_trained(evaluated), PROVEN_IMAGES))
     true_boxes, true_classes, trained = zip(*everything[:SAMPLE_IMAGES], strict=True)
@@ -93,6 +104,7 @@ def export(
             "step": step,
             "data": {"name": dataset.name, "fingerprint": dataset.fingerprint},
             "proof": proof,
+            "suppression": _suppression(graph),
         }
         threshold = samples.best_threshold(shown.found, shown.true_boxes, shown.true_classes)
         format_.seal(folder, dataset.classes, framing, threshold, about)
@@ -149,6 +161,17 @@ def _framing(graph: Graph) -> Framing:
     black_value, white_value = wide[0, 0, 0].numpy(), white[0, 0, 0].numpy()
     zero = np.clip(np.round(-black_value * 255.0 / (white_value - black_value)), 0, 255).astype(int)
     return Framing(size, "stretch" if int(shape[0, 0]) == size else "pad", tuple(map(int, zero)))  # type: ignore[arg-type]
+
+
+def _suppression(graph: Graph) -> dict[str, Any] | None:
+    """How `detection_*` follow from `raw_detection_*`; None where it is not plain non-maximum suppression by class."""
+    asked = graph.detector.model._non_max_suppression_fn.keywords
+    if asked["soft_nms_sigma"] or asked["use_class_agnostic_nms"] or asked["use_combined_nms"]:
+        return None
+    names = {
+        "iou": "iou_thresh", "score": "score_thresh", "of_class": "max_size_per_class", "in_all": "max_total_size",
+    }  # fmt: skip
+    return {name: asked[theirs] for name, theirs in names.items()}
 
 
 def _raw_images(dataset: Dataset) -> Iterator[np.ndarray]:
