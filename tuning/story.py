@@ -94,10 +94,10 @@ def run(settings: Settings, trainer: str, words: list[str], console: Console) ->
     space = search_spaces.get(settings.space)
     weights, messages = initial_weights(settings, space.detectors)
     here = Setting(settings, space, settings.conditions(weights))
-    _make(settings.studies_dir)
     dataset = open_dataset(
         settings.data, settings.studies_dir / "data", subset=settings.subset, on_progress=say
     )
+    _make(settings.studies_dir)  # not before: what is no data leaves no folder behind
     about = settings.manifest(dataset, space, here.conditions)
     fitting = Fitting(space, here.conditions)
     uri = settings.tracking_uri or default_uri(settings.studies_dir)

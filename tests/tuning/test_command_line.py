@@ -60,8 +60,21 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(arguments, message, dr
         pytest.skip("a dry run does not look at weights")
     more = ["--dry-run"] if dry else []
     assert message in refused([*arguments, "--studies-dir", str(tmp_path / "studies"), *more], capsys)
-    left = [path for path in tmp_path.rglob("*") if path.is_file() and "data" not in path.parts]
-    assert left == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_images_leaves_no_studies_behind(tmp_path, capsys):
+    (tmp_path / "photos").mkdir()
+    words = [
+        "--space",
+        "mobilenet",
+        "--data",
+        str(tmp_path / "photos"),
+        "--studies-dir",
+        str(tmp_path / "studies"),
+    ]
+    assert "an empty folder" in refused(words, capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, capsys):

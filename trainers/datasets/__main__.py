@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -82,8 +84,11 @@ def _convert(source: str, target: Path, to: str, share: float) -> None:
         def build(folder: Path) -> Dataset:
             return prepare(source, path, found, folder, _say, link=False)
 
-        dataset = built(parent, target.name, build)
-        lock_file(parent, target.name).unlink()
+        try:
+            dataset = built(parent, target.name, build)
+        finally:
+            if (lock := lock_file(parent, target.name)).exists():
+                lock.unlink()
     else:
         with clear_about_the_disk(target):
             parent.mkdir(parents=True, exist_ok=True)
@@ -150,6 +155,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _describe(options.source, options.html, options.json, options.cache)
         else:
             _check(options.source)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except (UserError, OSError) as error:
         if options.debug:
             traceback.print_exc()

@@ -1,6 +1,9 @@
 """The three commands, as a person calls them."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -52,7 +55,19 @@ def test_convert_leaves_nothing_when_it_fails(tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["pets"]
     voc(source, 3, data=b"")
     assert main(["convert", str(source), str(tmp_path / "out")]) == 2
-    assert not (tmp_path / "out").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["pets"]
+
+
+def test_who_reads_only_the_beginning_of_a_report_is_not_told_of_an_error(tmp_path):
+    source = voc_folder(tmp_path / "pets", 4)
+    command = [sys.executable, "-m", "trainers.datasets", "check", str(source)]
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        command, stdout=writing, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3]
+    )
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (141, "")
 
 
 def test_convert_takes_a_subset(tmp_path, capsys):

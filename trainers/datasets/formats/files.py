@@ -169,11 +169,7 @@ class ImageFolders:
         for name in names:
             plain = "/" not in name and "\\" not in name and name not in ("", ".", "..") and "\0" not in name
             for folder in (self._last, *self._folders):
-                path = (
-                    Path(f"{folder}{os.sep}{name}")
-                    if plain
-                    else inside(self.top, folder.relative_to(self.top), name)
-                )
+                path = folder / name if plain else inside(self.top, folder.relative_to(self.top), name)
                 try:
                     about = os.lstat(path)
                 except OSError as error:
