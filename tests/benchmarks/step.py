@@ -32,14 +32,24 @@ AUGMENTATIONS = [
     {"name": "random_adjust_saturation"},
 ]
 STEPS, BATCHES = 10, 40  # in a block
+NAMES = {
+    "fed": "step fed by the pipeline, s",
+    "constant": "step on one batch, s",
+    "ratio": "fed / constant",
+    "CPU ratio": "fed / constant, CPU time",
+    "here": "pipeline alone, images/s",
+    "stock": "inputs.train_input, images/s",
+    "here, CPU": "pipeline alone, CPU ms an image",
+    "stock, CPU": "inputs.train_input, CPU ms an image",
+}
 
 
-def seconds(work: Callable[[], object], times: int) -> float:
-    """Of doing it once, on average."""
-    began = time.perf_counter()
+def seconds(work: Callable[[], object], times: int) -> tuple[float, float]:
+    """Of the wall and of the CPU for doing it once, on average."""
+    wall, cpu = time.perf_counter(), time.process_time()
     for _ in range(times):
         work()
-    return (time.perf_counter() - began) / times
+    return (time.perf_counter() - wall) / times, (time.process_time() - cpu) / times
 
 
 def stock_batches(pipeline: str, folder: Path) -> Any:
@@ -72,7 +82,7 @@ def measure(detector: str, rounds: int) -> dict[str, Any]:
     conditions = Conditions(steps=400)
     recipe = space.replay(space.seeds(conditions)[0].params, conditions).recipe
     recipe = recipe.replace(augmentations=AUGMENTATIONS, schedule={"kind": "constant", "base": 1e-5})
-    found: dict[str, list[float]] = {"fed": [], "constant": [], "ratio": [], "here": [], "stock": []}
+    found: dict[str, list[float]] = {name: [] for name in NAMES}
     with tempfile.TemporaryDirectory() as name:
         trainer = alone_in_process(open_dataset(CITY, Path(name)), len(os.sched_getaffinity(0)), 0.0)
         trainer.start(recipe)
@@ -82,15 +92,18 @@ def measure(detector: str, rounds: int) -> dict[str, Any]:
         trainer.evaluate(images=8)  # nothing is traced any more
         others = Others()
         for _ in range(rounds):
-            found["fed"].append(seconds(lambda: trainer._take_step(next(batches), 1e-5), STEPS))
-            found["constant"].append(seconds(lambda: trainer._take_step(constant, 1e-5), STEPS))
-            found["ratio"].append(found["fed"][-1] / found["constant"][-1])
+            fed, fed_cpu = seconds(lambda: trainer._take_step(next(batches), 1e-5), STEPS)
+            same, same_cpu = seconds(lambda: trainer._take_step(constant, 1e-5), STEPS)
+            values = (fed, same, fed / same, fed_cpu / same_cpu)
+            for name, value in zip(("fed", "constant", "ratio", "CPU ratio"), values, strict=True):
+                found[name].append(value)
         stock = stock_batches(trainer.pipeline_config(), Path(name))
         next(stock)
         for _ in range(rounds):
             for side, source in (("here", batches), ("stock", stock)):
-                each = seconds(lambda source=source: next(source), BATCHES)  # type: ignore[misc]
+                each, cpu = seconds(lambda source=source: next(source), BATCHES)  # type: ignore[misc]
                 found[side].append(recipe.batch_size / each)
+                found[f"{side}, CPU"].append(cpu / recipe.batch_size * 1000)
     return found | {"others": [others.cores()], "batch": [recipe.batch_size]}
 
 
@@ -105,12 +118,8 @@ def main() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    names = {
-        "fed": "step fed by the pipeline, s", "constant": "step on one batch, s", "ratio": "fed / constant",
-        "here": "pipeline alone, images/s", "stock": "inputs.train_input, images/s",
-    }  # fmt: skip
     shown = Table(chosen.detector, "median", "range", title=f"others' cores: {found['others'][0]:.2f}")
-    for name, words in names.items():
+    for name, words in NAMES.items():
         low, middle, high = min(found[name]), statistics.median(found[name]), max(found[name])
         shown.add_row(words, f"{middle:.3f}", f"{low:.3f} to {high:.3f}")
     Console(width=110).print(shown)
