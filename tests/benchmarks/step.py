@@ -83,8 +83,8 @@ def measure(detector: str, rounds: int) -> dict[str, Any]:
     recipe = space.replay(space.seeds(conditions)[0].params, conditions).recipe
     recipe = recipe.replace(augmentations=AUGMENTATIONS, schedule={"kind": "constant", "base": 1e-5})
     found: dict[str, list[float]] = {name: [] for name in NAMES}
-    with tempfile.TemporaryDirectory() as name:
-        trainer = alone_in_process(open_dataset(CITY, Path(name)), len(os.sched_getaffinity(0)), 0.0)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = alone_in_process(open_dataset(CITY, Path(folder)), len(os.sched_getaffinity(0)), 0.0)
         trainer.start(recipe)
         batches = trainer._training_batches()
         constant = next(batches)
@@ -97,7 +97,7 @@ def measure(detector: str, rounds: int) -> dict[str, Any]:
             values = (fed, same, fed / same, fed_cpu / same_cpu)
             for name, value in zip(("fed", "constant", "ratio", "CPU ratio"), values, strict=True):
                 found[name].append(value)
-        stock = stock_batches(trainer.pipeline_config(), Path(name))
+        stock = stock_batches(trainer.pipeline_config(), Path(folder))
         next(stock)
         for _ in range(rounds):
             for side, source in (("here", batches), ("stock", stock)):
