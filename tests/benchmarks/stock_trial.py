@@ -2,6 +2,7 @@
 
     .venv/bin/python tests/benchmarks/stock_trial.py pipeline.config 20
 
+Each further number is a rung: trained to and evaluated at.
 What the API needs to import at all is trainers' compat module; the rest is the API's. Prints one line of JSON: when the
 process could begin, each step's seconds with its input, when its evaluation was done, and the mAP.
 """
@@ -12,6 +13,8 @@ import json
 import os
 import sys
 import time
+import types
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from trainers.object_detection_api import compat  # noqa: E402
 
 compat.install()
+# for a metric that is not asked for
+parts = types.SimpleNamespace(LVIS=object, LVISEval=object, LVISResults=object)
+sys.modules["lvis"] = types.ModuleType("lvis")
+sys.modules["lvis"].__dict__.update(lvis=parts, eval=parts, results=parts)
 
 import tensorflow as tf  # noqa: E402
 from object_detection import inputs, model_lib_v2  # noqa: E402
@@ -35,8 +42,10 @@ def without_summaries() -> None:
     tf.logging = tf.compat.v1.logging
 
 
-def trial(pipeline: str, steps: int) -> dict[str, Any]:
-    """Train and evaluate."""
+def trial(
+    pipeline: str, rungs: Sequence[int], report: Callable[[int, float], None] = lambda step, mean_ap: None
+) -> dict[str, Any]:
+    """Train to the last of `rungs`, and evaluate at each; `report` is told of the step and the mAP."""
     without_summaries()
     configs = config_util.get_configs_from_pipeline_file(pipeline)
     train_config, model_config = configs["train_config"], configs["model"]
@@ -59,26 +68,29 @@ def trial(pipeline: str, steps: int) -> dict[str, Any]:
             model, features, labels, unpad, optimizer, training_step=global_step
         )
 
-    seconds = []
-    for _ in range(steps):
-        began = time.perf_counter()
-        losses = step(*next(batches))
-        float(losses["Loss/total_loss"])
-        global_step.assign_add(1)
-        seconds.append(time.perf_counter() - began)
-    validation = inputs.eval_input(
-        eval_config=configs["eval_config"],
-        eval_input_config=configs["eval_input_config"],
-        model_config=model_config,
-        model=model,
-    )
-    found = model_lib_v2.eager_eval_loop(model, configs, validation, global_step=global_step)
-    mean_ap = float(found["DetectionBoxes_Precision/mAP"])
+    seconds: list[float] = []
+    mean_ap = 0.0
+    for rung in rungs:
+        while len(seconds) < rung:
+            began = time.perf_counter()
+            losses = step(*next(batches))
+            float(losses["Loss/total_loss"])
+            global_step.assign_add(1)
+            seconds.append(time.perf_counter() - began)
+        validation = inputs.eval_input(
+            eval_config=configs["eval_config"],
+            eval_input_config=configs["eval_input_config"],
+            model_config=model_config,
+            model=model,
+        )
+        found = model_lib_v2.eager_eval_loop(model, configs, validation, global_step=global_step)
+        mean_ap = float(found["DetectionBoxes_Precision/mAP"])
+        report(rung, mean_ap)
     return {"began": BEGAN, "measured": time.time(), "steps": seconds, "mAP": mean_ap}
 
 
 if __name__ == "__main__":
     out = os.dup(1)
     os.dup2(2, 1)  # the API prints
-    result = trial(sys.argv[1], int(sys.argv[2]))
+    result = trial(sys.argv[1], [int(word) for word in sys.argv[2:]])
     os.write(out, (json.dumps(result) + "\n").encode())

@@ -1,4 +1,4 @@
-"""How much of a GPU a worker takes. There is none here: the decisions are tested, not the device."""
+"""What a worker takes of the machine. There is no GPU here: the decisions are tested, not the device."""
 
 from __future__ import annotations
 
@@ -36,3 +36,53 @@ def test_a_gpus_memory_is_what_the_driver_says(tmp_path, monkeypatch):
     assert total_memory_mib() == 16384
     tool.write_text("#!/bin/sh\nexit 9\n")
     assert total_memory_mib() is None
+
+
+@pytest.fixture
+def decided(monkeypatch):
+    """What TensorFlow is told, by the name of the call; with two GPUs of 16,000 MiB."""
+    import tensorflow as tf
+
+    from trainers.object_detection_api import devices
+
+    told = {}
+
+    def note(name):
+        return lambda *words: told.setdefault(name, []).append(words)
+
+    monkeypatch.setattr(
+        tf.config.threading, "set_intra_op_parallelism_threads", note("threads of one operation")
+    )
+    monkeypatch.setattr(tf.config.threading, "set_inter_op_parallelism_threads", note("operations at once"))
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["first", "second"])
+    monkeypatch.setattr(tf.config, "set_visible_devices", note("visible"))
+    monkeypatch.setattr(tf.config, "set_logical_device_configuration", note("limit"))
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", note("growth"))
+    monkeypatch.setattr(devices, "total_memory_mib", lambda: 16_000)
+    return told
+
+
+@pytest.mark.slow
+def test_a_worker_takes_as_many_threads_as_cpus_are_its_own_and_no_gpu_unless_it_was_given_one(decided):
+    from trainers.object_detection_api import devices
+
+    devices.configure(cpus=1)
+    assert decided == {
+        "threads of one operation": [(1,)],
+        "operations at once": [(1,)],
+        "visible": [([], "GPU")],
+    }
+
+
+@pytest.mark.slow
+def test_several_workers_on_a_gpu_have_a_limit_each_and_a_worker_alone_takes_what_it_needs(decided):
+    from trainers.object_detection_api import devices
+
+    devices.configure(cpus=4, gpu_fraction=0.5)
+    assert [limits[0].memory_limit for _, limits in decided.pop("limit")] == [7_200, 7_200]
+    assert "growth" not in decided
+
+    devices.configure(cpus=4, gpu_fraction=1.0)
+    assert decided["growth"] == [("first", True), ("second", True)]
+    assert "limit" not in decided
+    assert "visible" not in decided
