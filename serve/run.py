@@ -191,6 +191,8 @@ def _prepare(chosen: Namespace, settings: Settings) -> str | None:
 
 def _serve(chosen: Namespace, settings: Settings, token: str | None) -> None:
     os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
+    # Ray runs its workers at niceness 15: behind anything else on the machine, though somebody waits for the answer
+    os.environ.setdefault("RAY_worker_niceness", "0")
     import ray
     from ray import serve as ray_serve
 

@@ -35,6 +35,7 @@ class OpenVino:
                 "INFERENCE_PRECISION_HINT": "f32",
                 "INFERENCE_NUM_THREADS": threads,
                 "PERFORMANCE_HINT": "LATENCY",
+                "ENABLE_CPU_PINNING": False,  # decoding and encoding share the cores, and the scheduler knows better
             },
         )
         self._request = self._compiled.create_infer_request()

@@ -18,8 +18,8 @@ def machine() -> dict[str, Any]:
         for line in Path("/proc/cpuinfo").read_text().splitlines()
         if "model name" in line
     ]
-    installed = {d.metadata["Name"]: d.version for d in importlib.metadata.distributions()}
-    names = ("tensorflow", "tensorflow-cpu", "tf-keras", "ray", "optuna", "mlflow", "numpy")
+    installed = {d.metadata["Name"].replace("-", "_"): d.version for d in importlib.metadata.distributions()}
+    names = ("tensorflow", "tensorflow_cpu", "tf_keras", "openvino", "av", "ray", "optuna", "mlflow", "numpy")
     return {
         "cpu": cpu[0] if cpu else platform.processor(),
         "cores": len(os.sched_getaffinity(0)),

@@ -25,7 +25,7 @@ from typing import Any
 import av
 import psutil
 import requests
-from serving_parts import PORT, ROOT, TOKEN, generated, keep
+from serving_parts import ROOT, TOKEN, generated, keep
 
 from serve.client import Client
 from serve.errors import Refused
@@ -43,6 +43,7 @@ VICTIMS = {
     "command": "",
     "everything": "",
 }
+PORT = 8765
 GOES_ON = (
     "replica",
     "HTTP application",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 CARS = ROOT.parent / "shared" / "data" / "video" / "car-detection.mp4"
 RESULTS = Path(__file__).parent / "results"
-TOKEN, PORT = "benchmark", 8765
+TOKEN = "benchmark"
 
 
 def generated(path: Path, seconds: float, height: int = 720, width: int = 1280, rate: int = 25) -> Path:
@@ -91,15 +92,24 @@ class Served:
     """
 
     def __init__(self, model: Path, folder: Path, *words: str) -> None:
-        self.url, self.data = f"http://127.0.0.1:{PORT}", folder / "data"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.url, self.data = f"http://127.0.0.1:{port}", folder / "data"
         command = [sys.executable, "-m", "serve.run", "--model", str(model), "--data", str(self.data)]
-        command += ["--port", str(PORT), "--token", TOKEN, *words]
+        command += ["--port", str(port), "--token", TOKEN, *words]
         began = time.monotonic()
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         while "serving on" not in (line := self.process.stdout.readline()):
             assert line, "the server did not start"
         self.start_seconds = time.monotonic() - began
+
+    def cpu_seconds(self) -> float:
+        """That all its processes have used so far."""
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        times = [each.cpu_times() for each in (psutil.Process(self.process.pid), *family)]
+        return sum(time.user + time.system for time in times)
 
     def __enter__(self) -> Served:
         return self
