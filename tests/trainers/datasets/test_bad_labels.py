@@ -3,7 +3,6 @@
 import json
 import math
 import shutil
-import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +15,7 @@ from test_splitting_and_subsets import box, coco
 from trainers.datasets import formats
 from trainers.datasets.catalogue import Catalogue
 from trainers.datasets.checking import ROUNDING, check
-from trainers.datasets.formats import streamed_json
 from trainers.datasets.formats.files import Outside, inside
-from trainers.datasets.formats.streamed_json import BadJson, items
-from trainers.datasets.label_map import read_label_map, write_label_map
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.opening import open_dataset
 from trainers.datasets.preparing import look_through
@@ -235,112 +231,8 @@ def test_ids_with_gaps_are_remapped_by_name_and_said(tmp_path):
     assert "label ids remapped by name to 1..2: car 3 -> 1, cat 17 -> 2" in opened.notes
 
 
-# JSON of any size
-
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(10**6), 10**6)
-    | st.floats(allow_nan=False)
-    | st.text(max_size=12),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
-    max_leaves=12,
-)
-
-
-@given(
-    st.lists(JSON, max_size=5) | st.dictionaries(st.text(max_size=6), JSON, max_size=5),
-    st.sampled_from([None, 1]),
-    st.integers(1, 9),
-)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_streamed_json_is_what_json_is(tmp_path, monkeypatch, document, indent, chunk):
-    monkeypatch.setattr(streamed_json, "_CHUNK", chunk)
-    path = tmp_path / "a.json"
-    path.write_text(json.dumps(document, indent=indent, ensure_ascii=False), encoding="utf-8")
-    found = [(item.key, item.value) for item in items(path)]
-    if isinstance(document, list):
-        expected = [(None, value) for value in document]
-    else:
-        expected = [
-            (key, value)
-            for key, whole in document.items()
-            for value in (whole if isinstance(whole, list) else [whole])
-        ]
-    assert found == expected
-
-
-@pytest.mark.parametrize(
-    "text", ["", "3", "[1, 2", '{"a": [1}', '{"a" 1}', "[1 2]", '["\n"]', "\ufeff", "[" * 100_000, "[1,,2]"]
-)
-def test_what_is_no_json_is_said_to_be_none(tmp_path, text):
-    (tmp_path / "a.json").write_text(text, encoding="utf-8")
-    with pytest.raises(BadJson):
-        list(items(tmp_path / "a.json"))
-
-
-def test_the_line_of_an_item_is_where_it_begins(tmp_path):
-    (tmp_path / "a.json").write_text('{"images": [\n\n {"id": 1},\n {"id":\n 2}]\n}')
-    assert [item.line for item in items(tmp_path / "a.json")] == [3, 4]
-
-
-def test_memory_does_not_grow_with_a_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(streamed_json, "_CHUNK", 10_000)
-    item = json.dumps({"id": 1, "image_id": 2, "bbox": [1.5, 2.5, 30, 40], "segmentation": [[1.0] * 60]})
-    path = tmp_path / "a.json"
-    path.write_text('{"annotations": [' + ",\n".join([item] * 4000) + "]}")
-    assert path.stat().st_size > 1e6
-    tracemalloc.start()
-    count = sum(1 for _ in items(path))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert count == 4000
-    assert peak < 2e5
-
-
 def test_images_of_the_same_name_are_told_apart(tmp_path):
     with Catalogue(tmp_path / "catalogue") as catalogue:
         catalogue.fill(LabelledImage("a.jpg", Stored(Path("a.jpg")), (), "x") for _ in range(3))
         names = [image.name for _, image in catalogue.numbered_images()]
     assert names == ["a.jpg", "a.jpg~2", "a.jpg~3"]
-
-
-# Label maps
-
-
-@given(
-    st.lists(
-        st.text(min_size=1, max_size=20).filter(lambda name: name.strip()),
-        min_size=1,
-        max_size=6,
-        unique=True,
-    )
-)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_label_map_comes_back_as_written(tmp_path, names):
-    write_label_map(tmp_path / "map.pbtxt", names)
-    assert list(read_label_map(tmp_path / "map.pbtxt").values()) == names
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("", "is it a label map"),
-        ("item { id: 1 }", "needs an id of 1 or more and a name"),
-        ("item { id: 0 name: 'a' }", "needs an id of 1 or more"),
-        ("item { id: 1 name: 'a' }\nitem { id: 1 name: 'b' }", r":2: id 1 or name 'b' is there twice"),
-        ("item { id: 1 name: 'a' }\nitem { id: 2 name: 'a' }", r":2: id 2 or name 'a' is there twice"),
-    ],
-)
-def test_a_label_map_that_cannot_be_used_is_refused_with_its_line(tmp_path, text, why):
-    (tmp_path / "map.pbtxt").write_text(text)
-    with pytest.raises(UserError, match=why):
-        read_label_map(tmp_path / "map.pbtxt")
-
-
-def test_label_maps_are_read_as_people_write_them(tmp_path):
-    (tmp_path / "map.pbtxt").write_text(
-        '# classes\nitem {\n  name: "/m/0199g" display_name: "Bicycle \\"old\\""\n  id: 2\n}\n'
-        "item: { id: 1, name: 'caf\\303\\251 } #1' }\n"
-    )
-    assert read_label_map(tmp_path / "map.pbtxt") == {1: "café } #1", 2: "/m/0199g"}

@@ -3,15 +3,13 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
-from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import boto3
 import pytest
 import requests
+from bad_proxy import BadProxy
 from labelled_folders import picture, voc_folder
 from moto.server import ThreadedMotoServer
 
@@ -209,46 +207,6 @@ def test_an_object_that_arrives_corrupt_each_time_never_gets_its_name(client, tm
     with pytest.raises(UserError, match="arrives corrupt"):
         download(client, BUCKET, wrong, tmp_path / "a")
     assert list(tmp_path.glob("*a*")) == []
-
-
-class BadProxy:
-    """Forwards to a server, and harms its first answers to a request for an object.
-
-    cuts: so many are cut off after `after` bytes. flips: so many have their last byte changed. answer: what it says to
-    everything instead of the server.
-    """
-
-    def __init__(self, url: str, cuts: int = 0, after: int = 0, flips: int = 0, answer: bytes = b"") -> None:
-        self.requests: list[bytes] = []
-        self.flips = flips
-        self.answer = answer
-        self.target = (urlsplit(url).hostname, urlsplit(url).port)
-        self.cuts, self.after = cuts, after
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self.run, daemon=True).start()
-
-    def run(self) -> None:
-        while True:
-            threading.Thread(target=self.serve, args=(self.listener.accept()[0],), daemon=True).start()
-
-    def serve(self, caller: socket.socket) -> None:
-        """Answer one request, and close."""
-        with caller, suppress(OSError):
-            if request := caller.recv(65536):
-                with socket.create_connection(self.target) as server:
-                    server.sendall(request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
-                    answer = b"".join(iter(lambda server=server: server.recv(65536), b""))
-                self.requests.append(request)
-                if self.answer:
-                    caller.sendall(self.answer)
-                    return
-                asked = b"/object " in request.splitlines()[0]
-                cut, flip = asked and self.cuts > 0, asked and self.flips > 0
-                self.cuts -= cut
-                self.flips -= flip
-                answer = answer[:-1] + bytes([answer[-1] ^ 1]) if flip else answer
-                caller.sendall(answer[: self.after] if cut else answer)
 
 
 def test_a_download_survives_connections_that_break(client, server, tmp_path, monkeypatch):
