@@ -8,11 +8,10 @@ import os
 import signal
 import sys
 import tempfile
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from trainers.command import Parser, run
 from trainers.datasets import formats
 from trainers.datasets.building import built, clear_about_the_disk, lock_file
 from trainers.datasets.dataset import Dataset
@@ -32,15 +31,9 @@ DESCRIPTION = (
 )
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        print(f"error: {message}; see --help", file=sys.stderr)
-        sys.exit(2)
-
-
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    line = _Parser(prog="python -m trainers.datasets", description=DESCRIPTION, epilog=f"formats: {_known()}")
+    line = Parser(prog="python -m trainers.datasets", description=DESCRIPTION, epilog=f"formats: {_known()}")
     line.add_argument("--debug", action="store_true", help="show where in the code an error comes from")
     commands = line.add_subparsers(dest="command", required=True)
     source = "a file, a folder or s3://bucket/prefix, in any format; toy-city for generated scenes"
@@ -148,6 +141,10 @@ def _check(source: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
     options = parser().parse_args(arguments)
+    return run(lambda: _main(options), options.debug, interrupted="interrupted; nothing half-written is left")
+
+
+def _main(options: argparse.Namespace) -> int:
     try:
         if options.command == "convert":
             _convert(options.source, options.target, options.to, parse_share(options.subset))
@@ -159,17 +156,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
-    except (UserError, OSError) as error:
-        if options.debug:
-            traceback.print_exc()
-        told = (
-            error if isinstance(error, UserError) else f"{error.filename or 'the system'}: {error.strerror}"
-        )
-        print(f"error: {told}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; nothing half-written is left", file=sys.stderr)
-        return 130
     return 0
 
 
