@@ -9,6 +9,7 @@ then compared with a loop over the API's own `inputs.train_input` on the same pi
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import statistics
@@ -97,11 +98,11 @@ def measure(detector: str, rounds: int) -> dict[str, Any]:
             values = (fed, same, fed / same, fed_cpu / same_cpu)
             for name, value in zip(("fed", "constant", "ratio", "CPU ratio"), values, strict=True):
                 found[name].append(value)
-        stock = stock_batches(trainer.pipeline_config(), Path(folder))
-        next(stock)
-        for _ in range(rounds):
-            for side, source in (("here", batches), ("stock", stock)):
-                each, cpu = seconds(lambda source=source: next(source), BATCHES)  # type: ignore[misc]
+        for side in ("here", "stock"):  # not in turn: the API's pipeline works ahead as far as it can
+            source = batches if side == "here" else stock_batches(trainer.pipeline_config(), Path(folder))
+            seconds(functools.partial(next, source), BATCHES)
+            for _ in range(rounds):
+                each, cpu = seconds(functools.partial(next, source), BATCHES)
                 found[side].append(recipe.batch_size / each)
                 found[f"{side}, CPU"].append(cpu / recipe.batch_size * 1000)
     return found | {"others": [others.cores()], "batch": [recipe.batch_size]}

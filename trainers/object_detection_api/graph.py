@@ -105,18 +105,19 @@ class Graph:
         return losses, detections
 
     def try_evaluation(self) -> None:
-        """Trace evaluation and what goes with it, in a thread and once: training, which is traced, goes on meanwhile."""
+        """Trace evaluation and what the next trial needs, in a thread and once: training, traced, goes on meanwhile."""
         if self._tried is not None:
             return
         beside = ThreadPoolExecutor(1)
-        self._tried = beside.submit(self._evaluate_blank)
+        self._tried = beside.submit(self._trace_the_rest)
         beside.shutdown(wait=False)
 
-    def _evaluate_blank(self) -> None:
+    def _trace_the_rest(self) -> None:
         blank, *weights = self._blank_arguments
         # not run: that would move statistics
         self._predict_in_training.get_concrete_function(blank["image"], blank["true_image_shape"])
         self._evaluate(blank | {"real": tf.ones(blank["image"].shape[0], tf.bool)}, *weights)
+        self.detector.trace()
 
     def settle(self) -> None:
         """Return when nothing is traced in a thread: Keras' learning phase, which tracing sets, is the process's."""

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 import tf_keras
 from object_detection.builders import model_builder
@@ -29,7 +28,8 @@ class DetectionModel:
     def __init__(self, model_config: Any, image_size: int) -> None:
         """Build from a `model_pb2.DetectionModel`."""
         self.image_size = image_size
-        self._initial: list[tuple[tf.Variable, Callable[[np.ndarray], tf.Tensor]]] = []
+        self._initial: list[tuple[tf.Variable, Callable[[tf.Tensor], tf.Tensor]]] = []
+        self._draw_all: Callable[[tf.Tensor], Any] = self._draw
         with tf.variable_creator_scope(self._remember_initializer), learning_phase(False):
             self.model = model_builder.build(model_config, is_training=True, add_summaries=False)
             shape = [1, image_size, image_size, 3]
@@ -54,9 +54,16 @@ class DetectionModel:
 
     def initialize(self, seed: int) -> None:
         """Draw every variable anew; the same seed gives the same values in any process."""
-        # tracing this would take a second, which it takes ten trials to gain back
+        self._draw_all(tf.constant(seed, tf.int64))
+
+    def trace(self) -> None:
+        """Make every later `initialize` cheaper; takes a second."""
+        draw = tf.function(self._draw_all, autograph=False, input_signature=[tf.TensorSpec([], tf.int64)])
+        self._draw_all = draw.get_concrete_function()
+
+    def _draw(self, seed: tf.Tensor) -> None:
         for index, (variable, draw) in enumerate(self._initial):
-            variable.assign(draw(np.array([seed, index], np.int64)))
+            variable.assign(draw(tf.stack([seed, tf.constant(index, tf.int64)])))
 
     def _set_batch_norm_decay(self, decay: float) -> None:
         """The API hands it to every layer but those of an EfficientNet backbone, which keep .99."""
@@ -85,7 +92,7 @@ _CONSTANT = (
 )
 
 
-def _seeded_draw(initializer: Any, variable: tf.Variable) -> Callable[[np.ndarray], tf.Tensor]:
+def _seeded_draw(initializer: Any, variable: tf.Variable) -> Callable[[tf.Tensor], tf.Tensor]:
     """A function of an int64 seed (2,) that draws `variable`'s first value as its initializer would."""
     shape, dtype = variable.shape, variable.dtype
     if isinstance(initializer, _TRUNCATED_NORMAL):
@@ -102,7 +109,7 @@ def _seeded_draw(initializer: Any, variable: tf.Variable) -> Callable[[np.ndarra
     raise TypeError(f"{variable.name}: no seeded draw is known for its initializer {initializer!r}")
 
 
-def _variance_scaling(initializer: Any, shape: tf.TensorShape, dtype: Any, seed: np.ndarray) -> tf.Tensor:
+def _variance_scaling(initializer: Any, shape: tf.TensorShape, dtype: Any, seed: tf.Tensor) -> tf.Tensor:
     """What tf_keras' VarianceScaling draws (He, Glorot and LeCun are cases of it), from a stateless seed."""
     *receptive, fan_in, fan_out = shape.as_list() if shape.rank > 1 else [shape.num_elements()] * 2
     field = 1
