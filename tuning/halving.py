@@ -23,6 +23,8 @@ TIE = 0.001
 # a smaller mAP is chance, as is an mAP50 four times as small: most trials have one at the first rung, and by it would be
 # ranked worse than by a coin, while the loss tells them apart (tests/benchmarks/rungs.py)
 CHANCE = 0.005
+TOTAL_LOSS = "validation_loss/total"
+DETECTION_LOSS = ("validation_loss/classification", "validation_loss/localization")
 # before so many steps no detector shows what it will become; but there are always two rungs, and at most four
 FIRST_RUNG, MOST_RUNGS = 30, 4
 # validation images for all rungs but the last: evaluating thousands can take longer than the steps to the first rung
@@ -39,6 +41,16 @@ class Score:
     mAP: float
     mAP50: float = 0.0
     loss: float = math.inf
+
+    @classmethod
+    def of(cls, metrics: Mapping[str, float]) -> Score:
+        """That of an evaluation (trainers.metrics.Metrics.flat), which has the mAP at least.
+
+        The loss is what boxes and classes cost: regularization would only tell trials' weights of it apart.
+        """
+        parts = [metrics[name] for name in DETECTION_LOSS if name in metrics]
+        loss = sum(parts) if len(parts) == len(DETECTION_LOSS) else metrics.get(TOTAL_LOSS, math.inf)
+        return cls(metrics["mAP"], metrics.get("mAP50", 0.0), loss)
 
     @property
     def key(self) -> tuple[int, int, float]:

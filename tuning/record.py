@@ -48,8 +48,7 @@ class Rung:
     @property
     def score(self) -> Score:
         """What the scheduler compares."""
-        loss = self.metrics.get("validation_loss/total", float("inf"))
-        return Score(self.mAP, self.metrics.get("mAP50", 0.0), loss)
+        return Score.of({**self.metrics, "mAP": self.mAP})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them."""

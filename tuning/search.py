@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from search_spaces.space import Seed
 from trainers import recipe as recipes
 from tuning import verdict as verdicts
-from tuning.halving import Halving, Score
+from tuning.halving import TOTAL_LOSS, Halving, Score
 from tuning.observer import Observer
 from tuning.proposer import Proposal, Proposer, at_its_rung
 from tuning.record import CONTINUES, Rung, TrialRecord, ranking, reached
@@ -19,8 +19,6 @@ from tuning.result import StepResult
 from tuning.study import Study
 from tuning.verdict import Verdict
 from tuning.worker import newest_checkpoint
-
-LOSS = "validation_loss/total"
 
 
 class Search:
@@ -240,13 +238,11 @@ class Search:
         number, step = result.trial, result.step
         if self.halving.measured(number, step):
             return  # a resumed trial passes a rung again; it was let past
-        for name in ("mAP", LOSS):
+        for name in ("mAP", TOTAL_LOSS):
             if not math.isfinite(result.metrics.get(name, 0.0)):
                 self._end(number, verdicts.failed(f"{name} is {result.metrics[name]} at step {step}", step))
                 return
-        score = Score(
-            result.metrics["mAP"], result.metrics.get("mAP50", 0.0), result.metrics.get(LOSS, math.inf)
-        )
+        score = Score.of(result.metrics)
         self.halving.record(number, step, score)
         rung = reached(result, score, self.halving.judge(number, step))
         self.study.report(number, rung)

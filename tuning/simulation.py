@@ -17,12 +17,13 @@ from search_spaces.space import Space
 from trainers import recipe as recipes
 from trainers.errors import UserError
 from trainers.recipe import Recipe
+from tuning.halving import DETECTION_LOSS, TOTAL_LOSS
 from tuning.proposer import Proposal
 from tuning.record import TrialRecord
 from tuning.result import StepResult
 from tuning.search import Search
 
-JUDGED = ("mAP", "mAP50", "validation_loss/total")
+JUDGED = ("mAP", "mAP50", TOTAL_LOSS, *DETECTION_LOSS)
 
 
 @dataclass(frozen=True)

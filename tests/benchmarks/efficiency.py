@@ -37,10 +37,10 @@ sys.path.insert(0, str(ROOT))
 
 import search_spaces  # noqa: E402
 from search_spaces.conditions import Conditions  # noqa: E402
-from tuning.halving import rung_steps  # noqa: E402
+from tuning.halving import TOTAL_LOSS, rung_steps  # noqa: E402
 from tuning.proposer import Proposal  # noqa: E402
 from tuning.replay import Rule, replay  # noqa: E402
-from tuning.simulation import JUDGED, Curve, Reached, Table, read_curves  # noqa: E402
+from tuning.simulation import Curve, Reached, Table, read_curves  # noqa: E402
 
 CURVES = Path(__file__).with_name("mobilenet_curves.json")
 OUT = Path(__file__).parent / "results" / "efficiency.json"
@@ -48,6 +48,7 @@ SPACE, CONDITIONS = search_spaces.get("mobilenet"), Conditions(steps=300, batch_
 RUNGS = rung_steps(CONDITIONS.steps)
 # what the forward passes over 48 images cost that estimate statistics anew, in gradient steps: a third of one each
 STATISTICS_STEPS = 4
+IN_ALL = ("mAP", "mAP50", TOTAL_LOSS)  # the parts of the loss were recorded of the later curves only
 BUDGETS = (5, 10, 20)  # full trainings, at which the regret is told
 History = list[Reached]
 
@@ -58,12 +59,11 @@ def recorded(path: Path, moving_averages: bool = False) -> list[Curve]:
     for curve, fields in zip(read_curves(path), json.loads(path.read_text(encoding="utf-8")), strict=True):
         if "failed" in fields:
             continue
+        metrics = {name: curve.metrics[name] for name in IN_ALL}
         if moving_averages:
-            metrics = {
-                name: [*fields["moving_averages"][name][:-1], curve.metrics[name][-1]] for name in JUDGED
-            }
-            curve = replace(curve, metrics=metrics)
-        curves.append(curve)
+            before = fields["moving_averages"]
+            metrics = {name: [*before[name][:-1], values[-1]] for name, values in metrics.items()}
+        curves.append(replace(curve, metrics=metrics))
     return curves
 
 

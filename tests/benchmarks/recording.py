@@ -40,7 +40,6 @@ FILE = Path(__file__).with_name("mobilenet_curves.json")
 CONDITIONS = Conditions(steps=300, batch_size=4)
 RUNGS = rung_steps(CONDITIONS.steps)
 SEED = 20  # of the recipes
-RECORDED = (*JUDGED, "validation_loss/classification", "validation_loss/localization")
 
 
 class Recorder(DetectorTrainer):
@@ -83,7 +82,7 @@ def record(trainer: Recorder, number: int) -> dict[str, Any]:
 def _add(curves: dict[str, list[float]], found: Metrics) -> None:
     """Put what a scheduler may judge by behind the rungs before."""
     flat = found.flat()
-    for name in RECORDED:
+    for name in JUDGED:
         curves.setdefault(name, []).append(round(flat[name], 5))
 
 

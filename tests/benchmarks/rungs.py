@@ -4,7 +4,8 @@
 
 Batch normalisation has the statistics that an evaluation here estimates anew, or the moving averages that training
 left. "kept" is the share of the finally best tenth that is among the best
-third at the rung: what successive halving by 3 would not lose.
+third at the rung: what successive halving by 3 would not lose. The search ranks ("here") by the loss of boxes and classes, where the mAP is
+chance; the parts of the loss were recorded of the later trials only.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from scipy.stats import rankdata
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tuning.halving import Score, rung_steps  # noqa: E402
+from tuning.halving import DETECTION_LOSS, TOTAL_LOSS, Score, rung_steps  # noqa: E402
 from tuning.simulation import JUDGED  # noqa: E402
 
 CURVES = Path(__file__).with_name("mobilenet_curves.json")
@@ -41,13 +43,13 @@ KEYS = {
 }
 
 
-def measured(curve: dict[str, Any], step: int, way: str) -> Score:
+def measured(curve: dict[str, Any], step: int, way: str, names: Sequence[str]) -> Score:
     """What the scheduler would compare."""
     at = curve["steps"].index(step)
-    return Score(*(curve[WAYS[way]][name][at] for name in JUDGED))
+    return Score.of({name: curve[WAYS[way]][name][at] for name in names})
 
 
-def correlations(curves: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def correlations(curves: list[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
     """A row for each rung, way and key: Spearman's correlation with the final mAP, its 95% interval, and `kept`."""
     final = np.array([curve["metrics"]["mAP"][-1] for curve in curves])
     best = set(np.argsort(-final)[: max(1, round(len(curves) / 10))])
@@ -55,7 +57,7 @@ def correlations(curves: list[dict[str, Any]]) -> list[dict[str, Any]]:
     rows = []
     for step in RUNGS:
         for way in WAYS:
-            scores = [measured(curve, step, way) for curve in curves]
+            scores = [measured(curve, step, way, names) for curve in curves]
             for name, key in KEYS.items():
                 keys = [key(one) for one in scores]
                 order = {value: place for place, value in enumerate(sorted(set(keys)))}
@@ -87,15 +89,21 @@ def main() -> None:
     chosen = line.parse_args()
     everything = json.loads(chosen.curves.read_text(encoding="utf-8"))
     curves = [curve for curve in everything if "failed" not in curve]
-    rows = correlations(curves)
-    shown = Table(
-        *rows[0], title=f"{len(curves)} trials to their end, {len(everything) - len(curves)} failed"
-    )
-    for row in rows:
-        shown.add_row(*map(str, row.values()), end_section=row["judged by"] == "here")
-    Console(width=110).print(shown)
+    later = [curve for curve in curves if DETECTION_LOSS[0] in curve["metrics"]]
+    groups = {
+        "the loss with regularization": (curves, ("mAP", "mAP50", TOTAL_LOSS)),
+        "the loss of boxes and classes": (later, JUDGED),
+    }
+    result = {}
+    for name, (those, names) in groups.items():
+        rows = correlations(those, names)
+        shown = Table(*rows[0], title=f"{len(those)} of {len(everything)} trials; {name}")
+        for row in rows:
+            shown.add_row(*map(str, row.values()), end_section=row["judged by"] == "here")
+        Console(width=110).print(shown)
+        result[name] = {"curves": len(those), "rows": rows}
     chosen.out.parent.mkdir(exist_ok=True)
-    chosen.out.write_text(json.dumps({"curves": len(curves), "rows": rows}, indent=1) + "\n")
+    chosen.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -81,6 +81,13 @@ def test_what_chance_gives_early_in_training_is_not_ranked_by_but_the_loss_is():
     assert Score(0.001, 0.03, loss=9.0).key > learned_more.key
 
 
+def test_regularization_is_no_part_of_the_loss_that_ranks():
+    parts = {"validation_loss/classification": 1.0, "validation_loss/localization": 0.5}
+    assert Score.of({"mAP": 0.1, "mAP50": 0.2, "validation_loss/total": 9.0} | parts) == Score(0.1, 0.2, 1.5)
+    assert Score.of({"mAP": 0.1, "validation_loss/total": 2.0}) == Score(0.1, 0.0, 2.0)
+    assert Score.of({"mAP": 0.1}) == Score(0.1)
+
+
 def test_a_scores_merit_has_the_order_of_its_key():
     means, losses = (0.0, 0.0004, 0.001, 0.2, 1.0), (0.0, 0.5, 3.0, 40.0, math.inf)
     scores = [Score(*parts) for parts in itertools.product(means, means, losses)]
