@@ -4,8 +4,8 @@
 
 Batch normalisation has the statistics that an evaluation here estimates anew, or the moving averages that training left.
 "kept" is the share of the finally best tenth that is among the best third at the rung: what successive halving by 3
-would not lose. The search ranks ("here") by mAP and, where that is chance, by the loss of boxes and classes; the parts of
-the loss were recorded of the later trials only.
+would not lose. The search ranks ("here") by mAP and, where that is chance, by the loss of boxes and classes; the parts
+of the loss were recorded of the later trials only.
 """
 
 from __future__ import annotations
