@@ -161,6 +161,8 @@ def _spread(records: tf.data.Dataset, count: int, wanted: int) -> tf.data.Datase
 def _with_threads(dataset: tf.data.Dataset, threads: int) -> tf.data.Dataset:
     options = tf.data.Options()
     options.threading.private_threadpool_size = threads
+    # there is nothing to tune, and an iterator's end would wait for the tuner to wake up: seconds of each next trial
+    options.autotune.enabled = False
     # rewriting so short a pipeline takes a warm trial longer than it ever gains
     options.experimental_optimization.apply_default_optimizations = False
     return dataset.with_options(options)
