@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from serve.errors import Refused
 from serve.limits import Limits
@@ -47,6 +48,7 @@ class Decoder:
             stream = video_stream(container)
             stream.thread_type = "AUTO"
             clock = _Clock(stream, container)
+            converter = VideoReformatter()
             size: tuple[int, int] | None = None
             for index, frame in enumerate(self._decoded(container, stream)):
                 time = clock.time(frame)
@@ -59,11 +61,11 @@ class Decoder:
                 if index < self._first:
                     continue
                 check_size(frame.width, frame.height, self._limits)
-                image = upright(frame)
+                image = upright(frame, converter)
                 size = size or image.shape[:2]
                 if image.shape[:2] != size:  # a stream may change its size; the result keeps the first
                     image = upright(
-                        frame.reformat(size[1], size[0]) if not rotation_of(frame) % 180 else frame
+                        frame.reformat(size[1], size[0]) if not rotation_of(frame) % 180 else frame, converter
                     )
                     image = image[: size[0], : size[1]]
                 yield Frame(index, time, image)
@@ -107,8 +109,11 @@ class _Clock:
         return self._last
 
 
-def upright(frame: Any) -> np.ndarray:
-    """An av frame -> (H, W, 3) uint8 RGB, turned as the video asks."""
-    image: np.ndarray = frame.to_ndarray(format="rgb24")
+def upright(frame: Any, converter: VideoReformatter) -> np.ndarray:
+    """An av frame -> (H, W, 3) uint8 RGB, turned as the video asks.
+
+    converter: one for all of a video's frames; to make its tables anew takes as long as to use them.
+    """
+    image: np.ndarray = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
     rotation = rotation_of(frame)
     return np.ascontiguousarray(np.rot90(image, rotation // 90)) if rotation else image

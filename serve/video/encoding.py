@@ -59,7 +59,8 @@ class SegmentWriter:
         if any(self._odd):
             image = cv2.copyMakeBorder(image, 0, self._odd[0], 0, self._odd[1], cv2.BORDER_REPLICATE)
         # by OpenCV, in a third of the time that FFmpeg's scaler takes
-        frame = av.VideoFrame.from_ndarray(cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420), format="yuv420p")
+        planes = cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420)
+        frame = av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")
         frame.pts = max(round(time / TIME_BASE), self._last + 1)
         frame.time_base = TIME_BASE
         self._last = frame.pts
