@@ -193,6 +193,8 @@ def _serve(chosen: Namespace, settings: Settings, token: str | None) -> None:
     os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
     # Ray runs its workers at niceness 15: behind anything else on the machine, though somebody waits for the answer
     os.environ.setdefault("RAY_worker_niceness", "0")
+    # of what its controller looks at ten times a second, nothing changes so often here
+    os.environ.setdefault("RAY_SERVE_CONTROL_LOOP_INTERVAL_S", "0.5")
     import ray
     from ray import serve as ray_serve
 
