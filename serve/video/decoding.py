@@ -34,19 +34,22 @@ class Decoder:
     """Iterates over a video's frames from number `first` on, always numbered from the video's start.
 
     Frames before `first` are decoded too (a frame's number is known only so), but not converted.
+    threads: of the decoder; 0 for as many as FFmpeg thinks right.
     damaged: packets that could not be decoded and frames that decoded with errors, so far.
     """
 
-    def __init__(self, path: Path, limits: Limits, first: int = 0) -> None:
+    def __init__(self, path: Path, limits: Limits, first: int = 0, threads: int = 0) -> None:
         self._path = path
         self._limits = limits
         self._first = first
+        self._threads = threads
         self.damaged = 0
 
     def __iter__(self) -> Iterator[Frame]:
         with opened(self._path) as container:
             stream = video_stream(container)
             stream.thread_type = "AUTO"
+            stream.codec_context.thread_count = self._threads
             clock = _Clock(stream, container)
             converter = VideoReformatter()
             size: tuple[int, int] | None = None

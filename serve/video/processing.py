@@ -83,7 +83,7 @@ class _Seen:
 class Process:
     """One video's processing.
 
-    source: the video; facts: of it. work: folder for segments.
+    source: the video; facts: of it. work: folder for segments. threads: of the CPU, which the stages share.
     heard: called often with the progress; it may raise Cancelled.
     """
 
@@ -102,7 +102,7 @@ class Process:
     ) -> None:
         self._source, self._facts, self._export, self._batcher = source, facts, export, batcher
         self._options, self._limits, self._heard = options, limits, heard
-        self._threads = threads
+        self._coding_threads = max(1, threads // 2)  # the network has work for as many as there are
         self._segment_frames = segment_frames
         self.segments = SegmentFolder(work, options.suffix if options.annotate else None)
         self.progress = Progress(total=facts.frames)
@@ -116,7 +116,7 @@ class Process:
         finished = self.segments.finished()
         first = finished[-1].next if finished else 0
         self.progress.frames = first
-        decoder = Decoder(self._source, self._limits, first)
+        decoder = Decoder(self._source, self._limits, first, self._coding_threads)
         tracker, last_seen = self._replayed(finished)
         # closed in order when something goes wrong, the last stage first, so that no thread outlives the job
         with contextlib.ExitStack() as stack:
@@ -207,7 +207,7 @@ class Process:
                         writer = stack.enter_context(
                             SegmentWriter(
                                 self.segments.partial_video(number), self._options.codec, width, height,
-                                Fraction(self._facts.rate), self._threads,
+                                Fraction(self._facts.rate), self._coding_threads,
                             )
                         )  # fmt: skip
                 if writer is not None:
