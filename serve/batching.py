@@ -1,4 +1,4 @@
-"""Batcher: one thread that owns the network and gives it whatever waits, from all jobs and requests together."""
+"""Batcher: the threads that own the network and give it whatever waits, from all jobs and requests together."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ class NetworkFailed(Exception):
 class Batcher:
     """Runs `backend` on squares in the order they come, urgent ones (a person waits for an image) first.
 
-    No clock decides when a batch is full: while one runs, the next gathers, up to `size`.
+    A thread for each of the backend's streams. No clock decides when a batch is full: while all run, the next gathers,
+    up to `size`.
     tally: what has happened: ("batches", size) how many batches had this size; images, errors (images whose batch
-    failed), objects (found with a score of at least `threshold`), seconds in the network.
+    failed), objects (found with a score of at least `threshold`), seconds in the network, all streams together.
     """
 
     def __init__(self, backend: Backend, size: int, threshold: float = 0.5) -> None:
@@ -34,8 +35,12 @@ class Batcher:
         self._urgent: deque[tuple[np.ndarray, Future[Found]]] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._run, name=f"batcher-{i}", daemon=True)
+            for i in range(backend.streams)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, square: np.ndarray, urgent: bool = False) -> Future[Found]:
         """(S, S, 3) uint8 -> what is found in it, once it has been its turn."""
@@ -48,6 +53,11 @@ class Batcher:
         return future
 
     @property
+    def at_once(self) -> int:
+        """So many squares the network works on together, when there are enough."""
+        return self.size * len(self._threads)
+
+    @property
     def waiting(self) -> int:
         """Squares that no batch has taken yet."""
         return len(self._urgent) + len(self._waiting)
@@ -56,8 +66,9 @@ class Batcher:
         """Finish what waits, and end."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
-        self._thread.join()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
     def _run(self) -> None:
         while True:
@@ -78,13 +89,16 @@ class Batcher:
         try:
             found = self._backend.detect(np.stack([square for square, _ in batch]))
         except Exception as error:  # noqa: BLE001 - it belongs to those who asked
-            self.tally["errors"] += len(batch)
+            with self._changed:
+                self.tally["errors"] += len(batch)
             for _, future in batch:
                 future.set_exception(NetworkFailed(f"{type(error).__name__}: {error}"))
             return
-        self.tally["seconds"] += time.perf_counter() - began  # type: ignore[assignment]
-        self.tally["batches", len(batch)] += 1
-        self.tally["images"] += len(batch)
-        self.tally["objects"] += sum(int((each.scores >= self._threshold).sum()) for each in found)
+        seconds = time.perf_counter() - began
+        with self._changed:
+            self.tally["seconds"] += seconds  # type: ignore[assignment]
+            self.tally["batches", len(batch)] += 1
+            self.tally["images"] += len(batch)
+            self.tally["objects"] += sum(int((each.scores >= self._threshold).sum()) for each in found)
         for (_, future), each in zip(batch, found, strict=True):
             future.set_result(each)

@@ -25,7 +25,10 @@ from serve.rollout import Rollout
 from serve.settings import Settings
 from trainers.errors import UserError
 
-LOOK_SECONDS = 0.25  # between looks for a job, a new model, something to write
+LOOK_SECONDS = 0.25  # between looks for a job
+HOUSE_SECONDS = (
+    1.0  # between looks for a new model, and what was counted being written: each is a sync of the disk
+)
 SWEEP_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
@@ -130,7 +133,7 @@ class Replica:
 
     def _keep_house(self) -> None:
         sweep = time.monotonic()
-        while not self._stopping.wait(LOOK_SECONDS):
+        while not self._stopping.wait(HOUSE_SECONDS):
             try:
                 self._tally()
                 self._counters.flush()

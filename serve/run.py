@@ -72,7 +72,7 @@ def parser() -> Parser:
     add("--max-replicas", type=int, help="add replicas up to so many as jobs queue (default: --replicas)")
     add("--cpus", type=int, help="CPU threads of each replica (default: all)")
     add("--gpus", type=float, default=0.0, help="GPUs of each replica, fractions too (default: 0)")
-    add("--batch", type=int, default=8, help="images in a call of the network, at most (default: 8)")
+    add("--batch", type=int, default=4, help="images in a call of the network, at most (default: 4)")
     add("--jobs-at-once", type=int, default=2, help="videos that a replica works on together (default: 2)")
     add(
         "--file-root",
@@ -193,6 +193,8 @@ def _serve(chosen: Namespace, settings: Settings, token: str | None) -> None:
     os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
     # Ray runs its workers at niceness 15: behind anything else on the machine, though somebody waits for the answer
     os.environ.setdefault("RAY_worker_niceness", "0")
+    # of what its controller looks at ten times a second, nothing changes so often here
+    os.environ.setdefault("RAY_SERVE_CONTROL_LOOP_INTERVAL_S", "0.5")
     import ray
     from ray import serve as ray_serve
 

@@ -30,7 +30,7 @@ class Settings(BaseModel):
     model_roots: tuple[Path, ...] = ()
     limits: Limits = Limits()
     threads: int | None = Field(None, ge=1)
-    batch: int = Field(8, ge=1, le=512)
+    batch: int = Field(4, ge=1, le=512)
     jobs_at_once: int = Field(2, ge=1, le=64)
     segment_frames: int = Field(128, ge=1)
 

@@ -20,6 +20,12 @@ TYPES = {".webm": "video/webm", ".mp4": "video/mp4", ".gif": "image/gif", ".webp
          ".jsonl": "application/jsonl", ".json": "application/json"}  # fmt: skip
 
 
+class Result(FileResponse):
+    """A file in pieces of a megabyte: each goes through Ray's proxy as a message of its own."""
+
+    chunk_size = 1 << 20
+
+
 def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
     """The router."""
     router = APIRouter(prefix="/v1", tags=["results"])
@@ -52,7 +58,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
 
         return StreamingResponse(stream(), media_type="text/event-stream")
 
-    def result(job_id: str, what: str) -> FileResponse:
+    def result(job_id: str, what: str) -> Result:
         job = store.get(job_id)
         if job.state != "done":
             raise Refused(
@@ -65,9 +71,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         if name is None:
             raise Refused(404, f"the job was not asked for a {what}")
         path = folder / name
-        return FileResponse(
-            path, media_type=TYPES[path.suffix], headers={"Cache-Control": "private, max-age=3600"}
-        )
+        return Result(path, media_type=TYPES[path.suffix], headers={"Cache-Control": "private, max-age=3600"})
 
     def result_route(what: str, summary: str, *media: str) -> None:
         found: dict[int | str, dict[str, Any]] = {
@@ -96,6 +100,6 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         if not path.exists():
             raise Refused(404, "the video is not here")
         # whatever it claims to be, a browser is to play it or leave it
-        return FileResponse(path, media_type="video/mp4", headers={"Content-Disposition": "inline"})
+        return Result(path, media_type="video/mp4", headers={"Content-Disposition": "inline"})
 
     return router

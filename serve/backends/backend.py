@@ -11,7 +11,12 @@ from trainers.samples import Found
 
 
 class Backend(Protocol):
-    """A loaded network. Made of an Export and a number of CPU threads; one thread at a time calls `detect`."""
+    """A loaded network. Made of an Export and a number of CPU threads.
+
+    streams: how many threads may call `detect` at once; so many calls keep all its CPU threads at work.
+    """
+
+    streams: int
 
     def detect(self, images: np.ndarray) -> Sequence[Found]:
         """(N, S, S, 3) uint8 RGB squares, N >= 1 -> what is found in each, boxes normalised to the square."""

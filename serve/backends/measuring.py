@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from trainers import samples
 from trainers.export import SAMPLES, Export
 from trainers.samples import Difference, Samples
 
-BATCH = 8  # of the measurement, and of serving unless told otherwise
+BATCH = 4  # of the measurement, and of serving unless told otherwise
 ROUNDS = 8
 CLEAR = (
     1.3  # so many times slower than another after CLEAR_ROUNDS rounds: more rounds would not change the order
@@ -28,8 +29,8 @@ class Measured:
     """One backend on this machine.
 
     problem: why it may not serve, or None. difference: from the trained model, on the export's samples.
-    seconds: of an image in a batch of BATCH, best of the rounds (others' work on the machine only ever adds to it);
-    seconds_single: of an image alone.
+    seconds: an image, with batches of BATCH in all streams; best of the rounds (others' work on the machine only ever
+    adds to it). seconds_single: of an image alone.
     """
 
     backend: str
@@ -86,15 +87,15 @@ def race(loaded: Mapping[str, Backend], images: np.ndarray) -> dict[str, tuple[f
     batch = np.resize(images, (BATCH, *images.shape[1:]))
     best = dict.fromkeys(loaded, (np.inf, np.inf))
     for backend in loaded.values():  # the first calls build what later ones use
-        backend.detect(batch)
+        in_all_streams(backend, [batch] * backend.streams)
         backend.detect(batch[:1])
     for round_ in range(ROUNDS):
         for name, backend in loaded.items():
             began = time.perf_counter()
-            backend.detect(batch)
+            in_all_streams(backend, [batch] * backend.streams)
             middle = time.perf_counter()
             backend.detect(batch[:1])
-            taken = (middle - began) / BATCH, time.perf_counter() - middle
+            taken = (middle - began) / BATCH / backend.streams, time.perf_counter() - middle
             best[name] = min(best[name][0], taken[0]), min(best[name][1], taken[1])
         taken_in_batches = sorted(seconds for seconds, _ in best.values())
         if round_ + 1 >= CLEAR_ROUNDS and all(
@@ -102,3 +103,10 @@ def race(loaded: Mapping[str, Backend], images: np.ndarray) -> dict[str, tuple[f
         ):
             break
     return best
+
+
+def in_all_streams(backend: Backend, batches: Iterable[np.ndarray]) -> None:
+    """Run the batches, as many at once as the backend takes."""
+    with ThreadPoolExecutor(backend.streams) as pool:
+        for _ in pool.map(backend.detect, batches):
+            pass

@@ -18,6 +18,8 @@ class TensorFlow:
     threads: of the CPU; heeded by the first network that a process loads.
     """
 
+    streams = 1
+
     def __init__(self, export: Export, threads: int) -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         import tensorflow as tf

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from serve import detections
@@ -128,12 +129,13 @@ def _preview(path: Path, video: Path) -> None:
 
 def _small_frames(video: Path) -> Iterator[Image.Image]:
     due = 0.0
+    converter = VideoReformatter()
     with av.open(str(video)) as file:
         for frame in file.decode(video=0):
             if frame.time > PREVIEW_SECONDS:
                 return
             if frame.time >= due:
                 due += 1 / PREVIEW_RATE
-                image = Image.fromarray(upright(frame))
+                image = Image.fromarray(upright(frame, converter))
                 image.thumbnail((PREVIEW_WIDTH, PREVIEW_WIDTH))
                 yield image

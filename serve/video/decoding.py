@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from serve.errors import Refused
 from serve.limits import Limits
@@ -33,20 +34,24 @@ class Decoder:
     """Iterates over a video's frames from number `first` on, always numbered from the video's start.
 
     Frames before `first` are decoded too (a frame's number is known only so), but not converted.
+    threads: of the decoder; 0 for as many as FFmpeg thinks right.
     damaged: packets that could not be decoded and frames that decoded with errors, so far.
     """
 
-    def __init__(self, path: Path, limits: Limits, first: int = 0) -> None:
+    def __init__(self, path: Path, limits: Limits, first: int = 0, threads: int = 0) -> None:
         self._path = path
         self._limits = limits
         self._first = first
+        self._threads = threads
         self.damaged = 0
 
     def __iter__(self) -> Iterator[Frame]:
         with opened(self._path) as container:
             stream = video_stream(container)
             stream.thread_type = "AUTO"
+            stream.codec_context.thread_count = self._threads
             clock = _Clock(stream, container)
+            converter = VideoReformatter()
             size: tuple[int, int] | None = None
             for index, frame in enumerate(self._decoded(container, stream)):
                 time = clock.time(frame)
@@ -59,11 +64,11 @@ class Decoder:
                 if index < self._first:
                     continue
                 check_size(frame.width, frame.height, self._limits)
-                image = upright(frame)
+                image = upright(frame, converter)
                 size = size or image.shape[:2]
                 if image.shape[:2] != size:  # a stream may change its size; the result keeps the first
                     image = upright(
-                        frame.reformat(size[1], size[0]) if not rotation_of(frame) % 180 else frame
+                        frame.reformat(size[1], size[0]) if not rotation_of(frame) % 180 else frame, converter
                     )
                     image = image[: size[0], : size[1]]
                 yield Frame(index, time, image)
@@ -107,8 +112,11 @@ class _Clock:
         return self._last
 
 
-def upright(frame: Any) -> np.ndarray:
-    """An av frame -> (H, W, 3) uint8 RGB, turned as the video asks."""
-    image: np.ndarray = frame.to_ndarray(format="rgb24")
+def upright(frame: Any, converter: VideoReformatter) -> np.ndarray:
+    """An av frame -> (H, W, 3) uint8 RGB, turned as the video asks.
+
+    converter: one for all of a video's frames; to make its tables anew takes as long as to use them.
+    """
+    image: np.ndarray = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
     rotation = rotation_of(frame)
     return np.ascontiguousarray(np.rot90(image, rotation // 90)) if rotation else image

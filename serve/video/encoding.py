@@ -21,12 +21,13 @@ TIME_BASE = Fraction(1, 90_000)  # exact for 24, 25, 30, 60 and 1001-ths of them
 # name in FFmpeg and its options; the quality is constant, so that segments join without a seam
 ENCODERS: dict[Codec, tuple[str, dict[str, str]]] = {
     "vp9": ("libvpx-vp9", {
-        "deadline": "realtime", "cpu-used": "8", "row-mt": "1", "tile-columns": "2", "lag-in-frames": "0",
-        "b": "0", "crf": "33", "g": "240",
+        "deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "b": "0", "crf": "33", "g": "240",
     }),
     "av1": ("libsvtav1", {"preset": "12", "crf": "35", "g": "240", "svtav1-params": "rtc=1:pred-struct=1:lookahead=0"}),
     "h264": ("libx264", {"preset": "veryfast", "crf": "23", "tune": "zerolatency", "g": "240"}),
 }  # fmt: skip
+# what lets an encoder use several threads, and costs it a quarter more CPU
+SHARED: dict[Codec, dict[str, str]] = {"vp9": {"row-mt": "1", "tile-columns": "2"}}
 
 
 class SegmentWriter:
@@ -41,6 +42,8 @@ class SegmentWriter:
     ) -> None:
         self._path = path
         name, options = ENCODERS[codec]
+        if threads > 1:
+            options = options | SHARED.get(codec, {})
         # by its format, for the name ends in .part
         self._file: Any = av.open(str(path), "w", format="mp4" if codec == "h264" else "webm")
         self._stream: Any = self._file.add_stream(name, rate=rate.limit_denominator(1001), options=options)
@@ -59,7 +62,8 @@ class SegmentWriter:
         if any(self._odd):
             image = cv2.copyMakeBorder(image, 0, self._odd[0], 0, self._odd[1], cv2.BORDER_REPLICATE)
         # by OpenCV, in a third of the time that FFmpeg's scaler takes
-        frame = av.VideoFrame.from_ndarray(cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420), format="yuv420p")
+        planes = cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420)
+        frame = av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")
         frame.pts = max(round(time / TIME_BASE), self._last + 1)
         frame.time_base = TIME_BASE
         self._last = frame.pts

@@ -33,6 +33,7 @@ from trainers.export import Export
 from trainers.samples import Found
 
 SEGMENT_FRAMES = 128  # so much is done again after a kill: a few seconds of work
+WAITING = 8  # frames between two stages; so many more as the network works on, while they are looked at
 DOUBTFUL_SHARE = (
     0.5  # of the threshold: scores that may continue a track, as ByteTrack's .1 against .5 and more
 )
@@ -82,7 +83,7 @@ class _Seen:
 class Process:
     """One video's processing.
 
-    source: the video; facts: of it. work: folder for segments. depth: frames that may wait between two stages.
+    source: the video; facts: of it. work: folder for segments. threads: of the CPU, which the stages share.
     heard: called often with the progress; it may raise Cancelled.
     """
 
@@ -101,7 +102,7 @@ class Process:
     ) -> None:
         self._source, self._facts, self._export, self._batcher = source, facts, export, batcher
         self._options, self._limits, self._heard = options, limits, heard
-        self._threads = threads
+        self._coding_threads = max(1, threads // 2)  # the network has work for as many as there are
         self._segment_frames = segment_frames
         self.segments = SegmentFolder(work, options.suffix if options.annotate else None)
         self.progress = Progress(total=facts.frames)
@@ -115,16 +116,15 @@ class Process:
         finished = self.segments.finished()
         first = finished[-1].next if finished else 0
         self.progress.frames = first
-        decoder = Decoder(self._source, self._limits, first)
+        decoder = Decoder(self._source, self._limits, first, self._coding_threads)
         tracker, last_seen = self._replayed(finished)
-        depth = 2 * self._batcher.size
         # closed in order when something goes wrong, the last stage first, so that no thread outlives the job
         with contextlib.ExitStack() as stack:
-            frames = self._stage(stack, self._timed("decode", iter(decoder)), depth, "decode")
-            asked = self._stage(stack, self._ask(frames), depth, "ask")
+            frames = self._stage(stack, self._timed("decode", iter(decoder)), WAITING, "decode")
+            asked = self._stage(stack, self._ask(frames), 2 * self._batcher.at_once, "ask")
             seen = self._seen(asked, tracker, last_seen)
             if self._options.annotate:
-                seen = self._stage(stack, self._drawn(seen), 8, "draw")
+                seen = self._stage(stack, self._drawn(seen), WAITING, "draw")
             for number in itertools.count(len(finished)):
                 chunk = itertools.islice(seen, self._segment_frames)
                 segment = self._write(number, chunk)
@@ -207,7 +207,7 @@ class Process:
                         writer = stack.enter_context(
                             SegmentWriter(
                                 self.segments.partial_video(number), self._options.codec, width, height,
-                                Fraction(self._facts.rate), self._threads,
+                                Fraction(self._facts.rate), self._coding_threads,
                             )
                         )  # fmt: skip
                 if writer is not None:

@@ -123,10 +123,10 @@ def alone(model: str, video: str, out: str, codec: str = "vp9") -> dict[str, Any
     frames = [frame for frame, _ in zip(Decoder(Path(video), NO_LIMITS), range(200), strict=False)]
     squares = np.stack([export.framing.square(frame.image) for frame in frames])
     size = measuring.BATCH
-    backend.detect(squares[:size])
+    batches = [squares[i : i + size] for i in range(0, len(squares), size)]
+    measuring.in_all_streams(backend, batches[: backend.streams])
     began = time.perf_counter()
-    for i in range(0, len(squares), size):
-        backend.detect(squares[i : i + size])
+    measuring.in_all_streams(backend, batches)
     speeds["network"] = len(squares) / (time.perf_counter() - began)
     height, width = frames[0].image.shape[:2]
     began = time.perf_counter()

@@ -14,7 +14,8 @@ from trainers.samples import Found
 class Slow:
     """Finds in each image as many objects as its first pixel says; waits at a gate before each batch."""
 
-    def __init__(self):
+    def __init__(self, streams=1):
+        self.streams = streams
         self.gate = threading.Semaphore(0)
         self.batches = []
 
@@ -53,6 +54,18 @@ def test_what_waits_is_taken_together_up_to_the_size_and_urgent_first(slow):
     assert batcher.tally["images"] == 8
     assert batcher.tally["batches", 4] == 1
     assert batcher.tally["objects"] == 1 + 20 + sum(range(2, 8))
+
+
+def test_each_stream_of_the_network_has_a_batch_of_its_own():
+    both = threading.Barrier(2, timeout=10)  # which only two batches at once can pass
+    slow = Slow(streams=2)
+    slow.gate.acquire = both.wait
+    batcher = Batcher(slow, 1)
+    waiting = [batcher.submit(square(n)) for n in range(6)]
+    assert [len(each.result(10).scores) for each in waiting] == [0, 1, 2, 3, 4, 5]
+    batcher.close()
+    assert batcher.at_once == 2
+    assert batcher.tally["images"] == batcher.tally["batches", 1] == 6
 
 
 def test_a_network_that_fails_fails_those_who_asked_and_goes_on(slow):

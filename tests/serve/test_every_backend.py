@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -43,6 +44,17 @@ def test_a_batch_of_any_size_gives_what_its_images_give_alone(loaded):
         np.testing.assert_allclose(each.scores, alone.scores, atol=1e-5)
 
 
+def test_its_streams_give_what_one_after_the_other_gives(rectangles, loaded):
+    several = backends.load(type(loaded).__module__.rpartition(".")[2], rectangles, 2)
+    images = [picture(64, 64, {"red": (0.1, 0.05 * i, 0.5, 0.05 * i + 0.3)})[np.newaxis] for i in range(12)]
+    with ThreadPoolExecutor(several.streams) as pool:
+        together = list(pool.map(several.detect, images))
+    for image, [each] in zip(images, together, strict=True):
+        [alone] = loaded.detect(image)
+        np.testing.assert_allclose(each.boxes, alone.boxes, atol=1e-5)
+        np.testing.assert_allclose(each.scores, alone.scores, atol=1e-5)
+
+
 def test_what_it_returned_stays_when_it_is_asked_again(loaded):
     first = loaded.detect(picture(64, 64, {"red": (0.1, 0.1, 0.5, 0.5)})[np.newaxis])[0]
     before = first.boxes.copy()
@@ -75,6 +87,8 @@ def test_the_fastest_that_passes_serves_and_the_choice_is_kept(rectangles, tmp_p
 
 class Taking:
     """Takes so long for each image; the n-th call and those after it are slowed by somebody else's work."""
+
+    streams = 1
 
     def __init__(self, clock, seconds, others=()):
         self._clock, self._seconds, self._others = clock, seconds, iter(others)

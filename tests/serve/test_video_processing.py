@@ -24,7 +24,16 @@ class Killed(BaseException):
     """As if the process had died here."""
 
 
-def run(source, work, rectangles, batcher, options=Options(), heard=lambda progress: None, segment_frames=16):  # noqa: B008
+def run(
+    source,
+    work,
+    rectangles,
+    batcher,
+    options=Options(),
+    heard=lambda progress: None,
+    segment_frames=16,
+    threads=1,
+):  # noqa: B008
     facts = probe(source, LIMITS)
     process = Process(
         source,
@@ -35,7 +44,7 @@ def run(source, work, rectangles, batcher, options=Options(), heard=lambda progr
         options,
         LIMITS,
         heard,
-        1,
+        threads,
         segment_frames=segment_frames,
     )
     segments = process.run()
@@ -48,10 +57,13 @@ def run(source, work, rectangles, batcher, options=Options(), heard=lambda progr
     return manifest, lines, video
 
 
+@pytest.mark.parametrize("threads", [1, 4])
 @pytest.mark.parametrize("codec", ["vp9", "av1", "h264"])
-def test_the_result_has_every_frame_once_at_its_time_with_its_box(codec, rectangles, batcher, tmp_path):
+def test_the_result_has_every_frame_once_at_its_time_with_its_box(
+    codec, threads, rectangles, batcher, tmp_path
+):
     source = clips.make(tmp_path / "clip.mp4", 40)
-    manifest, lines, video = run(source, tmp_path, rectangles, batcher, Options(codec=codec))
+    manifest, lines, video = run(source, tmp_path, rectangles, batcher, Options(codec=codec), threads=threads)
     assert manifest["frames"] == 40
     assert [line["frame"] for line in lines] == list(range(40))
     for line in lines:
