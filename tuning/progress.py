@@ -25,6 +25,7 @@ COLORS = {
     "failed": "red",
     "interrupted": "magenta",
     "running": "cyan",
+    "waits": "blue",
 }
 # finished trials that the live table shows besides the best
 RECENT = 8
@@ -39,6 +40,7 @@ class Line:
         self.record = record
         self.step = record.step
         self.images_per_second = 0.0
+        self.waits = False  # for its promotion
         self.began = time.monotonic()
         self.steps_at_begin = record.step
 
@@ -99,10 +101,14 @@ class Progress(Observer):
     def reached(self, record: TrialRecord, rung: Rung) -> None:
         """A rung was measured."""
         line = self._running[record.number]
-        line.record = record
+        line.record, line.step, line.waits = record, rung.step, rung.decision == "waits"
+        self._compare(line)
         speed = f", {line.images_per_second:.1f} images/s" if line.images_per_second else ""
         mAP50 = rung.metrics.get("mAP50", 0.0)
-        self._say(f"trial {record.number} step {rung.step}: mAP {rung.mAP:.3f}, mAP50 {mAP50:.3f}{speed}")
+        waits = "; waits" if line.waits else ""
+        self._say(
+            f"trial {record.number} step {rung.step}: mAP {rung.mAP:.3f}, mAP50 {mAP50:.3f}{speed}{waits}"
+        )
 
     def lost(self, record: TrialRecord) -> None:
         """A worker process died."""
@@ -127,15 +133,16 @@ class Progress(Observer):
             self.console.width, self._title(), {"recipe": 1}, "step", "mAP", "images/s", "left"
         )
         table.caption, table.caption_justify = self._caption(), "left"
-        best = [self._best_line] if self._best_line and self._best_line not in self._ended else []
-        for line in [*best, *self._ended, *self._running.values()]:
+        others = [*self._ended, *self._running.values()]
+        best = [self._best_line] if self._best_line and self._best_line not in others else []
+        for line in [*best, *others]:
             table.add_row(*self._row(line))
         return table
 
     def _row(self, line: Line) -> tuple[str | Text, ...]:
         record = line.record
-        running = record.number in self._running
-        state = "running" if running else record.state
+        running = record.number in self._running and not line.waits
+        state = "waits" if line.waits else "running" if running else record.state
         steps = self._search.halving.rungs if self._search else (0,)
         left = ""
         if running and line.seconds_per_step is not None:
@@ -171,10 +178,14 @@ class Progress(Observer):
 
     def _keep(self, line: Line) -> None:
         line.step = max(line.step, line.record.verdict.step if line.record.verdict else 0)
+        line.waits = False
+        self._compare(line)
+        self._ended.append(line)
+
+    def _compare(self, line: Line) -> None:
         best = records.best([line.record, *([self._best] if self._best else [])])
         if best is line.record:
             self._best, self._best_line = best, line
-        self._ended.append(line)
 
     def _say(self, line: str) -> None:
         if self._live is None:

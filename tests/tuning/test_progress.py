@@ -61,6 +61,19 @@ def test_the_table_shows_what_runs_how_fast_and_what_was_best(open_study):
     assert "so far · about " in text
 
 
+def test_what_waits_for_its_promotion_is_shown_and_can_be_the_best(open_study):
+    study, console = open_study(), screen(False)
+    progress = Progress(console)
+    search = search_of(study, 9, (progress,), mode="promote")
+    progress.follow(search)
+    run_here(search, steps=2)
+    best = max(study.records(), key=lambda record: record.mAP or 0.0)
+    text = shown(progress)
+    assert f"street · 0 of 9 trials · best mAP {best.mAP:.3f} (trial {best.number})" in text
+    assert text.count("waits") == 2
+    assert console.file.getvalue().count("; waits\n") == 2
+
+
 @pytest.mark.slow
 def test_the_best_stays_on_the_table_however_many_come_after_it(open_study):
     study = open_study()
