@@ -29,11 +29,11 @@ def run(
     work,
     rectangles,
     batcher,
-    options=Options(),
+    options=Options(),  # noqa: B008
     heard=lambda progress: None,
     segment_frames=16,
     threads=1,
-):  # noqa: B008
+):
     facts = probe(source, LIMITS)
     process = Process(
         source,
