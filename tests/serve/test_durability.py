@@ -13,6 +13,7 @@ import requests
 from servers import Server, free_port, prepare, run_http, run_replica, served, spawn, wait_for
 
 from serve.api.tokens import Tokens
+from serve.backends import cache
 from serve.counters import Counters
 from serve.database import Database
 from serve.errors import Refused
@@ -152,7 +153,7 @@ def test_a_model_is_measured_once_and_loaded_once(settings, rectangles):
     models = Models(settings)
     with models.using(rectangles.export_id) as first, models.using(rectangles.export_id) as again:
         assert again is first
-    assert (settings.models_folder / f"{rectangles.export_id}.backend.json").exists()
+    assert list(cache.folder(rectangles).glob("backend-*.json"))
     models.close()
 
 

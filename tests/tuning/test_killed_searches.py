@@ -34,10 +34,15 @@ def begin(tmp_path: Path) -> Callable[..., psutil.Popen]:
         *("--trainer", "curve_trainer:CurveTrainer", "--max-steps", "90", "--trials", "2"),
     ]
 
-    def started(pace: float) -> psutil.Popen:
+    def started(pace: float, scheduler: str = "stop") -> psutil.Popen:
         environment = os.environ | {"PYTHONPATH": paths, "CURVE_TROUBLE": json.dumps({"pace": pace})}
         return psutil.Popen(
-            line, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*line, "--scheduler", scheduler],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     return started
@@ -88,8 +93,27 @@ def test_it_goes_on_after_ctrl_c_a_killed_driver_and_a_killed_ray(begin, tmp_pat
     summary = json.loads((tmp_path / STUDY / "summary.json").read_text())
     assert [trial["trial"] for trial in summary["trials"]] == [0, 1]
     assert [rung["step"] for rung in summary["trials"][0]["rungs"]] == [30, 90]
+    check_mlflow(tmp_path)
 
-    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+def test_what_waited_for_its_promotion_is_promoted_after_a_killed_driver(begin, tmp_path):
+    killed = begin(0.02, "promote")
+    ended(killed, "trial 1 step 30", lambda driver: driver.kill())
+
+    last = begin(0.0, "promote")
+    said, _ = ended(last)
+    assert last.returncode == 0
+    assert not re.search(r"trial \d step 30", said)  # they were measured before
+    assert len(re.findall(r"trial \d goes on from step 30", said)) == 1
+    summary = json.loads((tmp_path / STUDY / "summary.json").read_text())
+    rungs = {trial["state"]: [rung["step"] for rung in trial["rungs"]] for trial in summary["trials"]}
+    assert rungs == {"completed": [30, 90], "pruned": [30]}
+    check_mlflow(tmp_path)
+
+
+def check_mlflow(studies: Path) -> None:
+    """One run for the study and one for each of its two trials; no step was told twice."""
+    client = MlflowClient(f"sqlite:///{studies / 'mlflow.db'}")
     runs = client.search_runs([client.get_experiment_by_name(STUDY).experiment_id])
     assert sorted(run.data.tags.get("tuning.trial", "") for run in runs) == ["", "0", "1"]
     for run in runs:
