@@ -23,7 +23,7 @@ from trainers.recipe import Recipe
 # Published fine-tunings took 2,000 to 25,000 steps; 10,000 is that of the two with full recipe and result.
 ZOO_STEPS = 10_000
 ZOO_TRIALS = 32
-LAPTOP_TRIALS = 6  # in every space done in under ten minutes on two CPU cores
+LAPTOP_TRIALS = 6  # RetinaNet50, the slowest, takes nine minutes for them on two CPU cores
 
 
 @dataclass(frozen=True)
