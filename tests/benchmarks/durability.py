@@ -21,6 +21,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +80,10 @@ class Run:
         if kind == "driver":
             return [psutil.Process(self.process.pid)] if self.process.poll() is None else []
         found = []
-        try:
+        with suppress(psutil.NoSuchProcess):  # it may end meanwhile
             for child in psutil.Process(self.process.pid).children(recursive=True):
                 if VICTIMS[kind] in " ".join(child.cmdline()):
                     found.append(child)
-        except psutil.NoSuchProcess:
-            pass
         return found
 
 

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -80,11 +81,9 @@ class Deployment:
         """Whether it is ready before so long; False at once when the command has ended."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and self._process.poll() is None:
-            try:
+            with suppress(requests.RequestException):  # nobody listens yet
                 if requests.get(self.url + "/readyz", timeout=5).ok:
                     return True
-            except requests.RequestException:
-                pass
             time.sleep(0.2)
         return False
 
