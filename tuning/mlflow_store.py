@@ -7,9 +7,12 @@ import importlib
 import importlib.metadata
 import logging
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from trainers.errors import UserError
 
@@ -24,6 +27,11 @@ def default_uri(studies: Path) -> str:
     return f"sqlite:///{studies.absolute() / 'mlflow.db'}"
 
 
+def file_of(uri: str) -> Path | None:
+    """The database's file, None where it is no SQLite file."""
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
 def client(uri: str) -> Any:
     """An MlflowClient that says nothing and does not try for ever.
 
@@ -36,6 +44,9 @@ def client(uri: str) -> Any:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow import MlflowClient
 
+    path = file_of(uri)
+    if path is not None and not path.exists():
+        _make(path)
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     store = MlflowClient(tracking_uri=uri)
@@ -47,8 +58,8 @@ def client(uri: str) -> Any:
 @contextlib.contextmanager
 def opened(uri: str) -> Iterator[Any]:
     """A client to read with; what MLflow raises becomes a UserError of one line."""
-    path = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and not path.is_file():  # MLflow would make it
+    path = file_of(uri)
+    if path is not None and not path.is_file():  # `client` would make it
         raise UserError(f"{path}: no MLflow database is there; give --tracking-uri")
     from mlflow.exceptions import MlflowException
 
@@ -64,6 +75,23 @@ def data_of_run(run: Any) -> dict[str, Any] | None:
     if data["fingerprint"] is None:
         return None
     return data | {"subset": float(data["subset"] or 1.0)}
+
+
+def _make(path: Path) -> None:
+    """Make a database with MLflow's tables, whole or not at all.
+
+    MLflow makes them in a hundred steps, and never opens one again that was killed between two of them.
+    """
+    stores: Any = importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        if path.exists():  # another search was first
+            return
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+            new = Path(folder) / path.name
+            store = stores.SqlAlchemyStore(f"sqlite:///{new}", str(path.parent / "mlruns"))
+            store.engine.dispose()
+            new.replace(path)
 
 
 def _check_version(store: Any, uri: str) -> None:
