@@ -42,7 +42,7 @@ class Teller:
         self._experiment = self._find_or_create_experiment(artifacts)
         self._parent = self._find_or_create_parent(command)
         earlier = study.records()
-        self._best: TrialRecord | None = records.best(earlier)
+        self._best = records.best(r for r in earlier if r.verdict is not None and r.verdict.final)
         # perhaps begun by a driver that was killed before it could note so
         self._unsure = {record.number for record in earlier}
 
@@ -61,7 +61,8 @@ class Teller:
         if record.verdict is not None:
             self._tell_pictures(run, folder, note)
             self._tell_verdict(run, record)
-            self._tell_best(record)
+            if record.verdict.final:
+                self._tell_best(record)
             note["told"] = record.verdict.to_dict()
         write_note(folder, note)
 

@@ -133,6 +133,25 @@ def _away(*_: object) -> None:
 
 
 @slow
+def test_the_study_tells_of_a_trial_when_it_is_over_and_once(open_study, uri, tmp_path):
+    def goes_on(results: int | None) -> str | None:
+        study = open_study()
+        tracking = Tracking(study, uri, tmp_path / "artifacts", 90)
+        search = search_of(study, 1, (tracking,))
+        tracking.start()
+        run_here(search, results)
+        search.interrupt()
+        return tracking.close()
+
+    assert goes_on(1) is None
+    assert "best_trial" not in told(uri)[""]["run"].data.tags
+    assert goes_on(None) is None
+    parent = told(uri)[""]
+    assert parent["points"] == {("mAP", 0): 1}
+    assert parent["run"].data.tags["best_trial"] == "0"
+
+
+@slow
 def test_an_interrupted_trial_keeps_its_run_and_no_point_is_there_twice(open_study, uri, tmp_path):
     study = open_study()
     tracking = Tracking(study, uri, tmp_path / "artifacts", 90)
