@@ -76,6 +76,7 @@ class Branch:
         """The Recipe fields that no trial decides."""
         fields = {k: v for k, v in self.defaults(conditions.preset).items() if k not in _SUGGESTED}
         fields |= {"detector": self.detector, "steps": conditions.steps, "seed": conditions.seed}
+        fields["precision"] = conditions.precision
         if conditions.image_size is not None:
             fields["image_size"] = conditions.image_size
         if conditions.weights is not None:

@@ -9,7 +9,9 @@ from trainers.errors import UserError
 from trainers.recipe import InitialWeights
 
 Preset = Literal["laptop", "zoo"]
+Precision = Literal["float32", "bfloat16"]
 PRESETS: tuple[str, ...] = get_args(Preset)
+PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Conditions:
     batch_size: images a step; None for the preset's: laptop has one, zoo a choice of them.
     weights: where the variables start; None for the preset's: laptop none, zoo the published checkpoint. From
         scratch and from a checkpoint need different learning rates, so a space's ranges depend on it.
+    precision: of every trial (trainers.recipe.Recipe).
     seed: of every trial; the trials then differ by their settings alone.
     """
 
@@ -30,6 +33,7 @@ class Conditions:
     image_size: int | None = None
     batch_size: int | None = None
     weights: InitialWeights | None = None
+    precision: Precision = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:

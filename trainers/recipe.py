@@ -17,6 +17,10 @@ from trainers.optimizers import Optimizer
 from trainers.schedules import Schedule
 
 
+# defaults of fields that the first recipes had not: they leave a recipe what it was, and its id too
+_LATER = (("precision", "float32"),)
+
+
 class InitialWeights(BaseModel):
     """Where a trial's variables start.
 
@@ -43,6 +47,8 @@ class Recipe(BaseModel):
     averaging: decay of an exponential moving average of the weights that evaluation uses; None: no average.
     gradient_clip: largest global norm of the gradients; None for no clipping.
     l2: weight of the kernels' L2 regulariser; None for the zoo's.
+    precision: of the network's arithmetic; variables, losses and boxes are float32 with either. bfloat16, which needs
+        no scaling of the loss, is for GPUs of compute capability 8 (Ampere) and later.
     batch_norm_decay: of batch normalisation's moving averages; the zoo's .997 needs about a thousand steps.
     classification_weight, localization_weight: factors of the two parts of the loss.
     seed: of the initial variables, the order of the images and every augmentation's draw.
@@ -61,6 +67,7 @@ class Recipe(BaseModel):
     averaging: float | None = Field(default=None, gt=0, lt=1)
     gradient_clip: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     l2: float | None = Field(default=None, ge=0, le=1)
+    precision: Literal["float32", "bfloat16"] = "float32"
     batch_norm_decay: float = Field(default=0.997, gt=0, lt=1)
     classification_weight: float = Field(default=1.0, gt=0, le=1000)
     localization_weight: float = Field(default=1.0, gt=0, le=1000)
@@ -83,7 +90,7 @@ class Recipe(BaseModel):
     @property
     def recipe_id(self) -> str:
         """Twelve hexadecimal digits; equal for equal recipes, on every machine and Python version."""
-        canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        canonical = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
     def learning_rate(self, step: int) -> float:
@@ -93,6 +100,10 @@ class Recipe(BaseModel):
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and strings: what `build` takes."""
         return self.model_dump(mode="json")
+
+    def identity(self) -> dict[str, Any]:
+        """What the id is made of: `to_dict` without what came later and is not asked for."""
+        return {name: value for name, value in self.to_dict().items() if (name, value) not in _LATER}
 
     def to_yaml(self) -> str:
         """The recipe as a person would write it."""

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from search_spaces.conditions import Conditions, Preset
+from search_spaces.conditions import Conditions, Precision, Preset
 from search_spaces.rows import difference, from_dict
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.toy_city import is_toy_city
@@ -29,8 +29,8 @@ SOFTWARE = (
 )
 
 COMPARED = (
-    "preset", "max_steps", "image_size", "batch_size", "weights", "reduction_factor", "scheduler", "brackets",
-    "early_images",
+    "preset", "max_steps", "image_size", "batch_size", "weights", "precision", "reduction_factor", "scheduler",
+    "brackets", "early_images",
 )  # fmt: skip
 
 
@@ -52,8 +52,8 @@ class Manifest:
     study, space, space_hash: names, and the digest of all that the space may propose.
     data: name, source and fingerprint of the dataset, the share of its training images that is used, and its class
         names in the order of their label ids.
-    preset, max_steps, image_size, batch_size, weights: the conditions under which the space proposes; image_size and
-        batch_size are None where the space chooses.
+    preset, max_steps, image_size, batch_size, weights, precision: the conditions under which the space proposes;
+        image_size and batch_size are None where the space chooses.
     reduction_factor, scheduler, brackets, seed: of the search (tuning.halving.Halving).
     early_images: validation images on which the rungs before the last are measured, or all if there are fewer.
     versions: the software it was begun with; shown, never compared.
@@ -72,6 +72,7 @@ class Manifest:
     reduction_factor: int
     seed: int
     versions: dict[str, str]
+    precision: Precision = "float32"
     scheduler: Mode = "stop"
     brackets: int = 1
     early_images: int = EARLY_IMAGES
@@ -90,6 +91,7 @@ class Manifest:
             image_size=self.image_size,
             batch_size=self.batch_size,
             weights=InitialWeights(source=self.weights),
+            precision=self.precision,
             seed=self.seed,
         )
 

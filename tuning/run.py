@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from search_spaces.conditions import PRESETS
+from search_spaces.conditions import PRECISIONS, PRESETS
 from trainers.command import Parser, run
 from trainers.errors import UserError
 from tuning.command import DETECTOR_TRAINER, console_of
@@ -81,6 +81,10 @@ def parser() -> argparse.ArgumentParser:
         default="auto",
         help="where trials start: auto (the preset's), none, or the path of a checkpoint",
     )
+    add("--precision", choices=PRECISIONS, default="float32", help="of the network's arithmetic; bfloat16 is for GPUs "
+        "from Ampere on (default: float32)")  # fmt: skip
+    add("--xla", action="store_true", help="compile the gradient step; on two CPU cores that made it 10 times slower: "
+        "measure it on yours first, with tests/benchmarks/step.py --xla")  # fmt: skip
     add("--workers", type=int, default=1, help="trials that train at once (default: 1)")
     add("--cpus-per-trial", type=float, help="CPUs of each worker (default: an even share)")
     add("--gpus-per-trial", type=float, help="GPUs of each worker, a fraction for several on a device "

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import search_spaces
-from search_spaces.conditions import Conditions, Preset
+from search_spaces.conditions import Conditions, Precision, Preset
 from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights
@@ -41,6 +41,8 @@ class Settings:
     image_size: int | None = None
     batch_size: int | None = None
     weights: str = "auto"
+    precision: Precision = "float32"
+    xla: bool = False
     workers: int = 1
     cpus_per_trial: float | None = None
     gpus_per_trial: float | None = None
@@ -130,6 +132,7 @@ class Settings:
             image_size=self.image_size,
             batch_size=self.batch_size,
             weights=weights,
+            precision=self.precision,
             seed=self.seed,
         )
 
@@ -151,6 +154,7 @@ class Settings:
             image_size=self.image_size,
             batch_size=self.batch_size,
             weights=weights,
+            precision=self.precision,
             reduction_factor=self.reduction_factor,
             scheduler=self.scheduler,
             brackets=self.brackets,

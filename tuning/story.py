@@ -119,6 +119,7 @@ def run(settings: Settings, trainer: str, words: list[str], console: Console) ->
         for note in [describe(dataset), *dataset.notes, *messages]:
             say(note)
         options = {"cpus": max(1, int(settings.cpus)), "gpu_fraction": settings.gpus}
+        options |= {"xla": True} if settings.xla else {}
         return _search(
             here,
             study,

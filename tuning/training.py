@@ -184,6 +184,7 @@ def _manifest(asked: Training, dataset: Dataset, account: Mapping[str, Any]) -> 
         preset="laptop" if recipe.weights.source == "none" else "zoo",
         max_steps=recipe.steps,
         image_size=recipe.image_size,
+        precision=recipe.precision,
         batch_size=recipe.batch_size,
         weights=recipe.weights.source,
         reduction_factor=3,

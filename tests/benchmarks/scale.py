@@ -81,10 +81,11 @@ def command(studies: Path, trials: int, seconds: float) -> list[str]:
 
 def overhead(studies: Path, trials: int, seconds: float) -> dict[str, Any]:
     """Run so many more trials; what their workers did but training, each worker's first trial apart."""
-    path = studies / STUDY / "summary.json"
-    known = {t["trial"] for t in json.loads(path.read_text())["trials"]} if path.exists() else set()
-    subprocess.run(command(studies, len(known) + trials, seconds), check=True, stdout=subprocess.DEVNULL)
-    ran = [t for t in json.loads(path.read_text())["trials"] if t["trial"] not in known][WORKERS:]
+    folder = studies / STUDY
+    known = len(list((folder / "trials").iterdir())) if folder.exists() else 0
+    subprocess.run(command(studies, known + trials, seconds), check=True, stdout=subprocess.DEVNULL)
+    told = json.loads((folder / "summary.json").read_text())["trials"]
+    ran = [trial for trial in told if trial["trial"] >= known][WORKERS:]
     training, other = (sum(t[f"seconds_{kind}"] for t in ran) for kind in ("training", "overhead"))
     return {
         "trials": len(ran),

@@ -2,6 +2,7 @@
 
     .venv/bin/python tests/benchmarks/step.py --rounds 7
 
+--xla compiles the step (`tuning.run --xla`), and adds its own rows to the file.
 Blocks of steps are taken in turn, fed and on the batch that came first. Without a step in between, the pipeline is
 then compared with a loop over the API's own `inputs.train_input` on the same pipeline.config: batches a round.
 """
@@ -71,7 +72,7 @@ def stock_batches(pipeline: str, folder: Path) -> Any:
     return iter(batches.repeat())
 
 
-def measure(detector: str, rounds: int) -> dict[str, Any]:
+def measure(detector: str, rounds: int, xla: bool) -> dict[str, Any]:
     """Seconds of a step and images a second, each round's."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import search_spaces
@@ -85,7 +86,8 @@ def measure(detector: str, rounds: int) -> dict[str, Any]:
     recipe = recipe.replace(augmentations=AUGMENTATIONS, schedule={"kind": "constant", "base": 1e-5})
     found: dict[str, list[float]] = {name: [] for name in NAMES}
     with tempfile.TemporaryDirectory() as folder:
-        trainer = alone_in_process(open_dataset(CITY, Path(folder)), len(os.sched_getaffinity(0)), 0.0)
+        city = open_dataset(CITY, Path(folder))
+        trainer = alone_in_process(city, len(os.sched_getaffinity(0)), 0.0, xla)
         trainer.start(recipe)
         batches = trainer._training_batches()
         constant = next(batches)
@@ -113,20 +115,22 @@ def main() -> None:
     line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     line.add_argument("--rounds", type=int, default=7)
     line.add_argument("--detector", default="mobilenet")
+    line.add_argument("--xla", action="store_true")
     line.add_argument("--out", type=Path, default=OUT)
     chosen = line.parse_args()
-    found = measure(chosen.detector, chosen.rounds)
+    found = measure(chosen.detector, chosen.rounds, chosen.xla)
     from rich.console import Console
     from rich.table import Table
 
-    shown = Table(chosen.detector, "median", "range", title=f"others' cores: {found['others'][0]:.2f}")
+    title = chosen.detector + (" with XLA" if chosen.xla else "")
+    shown = Table(title, "median", "range", title=f"others' cores: {found['others'][0]:.2f}")
     for name, words in NAMES.items():
         low, middle, high = min(found[name]), statistics.median(found[name]), max(found[name])
         shown.add_row(words, f"{middle:.3f}", f"{low:.3f} to {high:.3f}")
     Console(width=110).print(shown)
     known = json.loads(chosen.out.read_text()) if chosen.out.exists() else {}
     chosen.out.parent.mkdir(exist_ok=True)
-    chosen.out.write_text(json.dumps(known | {"machine": machine(), chosen.detector: found}, indent=1) + "\n")
+    chosen.out.write_text(json.dumps(known | {"machine": machine(), title: found}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -39,6 +39,35 @@ def test_a_warm_trial_has_the_losses_of_a_cold_one(trainer, tiny_city, tiny_reci
     np.testing.assert_allclose(warm, cold, rtol=1e-4)
 
 
+def test_bfloat16_computes_the_network_alone_and_learns_as_float32_does(trainer, tiny_recipe, tmp_path):
+    import tf_keras
+
+    usual = losses_of(trainer, tiny_recipe, 10)
+    recipe = tiny_recipe.replace(precision="bfloat16")
+    short = losses_of(trainer, recipe, 10)
+    assert short != usual
+    # bfloat16 has eight significant bits
+    np.testing.assert_allclose(short, usual, rtol=0.05)
+    assert {variable.dtype.name for variable in trainer._graph.detector.trainable_variables} == {"float32"}
+    assert "use_bfloat16: true" in trainer.pipeline_config()
+    assert trainer.evaluate().losses["total"] > 0
+    assert tf_keras.mixed_precision.global_policy().name == "float32"  # of all else in the process
+
+    trainer.save(tmp_path / "checkpoint")
+    trainer.start(recipe)
+    trainer.load(tmp_path / "checkpoint")
+    assert trainer.step == 10
+
+
+def test_a_step_compiled_by_xla_has_the_losses_of_one_that_is_not(trainer, tiny_city, tiny_recipe):
+    from trainers.object_detection_api.trainer import DetectorTrainer
+
+    usual = losses_of(trainer, tiny_recipe, 3)
+    np.testing.assert_allclose(
+        losses_of(DetectorTrainer(tiny_city, xla=True), tiny_recipe, 3), usual, rtol=1e-3
+    )
+
+
 def test_a_trial_that_is_stopped_and_loaded_goes_on_with_the_same_losses(trainer, tiny_recipe, tmp_path):
     recipe = tiny_recipe.replace(averaging=0.9)
     straight = losses_of(trainer, recipe, 12)

@@ -86,3 +86,26 @@ def test_several_workers_on_a_gpu_have_a_limit_each_and_a_worker_alone_takes_wha
     assert decided["growth"] == [("first", True), ("second", True)]
     assert "limit" not in decided
     assert "visible" not in decided
+
+
+@pytest.mark.slow
+def test_bfloat16_is_refused_where_the_gpu_lacks_it_and_a_cpu_takes_both(monkeypatch):
+    import tensorflow as tf
+
+    from trainers.errors import UserError
+    from trainers.object_detection_api import devices
+
+    for precision in ("float32", "bfloat16"):
+        devices.check_precision(precision)  # no GPU is here
+
+    def of(capability):
+        monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["a GPU"])
+        about = {"device_name": "Tesla T4", "compute_capability": capability}
+        monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: about)
+
+    of((8, 6))
+    devices.check_precision("bfloat16")
+    of((7, 5))
+    devices.check_precision("float32")
+    with pytest.raises(UserError, match=r"Tesla T4: has compute capability 7.5 and no bfloat16"):
+        devices.check_precision("bfloat16")

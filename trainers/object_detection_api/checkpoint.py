@@ -60,7 +60,7 @@ def load(graph: Graph, recipe: Recipe, directory: Path) -> int:
 
 
 def _but_for_steps(recipe: Recipe) -> str:
-    fields = json.dumps(recipe.to_dict() | {"steps": None}, sort_keys=True)
+    fields = json.dumps(recipe.identity() | {"steps": None}, sort_keys=True)
     return hashlib.sha256(fields.encode()).hexdigest()[:12]
 
 

@@ -7,6 +7,13 @@ import subprocess
 
 import tensorflow as tf
 
+from trainers.errors import UserError
+
+BFLOAT16_FROM = (
+    8,
+    0,
+)  # compute capability of NVIDIA's Ampere, the first with bfloat16 (CUDA C++ guide, table 18)
+
 
 def configure(cpus: int, gpu_fraction: float = 0.0) -> None:
     """Limit TensorFlow before its first operation in this process.
@@ -36,6 +43,21 @@ def memory_limit_mib(total_mib: int | None, gpu_fraction: float) -> int | None:
     if gpu_fraction >= 1 or total_mib is None:
         return None
     return int(total_mib * gpu_fraction * 0.9)
+
+
+def check_precision(precision: str) -> None:
+    """Raise UserError when a GPU that this process uses cannot compute in it; a CPU can, slowly."""
+    if precision == "float32":
+        return
+    for gpu in tf.config.get_visible_devices("GPU"):
+        about = tf.config.experimental.get_device_details(gpu)
+        capability = about.get("compute_capability", BFLOAT16_FROM)
+        if capability < BFLOAT16_FROM:
+            name, number = about.get("device_name", "the GPU"), ".".join(map(str, capability))
+            raise UserError(
+                f"{name}: has compute capability {number} and no {precision}, which needs 8.0; "
+                "leave --precision out"
+            )
 
 
 def total_memory_mib() -> int | None:

@@ -43,6 +43,7 @@ class _Serving(tf.Module):
     def __init__(self, graph: Graph, framing: Framing) -> None:
         super().__init__()
         self._model = graph.detector.model
+        self._predict = graph.detector.predict
         self._size = graph.detector.image_size
         self._stretches = framing.resize == "stretch"
 
@@ -50,7 +51,7 @@ class _Serving(tf.Module):
     def detect(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         with learning_phase(False):
             inputs, shapes = self._inputs(tf.cast(images, tf.float32))
-            found: dict[str, Any] = self._model.postprocess(self._model.predict(inputs, shapes), shapes)
+            found: dict[str, Any] = self._model.postprocess(self._predict(inputs, shapes), shapes)
         # from the padded input's frame into the image's own
         scale = tf.tile(self._size / tf.cast(shapes[:, :2], tf.float32), [1, 2])[:, tf.newaxis, :]
         return {

@@ -48,10 +48,19 @@ class Graph:
     """One detector at one image and batch size.
 
     model_config: a `model_pb2.DetectionModel` with loss weights 1 and the detector's own L2 weight.
+    precision: as a Recipe's. xla: whether the gradient step is compiled.
     """
 
-    def __init__(self, model_config: Any, image_size: int, batch_size: int) -> None:
-        self.detector = DetectionModel(model_config, image_size)
+    def __init__(
+        self,
+        model_config: Any,
+        image_size: int,
+        batch_size: int,
+        precision: str = "float32",
+        xla: bool = False,
+    ) -> None:
+        self.detector = DetectionModel(model_config, image_size, precision)
+        self._gradients = tf.function(self._losses_and_gradients, autograph=False, jit_compile=xla or None)
         self.prepare = Preparation(model_config, self.detector.model.preprocess)
         blank, one = blank_batch(batch_size, image_size, model_config.ssd.num_classes), tf.constant(1.0)
         self._blank_arguments = (blank, one, one, one)
@@ -124,8 +133,9 @@ class Graph:
         if self._tried is not None:
             wait([self._tried])
 
-    @tf.function(autograph=False)
-    def _gradients(self, batch: Any, classification: Any, localization: Any, regularization: Any) -> Any:
+    def _losses_and_gradients(
+        self, batch: Any, classification: Any, localization: Any, regularization: Any
+    ) -> Any:
         with learning_phase(True), tf.GradientTape() as tape:
             _, losses = self._predict(batch, classification, localization, regularization)
         return losses, tape.gradient(losses["total"], self._trainable)
@@ -136,7 +146,7 @@ class Graph:
     @tf.function(autograph=False)
     def _predict_in_training(self, image: Any, true_image_shape: Any) -> None:
         with learning_phase(True):
-            self.detector.model.predict(image, true_image_shape)
+            self.detector.predict(image, true_image_shape)
 
     @tf.function(autograph=False)
     def _evaluate(self, batch: Any, classification: Any, localization: Any, regularization: Any) -> Any:
@@ -156,7 +166,7 @@ class Graph:
             groundtruth_weights_list=tf.unstack(batch["weights"]),
             is_annotated_list=tf.unstack(real),
         )
-        predictions = model.predict(batch["image"], batch["true_image_shape"])
+        predictions = self.detector.predict(batch["image"], batch["true_image_shape"])
         parts = model.loss(predictions, batch["true_image_shape"])
         losses = {
             "classification": parts["Loss/classification_loss"] * classification,

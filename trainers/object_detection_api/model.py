@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 from object_detection.builders import model_builder
+from object_detection.utils import ops
 from tf_keras.src import backend
 from tf_keras.src.layers.normalization.batch_normalization import BatchNormalizationBase
 
@@ -25,16 +26,25 @@ class DetectionModel:
     image_size: pixels, the side of its square input.
     """
 
-    def __init__(self, model_config: Any, image_size: int) -> None:
-        """Build from a `model_pb2.DetectionModel`."""
+    def __init__(self, model_config: Any, image_size: int, precision: str = "float32") -> None:
+        """Build from a `model_pb2.DetectionModel`. precision: as a Recipe's."""
         self.image_size = image_size
         self._initial: list[tuple[tf.Variable, Callable[[tf.Tensor], tf.Tensor]]] = []
         self._draw_all: Callable[[tf.Tensor], Any] = self._draw
-        with tf.variable_creator_scope(self._remember_initializer), learning_phase(False):
+        with (
+            tf.variable_creator_scope(self._remember_initializer),
+            learning_phase(False),
+            _arithmetic(precision),
+        ):
             self.model = model_builder.build(model_config, is_training=True, add_summaries=False)
             shape = [1, image_size, image_size, 3]
             self.model.predict(tf.zeros(shape), tf.constant([shape[1:]]))  # creates the variables
         self._set_batch_norm_decay(model_config.ssd.feature_extractor.conv_hyperparams.batch_norm.decay)
+
+    def predict(self, images: tf.Tensor, true_image_shapes: tf.Tensor) -> dict[str, Any]:
+        """The model's own `predict`; all that it returns is float32, whatever the network's precision."""
+        found: dict[str, Any] = ops.bfloat16_to_float32_nested(self.model.predict(images, true_image_shapes))
+        return found
 
     @property
     def variables(self) -> list[tf.Variable]:
@@ -127,6 +137,18 @@ def _variance_scaling(initializer: Any, shape: tf.TensorShape, dtype: Any, seed:
             # standard deviation of a normal cut at two of them, as tf_keras has it
             stddev = variance**0.5 / 0.87962566103423978
             return tf.random.stateless_truncated_normal(shape, seed, 0.0, stddev, dtype)
+
+
+@contextmanager
+def _arithmetic(precision: str) -> Iterator[None]:
+    """Layers made within it compute in that precision; their variables are float32."""
+    before = tf_keras.mixed_precision.global_policy()
+    policy = "float32" if precision == "float32" else f"mixed_{precision}"
+    tf_keras.mixed_precision.set_global_policy(policy)
+    try:
+        yield
+    finally:
+        tf_keras.mixed_precision.set_global_policy(before)
 
 
 @contextmanager

@@ -76,6 +76,7 @@ def pipeline_proto(
     train = config.train_config
     train.batch_size = recipe.batch_size
     train.num_steps = recipe.steps
+    train.use_bfloat16 = recipe.precision == "bfloat16"
     train.data_augmentation_options.extend(augmentation_proto(each) for each in recipe.augmentations)
     train.optimizer.CopyFrom(optimizer_proto(recipe.optimizer, recipe.schedule, recipe.steps))
     train.optimizer.use_moving_average = recipe.averaging is not None

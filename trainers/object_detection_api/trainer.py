@@ -33,9 +33,10 @@ from trainers.trainer import TrainingCurve  # noqa: E402
 
 
 class DetectorTrainer:
-    """Trains one detector at a time on `dataset`. threads: of the input pipeline."""
+    """Trains one detector at a time on `dataset`. threads: of the input pipeline. xla: see Graph."""
 
-    def __init__(self, dataset: Dataset, threads: int = 2) -> None:
+    def __init__(self, dataset: Dataset, threads: int = 2, xla: bool = False) -> None:
+        self._xla = xla
         self._dataset = dataset
         self._threads = threads
         self._graphs = KeptGraphs()
@@ -51,6 +52,7 @@ class DetectorTrainer:
         self._step = 0
         self._batches: Iterator[Batch] | None = None
         initial = weights.checkpoint_of(recipe.weights, recipe.detector)
+        devices.check_precision(recipe.precision)
         self._config = self._pipeline(recipe, initial)
         self._graph = self._graph_of(recipe)
         self._loss_weights = self._loss_weights_of(recipe)
@@ -216,13 +218,19 @@ class DetectorTrainer:
         )
 
     def _graph_key(self, recipe: Recipe) -> tuple[Any, ...]:
-        return recipe.detector, recipe.image_size, recipe.batch_size, recipe.batch_norm_decay
+        return (
+            recipe.detector,
+            recipe.image_size,
+            recipe.batch_size,
+            recipe.batch_norm_decay,
+            recipe.precision,
+        )
 
     def _graph_of(self, recipe: Recipe) -> Graph:
         def build() -> Graph:
             neutral = recipe.replace(l2=None, classification_weight=1.0, localization_weight=1.0)
             model = pipeline_config.model_proto(neutral, len(self._dataset.classes))
-            return Graph(model, recipe.image_size, recipe.batch_size)
+            return Graph(model, recipe.image_size, recipe.batch_size, recipe.precision, self._xla)
 
         return self._graphs.of(self._graph_key(recipe), build)
 
@@ -235,10 +243,10 @@ class DetectorTrainer:
         )
 
 
-def alone_in_process(dataset: Dataset, cpus: int, gpu_fraction: float) -> DetectorTrainer:
+def alone_in_process(dataset: Dataset, cpus: int, gpu_fraction: float, xla: bool = False) -> DetectorTrainer:
     """A trainer for a worker process of its own: TensorFlow is first held to `cpus` threads and a share of a GPU."""
     devices.configure(cpus, gpu_fraction)
-    return DetectorTrainer(dataset, threads=cpus)
+    return DetectorTrainer(dataset, threads=cpus, xla=xla)
 
 
 def _image_results(batch: Batch, found: dict[str, tf.Tensor], real: int) -> list[coco_metrics.ImageResult]:
