@@ -16,7 +16,6 @@ from trainers.errors import UserError
 from trainers.optimizers import Optimizer
 from trainers.schedules import Schedule
 
-
 # defaults of fields that the first recipes had not: they leave a recipe what it was, and its id too
 _LATER = (("precision", "float32"),)
 

@@ -44,11 +44,11 @@ def client(uri: str) -> Any:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow import MlflowClient
 
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     path = file_of(uri)
     if path is not None and not path.exists():
         _make(path)
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     store = MlflowClient(tracking_uri=uri)
     if uri.startswith(("http://", "https://")):
         _check_version(store, uri)

@@ -76,6 +76,7 @@ def dry_run(settings: Settings, console: Console) -> int:
         parse_city(settings.data)
     elif settings.data is not None and "://" not in settings.data and not Path(settings.data).exists():
         raise UserError(f"{settings.data}: no such file or folder")
+    _earlier(settings)  # so that a wrong name is said here too
     planned = here.plan()
     console.print(f"space    {space.name}: {', '.join(space.detectors)}", highlight=False)
     about = "" if settings.budget.trials else "about "
@@ -85,6 +86,14 @@ def dry_run(settings: Settings, console: Console) -> int:
     return 0
 
 
+def _earlier(settings: Settings) -> warm_start.Earlier | None:
+    """What --warm-start names; looked for first, before data are read for minutes."""
+    if not settings.warm_start:
+        return None
+    uri = settings.tracking_uri or default_uri(settings.studies_dir)
+    return warm_start.read(settings.warm_start, settings.studies_dir, uri)
+
+
 def run(settings: Settings, trainer: str, words: list[str], console: Console) -> int:
     """Search; the exit code."""
 
@@ -92,6 +101,7 @@ def run(settings: Settings, trainer: str, words: list[str], console: Console) ->
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     space = search_spaces.get(settings.space)
+    earlier = _earlier(settings)
     weights, messages = initial_weights(settings, space.detectors)
     here = Setting(settings, space, settings.conditions(weights))
     dataset = open_dataset(
@@ -100,12 +110,9 @@ def run(settings: Settings, trainer: str, words: list[str], console: Console) ->
     _make(settings.studies_dir)  # not before: what is no data leaves no folder behind
     about = settings.manifest(dataset, space, here.conditions)
     fitting = Fitting(space, here.conditions)
-    uri = settings.tracking_uri or default_uri(settings.studies_dir)
     start = None
-    if settings.warm_start:
-        start = warm_start.warm_start(
-            warm_start.read(settings.warm_start, settings.studies_dir, uri), about, fitting
-        )
+    if earlier is not None:
+        start = warm_start.warm_start(earlier, about, fitting)
         messages.append(start.said)
     study = Study.open(settings.studies_dir / about.study, about, settings.accept_space_change)
     try:

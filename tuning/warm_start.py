@@ -20,7 +20,7 @@ from tuning import reading
 from tuning import record as records
 from tuning.fitting import Fitting
 from tuning.manifest import Manifest
-from tuning.mlflow_store import MANIFEST, SUGGESTED, TRIAL, VERDICT, client
+from tuning.mlflow_store import MANIFEST, SUGGESTED, TRIAL, VERDICT, opened
 from tuning.proposer import ENDED
 
 SEEDS = 4  # of an earlier study's best recipes
@@ -102,10 +102,7 @@ def _of_folder(source: str, studies: Path) -> Earlier:
 
 
 def _of_mlflow(name: str, tracking_uri: str) -> Earlier:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        store = client(tracking_uri)
+    with opened(tracking_uri) as store:
         experiment = store.get_experiment_by_name(name)
         if experiment is None:
             raise UserError(f"--warm-start {MLFLOW}{name}: no such experiment at {tracking_uri}")
@@ -114,9 +111,6 @@ def _of_mlflow(name: str, tracking_uri: str) -> Earlier:
         while page is None or page.token:
             page = store.search_runs([experiment.experiment_id], page_token=page.token if page else None)
             runs += page
-    except MlflowException as error:
-        line = " ".join(str(error).split())[:200]
-        raise UserError(f"--warm-start {MLFLOW}{name}: {tracking_uri} cannot be read: {line}") from None
     about: dict[str, Any] = {}
     trials = []
     for run in sorted(runs, key=lambda run: int(run.data.tags.get(TRIAL, -1))):

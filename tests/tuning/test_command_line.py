@@ -52,6 +52,8 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--space", "mobilenet", "--data", "toy-city:fog=1"], "settings are classes"),
         (["--space", "mobilenet", "--subset", "0%"], "--subset: subset '0%' should be a share"),
         (["--space", "mobilenet", "--weights", "no/such/weights"], "no/such/weights"),
+        (["--space", "mobilenet", "--warm-start", "nowhere"], "--warm-start nowhere: no such study"),
+        (["--space", "mobilenet", "--warm-start", "mlflow:nowhere"], "no MLflow database is there"),
     ],
 )
 @pytest.mark.parametrize("dry", [True, False])
