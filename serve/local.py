@@ -50,4 +50,4 @@ def annotated(
         "stage_seconds": {name: round(seconds, 3) for name, seconds in process.progress.stages.items()}
         | {"network": round(float(batcher.tally["seconds"]), 3)},
     }
-    return assemble(folder / "result", video, facts, segments, process.segments, export, options, about)
+    return assemble(folder / "result", facts, segments, process.segments, export, options, about)

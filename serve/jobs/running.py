@@ -99,7 +99,7 @@ class JobRunner:
         damaged = process.progress.damaged
         about = {"job": job.id, "name": job.name, "damaged": damaged, "backend": model.choice.backend}
         manifest = assemble(
-            folder / RESULT, source, facts, segments, process.segments, model.export, job.options, about
+            folder / RESULT, facts, segments, process.segments, model.export, job.options, about
         )
         size = sum(file.stat().st_size for file in (source, *(folder / RESULT).iterdir()))
         if self._store.done(job.id, manifest, size):

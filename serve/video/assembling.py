@@ -26,7 +26,6 @@ PREVIEW_WIDTH, PREVIEW_RATE, PREVIEW_SECONDS = 320, 8, 4
 
 def assemble(
     folder: Path,
-    source: Path,
     facts: VideoFacts,
     segments: list[Segment],
     kept: SegmentFolder,
@@ -45,8 +44,7 @@ def assemble(
         objects = _write_coco(new / files["coco"], new / files["detections"])
         if options.annotate:
             files["video"] = f"video.{options.suffix}"
-            sound = options.audio and facts.audio is not None
-            _join_videos(new / files["video"], segments, kept, source if sound else None, options.suffix)
+            _join_videos(new / files["video"], segments, kept, options.suffix)
             if options.preview != "none":
                 files["preview"] = f"preview.{options.preview}"
                 _preview(new / files["preview"], new / files["video"])
@@ -89,15 +87,13 @@ def _write_coco(path: Path, lines: Path) -> int:
     return count
 
 
-def _join_videos(
-    path: Path, segments: list[Segment], kept: SegmentFolder, sound_of: Path | None, container: Container
-) -> None:
-    """Copies packets; nothing is encoded anew but sound. Both are written in the order of their times."""
+def _join_videos(path: Path, segments: list[Segment], kept: SegmentFolder, container: Container) -> None:
+    """Copies packets of pictures and sound, in the order of their times."""
     options = {"movflags": "+faststart"} if container == "mp4" else {"cues_to_front": "1"}
     with av.open(str(path), "w", options=options) as output:
         with av.open(str(kept.video(segments[0].number))) as first:
             stream = output.add_stream_from_template(first.streams.video[0], opaque=True)
-        sound = Sound(sound_of, output, container) if sound_of is not None else None
+        sound = Sound(kept.sound, output, container, timed=True) if kept.sound.exists() else None
         heard = sound.packets() if sound is not None else iter(())
         waiting = next(heard, None)
         last = -1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,12 +22,13 @@ BIT_RATE = 128_000
 class Sound:
     """The first audio stream of `source`, added to the av container `output`.
 
+    timed: whether the source's times are from the video's start already, as `prepare` writes them.
     Iterating gives packets with their time in seconds from the video's start, in order; those that cannot be decoded
     are left out.
     """
 
-    def __init__(self, source: Path, output: Any, container: Container) -> None:
-        self._source = source
+    def __init__(self, source: Path, output: Any, container: Container, timed: bool = False) -> None:
+        self._source, self._timed = source, timed
         with opened(source) as file:
             template = file.streams.audio[0]
             self._copied = template.codec_context.name in TAKES[container]
@@ -40,7 +43,7 @@ class Sound:
         """(seconds, packet for the output)."""
         with opened(self._source) as file:
             stream = file.streams.audio[0]
-            start = (file.start_time or 0) / av.time_base
+            start = 0 if self._timed else (file.start_time or 0) / av.time_base
             for packet in self._copies(file, stream) if self._copied else self._encoded(file, stream):
                 if packet.pts is None:
                     continue
@@ -81,3 +84,21 @@ class Sound:
             except av.error.FFmpegError:
                 continue
             yield from frames
+
+
+def prepare(source: Path, target: Path, container: Container, stopped: threading.Event) -> None:
+    """Write the source's sound into `target`, as `container` takes it, whole or not at all.
+
+    Does nothing when it is there already, and ends early once `stopped`.
+    """
+    if target.exists():
+        return
+    partial = target.with_name(f"{target.name}.part")
+    with av.open(str(partial), "w", format=container) as output:
+        for _, packet in Sound(source, output, container).packets():
+            if stopped.is_set():
+                return
+            output.mux(packet)
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(target)

@@ -1,4 +1,4 @@
-"""Processes a video: decode, infer, draw and encode, each in a thread of its own, in segments that outlive a kill."""
+"""Processes a video: decode, infer, draw, encode, and sound, each in a thread, in segments that outlive a kill."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +22,7 @@ from serve.detections import Detection
 from serve.errors import Refused
 from serve.limits import Limits
 from serve.options import Options
+from serve.video import audio
 from serve.video.ahead import ahead
 from serve.video.decoding import Decoder, Frame
 from serve.video.drawing import draw
@@ -120,6 +121,7 @@ class Process:
         tracker, last_seen = self._replayed(finished)
         # closed in order when something goes wrong, the last stage first, so that no thread outlives the job
         with contextlib.ExitStack() as stack:
+            sound = self._sound(stack)
             frames = self._stage(stack, self._timed("decode", iter(decoder)), WAITING, "decode")
             asked = self._stage(stack, self._ask(frames), 2 * self._batcher.at_once, "ask")
             seen = self._seen(asked, tracker, last_seen)
@@ -132,10 +134,22 @@ class Process:
                     break
                 finished.append(segment)
             self.progress.damaged = decoder.damaged
+            if sound is not None:
+                sound.result()
         if not finished:
             raise Refused(422, "no frame of the video can be decoded")
         self.progress.total = self.progress.frames
         return finished
+
+    def _sound(self, stack: contextlib.ExitStack) -> Future[None] | None:
+        """The sound, made ready beside the pictures, where it is wanted."""
+        if not (self._options.annotate and self._options.audio and self._facts.audio):
+            return None
+        stopped = threading.Event()
+        beside = ThreadPoolExecutor(1, "sound")
+        stack.callback(beside.shutdown)
+        stack.callback(stopped.set)
+        return beside.submit(audio.prepare, self._source, self.segments.sound, self._options.suffix, stopped)
 
     def _stage(self, stack: contextlib.ExitStack, items: Iterable, depth: int, name: str) -> Generator:  # type: ignore[type-arg]
         stage = ahead(items, depth, name)

@@ -3,6 +3,7 @@
 <work>/000000.webm     frames of the segment, encoded (where a video is wanted)
 <work>/000000.jsonl    their detections
 <work>/000000.json     the mark that both are whole; written last, atomically
+<work>/sound.webm      the sound of the whole video, where it has one that is wanted; whole once it is there
 """
 
 from __future__ import annotations
@@ -70,6 +71,11 @@ class SegmentFolder:
     def partial_video(self, number: int) -> Path:
         """Where to write a segment's video before `finish`."""
         return self.folder / f"{number:06}.part"
+
+    @property
+    def sound(self) -> Path:
+        """Of the whole video."""
+        return self.folder / f"sound.{self._suffix}"
 
     def finish(self, segment: Segment, lines: list[str]) -> None:
         """Make a segment finished: all of it, or nothing, whenever the process is killed."""

@@ -49,9 +49,7 @@ def run(
     )
     segments = process.run()
     about = {"damaged": process.progress.damaged}
-    manifest = assemble(
-        work / "result", source, facts, segments, process.segments, rectangles, options, about
-    )
+    manifest = assemble(work / "result", facts, segments, process.segments, rectangles, options, about)
     lines = [json.loads(line) for line in (work / "result" / "detections.jsonl").read_text().splitlines()]
     video = work / "result" / manifest["files"]["video"] if options.annotate else None
     return manifest, lines, video
@@ -145,7 +143,7 @@ def test_odd_sides_are_made_even_and_boxes_stay(rectangles, batcher, tmp_path):
 @pytest.mark.parametrize("killed_at", [1, 15, 16, 17, 39])
 @pytest.mark.parametrize("track", [False, True])
 def test_a_process_that_dies_loses_no_frame_and_repeats_none(killed_at, track, rectangles, batcher, tmp_path):
-    source = clips.make(tmp_path / "clip.mp4", 40)
+    source = clips.make(tmp_path / "clip.mp4", 40, audio="aac")
     options = Options(track=track, every=3)
     manifest, straight, _ = run(source, tmp_path / "straight", rectangles, batcher, options)
 
@@ -156,19 +154,21 @@ def test_a_process_that_dies_loses_no_frame_and_repeats_none(killed_at, track, r
     with pytest.raises(Killed):
         run(source, tmp_path, rectangles, batcher, options, die)
     (tmp_path / "work" / "000001.part").write_bytes(b"half a segment")
+    (tmp_path / "work" / "sound.webm.part").write_bytes(b"half a sound")
     done = []
     again, lines, video = run(source, tmp_path, rectangles, batcher, options, lambda p: done.append(p.frames))
     assert len(done) == 40 - (killed_at - 1) // 16 * 16, "finished segments are not done again"
     assert lines == straight
     assert again["frames"] == manifest["frames"] == 40
     assert len(clips.facts_of(video)["times"]) == 40
+    assert clips.facts_of(video)["sound"] == pytest.approx(1.6, abs=0.1)
 
 
 def test_cancelling_stops_at_the_next_frame_and_ends_every_thread(rectangles, batcher, tmp_path):
     import threading
 
     before = set(threading.enumerate())
-    source = clips.make(tmp_path / "clip.mp4", 60)
+    source = clips.make(tmp_path / "clip.mp4", 60, audio="aac")
 
     def cancel(progress):
         if progress.frames == 5:
