@@ -59,6 +59,7 @@ class Proposer:
         self._study: optuna.Study | None = None
         self._memory = InMemoryStorage()
         self._places: dict[int, int] = {}  # in memory, by the trial's own number
+        self._told: dict[int, FrozenTrial] = {}  # what TPE is told of each, made once
 
     def learn(self, trial: FrozenTrial) -> None:
         """Take in a trial as it is now: running, ended, or waiting (`at_its_rung`). Failures teach nothing."""
@@ -66,6 +67,7 @@ class Proposer:
         if fitted is None:
             return
         trial = self._trials[trial.number] = fitted
+        self._told.pop(trial.number, None)
         if self._study is None:
             return
         if trial.number not in self._places:
@@ -101,6 +103,7 @@ class Proposer:
             self._study = optuna.create_study(storage=self._memory, direction="maximize")
             self._places = {}
             self._trials = {trial.number: trial for trial in chosen(self._trials.values())}
+            self._told = {number: told for number, told in self._told.items() if number in self._trials}
             for trial in self._trials.values():
                 self._add(trial)
         return self._study
@@ -109,18 +112,10 @@ class Proposer:
         assert self._study is not None
         if trial.state == TrialState.FAIL:
             return
-        state = trial.state if trial.state in ENDED else TrialState.RUNNING
-        told = merits(trial) if state in ENDED else {}
+        if trial.number not in self._told:
+            self._told[trial.number] = as_told(trial)
         self._places[trial.number] = self._memory.get_n_trials(self._study._study_id)
-        self._study.add_trial(
-            optuna.trial.create_trial(
-                state=state,
-                values=_merit(trial, told),
-                params=trial.params,
-                distributions=trial.distributions,
-                intermediate_values=told,
-            )
-        )
+        self._memory.create_new_trial(self._study._study_id, self._told[trial.number])
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         # a new one each time: a proposal must not depend on how often the study was opened
@@ -133,6 +128,19 @@ class Proposer:
                 group=True,
                 constant_liar=True,
             )
+
+
+def as_told(trial: FrozenTrial) -> FrozenTrial:
+    """What TPE is told of a trial."""
+    state = trial.state if trial.state in ENDED else TrialState.RUNNING
+    told = merits(trial) if state in ENDED else {}
+    return optuna.trial.create_trial(
+        state=state,
+        values=_merit(trial, told),
+        params=trial.params,
+        distributions=trial.distributions,
+        intermediate_values=told,
+    )
 
 
 def merits(trial: FrozenTrial) -> dict[int, float]:
