@@ -60,6 +60,7 @@ def stock(trainer: Any, configs: Any) -> float:
     from object_detection import inputs, model_lib_v2
 
     model = trainer._graph.detector.model
+    model._groundtruth_lists.clear()  # of our own trace
     with trainer._as_evaluated(), contextlib.redirect_stdout(io.StringIO()):
         validation = inputs.eval_input(
             eval_config=configs["eval_config"],
