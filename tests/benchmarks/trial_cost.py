@@ -59,7 +59,7 @@ def here(detector: str, data: Path, pipeline: Path) -> None:
         flip = {"name": "random_horizontal_flip", "options": {"probability": 0.5}}
         bright = {"name": "random_adjust_brightness", "options": {"max_delta": 0.1 * number}}
         schedule = first.to_dict()["schedule"] | {"base": 0.0005 * number}
-        return first.replace(augmentations=[flip, bright], schedule=schedule, seed=number)
+        return first.replace(augmentations=[flip, bright], schedule=schedule)
 
     trainer = alone_in_process(open_dataset(CITY, data), len(os.sched_getaffinity(0)), 0.0)
     costs, began = [], BEGAN
