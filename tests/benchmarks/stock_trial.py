@@ -42,25 +42,35 @@ def without_summaries() -> None:
     tf.logging = tf.compat.v1.logging
 
 
+def with_rms_prop() -> None:
+    """The API's builder hands Keras the running average's decay as the rate's, which it refuses today."""
+    made = tf.keras.optimizers.RMSprop
+    tf.keras.optimizers.RMSprop = lambda rate, decay, **options: made(rate, rho=decay, **options)
+
+
 def trial(
     pipeline: str, rungs: Sequence[int], report: Callable[[int, float], None] = lambda step, mean_ap: None
 ) -> dict[str, Any]:
     """Train to the last of `rungs`, and evaluate at each; `report` is told of the step and the mAP."""
     without_summaries()
+    with_rms_prop()
     configs = config_util.get_configs_from_pipeline_file(pipeline)
     train_config, model_config = configs["train_config"], configs["model"]
     unpad = train_config.unpad_groundtruth_tensors
     model = model_builder.build(model_config, is_training=True)
-    batches = iter(
-        inputs.train_input(
-            train_config=train_config,
-            train_input_config=configs["train_input_config"],
-            model_config=model_config,
-            model=model,
-        ).repeat()
+    training = inputs.train_input(
+        train_config=train_config,
+        train_input_config=configs["train_input_config"],
+        model_config=model_config,
+        model=model,
     )
+    batches = iter(training.repeat())
     global_step = tf.Variable(0, trainable=False, dtype=tf.int64)
     optimizer, _ = optimizer_builder.build(train_config.optimizer, global_step=global_step)
+    # as the API's train_loop does it; the averages are not evaluated, for that asks for a tf.distribute strategy
+    if train_config.optimizer.use_moving_average:
+        model_lib_v2._ensure_model_is_built(model, training, unpad)
+        optimizer.shadow_copy(model)
 
     @tf.function
     def step(features: Any, labels: Any) -> Any:
