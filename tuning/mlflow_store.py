@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,13 +81,15 @@ def data_of_run(run: Any) -> dict[str, Any] | None:
 def _make(path: Path) -> None:
     """Make a database with MLflow's tables, whole or not at all.
 
-    MLflow makes them in a hundred steps, and never opens one again that was killed between two of them.
+    MLflow makes them in many steps, and never opens one again that was killed between two of them.
     """
     stores: Any = importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
         if path.exists():  # another search was first
             return
+        for left in path.parent.glob(f".{path.name}.*/"):  # by one that was killed
+            shutil.rmtree(left)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
             new = Path(folder) / path.name
             store = stores.SqlAlchemyStore(f"sqlite:///{new}", str(path.parent / "mlruns"))

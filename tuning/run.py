@@ -83,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--precision", choices=PRECISIONS, default="float32", help="of the network's arithmetic; bfloat16 is for GPUs "
         "from Ampere on (default: float32)")  # fmt: skip
-    add("--xla", action="store_true", help="compile the gradient step; on two CPU cores that made it 10 times slower: "
+    add("--xla", action="store_true", help="compile the gradient step; on a CPU core that made it 10 times slower: "
         "measure it on yours first, with tests/benchmarks/step.py --xla")  # fmt: skip
     add("--workers", type=int, default=1, help="trials that train at once (default: 1)")
     add("--cpus-per-trial", type=float, help="CPUs of each worker (default: an even share)")

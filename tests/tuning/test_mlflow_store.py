@@ -27,6 +27,7 @@ def test_a_kill_while_the_tables_are_made_leaves_nothing_that_cannot_be_opened(t
     maker.wait()
     assert not (tmp_path / "mlflow.db").exists()
     assert [each.name for each in mlflow_store.client(uri).search_experiments()] == ["Default"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".mlflow.db.lock", "mlflow.db"]
 
 
 @pytest.mark.slow(15)
