@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from trainers.errors import UserError
-from trainers.recipe import InitialWeights
+from trainers.recipe import InitialWeights, Precision
 
 Preset = Literal["laptop", "zoo"]
-Precision = Literal["float32", "bfloat16"]
 PRESETS: tuple[str, ...] = get_args(Preset)
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 

@@ -16,6 +16,7 @@ from trainers.errors import UserError
 from trainers.optimizers import Optimizer
 from trainers.schedules import Schedule
 
+Precision = Literal["float32", "bfloat16"]
 # defaults of fields that the first recipes had not: they leave a recipe what it was, and its id too
 _LATER = (("precision", "float32"),)
 
@@ -66,7 +67,7 @@ class Recipe(BaseModel):
     averaging: float | None = Field(default=None, gt=0, lt=1)
     gradient_clip: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     l2: float | None = Field(default=None, ge=0, le=1)
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     batch_norm_decay: float = Field(default=0.997, gt=0, lt=1)
     classification_weight: float = Field(default=1.0, gt=0, le=1000)
     localization_weight: float = Field(default=1.0, gt=0, le=1000)

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from search_spaces.conditions import Conditions, Precision, Preset
+from search_spaces.conditions import Conditions, Preset
 from search_spaces.rows import difference, from_dict
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.toy_city import is_toy_city
 from trainers.errors import UserError
-from trainers.recipe import InitialWeights
+from trainers.recipe import InitialWeights, Precision
 from tuning.halving import EARLY_IMAGES, Mode
 
 SOFTWARE = (

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import search_spaces
-from search_spaces.conditions import Conditions, Precision, Preset
+from search_spaces.conditions import Conditions, Preset
 from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
-from trainers.recipe import InitialWeights
+from trainers.recipe import InitialWeights, Precision
 from tuning.budget import Budget
 from tuning.halving import EARLY_IMAGES, Halving, Mode, rung_steps
 
