@@ -8,6 +8,7 @@
                       checkpoint-<step>/, pictures/
     validation.npz    the validation images' true boxes (detections.py)
     mlflow.json       which MLflow run is which trial, and what it has been told
+    mlflow.lock       held by the process that tells it (telling.py)
     summary.json      the result (summary.py)
     lock              held by the driver
 """

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from trainers.files import write_text
 from tuning import curves, environment, manifest
 from tuning import record as records
 from tuning.environment import Share
+from tuning.manifest import Manifest
 from tuning.mlflow_store import DATA, MANIFEST, REASON, RECIPE_FILE, STUDY, SUGGESTED, TRIAL, VERDICT, client
 from tuning.record import TrialRecord
-from tuning.study import Study
 
 # MLflow's own words for how a run ended; the verdict is in the tag
 STATUS = {"completed": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
@@ -29,29 +30,44 @@ COMMAND = "command"
 PICTURES = "pictures"  # folder of a trial, and of its run's artifacts
 
 
-class Teller:
-    """The conversation. Its parameters are Tracking's."""
+@dataclass(frozen=True)
+class Subject:
+    """What is told of, to whom: the study in `folder` that `about` is of, to the MLflow store at `uri`.
 
-    def __init__(self, study: Study, uri: str, artifacts: Path | None, share: Share, command: str) -> None:
-        self._study = study
-        self._uri = uri
-        self._share = share
+    artifacts: where MLflow keeps files, None for where its server does.
+    share: of a machine, that each trial has. command: that the study is run with.
+    """
+
+    about: Manifest
+    folder: Path
+    uri: str
+    artifacts: Path | None
+    share: Share
+    command: str
+
+
+class Teller:
+    """The conversation. earlier: the trials that were there before it began."""
+
+    def __init__(self, subject: Subject, earlier: Iterable[TrialRecord]) -> None:
+        self._about = subject.about
+        self._folder = subject.folder
+        self._uri = subject.uri
+        self._share = subject.share
         self._software = {f"version.{name}": version for name, version in manifest.versions().items()}
         self._software |= environment.code()
-        self._client = client(uri)
-        self._experiment = self._find_or_create_experiment(artifacts)
-        self._parent = self._find_or_create_parent(command)
-        earlier = study.records()
+        self._client = client(subject.uri)
+        self._experiment = self._find_or_create_experiment(subject.artifacts)
+        self._parent = self._find_or_create_parent(subject.command)
+        earlier = list(earlier)
         self._best = records.best(r for r in earlier if r.verdict is not None and r.verdict.final)
         # perhaps begun by a driver that was killed before it could note so
         self._unsure = {record.number for record in earlier}
 
-    def tell(self, number: int) -> None:
-        """Bring the trial's run up to date."""
-        record = self._study.record(number)
-        folder = self._study.trial_folder(number)
+    def tell(self, record: TrialRecord, suggested: Mapping[str, Any], folder: Path) -> None:
+        """Bring the trial's run up to date. suggested: by the searcher, its parameters; folder: where its files are."""
         note = read_note(folder, self._uri)
-        run = note.get("run") or self._begin_run(record, folder)
+        run = note.get("run") or self._begin_run(record, suggested, folder)
         note["run"] = run
         if note.get("told") and record.verdict is None:  # an interrupted trial goes on
             self._client.update_run(run, status="RUNNING")
@@ -66,9 +82,8 @@ class Teller:
             note["told"] = record.verdict.to_dict()
         write_note(folder, note)
 
-    def end_study(self) -> None:
-        """Bring the study's own run up to date."""
-        trials = self._study.records()
+    def end_study(self, trials: Sequence[TrialRecord]) -> None:
+        """Bring the study's own run up to date; `trials` are all of it."""
         for state in STATUS:
             count = sum(trial.verdict is not None and trial.verdict.state == state for trial in trials)
             self._client.set_tag(self._parent, f"trials.{state}", str(count))
@@ -78,13 +93,13 @@ class Teller:
     def _find_or_create_experiment(self, artifacts: Path | None) -> str:
         from mlflow.exceptions import MlflowException
 
-        known = self._client.get_experiment_by_name(self._study.name)
+        known = self._client.get_experiment_by_name(self._about.study)
         if known is None:
             location = artifacts.absolute().as_uri() if artifacts else None
             try:
-                return str(self._client.create_experiment(self._study.name, artifact_location=location))
+                return str(self._client.create_experiment(self._about.study, artifact_location=location))
             except MlflowException:  # another study of this name was quicker
-                known = self._client.get_experiment_by_name(self._study.name)
+                known = self._client.get_experiment_by_name(self._about.study)
                 if known is None:
                     raise
         if known.lifecycle_stage != "active":
@@ -92,9 +107,9 @@ class Teller:
         return str(known.experiment_id)
 
     def _find_or_create_parent(self, command: str) -> str:
-        about = self._study.manifest
-        own = {STUDY: str(self._study.folder.absolute())}
-        run = read_note(self._study.folder, self._uri).get("run") or self._find(own)
+        about = self._about
+        own = {STUDY: str(self._folder.absolute())}
+        run = read_note(self._folder, self._uri).get("run") or self._find(own)
         if run:
             self._client.update_run(run, status="RUNNING")
         else:
@@ -109,17 +124,17 @@ class Teller:
             params |= {f"data.{name}": about.data[name] for name in ("name", "source", "fingerprint")}
             self._log_params(run, params)
         self._tag(run, self._software | ({COMMAND: command} if command else {}))
-        write_note(self._study.folder, {"uri": self._uri, "experiment": self._experiment, "run": run})
+        write_note(self._folder, {"uri": self._uri, "experiment": self._experiment, "run": run})
         return str(run)
 
-    def _begin_run(self, record: TrialRecord, folder: Path) -> str:
+    def _begin_run(self, record: TrialRecord, suggested: Mapping[str, Any], folder: Path) -> str:
         own = {"mlflow.parentRunId": self._parent, TRIAL: str(record.number)}
         run = self._find(own) if record.number in self._unsure else None
         self._unsure.add(record.number)
         if run is None:
             tags = own | {"mlflow.runName": f"trial {record.number}", "recipe_id": record.recipe_id}
             tags |= {f"provenance.{name}": value for name, value in record.provenance.items()}
-            tags[SUGGESTED] = json.dumps(self._study.trial(record.number).params)
+            tags[SUGGESTED] = json.dumps(dict(suggested))
             tags |= self._software | self._data()
             run = self._client.create_run(self._experiment, tags=tags).info.run_id
         self._log_params(run, flat(record.recipe))
@@ -202,14 +217,14 @@ class Teller:
             note[PICTURES] = True
 
     def _data(self) -> dict[str, str]:
-        about = self._study.manifest.data
+        about = self._about.data
         return {f"data.{name}": str(about[name]) for name in DATA if about.get(name) is not None}
 
     def _again(self, run: str) -> str:
         words = ["python", "-m", "tuning.train", "--run", run, "--tracking-uri", self._uri]
         words += ["--study", f"again-{run[:8]}", "--threads", str(self._share.threads)]
         words += ["--gpus", f"{self._share.gpus:g}"]
-        return shlex.join([*words, *(["--all-data"] if self._study.manifest.data.get("all") else [])])
+        return shlex.join([*words, *(["--all-data"] if self._about.data.get("all") else [])])
 
     def _tag(self, run: str, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag

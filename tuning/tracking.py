@@ -1,4 +1,4 @@
-"""Tracking: tells MLflow of a study, on a thread of its own, from what is on disk. It cannot slow or break a search.
+"""Tracking: has MLflow told of a study, in a process of its own, from what is on disk. It cannot slow or break a search.
 
 A study is a run, each trial a child run for its whole life. What MLflow was told is noted in `mlflow.json` beside what
 is to be told (the trial's curve, and its record in Optuna's storage), so that a server that is away, or a driver that
@@ -11,16 +11,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from trainers.errors import UserError
 from tuning.curves import CurveFile
 from tuning.environment import Share
 from tuning.observer import Observer
 from tuning.record import Rung, TrialRecord
 from tuning.result import StepResult
 from tuning.study import Study
-from tuning.teller import Teller, told_all
+from tuning.teller import Subject, Teller, told_all
+from tuning.telling import Gone, TellerProcess, in_short
 
 # until a store is tried again, while the search runs and at its end
 RETRY_SECONDS, CLOSING_SECONDS = 5.0, 0.5
@@ -32,6 +33,7 @@ class Tracking(Observer):
 
     artifacts: where MLflow keeps files, None for where its server does. max_steps: of a trial.
     share: of a machine, that each trial has. command: that the study is run with.
+    teller: who speaks with MLflow.
     """
 
     def __init__(
@@ -42,13 +44,13 @@ class Tracking(Observer):
         max_steps: int,
         share: Share | None = None,
         command: str = "",
+        teller: Callable[[Subject, list[TrialRecord]], Teller | TellerProcess] = TellerProcess,
     ) -> None:
         self.uri = uri
-        self._share = share or Share()
-        self._command = command
+        self._subject = Subject(study.manifest, study.folder, uri, artifacts, share or Share(), command)
+        self._make_teller = teller
         self._problem: str | None = None
         self._study = study
-        self._artifacts = artifacts
         self._max_steps = max_steps
         self._curves: dict[int, CurveFile] = {}
         self._due: dict[int, None] = {}  # trials with something to tell, in order
@@ -56,7 +58,7 @@ class Tracking(Observer):
         self._closing: float | None = None  # when to give up
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._tell_all, name="tracking", daemon=True)
-        self._teller: Teller | None = None
+        self._teller: Teller | TellerProcess | None = None
 
     def start(self) -> None:
         """Begin with what earlier runs of the study could not tell."""
@@ -99,6 +101,8 @@ class Tracking(Observer):
             self._thread.join(1.0)
         if self._thread.is_alive():
             self._problem = self._problem or f"no answer for {patience + ANSWER_SECONDS:.0f} s"
+        if isinstance(self._teller, TellerProcess):
+            self._teller.close()
         untold = f"{len(self._due)} trials" if self._due else "how the study ended"
         return f"{untold} ({self._problem})" if self._problem else None
 
@@ -118,7 +122,9 @@ class Tracking(Observer):
             try:
                 self._tell(number)
             except Exception as error:
-                self._problem = _in_short(error)
+                self._problem = in_short(error)
+                if isinstance(error, Gone):
+                    self._teller = None
                 logging.getLogger(__name__).info("MLflow was not told of %s", number, exc_info=True)
                 with self._changed:
                     if number is not None:
@@ -137,16 +143,12 @@ class Tracking(Observer):
         if self._teller is None:
             if number is None:
                 return  # there was nothing to tell
-            self._teller = Teller(self._study, self.uri, self._artifacts, self._share, self._command)
+            self._teller = self._make_teller(self._subject, self._study.records())
         if number is None:
-            self._teller.end_study()
+            self._teller.end_study(self._study.records())
         else:
-            self._teller.tell(number)
+            params, folder = self._study.trial(number).params, self._study.trial_folder(number)
+            self._teller.tell(self._study.record(number), params, folder)
         self._problem = None
         if self._closing is not None:
             self._closing = max(self._closing, time.monotonic() + RETRY_SECONDS)
-
-
-def _in_short(error: Exception) -> str:
-    name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-    return " ".join(f"{name}{error}".split())[:300]

@@ -18,6 +18,7 @@ from trainers.samples import Found, Samples
 from tuning import promotion
 from tuning.promote import main
 from tuning.result import StepResult
+from tuning.teller import Teller
 from tuning.tracking import Tracking
 
 slow = pytest.mark.slow
@@ -55,7 +56,7 @@ def made(monkeypatch) -> list[Path]:
 def street(open_study, uri, tmp_path):
     """A study of six trials that MLflow was told of, closed."""
     study = open_study()
-    tracking = Tracking(study, uri, tmp_path / "mlruns" / "street", 90)
+    tracking = Tracking(study, uri, tmp_path / "mlruns" / "street", 90, teller=Teller)
     search = search_of(study, 6, (tracking,))
     tracking.start()
     run_here(search)

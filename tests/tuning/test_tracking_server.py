@@ -21,6 +21,7 @@ from tuning import curves, tracking
 from tuning.result import StepResult
 from tuning.search import Search
 from tuning.study import Study
+from tuning.teller import Teller
 from tuning.tracking import Tracking
 
 pytestmark = pytest.mark.slow(45)
@@ -129,7 +130,7 @@ def test_what_was_told_but_never_answered_is_there_once(open_study, server, tmp_
 
     monkeypatch.setattr(requests.Session, "request", lossy)
     study = open_study("lossy", study="lossy")
-    told = Tracking(study, server.uri, None, 90)
+    told = Tracking(study, server.uri, None, 90, teller=Teller)
     told.start()
     trained(search_of(study, 4, (told,)))
     assert told.close(PATIENCE) is None
