@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,8 @@ from trainers.schedules import Schedule
 Precision = Literal["float32", "bfloat16"]
 # defaults of fields that the first recipes had not: they leave a recipe what it was, and its id too
 _LATER = (("precision", "float32"),)
+# what a worker builds is the same for recipes that agree in these
+_GRAPH = ("detector", "image_size", "batch_size", "batch_norm_decay", "precision")
 
 
 class InitialWeights(BaseModel):
@@ -112,6 +115,11 @@ class Recipe(BaseModel):
     def replace(self, **changes: Any) -> Recipe:
         """A recipe with some fields changed, validated anew. Raises UserError."""
         return build(self.to_dict() | changes)
+
+
+def graph_key(fields: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What of a recipe's plain values decides what a worker builds for it: with an equal key it builds nothing anew."""
+    return tuple(fields.get(name) for name in _GRAPH)
 
 
 def build(fields: dict[str, Any], where: str = "recipe") -> Recipe:

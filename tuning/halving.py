@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -195,22 +195,35 @@ class Halving:
         stops = cutoff is not None and own.key < cutoff.key
         return Judgement("stops" if stops else "goes on", rank, of, cutoff)
 
-    def promotable(self, waiting: Mapping[int, int], more: bool) -> int | None:
+    def promotable(
+        self, waiting: Mapping[int, int], more: bool, handy: Container[int] = frozenset()
+    ) -> int | None:
         """The trial to take up past its rung: the best that merits it, at the highest rung where one does.
 
         waiting: the step of the rung that each waiting trial has reached, by trial.
         more: whether more trials will come. Until then no more are taken up than one in `reduction_factor`, or of
             trials that come in the order of their merit all would be.
+        handy: trials that come first where all that merit it at the rung are about to be taken up anyway.
         """
-        candidates = []
+        found: dict[tuple[int, int], list[int]] = {}
         for trial, step in waiting.items():
             rung = self._at(trial, step)
             cutoff = self._cutoff(rung)
             if cutoff is None or (more and rung.promoted >= self._merited(rung)):
                 continue
             if rung.of[trial].key >= cutoff.key:
-                candidates.append((step, rung.of[trial].key, -trial))
-        return -max(candidates)[2] if candidates else None
+                found.setdefault((step, self.bracket(trial)), []).append(trial)
+
+        def merit(trial: int) -> tuple[int, tuple[int, int, float], int]:
+            return waiting[trial], self._at(trial, waiting[trial]).of[trial].key, -trial
+
+        if not found:
+            return None
+        best = max((trial for trials in found.values() for trial in trials), key=merit)
+        rung, trials = self._at(best, waiting[best]), found[waiting[best], self.bracket(best)]
+        if not more or rung.promoted + len(trials) <= self._merited(rung):
+            trials = [trial for trial in trials if trial in handy] or trials
+        return max(trials, key=merit)
 
     def promote(self, trial: int, step: int) -> None:
         """Note that `trial` was taken up past the rung `step`."""

@@ -6,7 +6,9 @@ It knows the study and the halving, not Ray: searcher.py and scheduler.py are it
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from search_spaces.space import Seed
 from trainers import recipe as recipes
@@ -53,6 +55,12 @@ class Search:
         self._live: dict[int, StepResult | None] = {}
         self._interrupted: list[int] = []
         self._waiting: dict[int, int] = {}  # for promotion: the step of each one's rung
+        self._graphs: dict[
+            int, tuple[Any, ...]
+        ] = {}  # of the trials that may run, what a worker builds for each
+        self._free: deque[tuple[Any, ...]] = (
+            deque()
+        )  # what workers without a trial built last, as they became free
         self._ended = self._completed = 0
         for trial in study.trials():
             proposer.learn(trial)
@@ -68,6 +76,7 @@ class Search:
                 self._completed += full and record.state == "completed"
             elif full:
                 self._interrupted.append(record.number)
+                self._graphs[record.number] = recipes.graph_key(record.recipe)
             if not full:
                 shorter.append(record)
                 continue
@@ -114,13 +123,15 @@ class Search:
         """
         while not self.exhausted:
             if self._interrupted:
-                record = self.study.take_up(self._interrupted.pop(0))
+                number = next(filter(self._is_handy, self._interrupted), self._interrupted[0])
+                self._interrupted.remove(number)
+                record = self.study.take_up(number)
                 self._live[record.number] = None
                 if not record.rungs or self._settle(record.rungs[-1], record.number):
                     return self._begin(record)
             elif self._to_continue:
                 return self._begin(self._continue(self._to_continue.pop(0)))
-            elif (promoted := self.halving.promotable(self._waiting, self._may_begin)) is not None:
+            elif (promoted := self._promotable()) is not None:
                 return self._promote(promoted)
             elif self._may_begin:
                 return self._begin(self._new())
@@ -159,6 +170,8 @@ class Search:
         """A trial's worker is gone and will not be tried again."""
         latest = self._live[number]
         self._end(number, verdicts.failed(reason, latest.step if latest else 0))
+        if latest:  # no worker is free of it
+            self._free.pop()
 
     def stop(self, reason: str) -> None:
         """Propose nothing more, and let no trial go on; the first reason given stays."""
@@ -171,6 +184,11 @@ class Search:
         for number, latest in list(self._live.items()):
             step = latest.step if latest else self.study.record(number).step
             self._end(number, verdicts.interrupted(step))
+
+    def _release(self, number: int) -> None:
+        """The worker of a trial has none now."""
+        if self._live.pop(number) is not None:
+            self._free.append(self._graphs[number])
 
     def _new(self) -> TrialRecord:
         number = len(self.study.trials())
@@ -186,6 +204,14 @@ class Search:
             return True
         begun = {*self._live, *self._waiting, *self._interrupted} - self._continuing
         return self._ended + len(begun) < self.trials
+
+    def _is_handy(self, number: int) -> bool:
+        """Whether the worker that is to get the next trial has built what this one needs."""
+        return bool(self._free) and self._graphs[number] == self._free[0]
+
+    def _promotable(self) -> int | None:
+        handy = set(filter(self._is_handy, self._waiting))
+        return self.halving.promotable(self._waiting, self._may_begin, handy)
 
     def _promote(self, number: int) -> TrialRecord:
         self.halving.promote(number, self._waiting.pop(number))
@@ -230,6 +256,9 @@ class Search:
 
     def _begin(self, record: TrialRecord) -> TrialRecord:
         self._live.setdefault(record.number, None)
+        self._graphs[record.number] = recipes.graph_key(record.recipe)
+        if self._free:  # Ray gives it to the worker that has waited longest
+            self._free.popleft()
         for observer in self._observers:
             observer.began(record)
         return record
@@ -255,7 +284,7 @@ class Search:
         """Carry out what was decided at a rung; whether the trial runs on."""
         if rung.decision == "waits":
             self._note_seconds(number)
-            del self._live[number]
+            self._release(number)
             self._waiting[number] = rung.step
             self._proposer.learn(at_its_rung(self.study.trial(number)))
             if self.trials is not None:  # their checkpoints need not be kept
@@ -272,7 +301,7 @@ class Search:
 
     def _end(self, number: int, verdict: Verdict) -> None:
         self._note_seconds(number)
-        del self._live[number]
+        self._release(number)
         record = self.study.tell(number, verdict)
         self._proposer.learn(self.study.trial(number))
         # what continues another trial is no further one

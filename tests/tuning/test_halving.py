@@ -173,6 +173,18 @@ def test_promotion_waits_for_the_quorum_and_then_takes_the_best_of_the_highest_r
     assert halving.foremost(waiting) == 5
 
 
+def test_a_handy_trial_comes_first_where_its_turn_comes_anyway():
+    halving, waiting = promoting(0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+    assert halving.promotable(waiting, more=True, handy={4}) == 4
+    assert halving.promotable(waiting, more=True, handy={0}) == 5
+    assert taken_up(halving, waiting, more=True) == [5, 4]
+    for trial, value in ((6, 0.7), (7, 0.8), (8, 0.9)):  # three merit it, and there is room for one
+        halving.record(trial, 10, Score(value))
+        waiting[trial] = 10
+    assert halving.promotable(waiting, more=True, handy={6}) == 8
+    assert halving.promotable(waiting, more=False, handy={6}) == 6
+
+
 def test_who_waits_below_as_many_as_can_be_promoted_is_hopeless():
     halving, waiting = promoting(0.1, 0.3, 0.2, 0.2)
     assert halving.hopeless(waiting, trials=9) == [0]  # three will be taken up

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import optuna
@@ -264,3 +265,15 @@ def test_a_trial_of_a_higher_bracket_is_not_measured_at_the_first_rungs(open_stu
             : len(record.rungs)
         ]
     assert any(record.rungs[0].step > 10 for record in study.records())
+
+
+def test_a_free_worker_gets_the_trial_whose_graph_it_has(open_study):
+    sizes = itertools.cycle([2, 4])
+    proposer = Proposer(lambda trial: SPACE.suggest(trial, CONDITIONS).replace(batch_size=next(sizes)), 1)
+    search = Search(open_study(), proposer, Halving((10, 30, 90), mode="promote"), 6)
+    for _ in range(6):  # as many workers
+        search.propose()
+    for number in range(6):  # the best two are 5, with batches of 4, and 4, with batches of 2
+        search.report(rung(number, 10, 0.1 * (1 + number)))
+    assert search.propose().number == 4  # to the worker of trial 0
+    assert search.propose().number == 5
