@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -49,8 +50,11 @@ class Trainer(Protocol):
         images: on so many of its images only, spread evenly over it and the same each time; None for all.
         """
 
-    def save(self, directory: Path) -> None:
-        """Write a checkpoint (model, optimizer, step, place in the data) into `directory`, whole or not at all."""
+    def save(self, directory: Path) -> Future[None]:
+        """Begin to write a checkpoint (model, optimizer, step, place in the data) into `directory`, whole or not at all.
+
+        It is of what is now, whatever the trainer does meanwhile. What is returned waits for it, and raises OSError.
+        """
 
     def load(self, directory: Path) -> None:
         """Go on from a checkpoint of the recipe last given to `start`, as if never interrupted."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import shutil
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,8 @@ class Worker:
         if self._started is not None and self._assigned is not None:
             newest = newest_checkpoint(self._assigned.folder)
             if self._started.step > (newest[0] if newest else 0):
-                self._save(self._started, self._assigned.folder)
+                with _saving(self._started, self._assigned.folder):
+                    pass
 
     def _advance(self, assigned: Assignment) -> StepResult:
         trainer = self._started or self._start(assigned)
@@ -122,8 +124,8 @@ class Worker:
             self._choose_chunk(curve)
         if trainer.step not in assigned.rungs or trainer.step <= self._reported:
             return self._result("progress", curve)
-        self._save(trainer, assigned.folder)
-        metrics = trainer.evaluate(None if trainer.step == assigned.rungs[-1] else self._early_images)
+        with _saving(trainer, assigned.folder):
+            metrics = trainer.evaluate(None if trainer.step == assigned.rungs[-1] else self._early_images)
         detections.write(assigned.folder, trainer.step, metrics.results)
         self._reported = trainer.step
         return self._result("rung", curve, metrics=metrics.flat(), seconds_evaluation=metrics.seconds)
@@ -140,14 +142,6 @@ class Worker:
             self._trainer.load(newest[1])
         self._started = self._trainer
         return self._trainer
-
-    def _save(self, trainer: Trainer, folder: Path) -> None:
-        target = folder / f"{CHECKPOINT}{trainer.step}"
-        trainer.save(target)
-        for old in folder.iterdir():
-            # earlier ones, and what a killed process left half-written
-            if CHECKPOINT in old.name and old.is_dir() and old != target:
-                shutil.rmtree(old)
 
     def _choose_chunk(self, curve: TrainingCurve) -> None:
         each = max(curve.seconds / max(len(curve.steps), 1), 1e-6)
@@ -174,6 +168,21 @@ class Worker:
             seconds_overhead=self._overhead,
             **fields,
         )
+
+
+@contextlib.contextmanager
+def _saving(trainer: Trainer, folder: Path) -> Iterator[None]:
+    """Save the trial beside what is done within; afterwards the checkpoint is there, and no other."""
+    target = folder / f"{CHECKPOINT}{trainer.step}"
+    written = trainer.save(target)
+    try:
+        yield
+    finally:
+        written.result()
+    for old in folder.iterdir():
+        # earlier ones, and what a killed process left half-written
+        if CHECKPOINT in old.name and old.is_dir() and old != target:
+            shutil.rmtree(old)
 
 
 def newest_checkpoint(folder: Path) -> tuple[int, Path] | None:

@@ -61,7 +61,7 @@ def measure(trials: int) -> list[float]:
         for number in range(trials):
             trainer.start(recipes.build(fields(number)))
             trainer.train(STEPS)
-            trainer.save(Path(name) / "checkpoint")
+            trainer.save(Path(name) / "checkpoint").result()
             trainer.evaluate(images=8)
             found.append(process.memory_info().rss / 1e6)
             print(number, round(found[-1]), file=sys.stderr)

@@ -53,7 +53,7 @@ def test_bfloat16_computes_the_network_alone_and_learns_as_float32_does(trainer,
     assert trainer.evaluate().losses["total"] > 0
     assert tf_keras.mixed_precision.global_policy().name == "float32"  # of all else in the process
 
-    trainer.save(tmp_path / "checkpoint")
+    trainer.save(tmp_path / "checkpoint").result()
     trainer.start(recipe)
     trainer.load(tmp_path / "checkpoint")
     assert trainer.step == 10
@@ -72,7 +72,7 @@ def test_a_trial_that_is_stopped_and_loaded_goes_on_with_the_same_losses(trainer
     recipe = tiny_recipe.replace(averaging=0.9)
     straight = losses_of(trainer, recipe, 12)
     losses_of(trainer, recipe, 7)
-    trainer.save(tmp_path / "checkpoint")
+    trainer.save(tmp_path / "checkpoint").result()
     losses_of(trainer, tiny_recipe.replace(seed=1), 2)  # the worker does something else in between
 
     trainer.start(recipe)
@@ -81,9 +81,44 @@ def test_a_trial_that_is_stopped_and_loaded_goes_on_with_the_same_losses(trainer
     np.testing.assert_allclose(trainer.train(12).losses["total"], straight[7:], rtol=1e-4)
 
 
+def test_a_checkpoint_is_of_the_moment_at_which_it_was_asked_for(trainer, tiny_recipe, tmp_path):
+    recipe = tiny_recipe.replace(averaging=0.9, optimizer={"kind": "adam"})
+    straight = losses_of(trainer, recipe, 9)
+    losses_of(trainer, recipe, 5)
+    written = trainer.save(tmp_path / "checkpoint")
+    trainer.evaluate()  # which puts averages and new statistics in the place of what was saved
+    trainer.train(7)
+    written.result()
+    trainer.start(recipe)
+    trainer.load(tmp_path / "checkpoint")
+    np.testing.assert_allclose(trainer.train(9).losses["total"], straight[5:], rtol=1e-4)
+
+
+def test_a_checkpoint_is_one_that_tensorflow_itself_reads_and_writes(trainer, tiny_recipe, tmp_path):
+    import tensorflow as tf
+
+    recipe = tiny_recipe.replace(averaging=0.9)
+    losses_of(trainer, recipe, 2)
+    trainer.save(tmp_path / "checkpoint").result()
+    graph = trainer._graph
+    usual = tf.train.Checkpoint(
+        model=graph.detector.model,
+        optimizer=graph.update(recipe.optimizer).optimizer,
+        averaging=graph.averaging,
+    )
+    usual.read(str(tmp_path / "checkpoint" / "ckpt")).assert_consumed()
+    ours, theirs = (
+        tf.train.load_checkpoint(prefix)
+        for prefix in (str(tmp_path / "checkpoint" / "ckpt"), usual.write(str(tmp_path / "usual")))
+    )
+    assert ours.get_variable_to_shape_map() == theirs.get_variable_to_shape_map()
+    for name in ours.get_variable_to_shape_map():
+        np.testing.assert_array_equal(ours.get_tensor(name), theirs.get_tensor(name))
+
+
 def test_a_checkpoint_of_another_recipe_is_refused(trainer, tiny_recipe, tmp_path):
     losses_of(trainer, tiny_recipe, 1)
-    trainer.save(tmp_path / "checkpoint")
+    trainer.save(tmp_path / "checkpoint").result()
     trainer.start(tiny_recipe.replace(seed=8))
     with pytest.raises(UserError, match="holds recipe"):
         trainer.load(tmp_path / "checkpoint")
@@ -99,7 +134,7 @@ def test_a_checkpoint_that_the_disk_does_not_take_is_an_error_of_the_disk_and_le
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
     try:
         with pytest.raises(OSError, match="File too large") as caught:
-            trainer.save(tmp_path / "checkpoint")
+            trainer.save(tmp_path / "checkpoint").result()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, before)
@@ -237,7 +272,7 @@ def test_evaluation_uses_the_averaged_weights_and_training_goes_on_with_its_own(
 @pytest.mark.parametrize("part", ["classification", "detection", "full"])
 def test_fine_tuning_takes_the_part_of_a_checkpoint_that_it_names(trainer, tiny_recipe, tmp_path, part):
     losses_of(trainer, tiny_recipe, 3)
-    trainer.save(tmp_path / "zoo" / "checkpoint")
+    trainer.save(tmp_path / "zoo" / "checkpoint").result()
     trained = {v.name: v.numpy() for v in trainer._graph.detector.variables}
 
     trainer.start(tiny_recipe.replace(seed=1, weights={"source": str(tmp_path / "zoo"), "part": part}))

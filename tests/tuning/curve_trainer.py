@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +92,12 @@ class CurveTrainer:
     def _loss(self, step: int) -> float:
         return 2.0 - self.mean_ap(self._recipe, step) + 1.0 / (1 + step)
 
-    def save(self, directory: Path) -> None:
+    def save(self, directory: Path) -> Future[None]:
         with replace_folder(directory) as folder:
             (folder / "state.json").write_text(json.dumps({"step": self._step}))
+        written: Future[None] = Future()
+        written.set_result(None)
+        return written
 
     def load(self, directory: Path) -> None:
         self._step = json.loads((directory / "state.json").read_text())["step"]

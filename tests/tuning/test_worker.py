@@ -145,7 +145,7 @@ def test_a_full_disk_halts_the_search_and_loses_no_checkpoint(tmp_path):
         def save(self, directory):
             if self.step > 10:
                 raise OSError(errno.ENOSPC, "No space left on device", str(directory))
-            super().save(directory)
+            return super().save(directory)
 
     results = run_to_end(begun(Worker(lambda: Full(DATASET)), tmp_path))
     assert results[-1].kind == "halt"

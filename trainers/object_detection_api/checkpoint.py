@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
@@ -14,6 +13,7 @@ from trainers.errors import UserError
 from trainers.files import replace_folder
 from trainers.object_detection_api.disk import os_errors
 from trainers.object_detection_api.graph import Graph
+from trainers.object_detection_api.snapshot import Snapshot
 from trainers.object_detection_api.weights import variable_shapes
 from trainers.recipe import Recipe
 
@@ -21,25 +21,14 @@ PROGRESS = "progress.json"
 PREFIX = "ckpt"
 
 
-def _tracked(graph: Graph, recipe: Recipe) -> tf.train.Checkpoint:
-    """What a checkpoint holds; `model` has the zoo's names, so that it can be fine-tuned from like the zoo's."""
-    objects: dict[str, Any] = {
-        "model": graph.detector.model,
-        "optimizer": graph.update(recipe.optimizer).optimizer,
-    }
-    if recipe.averaging is not None:
-        objects["averaging"] = graph.averaging
-    return tf.train.Checkpoint(**objects)
-
-
-def save(graph: Graph, recipe: Recipe, step: int, directory: Path) -> None:
+def write(snapshot: Snapshot, recipe: Recipe, step: int, directory: Path) -> None:
     """Write model, optimizer, averages and step. The place in the data follows from the step and the recipe.
 
-    Raises OSError when the disk is full, or may not be written.
+    snapshot: of `graph.saved(...)` at that step. Raises OSError when the disk is full, or may not be written.
     """
     with replace_folder(directory) as folder:
         with os_errors(directory):
-            _tracked(graph, recipe).write(str(folder / PREFIX))
+            snapshot.write(folder / PREFIX)
         progress = {"step": step, "recipe_id": recipe.recipe_id, "but_for_steps": _but_for_steps(recipe)}
         (folder / PROGRESS).write_text(json.dumps(progress), encoding="utf-8")
 
@@ -55,7 +44,7 @@ def load(graph: Graph, recipe: Recipe, directory: Path) -> int:
         raise UserError(f"{directory}: not a checkpoint that can be read: {error}") from None
     if _but_for_steps(recipe) != progress.get("but_for_steps") and recipe.recipe_id != progress["recipe_id"]:
         raise UserError(f"{directory}: holds recipe {progress['recipe_id']}, not {recipe.recipe_id}")
-    _tracked(graph, recipe).read(str(directory / PREFIX)).assert_existing_objects_matched()
+    graph.saved(recipe.optimizer, recipe.averaging is not None).restore(directory / PREFIX)
     return int(progress["step"])
 
 

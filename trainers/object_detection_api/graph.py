@@ -18,6 +18,7 @@ from trainers.object_detection_api.input import Preparation
 from trainers.object_detection_api.model import DetectionModel, learning_phase
 from trainers.object_detection_api.optimizer import Update
 from trainers.object_detection_api.pipeline_config import MAX_BOXES
+from trainers.object_detection_api.snapshot import SavedVariables
 from trainers.object_detection_api.statistics import Statistics
 from trainers.optimizers import Optimizer
 
@@ -67,6 +68,7 @@ class Graph:
         self._tried: Future[Any] | None = None
         self._updates: dict[str, Update] = {}
         self._averaging: Averaging | None = None
+        self._saved: dict[tuple[str, bool], SavedVariables] = {}
         self._trainable = self.detector.trainable_variables
         self.statistics = Statistics(self.detector.batch_norm_layers, self._forward)
 
@@ -89,6 +91,15 @@ class Graph:
         if self._averaging is None:
             self._averaging = Averaging(self._trainable)
         return self._averaging
+
+    def saved(self, settings: Optimizer, averaged: bool) -> SavedVariables:
+        """What a checkpoint of such a trial holds; `model` has the zoo's names, to be fine-tuned from like the zoo's."""
+        key = settings.kind, averaged
+        if key not in self._saved:
+            objects = {"model": self.detector.model, "optimizer": self.update(settings).optimizer}
+            objects |= {"averaging": self.averaging} if averaged else {}
+            self._saved[key] = SavedVariables(tf.train.Checkpoint(**objects))
+        return self._saved[key]
 
     def gradients(self, batch: Batch, weights: LossWeights) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
         """Loss parts and the gradients of their sum, in training mode (batch normalisation moves its averages)."""

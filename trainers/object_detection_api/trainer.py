@@ -6,7 +6,7 @@ import functools
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from trainers.object_detection_api.graph import Batch, Graph, LossWeights  # noq
 from trainers.object_detection_api.kept_batches import KeptBatches  # noqa: E402
 from trainers.object_detection_api.kept_graphs import KeptGraphs  # noqa: E402
 from trainers.object_detection_api.statistics import STATISTICS_IMAGES  # noqa: E402
-from trainers.recipe import Recipe  # noqa: E402
+from trainers.recipe import Recipe, graph_key  # noqa: E402
 from trainers.trainer import TrainingCurve  # noqa: E402
 
 
@@ -104,9 +104,13 @@ class DetectorTrainer:
         with self._as_evaluated():
             return self._evaluate(images)
 
-    def save(self, directory: Path) -> None:
-        """Write a checkpoint into `directory`, whole or not at all."""
-        checkpoint.save(self._graph, self._recipe, self._step, directory)
+    def save(self, directory: Path) -> Future[None]:
+        """Begin to write a checkpoint into `directory`, whole or not at all; the result raises OSError."""
+        snapshot = self._graph.saved(self._recipe.optimizer, self._recipe.averaging is not None).snapshot()
+        beside = ThreadPoolExecutor(1)
+        written = beside.submit(checkpoint.write, snapshot, self._recipe, self._step, directory)
+        beside.shutdown(wait=False)
+        return written
 
     def load(self, directory: Path) -> None:
         """Go on from a checkpoint of this recipe. Raises UserError if it is another's."""
@@ -201,7 +205,7 @@ class DetectorTrainer:
     def _kept_batches(self, read: Callable[..., Iterable[Batch]], part: Part, images: int) -> Iterable[Batch]:
         recipe, preprocess = self._recipe, self._graph.detector.model.preprocess
         return self._kept.of(
-            (*self._graph_key(recipe), read, images),
+            (*graph_key(recipe.to_dict()), read, images),
             images,
             recipe.image_size,
             lambda: read(part, self._config, preprocess, recipe.batch_size, self._threads, images),
@@ -217,22 +221,13 @@ class DetectorTrainer:
             checkpoint=None if initial is None else str(initial),
         )
 
-    def _graph_key(self, recipe: Recipe) -> tuple[Any, ...]:
-        return (
-            recipe.detector,
-            recipe.image_size,
-            recipe.batch_size,
-            recipe.batch_norm_decay,
-            recipe.precision,
-        )
-
     def _graph_of(self, recipe: Recipe) -> Graph:
         def build() -> Graph:
             neutral = recipe.replace(l2=None, classification_weight=1.0, localization_weight=1.0)
             model = pipeline_config.model_proto(neutral, len(self._dataset.classes))
             return Graph(model, recipe.image_size, recipe.batch_size, recipe.precision, self._xla)
 
-        return self._graphs.of(self._graph_key(recipe), build)
+        return self._graphs.of(graph_key(recipe.to_dict()), build)
 
     def _loss_weights_of(self, recipe: Recipe) -> LossWeights:
         model = pipeline_config.model_proto(recipe.replace(l2=None), len(self._dataset.classes))
