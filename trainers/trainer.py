@@ -36,10 +36,13 @@ class Trainer(Protocol):
 
     @property
     def step(self) -> int:
-        """Gradient steps taken since `start` (after `load`: since the trial's start)."""
+        """Gradient steps taken since `start` (from a checkpoint: since the trial's start)."""
 
-    def start(self, recipe: Recipe) -> None:
-        """Begin a trial at step 0, with fresh variables; what an earlier recipe's graph can serve is reused, unseen."""
+    def start(self, recipe: Recipe, checkpoint: Path | None = None) -> None:
+        """Begin a trial at step 0 with fresh variables, or go on from its checkpoint as if never interrupted.
+
+        What an earlier recipe's graph can serve is reused, unseen.
+        """
 
     def train(self, until_step: int) -> TrainingCurve:
         """Take steps until `until_step` of them are done. Raises Diverged on a NaN or infinite loss."""
@@ -55,9 +58,6 @@ class Trainer(Protocol):
 
         It is of what is now, whatever the trainer does meanwhile. What is returned waits for it, and raises OSError.
         """
-
-    def load(self, directory: Path) -> None:
-        """Go on from a checkpoint of the recipe last given to `start`, as if never interrupted."""
 
     def export(self, directory: Path) -> None:
         """Write what serving needs into `directory`, whole or not at all."""

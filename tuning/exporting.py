@@ -74,8 +74,7 @@ def make(
         dataset, _ = with_all_images(dataset)
     options = {"cpus": cpus_here(), "gpu_fraction": min(1.0, gpus_here())}
     model = make_trainer(trainer, dataset, options)
-    model.start(read(trial / "recipe.yaml"))
-    model.load(newest[1])
+    model.start(read(trial / "recipe.yaml"), newest[1])
     if measured is not None:
         now = model.evaluate().mAP
         if abs(now - measured) > MEASURED_TOLERANCE:

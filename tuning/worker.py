@@ -134,12 +134,11 @@ class Worker:
         if self._trainer is None:
             self._trainer = self._make()
         assigned.folder.mkdir(parents=True, exist_ok=True)
-        self._trainer.start(recipes.build(dict(assigned.recipe), where=f"trial {assigned.number}"))
+        newest = newest_checkpoint(assigned.folder)
+        recipe = recipes.build(dict(assigned.recipe), where=f"trial {assigned.number}")
+        self._trainer.start(recipe, newest[1] if newest else None)
         note_hardware(assigned.folder)
         write_text(assigned.folder / "pipeline.config", self._trainer.pipeline_config())
-        newest = newest_checkpoint(assigned.folder)
-        if newest:
-            self._trainer.load(newest[1])
         self._started = self._trainer
         return self._trainer
 

@@ -54,8 +54,7 @@ def test_bfloat16_computes_the_network_alone_and_learns_as_float32_does(trainer,
     assert tf_keras.mixed_precision.global_policy().name == "float32"  # of all else in the process
 
     trainer.save(tmp_path / "checkpoint").result()
-    trainer.start(recipe)
-    trainer.load(tmp_path / "checkpoint")
+    trainer.start(recipe, tmp_path / "checkpoint")
     assert trainer.step == 10
 
 
@@ -75,8 +74,7 @@ def test_a_trial_that_is_stopped_and_loaded_goes_on_with_the_same_losses(trainer
     trainer.save(tmp_path / "checkpoint").result()
     losses_of(trainer, tiny_recipe.replace(seed=1), 2)  # the worker does something else in between
 
-    trainer.start(recipe)
-    trainer.load(tmp_path / "checkpoint")
+    trainer.start(recipe, tmp_path / "checkpoint")
     assert trainer.step == 7
     np.testing.assert_allclose(trainer.train(12).losses["total"], straight[7:], rtol=1e-4)
 
@@ -89,8 +87,7 @@ def test_a_checkpoint_is_of_the_moment_at_which_it_was_asked_for(trainer, tiny_r
     trainer.evaluate()  # which puts averages and new statistics in the place of what was saved
     trainer.train(7)
     written.result()
-    trainer.start(recipe)
-    trainer.load(tmp_path / "checkpoint")
+    trainer.start(recipe, tmp_path / "checkpoint")
     np.testing.assert_allclose(trainer.train(9).losses["total"], straight[5:], rtol=1e-4)
 
 
@@ -119,9 +116,8 @@ def test_a_checkpoint_is_one_that_tensorflow_itself_reads_and_writes(trainer, ti
 def test_a_checkpoint_of_another_recipe_is_refused(trainer, tiny_recipe, tmp_path):
     losses_of(trainer, tiny_recipe, 1)
     trainer.save(tmp_path / "checkpoint").result()
-    trainer.start(tiny_recipe.replace(seed=8))
     with pytest.raises(UserError, match="holds recipe"):
-        trainer.load(tmp_path / "checkpoint")
+        trainer.start(tiny_recipe.replace(seed=8), tmp_path / "checkpoint")
 
 
 def test_a_checkpoint_that_the_disk_does_not_take_is_an_error_of_the_disk_and_leaves_nothing(

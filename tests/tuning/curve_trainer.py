@@ -44,9 +44,9 @@ class CurveTrainer:
     def step(self) -> int:
         return self._step
 
-    def start(self, recipe: Recipe) -> None:
+    def start(self, recipe: Recipe, checkpoint: Path | None = None) -> None:
         self._recipe = recipe
-        self._step = 0
+        self._step = json.loads((checkpoint / "state.json").read_text())["step"] if checkpoint else 0
         self.started.append(recipe.recipe_id)
 
     def train(self, until_step: int) -> TrainingCurve:
@@ -98,9 +98,6 @@ class CurveTrainer:
         written: Future[None] = Future()
         written.set_result(None)
         return written
-
-    def load(self, directory: Path) -> None:
-        self._step = json.loads((directory / "state.json").read_text())["step"]
 
     def export(self, directory: Path) -> None:
         with replace_folder(directory) as folder:

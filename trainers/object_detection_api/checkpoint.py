@@ -33,8 +33,8 @@ def write(snapshot: Snapshot, recipe: Recipe, step: int, directory: Path) -> Non
         (folder / PROGRESS).write_text(json.dumps(progress), encoding="utf-8")
 
 
-def load(graph: Graph, recipe: Recipe, directory: Path) -> int:
-    """Set the graph's variables from `directory` and return its step.
+def step_of(recipe: Recipe, directory: Path) -> int:
+    """The step of the checkpoint in `directory`.
 
     A trial that is given more steps goes on from the checkpoint it has. Raises UserError if it is another trial's.
     """
@@ -44,8 +44,12 @@ def load(graph: Graph, recipe: Recipe, directory: Path) -> int:
         raise UserError(f"{directory}: not a checkpoint that can be read: {error}") from None
     if _but_for_steps(recipe) != progress.get("but_for_steps") and recipe.recipe_id != progress["recipe_id"]:
         raise UserError(f"{directory}: holds recipe {progress['recipe_id']}, not {recipe.recipe_id}")
-    graph.saved(recipe.optimizer, recipe.averaging is not None).restore(directory / PREFIX)
     return int(progress["step"])
+
+
+def read(graph: Graph, recipe: Recipe, directory: Path) -> None:
+    """Set the graph's variables from `directory`."""
+    graph.saved(recipe.optimizer, recipe.averaging is not None).restore(directory / PREFIX)
 
 
 def _but_for_steps(recipe: Recipe) -> str:

@@ -163,6 +163,7 @@ def _with_threads(dataset: tf.data.Dataset, threads: int) -> tf.data.Dataset:
     options.threading.private_threadpool_size = threads
     # there is nothing to tune, and an iterator's end would wait for the tuner to wake up: seconds of each next trial
     options.autotune.enabled = False
+    options.experimental_warm_start = True
     # rewriting so short a pipeline takes a warm trial longer than it ever gains
     options.experimental_optimization.apply_default_optimizations = False
     return dataset.with_options(options)

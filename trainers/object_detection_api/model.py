@@ -18,6 +18,8 @@ from object_detection.utils import ops
 from tf_keras.src import backend
 from tf_keras.src.layers.normalization.batch_normalization import BatchNormalizationBase
 
+from trainers.object_detection_api.variables import set_all, values_of
+
 
 class DetectionModel:
     """An API detection model whose variables exist.
@@ -70,11 +72,10 @@ class DetectionModel:
         longer to draw than to copy.
         """
         if self._drawn is not None and self._drawn[0] == seed:
-            for (variable, _), value in zip(self._initial, self._drawn[1], strict=True):
-                variable.assign(value)
+            set_all([variable for variable, _ in self._initial], self._drawn[1])
             return
         self._draw_all(tf.constant(seed, tf.int64))
-        self._drawn = seed, [tf.identity(variable) for variable, _ in self._initial]
+        self._drawn = seed, values_of(variable for variable, _ in self._initial)
 
     def trace(self) -> None:
         """Make every later `initialize` cheaper; takes a second."""

@@ -12,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from trainers.object_detection_api.variables import zero_all
 from trainers.optimizers import Adam, Momentum, Optimizer, RMSProp
 
 legacy = tf_keras.optimizers.legacy
@@ -47,7 +48,7 @@ class Update:
                 self.optimizer.momentum = settings.momentum
                 self.optimizer.rho = settings.decay
                 self._epsilon.assign(settings.epsilon)
-        self._forget()
+        zero_all(self.optimizer.variables())  # every step taken is forgotten
 
     def apply(self, gradients: Sequence[tf.Tensor], learning_rate: float, clip: float | None) -> None:
         """One step. clip: the largest global norm, or None."""
@@ -60,11 +61,6 @@ class Update:
     def trace(self) -> None:
         """The step without clipping; now, and not at the first use."""
         self._apply.get_concrete_function([tf.TensorSpec(v.shape, v.dtype) for v in self._variables])
-
-    def _forget(self) -> None:
-        # tracing this would take longer than it does, for hundreds of trials
-        for variable in self.optimizer.variables():
-            variable.assign(tf.zeros_like(variable))
 
     @tf.function(autograph=False)
     def _apply(self, gradients: Any) -> None:

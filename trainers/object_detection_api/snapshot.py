@@ -14,6 +14,8 @@ from tensorflow.python.checkpoint.graph_view import ObjectGraphView
 from tensorflow.python.checkpoint.save_util import serialize_graph_view
 from tensorflow.python.trackable.base import OBJECT_GRAPH_PROTO_KEY
 
+from trainers.object_detection_api.variables import set_all, values_of
+
 
 class SavedVariables:
     """The variables that a `tf.train.Checkpoint` of `root` holds, by their names there."""
@@ -28,22 +30,18 @@ class SavedVariables:
 
     def snapshot(self) -> Snapshot:
         """Their values now. Costs milliseconds: a value is copied only when its variable is moved."""
-        values = [
-            tf.raw_ops.ReadVariableOp(resource=variable.handle, dtype=variable.dtype)
-            for variable in self._variables
-        ]
-        return Snapshot([*self._names, OBJECT_GRAPH_PROTO_KEY], [*values, self._graph])
+        values = [*values_of(self._variables), self._graph]
+        return Snapshot([*self._names, OBJECT_GRAPH_PROTO_KEY], values)
 
     def restore(self, prefix: Path) -> None:
-        """Set them from a checkpoint. Raises tf.errors.NotFoundError or, for another shape, ValueError."""
+        """Set them from a checkpoint. Raises tf.errors.OpError where one is not there, or of another shape."""
         values = tf.raw_ops.RestoreV2(
             prefix=str(prefix),
             tensor_names=self._names,
             shape_and_slices=[""] * len(self._names),
             dtypes=[variable.dtype for variable in self._variables],
         )
-        for variable, value in zip(self._variables, values, strict=True):
-            variable.assign(value)
+        set_all(self._variables, values)
 
 
 class Snapshot:

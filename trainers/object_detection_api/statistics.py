@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from trainers.object_detection_api.variables import set_all, values_of, zero_all
+
 if TYPE_CHECKING:
     from trainers.object_detection_api.graph import Batch
 
@@ -31,24 +33,23 @@ class Statistics:
     @contextmanager
     def in_place(self, batches: Iterable[Batch]) -> Iterator[None]:
         """Within it, the layers hold the means over `batches` of each batch's mean and variance."""
-        before = [variable.numpy() for variable in self._moving]
+        before = values_of(self._moving)
         try:
             self._estimate(batches)
             yield
         finally:
-            for variable, value in zip(self._moving, before, strict=True):
-                variable.assign(value)
+            set_all(self._moving, before)
 
     def _estimate(self, batches: Iterable[Batch]) -> None:
         totals: list[Any] = [0.0] * len(self._moving)
         count = 0
         for batch in batches:
-            for variable in self._moving:
-                variable.assign(tf.zeros_like(variable))
+            zero_all(self._moving)
             self._forward(batch)
             # from zero, a moving average moves by its share of what the batch has
-            found = (variable.numpy() / new for variable, new in zip(self._moving, self._new, strict=True))
+            found = [
+                value.numpy() / new for value, new in zip(values_of(self._moving), self._new, strict=True)
+            ]
             totals = [total + one for total, one in zip(totals, found, strict=True)]
             count += 1
-        for variable, total in zip(self._moving, totals, strict=True):
-            variable.assign(total / count)
+        set_all(self._moving, [tf.constant(total / count) for total in totals])

@@ -22,7 +22,8 @@ from trainers import coco_metrics  # noqa: E402
 from trainers.datasets.dataset import Dataset, Part  # noqa: E402
 from trainers.errors import Diverged, TrialFailed  # noqa: E402
 from trainers.metrics import Metrics  # noqa: E402
-from trainers.object_detection_api import checkpoint, devices, exporting, input, pipeline_config, weights  # noqa: E402
+from trainers.object_detection_api import checkpoint as checkpoints  # noqa: E402
+from trainers.object_detection_api import devices, exporting, input, pipeline_config, weights  # noqa: E402
 from trainers.object_detection_api.examples import Examples, examples_of  # noqa: E402
 from trainers.object_detection_api.graph import Batch, Graph, LossWeights  # noqa: E402
 from trainers.object_detection_api.kept_batches import KeptBatches  # noqa: E402
@@ -42,15 +43,15 @@ class DetectorTrainer:
         self._graphs = KeptGraphs()
         self._kept = KeptBatches()
 
-    def start(self, recipe: Recipe) -> None:
-        """Begin a trial at step 0. A graph that an earlier recipe built is used again, with every variable drawn anew.
+    def start(self, recipe: Recipe, checkpoint: Path | None = None) -> None:
+        """Begin a trial at step 0, or go on from its checkpoint. A graph that an earlier recipe built is used again.
 
-        Raises UserError when the recipe's initial weights do not fit.
+        Every variable is drawn anew. Raises UserError when the recipe's initial weights do not fit, or the checkpoint
+        is another's.
         """
         self._graphs.settle()
         self._recipe = recipe
-        self._step = 0
-        self._batches: Iterator[Batch] | None = None
+        self._step = 0 if checkpoint is None else checkpoints.step_of(recipe, checkpoint)
         initial = weights.checkpoint_of(recipe.weights, recipe.detector)
         devices.check_precision(recipe.precision)
         self._config = self._pipeline(recipe, initial)
@@ -60,12 +61,12 @@ class DetectorTrainer:
             ready = beside.submit(self._make_input_ready)
             self._update = self._graph.update(recipe.optimizer)
         ready.result()
+        self._batches = self._training_batches()  # from here on, the first ones are made beside this thread
         self._update.start(recipe.optimizer)
-        self._graph.detector.initialize(recipe.seed)
-        if initial is not None:
-            checkpoint.initialize_from(self._graph, initial, recipe.weights.part)
-        if recipe.averaging is not None:
-            self._graph.averaging.start()
+        if checkpoint is None:
+            self._draw(initial)
+        else:
+            checkpoints.read(self._graph, recipe, checkpoint)
         self._graph.try_evaluation()
 
     @property
@@ -79,9 +80,8 @@ class DetectorTrainer:
         steps: list[int] = []
         rates: list[float] = []
         losses: dict[str, list[float]] = defaultdict(list)
-        batches = self._training_batches()
         while self._step < until_step:
-            batch = next(batches)
+            batch = next(self._batches)
             rate = self._recipe.learning_rate(self._step)
             started = time.perf_counter()
             values = self._take_step(batch, rate)
@@ -108,19 +108,21 @@ class DetectorTrainer:
         """Begin to write a checkpoint into `directory`, whole or not at all; the result raises OSError."""
         snapshot = self._graph.saved(self._recipe.optimizer, self._recipe.averaging is not None).snapshot()
         beside = ThreadPoolExecutor(1)
-        written = beside.submit(checkpoint.write, snapshot, self._recipe, self._step, directory)
+        written = beside.submit(checkpoints.write, snapshot, self._recipe, self._step, directory)
         beside.shutdown(wait=False)
         return written
-
-    def load(self, directory: Path) -> None:
-        """Go on from a checkpoint of this recipe. Raises UserError if it is another's."""
-        self._step = checkpoint.load(self._graph, self._recipe, directory)
-        self._batches = None
 
     def export(self, directory: Path) -> None:
         """Write the SavedModel and what serving needs to know of it into `directory`, whole or not at all."""
         with self._as_evaluated():
             self._export(directory)
+
+    def _draw(self, initial: Path | None) -> None:
+        self._graph.detector.initialize(self._recipe.seed)
+        if initial is not None:
+            checkpoints.initialize_from(self._graph, initial, self._recipe.weights.part)
+        if self._recipe.averaging is not None:
+            self._graph.averaging.start()
 
     def _make_input_ready(self) -> None:
         self._graph.prepare.trace()
@@ -155,14 +157,11 @@ class DetectorTrainer:
         return values
 
     def _training_batches(self) -> Iterator[Batch]:
-        if self._batches is None:
-            self._batches = iter(
-                input.training_batches(
-                    self._examples, self._graph.prepare, self._config.train_config,
-                    self._recipe.seed, self._step, self._threads,
-                )
-            )  # fmt: skip
-        return self._batches
+        batches: Iterable[Batch] = input.training_batches(
+            self._examples, self._graph.prepare, self._config.train_config,
+            self._recipe.seed, self._step, self._threads,
+        )  # fmt: skip
+        return iter(batches)
 
     @functools.cached_property
     def _examples(self) -> Examples:
