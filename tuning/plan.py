@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from tuning.budget import Budget, duration
 from tuning.halving import Halving
 
-# seconds of a gradient step at 160 px and batch 8 on 2 CPU cores of 75 GFLOP/s, as seen (RetinaNet50 from its batches
-# of 2, EfficientDet from its 256 px, by their pixels)
-CPU_STEP_SECONDS = {"mobilenet": 0.38, "retinanet": 3.3, "efficientdet": 0.6}
+# seconds of a gradient step at 160 px and batch 8 on a CPU core of 40 GFLOP/s beside another that does the same, as seen
+# (RetinaNet50 from its batches of 2, EfficientDet from its 256 px, by their pixels), and the part that more cores share
+CPU_STEP_SECONDS = {"mobilenet": 0.39, "retinanet": 3.8, "efficientdet": 0.84}
+SHARED_PART = {"mobilenet": 0.4, "retinanet": 0.95, "efficientdet": 0.6}
 CPU_STEP_PIXELS = 160 * 160 * 8
 # seconds until a new process has done its first evaluation, as seen there; a later trial's start and evaluation
 COLD_SECONDS, WARM_SECONDS = 40.0, 6.0
@@ -48,16 +49,24 @@ def plan(
     budget: Budget,
     pixels: Mapping[str, int],
     workers: int,
+    cpus: float,
     keep_checkpoints: int,
     seconds_per_step: float | None = None,
 ) -> Plan:
     """The forecast for a search of `budget` over an even mixture of detectors.
 
-    pixels: for each detector, of all the images of its largest step. keep_checkpoints: of so many ended trials.
+    pixels: for each detector, of all the images of its largest step. cpus: of each of the workers.
+    keep_checkpoints: of so many ended trials.
     seconds_per_step: as measured by earlier trials of the study; None to go by what was seen on a CPU.
     """
     if seconds_per_step is None and all(name in CPU_STEP_SECONDS for name in pixels):
-        each = [CPU_STEP_SECONDS[name] * count / CPU_STEP_PIXELS for name, count in pixels.items()]
+        each = [
+            CPU_STEP_SECONDS[name]
+            * count
+            / CPU_STEP_PIXELS
+            * (1 - SHARED_PART[name] * (1 - 1 / max(1, cpus)))
+            for name, count in pixels.items()
+        ]
         seconds_per_step = sum(each) / len(each)
 
     def of(trials: int) -> Plan:

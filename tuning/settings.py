@@ -17,12 +17,17 @@ from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights, Precision
 from tuning.budget import Budget
+from tuning.environment import memory_here
 from tuning.halving import EARLY_IMAGES, Halving, Mode, rung_steps
 
 if TYPE_CHECKING:
     from search_spaces.space import Space
     from tuning.manifest import Manifest
 
+MOST_AT_ONCE = 4  # of more, each proposal would know too little of the others
+WORKER_BYTES = (
+    4 * 2**30
+)  # RetinaNet50's graph, optimizer and averages take 1.5 GB; a worker may keep three graphs
 RESERVED = ("data", "mlruns")  # folders beside the studies
 
 
@@ -43,7 +48,7 @@ class Settings:
     weights: str = "auto"
     precision: Precision = "float32"
     xla: bool = False
-    workers: int = 1
+    workers: int | None = None
     cpus_per_trial: float | None = None
     gpus_per_trial: float | None = None
     seed: int = 0
@@ -99,16 +104,33 @@ class Settings:
         return self.max_steps or search_spaces.get(self.space).default_steps(self.preset)
 
     @property
+    def at_once(self) -> int:
+        """Trials that train at once: as said, or as many as this machine has GPUs for; without one, CPUs and memory.
+
+        Two trials on a CPU each take less than one after the other on both: tests/benchmarks/threads.py.
+        """
+        if self.workers is not None:
+            return self.workers
+        if self.address is not None:
+            return 1
+        trials = self.budget.trials or MOST_AT_ONCE
+        gpus = gpus_here()
+        if gpus and self.gpus_per_trial != 0:
+            return max(1, min(trials, int(gpus / (self.gpus_per_trial or 1))))
+        cpus = int(cpus_here() / (self.cpus_per_trial or 1))
+        return max(1, min(trials, MOST_AT_ONCE, cpus, memory_here() // WORKER_BYTES))
+
+    @property
     def cpus(self) -> float:
         """Of each worker: an even share of this machine's, unless it was said."""
-        return self.cpus_per_trial or max(1, cpus_here() // self.workers)
+        return self.cpus_per_trial or max(1, cpus_here() // self.at_once)
 
     @property
     def gpus(self) -> float:
         """Of each worker: up to one, an even share of this machine's, unless it was said."""
         if self.gpus_per_trial is not None:
             return self.gpus_per_trial
-        return min(1.0, gpus_here() / self.workers)
+        return min(1.0, gpus_here() / self.at_once)
 
     @property
     def halving(self) -> Halving:

@@ -62,7 +62,8 @@ class Setting:
             self.settings.halving,
             self.settings.budget,
             pixels,
-            self.settings.workers,
+            self.settings.at_once,
+            self.settings.cpus,
             self.settings.keep_checkpoints,
         )
 
@@ -80,7 +81,7 @@ def dry_run(settings: Settings, console: Console) -> int:
     planned = here.plan()
     console.print(f"space    {space.name}: {', '.join(space.detectors)}", highlight=False)
     about = "" if settings.budget.trials else "about "
-    console.print(f"trials   {about}{planned.trials}, {settings.workers} at once", highlight=False)
+    console.print(f"trials   {about}{planned.trials}, {settings.at_once} at once", highlight=False)
     for line in plan.lines(planned):
         console.print(line, highlight=False, soft_wrap=True)
     return 0
@@ -175,7 +176,7 @@ def _search(
         if not search.exhausted:
             for line in plan.lines(here.plan()):
                 console.print(line, highlight=False, soft_wrap=True)
-            resources = Resources(settings.workers, settings.cpus, settings.gpus, settings.address)
+            resources = Resources(settings.at_once, settings.cpus, settings.gpus, settings.address)
             with progress.follow(search):
                 engine.run(search, job, resources)
     finally:

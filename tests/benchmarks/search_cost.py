@@ -4,7 +4,9 @@
 
 The search runs first. Then each of its trials is trained to the rung that it reached and evaluated at its rungs by
 stock_trial.py, a process a trial as Ray's function API has it, with the pipeline.config that the search wrote. A trial
-that was promoted later is one trial there. Both have all cores. The share of gradient steps is of the search's wall.
+that was promoted later is one trial there. Each has the machine as it takes it by default: here a worker a core, whose
+TensorFlow has one thread; there Ray's one CPU a trial, so as many at once, whose TensorFlow takes what it finds. The
+share of gradient steps is of the search's wall, by workers.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from machine import Others, machine
+from machine import machine
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -30,15 +32,19 @@ CITY = "toy-city:train_images=240,validation_images=60"
 
 def here(studies: Path, trials: int, steps: int) -> dict[str, Any]:
     """The search: its wall time, the shares that its workers tell of, and its trials' rungs."""
+    sys.path.insert(0, str(ROOT))
+    from tuning.settings import Settings
+
+    workers = Settings("mobilenet", trials=trials).at_once
     words = ["--space", "mobilenet", "--data", CITY, "--studies-dir", str(studies), "--study", "here"]
-    words += ["--trials", str(trials), "--max-steps", str(steps), "--workers", "1"]
-    words += ["--cpus-per-trial", str(len(os.sched_getaffinity(0)))]
+    words += ["--trials", str(trials), "--max-steps", str(steps)]
     began = time.perf_counter()
     subprocess.run([sys.executable, "-m", "tuning.run", *words], check=True, cwd=ROOT, stdout=sys.stderr)
     wall = time.perf_counter() - began
     ran = json.loads((studies / "here" / "summary.json").read_text())["trials"]
     return {
         "wall": wall,
+        "workers": workers,
         "training": sum(trial["seconds_training"] for trial in ran),
         "overhead": sum(trial["seconds_overhead"] for trial in ran),
         "rungs": {trial["trial"]: [rung["step"] for rung in trial["rungs"]] for trial in ran},
@@ -62,13 +68,11 @@ def stock(trials: Sequence[tuple[str, list[int]]]) -> float:
     import ray
     from ray import tune
 
-    cores = len(os.sched_getaffinity(0))
-    ray.init(num_cpus=cores, include_dashboard=False, log_to_driver=False)
+    ray.init(num_cpus=len(os.sched_getaffinity(0)), include_dashboard=False, log_to_driver=False)
     with tempfile.TemporaryDirectory() as scratch:
         tune.run(
             stock_function,
             config={"trial": tune.grid_search(list(trials))},
-            resources_per_trial={"cpu": cores},
             storage_path=scratch,
             verbose=0,
         )
@@ -84,27 +88,24 @@ def main() -> None:
     line.add_argument("--out", type=Path, default=OUT)
     chosen = line.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        others = Others()
         ours = here(Path(name), chosen.trials, chosen.steps)
         folder = Path(name) / "here" / "trials"
         trials = [
             (str(folder / str(n) / "pipeline.config"), rungs) for n, rungs in ours["rungs"].items() if rungs
         ]
         theirs = stock(trials)
-        busy = others.cores()
     from rich.console import Console
     from rich.table import Table
 
-    shown = Table(
-        "", "wall, s", title=f"{len(trials)} trials of up to {chosen.steps} steps; others' cores: {busy:.2f}"
-    )
+    share = ours["training"] / ours["workers"] / ours["wall"]
+    shown = Table("", "wall, s", title=f"{len(trials)} trials of up to {chosen.steps} steps")
     shown.add_row("here", f"{ours['wall']:.0f}")
     shown.add_row("stock arrangement", f"{theirs:.0f}")
     shown.add_row("stock / here", f"{theirs / ours['wall']:.2f}")
-    shown.add_row("gradient steps' share of the wall here", f"{ours['training'] / ours['wall']:.0%}")
+    shown.add_row("gradient steps' share of the wall here", f"{share:.0%}")
     Console(width=110).print(shown)
     chosen.out.parent.mkdir(exist_ok=True)
-    result = {"machine": machine(), "here": ours, "stock": theirs, "others": busy}
+    result = {"machine": machine(), "here": ours, "stock": theirs}
     chosen.out.write_text(json.dumps(result, indent=1) + "\n")
 
 

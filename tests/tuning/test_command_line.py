@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tuning import settings
 from tuning.run import main
 
 ROOT = Path(__file__).parents[2]
@@ -85,7 +86,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, capsys):
     said = capsys.readouterr().out
     for words in (
         "space    all: ",
-        "trials   9, 1 at once",
+        f"trials   9, {min(4, settings.cpus_here())} at once",
         "rungs    ",
         "(9 trials)",
         "steps    ",
@@ -125,6 +126,34 @@ def test_help_says_every_flag_with_examples_and_imports_no_engine():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("asked", "cpus", "gpus", "gigabytes", "expected"),
+    [
+        ({}, 1, 0, 64, (1, 1, 0)),
+        ({}, 2, 0, 64, (2, 1, 0)),
+        ({}, 16, 0, 64, (4, 4, 0)),
+        ({}, 16, 0, 8, (2, 8, 0)),
+        ({}, 8, 0, 2, (1, 8, 0)),
+        ({"trials": 1}, 8, 0, 64, (1, 8, 0)),
+        ({"cpus_per_trial": 4}, 8, 0, 64, (2, 4, 0)),
+        ({"workers": 8}, 16, 0, 8, (8, 2, 0)),
+        ({}, 16, 1, 64, (1, 16, 1)),
+        ({}, 16, 4, 8, (4, 4, 1)),
+        ({"gpus_per_trial": 0.5}, 16, 1, 64, (2, 8, 0.5)),
+        ({"gpus_per_trial": 0}, 16, 1, 64, (4, 4, 0)),
+        ({"address": "auto"}, 16, 0, 64, (1, 16, 0)),
+    ],
+)
+def test_as_many_trials_train_at_once_as_the_machine_has_room_for(
+    asked, cpus, gpus, gigabytes, expected, monkeypatch
+):
+    monkeypatch.setattr(settings, "cpus_here", lambda: cpus)
+    monkeypatch.setattr(settings, "gpus_here", lambda: gpus)
+    monkeypatch.setattr(settings, "memory_here", lambda: gigabytes * 2**30)
+    chosen = settings.Settings("mobilenet", **asked)
+    assert (chosen.at_once, chosen.cpus, chosen.gpus) == expected
+
+
 def test_the_driver_never_imports_tensorflow():
     code = (
         "import sys, tuning.story, tuning.searcher, tuning.scheduler, tuning.trainable\n"

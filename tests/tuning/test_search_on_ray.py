@@ -34,6 +34,8 @@ def command(studies: Path, *more: str) -> list[str]:
         TRAINER,
         "--max-steps",
         "90",
+        "--workers",
+        "1",
         *more,
     ]
 
