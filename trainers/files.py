@@ -10,6 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
+def user_cache(name: str) -> Path:
+    """The folder `name` of what this machine keeps for its user, and can make anew."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "detector-tuning" / name
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace the file at `path` by `text`, in UTF-8, atomically and durably."""
     write_bytes(path, text.encode())

@@ -22,17 +22,30 @@ def both(tiny_city):
     return kept, read
 
 
-def test_kept_and_read_examples_are_equal_and_in_the_same_order_from_any_step_on(both):
+@pytest.fixture
+def stored(tiny_city, both, tmp_path):
+    from trainers.object_detection_api.decoded_store import DecodedStore
+    from trainers.object_detection_api.examples import KeptExamples, examples_of
+
+    examples = examples_of(tiny_city.train, 2, limit=1000, store=DecodedStore(tmp_path), key="city")
+    assert isinstance(examples, KeptExamples)
+    assert len(list((tmp_path / "city").iterdir())) == tiny_city.train.images + 1
+    return examples
+
+
+def test_kept_stored_and_read_examples_are_equal_and_in_the_same_order_from_any_step_on(both, stored):
     from trainers.object_detection_api.examples import in_order
 
     for first in (0, 5, 12, 31):
-        kept, read = (
-            [*in_order(one, 3, first).map(one.example).take(15).as_numpy_iterator()] for one in both
+        kept, read, filed = (
+            [*in_order(one, 3, first).map(one.example).take(15).as_numpy_iterator()]
+            for one in (*both, stored)
         )
-        for mine, other in zip(kept, read, strict=True):
-            assert mine.keys() == other.keys()
+        for mine, other, third in zip(kept, read, filed, strict=True):
+            assert mine.keys() == other.keys() == third.keys()
             for name in mine:
                 np.testing.assert_array_equal(mine[name], other[name])
+                np.testing.assert_array_equal(mine[name], third[name])
 
 
 def test_an_epoch_holds_every_example_once_and_the_next_is_in_another_order(both, tiny_city):

@@ -1,11 +1,15 @@
-"""Examples of the training part as the API's decoder gives them: kept in memory where they fit, read again where not.
+"""Examples of the training part as the API's decoder gives them: kept in memory where they fit, else in files.
 
-Both come in the same order, which a seed and the number of the epoch decide.
+Where neither has room, they are read and decoded each time. All come in the same order, which a seed and the number of
+the epoch decide.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +19,7 @@ from object_detection.data_decoders import tf_example_decoder
 from object_detection.utils import ops
 
 from trainers.datasets.dataset import Part
+from trainers.object_detection_api.decoded_store import DecodedStore
 
 Fields = standard_fields.InputDataFields
 
@@ -27,6 +32,9 @@ PROBE = 16
 
 # what augmentations and targets are made of
 KEPT = (Fields.image, Fields.groundtruth_boxes, Fields.groundtruth_classes, Fields.groundtruth_weights)
+
+LABELS = "labels.npz"
+Labels = Mapping[str, np.ndarray]
 
 # The API is written in tf.cond and tf.while_loop; converting its Python anew would only cost time.
 as_written = tf.autograph.experimental.do_not_convert
@@ -80,21 +88,16 @@ class ReadExamples:
 
 
 class KeptExamples:
-    """Decoded examples in memory, end to end: of each one it is known where it begins."""
+    """Decoded examples: the images in memory or in files, all else in memory, end to end."""
 
-    def __init__(self, part: Part, found: list[list[dict[str, np.ndarray]]]) -> None:
-        """found: the examples of each of the part's files."""
+    def __init__(self, part: Part, labels: Labels, pixels: Callable[[tf.Tensor], tf.Tensor]) -> None:
+        """pixels: of the image with a number, (H * W * 3,) uint8; in a graph."""
         self.part = part
-        examples = [example for file in found for example in file]
-        self._files = _starts([len(file) for file in found])
-        self._shapes = tf.constant([example[Fields.image].shape for example in examples], tf.int64)
-        self._flat, self._begin = {}, {}
-        for name in KEPT:
-            rows = [
-                example[name].reshape(-1) if name == Fields.image else example[name] for example in examples
-            ]
-            self._begin[name] = _starts([len(row) for row in rows])
-            self._flat[name] = tf.constant(np.concatenate(rows))
+        self._pixels = pixels
+        self._files = tf.constant(labels["files"])
+        self._shapes = tf.constant(labels["shapes"])
+        self._flat = {name: tf.constant(labels[name]) for name in KEPT[1:]}
+        self._begin = {name: tf.constant(labels[f"{name}:begin"]) for name in KEPT[1:]}
 
     def of_file(self, number: tf.Tensor) -> tf.data.Dataset:
         """Numbers of the file's examples."""
@@ -111,28 +114,84 @@ class KeptExamples:
         def fetch(number: tf.Tensor) -> dict[str, tf.Tensor]:
             tensors = {
                 name: self._flat[name][self._begin[name][number] : self._begin[name][number + 1]]
-                for name in KEPT
+                for name in KEPT[1:]
             }
-            image = tf.reshape(tensors[Fields.image], self._shapes[number])
+            image = tf.reshape(self._pixels(number), self._shapes[number])
             return tensors | {Fields.image: tf.ensure_shape(image, [None, None, 3])}
 
         return fetch.get_concrete_function()
 
 
-def examples_of(part: Part, threads: int, limit: int = KEPT_BYTES) -> Examples:
-    """The part's examples, kept if all of them decoded have at most `limit` bytes of pixels."""
+def examples_of(
+    part: Part, threads: int, limit: int = KEPT_BYTES, store: DecodedStore | None = None, key: str = ""
+) -> Examples:
+    """The part's examples: kept if, decoded, they have at most `limit` bytes of pixels; else in `store` by `key`."""
     reading = ReadExamples(part)
     found: list[list[dict[str, np.ndarray]]] = []
     count = size = 0
-    for number in range(len(part.files)):
+    for file in _decoded_files(reading, threads):
         found.append([])
-        records = reading.of_file(tf.constant(number))
-        for example in records.map(reading.example, threads, deterministic=True).as_numpy_iterator():
+        for example in file:
             found[-1].append(example)
             count, size = count + 1, size + example[Fields.image].nbytes
-            if (count % PROBE == 0 or count == part.images) and size / count * part.images > limit:
-                return reading
-    return KeptExamples(part, found)
+            if (count % PROBE == 0 or count == part.images) and (
+                whole := size // count * part.images
+            ) > limit:
+                del found
+                return _stored(reading, threads, store, key, whole) if store else reading
+    images = [example[Fields.image].reshape(-1) for file in found for example in file]
+    return KeptExamples(part, labels_of(found), _in_memory(images))
+
+
+def _stored(reading: ReadExamples, threads: int, store: DecodedStore, key: str, size: int) -> Examples:
+    def fill(folder: Path) -> None:
+        found: list[list[dict[str, np.ndarray]]] = []
+        numbers = itertools.count()
+        for file in _decoded_files(reading, threads):
+            found.append([])
+            for example in file:
+                (folder / str(next(numbers))).write_bytes(example[Fields.image].tobytes())
+                shape = np.broadcast_to(np.uint8(0), example[Fields.image].shape)  # takes no memory
+                found[-1].append(example | {Fields.image: shape})
+        np.savez(folder / LABELS, allow_pickle=False, **labels_of(found))
+
+    folder = store.folder(key, size, fill)
+    if folder is None:
+        return reading
+    with np.load(folder / LABELS) as labels:
+        return KeptExamples(reading.part, dict(labels), _in_files(folder))
+
+
+def _decoded_files(reading: ReadExamples, threads: int) -> Iterator[Iterator[dict[str, np.ndarray]]]:
+    for number in range(len(reading.part.files)):
+        records = reading.of_file(tf.constant(number))
+        yield records.map(reading.example, threads, deterministic=True).as_numpy_iterator()
+
+
+def labels_of(found: list[list[dict[str, np.ndarray]]]) -> Labels:
+    """All but the pixels of examples, which are given by file: where each file and each example begins, and shapes."""
+    examples = [example for file in found for example in file]
+    labels = {
+        "files": _starts([len(file) for file in found]),
+        "shapes": np.array([example[Fields.image].shape for example in examples], np.int64),
+    }
+    for name in KEPT[1:]:
+        labels[name] = np.concatenate([example[name] for example in examples])
+        labels[f"{name}:begin"] = _starts([len(example[name]) for example in examples])
+    return labels
+
+
+def _in_memory(images: list[np.ndarray]) -> Callable[[tf.Tensor], tf.Tensor]:
+    begin, flat = tf.constant(_starts([len(image) for image in images])), tf.constant(np.concatenate(images))
+    return lambda number: flat[begin[number] : begin[number + 1]]
+
+
+def _in_files(folder: Path) -> Callable[[tf.Tensor], tf.Tensor]:
+    def pixels(number: tf.Tensor) -> tf.Tensor:
+        path = tf.strings.join([f"{folder}/", tf.strings.as_string(number)])
+        return tf.io.decode_raw(tf.io.read_file(path), tf.uint8)
+
+    return pixels
 
 
 def in_order(examples: Examples, seed: int, first: int) -> tf.data.Dataset:
@@ -149,6 +208,6 @@ def in_order(examples: Examples, seed: int, first: int) -> tf.data.Dataset:
     return tf.data.Dataset.range(first_epoch, tf.int64.max).flat_map(epoch).skip(skipped)
 
 
-def _starts(lengths: list[int]) -> tf.Tensor:
+def _starts(lengths: list[int]) -> np.ndarray:
     """Where each of pieces of such lengths begins, and where the last one ends."""
-    return tf.constant(np.concatenate([[0], np.cumsum(lengths)]), tf.int64)
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

@@ -24,6 +24,7 @@ from trainers.errors import Diverged, TrialFailed  # noqa: E402
 from trainers.metrics import Metrics  # noqa: E402
 from trainers.object_detection_api import checkpoint as checkpoints  # noqa: E402
 from trainers.object_detection_api import devices, exporting, input, pipeline_config, weights  # noqa: E402
+from trainers.object_detection_api.decoded_store import DecodedStore, key_of  # noqa: E402
 from trainers.object_detection_api.examples import Examples, examples_of  # noqa: E402
 from trainers.object_detection_api.graph import Batch, Graph, LossWeights  # noqa: E402
 from trainers.object_detection_api.kept_batches import KeptBatches  # noqa: E402
@@ -165,7 +166,9 @@ class DetectorTrainer:
 
     @functools.cached_property
     def _examples(self) -> Examples:
-        return examples_of(self._dataset.train, self._threads)
+        part = self._dataset.train
+        key = key_of(part, self._dataset.fingerprint)
+        return examples_of(part, self._threads, store=DecodedStore(), key=key)
 
     @contextmanager
     def _as_evaluated(self) -> Iterator[None]:

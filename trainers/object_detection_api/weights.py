@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import os
 import shutil
 import tarfile
 import urllib.request
@@ -22,7 +21,7 @@ from pathlib import Path
 from trainers import detectors
 from trainers.detectors import Detector
 from trainers.errors import UserError
-from trainers.files import replace_folder
+from trainers.files import replace_folder, user_cache
 from trainers.recipe import InitialWeights
 
 # of the archives that tensorflow/models lists in research/object_detection/g3doc/tf2_detection_zoo.md
@@ -100,7 +99,7 @@ def checkpoint_of(
 
 def default_cache() -> Path:
     """Where archives are kept: `detector-tuning/zoo` in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "detector-tuning" / "zoo"
+    return user_cache("zoo")
 
 
 def fetch(detector: Detector, cache: Path, url: str = ZOO_URL, progress: Progress | None = None) -> Path:
