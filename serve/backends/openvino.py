@@ -21,7 +21,10 @@ CHOSEN = (
     "chosen"  # output: (M, 3) image, class from 0 and number of each box that suppression leaves; then -1
 )
 STREAMS = 4  # with more threads than this, a stream has several: each holds a batch of frames on their way
-CONVERSION = 2  # of `converted`, raised when it makes something else of an export
+LEAST_SCORE = (
+    0.001  # of what is found: suppression would sort nearly every box for the 1e-8 that training asks for
+)
+CONVERSION = 3  # of `converted`, raised when it makes something else of an export
 
 
 class OpenVino:
@@ -111,7 +114,7 @@ def _suppressing(model: Any, suppression: Mapping[str, Any]) -> Any:
         ops.transpose(scores, np.array([0, 2, 1])),
         np.int64(suppression["of_class"]),
         np.float32(suppression["iou"]),
-        np.float32(suppression["score"]),
+        np.float32(max(suppression["score"], LEAST_SCORE)),
         box_encoding="corner",
         sort_result_descending=False,
         output_type="i32",
