@@ -105,18 +105,21 @@ class Settings:
 
     @property
     def at_once(self) -> int:
-        """Trials that train at once: as said, or as many as this machine has GPUs for; without one, CPUs and memory.
+        """Trials that train at once: as said, or as many as this machine has GPUs for; without one, CPUs and memory for
+        small images.
 
         Two trials on a CPU each take less than one after the other on both: tests/benchmarks/threads.py.
         """
         if self.workers is not None:
             return self.workers
-        if self.address is not None:
+        if self.address is not None:  # that of another machine, whose size is not known here
             return 1
         trials = self.budget.trials or MOST_AT_ONCE
         gpus = gpus_here()
         if gpus and self.gpus_per_trial != 0:
             return max(1, min(trials, int(gpus / (self.gpus_per_trial or 1))))
+        if self.preset == "zoo":  # of large images, whose activations alone may take a machine's memory
+            return 1
         cpus = int(cpus_here() / (self.cpus_per_trial or 1))
         return max(1, min(trials, MOST_AT_ONCE, cpus, memory_here() // WORKER_BYTES))
 

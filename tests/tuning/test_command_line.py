@@ -141,6 +141,8 @@ def test_help_says_every_flag_with_examples_and_imports_no_engine():
         ({}, 16, 4, 8, (4, 4, 1)),
         ({"gpus_per_trial": 0.5}, 16, 1, 64, (2, 8, 0.5)),
         ({"gpus_per_trial": 0}, 16, 1, 64, (4, 4, 0)),
+        ({"preset": "zoo"}, 16, 0, 64, (1, 16, 0)),
+        ({"preset": "zoo"}, 16, 2, 64, (2, 8, 1)),
         ({"address": "auto"}, 16, 0, 64, (1, 16, 0)),
     ],
 )
