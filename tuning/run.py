@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
     add("--xla", action="store_true", help="compile the gradient step; on a CPU core that made it 10 times slower: "
         "measure it on yours first, with tests/benchmarks/step.py --xla")  # fmt: skip
     add("--workers", type=int, help="trials that train at once; with one, the same seed is the same search (default: "
-        "one a GPU; without a GPU one a CPU, up to 4 and one for each 4 GB of memory)")  # fmt: skip
+        "one a GPU; without a GPU up to 4, where CPUs and memory allow and that is faster)")  # fmt: skip
     add("--cpus-per-trial", type=float, help="CPUs of each worker (default: an even share)")
     add("--gpus-per-trial", type=float, help="GPUs of each worker, a fraction for several on a device "
         "(default: an even share, up to 1)")  # fmt: skip

@@ -19,12 +19,14 @@ from trainers.recipe import InitialWeights, Precision
 from tuning.budget import Budget
 from tuning.environment import memory_here
 from tuning.halving import EARLY_IMAGES, Halving, Mode, rung_steps
+from tuning.plan import speedup
 
 if TYPE_CHECKING:
     from search_spaces.space import Space
     from tuning.manifest import Manifest
 
 MOST_AT_ONCE = 4  # of more, each proposal would know too little of the others
+WORTH = 1.2  # with less gained, a search is longer: its last trial has the machine to itself, and a part of the CPUs
 WORKER_BYTES = (
     4 * 2**30
 )  # RetinaNet50's graph, optimizer and averages take 1.5 GB; a worker may keep three graphs
@@ -108,7 +110,7 @@ class Settings:
         """Trials that train at once: as said, or as many as this machine has GPUs for; without one, CPUs and memory for
         small images.
 
-        Two trials on a CPU each take less than one after the other on both: tests/benchmarks/threads.py.
+        Two trials on a CPU each mostly take less than one after the other on both: tests/benchmarks/threads.py.
         """
         if self.workers is not None:
             return self.workers
@@ -121,7 +123,12 @@ class Settings:
         if self.preset == "zoo":  # of large images, whose activations alone may take a machine's memory
             return 1
         cpus = int(cpus_here() / (self.cpus_per_trial or 1))
-        return max(1, min(trials, MOST_AT_ONCE, cpus, memory_here() // WORKER_BYTES))
+        most = max(1, min(trials, MOST_AT_ONCE, cpus, memory_here() // WORKER_BYTES))
+        if self.cpus_per_trial is not None:
+            return most
+        detectors = search_spaces.get(self.space).detectors
+        gain = most * speedup(detectors, cpus // most) / speedup(detectors, cpus)
+        return most if gain >= WORTH else 1
 
     @property
     def cpus(self) -> float:

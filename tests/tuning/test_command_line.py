@@ -86,7 +86,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, capsys):
     said = capsys.readouterr().out
     for words in (
         "space    all: ",
-        f"trials   9, {min(4, settings.cpus_here())} at once",
+        f"trials   9, {settings.Settings('all', trials=9).at_once} at once",
         "rungs    ",
         "(9 trials)",
         "steps    ",
@@ -141,6 +141,9 @@ def test_help_says_every_flag_with_examples_and_imports_no_engine():
         ({}, 16, 4, 8, (4, 4, 1)),
         ({"gpus_per_trial": 0.5}, 16, 1, 64, (2, 8, 0.5)),
         ({"gpus_per_trial": 0}, 16, 1, 64, (4, 4, 0)),
+        ({"space": "retinanet"}, 2, 0, 64, (1, 2, 0)),
+        ({"space": "retinanet"}, 8, 0, 64, (4, 2, 0)),
+        ({"space": "all"}, 2, 0, 64, (2, 1, 0)),
         ({"preset": "zoo"}, 16, 0, 64, (1, 16, 0)),
         ({"preset": "zoo"}, 16, 2, 64, (2, 8, 1)),
         ({"address": "auto"}, 16, 0, 64, (1, 16, 0)),
@@ -152,7 +155,7 @@ def test_as_many_trials_train_at_once_as_the_machine_has_room_for(
     monkeypatch.setattr(settings, "cpus_here", lambda: cpus)
     monkeypatch.setattr(settings, "gpus_here", lambda: gpus)
     monkeypatch.setattr(settings, "memory_here", lambda: gigabytes * 2**30)
-    chosen = settings.Settings("mobilenet", **asked)
+    chosen = settings.Settings(**({"space": "mobilenet"} | asked))
     assert (chosen.at_once, chosen.cpus, chosen.gpus) == expected
 
 
