@@ -32,6 +32,7 @@ def begin(tmp_path: Path) -> Callable[..., psutil.Popen]:
     line = [
         *(sys.executable, "-m", "tuning.run", "--space", "mobilenet", "--studies-dir", str(tmp_path)),
         *("--trainer", "curve_trainer:CurveTrainer", "--max-steps", "90", "--trials", "2"),
+        *("--workers", "1"),
     ]
 
     def started(pace: float, scheduler: str = "stop") -> psutil.Popen:
