@@ -25,7 +25,7 @@ from tuning.record import TrialRecord
 from tuning.teller import Subject, Teller
 
 NICENESS = 10  # the driver is waited for, and this is not
-CLOSING_SECONDS = 30.0  # for what it is doing when it is told to end
+PATIENCE = 30.0  # for what it is doing when it is told to end
 ENDED = (EOFError, pickle.UnpicklingError)  # whoever writes has ended, perhaps in the middle of a message
 LOCK = "mlflow.lock"  # of the study's folder: a killed driver's process may be about to end
 
@@ -61,12 +61,12 @@ class TellerProcess:
         """As a Teller's."""
         self._ask("end_study", trials)
 
-    def close(self) -> None:
-        """End the process; kill it, if it does not end."""
+    def close(self, patience: float = PATIENCE) -> None:
+        """End the process; kill it, if it does not end within `patience` seconds."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.close()
-            self._process.wait(CLOSING_SECONDS)
+            self._process.wait(patience)
         except (BrokenPipeError, subprocess.TimeoutExpired):
             self._process.kill()
             self._process.wait()

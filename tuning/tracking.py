@@ -21,7 +21,7 @@ from tuning.record import Rung, TrialRecord
 from tuning.result import StepResult
 from tuning.study import Study
 from tuning.teller import Subject, Teller, told_all
-from tuning.telling import Gone, TellerProcess, in_short
+from tuning.telling import PATIENCE, Gone, TellerProcess, in_short
 
 # until a store is tried again, while the search runs and at its end
 RETRY_SECONDS, CLOSING_SECONDS = 5.0, 0.5
@@ -102,7 +102,7 @@ class Tracking(Observer):
         if self._thread.is_alive():
             self._problem = self._problem or f"no answer for {patience + ANSWER_SECONDS:.0f} s"
         if isinstance(self._teller, TellerProcess):
-            self._teller.close()
+            self._teller.close(0.0 if self._thread.is_alive() else PATIENCE)
         untold = f"{len(self._due)} trials" if self._due else "how the study ended"
         return f"{untold} ({self._problem})" if self._problem else None
 

@@ -21,9 +21,8 @@ CHOSEN = (
     "chosen"  # output: (M, 3) image, class from 0 and number of each box that suppression leaves; then -1
 )
 STREAMS = 4  # with more threads than this, a stream has several: each holds a batch of frames on their way
-LEAST_SCORE = (
-    0.001  # of what is found: suppression would sort nearly every box for the 1e-8 that training asks for
-)
+# of what is found: suppression would sort nearly every box for the 1e-8 that training asks for
+LEAST_SCORE = 0.001
 CONVERSION = 3  # of `converted`, raised when it makes something else of an export
 
 

@@ -48,6 +48,18 @@ def test_kept_stored_and_read_examples_are_equal_and_in_the_same_order_from_any_
                 np.testing.assert_array_equal(mine[name], third[name])
 
 
+def test_stored_examples_keep_their_files_and_without_a_place_for_them_are_read(tiny_city, stored, tmp_path):
+    from trainers.object_detection_api.decoded_store import DecodedStore
+    from trainers.object_detection_api.examples import ReadExamples, examples_of
+
+    large = sum(file.stat().st_size for file in (tmp_path / "city").iterdir())
+    assert DecodedStore(tmp_path, limit=large).folder("other", 1, lambda folder: None) is None
+    assert (tmp_path / "city").is_dir()
+    (tmp_path / "file").touch()
+    nowhere = DecodedStore(tmp_path / "file" / "folder")
+    assert isinstance(examples_of(tiny_city.train, 2, limit=1000, store=nowhere, key="city"), ReadExamples)
+
+
 def test_an_epoch_holds_every_example_once_and_the_next_is_in_another_order(both, tiny_city):
     from trainers.object_detection_api.examples import in_order
 

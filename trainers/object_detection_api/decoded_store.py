@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -13,9 +14,8 @@ from typing import TextIO
 from trainers.datasets.dataset import Part
 from trainers.files import replace_folder, user_cache
 
-STORED_BYTES = (
-    16 * 2**30
-)  # of all parts together: 6,200 images of 1280 x 720; and never more than half of a disk's room
+# of all parts together: 6,200 images of 1280 x 720; and never more than half of a disk's room
+STORED_BYTES = 16 * 2**30
 
 
 class DecodedStore:
@@ -24,9 +24,8 @@ class DecodedStore:
     def __init__(self, root: Path | None = None, limit: int = STORED_BYTES) -> None:
         self._root = root or user_cache("decoded")
         self._limit = limit
-        self._held: list[
-            TextIO
-        ] = []  # a shared lock on each folder in use; the kernel lets it go with the process
+        # a shared lock on each folder in use; the kernel lets it go with the process
+        self._held: list[TextIO] = []
 
     def folder(self, key: str, size: int, fill: Callable[[Path], None]) -> Path | None:
         """The folder of `key`, which `fill` writes if it is not there yet; None where `size` bytes have no room.
@@ -41,9 +40,8 @@ class DecodedStore:
                 with replace_folder(folder) as new:
                     fill(new)
             fcntl.flock(lock, fcntl.LOCK_SH)
-            if (
-                folder.is_dir()
-            ):  # it is not where there was no room, or another process made some between the two locks
+            # it is not there without room, or if another process made some between the two locks
+            if folder.is_dir():
                 os.utime(folder)
                 self._held.append(lock)
                 return folder
@@ -53,13 +51,11 @@ class DecodedStore:
                 lock.close()
 
     def _make_room(self, size: int) -> bool:
-        kept = [folder for folder in self._root.iterdir() if folder.is_dir()]
-        kept.sort(key=lambda folder: folder.stat().st_mtime)
-        sizes = {folder: sum(file.stat().st_size for file in folder.iterdir()) for folder in kept}
+        sizes = _sizes(self._root)
         room = min(self._limit, sum(sizes.values()) + shutil.disk_usage(self._root).free // 2)
         if size > room:
             return False
-        for folder in kept:
+        for folder in list(sizes):
             if sum(sizes.values()) + size <= room:
                 break
             if self._remove(folder):
@@ -74,8 +70,18 @@ class DecodedStore:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
-            shutil.rmtree(folder)
-            return True
+            shutil.rmtree(folder, ignore_errors=True)  # another may have been quicker
+            return not folder.exists()
+
+
+def _sizes(root: Path) -> dict[Path, int]:
+    """Bytes of each folder, those that were used longest ago first; what vanishes meanwhile is left out."""
+    found: list[tuple[float, Path, int]] = []
+    for folder in root.iterdir():
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            size = sum(file.stat().st_size for file in folder.iterdir())
+            found.append((folder.stat().st_mtime, folder, size))
+    return {folder: size for _, folder, size in sorted(found)}
 
 
 def key_of(part: Part, fingerprint: str) -> str:

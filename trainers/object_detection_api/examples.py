@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -155,11 +156,15 @@ def _stored(reading: ReadExamples, threads: int, store: DecodedStore, key: str, 
                 found[-1].append(example | {Fields.image: shape})
         np.savez(folder / LABELS, allow_pickle=False, **labels_of(found))
 
-    folder = store.folder(key, size, fill)
+    try:
+        folder = store.folder(key, size, fill)
+    except OSError as error:  # what is only quicker is no reason to end a search
+        logging.getLogger(__name__).warning("decoded images are not kept in files: %s", error)
+        folder = None
     if folder is None:
         return reading
     with np.load(folder / LABELS) as labels:
-        return KeptExamples(reading.part, dict(labels), _in_files(folder))
+        return KeptExamples(reading.part, dict(labels), _InFiles(folder, store))
 
 
 def _decoded_files(reading: ReadExamples, threads: int) -> Iterator[Iterator[dict[str, np.ndarray]]]:
@@ -186,12 +191,15 @@ def _in_memory(images: list[np.ndarray]) -> Callable[[tf.Tensor], tf.Tensor]:
     return lambda number: flat[begin[number] : begin[number + 1]]
 
 
-def _in_files(folder: Path) -> Callable[[tf.Tensor], tf.Tensor]:
-    def pixels(number: tf.Tensor) -> tf.Tensor:
-        path = tf.strings.join([f"{folder}/", tf.strings.as_string(number)])
-        return tf.io.decode_raw(tf.io.read_file(path), tf.uint8)
+class _InFiles:
+    """Pixels from the files of a folder of `store`, which keeps it as long as this is there."""
 
-    return pixels
+    def __init__(self, folder: Path, store: DecodedStore) -> None:
+        self._folder, self._store = folder, store
+
+    def __call__(self, number: tf.Tensor) -> tf.Tensor:
+        path = tf.strings.join([f"{self._folder}/", tf.strings.as_string(number)])
+        return tf.io.decode_raw(tf.io.read_file(path), tf.uint8)
 
 
 def in_order(examples: Examples, seed: int, first: int) -> tf.data.Dataset:
