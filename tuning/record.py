@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -135,3 +135,14 @@ def ranking(records: Iterable[TrialRecord]) -> list[TrialRecord]:
         return record.step, record.state != "failed", score
 
     return sorted(records, key=key, reverse=True)
+
+
+def worth_continuing(
+    shorter: Sequence[TrialRecord], everyone: Sequence[TrialRecord], reduction_factor: int
+) -> list[TrialRecord]:
+    """Of the trials with fewer steps than now: the interrupted, and one in `reduction_factor` of the completed."""
+    completed = ranking(record for record in shorter if record.state == "completed")
+    best = completed[: max(1, len(completed) // reduction_factor)]
+    done = {record.provenance.get(CONTINUES) for record in everyone}
+    chosen = [*(record for record in shorter if record.state == "interrupted"), *best]
+    return [record for record in chosen if str(record.number) not in done]

@@ -6,17 +6,16 @@ It knows the study and the halving, not Ray: searcher.py and scheduler.py are it
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 from search_spaces.space import Seed
 from trainers import recipe as recipes
 from tuning import verdict as verdicts
+from tuning.free_workers import FreeWorkers
 from tuning.halving import TOTAL_LOSS, Halving, Score
 from tuning.observer import Observer
 from tuning.proposer import Proposal, Proposer, at_its_rung
-from tuning.record import CONTINUES, Rung, TrialRecord, ranking, reached
+from tuning.record import CONTINUES, Rung, TrialRecord, reached, worth_continuing
 from tuning.result import StepResult
 from tuning.study import Study
 from tuning.verdict import Verdict
@@ -55,12 +54,7 @@ class Search:
         self._live: dict[int, StepResult | None] = {}
         self._interrupted: list[int] = []
         self._waiting: dict[int, int] = {}  # for promotion: the step of each one's rung
-        self._graphs: dict[
-            int, tuple[Any, ...]
-        ] = {}  # of the trials that may run, what a worker builds for each
-        self._free: deque[tuple[Any, ...]] = (
-            deque()
-        )  # what workers without a trial built last, as they became free
+        self._workers = FreeWorkers()
         self._ended = self._completed = 0
         for trial in study.trials():
             proposer.learn(trial)
@@ -76,7 +70,7 @@ class Search:
                 self._completed += full and record.state == "completed"
             elif full:
                 self._interrupted.append(record.number)
-                self._graphs[record.number] = recipes.graph_key(record.recipe)
+                self._workers.know(record.number, record.recipe)
             if not full:
                 shorter.append(record)
                 continue
@@ -84,7 +78,7 @@ class Search:
                 halving.record(record.number, rung.step, rung.score)
                 if rung.decision == "goes on":
                     halving.promote(record.number, rung.step)
-        self._to_continue = _worth_continuing(shorter, earlier, halving.reduction_factor)
+        self._to_continue = worth_continuing(shorter, earlier, halving.reduction_factor)
         by = {record.provenance.get(CONTINUES): record.number for record in earlier}
         for record in shorter:
             if record.state == "interrupted":
@@ -123,7 +117,7 @@ class Search:
         """
         while not self.exhausted:
             if self._interrupted:
-                number = next(filter(self._is_handy, self._interrupted), self._interrupted[0])
+                number = next(filter(self._workers.has_graph_of, self._interrupted), self._interrupted[0])
                 self._interrupted.remove(number)
                 record = self.study.take_up(number)
                 self._live[record.number] = None
@@ -169,9 +163,9 @@ class Search:
     def crashed(self, number: int, reason: str) -> None:
         """A trial's worker is gone and will not be tried again."""
         latest = self._live[number]
+        self._note_seconds(number)
+        self._live[number] = None  # no worker is free of it
         self._end(number, verdicts.failed(reason, latest.step if latest else 0))
-        if latest:  # no worker is free of it
-            self._free.pop()
 
     def stop(self, reason: str) -> None:
         """Propose nothing more, and let no trial go on; the first reason given stays."""
@@ -188,7 +182,7 @@ class Search:
     def _release(self, number: int) -> None:
         """The worker of a trial has none now."""
         if self._live.pop(number) is not None:
-            self._free.append(self._graphs[number])
+            self._workers.add(number)
 
     def _new(self) -> TrialRecord:
         number = len(self.study.trials())
@@ -205,12 +199,8 @@ class Search:
         begun = {*self._live, *self._waiting, *self._interrupted} - self._continuing
         return self._ended + len(begun) < self.trials
 
-    def _is_handy(self, number: int) -> bool:
-        """Whether the worker that is to get the next trial has built what this one needs."""
-        return bool(self._free) and self._graphs[number] == self._free[0]
-
     def _promotable(self) -> int | None:
-        handy = set(filter(self._is_handy, self._waiting))
+        handy = set(filter(self._workers.has_graph_of, self._waiting))
         return self.halving.promotable(self._waiting, self._may_begin, handy)
 
     def _promote(self, number: int) -> TrialRecord:
@@ -256,9 +246,7 @@ class Search:
 
     def _begin(self, record: TrialRecord) -> TrialRecord:
         self._live.setdefault(record.number, None)
-        self._graphs[record.number] = recipes.graph_key(record.recipe)
-        if self._free:  # Ray gives it to the worker that has waited longest
-            self._free.popleft()
+        self._workers.give(record.number, record.recipe)
         for observer in self._observers:
             observer.began(record)
         return record
@@ -314,14 +302,3 @@ class Search:
         latest = self._live[number]
         if latest is not None:
             self.study.note_seconds(number, latest.seconds_training, latest.seconds_overhead)
-
-
-def _worth_continuing(
-    shorter: Sequence[TrialRecord], everyone: Sequence[TrialRecord], reduction_factor: int
-) -> list[TrialRecord]:
-    """Of the trials with fewer steps than now: the interrupted, and one in `reduction_factor` of the completed."""
-    completed = ranking(record for record in shorter if record.state == "completed")
-    best = completed[: max(1, len(completed) // reduction_factor)]
-    done = {record.provenance.get(CONTINUES) for record in everyone}
-    chosen = [*(record for record in shorter if record.state == "interrupted"), *best]
-    return [record for record in chosen if str(record.number) not in done]

@@ -4,8 +4,8 @@
 
 A trial here has what one of a minute has: a curve of 200 points in chunks of 3 seconds, three rungs with all metrics,
 two files. Its training takes no time, but each chunk is told before the next comes, as it would be. Measured are the CPU
-seconds of this process and of the one that tells MLflow, and how long the search's own thread is kept by tracking. MLflow's
-store is SQLite, the default, so that the one that tells does a server's work as well.
+seconds of this process and of the one that tells MLflow, and how long the search's own thread is kept by tracking.
+MLflow's store is SQLite, the default, so that the one that tells does a server's work as well.
 """
 
 from __future__ import annotations
