@@ -13,8 +13,8 @@ from tuning.halving import Halving
 # seconds of a gradient step at 160 px and batch 8 on a CPU core of 40 GFLOP/s beside another that does the same, as seen
 # (RetinaNet50 from its batches of 2, EfficientDet from its 256 px, by their pixels)
 CPU_STEP_SECONDS = {"mobilenet": 0.39, "retinanet": 3.8, "efficientdet": 0.84}
-# the part of it that more cores share: MobileNet's by tests/benchmarks/threads.py, RetinaNet50's by steps of .93 s on one
-# core and .49 on two, EfficientDet's a guess between them
+# the part of it that more cores share: MobileNet's by tests/benchmarks/threads.py, RetinaNet50's by steps of .93 s on
+# one core and .49 on two, EfficientDet's a guess between them
 SHARED_PART = {"mobilenet": 0.5, "retinanet": 0.95, "efficientdet": 0.6}
 CPU_STEP_PIXELS = 160 * 160 * 8
 # seconds until a new process has done its first evaluation, as seen there; a later trial's start and evaluation
