@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from search_spaces import augmentation, optimization, schedule
 from search_spaces.conditions import Conditions
-from search_spaces.parameters import Range, Trial, choose
+from search_spaces.parts import augmentation, optimization, schedule
+from search_spaces.parts.parameters import Range, Trial, choose
 from trainers import detectors
 from trainers.recipe import Recipe
 

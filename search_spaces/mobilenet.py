@@ -1,8 +1,8 @@
 """The space `mobilenet`: SSD MobileNet V2 FPNLite. Change the values here to search elsewhere."""
 
-from search_spaces.augmentation import PHOTOMETRIC
 from search_spaces.branch import Branch
-from search_spaces.parameters import Range
+from search_spaces.parts.augmentation import PHOTOMETRIC
+from search_spaces.parts.parameters import Range
 from search_spaces.space import Space
 
 BRANCH = Branch(

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from search_spaces.parameters import significant
+from search_spaces.parts.parameters import significant
 from trainers import detectors, recipe
 from trainers.recipe import Recipe
 

@@ -13,7 +13,7 @@ from search_spaces import published
 from search_spaces.answers import Exactly, Nearest, NotOffered
 from search_spaces.branch import Branch
 from search_spaces.conditions import Conditions
-from search_spaces.parameters import Trial, choose
+from search_spaces.parts.parameters import Trial, choose
 from search_spaces.rows import Row, fingerprint
 from search_spaces.walk import walk
 from trainers import recipe

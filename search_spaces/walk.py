@@ -23,7 +23,7 @@ from optuna.distributions import (
 )
 
 from search_spaces.answers import Answers
-from search_spaces.parameters import Trial
+from search_spaces.parts.parameters import Trial
 from search_spaces.rows import Row
 from trainers.errors import UserError
 

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 import numpy as np
 
 from serve.backends.backend import Backend
-from trainers.samples import Found
+from trainers.detection.samples import Found
 
 
 class NetworkFailed(Exception):

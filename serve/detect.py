@@ -143,7 +143,7 @@ def _local(
     from serve.locating import located
     from serve.video import processing
     from serve.video.opening import probe
-    from trainers import export as exports
+    from trainers.detection import export as exports
 
     probe(chosen.video, NO_LIMITS)  # before anything that takes longer
     export = exports.read(located(chosen.model, chosen.study, chosen.studies_dir))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from serve.options import Options
-from trainers.export import Export
-from trainers.samples import Found
+from trainers.detection.export import Export
+from trainers.detection.samples import Found
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from serve.options import Options
 from serve.video.assembling import assemble
 from serve.video.opening import probe
 from serve.video.processing import Process, Progress
-from trainers.export import Export
+from trainers.detection.export import Export
 
 NO_LIMITS = Limits(
     upload_bytes=1 << 60, seconds=1e9, frames=1 << 60, free_bytes=0

@@ -14,8 +14,8 @@ from serve.backends import choosing
 from serve.backends.choosing import Choice
 from serve.batching import Batcher
 from serve.settings import Settings
-from trainers import export as exports
-from trainers.export import Export
+from trainers.detection import export as exports
+from trainers.detection.export import Export
 from trainers.files import replace_folder
 
 LOADED = 3  # the champion, a candidate, and one that older jobs still want

@@ -22,10 +22,10 @@ from serve.database import Database
 from serve.locating import located
 from serve.rollout import Rollout
 from serve.settings import Settings, parsed
-from trainers import export as exports
 from trainers.command import Parser, run
+from trainers.detection import export as exports
 from trainers.errors import UserError
-from tuning import ray_parts
+from tuning.execution import ray_processes
 
 EXAMPLES = """\
 examples:
@@ -215,7 +215,9 @@ def _serve(chosen: Namespace, settings: Settings, token: str | None) -> None:
             line = " ".join(str(error).split())[:200]
             raise UserError(f"Ray cannot be reached at {chosen.address}: {line}") from error
     else:
-        ray_parts.start(num_cpus=max(os.cpu_count() or 1, chosen.replicas), include_dashboard=False, **common)
+        ray_processes.start(
+            num_cpus=max(os.cpu_count() or 1, chosen.replicas), include_dashboard=False, **common
+        )
     # after ray.init, which has handlers of its own
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
@@ -243,7 +245,7 @@ def _serve(chosen: Namespace, settings: Settings, token: str | None) -> None:
         where = f"http://{'127.0.0.1' if chosen.host in ('0.0.0.0', '::') else chosen.host}:{chosen.port}"
         print(f"serving on {where}  (page: {where}/{'#token=' + token if token else ''})", flush=True)
         # no request comes through without Ray's own processes; whoever started this starts it again
-        with contextlib.nullcontext() if chosen.address else ray_parts.watched():
+        with contextlib.nullcontext() if chosen.address else ray_processes.watched():
             stopped.wait()
         print("stopping; jobs go on with the next start", flush=True)
         ray_serve.shutdown()

@@ -6,10 +6,10 @@ import json
 import sys
 from pathlib import Path
 
+from trainers.detection.export import MANIFEST
 from trainers.errors import UserError
-from trainers.export import MANIFEST
-from tuning.exporting import EXPORT, export_trial
-from tuning.teller import read_note
+from tuning.api.exporting import EXPORT, export_trial
+from tuning.tracking.mlflow_writer import read_note
 
 
 def export_winner(study: Path) -> Path:

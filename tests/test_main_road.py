@@ -19,11 +19,12 @@ from serve import backends
 from serve.backends import measuring
 from serve.detect import main as detect
 from serve.locating import located
-from trainers import export as exports
 from trainers import recipe as recipes
-from trainers import samples
-from tuning import curves, detections, halving
+from trainers.detection import export as exports
+from trainers.detection import samples
 from tuning.promote import main as promote
+from tuning.search import halving
+from tuning.study import curves, detections
 
 pytestmark = [pytest.mark.slow(200), pytest.mark.timeout(1800)]  # of a busy machine
 HERE = Path(__file__).parent

@@ -14,7 +14,8 @@ from mlflow import MlflowClient
 
 from trainers.datasets.dataset import Dataset
 from trainers.object_detection_api.trainer import DetectorTrainer, alone_in_process
-from tuning import exporting, reading
+from tuning.api import exporting
+from tuning.study import reading
 from tuning.train import main
 
 SHARED = "train_again:shared"

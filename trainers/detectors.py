@@ -30,7 +30,7 @@ class Detector:
         proto with the zoo's settings.
     zoo_archive: file name, without `.tar.gz`, of its COCO checkpoint in the TensorFlow 2 detection model zoo.
     zoo_variables: how many variables that checkpoint holds, the save counter included.
-    zoo_digest: sha256 of their names and shapes (`trainers.object_detection_api.weights.digest`).
+    zoo_digest: sha256 of their names and shapes (`trainers.object_detection_api.checkpoints.weights.digest`).
     zoo_defaults: Recipe fields of the zoo's published training at 640 px (batch, steps, optimizer, ...).
     laptop_defaults: Recipe fields with which it learns from scratch in minutes on a CPU.
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trainers.coco_metrics import ImageResult
+    from trainers.detection.coco_metrics import ImageResult
 
 # COCO's twelve numbers, in the order of pycocotools' `COCOeval.stats`
 COCO_NAMES = (

@@ -32,9 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _main(chosen: argparse.Namespace) -> int:
     if len(chosen.studies) < 2:
         raise UserError(f"{chosen.studies[0]} alone compares with nothing; give two studies at least")
-    from tuning import reading
     from tuning.reporting.comparison import compare
     from tuning.reporting.writing import write
+    from tuning.study import reading
 
     studies = [reading.read(name, chosen.studies_dir) for name in chosen.studies]
     write(compare(studies), chosen.format, chosen.out)

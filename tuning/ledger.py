@@ -16,10 +16,10 @@ from pathlib import Path
 from rich.console import Console
 
 from trainers.command import Parser, run
-from tuning import reading
-from tuning.budget import duration
 from tuning.command import DETECTOR_TRAINER, console_of
-from tuning.record import TrialRecord
+from tuning.search.budget import duration
+from tuning.study import reading
+from tuning.study.trial_record import TrialRecord
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _main(chosen: argparse.Namespace) -> int:
     console = console_of(sys.stdout)
     study = reading.read(chosen.study, chosen.studies_dir)
     if chosen.audit is not None:
-        from tuning import auditing
+        from tuning.api import auditing
 
         auditing.audit(study, chosen.audit, chosen.seed, chosen.data, chosen.trainer, console)
         study = reading.read(chosen.study, chosen.studies_dir)

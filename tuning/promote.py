@@ -62,9 +62,10 @@ def _main(chosen: argparse.Namespace) -> int:
         raise UserError("--rollback goes to the champion before; leave out --trial")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-    from tuning import promotion, reading
-    from tuning.mlflow_store import opened
-    from tuning.registry import ALIAS, Registry
+    from tuning.api import promotion
+    from tuning.study import reading
+    from tuning.tracking.registry import ALIAS, Registry
+    from tuning.tracking.store import opened
 
     console = console_of(sys.stdout)
 

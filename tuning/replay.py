@@ -22,16 +22,17 @@ from search_spaces.conditions import Conditions
 from search_spaces.space import Space
 from trainers.command import Parser, run
 from trainers.errors import UserError
-from tuning import reading, simulation
-from tuning.budget import duration
 from tuning.command import console_of
-from tuning.fitting import Fitting
-from tuning.halving import Halving, Mode, rung_steps
-from tuning.manifest import Manifest
-from tuning.proposer import Proposal, Proposer
-from tuning.search import Search
-from tuning.simulation import Curve, Reached, Table
-from tuning.study import Study
+from tuning.search import simulation
+from tuning.search.budget import duration
+from tuning.search.fitting import Fitting
+from tuning.search.halving import Halving, Mode, rung_steps
+from tuning.search.search import Search
+from tuning.search.simulation import Curve, Reached, Table
+from tuning.search.tpe import Proposal, Proposer
+from tuning.study import reading
+from tuning.study.manifest import Manifest
+from tuning.study.study import Study
 
 
 @dataclass(frozen=True)

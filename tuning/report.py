@@ -50,9 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _main(chosen: argparse.Namespace) -> int:
     if chosen.price_per_hour is not None and not 0 <= chosen.price_per_hour < float("inf"):
         raise UserError(f"--price-per-hour must be 0 or more, not {chosen.price_per_hour:g}")
-    from tuning import reading  # with what else takes seconds to load, which --help does without
     from tuning.reporting.report import report
     from tuning.reporting.writing import write
+    from tuning.study import reading  # with what else takes seconds to load, which --help does without
 
     study = reading.read(chosen.study, chosen.studies_dir)
     page = study.folder / "report.html" if chosen.format == "html" else None

@@ -11,9 +11,9 @@ from typing import get_args
 from search_spaces.conditions import PRECISIONS, PRESETS
 from trainers.command import Parser, run
 from trainers.errors import UserError
+from tuning.api.settings import Settings
 from tuning.command import DETECTOR_TRAINER, console_of
-from tuning.halving import EARLY_IMAGES, Mode
-from tuning.settings import Settings
+from tuning.search.halving import EARLY_IMAGES, Mode
 
 EXAMPLES = """\
 examples:
@@ -135,19 +135,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def search() -> int:
         settings = Settings(**chosen)
-        from tuning import story
+        from tuning.api import searching
 
         console = console_of(sys.stdout)
         if dry_run:
-            return story.dry_run(settings, console)
-        return story.run(settings, trainer, words, console)
+            return searching.dry_run(settings, console)
+        return searching.run(settings, trainer, words, console)
 
     return run(search, debug, interrupted="stopped at once; the same command goes on")
 
 
 def duration_of(text: str) -> float:
     """The seconds of `--time`."""
-    from tuning.budget import parse_time
+    from tuning.search.budget import parse_time
 
     try:
         return parse_time(text)
@@ -157,7 +157,7 @@ def duration_of(text: str) -> float:
 
 def share_of(text: str) -> float:
     """The fraction of `--subset`."""
-    from trainers.datasets.subsetting import parse_share
+    from trainers.datasets.splits.subsetting import parse_share
 
     try:
         return parse_share(text)

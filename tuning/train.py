@@ -10,8 +10,8 @@ from pathlib import Path
 
 from trainers.command import Parser, run
 from trainers.errors import UserError
+from tuning.api.settings import RESERVED, cpus_here, gpus_here
 from tuning.command import DETECTOR_TRAINER, console_of
-from tuning.settings import RESERVED, cpus_here, gpus_here
 
 EXAMPLES = """\
 examples:
@@ -92,8 +92,8 @@ def _main(chosen: argparse.Namespace) -> int:
         raise UserError(f"--study '{name}' cannot be a study's folder; give a plain name")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # the trainer runs here, and TensorFlow talks
 
-    from tuning import recipe_source, training
-    from tuning.mlflow_store import default_uri
+    from tuning.api import recipe_source, training
+    from tuning.tracking.store import default_uri
 
     if chosen.trial is not None:
         source = recipe_source.of_trial(chosen.trial, chosen.studies_dir)

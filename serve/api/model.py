@@ -16,7 +16,7 @@ from serve.api.context import Context
 from serve.api.images import ERRORS
 from serve.errors import Refused
 from serve.rollout import Bounds
-from trainers import export as exports
+from trainers.detection import export as exports
 from trainers.errors import UserError
 
 CONFLICT: dict[int | str, dict[str, Any]] = {

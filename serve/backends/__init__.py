@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 
 from serve.backends.backend import Backend
+from trainers.detection.export import Export
 from trainers.errors import UserError
-from trainers.export import Export
 
 # name -> class; a module is imported when its backend is used, for each brings a runtime of its own
 REGISTERED = {

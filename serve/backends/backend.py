@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from trainers.samples import Found
+from trainers.detection.samples import Found
 
 
 class Backend(Protocol):

@@ -6,8 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+from trainers.detection.export import Export
 from trainers.errors import UserError
-from trainers.export import Export
 
 VARIABLE = "DETECTOR_SERVING_CACHE"
 DEFAULT = "~/.cache/detector-tuning/serving"

@@ -19,13 +19,13 @@ from serve import backends
 from serve.backends import cache
 from serve.backends.backend import Backend
 from serve.backends.measuring import Measured, measure, parity
-from trainers import export as exports
-from trainers import samples
+from trainers.detection import export as exports
+from trainers.detection import samples
+from trainers.detection.export import SAMPLES, Export
+from trainers.detection.samples import Difference
 from trainers.errors import UserError
-from trainers.export import SAMPLES, Export
 from trainers.files import write_text
-from trainers.samples import Difference
-from tuning.environment import hardware
+from tuning.execution.environment import hardware
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import numpy as np
 
 from serve import backends
 from serve.backends.backend import Backend
-from trainers import samples
-from trainers.export import SAMPLES, Export
-from trainers.samples import Difference, Samples
+from trainers.detection import samples
+from trainers.detection.export import SAMPLES, Export
+from trainers.detection.samples import Difference, Samples
 
 BATCH = 4  # of the measurement, and of serving unless told otherwise
 ROUNDS = 8

@@ -12,9 +12,9 @@ from filelock import FileLock
 
 from serve.backends import cache
 from serve.backends.backend import found
-from trainers.export import Export
+from trainers.detection.export import Export
+from trainers.detection.samples import Found
 from trainers.files import replace_folder
-from trainers.samples import Found
 
 OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
 CHOSEN = (

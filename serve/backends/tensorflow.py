@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from serve.backends.backend import found
-from trainers.export import Export
-from trainers.samples import Found
+from trainers.detection.export import Export
+from trainers.detection.samples import Found
 
 
 class TensorFlow:

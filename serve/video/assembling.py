@@ -18,7 +18,7 @@ from serve.video.audio import Sound
 from serve.video.decoding import upright
 from serve.video.opening import VideoFacts
 from serve.video.segments import Segment, SegmentFolder
-from trainers.export import Export
+from trainers.detection.export import Export
 from trainers.files import replace_folder, write_text
 
 PREVIEW_WIDTH, PREVIEW_RATE, PREVIEW_SECONDS = 320, 8, 4

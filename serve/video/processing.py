@@ -30,8 +30,8 @@ from serve.video.encoding import SegmentWriter
 from serve.video.opening import VideoFacts
 from serve.video.segments import Segment, SegmentFolder
 from serve.video.tracking import Tracker
-from trainers.export import Export
-from trainers.samples import Found
+from trainers.detection.export import Export
+from trainers.detection.samples import Found
 
 SEGMENT_FRAMES = 128  # so much is done again after a kill: a few seconds of work
 WAITING = 8  # frames between two stages; so many more as the network works on, while they are looked at

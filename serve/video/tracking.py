@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 
 from serve.detections import Detection
-from trainers.samples import iou_matrix
+from trainers.detection.samples import iou_matrix
 
 # as in the paper (its score limits are relative here to the score at which serving shows detections)
 MATCH_IOU, DOUBTFUL_IOU = 0.2, 0.5

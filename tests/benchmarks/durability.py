@@ -89,7 +89,7 @@ class Run:
 
 def verdicts(studies: Path) -> dict[int, tuple[str, str, float | None]]:
     """The final verdicts as anyone reads them from the journal: by trial, its state, its reason and its value."""
-    from tuning import reading
+    from tuning.study import reading
 
     try:
         found = reading.read(STUDY, studies)

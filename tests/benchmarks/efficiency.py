@@ -37,10 +37,10 @@ sys.path.insert(0, str(ROOT))
 
 import search_spaces  # noqa: E402
 from search_spaces.conditions import Conditions  # noqa: E402
-from tuning.halving import TOTAL_LOSS, rung_steps  # noqa: E402
-from tuning.proposer import Proposal  # noqa: E402
 from tuning.replay import Rule, replay  # noqa: E402
-from tuning.simulation import Curve, Reached, Table, read_curves  # noqa: E402
+from tuning.search.halving import TOTAL_LOSS, rung_steps  # noqa: E402
+from tuning.search.simulation import Curve, Reached, Table, read_curves  # noqa: E402
+from tuning.search.tpe import Proposal  # noqa: E402
 
 CURVES = Path(__file__).with_name("mobilenet_curves.json")
 OUT = Path(__file__).parent / "results" / "efficiency.json"

@@ -41,7 +41,7 @@ def by_pycocotools(results: Any, classes: Any) -> float:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    from trainers import coco_metrics
+    from trainers.detection import coco_metrics
 
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
@@ -78,8 +78,8 @@ def measure(images: int, rounds: int) -> dict[str, Any]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import search_spaces
     from search_spaces.conditions import Conditions
-    from trainers import coco_metrics
     from trainers.datasets.opening import open_dataset
+    from trainers.detection import coco_metrics
     from trainers.object_detection_api.trainer import alone_in_process
 
     space, conditions = search_spaces.get("mobilenet"), Conditions(steps=STEPS)

@@ -27,8 +27,8 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from tuning import report  # noqa: E402
-from tuning.reporting import evidence  # noqa: E402
-from tuning.reporting.bootstrap import RESAMPLES, draws  # noqa: E402
+from tuning.reporting.statistics import evidence  # noqa: E402
+from tuning.reporting.statistics.bootstrap import RESAMPLES, draws  # noqa: E402
 
 
 def timed(work: Callable[[], object]) -> dict[str, float]:

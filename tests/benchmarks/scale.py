@@ -35,13 +35,13 @@ from curve_trainer import CurveTrainer  # noqa: E402
 
 import search_spaces  # noqa: E402
 from trainers import recipe as recipes  # noqa: E402
-from tuning import manifest  # noqa: E402
-from tuning.fitting import Fitting  # noqa: E402
-from tuning.halving import Halving, rung_steps  # noqa: E402
-from tuning.proposer import Proposer  # noqa: E402
-from tuning.result import StepResult  # noqa: E402
-from tuning.search import Search  # noqa: E402
-from tuning.study import Study  # noqa: E402
+from tuning.search.fitting import Fitting  # noqa: E402
+from tuning.search.halving import Halving, rung_steps  # noqa: E402
+from tuning.search.search import Search  # noqa: E402
+from tuning.search.tpe import Proposer  # noqa: E402
+from tuning.study import manifest  # noqa: E402
+from tuning.study.step_result import StepResult  # noqa: E402
+from tuning.study.study import Study  # noqa: E402
 
 OUT = Path(__file__).parent / "results" / "scale.json"
 SPACE, STUDY, STEPS, WORKERS = search_spaces.get("mobilenet"), "mobilenet-toy-city", 90, 2

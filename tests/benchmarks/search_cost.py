@@ -33,7 +33,7 @@ CITY = "toy-city:train_images=240,validation_images=60"
 def here(studies: Path, trials: int, steps: int) -> dict[str, Any]:
     """The search: its wall time, the shares that its workers tell of, and its trials' rungs."""
     sys.path.insert(0, str(ROOT))
-    from tuning.settings import Settings
+    from tuning.api.settings import Settings
 
     workers = Settings("mobilenet", trials=trials).at_once
     words = ["--space", "mobilenet", "--data", CITY, "--studies-dir", str(studies), "--study", "here"]

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 def stock(trial: str, folder: str) -> dict[str, Any]:
     """The API's own exporter (exporter_lib_v2) over the trial's newest checkpoint, into `folder`/out."""
     from trainers.object_detection_api import compat
-    from tuning.worker import newest_checkpoint
+    from tuning.execution.worker import newest_checkpoint
 
     compat.install()
     import tensorflow as tf
@@ -89,7 +89,7 @@ def ours(model: str, video: str, codec: str = "vp9", every: str = "1") -> dict[s
     from serve.backends import choosing
     from serve.local import annotated
     from serve.options import Options
-    from trainers import export as exports
+    from trainers.detection import export as exports
 
     export = exports.read(Path(model))
     choice, backend = choosing.chosen(export)
@@ -113,7 +113,7 @@ def alone(model: str, video: str, out: str, codec: str = "vp9") -> dict[str, Any
     from serve.local import NO_LIMITS
     from serve.video.decoding import Decoder
     from serve.video.encoding import SegmentWriter
-    from trainers import export as exports
+    from trainers.detection import export as exports
 
     export = exports.read(Path(model))
     choice, backend = choosing.chosen(export)

@@ -28,13 +28,13 @@ from rich.table import Table  # noqa: E402
 from searches import CONDITIONS, SPACE, about  # noqa: E402
 
 from trainers.metrics import COCO_NAMES  # noqa: E402
-from tuning.halving import Halving  # noqa: E402
-from tuning.observer import Observer  # noqa: E402
-from tuning.proposer import Proposer  # noqa: E402
-from tuning.result import StepResult  # noqa: E402
-from tuning.search import Search  # noqa: E402
-from tuning.study import Study  # noqa: E402
-from tuning.tracking import Tracking  # noqa: E402
+from tuning.search.callback import Observer  # noqa: E402
+from tuning.search.halving import Halving  # noqa: E402
+from tuning.search.search import Search  # noqa: E402
+from tuning.search.tpe import Proposer  # noqa: E402
+from tuning.study.step_result import StepResult  # noqa: E402
+from tuning.study.study import Study  # noqa: E402
+from tuning.tracking.callback import Tracking  # noqa: E402
 
 MINUTE, CHUNK = 60.0, 3.0  # seconds
 STEPS, RUNGS = 200, (40, 80, 200)
@@ -112,7 +112,7 @@ def once(folder: Path, trials: int, tracked: bool) -> dict[str, float]:
     """One search; with everything that it leaves told."""
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     if tracked:
-        from tuning.mlflow_store import client
+        from tuning.tracking.store import client
 
         client(uri).search_experiments()
     study = Study.open(folder / "street", about(max_steps=STEPS))

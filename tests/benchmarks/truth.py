@@ -35,13 +35,14 @@ import search_spaces  # noqa: E402
 from search_spaces.conditions import Conditions  # noqa: E402
 from trainers.metrics import COCO_NAMES, Metrics  # noqa: E402
 from trainers.recipe import Recipe  # noqa: E402
-from tuning import engine, manifest  # noqa: E402
-from tuning.engine import Job, Resources  # noqa: E402
-from tuning.halving import Halving  # noqa: E402
-from tuning.manifest import Manifest  # noqa: E402
-from tuning.proposer import Proposer  # noqa: E402
-from tuning.search import Search  # noqa: E402
-from tuning.study import Study  # noqa: E402
+from tuning.execution import engine  # noqa: E402
+from tuning.execution.engine import Job, Resources  # noqa: E402
+from tuning.search.halving import Halving  # noqa: E402
+from tuning.search.search import Search  # noqa: E402
+from tuning.search.tpe import Proposer  # noqa: E402
+from tuning.study import manifest  # noqa: E402
+from tuning.study.manifest import Manifest  # noqa: E402
+from tuning.study.study import Study  # noqa: E402
 
 OUT = Path(__file__).parent / "results" / "truth.json"
 SPACE, CONDITIONS, RUNGS = search_spaces.get("mobilenet"), Conditions(steps=90), (10, 30, 90)

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 import search_spaces
-from search_spaces import augmentation, published
+from search_spaces import published
 from search_spaces.conditions import Conditions
+from search_spaces.parts import augmentation
 from search_spaces.space import Space
 from trainers import detectors
 from trainers.recipe import build

@@ -6,9 +6,9 @@ import optuna
 import pytest
 
 import search_spaces
-from search_spaces import augmentation, schedule
 from search_spaces.conditions import Conditions
-from search_spaces.parameters import Range
+from search_spaces.parts import augmentation, schedule
+from search_spaces.parts.parameters import Range
 from search_spaces.space import Space
 from trainers.errors import UserError
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from search_spaces.parameters import Range, choose, switch
+from search_spaces.parts.parameters import Range, choose, switch
 from search_spaces.walk import walk
 from trainers.errors import UserError
 

@@ -20,7 +20,7 @@ def rectangles_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def rectangles(rectangles_folder):
-    from trainers import export
+    from trainers.detection import export
 
     return export.read(rectangles_folder)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from trainers import export, samples
 from trainers.datasets.label_map import write_label_map
-from trainers.export import Framing
-from trainers.samples import Samples
+from trainers.detection import export, samples
+from trainers.detection.export import Framing
+from trainers.detection.samples import Samples
 
 CLASSES = ("red", "green", "blue")
 SIZE = 64

@@ -24,7 +24,7 @@ from serve.database import Database
 from serve.replica import Replica
 from serve.rollout import Rollout
 from serve.settings import Settings
-from trainers.export import Export
+from trainers.detection.export import Export
 
 TOKEN, READER = "token-for-tests", "reader-for-tests"
 

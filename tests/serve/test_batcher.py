@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from serve.batching import Batcher, NetworkFailed
-from trainers.samples import Found
+from trainers.detection.samples import Found
 
 
 class Slow:

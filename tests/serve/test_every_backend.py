@@ -14,8 +14,8 @@ from rectangles import build, picture
 from serve import backends
 from serve.backends import cache, choosing, measuring
 from serve.backends.openvino import gathered
-from trainers import export as exports
-from trainers import samples
+from trainers.detection import export as exports
+from trainers.detection import samples
 from trainers.errors import UserError
 
 pytestmark = pytest.mark.slow

@@ -8,11 +8,11 @@ import shutil
 import numpy as np
 import pytest
 
-from trainers import export as exports
-from trainers import samples
+from trainers.detection import export as exports
+from trainers.detection import samples
+from trainers.detection.export import Framing
+from trainers.detection.samples import Found
 from trainers.errors import UserError
-from trainers.export import Framing
-from trainers.samples import Found
 
 
 @pytest.fixture

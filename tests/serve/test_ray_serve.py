@@ -16,7 +16,7 @@ import requests
 from servers import TOKEN, Server, choose, free_port, wait_for
 
 from serve.settings import Settings
-from trainers import export
+from trainers.detection import export
 
 pytestmark = [pytest.mark.slow(120), pytest.mark.timeout(1800)]  # of a busy machine
 

@@ -15,7 +15,7 @@ from serve import promote
 from serve.limits import Limits
 from serve.rollout import Bounds, judged
 from serve.settings import Settings
-from trainers import export
+from trainers.detection import export
 
 
 def counted(images=0.0, errors=0.0, objects=0.0):

@@ -19,8 +19,9 @@ def augmented(name: str, options: dict[str, Any], seeds: int) -> list[dict[str, 
     import tensorflow as tf
     from object_detection import inputs
 
-    from trainers.object_detection_api import augmentation_builder, pipeline_config
-    from trainers.object_detection_api.seeded_augmentation import seeded
+    from trainers.object_detection_api import pipeline_config
+    from trainers.object_detection_api.input_pipeline import augmentation_builder
+    from trainers.object_detection_api.input_pipeline.seeded_augmentation import seeded
 
     step = pipeline_config.augmentation_proto(Augmentation(name=name, options=options))
     function = augmentation_builder.build(step)
@@ -84,7 +85,7 @@ def test_what_contrib_did_to_images_is_done_to_them():
     compat.install()
     import tensorflow as tf
 
-    from trainers.object_detection_api import augmentation_builder as here
+    from trainers.object_detection_api.input_pipeline import augmentation_builder as here
 
     image = np.arange(5 * 5 * 3, dtype=np.uint8).reshape(5, 5, 3) + 1
     tensor = tf.constant(image)

@@ -8,7 +8,7 @@ import io
 import numpy as np
 import pytest
 
-from trainers.coco_metrics import ImageResult, detections, evaluate, ground_truth
+from trainers.detection.coco_metrics import ImageResult, detections, evaluate, ground_truth
 from trainers.metrics import COCO_NAMES
 
 CLASSES = ("vehicle", "pedestrian", "cyclist")

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from trainers.object_detection_api.decoded_store import DecodedStore
+from trainers.object_detection_api.input_pipeline.decoded_store import DecodedStore
 
 
 def of_size(size: int):

@@ -12,7 +12,7 @@ import weakref
 import numpy as np
 import pytest
 
-from trainers import coco_metrics
+from trainers.detection import coco_metrics
 from trainers.errors import Diverged, UserError
 from trainers.metrics import COCO_NAMES
 

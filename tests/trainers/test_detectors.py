@@ -6,7 +6,7 @@ from zoo_variables import published_variables
 
 from trainers import detectors, recipe
 from trainers.errors import UserError
-from trainers.object_detection_api.weights import digest
+from trainers.object_detection_api.checkpoints.weights import digest
 
 NAMES = list(detectors.all_detectors())
 
@@ -20,7 +20,7 @@ def test_the_three_detectors_are_known_by_name():
 def test_knowing_the_detectors_needs_no_tensorflow():
     script = (
         "import sys; from trainers import detectors, recipe; detectors.all_detectors();"
-        "import trainers.object_detection_api.pipeline_config, trainers.object_detection_api.weights;"
+        "import trainers.object_detection_api.pipeline_config, trainers.object_detection_api.checkpoints.weights;"
         "sys.exit('tensorflow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

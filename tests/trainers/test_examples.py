@@ -13,7 +13,7 @@ def both(tiny_city):
     from trainers.object_detection_api import compat
 
     compat.install()
-    from trainers.object_detection_api.examples import KeptExamples, ReadExamples, examples_of
+    from trainers.object_detection_api.input_pipeline.examples import KeptExamples, ReadExamples, examples_of
 
     kept = examples_of(tiny_city.train, threads=2)
     read = examples_of(tiny_city.train, threads=2, limit=1000)
@@ -24,8 +24,8 @@ def both(tiny_city):
 
 @pytest.fixture
 def stored(tiny_city, both, tmp_path):
-    from trainers.object_detection_api.decoded_store import DecodedStore
-    from trainers.object_detection_api.examples import KeptExamples, examples_of
+    from trainers.object_detection_api.input_pipeline.decoded_store import DecodedStore
+    from trainers.object_detection_api.input_pipeline.examples import KeptExamples, examples_of
 
     examples = examples_of(tiny_city.train, 2, limit=1000, store=DecodedStore(tmp_path), key="city")
     assert isinstance(examples, KeptExamples)
@@ -34,7 +34,7 @@ def stored(tiny_city, both, tmp_path):
 
 
 def test_kept_stored_and_read_examples_are_equal_and_in_the_same_order_from_any_step_on(both, stored):
-    from trainers.object_detection_api.examples import in_order
+    from trainers.object_detection_api.input_pipeline.examples import in_order
 
     for first in (0, 5, 12, 31):
         kept, read, filed = (
@@ -49,8 +49,8 @@ def test_kept_stored_and_read_examples_are_equal_and_in_the_same_order_from_any_
 
 
 def test_stored_examples_keep_their_files_and_without_a_place_for_them_are_read(tiny_city, stored, tmp_path):
-    from trainers.object_detection_api.decoded_store import DecodedStore
-    from trainers.object_detection_api.examples import ReadExamples, examples_of
+    from trainers.object_detection_api.input_pipeline.decoded_store import DecodedStore
+    from trainers.object_detection_api.input_pipeline.examples import ReadExamples, examples_of
 
     large = sum(file.stat().st_size for file in (tmp_path / "city").iterdir())
     assert DecodedStore(tmp_path, limit=large).folder("other", 1, lambda folder: None) is None
@@ -61,7 +61,7 @@ def test_stored_examples_keep_their_files_and_without_a_place_for_them_are_read(
 
 
 def test_an_epoch_holds_every_example_once_and_the_next_is_in_another_order(both, tiny_city):
-    from trainers.object_detection_api.examples import in_order
+    from trainers.object_detection_api.input_pipeline.examples import in_order
 
     count = tiny_city.train.images
     places = [int(place) for place in in_order(both[0], 3, 0).take(2 * count)]
@@ -74,9 +74,9 @@ def test_batches_are_what_the_apis_own_functions_make_of_the_records(both, train
     from object_detection import inputs
     from object_detection.builders import image_resizer_builder
 
-    from trainers.object_detection_api import augmentation_builder
-    from trainers.object_detection_api.examples import Fields, as_written, decoded, in_order
-    from trainers.object_detection_api.seeded_augmentation import seeded
+    from trainers.object_detection_api.input_pipeline import augmentation_builder
+    from trainers.object_detection_api.input_pipeline.examples import Fields, as_written, decoded, in_order
+    from trainers.object_detection_api.input_pipeline.seeded_augmentation import seeded
 
     read = both[1]
     trainer.start(tiny_recipe)

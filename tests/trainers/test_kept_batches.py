@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainers.object_detection_api.kept_batches import PIXEL_BYTES, KeptBatches
+from trainers.object_detection_api.input_pipeline.kept_batches import PIXEL_BYTES, KeptBatches
 
 
 class Made:

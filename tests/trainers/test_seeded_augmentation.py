@@ -26,8 +26,9 @@ def augmented(tiny_city):
     import tensorflow as tf
     from object_detection import inputs
 
-    from trainers.object_detection_api import augmentation_builder, examples, pipeline_config
-    from trainers.object_detection_api.seeded_augmentation import seeded
+    from trainers.object_detection_api import pipeline_config
+    from trainers.object_detection_api.input_pipeline import augmentation_builder, examples
+    from trainers.object_detection_api.input_pipeline.seeded_augmentation import seeded
 
     record = next(iter(tf.data.TFRecordDataset([str(f) for f in tiny_city.train.files])))
     decoded = examples.decoded(record)

@@ -15,7 +15,7 @@ from zoo_variables import published_variables
 
 from trainers import detectors
 from trainers.errors import UserError
-from trainers.object_detection_api import weights
+from trainers.object_detection_api.checkpoints import weights
 from trainers.recipe import InitialWeights
 
 # the smallest of the three archives

@@ -8,7 +8,8 @@ import pytest
 from zoo_variables import published_variables
 
 from trainers import detectors, recipe
-from trainers.object_detection_api import compat, pipeline_config, weights
+from trainers.object_detection_api import compat, pipeline_config
+from trainers.object_detection_api.checkpoints import weights
 
 
 @pytest.fixture

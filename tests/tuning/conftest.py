@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from searches import about
 
-from tuning.study import Study
+from tuning.study.study import Study
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def local_ray() -> Iterator[None]:
     """One Ray for all tests that need a real one: starting it takes longer than a search on curves."""
     import ray
 
-    from tuning.engine import QUIET
+    from tuning.execution.engine import QUIET
 
     here = str(Path(__file__).parent)
     root = str(Path(__file__).parents[2])

@@ -9,14 +9,14 @@ from search_spaces.conditions import Conditions
 from trainers import recipe as recipes
 from trainers.metrics import Metrics
 from trainers.recipe import Recipe
-from tuning import manifest
-from tuning.halving import Halving
-from tuning.manifest import Manifest
-from tuning.observer import Observer
-from tuning.proposer import Proposer
-from tuning.result import StepResult
-from tuning.search import Search
-from tuning.study import Study
+from tuning.search.callback import Observer
+from tuning.search.halving import Halving
+from tuning.search.search import Search
+from tuning.search.tpe import Proposer
+from tuning.study import manifest
+from tuning.study.manifest import Manifest
+from tuning.study.step_result import StepResult
+from tuning.study.study import Study
 
 SPACE = search_spaces.get("mobilenet")
 CONDITIONS = Conditions(steps=90)

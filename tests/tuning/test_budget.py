@@ -6,11 +6,11 @@ import pytest
 from searches import run_here, search_of
 
 from trainers.errors import UserError
-from tuning.budget import Budget, duration, parse_time
-from tuning.halving import Halving
-from tuning.plan import COLD_SECONDS, plan
-from tuning.result import StepResult
-from tuning.spending import Spending
+from tuning.callbacks.spending import Spending
+from tuning.search.budget import Budget, duration, parse_time
+from tuning.search.halving import Halving
+from tuning.search.plan import COLD_SECONDS, plan
+from tuning.study.step_result import StepResult
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_gpu_hours_count_every_worker_and_their_price(open_study):
 @pytest.mark.slow
 def test_time_is_of_all_runs_of_the_study_and_no_clock_on_the_wall_can_end_it(open_study, monkeypatch):
     now = itertools.count(1000.0, 40.0)
-    monkeypatch.setattr("tuning.study.time.monotonic", lambda: next(now))
-    monkeypatch.setattr("tuning.study.time.time", lambda: 1e12, raising=False)
+    monkeypatch.setattr("tuning.study.study.time.monotonic", lambda: next(now))
+    monkeypatch.setattr("tuning.study.study.time.time", lambda: 1e12, raising=False)
     study = open_study()
     search, _ = limited(study, Budget(seconds=7200))
     run_here(search)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tuning import settings
+from tuning.api import settings
 from tuning.run import main
 
 ROOT = Path(__file__).parents[2]
@@ -161,7 +161,8 @@ def test_as_many_trials_train_at_once_as_the_machine_has_room_for(
 
 def test_the_driver_never_imports_tensorflow():
     code = (
-        "import sys, tuning.story, tuning.searcher, tuning.scheduler, tuning.trainable\n"
+        "import sys, tuning.api.searching, tuning.execution.trainable\n"
+        "import tuning.execution.ray_searcher, tuning.execution.ray_scheduler\n"
         "print('tensorflow' in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainers import coco_metrics
-from trainers.coco_metrics import ImageResult
+from trainers.detection import coco_metrics
+from trainers.detection.coco_metrics import ImageResult
 from trainers.errors import UserError
-from tuning import detections
+from tuning.study import detections
 
 CLASSES = ("vehicle", "pedestrian")
 

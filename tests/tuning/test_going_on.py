@@ -13,15 +13,16 @@ from test_search import rung, stored
 
 import search_spaces
 from search_spaces.conditions import Conditions
-from search_spaces.parameters import Range
+from search_spaces.parts.parameters import Range
 from search_spaces.space import Space
 from trainers.errors import UserError
-from tuning import manifest, warm_start
-from tuning.fitting import Fitting
-from tuning.halving import Halving
-from tuning.proposer import Proposer
-from tuning.search import Search
-from tuning.worker import newest_checkpoint
+from tuning.execution.worker import newest_checkpoint
+from tuning.search import warm_start
+from tuning.search.fitting import Fitting
+from tuning.search.halving import Halving
+from tuning.search.search import Search
+from tuning.search.tpe import Proposer
+from tuning.study import manifest
 
 LONGER = dataclasses.replace(CONDITIONS, steps=270)
 
@@ -125,7 +126,7 @@ def test_a_changed_space_is_refused_with_what_changed(open_study):
 
 @pytest.mark.slow
 def test_an_accepted_change_of_space_keeps_what_still_fits(open_study, tmp_path):
-    from tuning.study import Study
+    from tuning.study.study import Study
 
     study = open_study(**with_space(SPACE))
     run_here(search_of(study, 16))
@@ -235,7 +236,7 @@ def test_a_warm_start_without_a_use_is_one_line(earlier, open_study, tmp_path):
 
 @pytest.mark.slow
 def test_a_warm_start_from_mlflow_is_that_from_the_study(earlier, open_study, tmp_path):
-    from tuning.tracking import Tracking
+    from tuning.tracking.callback import Tracking
 
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     study = open_study("earlier")

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from trainers.errors import UserError
-from tuning.halving import Halving, Score, rung_steps
-from tuning.plan import expected_arrivals
+from tuning.search.halving import Halving, Score, rung_steps
+from tuning.search.plan import expected_arrivals
 
 
 def halving_with(*scores: Score, quorum: int = 3) -> Halving:

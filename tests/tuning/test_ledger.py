@@ -6,9 +6,9 @@ import pytest
 from searches import run_here, search_of
 from test_search import rung
 
-from tuning import reading
+from tuning.callbacks.retention import Retention
 from tuning.ledger import ledger, lines, main
-from tuning.retention import Retention
+from tuning.study import reading
 
 
 @pytest.fixture

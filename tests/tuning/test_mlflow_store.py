@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tuning import mlflow_store
+from tuning.tracking import store
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow(15)
 def test_a_kill_while_the_tables_are_made_leaves_nothing_that_cannot_be_opened(tmp_path):
-    uri = mlflow_store.default_uri(tmp_path)
-    making = f"from tuning import mlflow_store; mlflow_store.client({uri!r})"
+    uri = store.default_uri(tmp_path)
+    making = f"from tuning import mlflow_store; store.client({uri!r})"
     maker = subprocess.Popen([sys.executable, "-c", making], cwd=ROOT)
     while not any(file.stat().st_size for file in tmp_path.glob(".mlflow.db.*/mlflow.db")):
         assert maker.poll() is None, "it was done before it could be killed"
@@ -26,16 +26,16 @@ def test_a_kill_while_the_tables_are_made_leaves_nothing_that_cannot_be_opened(t
     maker.kill()
     maker.wait()
     assert not (tmp_path / "mlflow.db").exists()
-    assert [each.name for each in mlflow_store.client(uri).search_experiments()] == ["Default"]
+    assert [each.name for each in store.client(uri).search_experiments()] == ["Default"]
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [".mlflow.db.lock", "mlflow.db"]
 
 
 @pytest.mark.slow(15)
 def test_searches_that_begin_together_make_one(tmp_path):
-    uri, made = mlflow_store.default_uri(tmp_path / "studies"), []
+    uri, made = store.default_uri(tmp_path / "studies"), []
 
     def make() -> None:
-        made.append(mlflow_store.client(uri).create_experiment(threading.current_thread().name))
+        made.append(store.client(uri).create_experiment(threading.current_thread().name))
 
     searches = [threading.Thread(target=make, name=name) for name in ("one", "two")]
     for search in searches:
@@ -43,5 +43,5 @@ def test_searches_that_begin_together_make_one(tmp_path):
     for search in searches:
         search.join()
     assert len(set(made)) == 2
-    names = {each.name for each in mlflow_store.client(uri).search_experiments()}
+    names = {each.name for each in store.client(uri).search_experiments()}
     assert names == {"Default", "one", "two"}

@@ -8,9 +8,9 @@ import pytest
 from optuna.trial import FrozenTrial
 from searches import CONDITIONS, SPACE, run_here, search_of
 
-from tuning import reading, record
-from tuning.fitting import Fitting
-from tuning.packing import PackedTrial
+from tuning.search.fitting import Fitting
+from tuning.study import reading, trial_record
+from tuning.study.packing import PackedTrial
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_an_ended_trial_is_packed_and_reads_as_optunas_own(study):
             "datetime_start", "datetime_complete", "last_step", "system_attrs",
         ):  # fmt: skip
             assert getattr(packed, name) == getattr(trial, name), name
-        assert record.of(packed) == record.of(trial)
+        assert trial_record.of(packed) == trial_record.of(trial)
 
 
 def test_a_packed_trial_holds_nothing_heavy(study):

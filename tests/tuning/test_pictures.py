@@ -12,19 +12,20 @@ import pytest
 from searches import run_here, search_of
 from test_detections import city
 
-from trainers import coco_metrics
-from trainers.coco_metrics import ImageResult
-from trainers.datasets.record import read_records
+from trainers.datasets.records.record import read_records
 from trainers.datasets.toy_city.generating import open_toy_city
 from trainers.datasets.toy_city.scenes import ToyCity
-from tuning import curves, detections
-from tuning.pictures import background, charts, contact_sheet
+from trainers.detection import coco_metrics
+from trainers.detection.coco_metrics import ImageResult
+from tuning.callbacks import pictures as drawing
+from tuning.callbacks.pictures import Pictures
+from tuning.pictures import charts, contact_sheet
 from tuning.pictures.__main__ import draw
-from tuning.pictures.background import Pictures
 from tuning.pictures.trial import DrawnTrial
-from tuning.record import Rung
-from tuning.result import StepResult
-from tuning.teller import PICTURES
+from tuning.study import curves, detections
+from tuning.study.step_result import StepResult
+from tuning.study.trial_record import Rung
+from tuning.tracking.mlflow_writer import PICTURES
 
 slow = pytest.mark.slow
 NAMES = {"loss.png", "average-precision.png", "precision-recall.png", "confusion.png", "validation.jpg"}
@@ -166,7 +167,7 @@ def test_a_picture_that_cannot_be_drawn_ends_nothing(open_study, dataset, monkey
 
     study, told = open_study(), []
     with_boxes(study, 3, dataset)
-    monkeypatch.setattr(background.subprocess, "run", fail)
+    monkeypatch.setattr(drawing.subprocess, "run", fail)
     pictures = Pictures(study, dataset, told.append)
     pictures.start()
     pictures.close()
@@ -176,7 +177,7 @@ def test_a_picture_that_cannot_be_drawn_ends_nothing(open_study, dataset, monkey
 
 def test_what_a_process_is_told_of_a_trial_is_json(open_study, dataset, monkeypatch):
     jobs = []
-    monkeypatch.setattr(background.subprocess, "run", lambda *_, input, **__: jobs.append(json.loads(input)))
+    monkeypatch.setattr(drawing.subprocess, "run", lambda *_, input, **__: jobs.append(json.loads(input)))
     study = open_study()
     with_boxes(study, 1, dataset)
     pictures = Pictures(study, dataset, lambda number: None)

@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 from searches import run_here, search_of
 
-from tuning.progress import Progress, describe
-from tuning.result import StepResult
+from tuning.callbacks.progress import Progress, describe
+from tuning.study.step_result import StepResult
 
 
 def screen(terminal: bool) -> Console:

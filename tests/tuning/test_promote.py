@@ -11,15 +11,15 @@ from mlflow import MlflowClient
 from searches import run_here, search_of
 
 from serve.locating import located
-from trainers import export as exports
+from trainers.detection import export as exports
+from trainers.detection.export import Framing, Proof
+from trainers.detection.samples import Found, Samples
 from trainers.errors import UserError
-from trainers.export import Framing, Proof
-from trainers.samples import Found, Samples
-from tuning import promotion
+from tuning.api import promotion
 from tuning.promote import main
-from tuning.result import StepResult
-from tuning.teller import Teller
-from tuning.tracking import Tracking
+from tuning.study.step_result import StepResult
+from tuning.tracking.callback import Tracking
+from tuning.tracking.mlflow_writer import Teller
 
 slow = pytest.mark.slow
 PROOF = {"images": 20, "mAP": {"trained": 0.4, "exported": 0.4}, "score": 0.0, "iou": 1.0, "unmatched": 0.0}
@@ -212,7 +212,7 @@ def test_a_study_without_a_completed_trial_says_what_there_is(open_study, tmp_pa
 
 
 def test_a_trial_whose_checkpoint_is_gone_says_how_to_train_it_again(tmp_path):
-    from tuning.exporting import export_trial
+    from tuning.api.exporting import export_trial
 
     with pytest.raises(
         UserError, match=r"its checkpoint is gone; train it again: python -m tuning\.train --trial"

@@ -7,10 +7,10 @@ from searches import CONDITIONS, SPACE
 
 import search_spaces
 from search_spaces.conditions import Conditions
-from tuning.halving import Judgement, Score
-from tuning.proposer import BEST, LATEST, Proposer, chosen
-from tuning.record import RUNG, reached
-from tuning.result import StepResult
+from tuning.search.halving import Judgement, Score
+from tuning.search.tpe import BEST, LATEST, Proposer, chosen
+from tuning.study.step_result import StepResult
+from tuning.study.trial_record import RUNG, reached
 
 ALL = search_spaces.get("all")
 

@@ -8,7 +8,7 @@ import pytest
 from ray._private import worker
 
 from trainers.errors import UserError
-from tuning import ray_parts
+from tuning.execution import ray_processes
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +29,7 @@ def begun(monkeypatch):
 
 def test_a_ray_that_timed_out_once_is_started_again(begun):
     begun += [Exception("The current node timed out during startup."), None]
-    ray_parts.start(num_cpus=1)
+    ray_processes.start(num_cpus=1)
     assert begun == []
 
 
@@ -38,7 +38,7 @@ def test_a_ray_that_does_not_start_is_one_line(begun):
     with pytest.raises(
         UserError, match=r"^Ray cannot be started on this machine: The current node timed out$"
     ):
-        ray_parts.start(num_cpus=1)
+        ray_processes.start(num_cpus=1)
 
 
 @pytest.mark.parametrize(("kind", "ends"), [("raylet", True), ("gcs_server", True), ("log_monitor", False)])
@@ -50,14 +50,14 @@ def test_only_the_death_of_what_trials_need_ends_the_driver(monkeypatch, kind, e
         return [(kind, None)]
 
     monkeypatch.setattr(worker, "_global_node", SimpleNamespace(dead_processes=dead_processes))
-    monkeypatch.setattr(ray_parts, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(ray_processes, "LOOK_SECONDS", 0.01)
     told = threading.Event()
 
     def note(which: str) -> None:
         died.append(which)
         told.set()
 
-    with ray_parts.watched(note):
+    with ray_processes.watched(note):
         assert looked.wait(30)
         if ends:
             assert told.wait(30)

@@ -7,10 +7,10 @@ from curve_trainer import CurveTrainer
 from searches import CONDITIONS, SPACE, run_here, search_of
 
 from trainers.errors import UserError
-from tuning import simulation
-from tuning.proposer import Proposer
 from tuning.replay import Rule, interval, main, replay
-from tuning.simulation import Curve, Table, distance, read_curves
+from tuning.search import simulation
+from tuning.search.simulation import Curve, Table, distance, read_curves
+from tuning.search.tpe import Proposer
 
 
 def curves(count: int) -> list[Curve]:

@@ -11,10 +11,10 @@ from optuna.trial import TrialState
 from searches import CONDITIONS, SPACE, run_here, search_of
 
 from trainers.errors import UserError
-from tuning.halving import Halving
-from tuning.proposer import Proposer
-from tuning.result import StepResult
-from tuning.search import Search
+from tuning.search.halving import Halving
+from tuning.search.search import Search
+from tuning.search.tpe import Proposer
+from tuning.study.step_result import StepResult
 
 
 def stored(study):

@@ -15,9 +15,9 @@ from searches import search_of
 
 from trainers.recipe import build
 from tuning import ledger
-from tuning.engine import Job, Resources, run
-from tuning.observer import Observer
+from tuning.execution.engine import Job, Resources, run
 from tuning.run import main
+from tuning.search.callback import Observer
 
 pytestmark = [pytest.mark.slow(160), pytest.mark.usefixtures("furnished")]
 TRAINER = "curve_trainer:CurveTrainer"

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 import search_spaces
-from trainers.datasets import split_file
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.record import read_records
+from trainers.datasets.records.record import read_records
+from trainers.datasets.splits import split_file
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights
+from tuning.api.settings import Settings
 from tuning.run import main, parser
-from tuning.settings import Settings
-from tuning.study import Study
-from tuning.study_data import reopen, write_split
+from tuning.study.data import reopen, write_split
+from tuning.study.study import Study
 
 CITY = "toy-city:train_images=20,validation_images=4,seed=3"
 OTHER = "toy-city:train_images=20,validation_images=4,seed=4"

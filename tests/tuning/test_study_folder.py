@@ -14,15 +14,15 @@ from optuna.storages.journal import JournalFileBackend
 from searches import about, run_here, search_of
 
 from trainers.errors import UserError
-from tuning import manifest
-from tuning.lock import StudyLock
-from tuning.study import Study
-from tuning.summary import SummaryFile, summary
+from tuning.callbacks.summary import SummaryFile, summary
+from tuning.study import manifest
+from tuning.study.lock import StudyLock
+from tuning.study.study import Study
 
 HOLD = """
 import sys
 from pathlib import Path
-from tuning.lock import StudyLock
+from tuning.study.lock import StudyLock
 lock = StudyLock(Path(sys.argv[1]))
 lock.acquire()
 print("held", flush=True)

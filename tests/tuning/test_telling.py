@@ -14,10 +14,10 @@ import pytest
 from searches import run_here, search_of
 from test_tracking import told
 
-from tuning.environment import Share
-from tuning.teller import Subject
-from tuning.telling import Gone, NotTold, TellerProcess, in_short
-from tuning.tracking import Tracking
+from tuning.execution.environment import Share
+from tuning.tracking.callback import Tracking
+from tuning.tracking.mlflow_writer import Subject
+from tuning.tracking.writer_process import Gone, NotTold, TellerProcess, in_short
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +56,7 @@ def test_a_process_of_its_own_tells_what_a_teller_does(open_study, uri, tmp_path
 
 
 def test_when_it_is_killed_another_takes_its_place(study, uri, tmp_path, monkeypatch):
-    monkeypatch.setattr("tuning.tracking.CLOSING_SECONDS", 0.01)
+    monkeypatch.setattr("tuning.tracking.callback.CLOSING_SECONDS", 0.01)
     tracking = Tracking(study, uri, tmp_path / "artifacts", 90)
     tracking.start()
     while tracking._teller is None:
@@ -94,7 +94,7 @@ def test_what_goes_wrong_is_a_line_and_it_may_be_asked_again(study, subject, uri
 def test_it_does_not_hear_ctrl_c_and_ends_with_its_driver(study, subject, tmp_path):
     code = (
         "import pickle, sys, time\n"
-        "from tuning.telling import TellerProcess\n"
+        "from tuning.tracking.writer_process import TellerProcess\n"
         "teller = TellerProcess(*pickle.load(sys.stdin.buffer))\n"
         "print(teller._process.pid, flush=True)\n"
         "time.sleep(60)\n"

@@ -9,12 +9,12 @@ import pytest
 from mlflow import MlflowClient
 from searches import run_here, search_of
 
-from tuning import verdict
-from tuning.curves import POINTS, CurveFile, read
-from tuning.environment import Share, note_hardware
-from tuning.result import StepResult
-from tuning.teller import PICTURES, Teller, flat
-from tuning.tracking import Tracking
+from tuning.execution.environment import Share, note_hardware
+from tuning.study import verdict
+from tuning.study.curves import POINTS, CurveFile, read
+from tuning.study.step_result import StepResult
+from tuning.tracking.callback import Tracking
+from tuning.tracking.mlflow_writer import PICTURES, Teller, flat
 
 slow = pytest.mark.slow
 

@@ -17,12 +17,13 @@ from mlflow_server import MlflowServer
 from searches import search_of
 from test_tracking import chunk
 
-from tuning import curves, tracking
-from tuning.result import StepResult
-from tuning.search import Search
-from tuning.study import Study
-from tuning.teller import Teller
-from tuning.tracking import Tracking
+from tuning.search.search import Search
+from tuning.study import curves
+from tuning.study.step_result import StepResult
+from tuning.study.study import Study
+from tuning.tracking import callback
+from tuning.tracking.callback import Tracking
+from tuning.tracking.mlflow_writer import Teller
 
 pytestmark = pytest.mark.slow(45)
 PATIENCE = 300.0  # of a busy machine
@@ -96,7 +97,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 def test_a_server_that_is_killed_and_comes_back_has_everything_once(
     open_study, server, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(tracking, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(callback, "RETRY_SECONDS", 0.2)
     study = open_study()
     told = Tracking(study, server.uri, None, 90)
     search = search_of(study, 6, (told,))
@@ -117,8 +118,8 @@ def test_a_server_that_is_killed_and_comes_back_has_everything_once(
 
 
 def test_what_was_told_but_never_answered_is_there_once(open_study, server, tmp_path, monkeypatch):
-    monkeypatch.setattr(tracking, "RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(tracking, "CLOSING_SECONDS", 0.01)
+    monkeypatch.setattr(callback, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(callback, "CLOSING_SECONDS", 0.01)
     send, lost, rng = requests.Session.request, [], random.Random(7)
 
     def lossy(*arguments, **named):

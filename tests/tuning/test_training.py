@@ -15,10 +15,11 @@ from curve_trainer import DATASET, CurveTrainer
 from searches import CONDITIONS, SPACE, search_of
 from test_tracking import told
 
-from tuning import curves, training
-from tuning.result import StepResult
+from tuning.api import training
+from tuning.execution.worker import Worker
+from tuning.study import curves
+from tuning.study.step_result import StepResult
 from tuning.train import main
-from tuning.worker import Worker
 
 slow = pytest.mark.slow
 CITY = "toy-city:train_images=6,validation_images=3"

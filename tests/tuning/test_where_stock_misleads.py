@@ -21,8 +21,8 @@ from ray.tune.search.optuna import OptunaSearch
 from searches import CONDITIONS, SPACE, run_here, search_of
 from test_search import rung, stored
 
-from tuning.halving import Halving, Score
-from tuning.proposer import Proposer
+from tuning.search.halving import Halving, Score
+from tuning.search.tpe import Proposer
 
 RUNGS = (10, 30, 90)
 

@@ -7,7 +7,7 @@ from curve_trainer import DATASET, CurveTrainer
 from searches import CONDITIONS, SPACE
 
 from trainers.errors import TrialFailed
-from tuning.worker import Assignment, Worker, make_trainer, newest_checkpoint
+from tuning.execution.worker import Assignment, Worker, make_trainer, newest_checkpoint
 
 RUNGS = (10, 30, 90)
 RECIPE = SPACE.replay(SPACE.seeds(CONDITIONS)[0].params, CONDITIONS).recipe.to_dict()
@@ -43,7 +43,7 @@ def test_a_trial_is_saved_and_evaluated_at_every_rung_and_keeps_its_newest_check
 
 def test_seconds_add_up_to_the_workers_time(tmp_path, monkeypatch):
     clock = [100.0]
-    monkeypatch.setattr("tuning.worker.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("tuning.execution.worker.time.monotonic", lambda: clock[0])
 
     class Slow(CurveTrainer):
         def train(self, until_step):

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from trainers.command import Parser, run
 from trainers.datasets import formats
-from trainers.datasets.building import built, clear_about_the_disk, lock_file
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.opening import located, open_dataset
 from trainers.datasets.preparing import look_through, prepare
 from trainers.datasets.problems import LIMIT
-from trainers.datasets.record import read_records
-from trainers.datasets.subsetting import parse_share
+from trainers.datasets.records.building import built, clear_about_the_disk, lock_file
+from trainers.datasets.records.record import read_records
+from trainers.datasets.splits.subsetting import parse_share
 from trainers.datasets.toy_city import is_toy_city
 from trainers.errors import UserError
 
@@ -103,9 +103,9 @@ def _describe(source: str, page: Path | None, as_json: bool, cache: Path) -> Non
     # what draws tables and pages: `convert` does without it
     from rich.console import Console
 
-    from trainers.datasets.description import describe
-    from trainers.datasets.description_page import write_page
-    from trainers.datasets.description_table import show
+    from trainers.datasets.description.description import describe
+    from trainers.datasets.description.page import write_page
+    from trainers.datasets.description.table import show
 
     if page and (page.is_dir() or not page.absolute().parent.is_dir()):
         raise UserError(f"--html {page}: give the name of a file in a folder that is there")

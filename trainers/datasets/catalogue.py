@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
-from trainers.datasets.tfrecords import Place
+from trainers.datasets.records.tfrecords import Place
 
 _SCHEMA = """
 CREATE TABLE images (

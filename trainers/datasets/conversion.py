@@ -8,10 +8,10 @@ from pathlib import Path
 
 from trainers.datasets.catalogue import Catalogue
 from trainers.datasets.dataset import Part
-from trainers.datasets.fingerprint import Fingerprint
 from trainers.datasets.problems import Problems
-from trainers.datasets.shard_workers import ShardWorkers
-from trainers.datasets.shard_writing import Job
+from trainers.datasets.records.fingerprint import Fingerprint
+from trainers.datasets.records.shard_workers import ShardWorkers
+from trainers.datasets.records.shard_writing import Job
 
 IMAGES_PER_SHARD = 500
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from trainers.datasets import example
-from trainers.datasets.tfrecords import Place, read_record
+from trainers.datasets.records import example
+from trainers.datasets.records.tfrecords import Place, read_record
 
 
 class Box(NamedTuple):

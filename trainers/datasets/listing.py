@@ -12,7 +12,7 @@ from trainers.datasets.formats.files import passed_over, relative
 from trainers.datasets.formats.format import Format, Source
 from trainers.datasets.labelled_image import LabelledImage
 from trainers.datasets.problems import Problem, Problems
-from trainers.datasets.splitting import split
+from trainers.datasets.splits.splitting import split
 from trainers.errors import UserError
 
 _MANY = 1000  # images that one process converts in about the time in which others start

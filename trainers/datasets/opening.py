@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from trainers.datasets import subsetting
-from trainers.datasets.building import built
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.formats import recognise
 from trainers.datasets.formats.files import stamps
 from trainers.datasets.formats.format import Format
 from trainers.datasets.preparing import prepare
+from trainers.datasets.records.building import built
+from trainers.datasets.splits import subsetting
 from trainers.datasets.toy_city import is_toy_city
 
 _VERSION = 4  # of the conversion: what an older one has cached is not used
@@ -31,7 +31,7 @@ def open_dataset(
         trainers.datasets.toy_city.naming; else a path or s3://bucket/prefix, in any format of
         trainers.datasets.formats.
     cache: folder for TFRecord files made from sources; a second opening of a source finds them there.
-    subset: share of the training images to take, in (0, 1]; see trainers.datasets.subsetting.
+    subset: share of the training images to take, in (0, 1]; see trainers.datasets.splits.subsetting.
     on_progress: is told in one line what takes a while.
 
     Raises UserError when the source is not there, is not understood, or would spoil training.
@@ -57,9 +57,9 @@ def located(source: str, on_progress: Callable[[str], None] = quietly) -> Path:
     """Where `source` lies on this machine, fetched first if it is on S3."""
     if not source.startswith("s3://"):
         return Path(source).expanduser()
-    from trainers.datasets import s3  # boto3 takes a while to import, and few need it
+    from trainers.datasets.s3 import fetching  # boto3 takes a while to import, and few need it
 
-    return s3.fetched(source, on_progress)
+    return fetching.fetched(source, on_progress)
 
 
 def _state(path: Path, found: Format) -> str:

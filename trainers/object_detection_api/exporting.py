@@ -1,4 +1,4 @@
-"""Writes a trained detector as an export (trainers.export), and proves there and then that it finds the same.
+"""Writes a trained detector as an export (trainers.detection.export), and proves there and then that it finds the same.
 
 The proof, on the same validation images: the exported function against the model as training evaluates it, a batch
 against one image at a time, and what was written, read again from the disk, against the trained model. How far the
@@ -18,18 +18,18 @@ import tensorflow as tf
 from object_detection.core import standard_fields
 from object_detection.data_decoders import tf_example_decoder
 
-from trainers import export as format_
-from trainers import samples
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.label_map import write_label_map
+from trainers.detection import export as format_
+from trainers.detection import samples
+from trainers.detection.export import Framing
+from trainers.detection.samples import Found, Samples
 from trainers.errors import TrialFailed
-from trainers.export import Framing
 from trainers.files import replace_folder
 from trainers.object_detection_api.disk import os_errors
 from trainers.object_detection_api.graph import Batch, Graph
 from trainers.object_detection_api.model import learning_phase
 from trainers.recipe import Recipe
-from trainers.samples import Found, Samples
 
 Fields = standard_fields.InputDataFields
 

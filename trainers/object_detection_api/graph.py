@@ -14,11 +14,11 @@ from typing import Any
 import tensorflow as tf
 
 from trainers.object_detection_api.averaging import Averaging
-from trainers.object_detection_api.input import Preparation
+from trainers.object_detection_api.checkpoints.snapshot import SavedVariables
+from trainers.object_detection_api.input_pipeline.batches import Preparation
 from trainers.object_detection_api.model import DetectionModel, learning_phase
 from trainers.object_detection_api.optimizer import Update
 from trainers.object_detection_api.pipeline_config import MAX_BOXES
-from trainers.object_detection_api.snapshot import SavedVariables
 from trainers.object_detection_api.statistics import Statistics
 from trainers.optimizers import Optimizer
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from trainers.object_detection_api.variables import set_all, values_of, zero_all
+from trainers.object_detection_api.checkpoints.variables import set_all, values_of, zero_all
 
 if TYPE_CHECKING:
     from trainers.object_detection_api.graph import Batch

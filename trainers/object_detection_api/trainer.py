@@ -18,16 +18,18 @@ compat.install()
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from trainers import coco_metrics  # noqa: E402
 from trainers.datasets.dataset import Dataset, Part  # noqa: E402
+from trainers.detection import coco_metrics  # noqa: E402
 from trainers.errors import Diverged, TrialFailed  # noqa: E402
 from trainers.metrics import Metrics  # noqa: E402
-from trainers.object_detection_api import checkpoint as checkpoints  # noqa: E402
-from trainers.object_detection_api import devices, exporting, input, pipeline_config, weights  # noqa: E402
-from trainers.object_detection_api.decoded_store import DecodedStore, key_of  # noqa: E402
-from trainers.object_detection_api.examples import Examples, examples_of  # noqa: E402
+from trainers.object_detection_api import devices, exporting, pipeline_config  # noqa: E402
+from trainers.object_detection_api.checkpoints import checkpoint as checkpoints  # noqa: E402
+from trainers.object_detection_api.checkpoints import weights  # noqa: E402
 from trainers.object_detection_api.graph import Batch, Graph, LossWeights  # noqa: E402
-from trainers.object_detection_api.kept_batches import KeptBatches  # noqa: E402
+from trainers.object_detection_api.input_pipeline import batches  # noqa: E402
+from trainers.object_detection_api.input_pipeline.decoded_store import DecodedStore, key_of  # noqa: E402
+from trainers.object_detection_api.input_pipeline.examples import Examples, examples_of  # noqa: E402
+from trainers.object_detection_api.input_pipeline.kept_batches import KeptBatches  # noqa: E402
 from trainers.object_detection_api.kept_graphs import KeptGraphs  # noqa: E402
 from trainers.object_detection_api.statistics import STATISTICS_IMAGES  # noqa: E402
 from trainers.recipe import Recipe, graph_key  # noqa: E402
@@ -158,11 +160,11 @@ class DetectorTrainer:
         return values
 
     def _training_batches(self) -> Iterator[Batch]:
-        batches: Iterable[Batch] = input.training_batches(
+        endless: Iterable[Batch] = batches.training_batches(
             self._examples, self._graph.prepare, self._config.train_config,
             self._recipe.seed, self._step, self._threads,
         )  # fmt: skip
-        return iter(batches)
+        return iter(endless)
 
     @functools.cached_property
     def _examples(self) -> Examples:
@@ -199,10 +201,10 @@ class DetectorTrainer:
         )
 
     def _validation_batches(self, images: int) -> Iterable[Batch]:
-        return self._kept_batches(input.validation_batches, self._dataset.validation, images)
+        return self._kept_batches(batches.validation_batches, self._dataset.validation, images)
 
     def _clean_batches(self) -> Iterable[Batch]:
-        return self._kept_batches(input.clean_batches, self._dataset.train, STATISTICS_IMAGES)
+        return self._kept_batches(batches.clean_batches, self._dataset.train, STATISTICS_IMAGES)
 
     def _kept_batches(self, read: Callable[..., Iterable[Batch]], part: Part, images: int) -> Iterable[Batch]:
         recipe, preprocess = self._recipe, self._graph.detector.model.preprocess

@@ -1,4 +1,4 @@
-"""`python -m tuning.pictures`: draws the trials that tuning.pictures.background names on its standard input."""
+"""`python -m tuning.pictures`: draws the trials that tuning.callbacks.pictures names on its standard input."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from trainers.datasets.dataset import Dataset, from_dict
 from trainers.files import replace_folder
 from tuning.pictures import charts, contact_sheet
 from tuning.pictures.trial import DrawnTrial
-from tuning.record import Rung
-from tuning.teller import PICTURES
+from tuning.study.trial_record import Rung
+from tuning.tracking.mlflow_writer import PICTURES
 
 
 def draw(trial: DrawnTrial, dataset: Dataset) -> None:

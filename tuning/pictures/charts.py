@@ -11,8 +11,8 @@ import supervision as sv
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from trainers import coco_metrics
-from trainers.coco_metrics import ImageResult
+from trainers.detection import coco_metrics
+from trainers.detection.coco_metrics import ImageResult
 from tuning.pictures.trial import DrawnTrial
 
 # Okabe and Ito's colours, which people with colour blindness tell apart (jfly.uni-koeln.de/color)

@@ -11,9 +11,9 @@ import supervision as sv
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from trainers.coco_metrics import ImageResult
 from trainers.datasets.dataset import Dataset
-from trainers.datasets.record import read_records
+from trainers.datasets.records.record import read_records
+from trainers.detection.coco_metrics import ImageResult
 from tuning.pictures.charts import COLOURS, plain
 from tuning.pictures.trial import DrawnTrial
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from trainers import samples
-from trainers.coco_metrics import ImageResult
-from trainers.samples import Found
-from tuning import curves, detections
-from tuning.record import Rung
+from trainers.detection import samples
+from trainers.detection.coco_metrics import ImageResult
+from trainers.detection.samples import Found
+from tuning.study import curves, detections
+from tuning.study.trial_record import Rung
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from search_spaces.rows import difference, from_dict
-from tuning.budget import duration
-from tuning.manifest import COMPARED
-from tuning.reading import StudyRead
 from tuning.reporting import style
-from tuning.reporting.bootstrap import Interval
-from tuning.reporting.cost import totals
 from tuning.reporting.material import Material
+from tuning.reporting.parts.cost import totals
 from tuning.reporting.report import Report
 from tuning.reporting.section import Chart, Section, Table, listed, number, with_interval
-from tuning.reporting.so_far import reaching, so_far
+from tuning.reporting.statistics.bootstrap import Interval
+from tuning.reporting.statistics.so_far import reaching, so_far
+from tuning.search.budget import duration
+from tuning.study.manifest import COMPARED
+from tuning.study.reading import StudyRead
 
 SHARES = (0.5, 0.8, 0.9, 1.0)  # of the lowest of the studies' best mAPs: levels that all reach
 LINES = 12  # of a difference of spaces

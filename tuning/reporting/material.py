@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from tuning import record as records
-from tuning.reading import StudyRead
-from tuning.record import TrialRecord
-from tuning.reporting import at_rung, evidence
-from tuning.reporting.at_rung import AtRung
-from tuning.reporting.evidence import Evidence
+from tuning.reporting.statistics import at_rung, evidence
+from tuning.reporting.statistics.at_rung import AtRung
+from tuning.reporting.statistics.evidence import Evidence
+from tuning.study import trial_record as records
+from tuning.study.reading import StudyRead
+from tuning.study.trial_record import TrialRecord
 
 WEIGHED = 12  # so many of the foremost trials get intervals, and the best of each detector
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuning.reading import StudyRead
-from tuning.reporting import (
+from tuning.reporting.material import Material
+from tuning.reporting.parts import (
     about,
     advice,
-    backbones,
     breakdown,
     cost,
     curves,
+    detectors,
     early_stopping,
     known,
     losses,
@@ -22,12 +22,12 @@ from tuning.reporting import (
     predictions,
     ranking,
 )
-from tuning.reporting.material import Material
 from tuning.reporting.section import Section, with_interval
+from tuning.study.reading import StudyRead
 
 PARTS: tuple[Callable[[Material], Section | None], ...] = (
     ranking.section,
-    backbones.section,
+    detectors.section,
     predictions.section,
     curves.section,
     losses.section,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tuning.reporting.bootstrap import Interval
+from tuning.reporting.statistics.bootstrap import Interval
 
 
 @dataclass(frozen=True)

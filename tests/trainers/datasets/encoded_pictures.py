@@ -5,7 +5,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from trainers.datasets.picture import Picture, read_picture
+from trainers.datasets.pictures.picture import Picture, read_picture
 
 
 def read(data: bytes, size=None, turned=False) -> Picture:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from trainers.datasets import example
-from trainers.datasets.tfrecords import Place, places, read_record
+from trainers.datasets.records import example
+from trainers.datasets.records.tfrecords import Place, places, read_record
 
 OBJECT = """
   <object>

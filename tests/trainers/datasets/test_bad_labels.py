@@ -19,7 +19,7 @@ from trainers.datasets.formats.files import Outside, inside
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.opening import open_dataset
 from trainers.datasets.preparing import look_through
-from trainers.datasets.record import Record
+from trainers.datasets.records.record import Record
 from trainers.errors import UserError
 
 # Boxes

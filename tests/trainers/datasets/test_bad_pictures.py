@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from labelled_folders import picture
 from PIL import Image
 
-from trainers.datasets.jpeg import CorruptJpeg, plain_jpeg
-from trainers.datasets.picture import BadPicture
+from trainers.datasets.pictures.jpeg import CorruptJpeg, plain_jpeg
+from trainers.datasets.pictures.picture import BadPicture
 
 SMOOTH = Image.fromarray(np.linspace(0, 255, 48 * 64 * 3).reshape(48, 64, 3).astype(np.uint8))
 DEEP = (np.linspace(0, 65535, 48 * 64).reshape(48, 64)).astype(np.uint16)

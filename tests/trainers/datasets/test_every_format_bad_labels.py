@@ -18,11 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from labelled_folders import picture
 
-from trainers.datasets import example, formats
+from trainers.datasets import formats
 from trainers.datasets.opening import open_dataset
 from trainers.datasets.problems import Problem, Problems
-from trainers.datasets.record import Record, read_records
-from trainers.datasets.tfrecords import Shard, places, read_record
+from trainers.datasets.records import example
+from trainers.datasets.records.record import Record, read_records
+from trainers.datasets.records.tfrecords import Shard, places, read_record
 from trainers.errors import UserError
 
 # What is wrong with files and names

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from labelled_folders import picture
 
-from trainers.datasets import example, formats
+from trainers.datasets import formats
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.record import read_records
-from trainers.datasets.tfrecords import Shard
+from trainers.datasets.records import example
+from trainers.datasets.records.record import read_records
+from trainers.datasets.records.tfrecords import Shard
 from trainers.errors import UserError
 
 

@@ -8,9 +8,9 @@ from trainers.datasets import conversion
 from trainers.datasets.__main__ import main
 from trainers.datasets.label_map import read_label_map, write_label_map
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.record import encoded_records
-from trainers.datasets.shard_workers import ShardWorkers
-from trainers.datasets.shard_writing import Job
+from trainers.datasets.records.record import encoded_records
+from trainers.datasets.records.shard_workers import ShardWorkers
+from trainers.datasets.records.shard_writing import Job
 from trainers.datasets.toy_city.generating import open_toy_city
 from trainers.datasets.toy_city.scenes import ToyCity
 

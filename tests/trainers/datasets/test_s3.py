@@ -13,9 +13,9 @@ from bad_proxy import BadProxy
 from labelled_folders import picture, voc_folder
 from moto.server import ThreadedMotoServer
 
-from trainers.datasets import s3
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.s3_object import S3Object, download
+from trainers.datasets.s3 import fetching
+from trainers.datasets.s3.download import S3Object, download
 from trainers.errors import UserError
 
 BUCKET = "pets"
@@ -42,7 +42,7 @@ def client(server, tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", server)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv(s3.CACHE_VARIABLE, str(tmp_path / "s3"))
+    monkeypatch.setenv(fetching.CACHE_VARIABLE, str(tmp_path / "s3"))
     made = boto3.client("s3", region_name="us-east-1")
     made.create_bucket(Bucket=BUCKET)
     return made
@@ -56,7 +56,7 @@ def upload(client, folder, prefix: str) -> None:
 
 def fetched(uri: str, **options):
     said: list[str] = []
-    return s3.fetched(uri, said.append, **options), said
+    return fetching.fetched(uri, said.append, **options), said
 
 
 def refused(uri: str, **options) -> str:
@@ -255,7 +255,7 @@ def test_bytes_that_always_change_on_their_way_are_never_opened(client, server, 
     assert not (tmp_path / "cache").exists()
 
 
-FETCH = "import sys; from trainers.datasets.s3 import fetched; print(fetched(sys.argv[1], lambda _: None))"
+FETCH = "import sys; from trainers.datasets.s3.fetching import fetched; print(fetched(sys.argv[1], lambda _: None))"
 
 
 def test_two_programs_fetch_a_source_once(client, server, tmp_path, monkeypatch):
@@ -301,7 +301,7 @@ def test_a_disk_that_fills_up_on_the_way_is_said_and_the_download_goes_on_later(
 def test_the_cache_is_bounded_and_lets_go_of_what_was_not_used_for_longest(client, tmp_path):
     for name in ("a", "b", "c"):
         client.put_object(Bucket=BUCKET, Key=f"{name}/object", Body=bytes(1000))
-    cache = s3.Cache(tmp_path / "s3", 2500)
+    cache = fetching.Cache(tmp_path / "s3", 2500)
     first, second = (fetched(f"s3://{BUCKET}/{name}", cache=cache)[0] for name in ("a", "b"))
     assert "in use" in refused(f"s3://{BUCKET}/c", cache=cache)
     for age, folder in ((7200, first), (9000, second)):
@@ -320,7 +320,7 @@ def test_a_disk_without_room_is_said_before_anything_is_fetched(client, tmp_path
 
 
 def test_a_limit_that_is_no_number_is_said(monkeypatch):
-    monkeypatch.setenv(s3.LIMIT_VARIABLE, "much")
+    monkeypatch.setenv(fetching.LIMIT_VARIABLE, "much")
     assert "give a number of gigabytes" in refused(f"s3://{BUCKET}/a")
 
 

@@ -2,8 +2,8 @@ import os
 
 import pytest
 
-from trainers.datasets import example
-from trainers.datasets.tfrecords import CorruptRecord, Place, Shard, places, read_record
+from trainers.datasets.records import example
+from trainers.datasets.records.tfrecords import CorruptRecord, Place, Shard, places, read_record
 
 
 def written(path, *records: bytes):

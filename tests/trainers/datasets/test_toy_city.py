@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from trainers.datasets import dataset, example
+from trainers.datasets import dataset
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.tfrecords import Place, places, read_record
+from trainers.datasets.records import example
+from trainers.datasets.records.tfrecords import Place, places, read_record
 from trainers.datasets.toy_city.generating import open_toy_city, record
 from trainers.datasets.toy_city.pictures import draw
 from trainers.datasets.toy_city.road_users import KINDS

@@ -10,16 +10,16 @@ import numpy as np
 
 import search_spaces
 from search_spaces.conditions import Conditions
-from trainers import coco_metrics
-from trainers.coco_metrics import ImageResult
-from tuning import detections
-from tuning.curves import CurveFile
-from tuning.halving import Halving
-from tuning.manifest import Manifest
-from tuning.proposer import Proposer
-from tuning.result import StepResult
-from tuning.search import Search
-from tuning.study import Study
+from trainers.detection import coco_metrics
+from trainers.detection.coco_metrics import ImageResult
+from tuning.search.halving import Halving
+from tuning.search.search import Search
+from tuning.search.tpe import Proposer
+from tuning.study import detections
+from tuning.study.curves import CurveFile
+from tuning.study.manifest import Manifest
+from tuning.study.step_result import StepResult
+from tuning.study.study import Study
 
 CLASSES = ("vehicle", "pedestrian", "cyclist")
 RUNGS = (45, 134, 400)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from trainers import coco_metrics
-from trainers.coco_metrics import ImageResult
-from tuning.reporting import bootstrap
-from tuning.reporting.bootstrap import draws, sample
-from tuning.reporting.matching import RECALLS, ClassMatches, match, mean_average_precision
+from trainers.detection import coco_metrics
+from trainers.detection.coco_metrics import ImageResult
+from trainers.detection.matching import RECALLS, ClassMatches, match, mean_average_precision
+from tuning.reporting.statistics import bootstrap
+from tuning.reporting.statistics.bootstrap import draws, sample
 
 CLASSES = ("vehicle", "pedestrian", "cyclist")
 

@@ -11,9 +11,9 @@ from mlflow_server import MlflowServer
 from searches import about, search_of
 from test_tracking_server import PATIENCE, trained
 
-from tuning.study import Study
-from tuning.teller import read_note
-from tuning.tracking import Tracking
+from tuning.study.study import Study
+from tuning.tracking.callback import Tracking
+from tuning.tracking.mlflow_writer import read_note
 
 pytestmark = pytest.mark.slow
 DRAWN = "svg.main-svg"

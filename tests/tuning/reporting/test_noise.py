@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tuning.reporting.bootstrap import Interval
-from tuning.reporting.noise import sentences
+from tuning.reporting.statistics.bootstrap import Interval
+from tuning.reporting.statistics.noise import sentences
 
 NOISE, CLEAR = Interval(0.012, -0.009, 0.031), Interval(0.08, 0.05, 0.11)
 

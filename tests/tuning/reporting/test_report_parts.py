@@ -9,12 +9,12 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from tuning import reading
-from tuning.reporting import advice, backbones, curves, losses, ranking
-from tuning.reporting.at_rung import AtRung
 from tuning.reporting.material import Material
+from tuning.reporting.parts import advice, curves, detectors, losses, ranking
 from tuning.reporting.report import report
-from tuning.reporting.so_far import reaching, so_far
+from tuning.reporting.statistics.at_rung import AtRung
+from tuning.reporting.statistics.so_far import reaching, so_far
+from tuning.study import reading
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_detectors_are_compared_where_all_have_been_and_at_equal_numbers(materia
 def test_the_expected_best_is_the_mean_over_all_choices(draws):
     values = [0.1, 0.5, 0.2, 0.4]
     best = [max(chosen) for chosen in itertools.combinations(values, draws)]
-    assert backbones.expected_best(values, draws) == pytest.approx(sum(best) / len(best))
+    assert detectors.expected_best(values, draws) == pytest.approx(sum(best) / len(best))
 
 
 def test_what_a_level_cost_is_counted_over_all_trials_in_their_order(material):

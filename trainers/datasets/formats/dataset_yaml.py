@@ -25,7 +25,7 @@ from trainers.datasets.formats.files import IMAGE_SUFFIXES, Outside, inside, rea
 from trainers.datasets.formats.format import Format, Source
 from trainers.datasets.labelled_image import LabelledImage
 from trainers.datasets.problems import Problems, below
-from trainers.datasets.record import Record
+from trainers.datasets.records.record import Record
 from trainers.errors import UserError
 
 NAME = "dataset_yaml"
@@ -119,9 +119,9 @@ def _listed(value: Any) -> list[str]:
 
 def _located(file: Path, root: Path, named: str) -> Path:
     if named.startswith("s3://"):
-        from trainers.datasets import s3  # boto3 takes a while to import, and few need it
+        from trainers.datasets.s3 import fetching  # boto3 takes a while to import, and few need it
 
-        return s3.fetched(named, on_progress=lambda _: None)
+        return fetching.fetched(named, on_progress=lambda _: None)
     # Roboflow writes `../train/images` for what lies beside the YAML
     for path in (root / named, root / named.removeprefix("../"), root / "images" / named):
         if path.exists():

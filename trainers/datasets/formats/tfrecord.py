@@ -12,14 +12,14 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from trainers.datasets import example
 from trainers.datasets.formats.files import part_of, relative, walk, walk_matching
 from trainers.datasets.formats.format import Source
 from trainers.datasets.label_map import read_label_map, remapping_note, write_label_map
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
-from trainers.datasets.record import Record
-from trainers.datasets.tfrecords import CorruptRecord, Shard, places, read_record
+from trainers.datasets.records import example
+from trainers.datasets.records.record import Record
+from trainers.datasets.records.tfrecords import CorruptRecord, Shard, places, read_record
 from trainers.errors import UserError
 
 NAME = "tfrecord"

@@ -13,8 +13,8 @@ from trainers.datasets.formats import tfrecord
 from trainers.datasets.formats.format import Source
 from trainers.datasets.label_map import remapping_note
 from trainers.datasets.problems import Problems
-from trainers.datasets.record import Record
-from trainers.datasets.tfrecords import Shard
+from trainers.datasets.records.record import Record
+from trainers.datasets.records.tfrecords import Shard
 from trainers.errors import UserError
 
 NAME = "waymo"

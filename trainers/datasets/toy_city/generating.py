@@ -10,12 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from trainers.datasets.building import built
 from trainers.datasets.dataset import Dataset, Part
-from trainers.datasets.fingerprint import Fingerprint
 from trainers.datasets.label_map import write_label_map
-from trainers.datasets.record import Record
-from trainers.datasets.tfrecords import Shard
+from trainers.datasets.records.building import built
+from trainers.datasets.records.fingerprint import Fingerprint
+from trainers.datasets.records.record import Record
+from trainers.datasets.records.tfrecords import Shard
 from trainers.datasets.toy_city import TOY_CITY
 from trainers.datasets.toy_city.naming import name_of
 from trainers.datasets.toy_city.pictures import picture

@@ -1,0 +1,1 @@
+"""Parts of a recipe that a space suggests: optimizer, schedule, augmentations."""

@@ -1,0 +1,1 @@
+"""What a dataset holds, as numbers, tables and a page."""

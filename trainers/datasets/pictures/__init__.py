@@ -1,0 +1,1 @@
+"""Encoded pictures: whether they are whole, and what they show."""

@@ -1,0 +1,1 @@
+"""TFRecord files: written in parallel, read without TensorFlow."""

@@ -1,0 +1,31 @@
+"""Fingerprint: a digest of a dataset's contents, the same wherever and in however many files they lie."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+
+from trainers.datasets.records.record import Record
+
+
+class Fingerprint:
+    """Adds up what records of each part contain; the order in which they come does not matter."""
+
+    def __init__(self) -> None:
+        self._sums: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
+
+    def add(self, part: str, record: Record) -> None:
+        """Count a record."""
+        self.add_sum(part, 1, record.digest())
+
+    def add_sum(self, part: str, records: int, digest_sum: int) -> None:
+        """Count several records by the sum of their digests."""
+        self._sums[part] = (self._sums[part] + digest_sum) % 2**256
+        self._counts[part] += records
+
+    def value(self, classes: Sequence[str]) -> str:
+        """64 hexadecimal digits."""
+        parts = [(part, self._counts[part], self._sums[part]) for part in sorted(self._counts)]
+        return hashlib.sha256(repr((tuple(classes), parts)).encode()).hexdigest()

@@ -1,0 +1,139 @@
+"""Runs shard jobs in processes of their own, as many as there are cores; few jobs are done in this process.
+
+A worker is `python -m trainers.datasets.records.shard_workers`: it reads a job a line from standard input, answers each
+with a line, and ends with its input. It shares nothing with the process that started it, which may be any program, with
+threads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from trainers.datasets.problems import Problem
+from trainers.datasets.records.shard_writing import Job, Written, write_shard
+
+_FEWEST_JOBS = 3  # fewer are done before a process has started
+
+
+class ShardWorkers:
+    """The processes: none before they are needed or `start` is called, none after the `with` block."""
+
+    def __init__(self) -> None:
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> ShardWorkers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            worker.end()
+        self._workers.clear()
+
+    def start(self) -> None:
+        """Have the processes import what they need, while this one does something else."""
+        count = os.cpu_count() or 1
+        if count > 1 and not self._workers:
+            self._workers = [_Worker() for _ in range(count)]
+
+    def done(self, jobs: Sequence[Job]) -> Iterator[Written]:
+        """What became of each job, in their order. Raises OSError as writing raised it in a worker."""
+        if len(jobs) >= _FEWEST_JOBS:
+            self.start()
+        if not self._workers:
+            yield from map(write_shard, jobs)
+            return
+        idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        for worker in self._workers:
+            idle.put(worker)
+
+        def do(job: Job) -> Written:
+            worker = idle.get()
+            try:
+                return worker.do(job)
+            finally:
+                idle.put(worker)
+
+        pool = ThreadPoolExecutor(len(self._workers))
+        whole = False
+        try:
+            yield from pool.map(do, jobs)
+            whole = True
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            if not whole:
+                self.__exit__()  # else a thread would wait for the shard that it is at
+            pool.shutdown()
+
+
+class _Worker:
+    """One process."""
+
+    def __init__(self) -> None:
+        root = str(Path(__file__).parents[3])
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "trainers.datasets.records.shard_workers"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,  # Ctrl-C is for the process that started it
+            env=os.environ
+            | {"PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])},
+        )
+
+    def do(self, job: Job) -> Written:
+        """Have a job done."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with suppress(BrokenPipeError):  # it has ended; its exit code says more
+            print(json.dumps(asdict(job)), file=self._process.stdin, flush=True)
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"a process that converts images ended with exit code {self._process.wait()}")
+        fields = json.loads(answer)
+        if "errno" in fields:
+            raise OSError(fields["errno"], os.strerror(fields["errno"]), fields["file"])
+        problems = tuple(Problem(*problem) for problem in fields["problems"])
+        digest_sum = int(fields["digest_sum"], 16)
+        return Written(fields["records"], tuple(fields["left_out"]), digest_sum, problems)
+
+    def end(self) -> None:
+        """Stop it, whatever it is doing."""
+        self._process.kill()
+        self._process.communicate()
+
+
+def _work() -> None:
+    from trainers.datasets import checking  # noqa: F401 - while the first job is not there yet
+
+    for line in sys.stdin:
+        fields = json.loads(line)
+        job = Job(**{**fields, "classes": tuple(fields["classes"])})
+        try:
+            written = write_shard(job)
+        except OSError as error:
+            print(
+                json.dumps({"errno": error.errno or 0, "file": str(error.filename or job.file)}), flush=True
+            )
+            continue
+        problems = [[p.kind, p.where, p.what, p.image, p.fatal] for p in written.problems]
+        answer = {
+            "records": written.records,
+            "left_out": written.left_out,
+            "digest_sum": f"{written.digest_sum:x}",
+            "problems": problems,
+        }
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    _work()

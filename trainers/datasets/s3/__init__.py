@@ -1,0 +1,1 @@
+"""Fetches datasets from S3."""

@@ -1,0 +1,1 @@
+"""Which image is in which part: splits, subsets, duplicates kept together."""

@@ -1,0 +1,40 @@
+"""The split written down: `split.csv`, a line for each image with the part that it is in."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from trainers.datasets.dataset import Dataset
+from trainers.datasets.records.record import read_records
+
+NAME = "split.csv"
+COLUMNS = ("part", "image")
+
+Row = tuple[str, str]  # part, and the image's name in its source
+
+
+def rows(dataset: Dataset) -> Iterator[Row]:
+    """Every image of a dataset: from the file beside its records, or where it has none from the records."""
+    path = dataset.label_map.with_name(NAME)
+    if path.is_file():
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = csv.reader(file)
+            next(lines)
+            yield from ((part, image) for part, image in lines)
+    else:
+        for part, its in dataset.parts.items():
+            yield from ((part, record.name) for record in read_records(its.files))
+
+
+def write(folder: Path, images: Iterable[Row]) -> None:
+    """Write `folder`/split.csv, whole or not at all."""
+    partial = folder / f".{NAME}.partial"
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([COLUMNS])
+        csv.writer(file, lineterminator="\n").writerows(images)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(folder / NAME)

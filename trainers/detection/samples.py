@@ -1,0 +1,178 @@
+"""Samples: a few labelled validation images inside an export, with what the trained model finds in them.
+
+By them a backend proves on the machine where it is to serve that it finds the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from trainers.detection.coco_metrics import ImageResult, evaluate
+
+
+@dataclass(frozen=True)
+class Found:
+    """Detections of one image, best first.
+
+    boxes: (D, 4) float32 [ymin, xmin, ymax, xmax] normalised. scores: (D,) float32. classes: (D,) int, from 1.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    classes: np.ndarray
+
+    def above(self, threshold: float) -> Found:
+        """Those with at least this score."""
+        keep = self.scores >= threshold
+        return Found(self.boxes[keep], self.scores[keep], self.classes[keep])
+
+
+@dataclass(frozen=True)
+class Samples:
+    """N square images as the detector takes them.
+
+    images: (N, S, S, 3) uint8. true_boxes: of each, (G, 4) normalised; true_classes: (G,) from 1.
+    found: the trained model's detections.
+    """
+
+    images: np.ndarray
+    true_boxes: Sequence[np.ndarray]
+    true_classes: Sequence[np.ndarray]
+    found: Sequence[Found]
+
+    def mean_ap(self, found: Sequence[Found], classes: tuple[str, ...]) -> float:
+        """mAP of these detections of the images; -1 if nothing is labelled in them."""
+        return mean_ap(self.images.shape[1], self.true_boxes, self.true_classes, found, classes)
+
+    def save(self, path: Path) -> None:
+        """Write an .npz file without pickles."""
+        columns = {
+            "true_boxes": self.true_boxes,
+            "true_classes": self.true_classes,
+            "boxes": [each.boxes for each in self.found],
+            "scores": [each.scores for each in self.found],
+            "classes": [each.classes for each in self.found],
+        }
+        arrays = {f"{name}_{i}": array for name, rows in columns.items() for i, array in enumerate(rows)}
+        np.savez_compressed(path, allow_pickle=False, images=self.images, **arrays)
+
+
+def mean_ap(
+    size: int,
+    true_boxes: Sequence[np.ndarray],
+    true_classes: Sequence[np.ndarray],
+    found: Sequence[Found],
+    classes: tuple[str, ...],
+) -> float:
+    """mAP of detections in squares of `size` pixels, as Samples has them; -1 if nothing is labelled."""
+    results = [
+        ImageResult(
+            height=size,
+            width=size,
+            true_boxes=boxes * size,
+            true_classes=labels - 1,
+            crowd=np.zeros(len(labels), bool),
+            boxes=each.boxes * size,
+            classes=each.classes - 1,
+            scores=each.scores,
+        )
+        for boxes, labels, each in zip(true_boxes, true_classes, found, strict=True)
+    ]
+    return evaluate(results, classes)[0]["mAP"]
+
+
+def load(path: Path) -> Samples:
+    """What `Samples.save` wrote."""
+    with np.load(path, allow_pickle=False) as file:
+        images = file["images"]
+
+        def rows(name: str) -> list[np.ndarray]:
+            return [file[f"{name}_{i}"] for i in range(len(images))]
+
+        columns = zip(rows("boxes"), rows("scores"), rows("classes"), strict=True)
+        return Samples(images, rows("true_boxes"), rows("true_classes"), [Found(*each) for each in columns])
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far two sets of detections of the same images are apart.
+
+    unmatched: share of the detections above the score floor, on either side, without a counterpart of the same
+        class (IoU of at least .5 and nearest in score).
+    score: largest score difference of counterparts. iou: their smallest IoU. (0 and 1 when there are none.)
+    """
+
+    unmatched: float
+    score: float
+    iou: float
+
+    def within(self, score: float = 0.02, iou: float = 0.95, unmatched: float = 0.02) -> bool:
+        """Whether it is small enough to serve one in the place of the other."""
+        return self.score <= score and self.iou >= iou and self.unmatched <= unmatched
+
+
+def difference(ours: Sequence[Found], theirs: Sequence[Found], floor: float = 0.1) -> Difference:
+    """Compare detections of scores above `floor`, image by image.
+
+    A counterpart may lie just below the floor, or have lost its place to a neighbour of nearly the same score in the
+    non-maximum suppression; the first is looked for below the floor, the second shows in `unmatched`.
+    """
+    lone = total = 0
+    scores, ious = [0.0], [1.0]
+    for mine, other in zip(ours, theirs, strict=True):
+        for a, b in ((mine.above(floor), other), (other.above(floor), mine)):
+            total += len(a.scores)
+            for i in range(len(a.scores)):
+                overlap = iou_matrix(a.boxes[i : i + 1], b.boxes)[0]
+                candidates = np.flatnonzero((b.classes == a.classes[i]) & (overlap >= 0.5))
+                if not len(candidates):
+                    lone += 1
+                    continue
+                nearest = candidates[
+                    np.argmax(overlap[candidates] - np.abs(b.scores[candidates] - a.scores[i]))
+                ]
+                scores.append(float(abs(b.scores[nearest] - a.scores[i])))
+                ious.append(float(overlap[nearest]))
+    return Difference(lone / max(total, 1), max(scores), min(ious))
+
+
+def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(A, 4) and (B, 4) boxes -> (A, B) intersections over unions; 0 where a box has no area."""
+    top_left = np.maximum(a[:, None, :2], b[None, :, :2])
+    bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    intersection = np.prod(np.clip(bottom_right - top_left, 0, None), axis=2)
+    areas = [np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), axis=1) for boxes in (a, b)]
+    union = areas[0][:, None] + areas[1][None, :] - intersection
+    result: np.ndarray = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    return result
+
+
+def best_threshold(
+    found: Sequence[Found], true_boxes: Sequence[np.ndarray], true_classes: Sequence[np.ndarray]
+) -> float:
+    """The score from which up detections have the best F1 (IoU .5, same class), of .05 ... .95; .5 if none is right."""
+    scores: list[float] = []
+    right: list[bool] = []
+    for each, boxes, labels in zip(found, true_boxes, true_classes, strict=True):
+        taken = np.zeros(len(labels), bool)
+        overlap = iou_matrix(each.boxes, boxes)
+        for i in np.argsort(-each.scores):  # greedily, best first, as COCO does
+            possible = (labels == each.classes[i]) & ~taken & (overlap[i] >= 0.5)
+            hit = bool(possible.any())
+            if hit:
+                taken[np.argmax(np.where(possible, overlap[i], -1))] = True
+            scores.append(float(each.scores[i]))
+            right.append(hit)
+    truths = sum(map(len, true_classes))
+    all_scores, hits = np.array(scores), np.array(right)
+    best, best_f1 = 0.5, 0.0
+    for threshold in np.arange(1, 20) / 20:
+        kept = all_scores >= threshold
+        f1 = 2 * hits[kept].sum() / max(kept.sum() + truths, 1) if len(scores) else 0.0
+        if f1 > best_f1:
+            best, best_f1 = float(threshold), float(f1)
+    return best

@@ -1,0 +1,1 @@
+"""A trial's checkpoints and initial weights: written, read and verified."""

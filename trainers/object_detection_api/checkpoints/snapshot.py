@@ -1,0 +1,61 @@
+"""Snapshot: variables as they are now, to be written while they move on.
+
+`tf.train.Checkpoint` looks for a model's thousand variables in Python at every write, which takes longer than the disk
+does and must not be beside a step that moves them. Here they are looked for once, and then read all at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import tensorflow as tf
+from tensorflow.python.checkpoint.graph_view import ObjectGraphView
+from tensorflow.python.checkpoint.save_util import serialize_graph_view
+from tensorflow.python.trackable.base import OBJECT_GRAPH_PROTO_KEY
+
+from trainers.object_detection_api.checkpoints.variables import set_all, values_of
+
+
+class SavedVariables:
+    """The variables that a `tf.train.Checkpoint` of `root` holds, by their names there."""
+
+    def __init__(self, root: tf.train.Checkpoint) -> None:
+        found, _, _, graph = serialize_graph_view(ObjectGraphView(root))
+        by_name = {name: found_in for found_in, values in found.items() for name in values}
+        self._names = list(by_name)
+        # those of mixed precision are found in something else
+        self._variables: list[tf.Variable] = [getattr(each, "obj", each) for each in by_name.values()]
+        self._graph = tf.constant(graph.SerializeToString())
+
+    def snapshot(self) -> Snapshot:
+        """Their values now. Costs milliseconds: a value is copied only when its variable is moved."""
+        values = [*values_of(self._variables), self._graph]
+        return Snapshot([*self._names, OBJECT_GRAPH_PROTO_KEY], values)
+
+    def restore(self, prefix: Path) -> None:
+        """Set them from a checkpoint. Raises tf.errors.OpError where one is not there, or of another shape."""
+        values = tf.raw_ops.RestoreV2(
+            prefix=str(prefix),
+            tensor_names=self._names,
+            shape_and_slices=[""] * len(self._names),
+            dtypes=[variable.dtype for variable in self._variables],
+        )
+        set_all(self._variables, values)
+
+
+class Snapshot:
+    """Values by their names in a checkpoint."""
+
+    def __init__(self, names: Sequence[str], values: Sequence[tf.Tensor]) -> None:
+        self._names = names
+        self._values = values
+
+    def write(self, prefix: Path) -> None:
+        """As a checkpoint that `tf.train.Checkpoint` reads. One operation, beside which Python can go on."""
+        tf.raw_ops.SaveV2(
+            prefix=str(prefix),
+            tensor_names=self._names,
+            shape_and_slices=[""] * len(self._names),
+            tensors=self._values,
+        )

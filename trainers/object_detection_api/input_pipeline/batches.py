@@ -1,0 +1,222 @@
+"""Batches for training and for validation, from TFRecord files through the API's own decoder and augmentations.
+
+Every example's place in the stream and every random draw on it is a function of the recipe's seed and of its index
+since the trial's start, so a trial goes on after a restart with the very batch that it would have seen.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+from object_detection import inputs
+from object_detection.builders import image_resizer_builder
+from object_detection.core import standard_fields
+
+from trainers.datasets.dataset import Part
+from trainers.object_detection_api.input_pipeline import augmentation_builder
+from trainers.object_detection_api.input_pipeline.examples import (
+    KEPT,
+    Examples,
+    as_written,
+    decoded,
+    in_order,
+)
+from trainers.object_detection_api.input_pipeline.seeded_augmentation import seeded
+from trainers.object_detection_api.pipeline_config import MAX_BOXES
+
+Fields = standard_fields.InputDataFields
+
+
+class Preparation:
+    """What is done to an example after its augmentation, traced once for all recipes of a graph."""
+
+    def __init__(self, model_config: Any, preprocess: Callable[..., Any]) -> None:
+        """model_config: a `model_pb2.DetectionModel`. preprocess: the model's."""
+        self._model_config = model_config
+        self._preprocess = preprocess
+
+    def trace(self) -> None:
+        """Now, and not at the first use."""
+        self._prepare  # noqa: B018
+
+    def __call__(self, tensors: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """An element of `training_batches`, but for the batch; in a graph. The image may be of any size."""
+        image = tf.cast(tensors[Fields.image], tf.float32)
+        found: dict[str, tf.Tensor] = self._prepare(
+            image,
+            tensors[Fields.groundtruth_boxes],
+            tensors[Fields.groundtruth_classes],
+            tensors[Fields.groundtruth_weights],
+        )
+        return found
+
+    @functools.cached_property
+    def _prepare(self) -> Any:
+        signature = [
+            tf.TensorSpec([None, None, 3], tf.float32),
+            tf.TensorSpec([None, 4], tf.float32),
+            tf.TensorSpec([None], tf.int64),
+            tf.TensorSpec([None], tf.float32),
+        ]
+
+        @tf.function(autograph=False, input_signature=signature)
+        def prepare(image: Any, boxes: Any, classes: Any, weights: Any) -> dict[str, tf.Tensor]:
+            tensors = dict(zip(KEPT, (image, boxes, classes, weights), strict=True))
+            return _features(_transformed(tensors, self._model_config, self._preprocess))
+
+        return prepare.get_concrete_function()
+
+
+def training_batches(
+    examples: Examples, prepare: Preparation, train_config: Any, seed: int, first_step: int, threads: int
+) -> tf.data.Dataset:
+    """An endless dataset of training batches, beginning with the one of step `first_step`.
+
+    train_config: a `train_pb2.TrainConfig`.
+    Each element is a dict of image (B, S, S, 3) float32, true_image_shape (B, 3) int32, boxes (B, 100, 4) float32
+    [ymin, xmin, ymax, xmax] normalised, classes (B, 100, N) float32 one-hot, weights (B, 100) float32.
+    """
+    batch_size = train_config.batch_size
+    augmentations = [augmentation_builder.build(step) for step in train_config.data_augmentation_options]
+    first = first_step * batch_size
+    numbered = in_order(examples, seed, first).enumerate(start=first)
+
+    @as_written
+    def example(index: tf.Tensor, place: tf.Tensor) -> dict[str, tf.Tensor]:
+        tensors = examples.example(place)
+        if not augmentations:
+            return prepare(tensors)
+        # one augmentation asks for them and changes nothing that is trained on
+        tensors[Fields.multiclass_scores] = tf.one_hot(tensors[Fields.groundtruth_classes] - 1, 1)
+        # the low 20 bits are left to the draws on one image
+        with seeded(tf.stack([tf.constant(seed << 20, tf.int64), index])):
+            return prepare(inputs.augment_input_data(tensors, augmentations))
+
+    batches = numbered.map(example, num_parallel_calls=threads, deterministic=True)
+    return _with_threads(batches.batch(batch_size, drop_remainder=True).prefetch(2), threads)
+
+
+def validation_batches(
+    part: Part,
+    config: Any,
+    preprocess: Callable[..., Any],
+    batch_size: int,
+    threads: int,
+    images: int | None = None,
+) -> tf.data.Dataset:
+    """The validation part once, in order, in batches of one static shape; the last is filled up with repeats.
+
+    images: so many of its images, spread evenly; None for all.
+    Elements are as `training_batches`', with original_shape (B, 2) int32 [height, width] in pixels, crowd (B, 100)
+    bool and real (B,) bool: false where an image only fills the batch up.
+    """
+    records = tf.data.TFRecordDataset([str(file) for file in part.files])
+    count = part.images
+    if images is not None and images < count:
+        records, count = _spread(records, count, images), images
+    return _clean(records, count, config, preprocess, batch_size, threads)
+
+
+def clean_batches(
+    part: Part, config: Any, preprocess: Callable[..., Any], batch_size: int, threads: int, images: int
+) -> tf.data.Dataset:
+    """At least `images` images of a part without augmentation, in whole batches as `validation_batches` shapes them.
+
+    They are the first of each file in turn, so that little is read; a part that has too few gives them repeatedly.
+    """
+    files = tf.data.Dataset.from_tensor_slices([str(file) for file in part.files])
+    records = files.interleave(tf.data.TFRecordDataset, cycle_length=len(part.files))
+    count = -(-images // batch_size) * batch_size
+    return _clean(records, count, config, preprocess, batch_size, threads)
+
+
+def _clean(
+    records: tf.data.Dataset,
+    count: int,
+    config: Any,
+    preprocess: Callable[..., Any],
+    batch_size: int,
+    threads: int,
+) -> tf.data.Dataset:
+    """Batches of the records as they are, repeated until there are `count`, and on to a whole batch."""
+    prepare = functools.partial(_prepare_for_validation, config=config.model, preprocess=preprocess)
+    filled = -(-count // batch_size) * batch_size
+    numbered = records.repeat().take(filled).enumerate()
+
+    @as_written
+    def example(index: tf.Tensor, record: tf.Tensor) -> dict[str, tf.Tensor]:
+        return prepare(record) | {"real": index < count}
+
+    examples = numbered.map(example, num_parallel_calls=threads, deterministic=True)
+    return _with_threads(examples.batch(batch_size, drop_remainder=True).prefetch(2), threads)
+
+
+def _spread(records: tf.data.Dataset, count: int, wanted: int) -> tf.data.Dataset:
+    """`wanted` of the `count` records, evenly: those at which the running total of wanted / count reaches a whole."""
+
+    @as_written
+    def taken(index: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
+        return index * wanted % count + wanted >= count
+
+    return records.enumerate().filter(taken).map(lambda _, record: record)
+
+
+def _with_threads(dataset: tf.data.Dataset, threads: int) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = threads
+    # there is nothing to tune, and an iterator's end would wait for the tuner to wake up: seconds of each next trial
+    options.autotune.enabled = False
+    options.experimental_warm_start = True
+    # rewriting so short a pipeline takes a warm trial longer than it ever gains
+    options.experimental_optimization.apply_default_optimizations = False
+    return dataset.with_options(options)
+
+
+def _prepare_for_validation(
+    record: tf.Tensor, config: Any, preprocess: Callable[..., Any]
+) -> dict[str, tf.Tensor]:
+    tensors = decoded(record)
+    transformed = _transformed(tensors, config, preprocess)
+    return _features(transformed) | {
+        "original_shape": tf.shape(tensors[Fields.image])[:2],
+        "crowd": transformed[Fields.groundtruth_is_crowd],
+    }
+
+
+def _transformed(
+    tensors: dict[str, tf.Tensor], config: Any, preprocess: Callable[..., Any]
+) -> dict[str, tf.Tensor]:
+    """What `inputs.eval_input` does to one example, and `train_input` after the augmentation."""
+    resizer = config.ssd.image_resizer
+    shape = resizer.WhichOneof("image_resizer_oneof")
+    size = (
+        resizer.fixed_shape_resizer.height
+        if shape == "fixed_shape_resizer"
+        else (resizer.keep_aspect_ratio_resizer.max_dimension)
+    )
+    transformed = inputs.transform_input_data(
+        tensors,
+        model_preprocess_fn=preprocess,
+        image_resizer_fn=image_resizer_builder.build(resizer),
+        num_classes=config.ssd.num_classes,
+    )
+    padded: dict[str, tf.Tensor] = inputs.pad_input_data_to_static_shapes(
+        tensor_dict=transformed,
+        max_num_boxes=MAX_BOXES,
+        num_classes=config.ssd.num_classes,
+        spatial_image_shape=[size, size],
+    )
+    return padded
+
+
+def _features(tensors: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    return {
+        "image": tensors[Fields.image],
+        "true_image_shape": tensors[Fields.true_image_shape],
+        "boxes": tensors[Fields.groundtruth_boxes],
+        "classes": tensors[Fields.groundtruth_classes],
+        "weights": tensors[Fields.groundtruth_weights],
+    }

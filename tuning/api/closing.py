@@ -1,0 +1,87 @@
+"""What is said when a search ends: the ranking, the winner, and what a person does next."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from tuning.callbacks.progress import COLORS, describe, narrow_table
+from tuning.execution.worker import newest_checkpoint
+from tuning.search.budget import duration
+from tuning.study import trial_record as records
+from tuning.study.study import Study
+
+SHOWN = 10
+# columns that a reason has room in
+MEDIUM = 110
+
+
+def show(study: Study, console: Console, tracking_uri: str, command: list[str], trials: int | None) -> None:
+    """Print it.
+
+    command: the words that began the search; trials: how many it was to have, None for any number.
+    """
+    known = [record for record in study.records() if record.verdict is not None]
+    ranked = records.ranking(known)
+    title = f"{study.name}: {_counts(known)}, {duration(study.wall_seconds)}"
+    texts = {"recipe": 2, "why": 3} if console.width >= MEDIUM else {"recipe": 1}
+    table = narrow_table(console.width, title, texts, "step", "mAP", "mAP50")
+    for record in ranked[:SHOWN]:
+        assert record.verdict is not None
+        last = record.rungs[-1] if record.rungs else None
+        table.add_row(
+            str(record.number),
+            Text(record.state, style=COLORS[record.state]),
+            *[describe(record), record.verdict.reason][: len(texts)],
+            str(record.verdict.step),
+            f"{last.mAP:.3f}" if last else "",
+            f"{last.metrics.get('mAP50', 0.0):.3f}" if last else "",
+        )
+    console.print(table)
+    if len(ranked) > SHOWN:
+        console.print(f"... and {len(ranked) - SHOWN} more in {study.folder / 'summary.json'}")
+    best = records.best(known)
+    lines = []
+    if best is not None:
+        folder = study.trial_folder(best.number)
+        lines.append(("best", f"trial {best.number}, mAP {best.mAP:.3f}, recipe {best.recipe_id}"))
+        lines.append(("recipe", str(folder / "recipe.yaml")))
+        newest = newest_checkpoint(folder)
+        if newest:
+            lines.append(("checkpoint", str(newest[1])))
+    lines.append(("summary", str(study.folder / "summary.json")))
+    lines.append(("see it", f"{_program('mlflow')} ui --backend-store-uri {shlex.quote(tracking_uri)}"))
+    ended = sum(record.verdict is not None and record.verdict.final for record in known)
+    if trials is None or ended < trials:
+        lines.append(("go on", shlex.join(command)))
+    else:
+        lines.append(("more trials", shlex.join(with_trials(command, 2 * trials))))
+    for name, text in lines:
+        console.print(Text(f"{name:<12}", style="bold") + Text(text), soft_wrap=True)
+
+
+def with_trials(command: list[str], trials: int) -> list[str]:
+    """The command with another `--trials`."""
+    words = [word for word in command if not word.startswith("--trials=")]
+    if "--trials" in words:
+        at = words.index("--trials")
+        del words[at : at + 2]
+    return [*words, "--trials", str(trials)]
+
+
+def python_command(arguments: list[str]) -> list[str]:
+    """How this program is begun with `arguments`."""
+    return [_program("python"), "-m", "tuning.run", *arguments]
+
+
+def _program(name: str) -> str:
+    here = Path(".venv/bin", name)
+    return str(here) if here.exists() else name
+
+
+def _counts(known: list[records.TrialRecord]) -> str:
+    counts = {state: sum(record.state == state for record in known) for state in COLORS if state != "running"}
+    return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no trial has ended"

@@ -1,0 +1,237 @@
+"""Settings: what a person asks of a search, checked, and made into what its parts take."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import multiprocessing
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import search_spaces
+from search_spaces.conditions import Conditions, Preset
+from trainers.datasets.dataset import Dataset
+from trainers.errors import UserError
+from trainers.recipe import InitialWeights, Precision
+from tuning.execution.environment import memory_here
+from tuning.search.budget import Budget
+from tuning.search.halving import EARLY_IMAGES, Halving, Mode, rung_steps
+from tuning.search.plan import speedup
+
+if TYPE_CHECKING:
+    from search_spaces.space import Space
+    from tuning.study.manifest import Manifest
+
+MOST_AT_ONCE = 4  # of more, each proposal would know too little of the others
+WORTH = 1.2  # with less gained, a search is longer: its last trial has the machine to itself, and a part of the CPUs
+WORKER_BYTES = (
+    4 * 2**30
+)  # RetinaNet50's graph, optimizer and averages take 1.5 GB; a worker may keep three graphs
+RESERVED = ("data", "mlruns")  # folders beside the studies
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The flags of `python -m tuning.run`; None where a preset or the machine decides."""
+
+    space: str
+    data: str | None = None
+    subset: float = 1.0
+    trials: int | None = None
+    study: str | None = None
+    studies_dir: Path = Path("studies")
+    preset: Preset = "laptop"
+    max_steps: int | None = None
+    image_size: int | None = None
+    batch_size: int | None = None
+    weights: str = "auto"
+    precision: Precision = "float32"
+    xla: bool = False
+    workers: int | None = None
+    cpus_per_trial: float | None = None
+    gpus_per_trial: float | None = None
+    seed: int = 0
+    reduction_factor: int = 3
+    scheduler: Mode = "promote"
+    brackets: int = 1
+    early_images: int = EARLY_IMAGES
+    tracking_uri: str | None = None
+    address: str | None = None
+    accept_space_change: bool = False
+    keep_checkpoints: int = 10
+    warm_start: str | None = None
+    time: float | None = None
+    gpu_hours: float | None = None
+    cost: float | None = None
+    price_per_gpu_hour: float | None = None
+    like: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("trials", 1), ("max_steps", 1), ("image_size", 1), ("batch_size", 1), ("workers", 1), ("seed", 0),
+            ("gpus_per_trial", 0), ("reduction_factor", 2), ("keep_checkpoints", 1),
+            ("early_images", 1),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UserError(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
+        if self.cpus_per_trial is not None and self.cpus_per_trial <= 0:
+            raise UserError(f"--cpus-per-trial must be above 0, not {self.cpus_per_trial:g}")
+        if self.seed >= 2**31:
+            raise UserError(f"--seed must be below 2147483648, not {self.seed}")
+        name = self.study or ""
+        if name in (*RESERVED, ".", "..") or "/" in name or name != name.strip():
+            raise UserError(f"--study '{name}' cannot be a study's folder; give a plain name")
+
+    @property
+    def budget(self) -> Budget:
+        """What the study may cost; the preset's number of trials, where nothing else limits it."""
+        limited = any(limit is not None for limit in (self.time, self.gpu_hours, self.cost, self.like))
+        return Budget(
+            trials=self.trials
+            or (None if limited else search_spaces.get(self.space).default_trials(self.preset)),
+            seconds=self.time,
+            gpu_hours=self.gpu_hours,
+            cost=self.cost,
+            price_per_gpu_hour=self.price_per_gpu_hour,
+            trainings=self.like,
+        )
+
+    @property
+    def steps(self) -> int:
+        """A trial's full budget of gradient steps."""
+        return self.max_steps or search_spaces.get(self.space).default_steps(self.preset)
+
+    @property
+    def at_once(self) -> int:
+        """Trials that train at once: as said, or as many as this machine has GPUs for; without one, CPUs and memory for
+        small images.
+
+        Two trials on a CPU each mostly take less than one after the other on both: tests/benchmarks/threads.py.
+        """
+        if self.workers is not None:
+            return self.workers
+        if self.address is not None:  # that of another machine, whose size is not known here
+            return 1
+        trials = self.budget.trials or MOST_AT_ONCE
+        gpus = gpus_here()
+        if gpus and self.gpus_per_trial != 0:
+            return max(1, min(trials, int(gpus / (self.gpus_per_trial or 1))))
+        if self.preset == "zoo":  # of large images, whose activations alone may take a machine's memory
+            return 1
+        cpus = int(cpus_here() / (self.cpus_per_trial or 1))
+        most = max(1, min(trials, MOST_AT_ONCE, cpus, memory_here() // WORKER_BYTES))
+        if self.cpus_per_trial is not None:
+            return most
+        detectors = search_spaces.get(self.space).detectors
+        gain = most * speedup(detectors, cpus // most) / speedup(detectors, cpus)
+        return most if gain >= WORTH else 1
+
+    @property
+    def cpus(self) -> float:
+        """Of each worker: an even share of this machine's, unless it was said."""
+        return self.cpus_per_trial or max(1, cpus_here() // self.at_once)
+
+    @property
+    def gpus(self) -> float:
+        """Of each worker: up to one, an even share of this machine's, unless it was said."""
+        if self.gpus_per_trial is not None:
+            return self.gpus_per_trial
+        return min(1.0, gpus_here() / self.at_once)
+
+    @property
+    def halving(self) -> Halving:
+        """The scheduler's rule."""
+        factor = self.reduction_factor
+        rungs = rung_steps(self.steps, factor)
+        # a search of few trials that waited for as many as divide a rung would train half of them to the end
+        quorum = factor if self.budget.trials is None else max(2, min(factor, self.budget.trials // 3))
+        return Halving(rungs, factor, quorum, self.scheduler, self.brackets, self.seed)
+
+    def study_name(self, dataset: Dataset) -> str:
+        """As said, or after the space, the data and the preset: the same command finds its study again."""
+        plain = "".join(c if c.isalnum() or c in "-_." else "-" for c in dataset.name).strip("-")
+        return self.study or f"{self.space}-{plain}" + ("" if self.preset == "laptop" else f"-{self.preset}")
+
+    def conditions(self, weights: InitialWeights | None) -> Conditions:
+        """What holds for every trial."""
+        return Conditions(
+            steps=self.steps,
+            preset=self.preset,
+            image_size=self.image_size,
+            batch_size=self.batch_size,
+            weights=weights,
+            precision=self.precision,
+            seed=self.seed,
+        )
+
+    def manifest(self, dataset: Dataset, space: Space, conditions: Conditions) -> Manifest:
+        """What a study that these settings begin is begun with."""
+        from tuning.study.manifest import (  # takes Optuna, which --help does without
+            Manifest,
+            of_data,
+            versions,
+        )
+
+        weights = (
+            conditions.weights.source if conditions.weights else "none" if conditions.from_scratch else "zoo"
+        )
+        return Manifest(
+            study=self.study_name(dataset),
+            space=self.space,
+            space_hash=space.hash(conditions),
+            space_rows=[row.to_dict() for row in space.rows(conditions)],
+            data=of_data(dataset, self.data, self.subset),
+            preset=self.preset,
+            max_steps=self.steps,
+            image_size=self.image_size,
+            batch_size=self.batch_size,
+            weights=weights,
+            precision=self.precision,
+            reduction_factor=self.reduction_factor,
+            scheduler=self.scheduler,
+            brackets=self.brackets,
+            early_images=self.early_images,
+            seed=self.seed,
+            versions=versions(),
+        )
+
+
+def initial_weights(
+    settings: Settings, detectors: tuple[str, ...]
+) -> tuple[InitialWeights | None, list[str]]:
+    """What `--weights` means for these detectors, and a sentence on each for the user; may fetch an archive.
+
+    Raises UserError when a path holds no checkpoint.
+    """
+    if settings.weights == "none" or (settings.weights == "auto" and settings.preset == "laptop"):
+        return InitialWeights(source="none"), ["trials start from scratch"]
+    from trainers.object_detection_api.checkpoints import weights
+
+    # in a process of its own: reading a checkpoint takes TensorFlow, which the driver does without
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        starts = [pool.submit(weights.resolve, settings.weights, name).result() for name in detectors]
+    said = [start.message for start in starts]
+    sources = {start.source for start in starts}
+    if len(sources) > 1:  # a comparison of detectors must not depend on whose archive could be fetched
+        return InitialWeights(source="none"), [*said, "so all of them train from scratch"]
+    source = sources.pop()
+    return (None if source == "zoo" and settings.preset == "zoo" else InitialWeights(source=source)), said
+
+
+def cpus_here() -> int:
+    """CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpus_here() -> int:
+    """GPUs that the NVIDIA driver lists; 0 without one."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return 0
+    listed = subprocess.run([tool, "-L"], capture_output=True, text=True, check=False, timeout=30)
+    return sum(line.startswith("GPU") for line in listed.stdout.splitlines())

@@ -1,0 +1,223 @@
+"""One recipe from its first step to its last: a study of one trial, which this process trains itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import shlex
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from search_spaces.space import Seed
+from trainers.datasets.dataset import Dataset, Part
+from trainers.datasets.opening import open_dataset
+from trainers.errors import UserError
+from trainers.recipe import Recipe
+from tuning.api import searching
+from tuning.api.closing import python_command
+from tuning.api.recipe_source import Source
+from tuning.callbacks.pictures import Pictures
+from tuning.callbacks.progress import Progress
+from tuning.callbacks.summary import SummaryFile
+from tuning.execution.engine import stopped_by_signals
+from tuning.execution.environment import Share
+from tuning.execution.work import Work, assigned
+from tuning.execution.worker import Worker, make_trainer, newest_checkpoint
+from tuning.search.halving import Halving
+from tuning.search.search import Search
+from tuning.search.tpe import Proposer
+from tuning.study import manifest
+from tuning.study.data import reopen, write_split
+from tuning.study.manifest import Manifest
+from tuning.study.study import Study
+from tuning.tracking.callback import Tracking
+from tuning.tracking.store import default_uri
+
+EVALUATIONS = 10  # spread evenly; each with a checkpoint
+KEEP_SECONDS = 300.0  # between checkpoints besides these, so that a kill costs no more
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is asked for.
+
+    source: of the recipe; max_steps: in the place of the recipe's own.
+    data: in the place of the source's; all_data: validation images are trained on too.
+    study: its name, None for one after recipe and data.
+    threads, gpus: that TensorFlow may take.
+    """
+
+    source: Source
+    studies_dir: Path
+    max_steps: int | None = None
+    data: str | None = None
+    all_data: bool = False
+    study: str | None = None
+    tracking_uri: str | None = None
+    threads: int = 1
+    gpus: float = 0.0
+
+    @property
+    def recipe(self) -> Recipe:
+        """With the steps that are asked for."""
+        return self.source.recipe.replace(steps=self.max_steps) if self.max_steps else self.source.recipe
+
+
+def run(asked: Training, trainer: str, console: Console) -> int:
+    """Train, or go on training; the exit code."""
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+    asked.studies_dir.mkdir(parents=True, exist_ok=True)
+    cache = asked.studies_dir / "data"
+    known = asked.source.data
+    if asked.data is None and known is not None:
+        dataset = reopen(known, cache, whole=asked.all_data)
+        share = 1.0 if asked.all_data else float(known.get("subset", 1.0))
+        account = manifest.of_data(dataset, known.get("given"), share)
+    else:
+        dataset = open_dataset(asked.data, cache, on_progress=say)
+        account = manifest.of_data(dataset, asked.data)
+        if known is not None and known["fingerprint"] != dataset.fingerprint:
+            say(f"--data {asked.data} is other data than {asked.source.name} was trained on")
+    if asked.all_data:
+        dataset, note = with_all_images(dataset)
+        say(note)
+    about = _manifest(asked, dataset, account)
+    folder = asked.studies_dir / about.study
+    _check_same(folder, about)
+    study = Study.open(folder, about)
+    try:
+        say(
+            f"recipe {asked.recipe.recipe_id} of {asked.source.name}, {asked.recipe.steps} steps, in {folder}"
+        )
+        say(searching.describe(dataset))
+        if not asked.all_data:
+            write_split(dataset, folder)
+        options = {"cpus": asked.threads, "gpu_fraction": asked.gpus}
+        worker = Worker(functools.partial(make_trainer, trainer, dataset, options))
+        return _train(asked, study, worker, dataset, console)
+    finally:
+        study.close()
+
+
+def with_all_images(dataset: Dataset) -> tuple[Dataset, str]:
+    """The dataset with its validation images trained on as well, and a sentence on what its mAP then means."""
+    files = (*dataset.train.files, *dataset.validation.files)
+    images = dataset.train.images + dataset.validation.images
+    measured = dataset.test or dataset.validation
+    note = f"training on all {images} images of training and validation; " + (
+        "mAP is of the test images"
+        if dataset.test
+        else "mAP is of images that are trained on: it proves nothing"
+    )
+    return dataclasses.replace(dataset, train=Part(files, images), validation=measured, test=None), note
+
+
+def train_here(work: Work, worker: Worker) -> None:
+    """Run `work` in this process, one trial at a time. What is unfinished at its end is saved and interrupted."""
+    with stopped_by_signals(work):
+        while (record := work.propose()) is not None:
+            worker.begin(assigned(work, record))
+            saved = time.monotonic()
+            while work.report(worker.step()):
+                if time.monotonic() - saved > KEEP_SECONDS:
+                    worker.keep()
+                    saved = time.monotonic()
+        if work.over and work.halted is None:
+            worker.keep()
+    work.interrupt()
+    if work.halted is not None:
+        raise UserError(work.halted.reason)
+
+
+def _train(asked: Training, study: Study, worker: Worker, dataset: Dataset, console: Console) -> int:
+    recipe, source = asked.recipe, asked.source
+    uri = asked.tracking_uri or default_uri(asked.studies_dir)
+    artifacts = None if asked.tracking_uri else asked.studies_dir / "mlruns" / study.name
+    share = Share(asked.threads, asked.gpus)
+    tracking = Tracking(study, uri, artifacts, recipe.steps, share)
+    pictures = Pictures(study, dataset, tracking.drawn)
+    progress, summary = Progress(console), SummaryFile(study)
+    search = Search(
+        study,
+        Proposer(lambda trial: recipe, recipe.seed),
+        Halving(evaluations(recipe.steps)),
+        trials=1,
+        seeds=[Seed(source.name, source.where, {}, ())],
+        observers=(tracking, progress, summary, pictures),
+    )
+    summary.write()
+    tracking.start()
+    pictures.start()
+    try:
+        with progress.follow(search):
+            train_here(search, worker)
+    finally:
+        summary.write()
+        pictures.close()
+    untold = tracking.close()
+    _close(study, console, uri, untold)
+    return 130 if search.stop_reason is not None else int(study.record(0).state != "completed")
+
+
+def evaluations(steps: int) -> tuple[int, ...]:
+    """The steps at which a training of so many is measured and saved."""
+    return tuple(sorted({math.ceil(steps * part / EVALUATIONS) for part in range(1, EVALUATIONS + 1)}))
+
+
+def _manifest(asked: Training, dataset: Dataset, account: Mapping[str, Any]) -> Manifest:
+    recipe = asked.recipe
+    everything = "-all" if asked.all_data else ""
+    plain = "".join(c if c.isalnum() or c in "-_." else "-" for c in dataset.name).strip("-")
+    return Manifest(
+        study=asked.study or f"recipe-{recipe.recipe_id}-{plain}{everything}",
+        space=recipe.detector,
+        space_hash=f"recipe {recipe.recipe_id}{everything}",
+        data=dict(account) | {"all": asked.all_data},
+        preset="laptop" if recipe.weights.source == "none" else "zoo",
+        max_steps=recipe.steps,
+        image_size=recipe.image_size,
+        precision=recipe.precision,
+        batch_size=recipe.batch_size,
+        weights=recipe.weights.source,
+        reduction_factor=3,
+        seed=recipe.seed,
+        versions=manifest.versions(),
+    )
+
+
+def _check_same(folder: Path, about: Manifest) -> None:
+    path = folder / "study.json"
+    if path.exists() and (there := manifest.read(path)).space_hash != about.space_hash:
+        is_recipe = there.space_hash.startswith("recipe ")
+        what = f"of {there.space_hash}" if is_recipe else "a search, not one recipe's training"
+        raise UserError(f"{folder}: is {what}, and this is {about.space_hash}; give another --study")
+
+
+def _close(study: Study, console: Console, uri: str, untold: str | None) -> None:
+    def say(name: str, text: str) -> None:
+        console.print(f"{name:<12}{text}", highlight=False, soft_wrap=True, markup=False)
+
+    if untold:
+        say("MLflow", f"{uri} has yet to be told of {untold}; the same command does it later")
+    record, folder = study.record(0), study.trial_folder(0)
+    assert record.verdict is not None
+    say(record.state, record.verdict.reason)
+    if record.rungs:
+        say("mAP", f"{record.mAP:.3f} at step {record.step}")
+    if newest := newest_checkpoint(folder):
+        say("checkpoint", str(newest[1]))
+    python = Path(python_command([])[0])
+    say("see it", f"{python.with_name('mlflow')} ui --backend-store-uri {shlex.quote(uri)}")
+    if record.state == "completed":
+        say("serve it", f"{python} -m tuning.promote {shlex.quote(str(study.folder))}")
+    elif record.state == "failed":
+        say("again", "give another --study")

@@ -1,0 +1,1 @@
+"""What else hears of a search's events: progress, summary, retention, spending, pictures."""

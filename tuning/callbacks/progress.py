@@ -1,0 +1,216 @@
+"""What a person sees while a search runs: a live table on a terminal, else a plain line for each event."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from tuning.search.budget import duration
+from tuning.search.callback import Observer
+from tuning.search.search import Search
+from tuning.study import trial_record as records
+from tuning.study.step_result import StepResult
+from tuning.study.trial_record import Rung, TrialRecord
+
+COLORS = {
+    "completed": "green",
+    "pruned": "yellow",
+    "failed": "red",
+    "interrupted": "magenta",
+    "running": "cyan",
+    "waits": "blue",
+}
+# finished trials that the live table shows besides the best
+RECENT = 8
+# columns that every text has room in
+WIDE = 180
+
+
+class Line:
+    """What is shown of one trial."""
+
+    def __init__(self, record: TrialRecord) -> None:
+        self.record = record
+        self.step = record.step
+        self.images_per_second = 0.0
+        self.waits = False  # for its promotion
+        self.began = time.monotonic()
+        self.steps_at_begin = record.step
+
+    @property
+    def seconds_per_step(self) -> float | None:
+        """Wall seconds a step since the trial was begun here; None before the first."""
+        steps = self.step - self.steps_at_begin
+        return (time.monotonic() - self.began) / steps if steps else None
+
+
+class Progress(Observer):
+    """Follows a search and what is `spent` on it; a context manager that shows it from `with` on."""
+
+    def __init__(self, console: Console | None = None, spent: Callable[[], str] = str) -> None:
+        self._spent = spent
+        self.console = console or Console()
+        self._search: Search | None = None
+        self._live: Live | None = None
+        self._running: dict[int, Line] = {}
+        self._ended: deque[Line] = deque(maxlen=RECENT)
+        self._best: TrialRecord | None = None
+        self._best_line: Line | None = None
+        self._began = time.monotonic()
+        self._ended_here = 0
+
+    def follow(self, search: Search) -> Progress:
+        """Show `search`, its earlier trials too."""
+        self._search = search
+        for record in search.study.records():
+            if record.verdict is not None and record.verdict.final:
+                self._keep(Line(record))
+        return self
+
+    def __enter__(self) -> Progress:
+        if self.console.is_terminal:
+            self._live = Live(console=self.console, get_renderable=self.table, refresh_per_second=2)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self._live:
+            self._live.stop()
+            self._live = None
+
+    def began(self, record: TrialRecord) -> None:
+        """A trial was given to a worker."""
+        self._running[record.number] = Line(record)
+        goes_on = f" goes on from step {record.step}" if record.step else " begins"
+        whence = f" ({record.provenance['name']})" if record.provenance else ""
+        self._say(f"trial {record.number}{goes_on}: {describe(record)}{whence}")
+
+    def progressed(self, result: StepResult) -> None:
+        """A chunk of training is done."""
+        line = self._running[result.trial]
+        line.step = result.step
+        line.images_per_second = result.images_per_second or line.images_per_second
+
+    def reached(self, record: TrialRecord, rung: Rung) -> None:
+        """A rung was measured."""
+        line = self._running[record.number]
+        line.record, line.step, line.waits = record, rung.step, rung.decision == "waits"
+        self._compare(line)
+        speed = f", {line.images_per_second:.1f} images/s" if line.images_per_second else ""
+        mAP50 = rung.metrics.get("mAP50", 0.0)
+        waits = "; waits" if line.waits else ""
+        self._say(
+            f"trial {record.number} step {rung.step}: mAP {rung.mAP:.3f}, mAP50 {mAP50:.3f}{speed}{waits}"
+        )
+
+    def lost(self, record: TrialRecord) -> None:
+        """A worker process died."""
+        self._say(f"trial {record.number}: its worker process died (out of memory, or killed)")
+
+    def ended(self, record: TrialRecord) -> None:
+        """A trial has its verdict."""
+        line = self._running.pop(record.number, None) or Line(record)
+        line.record = record
+        assert record.verdict is not None
+        if record.verdict.final:
+            self._ended_here += 1
+            self._keep(line)
+        best = f"; best mAP {self._best.mAP:.3f} (trial {self._best.number})" if self._best else ""
+        self._say(
+            f"trial {record.number} {record.verdict.state}: {record.verdict.reason}{best}{self._left(', ')}"
+        )
+
+    def table(self) -> Table:
+        """The table as it is now."""
+        table = narrow_table(
+            self.console.width, self._title(), {"recipe": 1}, "step", "mAP", "images/s", "left"
+        )
+        table.caption, table.caption_justify = self._caption(), "left"
+        others = [*self._ended, *self._running.values()]
+        best = [self._best_line] if self._best_line and self._best_line not in others else []
+        for line in [*best, *others]:
+            table.add_row(*self._row(line))
+        return table
+
+    def _row(self, line: Line) -> tuple[str | Text, ...]:
+        record = line.record
+        running = record.number in self._running and not line.waits
+        state = "waits" if line.waits else "running" if running else record.state
+        steps = self._search.halving.rungs if self._search else (0,)
+        left = ""
+        if running and line.seconds_per_step is not None:
+            left = duration((steps[-1] - line.step) * line.seconds_per_step)
+        best = self._best is not None and self._best.number == record.number
+        score = "" if record.mAP is None else f"{record.mAP:.3f}"
+        return (
+            str(record.number),
+            Text(state, style=COLORS.get(state, "")),
+            describe(record),
+            f"{line.step}/{steps[-1]}",
+            Text(score, style="bold green" if best else ""),
+            f"{line.images_per_second:.1f}" if line.images_per_second else "",
+            left,
+        )
+
+    def _title(self) -> str:
+        if self._search is None:
+            return ""
+        best = f" · best mAP {self._best.mAP:.3f} (trial {self._best.number})" if self._best else ""
+        of = f" of {self._search.trials}" if self._search.trials is not None else ""
+        return f"{self._search.study.name} · {self._search.ended}{of} trials{best}"
+
+    def _caption(self) -> str:
+        spent = f" · {self._spent()}" if self._spent() else ""
+        return f"{duration(time.monotonic() - self._began)} so far{spent}{self._left(' · ')}"
+
+    def _left(self, before: str) -> str:
+        if self._search is None or not self._ended_here or self._search.trials is None or self._search.over:
+            return ""
+        each = (time.monotonic() - self._began) / self._ended_here
+        return f"{before}about {duration(each * max(0, self._search.trials - self._search.ended))} left"
+
+    def _keep(self, line: Line) -> None:
+        line.step = max(line.step, line.record.verdict.step if line.record.verdict else 0)
+        line.waits = False
+        self._compare(line)
+        self._ended.append(line)
+
+    def _compare(self, line: Line) -> None:
+        best = records.best([line.record, *([self._best] if self._best else [])])
+        if best is line.record:
+            self._best, self._best_line = best, line
+
+    def _say(self, line: str) -> None:
+        if self._live is None:
+            self.console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def narrow_table(width: int, title: str, texts: Mapping[str, int], *numbers: str) -> Table:
+    """A table of trial, state, `texts` and `numbers` in which only the texts give way to a narrow terminal.
+
+    texts: for each column, its share of the room that is left.
+    """
+    table = Table(title=title, title_justify="left", expand=width < WIDE)
+    table.add_column("trial", justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    for name, share in texts.items():
+        table.add_column(name, no_wrap=True, overflow="ellipsis", ratio=share if width < WIDE else None)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def describe(record: TrialRecord) -> str:
+    """A recipe in a few words: detector, optimizer and rate, schedule."""
+    recipe = record.recipe
+    if not recipe:
+        return ""
+    rate = recipe["schedule"]["base"]
+    return f"{recipe['detector']} {recipe['optimizer']['kind']} {rate:.2g} {recipe['schedule']['kind']}"

@@ -1,0 +1,87 @@
+"""Spending: what a study has cost so far, against its budget, while it runs."""
+
+from __future__ import annotations
+
+from tuning.search.budget import Budget, duration
+from tuning.search.callback import Observer
+from tuning.study.step_result import StepResult
+from tuning.study.study import Study
+from tuning.study.trial_record import TrialRecord
+
+
+class Spending(Observer):
+    """What a study has cost so far; made of its earlier trials, it follows the running ones."""
+
+    def __init__(self, study: Study, budget: Budget, gpus_per_trial: float, max_steps: int) -> None:
+        self._study = study
+        self._budget = budget
+        self._gpus = gpus_per_trial
+        self._max_steps = max_steps
+        self._steps = 0
+        self._seconds = 0.0
+        self._live: dict[int, tuple[int, float]] = {}
+        for record in study.records():
+            self._add(record)
+
+    @property
+    def trainings(self) -> float:
+        """Gradient steps taken, in full trainings."""
+        return (self._steps + sum(step for step, _ in self._live.values())) / self._max_steps
+
+    @property
+    def gpu_hours(self) -> float:
+        """Of all workers."""
+        return (self._seconds + sum(seconds for _, seconds in self._live.values())) * self._gpus / 3600
+
+    def began(self, record: TrialRecord) -> None:
+        """An interrupted trial that goes on is counted as a running one from now on; one that waited still is."""
+        if record.number not in self._live and (record.rungs or record.seconds_overhead):
+            self._steps -= _steps(record)
+            self._seconds -= record.seconds_training + record.seconds_overhead
+            self._live[record.number] = (_steps(record), record.seconds_training + record.seconds_overhead)
+
+    def progressed(self, result: StepResult) -> None:
+        """A chunk of training is done."""
+        self._live[result.trial] = (result.step, result.seconds_training + result.seconds_overhead)
+
+    def ended(self, record: TrialRecord) -> None:
+        """A trial has its verdict."""
+        self._live.pop(record.number, None)
+        self._add(record)
+
+    def limit(self) -> str | None:
+        """The limit that is reached, in the words of its flag; None while there is something left."""
+        budget = self._budget
+        if budget.seconds is not None and self._study.wall_seconds >= budget.seconds:
+            return f"--time {duration(budget.seconds)}"
+        if budget.trainings is not None and self.trainings >= budget.trainings:
+            return f"--like {budget.trainings:g}"
+        if budget.gpu_hours is not None and self.gpu_hours >= budget.gpu_hours:
+            return f"--gpu-hours {budget.gpu_hours:g}"
+        if budget.cost is not None and self._cost() >= budget.cost:
+            return f"--cost {budget.cost:g}"
+        return None
+
+    def line(self) -> str:
+        """What is spent of what, for a person; empty without a budget but trials."""
+        budget, parts = self._budget, []
+        if budget.seconds is not None:
+            parts.append(f"{duration(self._study.wall_seconds)} of {duration(budget.seconds)}")
+        if budget.trainings is not None:
+            parts.append(f"{self.trainings:.1f} of {budget.trainings:g} trainings")
+        if budget.gpu_hours is not None:
+            parts.append(f"{self.gpu_hours:.2f} of {budget.gpu_hours:g} GPU hours")
+        if budget.cost is not None:
+            parts.append(f"cost {self._cost():.2f} of {budget.cost:g}")
+        return ", ".join(parts)
+
+    def _cost(self) -> float:
+        return self.gpu_hours * (self._budget.price_per_gpu_hour or 0.0)
+
+    def _add(self, record: TrialRecord) -> None:
+        self._steps += _steps(record)
+        self._seconds += record.seconds_training + record.seconds_overhead
+
+
+def _steps(record: TrialRecord) -> int:
+    return max(record.step, record.verdict.step if record.verdict else 0)

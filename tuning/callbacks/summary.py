@@ -1,0 +1,69 @@
+"""summary.json: a study's result, for people and programs. Its fields are documented in README and stay."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from trainers.files import write_text
+from tuning.search.callback import Observer
+from tuning.study import trial_record as records
+from tuning.study.study import Study
+from tuning.study.trial_record import TrialRecord
+
+# of the time a search takes, writing the summary of a long study may take this share
+SHARE = 0.05
+
+
+def summary(study: Study) -> dict[str, Any]:
+    """What `summary.json` says. Trials without a verdict (waiting, running) are not in it."""
+    trials = study.records()
+    best = records.best(trials)
+    return {
+        "study": study.name,
+        "space": study.manifest.space,
+        "data": study.manifest.data,
+        "best": best and {"trial": best.number, "mAP": best.mAP, "recipe_id": best.recipe_id},
+        "trials": [_trial(trial) for trial in trials if trial.verdict is not None],
+        "wall_seconds": round(study.wall_seconds, 3),
+        "versions": study.manifest.versions,
+    }
+
+
+def _trial(record: TrialRecord) -> dict[str, Any]:
+    assert record.verdict is not None
+    return {
+        "trial": record.number,
+        "state": record.verdict.state,
+        "reason": record.verdict.reason,
+        "recipe_id": record.recipe_id,
+        "recipe": record.recipe,
+        "rungs": [
+            {"step": rung.step, "mAP": rung.mAP, "seconds": round(rung.seconds, 3)} for rung in record.rungs
+        ],
+        "seconds_training": round(record.seconds_training, 3),
+        "seconds_overhead": round(record.seconds_overhead, 3),
+    }
+
+
+class SummaryFile(Observer):
+    """Rewrites the study's summary.json after each verdict; less often once there are thousands."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._path = study.folder / "summary.json"
+        self._not_before = 0.0
+
+    def ended(self, record: TrialRecord) -> None:
+        """A trial has its verdict."""
+        if time.monotonic() >= self._not_before:
+            self.write()
+
+    def write(self) -> None:
+        """Rewrite it now."""
+        began = time.monotonic()
+        text = json.dumps(summary(self._study), indent=2, allow_nan=False, ensure_ascii=False)
+        write_text(self._path, text + "\n")
+        now = time.monotonic()
+        self._not_before = now + (now - began) * (1 / SHARE - 1)

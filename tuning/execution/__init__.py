@@ -1,0 +1,1 @@
+"""Runs a search on Ray: the engine, its workers, and the adapters to Ray Tune."""

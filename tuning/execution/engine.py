@@ -1,0 +1,212 @@
+"""Runs a Search on Ray Tune: a local Ray of its own, or a cluster's."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from trainers.datasets.dataset import Dataset
+from trainers.errors import UserError
+from tuning.execution import ray_processes
+from tuning.execution.work import Work
+
+# Ray Tune writes nothing of ours: no result logs, no experiment snapshots, no working folders to change into; and it
+# says nothing: what a person should know, the search's observers say.
+QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+}
+PACKAGES = ("tuning", "search_spaces", "trainers")
+# after a request to stop, workers have so long to finish their chunk before they are told to leave
+GRACE_SECONDS = 5.0
+# a worker process may die so often on one trial before the trial has failed
+WORKER_DEATHS = 2
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the workers get.
+
+    workers: processes that train at once; cpus: of each; gpus: of each, a fraction for several on a device.
+    address: of a running Ray cluster; None starts one on this machine for the search.
+    """
+
+    workers: int = 1
+    cpus: float = 1
+    gpus: float = 0.0
+    address: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all trials share.
+
+    trainer: "module:callable" that makes a Trainer of the dataset and the options.
+    chunk_seconds: how often a worker tells of its progress.
+    early_images: validation images on which the rungs before the last are measured; None for all.
+    """
+
+    trainer: str
+    dataset: Dataset
+    options: Mapping[str, Any] = field(default_factory=dict)
+    chunk_seconds: float = 3.0
+    early_images: int | None = None
+
+
+def run(search: Work, job: Job, resources: Resources) -> None:
+    """Run `search` until it is exhausted or stopped. Its unfinished trials are then interrupted.
+
+    SIGINT and SIGTERM stop it in order; a second SIGINT at once.
+    Raises UserError when Ray cannot be had, or a worker met what only the user can mend.
+    """
+    os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
+    try:
+        with _ray(resources), stopped_by_signals(search):
+            _tune(search, job, resources)
+    except Exception:
+        # the study is as it was after the last whole operation; what still runs is interrupted when it is opened
+        if search.broken is not None:
+            raise search.broken from None
+        raise
+    search.interrupt()
+    if search.halted is not None:
+        raise UserError(search.halted.reason)
+
+
+def _tune(search: Work, job: Job, resources: Resources) -> None:
+    from ray import tune
+
+    from tuning.execution.ray_scheduler import StudyScheduler
+    from tuning.execution.ray_searcher import StudySearcher
+    from tuning.execution.trainable import TrialWorker
+
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failed trials are no error of Ray's
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.workers)
+    shared = {
+        "trainer": job.trainer,
+        "dataset": job.dataset,
+        "options": dict(job.options),
+        "chunk_seconds": job.chunk_seconds,
+        "early_images": job.early_images,
+    }
+    trainable = tune.with_parameters(TrialWorker, job=shared)
+    wanted = {"cpu": resources.cpus} | ({"gpu": resources.gpus} if resources.gpus else {})
+    with tempfile.TemporaryDirectory(prefix="tuning-") as scratch:
+        # tune.run and not a Tuner: that one pickles the searcher, to be restored from; a study restores itself
+        tune.run(
+            trainable,
+            name="search",
+            storage_path=scratch,
+            resources_per_trial=wanted,
+            search_alg=StudySearcher(search, resources.workers),
+            scheduler=StudyScheduler(search),
+            num_samples=-1,
+            reuse_actors=True,
+            stop=_stopper(search),
+            max_failures=WORKER_DEATHS,
+            raise_on_failed_trial=False,
+            verbose=0,
+        )
+
+
+def _stopper(search: Work) -> Any:
+    from ray.tune import Stopper
+    from ray.tune.stopper import NoopStopper
+
+    class StopRequested(Stopper):
+        """Ends Ray's loop when the workers of a search that is over have had time to finish their chunk."""
+
+        def __init__(self) -> None:
+            self._since: float | None = None
+
+        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+            return False
+
+        def __reduce__(self) -> Any:
+            return NoopStopper, ()  # in Ray's snapshot of itself, which nobody reads
+
+        def stop_all(self) -> bool:
+            if not search.over:
+                return False
+            self._since = self._since or time.monotonic()
+            return time.monotonic() - self._since > GRACE_SECONDS
+
+    return StopRequested()
+
+
+@contextlib.contextmanager
+def stopped_by_signals(search: Work) -> Iterator[None]:
+    """SIGINT and SIGTERM stop `search` in order meanwhile; a second SIGINT raises KeyboardInterrupt."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if search.stop_reason is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        search.stop("Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _ray(resources: Resources) -> Iterator[None]:
+    import ray
+
+    if ray.is_initialized():  # a caller's own, as in the tests
+        yield
+        return
+    root = Path(__file__).resolve().parents[2]
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        if resources.address:
+            # the cluster's machines are sent this code; what it needs, and the study's folder, they must have
+            packages = [str(root / name) for name in PACKAGES]
+            ray.init(address=resources.address, runtime_env={"py_modules": packages}, **quiet)
+        else:
+            # its processes import this code too, wherever the search was started
+            paths = [str(root), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+            os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+            ray_processes.start(
+                num_cpus=math.ceil(resources.workers * resources.cpus),
+                include_dashboard=False,
+                object_store_memory=100 * 2**20,
+                **quiet,
+            )
+    except Exception as error:  # of no kind of its own where one of Ray's processes is late
+        where = resources.address or "on this machine"
+        raise UserError(f"Ray cannot be reached {where}: {' '.join(str(error).split())[:200]}") from error
+    try:
+        _check_fits(resources, ray.cluster_resources())
+        with contextlib.nullcontext() if resources.address else ray_processes.watched():
+            yield
+    finally:
+        ray.shutdown()
+
+
+def _check_fits(resources: Resources, there: Mapping[str, float]) -> None:
+    for flag, wanted, kind in (
+        ("--gpus-per-trial", resources.gpus, "GPU"),
+        ("--cpus-per-trial", resources.cpus, "CPU"),
+    ):
+        if wanted > there.get(kind, 0):
+            raise UserError(f"{flag} {wanted:g}: only {there.get(kind, 0):g} {kind}s are here; ask for less")

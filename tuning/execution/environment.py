@@ -1,0 +1,99 @@
+"""What a trial ran with, besides its recipe and its data: the code, the machine, and its share of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from trainers.files import write_text
+
+HARDWARE_FILE = "hardware.json"  # in a trial's folder, of the machine that trained it last
+
+
+@dataclass(frozen=True)
+class Share:
+    """What each trial has of a machine: CPU threads, and GPUs or a fraction of one.
+
+    price_per_gpu_hour: in the user's currency; None when it was not said.
+    """
+
+    threads: int = 1
+    gpus: float = 0.0
+    price_per_gpu_hour: float | None = None
+
+    def cost(self, seconds: float) -> float | None:
+        """Of so many seconds of a trial; None when nobody said the price."""
+        if self.price_per_gpu_hour is None:
+            return None
+        return seconds / 3600 * self.gpus * self.price_per_gpu_hour
+
+
+@cache
+def code() -> dict[str, str]:
+    """The git commit of this code under MLflow's own name for it, and whether it was changed since; {} without git."""
+    root = str(Path(__file__).resolve().parents[2])
+    git = ["git", "-C", root]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        status = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+    return {
+        "mlflow.source.git.commit": commit.stdout.strip(),
+        "git.changed": str(bool(status.stdout.strip())),
+    }
+
+
+@cache
+def hardware() -> dict[str, str]:
+    """The machine that this process runs on: cpu, cores, memory in GB, gpu."""
+    return {
+        "cpu": _cpu(),
+        "cores": str(os.cpu_count()),
+        "memory_gb": f"{memory_here() / 1e9:.0f}",
+        "gpu": _gpu(),
+    }
+
+
+def memory_here() -> int:
+    """Bytes of this machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def note_hardware(trial: Path) -> None:
+    """Keep it in the trial's folder."""
+    write_text(trial / HARDWARE_FILE, json.dumps(hardware()))
+
+
+def noted_hardware(trial: Path) -> dict[str, str]:
+    """What `note_hardware` kept; {} if it did not."""
+    try:
+        kept: dict[str, str] = json.loads((trial / HARDWARE_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return kept
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _gpu() -> str:
+    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        names = subprocess.run(query, capture_output=True, text=True, check=True, timeout=30).stdout.split(
+            "\n"
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "none"
+    return ", ".join(filter(None, map(str.strip, names))) or "none"

@@ -1,0 +1,1 @@
+"""What to try and which trials go on: the search, its sampler and its scheduler. Knows neither Ray nor MLflow."""

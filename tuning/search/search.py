@@ -1,0 +1,304 @@
+"""Search: proposes trials, judges their rungs and gives the verdicts. The same on a cluster and on a simulated clock.
+
+It knows the study and the halving, not Ray: searcher.py and scheduler.py are its two faces towards Ray Tune.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+from search_spaces.space import Seed
+from trainers import recipe as recipes
+from tuning.execution.worker import newest_checkpoint
+from tuning.search.callback import Observer
+from tuning.search.free_workers import FreeWorkers
+from tuning.search.halving import TOTAL_LOSS, Halving, Score
+from tuning.search.tpe import Proposal, Proposer, at_its_rung
+from tuning.study import verdict as verdicts
+from tuning.study.step_result import StepResult
+from tuning.study.study import Study
+from tuning.study.trial_record import CONTINUES, Rung, TrialRecord, reached, worth_continuing
+from tuning.study.verdict import Verdict
+
+
+class Search:
+    """One run of a study, until `trials` of its trials have a final verdict, `limit` says so or `stop` is called.
+
+    proposer, halving: are told here of the study's earlier trials.
+    trials: None for any number, where something else limits the search.
+    seeds: are proposed first, in their order, each once in the life of the study.
+    limit: the limit of the budget that is reached, None before; asked after every event and in between.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        proposer: Proposer,
+        halving: Halving,
+        trials: int | None,
+        seeds: Sequence[Seed] = (),
+        observers: Sequence[Observer] = (),
+        limit: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self.study = study
+        self.halving = halving
+        self.trials = trials
+        self.stop_reason: str | None = None
+        self.limit_reached: str | None = None
+        self.halted: StepResult | None = None
+        self.broken: Exception | None = None  # what went wrong in the driver itself
+        self._proposer = proposer
+        self._observers = observers
+        self._limit = limit
+        self._live: dict[int, StepResult | None] = {}
+        self._interrupted: list[int] = []
+        self._waiting: dict[int, int] = {}  # for promotion: the step of each one's rung
+        self._workers = FreeWorkers()
+        self._ended = self._completed = 0
+        for trial in study.trials():
+            proposer.learn(trial)
+        earlier = study.records()
+        known = {record.provenance.get("name") for record in earlier}
+        self._seeds = [seed for seed in seeds if seed.name not in known]
+        self._continuing = {record.number for record in earlier if CONTINUES in record.provenance}
+        shorter = []
+        for record in earlier:
+            full = record.recipe["steps"] >= halving.rungs[-1]
+            if record.verdict is not None and record.verdict.final:
+                self._ended += record.number not in self._continuing
+                self._completed += full and record.state == "completed"
+            elif full:
+                self._interrupted.append(record.number)
+                self._workers.know(record.number, record.recipe)
+            if not full:
+                shorter.append(record)
+                continue
+            for rung in record.rungs:
+                halving.record(record.number, rung.step, rung.score)
+                if rung.decision == "goes on":
+                    halving.promote(record.number, rung.step)
+        self._to_continue = worth_continuing(shorter, earlier, halving.reduction_factor)
+        by = {record.provenance.get(CONTINUES): record.number for record in earlier}
+        for record in shorter:
+            if record.state == "interrupted":
+                self._ended += 1
+                if str(record.number) in by:  # killed between the two
+                    self._supersede(record, by[str(record.number)])
+
+    @property
+    def over(self) -> bool:
+        """Whether the search ends before its trials have: it was stopped, or reached a limit of its budget."""
+        self.limit_reached = self.limit_reached or self._limit()
+        return self.stop_reason is not None or self.limit_reached is not None
+
+    @property
+    def live(self) -> int:
+        """How many trials are running."""
+        return len(self._live)
+
+    @property
+    def ended(self) -> int:
+        """How many trials have a final verdict, from earlier runs too."""
+        return self._ended
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether `propose` has no more to give, now or later."""
+        if self.over:
+            return True
+        to_come = self._interrupted or self._to_continue or self._may_begin
+        return not to_come and not self.live and not self._waiting
+
+    def propose(self) -> TrialRecord | None:
+        """The next trial to run: an interrupted one, one that merits its promotion, or a new one.
+
+        None when there is none: for good if `exhausted`, else until a running one is heard of.
+        """
+        while not self.exhausted:
+            if self._interrupted:
+                number = next(filter(self._workers.has_graph_of, self._interrupted), self._interrupted[0])
+                self._interrupted.remove(number)
+                record = self.study.take_up(number)
+                self._live[record.number] = None
+                if not record.rungs or self._settle(record.rungs[-1], record.number):
+                    return self._begin(record)
+            elif self._to_continue:
+                return self._begin(self._continue(self._to_continue.pop(0)))
+            elif (promoted := self._promotable()) is not None:
+                return self._promote(promoted)
+            elif self._may_begin:
+                return self._begin(self._new())
+            elif self.live:
+                return None
+            elif not self._completed:
+                return self._promote(self.halving.foremost(self._waiting))  # somebody must go all the way
+            else:
+                self._end_waiting(sorted(self._waiting))
+        return None
+
+    def report(self, result: StepResult) -> bool:
+        """Take in what a worker says of a trial; whether the trial goes on."""
+        number = result.trial
+        self._live[number] = result
+        for observer in self._observers:
+            observer.progressed(result)
+        if result.kind == "failed":
+            self._end(number, verdicts.failed(result.reason, result.step))
+        elif result.kind == "halt":
+            self.halted = result
+            self.stop(result.reason)
+        elif result.kind == "rung":
+            self._rung(result)
+        return number in self._live and not self.over
+
+    def lost(self, number: int) -> TrialRecord:
+        """A trial's worker is gone; what is known of the trial, for another to go on with."""
+        self._note_seconds(number)
+        record = self.study.record(number)
+        for observer in self._observers:
+            observer.lost(record)
+        return record
+
+    def crashed(self, number: int, reason: str) -> None:
+        """A trial's worker is gone and will not be tried again."""
+        latest = self._live[number]
+        self._note_seconds(number)
+        self._live[number] = None  # no worker is free of it
+        self._end(number, verdicts.failed(reason, latest.step if latest else 0))
+
+    def stop(self, reason: str) -> None:
+        """Propose nothing more, and let no trial go on; the first reason given stays."""
+        self.stop_reason = self.stop_reason or reason
+
+    def interrupt(self) -> None:
+        """Every trial that is running or waits gets the verdict interrupted; it goes on when the study does."""
+        self._live |= dict.fromkeys(self._waiting)
+        self._waiting.clear()
+        for number, latest in list(self._live.items()):
+            step = latest.step if latest else self.study.record(number).step
+            self._end(number, verdicts.interrupted(step))
+
+    def _release(self, number: int) -> None:
+        """The worker of a trial has none now."""
+        if self._live.pop(number) is not None:
+            self._workers.add(number)
+
+    def _new(self) -> TrialRecord:
+        number = len(self.study.trials())
+        seed = self._seeds.pop(0) if self._seeds else None
+        proposal = self._proposer.propose(number, seed.params if seed else None)
+        record = self.study.begin(proposal, {"name": seed.name, "source": seed.source} if seed else {})
+        self._proposer.learn(self.study.trial(number))
+        return record
+
+    @property
+    def _may_begin(self) -> bool:
+        if self.trials is None:
+            return True
+        begun = {*self._live, *self._waiting, *self._interrupted} - self._continuing
+        return self._ended + len(begun) < self.trials
+
+    def _promotable(self) -> int | None:
+        handy = set(filter(self._workers.has_graph_of, self._waiting))
+        return self.halving.promotable(self._waiting, self._may_begin, handy)
+
+    def _promote(self, number: int) -> TrialRecord:
+        self.halving.promote(number, self._waiting.pop(number))
+        return self._begin(self.study.promote(number))
+
+    def _end_waiting(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            step = self._waiting.pop(number)
+            self._live[number] = None
+            judgement = self.halving.judge(number, step)
+            rung = self.study.record(number).rungs[-1]
+            cutoff = rung.mAP if judgement.cutoff is None else judgement.cutoff.mAP
+            self._end(
+                number, verdicts.pruned(step, f"was not promoted: {judgement.reason(rung.score)}", cutoff)
+            )
+
+    def _continue(self, earlier: TrialRecord) -> TrialRecord:
+        """A new trial with more steps, from where an earlier one ended or was interrupted."""
+        steps = self.halving.rungs[-1]
+        trial = self.study.trial(earlier.number)
+        recipe = recipes.build(dict(earlier.recipe) | {"steps": steps}, where=f"trial {earlier.number}")
+        newest = newest_checkpoint(self.study.trial_folder(earlier.number))
+        record = self.study.begin(
+            Proposal(recipe, trial.params, trial.distributions),
+            {
+                "name": f"trial {earlier.number} continued",
+                "source": f"from its checkpoint at step {newest[0]}" if newest else "its checkpoint is gone",
+                CONTINUES: str(earlier.number),
+            },
+            newest[1] if newest else None,
+        )
+        self._continuing.add(record.number)
+        self._proposer.learn(self.study.trial(record.number))
+        if earlier.state == "interrupted":
+            self._supersede(earlier, record.number)
+        return record
+
+    def _supersede(self, earlier: TrialRecord, by: int) -> None:
+        told = self.study.tell(earlier.number, verdicts.continued(earlier.step, by, self.halving.rungs[-1]))
+        for observer in self._observers:
+            observer.ended(told)
+
+    def _begin(self, record: TrialRecord) -> TrialRecord:
+        self._live.setdefault(record.number, None)
+        self._workers.give(record.number, record.recipe)
+        for observer in self._observers:
+            observer.began(record)
+        return record
+
+    def _rung(self, result: StepResult) -> None:
+        number, step = result.trial, result.step
+        if self.halving.measured(number, step):
+            return  # a resumed trial passes a rung again; it was let past
+        for name in ("mAP", TOTAL_LOSS):
+            if not math.isfinite(result.metrics.get(name, 0.0)):
+                self._end(number, verdicts.failed(f"{name} is {result.metrics[name]} at step {step}", step))
+                return
+        score = Score.of(result.metrics)
+        self.halving.record(number, step, score)
+        rung = reached(result, score, self.halving.judge(number, step))
+        self.study.report(number, rung)
+        record = self.study.record(number)
+        for observer in self._observers:
+            observer.reached(record, rung)
+        self._settle(rung, number)
+
+    def _settle(self, rung: Rung, number: int) -> bool:
+        """Carry out what was decided at a rung; whether the trial runs on."""
+        if rung.decision == "waits":
+            self._note_seconds(number)
+            self._release(number)
+            self._waiting[number] = rung.step
+            self._proposer.learn(at_its_rung(self.study.trial(number)))
+            if self.trials is not None:  # their checkpoints need not be kept
+                self._end_waiting(self.halving.hopeless(self._waiting, self.trials + len(self._continuing)))
+            return False
+        if rung.decision == "stops":
+            assert rung.cutoff is not None
+            self._end(number, verdicts.pruned(rung.step, rung.reason, rung.cutoff))
+            return False
+        if rung.step >= self.halving.rungs[-1]:
+            self._end(number, verdicts.completed(rung.step))
+            return False
+        return True
+
+    def _end(self, number: int, verdict: Verdict) -> None:
+        self._note_seconds(number)
+        self._release(number)
+        record = self.study.tell(number, verdict)
+        self._proposer.learn(self.study.trial(number))
+        # what continues another trial is no further one
+        self._ended += verdict.final and number not in self._continuing
+        self._completed += verdict.state == "completed"
+        for observer in self._observers:
+            observer.ended(record)
+
+    def _note_seconds(self, number: int) -> None:
+        latest = self._live[number]
+        if latest is not None:
+            self.study.note_seconds(number, latest.seconds_training, latest.seconds_overhead)

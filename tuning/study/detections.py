@@ -1,0 +1,100 @@
+"""What a trial found in every validation image at a rung, kept as small files beside it, for report and pictures.
+
+    <study>/validation.npz                      the truth, the same for every trial: written once
+    <study>/trials/<number>/detections-<step>.npz  of each rung that the trial reached
+
+Both are NumPy archives without pickles, in the order of the dataset's validation records. Boxes are
+[ymin, xmin, ymax, xmax] in pixels of the original image, float32; image i has `counts[i]` of the rows.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from trainers.detection.coco_metrics import ImageResult
+from trainers.errors import UserError
+from trainers.files import write_bytes
+
+TRUTH = "validation.npz"
+
+
+def path_of(trial: Path, step: int) -> Path:
+    """The file of one rung in the trial's folder."""
+    return trial / f"detections-{step}.npz"
+
+
+def files(trial: Path) -> list[Path]:
+    """Those of all its rungs."""
+    return list(trial.glob("detections-*.npz"))
+
+
+def write(trial: Path, step: int, results: Sequence[ImageResult]) -> None:
+    """Keep what the trial in `<study>/trials/<number>` found at `step`; nothing, if there are no results."""
+    if not results:
+        return
+    truth = _truth(trial)
+    if not truth.exists():
+        _write(
+            truth,
+            sizes=np.array([(each.height, each.width) for each in results], np.int32),
+            counts=np.array([len(each.true_classes) for each in results], np.int32),
+            boxes=np.concatenate([each.true_boxes for each in results]).astype(np.float32),
+            classes=np.concatenate([each.true_classes for each in results]).astype(np.int16),
+            crowd=np.concatenate([each.crowd for each in results]).astype(bool),
+        )
+    _write(
+        path_of(trial, step),
+        counts=np.array([len(each.scores) for each in results], np.int32),
+        boxes=np.concatenate([each.boxes for each in results]).astype(np.float32),
+        classes=np.concatenate([each.classes for each in results]).astype(np.int16),
+        scores=np.concatenate([each.scores for each in results]).astype(np.float32),
+    )
+
+
+def read(trial: Path, step: int) -> list[ImageResult]:
+    """Truth and detections of every validation image at a rung of the trial in `<study>/trials/<number>`.
+
+    Empty where nothing was kept. Raises UserError when a file is damaged.
+    """
+    found = _read(path_of(trial, step))
+    true = _read(_truth(trial))
+    if not found or not true:
+        return []
+    if len(found["counts"]) != len(true["counts"]):
+        raise UserError(f"{path_of(trial, step)}: is of other images than {_truth(trial)}; delete it")
+    rows = zip(
+        true["sizes"].tolist(),
+        *(_split(true[name], true["counts"]) for name in ("boxes", "classes", "crowd")),
+        *(_split(found[name], found["counts"]) for name in ("boxes", "classes", "scores")),
+        strict=True,
+    )
+    return [ImageResult(height, width, *arrays) for (height, width), *arrays in rows]
+
+
+def _truth(trial: Path) -> Path:
+    return trial.parents[1] / TRUTH
+
+
+def _split(rows: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
+    return np.split(rows, np.cumsum(counts)[:-1])
+
+
+def _write(path: Path, **arrays: np.ndarray) -> None:
+    archive = io.BytesIO()
+    np.savez_compressed(archive, allow_pickle=False, **arrays)
+    write_bytes(path, archive.getvalue())
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return dict(archive)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: is damaged ({' '.join(str(error).split())}); delete it") from None

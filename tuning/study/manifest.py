@@ -1,0 +1,183 @@
+"""Manifest: what a study was begun with. A study goes on only with the same space, data and conditions."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from search_spaces.conditions import Conditions, Preset
+from search_spaces.rows import difference, from_dict
+from trainers.datasets.dataset import Dataset
+from trainers.datasets.toy_city import is_toy_city
+from trainers.errors import UserError
+from trainers.recipe import InitialWeights, Precision
+from tuning.search.halving import EARLY_IMAGES, Mode
+
+SOFTWARE = (
+    "ray",
+    "optuna",
+    "mlflow",
+    "tensorflow",
+    "tensorflow-cpu",
+    "tf-keras",
+    "tf-models-research-object-detection",
+)
+
+COMPARED = (
+    "preset", "max_steps", "image_size", "batch_size", "weights", "precision", "reduction_factor", "scheduler",
+    "brackets", "early_images",
+)  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the installed packages that decide a result."""
+    found = {"python": platform.python_version()}
+    for name in SOFTWARE:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A study's `study.json`.
+
+    study, space, space_hash: names, and the digest of all that the space may propose.
+    data: name, source and fingerprint of the dataset, the share of its training images that is used, and its class
+        names in the order of their label ids.
+    preset, max_steps, image_size, batch_size, weights, precision: the conditions under which the space proposes;
+        image_size and batch_size are None where the space chooses.
+    reduction_factor, scheduler, brackets, seed: of the search (tuning.search.halving.Halving).
+    early_images: validation images on which the rungs before the last are measured, or all if there are fewer.
+    versions: the software it was begun with; shown, never compared.
+    space_rows: the space as a table (search_spaces.rows.Row.to_dict); space_since: the first trial under it.
+    """
+
+    study: str
+    space: str
+    space_hash: str
+    data: dict[str, Any]
+    preset: Preset
+    max_steps: int
+    image_size: int | None
+    batch_size: int | None
+    weights: str
+    reduction_factor: int
+    seed: int
+    versions: dict[str, str]
+    precision: Precision = "float32"
+    scheduler: Mode = "stop"
+    brackets: int = 1
+    early_images: int = EARLY_IMAGES
+    space_rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    space_since: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON holds them."""
+        return asdict(self)
+
+    def conditions(self) -> Conditions:
+        """What holds for every trial."""
+        return Conditions(
+            steps=self.max_steps,
+            preset=self.preset,
+            image_size=self.image_size,
+            batch_size=self.batch_size,
+            weights=InitialWeights(source=self.weights),
+            precision=self.precision,
+            seed=self.seed,
+        )
+
+    def in_short(self) -> dict[str, Any]:
+        """What another study must know to start from this one."""
+        return {name: getattr(self, name) for name in ("study", "space", *COMPARED)} | {
+            "classes": self.data["classes"],
+            "fingerprint": self.data["fingerprint"],
+        }
+
+    def going_on(
+        self, asked: Manifest, where: Path, trials: int, accept_space_change: bool = False
+    ) -> Manifest:
+        """What the study in `where`, with so many trials, is to go on as.
+
+        More steps are taken up; a changed space where it is accepted. Raises UserError, in one line, for all else.
+        """
+        another = "give another --study name"
+        if asked.space != self.space:
+            raise UserError(
+                f"{where}: is a study of the space '{self.space}', not '{asked.space}'; {another}"
+            )
+        if asked.data["fingerprint"] != self.data["fingerprint"]:
+            raise UserError(f"{where}: is a study of other data ({self._data_beside(asked)}); {another}")
+        for name in COMPARED:
+            was, now = getattr(self, name), getattr(asked, name)
+            if was != now and not (name == "max_steps" and now > was):
+                flag = "--" + name.replace("_", "-")
+                begun = f"{flag} {was}" if was is not None else f"no {flag}"
+                raise UserError(
+                    f"{where}: was begun with {begun}, now it is {now}; use the same, or {another}"
+                )
+        if asked.space_hash == self.space_hash:
+            return dataclasses.replace(self, max_steps=asked.max_steps)
+        if not accept_space_change:
+            changed = "; ".join(self.space_difference(asked))
+            raise UserError(
+                f"{where}: the space '{self.space}' has changed since it was begun ({changed}); "
+                f"--accept-space-change keeps the trials that still fit, or {another}"
+            )
+        return dataclasses.replace(
+            self,
+            max_steps=asked.max_steps,
+            space_hash=asked.space_hash,
+            space_rows=asked.space_rows,
+            space_since=trials,
+        )
+
+    def _data_beside(self, asked: Manifest) -> str:
+        ours, theirs = self.data, asked.data
+        if ours["source"] != theirs["source"]:
+            return f"{ours['source']}, not {theirs['source']}"
+        shares = ours.get("subset", 1.0), theirs.get("subset", 1.0)
+        if shares[0] != shares[1]:
+            return f"{shares[0] * 100:g}% of {ours['source']}, not {shares[1] * 100:g}% of it"
+        return f"an earlier content of {ours['source']}"
+
+    def space_difference(self, other: Manifest) -> list[str]:
+        """A line for each parameter that came (+), went (-) or changed (~) from this one's space to the other's."""
+        return difference(
+            [from_dict(row) for row in self.space_rows], [from_dict(row) for row in other.space_rows]
+        )
+
+
+def of_data(dataset: Dataset, given: str | None = None, subset: float = 1.0) -> dict[str, Any]:
+    """The manifest's account of `dataset`.
+
+    given: what `--data` named, kept so that any folder finds it again. subset: the share of it that `dataset` is.
+    """
+    is_path = given is not None and "://" not in given and not is_toy_city(given)
+    return {
+        "name": dataset.name,
+        "source": dataset.source,
+        "given": str(Path(given or "").absolute()) if is_path else given,
+        "fingerprint": dataset.fingerprint,
+        "subset": subset,
+        "classes": list(dataset.classes),
+        "images": {"train": dataset.train.images, "validation": dataset.validation.images},
+    }
+
+
+def read(path: Path) -> Manifest:
+    """The manifest in `path`. Raises UserError when it is damaged."""
+    try:
+        return Manifest(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"{path}: is damaged ({' '.join(str(error).split())}); restore it from your backup"
+        ) from None

@@ -1,0 +1,63 @@
+"""Reads a study that its own driver may be at work on: takes no lock, changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
+
+from trainers.errors import UserError
+from tuning.study import manifest
+from tuning.study import trial_record as records
+from tuning.study.manifest import Manifest
+from tuning.study.trial_record import TrialRecord
+
+AUDITS = "audits"  # the study's attribute
+
+
+@dataclass(frozen=True)
+class StudyRead:
+    """A study as it was when it was read.
+
+    trials: by number. audits: final metrics of stopped trials that were trained on, by their number as text.
+    """
+
+    folder: Path
+    manifest: Manifest
+    trials: list[FrozenTrial]
+    audits: Mapping[str, Mapping[str, float]]
+
+    @property
+    def records(self) -> list[TrialRecord]:
+        """What is known of every trial."""
+        return [records.of(trial) for trial in self.trials]
+
+    def record(self, number: int) -> TrialRecord:
+        """What is known of one trial. Raises UserError when there is no such trial."""
+        if not 0 <= number < len(self.trials):
+            there = f"there are 0 to {len(self.trials) - 1}" if self.trials else "there is none yet"
+            raise UserError(f"{self.folder}: has no trial {number} ({there})")
+        return records.of(self.trials[number])
+
+
+def read(name: str, studies: Path) -> StudyRead:
+    """The study called `name` in `studies`, or in the folder `name`. Raises UserError when there is none to read."""
+    folder = next((path for path in (studies / name, Path(name)) if (path / "study.json").is_file()), None)
+    if folder is None:
+        found = sorted(path.parent.name for path in studies.glob("*/study.json"))
+        there = f"there are {', '.join(found)}" if found else "there is none"
+        raise UserError(f"{name}: no such study in {studies} ({there}); give its name or its folder")
+    about = manifest.read(folder / "study.json")
+    journal = folder / "optuna.journal"
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        storage = JournalStorage(JournalFileBackend(str(journal)))
+        study = optuna.load_study(study_name=about.study, storage=storage)
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{journal}: is damaged ({error}); restore it from your backup") from None
+    return StudyRead(folder, about, study.get_trials(deepcopy=False), study.user_attrs.get(AUDITS, {}))

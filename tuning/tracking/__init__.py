@@ -1,0 +1,1 @@
+"""MLflow: what is logged of a study and its trials, and the model registry."""

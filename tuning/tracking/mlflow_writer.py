@@ -1,0 +1,300 @@
+"""Teller: the conversation with one MLflow store about one study. Says a thing twice rather than not at all.
+
+A study is a run; each trial is a child of it, one run for the trial's whole life. What a run was told is noted beside
+what is to be told.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainers.files import write_text
+from tuning.execution import environment
+from tuning.execution.environment import Share
+from tuning.study import curves, manifest
+from tuning.study import trial_record as records
+from tuning.study.manifest import Manifest
+from tuning.study.trial_record import TrialRecord
+from tuning.tracking.store import (
+    DATA,
+    MANIFEST,
+    REASON,
+    RECIPE_FILE,
+    STUDY,
+    SUGGESTED,
+    TRIAL,
+    VERDICT,
+    client,
+)
+
+# MLflow's own words for how a run ended; the verdict is in the tag
+STATUS = {"completed": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+BATCH = 1000  # the most metrics that MLflow takes at once
+LONGEST_TAG = 8000  # characters
+COMMAND = "command"
+PICTURES = "pictures"  # folder of a trial, and of its run's artifacts
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is told of, to whom: the study in `folder` that `about` is of, to the MLflow store at `uri`.
+
+    artifacts: where MLflow keeps files, None for where its server does.
+    share: of a machine, that each trial has. command: that the study is run with.
+    """
+
+    about: Manifest
+    folder: Path
+    uri: str
+    artifacts: Path | None
+    share: Share
+    command: str
+
+
+class Teller:
+    """The conversation. earlier: the trials that were there before it began."""
+
+    def __init__(self, subject: Subject, earlier: Iterable[TrialRecord]) -> None:
+        self._about = subject.about
+        self._folder = subject.folder
+        self._uri = subject.uri
+        self._share = subject.share
+        self._software = {f"version.{name}": version for name, version in manifest.versions().items()}
+        self._software |= environment.code()
+        self._client = client(subject.uri)
+        self._experiment = self._find_or_create_experiment(subject.artifacts)
+        self._parent = self._find_or_create_parent(subject.command)
+        earlier = list(earlier)
+        self._best = records.best(r for r in earlier if r.verdict is not None and r.verdict.final)
+        # perhaps begun by a driver that was killed before it could note so
+        self._unsure = {record.number for record in earlier}
+
+    def tell(self, record: TrialRecord, suggested: Mapping[str, Any], folder: Path) -> None:
+        """Bring the trial's run up to date. suggested: by the searcher, its parameters; folder: where its files are."""
+        note = read_note(folder, self._uri)
+        run = note.get("run") or self._begin_run(record, suggested, folder)
+        note["run"] = run
+        if note.get("told") and record.verdict is None:  # an interrupted trial goes on
+            self._client.update_run(run, status="RUNNING")
+            note["told"] = None
+        self._tell_config(run, folder, note)
+        self._tell_metrics(run, record, folder, note)
+        if record.verdict is not None:
+            self._tell_pictures(run, folder, note)
+            self._tell_verdict(run, record)
+            if record.verdict.final:
+                self._tell_best(record)
+            note["told"] = record.verdict.to_dict()
+        write_note(folder, note)
+
+    def end_study(self, trials: Sequence[TrialRecord]) -> None:
+        """Bring the study's own run up to date; `trials` are all of it."""
+        for state in STATUS:
+            count = sum(trial.verdict is not None and trial.verdict.state == state for trial in trials)
+            self._client.set_tag(self._parent, f"trials.{state}", str(count))
+        running = any(trial.state == "interrupted" for trial in trials)
+        self._client.set_terminated(self._parent, "KILLED" if running else "FINISHED")
+
+    def _find_or_create_experiment(self, artifacts: Path | None) -> str:
+        from mlflow.exceptions import MlflowException
+
+        known = self._client.get_experiment_by_name(self._about.study)
+        if known is None:
+            location = artifacts.absolute().as_uri() if artifacts else None
+            try:
+                return str(self._client.create_experiment(self._about.study, artifact_location=location))
+            except MlflowException:  # another study of this name was quicker
+                known = self._client.get_experiment_by_name(self._about.study)
+                if known is None:
+                    raise
+        if known.lifecycle_stage != "active":
+            self._client.restore_experiment(known.experiment_id)
+        return str(known.experiment_id)
+
+    def _find_or_create_parent(self, command: str) -> str:
+        about = self._about
+        own = {STUDY: str(self._folder.absolute())}
+        run = read_note(self._folder, self._uri).get("run") or self._find(own)
+        if run:
+            self._client.update_run(run, status="RUNNING")
+        else:
+            tags = own | {"mlflow.runName": about.study}
+            in_short = json.dumps(about.in_short())
+            if len(in_short) <= LONGEST_TAG:
+                tags[MANIFEST] = in_short
+            run = self._client.create_run(self._experiment, tags=tags).info.run_id
+        if not self._client.get_run(run).data.params:
+            plain = about.to_dict() | {"versions": None, "data": None, "space_rows": None}
+            params = {name: value for name, value in plain.items() if value is not None}
+            params |= {f"data.{name}": about.data[name] for name in ("name", "source", "fingerprint")}
+            self._log_params(run, params)
+        self._tag(run, self._software | ({COMMAND: command} if command else {}))
+        write_note(self._folder, {"uri": self._uri, "experiment": self._experiment, "run": run})
+        return str(run)
+
+    def _begin_run(self, record: TrialRecord, suggested: Mapping[str, Any], folder: Path) -> str:
+        own = {"mlflow.parentRunId": self._parent, TRIAL: str(record.number)}
+        run = self._find(own) if record.number in self._unsure else None
+        self._unsure.add(record.number)
+        if run is None:
+            tags = own | {"mlflow.runName": f"trial {record.number}", "recipe_id": record.recipe_id}
+            tags |= {f"provenance.{name}": value for name, value in record.provenance.items()}
+            tags[SUGGESTED] = json.dumps(dict(suggested))
+            tags |= self._software | self._data()
+            run = self._client.create_run(self._experiment, tags=tags).info.run_id
+        self._log_params(run, flat(record.recipe))
+        self._client.log_artifact(run, str(folder / RECIPE_FILE))
+        # last, so that a run which is noted has all this
+        write_note(folder, {"uri": self._uri, "run": run})
+        return str(run)
+
+    def _find(self, tags: Mapping[str, str]) -> str | None:
+        wanted = " and ".join(f"tags.`{name}` = {_quoted(value)}" for name, value in tags.items())
+        found = self._client.search_runs([self._experiment], wanted, max_results=1)
+        return str(found[0].info.run_id) if found else None
+
+    def _log_params(self, run: str, params: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        self._client.log_batch(run, params=[Param(name, str(value)[:6000]) for name, value in params.items()])
+
+    def _tell_config(self, run: str, folder: Path, note: dict[str, Any]) -> None:
+        config = folder / "pipeline.config"
+        if not note.get("config") and config.exists():
+            self._client.log_artifact(run, str(config))
+            machine = environment.noted_hardware(folder)  # written before the config
+            tags = {f"hardware.{name}": value for name, value in machine.items()}
+            tags |= {"hardware.threads": str(self._share.threads), "hardware.gpus": f"{self._share.gpus:g}"}
+            self._tag(run, tags | {COMMAND: self._again(run)})
+            note["config"] = True
+
+    def _tell_metrics(self, run: str, record: TrialRecord, folder: Path, note: dict[str, Any]) -> None:
+        points: list[tuple[str, float, int, int]] = []
+        offset, rung_step = note.get("offset", 0), note.get("rung", 0)
+        for after, line in curves.read(folder / "metrics.jsonl", offset):
+            offset = after
+            points += [(name, value, line["time"], line["step"]) for name, value in line["metrics"].items()]
+        for rung in record.rungs:
+            if rung.step > rung_step:
+                rung_step = rung.step
+                spent = {
+                    "seconds": rung.seconds,
+                    "seconds_training": rung.seconds_training,
+                    "rung": rung.step,
+                }
+                when = int(rung.time * 1000)
+                points += [
+                    (name, value, when, rung.step) for name, value in {**rung.metrics, **spent}.items()
+                ]
+        self._log_metrics(run, points)
+        note["offset"], note["rung"] = offset, rung_step
+
+    def _log_metrics(self, run: str, points: list[tuple[str, float, int, int]]) -> None:
+        from mlflow.entities import Metric
+
+        metrics = [Metric(_allowed(name), value, when, step) for name, value, when, step in points]
+        for i in range(0, len(metrics), BATCH):
+            self._client.log_batch(run, metrics=metrics[i : i + BATCH])
+
+    def _tell_verdict(self, run: str, record: TrialRecord) -> None:
+        verdict = record.verdict
+        assert verdict is not None
+        seconds = record.seconds_training + record.seconds_overhead
+        tags = {
+            VERDICT: verdict.state,
+            REASON: verdict.reason,
+            f"{VERDICT}.step": str(verdict.step),
+            "seconds": f"{seconds:.1f}",
+            "seconds_training": f"{record.seconds_training:.1f}",
+            "seconds_overhead": f"{record.seconds_overhead:.1f}",
+            "gpu_hours": f"{seconds / 3600 * self._share.gpus:.4f}",
+        }
+        if verdict.cutoff is not None:
+            tags[f"{VERDICT}.cutoff"] = f"{verdict.cutoff:.4f}"
+        if (cost := self._share.cost(seconds)) is not None:
+            tags["cost"] = f"{cost:.4f}"
+        self._tag(run, tags)
+        self._client.set_terminated(run, STATUS[verdict.state])
+
+    def _tell_pictures(self, run: str, folder: Path, note: dict[str, Any]) -> None:
+        if not note.get(PICTURES) and (folder / PICTURES).is_dir():
+            self._client.log_artifacts(run, str(folder / PICTURES), PICTURES)
+            note[PICTURES] = True
+
+    def _data(self) -> dict[str, str]:
+        about = self._about.data
+        return {f"data.{name}": str(about[name]) for name in DATA if about.get(name) is not None}
+
+    def _again(self, run: str) -> str:
+        words = ["python", "-m", "tuning.train", "--run", run, "--tracking-uri", self._uri]
+        words += ["--study", f"again-{run[:8]}", "--threads", str(self._share.threads)]
+        words += ["--gpus", f"{self._share.gpus:g}"]
+        return shlex.join([*words, *(["--all-data"] if self._about.data.get("all") else [])])
+
+    def _tag(self, run: str, tags: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        self._client.log_batch(run, tags=[RunTag(name, value) for name, value in tags.items()])
+
+    def _tell_best(self, record: TrialRecord) -> None:
+        self._best = records.best([record, *([self._best] if self._best else [])])
+        if self._best is record and record.mAP is not None:
+            when = int(record.rungs[-1].time * 1000)
+            self._client.log_metric(self._parent, "mAP", record.mAP, timestamp=when, step=record.number)
+            self._client.set_tag(self._parent, "best_trial", str(record.number))
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings and lists as one level: `schedule.base`, `augmentations` as their names and options."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list | tuple) and value and all(isinstance(item, Mapping) for item in value):
+            for i, item in enumerate(value):
+                found |= flat({f"{name}.{item.get('name', i)}": item.get("options", item)}, prefix)
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
+
+
+def _quoted(value: str) -> str:
+    return f'"{value}"' if "'" in value else f"'{value}'"
+
+
+def _allowed(name: str) -> str:
+    """A metric's name with only what MLflow takes: a class may be called anything."""
+    return re.sub(r"[^\w\-./ :]", "_", name)
+
+
+def read_note(folder: Path, uri: str | None = None) -> dict[str, Any]:
+    """What was told to the store at `uri`, None for whichever it was; nothing, if the note is of another store."""
+    try:
+        note: dict[str, Any] = json.loads((folder / "mlflow.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        note = {}
+    if uri is None or note.get("uri") == uri:
+        return note
+    return {"uri": uri}
+
+
+def write_note(folder: Path, note: Mapping[str, Any]) -> None:
+    """Keep what was told."""
+    write_text(folder / "mlflow.json", json.dumps(note))
+
+
+def told_all(folder: Path, record: TrialRecord, uri: str) -> bool:
+    """Whether the store at `uri` knows all of an ended trial."""
+    note = read_note(folder, uri)
+    drawn = (folder / PICTURES).is_dir()
+    return (
+        record.verdict is not None
+        and note.get("told") == record.verdict.to_dict()
+        and (bool(note.get(PICTURES)) or not drawn)
+    )

@@ -1,0 +1,185 @@
+"""MLflow's model registry: versions of one model with their evidence, and the alias `champion` on the one to serve.
+
+The model's tag `champion.history` lists the versions that had the alias, the present one last, so that a rollback finds
+the one before. The alias is the truth: where a killed process left the two apart, history ends at the alias.
+"""
+
+from __future__ import annotations
+
+import html
+import importlib.metadata
+import json
+import tempfile
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+
+from trainers.detection import samples
+from trainers.detection.export import SAMPLES, Export
+from trainers.errors import UserError
+from tuning.tracking import exported_detector
+
+ALIAS, HISTORY, EXPORT_ID = "champion", "champion.history", "export_id"
+EXAMPLE_SIDE = 64  # pixels; MLflow keeps the example as text
+LONGEST_DESCRIPTION = 5000  # characters that MLflow's databases have room for
+
+
+class Registry:
+    """The model called `name` at `uri`, told and asked through `client`."""
+
+    def __init__(self, client: Any, uri: str, name: str) -> None:
+        self._client = client
+        self._uri = uri
+        self.name = name.replace("/", "-").replace(":", "-")  # which MLflow does not take
+
+    def champion(self) -> str | None:
+        """The version with the alias, None if none has it."""
+        return _champion_of(self._model()) if self._exists() else None
+
+    def register(self, export: Export, run: str, tags: Mapping[str, str], description: str) -> str:
+        """The version that is this export; made, unless it is there."""
+        if not self._exists():
+            self._client.create_registered_model(self.name)
+        for version in self._client.search_model_versions(self._named()):
+            if version.tags.get(EXPORT_ID) == export.export_id:
+                return str(version.version)
+        model_id = self._logged(export, run)
+        made = self._client.create_model_version(
+            self.name,
+            source=f"models:/{model_id}",
+            run_id=run,
+            tags=dict(tags) | {EXPORT_ID: export.export_id},
+            description=description,
+            model_id=model_id,
+        )
+        return str(made.version)
+
+    def crown(self, version: str) -> str | None:
+        """Give `version` the alias; the version that had it before."""
+        before = self.champion()
+        if before != version:
+            # history first: killed in between, it goes on past the alias
+            history = json.dumps([*self._history(), version])
+            self._client.set_registered_model_tag(self.name, HISTORY, history)
+            self._client.set_registered_model_alias(self.name, ALIAS, version)
+        return before
+
+    def roll_back(self) -> tuple[str, str]:
+        """Give the alias back to the version before; the versions, from and to. Raises UserError if there is none."""
+        if not self._exists():
+            raise UserError(f"MLflow at {self._uri} has no model '{self.name}'; promote a trial first")
+        history = self._history()
+        if not history:
+            raise UserError(f"{self.name}: has no alias '{ALIAS}' to roll back; promote a trial first")
+        if len(history) < 2:
+            raise UserError(
+                f"{self.name}: version {history[-1]} is the first '{ALIAS}'; there is none before it"
+            )
+        self._client.set_registered_model_alias(self.name, ALIAS, history[-2])
+        self._client.set_registered_model_tag(self.name, HISTORY, json.dumps(history[:-1]))
+        return history[-1], history[-2]
+
+    def _history(self) -> list[str]:
+        """Versions in their order, ending with the champion; empty if there is none."""
+        model = self._model()
+        champion = _champion_of(model)
+        if champion is None:
+            return []
+        kept = [str(version) for version in json.loads(model.tags.get(HISTORY, "[]"))]
+        if champion not in kept:  # set by a person
+            return [*kept, champion]
+        return kept[: len(kept) - kept[::-1].index(champion)]
+
+    def _named(self) -> str:
+        quote = '"' if "'" in self.name else "'"
+        return f"name={quote}{self.name}{quote}"
+
+    def _exists(self) -> bool:
+        return bool(self._client.search_registered_models(self._named()))
+
+    def _model(self) -> Any:
+        return self._client.get_registered_model(self.name)
+
+    def _logged(self, export: Export, run: str) -> str:
+        """The id of the export as a model of the trial's run: with a signature, and an image as example."""
+        import mlflow
+        from mlflow.entities import LoggedModelOutput
+        from mlflow.models import Model
+        from mlflow.pyfunc import save_model
+
+        mlflow.set_tracking_uri(self._uri)  # by which the registry finds the model that a version is of
+        experiment = self._client.get_run(run).info.experiment_id
+        logged = self._client.create_logged_model(
+            experiment, "export", source_run_id=run, model_type="detector"
+        )
+        image = samples.load(export.directory / SAMPLES).images[0]
+        example = cv2.resize(image, (EXAMPLE_SIDE, EXAMPLE_SIDE), interpolation=cv2.INTER_AREA)[np.newaxis]
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            save_model(
+                path=f"{folder}/model",
+                mlflow_model=Model(logged.artifact_location, run, model_id=logged.model_id),
+                loader_module=exported_detector.__name__.rpartition(".")[2],
+                code_paths=[exported_detector.__file__],
+                data_path=str(export.directory),
+                signature=_signature(),
+                input_example={"images": example},
+                pip_requirements=_requirements(),
+            )
+            self._client.log_model_artifacts(logged.model_id, f"{folder}/model")
+        self._client.finalize_logged_model(logged.model_id, "READY")
+        self._client.log_outputs(run, [LoggedModelOutput(logged.model_id, int(export.manifest["step"]))])
+        return str(logged.model_id)
+
+
+def _champion_of(model: Any) -> str | None:
+    version = model.aliases.get(ALIAS)  # a number or a text, as the store has it
+    return None if version is None else str(version)
+
+
+def _signature() -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    found = {
+        "detection_boxes": (-1, -1, 4),
+        "detection_scores": (-1, -1),
+        "detection_classes": (-1, -1),
+        "num_detections": (-1,),
+    }
+    return ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3), "images")]),
+        outputs=Schema([TensorSpec(np.dtype(np.float32), shape, name) for name, shape in found.items()]),
+    )
+
+
+def _requirements() -> list[str]:
+    """What the SavedModel needs to run."""
+    installed = {
+        str(each.metadata["Name"]).lower(): each.version for each in importlib.metadata.distributions()
+    }
+    names = ("mlflow", "numpy", "tensorflow", "tensorflow-cpu")
+    return [f"{name}=={installed[name]}" for name in names if name in installed]
+
+
+def evidence(export: Export, facts: Mapping[str, Any]) -> str:
+    """Markdown for the version's page, from facts by name and the export's own proof."""
+    proof = export.manifest["proof"]["saved"]
+    rows = {
+        "export": export.export_id,
+        "export checked on": f"{proof['images']} validation images",
+        "mAP there, trained and exported": f"{proof['mAP']['trained']:.4f} and {proof['mAP']['exported']:.4f}",
+        "largest difference of scores": f"{proof['score']:.5f}",
+        "smallest IoU of boxes": f"{proof['iou']:.5f}",
+    } | dict(facts)
+    lines = ["| | |", "|---|---|", *(f"| {_cell(name)} | {_cell(value)} |" for name, value in rows.items())]
+    while sum(len(line) + 1 for line in lines) > LONGEST_DESCRIPTION:  # of hundreds of classes the last ones
+        lines.pop()
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    return html.escape(str(value)).replace("|", "&#124;")
