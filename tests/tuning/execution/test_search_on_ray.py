@@ -21,7 +21,7 @@ from tuning.search.callback import Observer
 
 pytestmark = [pytest.mark.slow(160), pytest.mark.usefixtures("furnished")]
 TRAINER = "curve_trainer:CurveTrainer"
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def command(studies: Path, *more: str) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from tuning.api import settings
 from tuning.run import main
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -65,7 +65,7 @@ def test_other_workers_seed_or_versions_are_no_other_study(open_study):
 def test_a_second_driver_is_refused_and_told_who_holds_the_study(open_study, tmp_path):
     folder = open_study().folder
     open_study("another")
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(folder / "lock")],
         cwd=root,

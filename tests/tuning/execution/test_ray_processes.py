@@ -10,7 +10,7 @@ from ray._private import worker
 from trainers.errors import UserError
 from tuning.execution import ray_processes
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture

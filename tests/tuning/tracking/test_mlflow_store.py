@@ -12,7 +12,7 @@ import pytest
 
 from tuning.tracking import store
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.slow(15)

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STUDY = "mobilenet-toy-city"
 
 pytestmark = [pytest.mark.slow(100), pytest.mark.timeout(1800), pytest.mark.usefixtures("furnished")]
@@ -28,7 +28,7 @@ def kill_raylet(driver: psutil.Popen) -> None:
 @pytest.fixture
 def begin(tmp_path: Path) -> Callable[..., psutil.Popen]:
     """Starts the search, whose trainer takes `pace` seconds a step, from a folder that is not the project's."""
-    paths = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
+    paths = os.pathsep.join([str(ROOT), str(Path(__file__).parents[1])])
     line = [
         *(sys.executable, "-m", "tuning.run", "--space", "mobilenet", "--studies-dir", str(tmp_path)),
         *("--trainer", "curve_trainer:CurveTrainer", "--max-steps", "90", "--trials", "2"),
