@@ -29,7 +29,7 @@ from tuning.search.fitting import Fitting
 from tuning.search.halving import Halving, Mode, rung_steps
 from tuning.search.search import Search
 from tuning.search.simulation import Curve, Reached, Table
-from tuning.search.tpe import Proposal, Proposer
+from tuning.search.tpe import Proposal, TPESampler
 from tuning.study import reading
 from tuning.study.manifest import Manifest
 from tuning.study.study import Study
@@ -62,7 +62,7 @@ class Outcome:
     completed: int
 
 
-class NearestProposer(Proposer):
+class NearestSampler(TPESampler):
     """Proposes what TPE does, as the nearest recorded trial."""
 
     table: Table
@@ -81,14 +81,14 @@ def replay(
     rungs = rung_steps(conditions.steps, factor)
     table = Table(curves, space, conditions)
     startup = 8 if rule.tpe else len(curves) + 1
-    proposer = NearestProposer(
+    sampler = NearestSampler(
         lambda trial: space.suggest(trial, conditions), seed, Fitting(space, conditions).fit, startup
     )
-    proposer.table = table
+    sampler.table = table
     halving = Halving(rungs, factor, factor, rule.scheduler, rule.brackets, seed)
     with tempfile.TemporaryDirectory(prefix="replay-") as folder:
         study = Study.open(Path(folder) / "replay", _manifest(space, conditions, seed), durable=False)
-        search = Search(study, proposer, halving, min(rule.trials, len(curves)))
+        search = Search(study, sampler, halving, min(rule.trials, len(curves)))
         history = simulation.simulate(search, table, rule.workers)
         records = study.records()
         study.close()

@@ -6,7 +6,7 @@ The curves are recording.py's: real MobileNet trials on the toy city, drawn at r
 end. For each seed, random search trains so many of them in full, and its best mAP is the target. The others run until
 one of their trials has reached the target at its end; a search that has ended without is counted as having trained
 every curve in full. Costs are gradient steps, in full trainings. A proposal becomes the nearest recorded trial, whose
-parameters the proposer is then told, here and in the stock search alike. Both see the same curves: once with the
+parameters the sampler is then told, here and in the stock search alike. Both see the same curves: once with the
 statistics of batch normalisation that an evaluation here estimates anew (its cost is added to both), and once with the
 moving averages that training left.
 

@@ -33,7 +33,7 @@ from trainers.metrics import Metrics  # noqa: E402
 from trainers.object_detection_api.trainer import DetectorTrainer, alone_in_process  # noqa: E402
 from tuning.search.halving import rung_steps  # noqa: E402
 from tuning.search.simulation import JUDGED  # noqa: E402
-from tuning.search.tpe import Proposer  # noqa: E402
+from tuning.search.tpe import TPESampler  # noqa: E402
 
 FILE = Path(__file__).with_name("mobilenet_curves.json")
 # steps that have three rungs; half the laptop preset's batch, so that a core records a curve in a minute or two
@@ -55,7 +55,7 @@ class Recorder(DetectorTrainer):
 def record(trainer: Recorder, number: int) -> dict[str, Any]:
     """One recipe's curve as simulation.Curve.to_dict has it, with `moving_averages` besides its `metrics`."""
     space = search_spaces.get("mobilenet")
-    at_random = Proposer(lambda trial: space.suggest(trial, CONDITIONS), SEED, startup_trials=10**9)
+    at_random = TPESampler(lambda trial: space.suggest(trial, CONDITIONS), SEED, startup_trials=10**9)
     proposal = at_random.propose(number)
     trainer.start(proposal.recipe)
     metrics: dict[str, list[float]] = {}

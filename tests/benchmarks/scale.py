@@ -38,7 +38,7 @@ from trainers import recipe as recipes  # noqa: E402
 from tuning.search.fitting import Fitting  # noqa: E402
 from tuning.search.halving import Halving, rung_steps  # noqa: E402
 from tuning.search.search import Search  # noqa: E402
-from tuning.search.tpe import Proposer  # noqa: E402
+from tuning.search.tpe import TPESampler  # noqa: E402
 from tuning.study import manifest  # noqa: E402
 from tuning.study.step_result import StepResult  # noqa: E402
 from tuning.study.study import Study  # noqa: E402
@@ -99,8 +99,8 @@ def simulate(folder: Path, trials: int) -> dict[str, Any]:
     """Fill the study in `folder` up with simulated trials."""
     study = Study.open(folder, manifest.read(folder / "study.json"))
     conditions = study.manifest.conditions()
-    proposer = Proposer(lambda trial: SPACE.suggest(trial, conditions), 0, Fitting(SPACE, conditions).fit)
-    search = Search(study, proposer, Halving(rung_steps(STEPS), 3, 3), trials)
+    sampler = TPESampler(lambda trial: SPACE.suggest(trial, conditions), 0, Fitting(SPACE, conditions).fit)
+    search = Search(study, sampler, Halving(rung_steps(STEPS), 3, 3), trials)
     process = psutil.Process()
     suggestion: list[float] = []
     report: list[float] = []

@@ -28,10 +28,10 @@ from rich.table import Table  # noqa: E402
 from searches import CONDITIONS, SPACE, about  # noqa: E402
 
 from trainers.metrics import COCO_NAMES  # noqa: E402
-from tuning.search.callback import Observer  # noqa: E402
+from tuning.search.callback import Callback  # noqa: E402
 from tuning.search.halving import Halving  # noqa: E402
 from tuning.search.search import Search  # noqa: E402
-from tuning.search.tpe import Proposer  # noqa: E402
+from tuning.search.tpe import TPESampler  # noqa: E402
 from tuning.study.step_result import StepResult  # noqa: E402
 from tuning.study.study import Study  # noqa: E402
 from tuning.tracking.callback import Tracking  # noqa: E402
@@ -41,7 +41,7 @@ STEPS, RUNGS = 200, (40, 80, 200)
 PARTS = ("classification", "localization", "regularization", "total")
 
 
-class Timed(Observer):
+class Timed(Callback):
     """Tracking, and the seconds that it keeps who calls it; `told` waits until it has told all it knows."""
 
     def __init__(self, tracking: Tracking) -> None:
@@ -66,9 +66,11 @@ class Timed(Observer):
 
 def search(trials: int, study: Study, timed: Timed | None) -> None:
     """The search."""
-    observers = (timed,) if timed else ()
+    callbacks = (timed,) if timed else ()
     halving = Halving(RUNGS, quorum=trials + 1)  # nobody is stopped
-    work = Search(study, Proposer(lambda t: SPACE.suggest(t, CONDITIONS), 1), halving, trials, (), observers)
+    work = Search(
+        study, TPESampler(lambda t: SPACE.suggest(t, CONDITIONS), 1), halving, trials, (), callbacks
+    )
     while (record := work.propose()) is not None:
         (study.trial_folder(record.number) / "pipeline.config").write_text("model {}\n" * 200)
         one_trial(work, record.number, timed)

@@ -39,7 +39,7 @@ from tuning.execution import engine  # noqa: E402
 from tuning.execution.engine import Job, Resources  # noqa: E402
 from tuning.search.halving import Halving  # noqa: E402
 from tuning.search.search import Search  # noqa: E402
-from tuning.search.tpe import Proposer  # noqa: E402
+from tuning.search.tpe import TPESampler  # noqa: E402
 from tuning.study import manifest  # noqa: E402
 from tuning.study.manifest import Manifest  # noqa: E402
 from tuning.study.study import Study  # noqa: E402
@@ -90,8 +90,8 @@ def ours(folder: Path) -> list[Trial]:
         image_size=None, batch_size=None, weights="none", reduction_factor=3, seed=0, versions={},
     )  # fmt: skip
     study = Study.open(folder / "truth", about)
-    proposer = Proposer(lambda trial: SPACE.suggest(trial, CONDITIONS), seed=0)
-    search = Search(study, proposer, Halving(RUNGS, 3, 3), TRIALS)
+    sampler = TPESampler(lambda trial: SPACE.suggest(trial, CONDITIONS), seed=0)
+    search = Search(study, sampler, Halving(RUNGS, 3, 3), TRIALS)
     engine.run(search, Job("truth:HardTrainer", DATASET), Resources(WORKERS))
     storage = optuna.storages.JournalStorage(
         optuna.storages.journal.JournalFileBackend(str(study.folder / "optuna.journal"))

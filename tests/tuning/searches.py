@@ -9,10 +9,10 @@ from search_spaces.conditions import Conditions
 from trainers import recipe as recipes
 from trainers.metrics import Metrics
 from trainers.recipe import Recipe
-from tuning.search.callback import Observer
+from tuning.search.callback import Callback
 from tuning.search.halving import Halving
 from tuning.search.search import Search
-from tuning.search.tpe import Proposer
+from tuning.search.tpe import TPESampler
 from tuning.study import manifest
 from tuning.study.manifest import Manifest
 from tuning.study.step_result import StepResult
@@ -41,11 +41,11 @@ def about(**changes: object) -> Manifest:
 
 
 def search_of(
-    study: Study, trials: int, observers: tuple[Observer, ...] = (), seeds: int = 0, **rule: object
+    study: Study, trials: int, callbacks: tuple[Callback, ...] = (), seeds: int = 0, **rule: object
 ) -> Search:
-    proposer = Proposer(lambda trial: SPACE.suggest(trial, CONDITIONS), study.manifest.seed)
+    sampler = TPESampler(lambda trial: SPACE.suggest(trial, CONDITIONS), study.manifest.seed)
     halving = Halving((10, 30, 90), **rule)  # type: ignore[arg-type]
-    return Search(study, proposer, halving, trials, SPACE.seeds(CONDITIONS)[:seeds], observers)
+    return Search(study, sampler, halving, trials, SPACE.seeds(CONDITIONS)[:seeds], callbacks)
 
 
 def run_here(search: Search, steps: int | None = None) -> None:

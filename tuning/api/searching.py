@@ -31,7 +31,7 @@ from tuning.search import plan, warm_start
 from tuning.search.fitting import Fitting
 from tuning.search.plan import Plan
 from tuning.search.search import Search
-from tuning.search.tpe import Proposer
+from tuning.search.tpe import TPESampler
 from tuning.search.warm_start import WarmStart
 from tuning.study.data import write_split
 from tuning.study.study import Study
@@ -156,19 +156,21 @@ def _search(
     progress, summary = Progress(console, spending.line), SummaryFile(study)
     retention = Retention(study, settings.keep_checkpoints)
     fitting = Fitting(space, here.conditions, study.manifest.space_since)
-    proposer = Proposer(lambda trial: space.suggest(trial, here.conditions), study.manifest.seed, fitting.fit)
+    sampler = TPESampler(
+        lambda trial: space.suggest(trial, here.conditions), study.manifest.seed, fitting.fit
+    )
     seeds = space.seeds(here.conditions)
     if start is not None:
         seeds = [*start.seeds, *seeds]
         for lesson in start.lessons:
-            proposer.learn(lesson)
+            sampler.learn(lesson)
     search = Search(
         study,
-        proposer,
+        sampler,
         settings.halving,
         budget.trials,
         seeds,
-        observers=(tracking, spending, progress, summary, pictures, retention),
+        callbacks=(tracking, spending, progress, summary, pictures, retention),
         limit=spending.limit,
     )
     summary.write()

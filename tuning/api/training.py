@@ -31,7 +31,7 @@ from tuning.execution.work import Work, assigned
 from tuning.execution.worker import Worker, make_trainer, newest_checkpoint
 from tuning.search.halving import Halving
 from tuning.search.search import Search
-from tuning.search.tpe import Proposer
+from tuning.search.tpe import TPESampler
 from tuning.study import manifest
 from tuning.study.data import reopen, write_split
 from tuning.study.manifest import Manifest
@@ -148,11 +148,11 @@ def _train(asked: Training, study: Study, worker: Worker, dataset: Dataset, cons
     progress, summary = Progress(console), SummaryFile(study)
     search = Search(
         study,
-        Proposer(lambda trial: recipe, recipe.seed),
+        TPESampler(lambda trial: recipe, recipe.seed),
         Halving(evaluations(recipe.steps)),
         trials=1,
         seeds=[Seed(source.name, source.where, {}, ())],
-        observers=(tracking, progress, summary, pictures),
+        callbacks=(tracking, progress, summary, pictures),
     )
     summary.write()
     tracking.start()

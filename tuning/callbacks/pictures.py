@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trainers.datasets.dataset import Dataset
-from tuning.search.callback import Observer
+from tuning.search.callback import Callback
 from tuning.study import detections
 from tuning.study.study import Study
 from tuning.study.trial_record import TrialRecord
@@ -22,7 +22,7 @@ from tuning.tracking.mlflow_writer import PICTURES
 LONGEST_SECONDS = 600.0  # on a machine that trains, with the lowest priority
 
 
-class Pictures(Observer):
+class Pictures(Callback):
     """`start` begins with what earlier runs left undrawn; `close` waits for the rest. drawn: is told each number."""
 
     def __init__(self, study: Study, dataset: Dataset, drawn: Callable[[int], None]) -> None:

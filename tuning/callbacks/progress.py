@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuning.search.budget import duration
-from tuning.search.callback import Observer
+from tuning.search.callback import Callback
 from tuning.search.search import Search
 from tuning.study import trial_record as records
 from tuning.study.step_result import StepResult
@@ -51,7 +51,7 @@ class Line:
         return (time.monotonic() - self.began) / steps if steps else None
 
 
-class Progress(Observer):
+class Progress(Callback):
     """Follows a search and what is `spent` on it; a context manager that shows it from `with` on."""
 
     def __init__(self, console: Console | None = None, spent: Callable[[], str] = str) -> None:

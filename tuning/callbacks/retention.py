@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from tuning.execution.worker import newest_checkpoint
-from tuning.search.callback import Observer
+from tuning.search.callback import Callback
 from tuning.study import detections
 from tuning.study import trial_record as records
 from tuning.study.study import Study
@@ -15,7 +15,7 @@ from tuning.study.trial_record import TrialRecord
 SHOWN = 100  # best trials that a report compares image by image
 
 
-class Retention(Observer):
+class Retention(Callback):
     """Keeps the checkpoints of the `count` best ended trials, and of all that may go on; deletes the others.
 
     What trials found in the validation images is kept of the `shown` best.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from tuning.search.budget import Budget, duration
-from tuning.search.callback import Observer
+from tuning.search.callback import Callback
 from tuning.study.step_result import StepResult
 from tuning.study.study import Study
 from tuning.study.trial_record import TrialRecord
 
 
-class Spending(Observer):
+class Spending(Callback):
     """What a study has cost so far; made of its earlier trials, it follows the running ones."""
 
     def __init__(self, study: Study, budget: Budget, gpus_per_trial: float, max_steps: int) -> None:

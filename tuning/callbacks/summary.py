@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from trainers.files import write_text
-from tuning.search.callback import Observer
+from tuning.search.callback import Callback
 from tuning.study import trial_record as records
 from tuning.study.study import Study
 from tuning.study.trial_record import TrialRecord
@@ -47,7 +47,7 @@ def _trial(record: TrialRecord) -> dict[str, Any]:
     }
 
 
-class SummaryFile(Observer):
+class SummaryFile(Callback):
     """Rewrites the study's summary.json after each verdict; less often once there are thousands."""
 
     def __init__(self, study: Study) -> None:

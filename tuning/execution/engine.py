@@ -21,7 +21,7 @@ from tuning.execution import ray_processes
 from tuning.execution.work import Work
 
 # Ray Tune writes nothing of ours: no result logs, no experiment snapshots, no working folders to change into; and it
-# says nothing: what a person should know, the search's observers say.
+# says nothing: what a person should know, the search's callbacks say.
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",

@@ -1,4 +1,4 @@
-"""Observer: who is told what happens in a search. Tracking, progress and summary are observers."""
+"""Callback: who is told what happens in a search. Tracking, progress and summary are callbacks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tuning.study.step_result import StepResult
 from tuning.study.trial_record import Rung, TrialRecord
 
 
-class Observer:
+class Callback:
     """Hears of every event in its order, on the driver's thread, so it must not take long. By default it ignores all."""
 
     def began(self, record: TrialRecord) -> None:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from search_spaces.space import Seed
 from trainers import recipe as recipes
 from tuning.execution.worker import newest_checkpoint
-from tuning.search.callback import Observer
+from tuning.search.callback import Callback
 from tuning.search.free_workers import FreeWorkers
 from tuning.search.halving import TOTAL_LOSS, Halving, Score
-from tuning.search.tpe import Proposal, Proposer, at_its_rung
+from tuning.search.tpe import Proposal, TPESampler, at_its_rung
 from tuning.study import verdict as verdicts
 from tuning.study.step_result import StepResult
 from tuning.study.study import Study
@@ -25,7 +25,7 @@ from tuning.study.verdict import Verdict
 class Search:
     """One run of a study, until `trials` of its trials have a final verdict, `limit` says so or `stop` is called.
 
-    proposer, halving: are told here of the study's earlier trials.
+    sampler, halving: are told here of the study's earlier trials.
     trials: None for any number, where something else limits the search.
     seeds: are proposed first, in their order, each once in the life of the study.
     limit: the limit of the budget that is reached, None before; asked after every event and in between.
@@ -34,11 +34,11 @@ class Search:
     def __init__(
         self,
         study: Study,
-        proposer: Proposer,
+        sampler: TPESampler,
         halving: Halving,
         trials: int | None,
         seeds: Sequence[Seed] = (),
-        observers: Sequence[Observer] = (),
+        callbacks: Sequence[Callback] = (),
         limit: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.study = study
@@ -48,8 +48,8 @@ class Search:
         self.limit_reached: str | None = None
         self.halted: StepResult | None = None
         self.broken: Exception | None = None  # what went wrong in the driver itself
-        self._proposer = proposer
-        self._observers = observers
+        self._sampler = sampler
+        self._callbacks = callbacks
         self._limit = limit
         self._live: dict[int, StepResult | None] = {}
         self._interrupted: list[int] = []
@@ -57,7 +57,7 @@ class Search:
         self._workers = FreeWorkers()
         self._ended = self._completed = 0
         for trial in study.trials():
-            proposer.learn(trial)
+            sampler.learn(trial)
         earlier = study.records()
         known = {record.provenance.get("name") for record in earlier}
         self._seeds = [seed for seed in seeds if seed.name not in known]
@@ -141,8 +141,8 @@ class Search:
         """Take in what a worker says of a trial; whether the trial goes on."""
         number = result.trial
         self._live[number] = result
-        for observer in self._observers:
-            observer.progressed(result)
+        for callback in self._callbacks:
+            callback.progressed(result)
         if result.kind == "failed":
             self._end(number, verdicts.failed(result.reason, result.step))
         elif result.kind == "halt":
@@ -156,8 +156,8 @@ class Search:
         """A trial's worker is gone; what is known of the trial, for another to go on with."""
         self._note_seconds(number)
         record = self.study.record(number)
-        for observer in self._observers:
-            observer.lost(record)
+        for callback in self._callbacks:
+            callback.lost(record)
         return record
 
     def crashed(self, number: int, reason: str) -> None:
@@ -187,9 +187,9 @@ class Search:
     def _new(self) -> TrialRecord:
         number = len(self.study.trials())
         seed = self._seeds.pop(0) if self._seeds else None
-        proposal = self._proposer.propose(number, seed.params if seed else None)
+        proposal = self._sampler.propose(number, seed.params if seed else None)
         record = self.study.begin(proposal, {"name": seed.name, "source": seed.source} if seed else {})
-        self._proposer.learn(self.study.trial(number))
+        self._sampler.learn(self.study.trial(number))
         return record
 
     @property
@@ -234,21 +234,21 @@ class Search:
             newest[1] if newest else None,
         )
         self._continuing.add(record.number)
-        self._proposer.learn(self.study.trial(record.number))
+        self._sampler.learn(self.study.trial(record.number))
         if earlier.state == "interrupted":
             self._supersede(earlier, record.number)
         return record
 
     def _supersede(self, earlier: TrialRecord, by: int) -> None:
         told = self.study.tell(earlier.number, verdicts.continued(earlier.step, by, self.halving.rungs[-1]))
-        for observer in self._observers:
-            observer.ended(told)
+        for callback in self._callbacks:
+            callback.ended(told)
 
     def _begin(self, record: TrialRecord) -> TrialRecord:
         self._live.setdefault(record.number, None)
         self._workers.give(record.number, record.recipe)
-        for observer in self._observers:
-            observer.began(record)
+        for callback in self._callbacks:
+            callback.began(record)
         return record
 
     def _rung(self, result: StepResult) -> None:
@@ -264,8 +264,8 @@ class Search:
         rung = reached(result, score, self.halving.judge(number, step))
         self.study.report(number, rung)
         record = self.study.record(number)
-        for observer in self._observers:
-            observer.reached(record, rung)
+        for callback in self._callbacks:
+            callback.reached(record, rung)
         self._settle(rung, number)
 
     def _settle(self, rung: Rung, number: int) -> bool:
@@ -274,7 +274,7 @@ class Search:
             self._note_seconds(number)
             self._release(number)
             self._waiting[number] = rung.step
-            self._proposer.learn(at_its_rung(self.study.trial(number)))
+            self._sampler.learn(at_its_rung(self.study.trial(number)))
             if self.trials is not None:  # their checkpoints need not be kept
                 self._end_waiting(self.halving.hopeless(self._waiting, self.trials + len(self._continuing)))
             return False
@@ -291,12 +291,12 @@ class Search:
         self._note_seconds(number)
         self._release(number)
         record = self.study.tell(number, verdict)
-        self._proposer.learn(self.study.trial(number))
+        self._sampler.learn(self.study.trial(number))
         # what continues another trial is no further one
         self._ended += verdict.final and number not in self._continuing
         self._completed += verdict.state == "completed"
-        for observer in self._observers:
-            observer.ended(record)
+        for callback in self._callbacks:
+            callback.ended(record)
 
     def _note_seconds(self, number: int) -> None:
         latest = self._live[number]

@@ -1,4 +1,4 @@
-"""A search on a simulated clock: the same Search, Proposer and Halving, over recorded learning curves."""
+"""A search on a simulated clock: the same Search, TPESampler and Halving, over recorded learning curves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proposer: what to try next, by Optuna's TPE over the trials so far. A proposal depends on them and on the seed alone.
+"""TPE: proposes the next trial by Optuna's TPE over the trials so far. A proposal depends on them and the seed alone.
 
 TPE runs over a study in memory that holds no more than a few hundred trials, so that a proposal takes as long after
 ten thousand trials as after five hundred, and so that trials of other studies can teach it.
@@ -42,7 +42,7 @@ class _Told(FrozenTrial):
         return copy.copy(self)
 
 
-class Proposer:
+class TPESampler:
     """Learns of trials as they change, and proposes.
 
     suggest: makes a recipe of what an Optuna trial suggests.

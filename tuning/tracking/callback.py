@@ -15,25 +15,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tuning.execution.environment import Share
-from tuning.search.callback import Observer
+from tuning.search.callback import Callback
 from tuning.study.curves import CurveFile
 from tuning.study.step_result import StepResult
 from tuning.study.study import Study
 from tuning.study.trial_record import Rung, TrialRecord
-from tuning.tracking.mlflow_writer import Subject, Teller, told_all
-from tuning.tracking.writer_process import PATIENCE, Gone, TellerProcess, in_short
+from tuning.tracking.mlflow_writer import MLflowWriter, Subject, told_all
+from tuning.tracking.writer_process import PATIENCE, Gone, WriterProcess, in_short
 
 # until a store is tried again, while the search runs and at its end
 RETRY_SECONDS, CLOSING_SECONDS = 5.0, 0.5
 ANSWER_SECONDS = 30.0  # for an answer that is under way
 
 
-class Tracking(Observer):
+class Tracking(Callback):
     """Follows a study; `start` begins telling MLflow at `uri`, `close` waits until all is told, or says what is not.
 
     artifacts: where MLflow keeps files, None for where its server does. max_steps: of a trial.
     share: of a machine, that each trial has. command: that the study is run with.
-    teller: who speaks with MLflow.
+    writer: who speaks with MLflow.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class Tracking(Observer):
         max_steps: int,
         share: Share | None = None,
         command: str = "",
-        teller: Callable[[Subject, list[TrialRecord]], Teller | TellerProcess] = TellerProcess,
+        writer: Callable[[Subject, list[TrialRecord]], MLflowWriter | WriterProcess] = WriterProcess,
     ) -> None:
         self.uri = uri
         self._subject = Subject(study.manifest, study.folder, uri, artifacts, share or Share(), command)
-        self._make_teller = teller
+        self._make_writer = writer
         self._problem: str | None = None
         self._study = study
         self._max_steps = max_steps
@@ -58,7 +58,7 @@ class Tracking(Observer):
         self._closing: float | None = None  # when to give up
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._tell_all, name="tracking", daemon=True)
-        self._teller: Teller | TellerProcess | None = None
+        self._writer: MLflowWriter | WriterProcess | None = None
 
     def start(self) -> None:
         """Begin with what earlier runs of the study could not tell."""
@@ -101,8 +101,8 @@ class Tracking(Observer):
             self._thread.join(1.0)
         if self._thread.is_alive():
             self._problem = self._problem or f"no answer for {patience + ANSWER_SECONDS:.0f} s"
-        if isinstance(self._teller, TellerProcess):
-            self._teller.close(0.0 if self._thread.is_alive() else PATIENCE)
+        if isinstance(self._writer, WriterProcess):
+            self._writer.close(0.0 if self._thread.is_alive() else PATIENCE)
         untold = f"{len(self._due)} trials" if self._due else "how the study ended"
         return f"{untold} ({self._problem})" if self._problem else None
 
@@ -124,7 +124,7 @@ class Tracking(Observer):
             except Exception as error:
                 self._problem = in_short(error)
                 if isinstance(error, Gone):
-                    self._teller = None
+                    self._writer = None
                 logging.getLogger(__name__).info("MLflow was not told of %s", number, exc_info=True)
                 with self._changed:
                     if number is not None:
@@ -140,15 +140,15 @@ class Tracking(Observer):
                     del self._due[number]
 
     def _tell(self, number: int | None) -> None:
-        if self._teller is None:
+        if self._writer is None:
             if number is None:
                 return  # there was nothing to tell
-            self._teller = self._make_teller(self._subject, self._study.records())
+            self._writer = self._make_writer(self._subject, self._study.records())
         if number is None:
-            self._teller.end_study(self._study.records())
+            self._writer.end_study(self._study.records())
         else:
             params, folder = self._study.trial(number).params, self._study.trial_folder(number)
-            self._teller.tell(self._study.record(number), params, folder)
+            self._writer.tell(self._study.record(number), params, folder)
         self._problem = None
         if self._closing is not None:
             self._closing = max(self._closing, time.monotonic() + RETRY_SECONDS)

@@ -1,4 +1,4 @@
-"""Teller: the conversation with one MLflow store about one study. Says a thing twice rather than not at all.
+"""MLflowWriter: the conversation with one MLflow store about one study. Says a thing twice rather than not at all.
 
 A study is a run; each trial is a child of it, one run for the trial's whole life. What a run was told is noted beside
 what is to be told.
@@ -57,7 +57,7 @@ class Subject:
     command: str
 
 
-class Teller:
+class MLflowWriter:
     """The conversation. earlier: the trials that were there before it began."""
 
     def __init__(self, subject: Subject, earlier: Iterable[TrialRecord]) -> None:

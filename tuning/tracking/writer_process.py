@@ -1,9 +1,10 @@
-"""TellerProcess: a Teller in a process of its own, so that what MLflow computes holds up no search.
+"""WriterProcess: a MLflowWriter in a process of its own, so that what MLflow computes holds up no search.
 
     python -m tuning.tracking.writer_process
 
-reads pickled messages from its standard input: first a Teller's parameters, then a method's name and its arguments; it
-answers each of these with None, or with what went wrong. It ends with its input, so with the driver, however that ends.
+reads pickled messages from its standard input: first a MLflowWriter's parameters, then a method's name and its
+arguments; it answers each of these with None, or with the error. It ends with its input, so it never outlives the
+driver.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from filelock import FileLock
 
 from trainers.errors import UserError
 from tuning.study.trial_record import TrialRecord
-from tuning.tracking.mlflow_writer import Subject, Teller
+from tuning.tracking.mlflow_writer import MLflowWriter, Subject
 
 NICENESS = 10  # the driver is waited for, and this is not
 PATIENCE = 30.0  # for what it is doing when it is told to end
@@ -38,8 +39,8 @@ class Gone(NotTold):
     """The process has ended, and another is needed."""
 
 
-class TellerProcess:
-    """Does what a Teller does. A Teller's errors become NotTold."""
+class WriterProcess:
+    """Does what a MLflowWriter does. A MLflowWriter's errors become NotTold."""
 
     def __init__(self, subject: Subject, earlier: Sequence[TrialRecord]) -> None:
         root = Path(__file__).resolve().parents[2]
@@ -54,11 +55,11 @@ class TellerProcess:
         self._send((subject, earlier))
 
     def tell(self, record: TrialRecord, suggested: Mapping[str, Any], folder: Path) -> None:
-        """As a Teller's."""
+        """As a MLflowWriter's."""
         self._ask("tell", record, dict(suggested), folder)
 
     def end_study(self, trials: Sequence[TrialRecord]) -> None:
-        """As a Teller's."""
+        """As a MLflowWriter's."""
         self._ask("end_study", trials)
 
     def close(self, patience: float = PATIENCE) -> None:
@@ -104,9 +105,9 @@ def in_short(error: Exception) -> str:
 
 
 def serve(questions: BinaryIO, answers: BinaryIO) -> None:
-    """Do what is asked until there is no more. The Teller is made at the first question, again if that goes wrong."""
+    """Answer requests until the input ends. The writer is made at the first request, and again if making it failed."""
     subject, earlier = pickle.load(questions)
-    teller: Teller | None = None
+    writer: MLflowWriter | None = None
     with FileLock(subject.folder / LOCK):
         while True:
             try:
@@ -115,8 +116,8 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
                 return
             answer = None
             try:
-                teller = teller or Teller(subject, earlier)
-                getattr(teller, name)(*arguments)
+                writer = writer or MLflowWriter(subject, earlier)
+                getattr(writer, name)(*arguments)
             except Exception as error:  # noqa: BLE001 - it becomes the answer
                 answer = in_short(error), traceback.format_exc()
             pickle.dump(answer, answers)

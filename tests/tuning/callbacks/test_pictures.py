@@ -148,7 +148,7 @@ def test_completed_trials_are_drawn_beside_the_search_and_those_left_over_at_the
 ):
     study, told = open_study(), []
     pictures = Pictures(study, dataset, told.append)
-    with_boxes(study, 3, dataset)  # which the observer did not see
+    with_boxes(study, 3, dataset)  # which the callback did not see
     completed = [record.number for record in study.records() if record.state == "completed"]
     pictures.start()
     pictures.close()

@@ -19,7 +19,7 @@ from tuning.api import promotion
 from tuning.promote import main
 from tuning.study.step_result import StepResult
 from tuning.tracking.callback import Tracking
-from tuning.tracking.mlflow_writer import Teller
+from tuning.tracking.mlflow_writer import MLflowWriter
 
 slow = pytest.mark.slow
 PROOF = {"images": 20, "mAP": {"trained": 0.4, "exported": 0.4}, "score": 0.0, "iou": 1.0, "unmatched": 0.0}
@@ -56,7 +56,7 @@ def made(monkeypatch) -> list[Path]:
 def street(open_study, uri, tmp_path):
     """A study of six trials that MLflow was told of, closed."""
     study = open_study()
-    tracking = Tracking(study, uri, tmp_path / "mlruns" / "street", 90, teller=Teller)
+    tracking = Tracking(study, uri, tmp_path / "mlruns" / "street", 90, writer=MLflowWriter)
     search = search_of(study, 6, (tracking,))
     tracking.start()
     run_here(search)

@@ -10,15 +10,15 @@ from trainers.errors import UserError
 from tuning.replay import Rule, interval, main, replay
 from tuning.search import simulation
 from tuning.search.simulation import Curve, Table, distance, read_curves
-from tuning.search.tpe import Proposer
+from tuning.search.tpe import TPESampler
 
 
 def curves(count: int) -> list[Curve]:
     """Analytic curves of random recipes."""
-    proposer = Proposer(lambda trial: SPACE.suggest(trial, CONDITIONS), seed=11, startup_trials=count + 1)
+    sampler = TPESampler(lambda trial: SPACE.suggest(trial, CONDITIONS), seed=11, startup_trials=count + 1)
     made = []
     for number in range(count):
-        proposal = proposer.propose(number)
+        proposal = sampler.propose(number)
         steps = [10, 30, 60, 90]
         means = [CurveTrainer.mean_ap(proposal.recipe, step) for step in steps]
         metrics = {"mAP": means, "mAP50": means, "validation_loss/total": [2 - mean for mean in means]}

@@ -17,7 +17,7 @@ from trainers.recipe import build
 from tuning import ledger
 from tuning.execution.engine import Job, Resources, run
 from tuning.run import main
-from tuning.search.callback import Observer
+from tuning.search.callback import Callback
 
 pytestmark = [pytest.mark.slow(160), pytest.mark.usefixtures("furnished")]
 TRAINER = "curve_trainer:CurveTrainer"
@@ -99,7 +99,7 @@ def test_trials_share_one_process(local_ray, open_study, tmp_path):
 
 
 def test_a_stopped_search_interrupts_its_trial_and_goes_on_from_where_it_stood(local_ray, open_study):
-    class StopAfter(Observer):
+    class StopAfter(Callback):
         def __init__(self) -> None:
             self.chunks = 0
 
@@ -127,7 +127,7 @@ def test_a_stopped_search_interrupts_its_trial_and_goes_on_from_where_it_stood(l
 def test_a_worker_that_is_killed_is_replaced_and_its_trial_goes_on(local_ray, open_study, tmp_path):
     told = []
 
-    class Told(Observer):
+    class Told(Callback):
         def progressed(self, result) -> None:
             told.append((result.step, list(result.steps)))
 

@@ -14,7 +14,7 @@ from trainers.detection import coco_metrics
 from trainers.detection.coco_metrics import ImageResult
 from tuning.search.halving import Halving
 from tuning.search.search import Search
-from tuning.search.tpe import Proposer
+from tuning.search.tpe import TPESampler
 from tuning.study import detections
 from tuning.study.curves import CurveFile
 from tuning.study.manifest import Manifest
@@ -96,9 +96,9 @@ def make(
         },
     )  # fmt: skip
     study = Study.open(folder, about, durable=False)
-    proposer = Proposer(lambda trial: asked.suggest(trial, conditions), 1)
+    sampler = TPESampler(lambda trial: asked.suggest(trial, conditions), 1)
     seeds = asked.seeds(conditions)[: min(2, trials)]
-    search = Search(study, proposer, Halving(RUNGS), trials, seeds)
+    search = Search(study, sampler, Halving(RUNGS), trials, seeds)
     true = truth(images, len(classes))
     while (record := search.propose()) is not None:
         if record.recipe["schedule"]["base"] > fails_above:

@@ -21,7 +21,7 @@ from tuning.search import warm_start
 from tuning.search.fitting import Fitting
 from tuning.search.halving import Halving
 from tuning.search.search import Search
-from tuning.search.tpe import Proposer
+from tuning.search.tpe import TPESampler
 from tuning.study import manifest
 
 LONGER = dataclasses.replace(CONDITIONS, steps=270)
@@ -29,9 +29,9 @@ LONGER = dataclasses.replace(CONDITIONS, steps=270)
 
 def search_with(study, conditions: Conditions, trials: int, space: Space = SPACE) -> Search:
     fitting = Fitting(space, conditions, study.manifest.space_since)
-    proposer = Proposer(lambda trial: space.suggest(trial, conditions), 1, fitting.fit)
+    sampler = TPESampler(lambda trial: space.suggest(trial, conditions), 1, fitting.fit)
     rungs = (30, 90, 270) if conditions.steps == 270 else (10, 30, 90)
-    return Search(study, proposer, Halving(rungs), trials)
+    return Search(study, sampler, Halving(rungs), trials)
 
 
 def checkpoint(study, number: int, step: int) -> None:
@@ -168,10 +168,10 @@ def test_a_warm_start_tries_the_best_first_and_learns_from_all(earlier, open_stu
     assert [seed.name for seed in start.seeds] == [f"earlier trial {record.number}" for record in best]
     assert len(start.lessons) == 12
     study = open_study("later")
-    proposer = Proposer(lambda trial: SPACE.suggest(trial, CONDITIONS), 1)
+    sampler = TPESampler(lambda trial: SPACE.suggest(trial, CONDITIONS), 1)
     for lesson in start.lessons:
-        proposer.learn(lesson)
-    search = Search(study, proposer, Halving((10, 30, 90)), 6, start.seeds)
+        sampler.learn(lesson)
+    search = Search(study, sampler, Halving((10, 30, 90)), 6, start.seeds)
     proposed = [search.propose() for _ in range(6)]
     assert [record.recipe for record in proposed[:4]] == [record.recipe for record in best]
     assert (
@@ -211,10 +211,10 @@ def test_a_warm_start_from_one_detector_fits_its_branch_of_all(earlier, tmp_path
         warm_start.read("earlier", tmp_path, ""), about(space="all"), Fitting(space, CONDITIONS)
     )
     assert {seed.params["detector"] for seed in start.seeds} == {"mobilenet"}
-    proposer = Proposer(lambda trial: space.suggest(trial, CONDITIONS), 1)
+    sampler = TPESampler(lambda trial: space.suggest(trial, CONDITIONS), 1)
     for lesson in start.lessons:
-        proposer.learn(lesson)
-    assert proposer.propose(0).recipe.detector in space.detectors
+        sampler.learn(lesson)
+    assert sampler.propose(0).recipe.detector in space.detectors
 
 
 def test_a_warm_start_without_a_use_is_one_line(earlier, open_study, tmp_path):

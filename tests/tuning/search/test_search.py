@@ -13,7 +13,7 @@ from searches import CONDITIONS, SPACE, run_here, search_of
 from trainers.errors import UserError
 from tuning.search.halving import Halving
 from tuning.search.search import Search
-from tuning.search.tpe import Proposer
+from tuning.search.tpe import TPESampler
 from tuning.study.step_result import StepResult
 
 
@@ -197,7 +197,7 @@ def test_a_space_that_makes_no_recipe_ends_the_search_and_leaves_no_trial(open_s
         raise UserError("space 'mobilenet': schedule.base: must be above 0")
 
     study = open_study()
-    search = Search(study, Proposer(impossible, seed=1), Halving((10,)), 3)
+    search = Search(study, TPESampler(impossible, seed=1), Halving((10,)), 3)
     with pytest.raises(UserError, match=r"schedule\.base"):
         search.propose()
     assert stored(study) == []
@@ -269,8 +269,8 @@ def test_a_trial_of_a_higher_bracket_is_not_measured_at_the_first_rungs(open_stu
 
 def test_a_free_worker_gets_the_trial_whose_graph_it_has(open_study):
     sizes = itertools.cycle([2, 4])
-    proposer = Proposer(lambda trial: SPACE.suggest(trial, CONDITIONS).replace(batch_size=next(sizes)), 1)
-    search = Search(open_study(), proposer, Halving((10, 30, 90), mode="promote"), 6)
+    sampler = TPESampler(lambda trial: SPACE.suggest(trial, CONDITIONS).replace(batch_size=next(sizes)), 1)
+    search = Search(open_study(), sampler, Halving((10, 30, 90), mode="promote"), 6)
     for _ in range(6):  # as many workers
         search.propose()
     for number in range(6):  # the best two are 5, with batches of 4, and 4, with batches of 2

@@ -8,7 +8,7 @@ from searches import CONDITIONS, SPACE
 import search_spaces
 from search_spaces.conditions import Conditions
 from tuning.search.halving import Judgement, Score
-from tuning.search.tpe import BEST, LATEST, Proposer, chosen
+from tuning.search.tpe import BEST, LATEST, TPESampler, chosen
 from tuning.study.step_result import StepResult
 from tuning.study.trial_record import RUNG, reached
 
@@ -41,57 +41,57 @@ def bare(number: int, value: float, state=TrialState.COMPLETE):
 
 @pytest.mark.slow
 def test_it_learns_where_good_recipes_are():
-    proposer = Proposer(lambda trial: SPACE.suggest(trial, CONDITIONS), seed=3, startup_trials=10)
+    sampler = TPESampler(lambda trial: SPACE.suggest(trial, CONDITIONS), seed=3, startup_trials=10)
     kinds = []
     for number in range(60):
-        proposal = proposer.propose(number)
+        proposal = sampler.propose(number)
         kinds.append(proposal.recipe.optimizer.kind)
         good = 0.5 if kinds[-1] == "rms_prop" else 0.1
-        proposer.learn(ended(number, proposal, good + number / 1e4))
+        sampler.learn(ended(number, proposal, good + number / 1e4))
     assert kinds[:20].count("rms_prop") < 14
     assert kinds[-20:].count("rms_prop") >= 16
 
 
 @pytest.mark.slow
 def test_where_all_maps_are_0_it_learns_from_what_the_scheduler_breaks_ties_by():
-    proposer = Proposer(lambda trial: SPACE.suggest(trial, CONDITIONS), seed=3, startup_trials=10)
+    sampler = TPESampler(lambda trial: SPACE.suggest(trial, CONDITIONS), seed=3, startup_trials=10)
     kinds = []
     for number in range(60):
-        proposal = proposer.propose(number)
+        proposal = sampler.propose(number)
         kinds.append(proposal.recipe.optimizer.kind)
         loss = 1.0 if kinds[-1] == "rms_prop" else 2.0
         trial = ended(number, proposal, number % 7 / 1e5, TrialState.PRUNED, 10)
         score = Score(trial.value, 0.0, loss)
         result = StepResult(number, 10, "rung", metrics={"mAP": score.mAP, "validation_loss/total": loss})
         trial.user_attrs = {f"{RUNG}10": reached(result, score, Judgement("stops", 1, 1, None)).to_dict()}
-        proposer.learn(trial)
+        sampler.learn(trial)
     assert kinds[-20:].count("rms_prop") >= 16
 
 
 @pytest.mark.slow
 def test_it_learns_which_branch_is_good():
     conditions = Conditions(steps=90)
-    proposer = Proposer(lambda trial: ALL.suggest(trial, conditions), seed=5, startup_trials=10)
+    sampler = TPESampler(lambda trial: ALL.suggest(trial, conditions), seed=5, startup_trials=10)
     detectors = []
     for number in range(50):
-        proposal = proposer.propose(number)
+        proposal = sampler.propose(number)
         detectors.append(proposal.recipe.detector)
-        proposer.learn(ended(number, proposal, 0.6 if detectors[-1] == "mobilenet" else 0.1))
+        sampler.learn(ended(number, proposal, 0.6 if detectors[-1] == "mobilenet" else 0.1))
     assert set(detectors[:20]) == {"retinanet", "mobilenet", "efficientdet"}
     assert detectors[-15:].count("mobilenet") >= 10  # by chance 5
 
 
 def test_the_values_of_a_seed_are_proposed_as_they_are():
-    proposer = Proposer(lambda trial: SPACE.suggest(trial, CONDITIONS), seed=3)
+    sampler = TPESampler(lambda trial: SPACE.suggest(trial, CONDITIONS), seed=3)
     for number, seed in enumerate(SPACE.seeds(CONDITIONS)):
-        proposal = proposer.propose(number, seed.params)
+        proposal = sampler.propose(number, seed.params)
         assert proposal.params == seed.params
         assert proposal.recipe == SPACE.replay(seed.params, CONDITIONS).recipe
 
 
 def test_a_proposal_is_the_same_whether_the_trials_were_seen_one_by_one_or_read_from_the_study():
     def fresh():
-        return Proposer(lambda trial: SPACE.suggest(trial, CONDITIONS), seed=3, startup_trials=4)
+        return TPESampler(lambda trial: SPACE.suggest(trial, CONDITIONS), seed=3, startup_trials=4)
 
     one_by_one, trials = fresh(), []
     for number in range(12):
@@ -108,18 +108,18 @@ def test_a_proposal_is_the_same_whether_the_trials_were_seen_one_by_one_or_read_
 
 
 def test_a_failed_trial_repels_nothing():
-    proposer = Proposer(lambda trial: SPACE.suggest(trial, CONDITIONS), seed=3, startup_trials=1)
-    other = Proposer(lambda trial: SPACE.suggest(trial, CONDITIONS), seed=3, startup_trials=1)
+    sampler = TPESampler(lambda trial: SPACE.suggest(trial, CONDITIONS), seed=3, startup_trials=1)
+    other = TPESampler(lambda trial: SPACE.suggest(trial, CONDITIONS), seed=3, startup_trials=1)
     for number in range(4):
-        proposal = proposer.propose(number)
+        proposal = sampler.propose(number)
         trial = ended(number, proposal, 0.2)
-        proposer.learn(trial)
+        sampler.learn(trial)
         other.learn(trial)
-    failed = proposer.propose(4)
+    failed = sampler.propose(4)
     trial = ended(4, failed, 0.0)
     trial.state, trial.values = TrialState.FAIL, None
-    proposer.learn(trial)
-    assert proposer.propose(5) == other.propose(5)
+    sampler.learn(trial)
+    assert sampler.propose(5) == other.propose(5)
 
 
 def test_a_space_that_raises_leaves_nothing_behind():
@@ -131,11 +131,11 @@ def test_a_space_that_raises_leaves_nothing_behind():
             raise ZeroDivisionError
         return SPACE.suggest(trial, CONDITIONS)
 
-    proposer = Proposer(suggest, seed=3)
-    proposer.propose(0)
+    sampler = TPESampler(suggest, seed=3)
+    sampler.propose(0)
     with pytest.raises(ZeroDivisionError):
-        proposer.propose(1)
-    again = proposer.propose(1)
+        sampler.propose(1)
+    again = sampler.propose(1)
     assert again.params["x"] == calls[1]
 
 
@@ -161,9 +161,9 @@ def test_memory_stays_bounded_over_thousands_of_trials():
         trial.suggest_float("x", 0, 1)
         return recipe
 
-    proposer = Proposer(suggest, seed=1)
+    sampler = TPESampler(suggest, seed=1)
     for number in range(1500):
-        proposer.learn(bare(number, (number * 7919 % 2000) / 2000))
+        sampler.learn(bare(number, (number * 7919 % 2000) / 2000))
         if number % 50 == 0:
-            proposer.propose(3000 + number)
-    assert len(proposer._trials) <= 1.5 * (BEST + LATEST) + 50
+            sampler.propose(3000 + number)
+    assert len(sampler._trials) <= 1.5 * (BEST + LATEST) + 50

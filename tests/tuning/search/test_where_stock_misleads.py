@@ -22,7 +22,7 @@ from searches import CONDITIONS, SPACE, run_here, search_of
 from test_search import rung, stored
 
 from tuning.search.halving import Halving, Score
-from tuning.search.tpe import Proposer
+from tuning.search.tpe import TPESampler
 
 RUNGS = (10, 30, 90)
 
@@ -138,15 +138,15 @@ def test_known_points_and_their_values_are_taken_in_with_conditional_branches():
     with pytest.raises(TypeError, match="Define-by-run function passed in `space`"):
         Stock(points_to_evaluate=[seed.params], evaluated_rewards=[0.4])
 
-    proposer = Proposer(lambda trial: SPACE.suggest(trial, CONDITIONS), 1, startup_trials=1)
+    sampler = TPESampler(lambda trial: SPACE.suggest(trial, CONDITIONS), 1, startup_trials=1)
     replayed = SPACE.replay(seed.params, CONDITIONS)
     known = optuna.trial.create_trial(
         params=dict(seed.params), distributions=replayed.distributions, value=0.4
     )
     known.number = -1
-    proposer.learn(known)
-    assert proposer.propose(0).recipe != replayed.recipe
-    assert proposer.propose(0, seed.params).recipe == replayed.recipe
+    sampler.learn(known)
+    assert sampler.propose(0).recipe != replayed.recipe
+    assert sampler.propose(0, seed.params).recipe == replayed.recipe
 
 
 def test_a_study_goes_on_without_reading_a_pickle(open_study, monkeypatch):
@@ -168,10 +168,10 @@ def test_a_study_goes_on_without_reading_a_pickle(open_study, monkeypatch):
 
 
 def test_branches_are_modelled_in_groups():
-    proposer = Proposer(lambda trial: SPACE.suggest(trial, CONDITIONS), 1)
+    sampler = TPESampler(lambda trial: SPACE.suggest(trial, CONDITIONS), 1)
     assert not optuna.samplers.TPESampler()._group
-    assert proposer._sampler(0)._group
-    assert proposer._sampler(0)._multivariate
+    assert sampler._sampler(0)._group
+    assert sampler._sampler(0)._multivariate
 
 
 def test_a_schedule_means_the_same_at_any_budget():

@@ -14,7 +14,7 @@ from tuning.study import verdict
 from tuning.study.curves import POINTS, CurveFile, read
 from tuning.study.step_result import StepResult
 from tuning.tracking.callback import Tracking
-from tuning.tracking.mlflow_writer import PICTURES, Teller, flat
+from tuning.tracking.mlflow_writer import PICTURES, MLflowWriter, flat
 
 slow = pytest.mark.slow
 
@@ -44,7 +44,7 @@ def chunk(number: int, first: int, last: int) -> StepResult:
 
 def tracked(study, uri, tmp_path, trials: int) -> Tracking:
     """Run the study to so many trials while MLflow is told of it."""
-    tracking = Tracking(study, uri, tmp_path / "artifacts", 90, teller=Teller)
+    tracking = Tracking(study, uri, tmp_path / "artifacts", 90, writer=MLflowWriter)
     search = search_of(study, trials, (tracking,))
     tracking.start()
     run_here(search)
@@ -81,7 +81,7 @@ def test_a_run_says_all_that_made_it(open_study, uri, tmp_path):
         90,
         Share(2, 0.5, 4.0),
         "python -m tuning.run --space x",
-        teller=Teller,
+        writer=MLflowWriter,
     )
     search = search_of(study, 6, (tracking,))
     tracking.start()
@@ -125,7 +125,7 @@ def test_a_run_that_was_begun_but_not_filled_is_filled(open_study, uri, tmp_path
     """The server dies after it has made the run, and before it has its recipe."""
     study = open_study()
     with monkeypatch.context() as patch:
-        patch.setattr(Teller, "_log_params", _away)
+        patch.setattr(MLflowWriter, "_log_params", _away)
         assert "ConnectionError" in tracked(study, uri, tmp_path, 1).close(patience=0.1)
     assert tracked(open_study(), uri, tmp_path, 1).close() is None
     runs = told(uri)
@@ -142,7 +142,7 @@ def _away(*_: object) -> None:
 def test_the_study_tells_of_a_trial_when_it_is_over_and_once(open_study, uri, tmp_path):
     def goes_on(results: int | None) -> str | None:
         study = open_study()
-        tracking = Tracking(study, uri, tmp_path / "artifacts", 90, teller=Teller)
+        tracking = Tracking(study, uri, tmp_path / "artifacts", 90, writer=MLflowWriter)
         search = search_of(study, 1, (tracking,))
         tracking.start()
         run_here(search, results)
@@ -160,7 +160,7 @@ def test_the_study_tells_of_a_trial_when_it_is_over_and_once(open_study, uri, tm
 @slow
 def test_an_interrupted_trial_keeps_its_run_and_no_point_is_there_twice(open_study, uri, tmp_path):
     study = open_study()
-    tracking = Tracking(study, uri, tmp_path / "artifacts", 90, teller=Teller)
+    tracking = Tracking(study, uri, tmp_path / "artifacts", 90, writer=MLflowWriter)
     search = search_of(study, 1, (tracking,))
     tracking.start()
     number = search.propose().number
@@ -171,7 +171,7 @@ def test_an_interrupted_trial_keeps_its_run_and_no_point_is_there_twice(open_stu
     assert before["0"]["run"].info.status == "KILLED"
 
     study = open_study()
-    tracking = Tracking(study, uri, tmp_path / "artifacts", 90, teller=Teller)
+    tracking = Tracking(study, uri, tmp_path / "artifacts", 90, writer=MLflowWriter)
     search = search_of(study, 1, (tracking,))
     tracking.start()
     search.propose()
@@ -196,7 +196,7 @@ def test_what_a_killed_driver_had_told_but_not_noted_is_there_once(open_study, u
     (study.folder / "mlflow.json").unlink()
 
     study = open_study()
-    tracking = Tracking(study, uri, tmp_path / "artifacts", 90, teller=Teller)
+    tracking = Tracking(study, uri, tmp_path / "artifacts", 90, writer=MLflowWriter)
     tracking.start()
     assert tracking.close() is None
     after = told(uri)

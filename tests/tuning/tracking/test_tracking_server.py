@@ -23,7 +23,7 @@ from tuning.study.step_result import StepResult
 from tuning.study.study import Study
 from tuning.tracking import callback
 from tuning.tracking.callback import Tracking
-from tuning.tracking.mlflow_writer import Teller
+from tuning.tracking.mlflow_writer import MLflowWriter
 
 pytestmark = pytest.mark.slow(45)
 PATIENCE = 300.0  # of a busy machine
@@ -131,7 +131,7 @@ def test_what_was_told_but_never_answered_is_there_once(open_study, server, tmp_
 
     monkeypatch.setattr(requests.Session, "request", lossy)
     study = open_study("lossy", study="lossy")
-    told = Tracking(study, server.uri, None, 90, teller=Teller)
+    told = Tracking(study, server.uri, None, 90, writer=MLflowWriter)
     told.start()
     trained(search_of(study, 4, (told,)))
     assert told.close(PATIENCE) is None

@@ -17,7 +17,7 @@ from test_tracking import told
 from tuning.execution.environment import Share
 from tuning.tracking.callback import Tracking
 from tuning.tracking.mlflow_writer import Subject
-from tuning.tracking.writer_process import Gone, NotTold, TellerProcess, in_short
+from tuning.tracking.writer_process import Gone, NotTold, WriterProcess, in_short
 
 pytestmark = pytest.mark.slow
 
@@ -35,8 +35,8 @@ def subject(study, uri, tmp_path) -> Subject:
     return Subject(study.manifest, study.folder, uri, tmp_path / "artifacts", Share(), "")
 
 
-def tell(teller: TellerProcess, study, number: int) -> None:
-    teller.tell(study.record(number), study.trial(number).params, study.trial_folder(number))
+def tell(writer: WriterProcess, study, number: int) -> None:
+    writer.tell(study.record(number), study.trial(number).params, study.trial_folder(number))
 
 
 def test_a_process_of_its_own_tells_what_a_teller_does(open_study, uri, tmp_path):
@@ -45,7 +45,7 @@ def test_a_process_of_its_own_tells_what_a_teller_does(open_study, uri, tmp_path
     tracking.start()
     run_here(search_of(study, 3, (tracking,)))
     assert tracking.close() is None
-    assert tracking._teller._process.returncode == 0
+    assert tracking._writer._process.returncode == 0
     runs = told(uri)
     assert sorted(runs) == ["", "0", "1", "2"]
     assert {runs[str(r.number)]["run"].data.tags["verdict"] for r in study.records()} == {
@@ -59,44 +59,44 @@ def test_when_it_is_killed_another_takes_its_place(study, uri, tmp_path, monkeyp
     monkeypatch.setattr("tuning.tracking.callback.CLOSING_SECONDS", 0.01)
     tracking = Tracking(study, uri, tmp_path / "artifacts", 90)
     tracking.start()
-    while tracking._teller is None:
+    while tracking._writer is None:
         time.sleep(0.001)
-    killed = tracking._teller._process
+    killed = tracking._writer._process
     killed.kill()
     assert tracking.close() is None
-    assert tracking._teller._process.pid != killed.pid
+    assert tracking._writer._process.pid != killed.pid
     assert sorted(told(uri)) == ["", "0", "1"]
 
 
 def test_its_death_is_said_with_what_it_said_last(study, subject):
-    teller = TellerProcess(subject, study.records())
-    teller._process.kill()
+    writer = WriterProcess(subject, study.records())
+    writer._process.kill()
     with pytest.raises(Gone, match="ended with code -9"):
-        tell(teller, study, 0)
+        tell(writer, study, 0)
 
 
 def test_what_goes_wrong_is_a_line_and_it_may_be_asked_again(study, subject, uri, tmp_path):
     with sqlite3.connect(tmp_path / "mlflow.db") as base:
         [(right,)] = base.execute("SELECT version_num FROM alembic_version").fetchall()
         base.execute("UPDATE alembic_version SET version_num = '0a8213491aaa'")
-    teller = TellerProcess(subject, study.records())
+    writer = WriterProcess(subject, study.records())
     with pytest.raises(NotTold) as refused:
-        tell(teller, study, 0)
+        tell(writer, study, 0)
     assert "\n" not in in_short(refused.value)
     assert "Traceback" in str(refused.value.__cause__)
     with sqlite3.connect(tmp_path / "mlflow.db") as base:
         base.execute("UPDATE alembic_version SET version_num = ?", (right,))
-    tell(teller, study, 0)
-    teller.close()
+    tell(writer, study, 0)
+    writer.close()
     assert sorted(told(uri)) == ["", "0"]
 
 
 def test_it_does_not_hear_ctrl_c_and_ends_with_its_driver(study, subject, tmp_path):
     code = (
         "import pickle, sys, time\n"
-        "from tuning.tracking.writer_process import TellerProcess\n"
-        "teller = TellerProcess(*pickle.load(sys.stdin.buffer))\n"
-        "print(teller._process.pid, flush=True)\n"
+        "from tuning.tracking.writer_process import WriterProcess\n"
+        "writer = WriterProcess(*pickle.load(sys.stdin.buffer))\n"
+        "print(writer._process.pid, flush=True)\n"
         "time.sleep(60)\n"
     )
     driver = subprocess.Popen(
@@ -115,9 +115,9 @@ def test_it_does_not_hear_ctrl_c_and_ends_with_its_driver(study, subject, tmp_pa
 
 
 def test_it_waits_for_the_one_of_a_killed_driver(study, subject, uri):
-    first = TellerProcess(subject, study.records())
+    first = WriterProcess(subject, study.records())
     tell(first, study, 0)
-    second = TellerProcess(subject, study.records())
+    second = WriterProcess(subject, study.records())
     second._send(("tell", study.record(1), study.trial(1).params, study.trial_folder(1)))
     time.sleep(0.5)
     assert sorted(told(uri)) == ["", "0"]
