@@ -49,7 +49,7 @@ def _describe(space: Space, preset: Any, weights: InitialWeights | None) -> dict
     conditions = Conditions(steps=space.default_steps(preset), preset=preset, weights=weights)
     return {
         "space": space.name,
-        "detectors": list(space.detectors),
+        "models": list(space.models),
         "preset": preset,
         "from_scratch": conditions.from_scratch,
         "steps": conditions.steps,
@@ -67,11 +67,11 @@ def _describe(space: Space, preset: Any, weights: InitialWeights | None) -> dict
 
 def _list(spaces: Sequence[dict[str, Any]]) -> None:
     table = Table(title=f"search spaces ({spaces[0]['preset']})")
-    for header in ("space", "detectors", "parameters", "first trials", "steps", "hash"):
+    for header in ("space", "models", "parameters", "first trials", "steps", "hash"):
         table.add_column(header, no_wrap=header in ("space", "hash"))
     for space in spaces:
         counts = (str(len(space["parameters"])), str(len(space["seeds"])), f"{space['steps']:,}")
-        table.add_row(space["space"], ", ".join(space["detectors"]), *counts, space["hash"])
+        table.add_row(space["space"], ", ".join(space["models"]), *counts, space["hash"])
     console = Console()
     console.print(table)
     console.print("python -m search_spaces NAME prints one")

@@ -1,82 +1,61 @@
-"""Branch: one detector's part of a space. Its data say what varies; its `suggest` asks a trial for it."""
+"""Branch: one model's part of a space: what varies for it, and the recipes that are known for it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from search_spaces.conditions import Conditions
-from search_spaces.parts import augmentation, optimization, schedule
-from search_spaces.parts.parameters import Range, Trial, choose
-from trainers import detectors
+from search_spaces.parts.parameters import Trial
+from trainers import model as models
+from trainers import recipe as recipes
+from trainers.model import Model
 from trainers.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Branch:
-    """What may vary for one detector.
+class Published:
+    """A recipe with a name for people and its source: who, the result, and what they did not publish."""
 
-    detector: its registered name.
-    from_scratch, fine_tuning: the optimizers to choose from, each with its range of learning rates.
-    augmentations: by preset, the names of what may be done to the images (augmentation.AUGMENTATIONS).
-    zoo_batch_sizes: what the zoo preset chooses from. The laptop preset keeps the detector's own: another
-        batch size is another graph, and tracing that costs a CPU more than many steps.
+    name: str
+    source: str
+    recipe: Recipe
+
+
+class Branch(ABC):
+    """One model's part of a space. A subclass says what a trial may suggest.
+
+    model: its registered name.
     """
 
-    detector: str
-    from_scratch: Mapping[str, Range]
-    fine_tuning: Mapping[str, Range]
-    augmentations: Mapping[str, tuple[str, ...]]
-    zoo_batch_sizes: tuple[int, ...]
+    model: str
+
+    @abstractmethod
+    def suggest(self, trial: Trial, conditions: Conditions) -> dict[str, Any]:
+        """All fields of a Recipe, the suggested ones asked of `trial`."""
+
+    @abstractmethod
+    def express(self, recipe: Recipe, conditions: Conditions) -> tuple[dict[str, Any], list[str]]:
+        """The parameters that say `recipe` under `conditions`, whatever the ranges; and what had to change."""
+
+    @property
+    def about(self) -> Model:
+        """What is known of the model."""
+        return models.get(self.model)
 
     def defaults(self, preset: str) -> Mapping[str, Any]:
-        """The detector's own Recipe fields for the preset."""
-        detector = detectors.get(self.detector)
-        return detector.laptop_defaults if preset == "laptop" else detector.zoo_defaults
-
-    def suggest(self, trial: Trial, conditions: Conditions) -> dict[str, Any]:
-        """All fields of a Recipe."""
-        fields = self.fixed(conditions)
-        batches = self.batch_sizes(conditions)
-        fields["batch_size"] = (
-            choose(trial, f"{self.detector}.batch_size", batches) if batches[1:] else batches[0]
-        )
-        moved, rate = optimization.suggest(trial, self.detector, self._rates(conditions), conditions.steps)
-        fields |= moved
-        fields["schedule"] = schedule.suggest(trial, rate)
-        names = self.augmentations[conditions.preset]
-        fields["augmentations"] = augmentation.suggest(trial, names, fields["image_size"])
-        return fields
-
-    def express(self, recipe: Recipe, conditions: Conditions) -> tuple[dict[str, Any], list[str]]:
-        """The parameters that say `recipe` under `conditions`, whatever the ranges; and what had to change.
-
-        Another batch size takes a learning rate in proportion, where the optimizer wants that.
-        """
-        fields = recipe.to_dict()
-        rate, changed = float(fields["schedule"]["base"]), []
-        batches = self.batch_sizes(conditions)
-        batch = min(batches, key=lambda size: max(size / recipe.batch_size, recipe.batch_size / size))
-        if batch != recipe.batch_size:
-            changed.append(f"batch {recipe.batch_size} → {batch}")
-            if recipe.optimizer.kind in optimization.SCALED_WITH_BATCH:
-                scaled = rate * batch / recipe.batch_size
-                changed.append(f"rate {rate:g} → {scaled:g} with it")
-                rate = scaled
-        params = {f"{self.detector}.batch_size": batch}
-        params |= optimization.express(fields, self.detector, rate, recipe.steps)
-        params |= schedule.express(fields["schedule"])
-        augmentations, missing = augmentation.express(
-            fields["augmentations"], self.augmentations[conditions.preset]
-        )
-        return params | augmentations, changed + [f"without {name}" for name in missing]
+        """The model's own Recipe fields for the preset; those of its first preset where it has no such one."""
+        presets = self.about.presets
+        return presets[preset] if preset in presets else next(iter(presets.values()))
 
     def fixed(self, conditions: Conditions) -> dict[str, Any]:
-        """The Recipe fields that no trial decides."""
-        fields = {k: v for k, v in self.defaults(conditions.preset).items() if k not in _SUGGESTED}
-        fields |= {"detector": self.detector, "steps": conditions.steps, "seed": conditions.seed}
-        fields["precision"] = conditions.precision
+        """The preset's Recipe fields, with what the conditions say in their place."""
+        fields = dict(self.defaults(conditions.preset))
+        fields |= {"model": self.model, "steps": conditions.steps, "seed": conditions.seed}
+        if "precision" in self.about.recipe.model_fields:
+            fields["precision"] = conditions.precision
         if conditions.image_size is not None:
             fields["image_size"] = conditions.image_size
         if conditions.weights is not None:
@@ -87,14 +66,28 @@ class Branch:
         """The batch sizes that trials may have."""
         if conditions.batch_size is not None:
             return (conditions.batch_size,)
-        if conditions.preset == "zoo":
-            return self.zoo_batch_sizes
         return (int(self.defaults(conditions.preset)["batch_size"]),)
 
-    def _rates(self, conditions: Conditions) -> Mapping[str, Range]:
-        return self.from_scratch if conditions.from_scratch else self.fine_tuning
+    def published(self, preset: str) -> Sequence[Published]:
+        """The preset's own default first, then the model's other presets, then what people published with it."""
+        about = self.about
+        told = {
+            "laptop": f"{about.title} from scratch in minutes on a CPU, on the toy city",
+            "zoo": about.published_at,
+        }
+        names = sorted(about.presets, key=lambda name: (name != preset, name))
+        if preset in about.presets and preset != "laptop":
+            names = [name for name in names if name != "laptop"]
+        return [
+            Published(
+                f"{name} {about.name}",
+                told.get(name, f"{about.title}, preset {name}"),
+                built(f"{name} {about.name}", {"model": about.name, **about.presets[name]}),
+            )
+            for name in names
+        ]
 
 
-_SUGGESTED = frozenset(
-    {"optimizer", "schedule", "augmentations", "averaging", "gradient_clip", "l2", "batch_size"}
-)
+def built(name: str, fields: Mapping[str, Any]) -> Recipe:
+    """A published recipe of plain values. Raises UserError, with its name."""
+    return recipes.build(fields, where=f"published recipe '{name}'")

@@ -1,12 +1,13 @@
 """The space `mobilenet`: SSD MobileNet V2 FPNLite. Change the values here to search elsewhere."""
 
-from search_spaces.branch import Branch
+from search_spaces import published
+from search_spaces.detector_branch import DetectorBranch
 from search_spaces.parts.augmentation import PHOTOMETRIC
 from search_spaces.parts.parameters import Range
 from search_spaces.space import Space
 
-BRANCH = Branch(
-    detector="mobilenet",
+BRANCH = DetectorBranch(
+    model="mobilenet",
     # seen from scratch on the toy city: Adam 1e-3 reaches .30 in 150 steps, 2e-3 .18, 5e-4 .14
     from_scratch={
         "adam": Range(3e-4, 4e-3, log=True),
@@ -24,6 +25,33 @@ BRANCH = Branch(
         "zoo": ("flip", "image_scale", "crop", "pad", *PHOTOMETRIC, "black_patches"),
     },
     zoo_batch_sizes=(4, 8, 16, 32),
+    runs=(
+        published.Run(
+            "urban-2 experiment 1",
+            f"{published.URBAN_2}, experiment 1",
+            8,
+            10_000,
+            published.ADAM,
+            published.EXPERIMENT_SCHEDULE,
+            published.EXPERIMENT_AUGMENTATIONS,
+            "mAP .128, mAP50 .262",
+        ),
+        published.Run(
+            "urban mobilenet",
+            published.URBAN,
+            8,
+            2_000,
+            published.MOMENTUM,
+            published.STOPPED_COSINE,
+            (
+                published.FLIP,
+                published.CROP,
+                {"name": "random_adjust_brightness", "options": {"max_delta": 0.05}},
+                published.BLACK_PATCHES,
+            ),
+            "mAP not given",
+        ),
+    ),
 )
 
 SPACE = Space("mobilenet", (BRANCH,))

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from optuna.distributions import BaseDistribution
 
-from search_spaces import published
 from search_spaces.answers import Exactly, Nearest, NotOffered
 from search_spaces.branch import Branch
 from search_spaces.conditions import Conditions
@@ -23,7 +22,7 @@ from trainers.recipe import Recipe
 # Published fine-tunings took 2,000 to 25,000 steps; 10,000 is that of the two with full recipe and result.
 ZOO_STEPS = 10_000
 ZOO_TRIALS = 32
-LAPTOP_TRIALS = 6  # RetinaNet50, the slowest, takes nine minutes for them on two CPU cores
+LAPTOP_TRIALS = 6  # the slowest detector takes nine minutes for them on two CPU cores
 
 
 @dataclass(frozen=True)
@@ -50,19 +49,26 @@ class Replayed(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """A named search space over the branches of its detectors; with several, the detector is a choice.
+    """A named search space over the branches of its models; with several, the model is a choice.
 
-    laptop_steps: of a trial of the laptop preset; None for those of the detector that learns in the fewest.
+    laptop_steps: of a trial of the laptop preset; None for those of the model that learns in the fewest.
+    choice: the parameter that chooses among several models.
     """
 
     name: str
     branches: tuple[Branch, ...]
     laptop_steps: int | None = None
+    choice: str = "detector"
 
     @property
-    def detectors(self) -> tuple[str, ...]:
-        """The names of the detectors that its recipes may have."""
-        return tuple(branch.detector for branch in self.branches)
+    def models(self) -> tuple[str, ...]:
+        """The names of the models that its recipes may have."""
+        return tuple(branch.model for branch in self.branches)
+
+    @property
+    def task(self) -> str:
+        """The name of the task that all its models have."""
+        return self.branches[0].about.task
 
     def default_steps(self, preset: str) -> int:
         """Gradient steps of a trial."""
@@ -80,7 +86,7 @@ class Space:
             fields = self._fields(trial, conditions)
         except UserError as error:
             raise UserError(f"space '{self.name}': {error}") from None
-        branch = f"{fields['detector']} with {fields['optimizer']['kind']} and {fields['schedule']['kind']}"
+        branch = f"{fields['model']} with {fields['optimizer']['kind']} and {fields['schedule']['kind']}"
         return recipe.build(fields, where=f"space '{self.name}', {branch}")
 
     def replay(self, params: Mapping[str, Any], conditions: Conditions) -> Replayed:
@@ -92,7 +98,7 @@ class Space:
         return Replayed(made, trial.distributions)
 
     def seeds(self, conditions: Conditions) -> list[Seed]:
-        """The detectors' own defaults, then what people have published; none twice.
+        """The models' own defaults, then what people have published; none twice.
 
         Adapted to the conditions: schedules in fractions of the steps, the batch that there is (and a rate in
         proportion where the optimizer wants that), values outside the space at its nearest end. A recipe with
@@ -101,9 +107,9 @@ class Space:
         firsts: list[Seed] = []
         others: list[Seed] = []
         for branch in self.branches:
-            for i, known in enumerate(published.recipes(branch.detector, conditions.preset)):
+            for i, known in enumerate(branch.published(conditions.preset)):
                 wanted, changed = branch.express(known.recipe, conditions)
-                trial = Nearest({"detector": branch.detector} | wanted)
+                trial = Nearest({self.choice: branch.model} | wanted)
                 try:
                     self._fields(trial, conditions)
                 except NotOffered:
@@ -127,8 +133,8 @@ class Space:
     def _fields(self, trial: Trial, conditions: Conditions) -> dict[str, Any]:
         if len(self.branches) == 1:
             return self.branches[0].suggest(trial, conditions)
-        name = choose(trial, "detector", self.detectors)
-        branch = next(branch for branch in self.branches if branch.detector == name)
+        name = choose(trial, self.choice, self.models)
+        branch = next(branch for branch in self.branches if branch.model == name)
         return branch.suggest(trial, conditions)
 
 

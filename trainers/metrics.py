@@ -1,19 +1,32 @@
-"""Metrics: what one evaluation of a detector measured."""
+"""Metrics: what one evaluation measured, by name, whatever the task."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from trainers.detection.coco_metrics import ImageResult
+Direction = Literal["maximize", "minimize"]
+LOSS = "validation_loss/"  # prefix of a loss's name among an evaluation's flat values
+TOTAL_LOSS = f"{LOSS}total"
 
-# COCO's twelve numbers, in the order of pycocotools' `COCOeval.stats`
-COCO_NAMES = (
-    "mAP", "mAP50", "mAP75", "mAP_small", "mAP_medium", "mAP_large",
-    "AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large",
-)  # fmt: skip
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that a task measures and that a search may be judged by.
+
+    name: as in Metrics.values, or `validation_loss/<part>`.
+    direction: whether larger or smaller is better.
+    chance: values from 0 up to this one say nothing about a trial and count as equal; 0 where every value counts.
+    resolution: values that round to the same multiple of it are equal; 0 compares exactly.
+    bounded: whether it lies in 0..1.
+    """
+
+    name: str
+    direction: Direction = "maximize"
+    chance: float = 0.0
+    resolution: float = 0.0
+    bounded: bool = True
 
 
 @dataclass(frozen=True)
@@ -21,32 +34,21 @@ class Metrics:
     """One evaluation.
 
     step: gradient steps taken before it.
-    coco: the twelve numbers of COCO_NAMES, each in 0..1, or -1 where no box of that size exists.
-    class_ap: AP over IoU .50:.95 by class name, -1 for a class without a box.
-    losses: validation loss parts (classification, localization, regularization, total), means over images.
+    values: the task's metrics by name (Task.metrics); -1 where the validation images have nothing to measure it on.
+    losses: validation loss by part, `total` among them, means over images.
     images: how many images were evaluated.
     seconds: wall time it took.
-    results: truth and detections of each image, in the dataset's order; empty where a trainer has no boxes, or measured
-        a part of the images only.
+    results: truth and prediction of each image, in the dataset's order and in the task's own type; empty where only a
+        part of the images was measured, or the task keeps none.
     """
 
     step: int
-    coco: Mapping[str, float]
-    class_ap: Mapping[str, float]
+    values: Mapping[str, float]
     losses: Mapping[str, float]
     images: int
     seconds: float
-    tags: Mapping[str, str] = field(default_factory=dict)
-    results: Sequence[ImageResult] = field(default=(), repr=False, compare=False)
-
-    @property
-    def mAP(self) -> float:
-        """Mean AP over IoU .50:.95 and classes: what a search maximises."""
-        return self.coco["mAP"]
+    results: Sequence[Any] = field(default=(), repr=False, compare=False)
 
     def flat(self) -> dict[str, float]:
-        """One level of names: `mAP`, ..., `AP/<class>`, `validation_loss/<part>`."""
-        flat = dict(self.coco)
-        flat |= {f"AP/{name}": value for name, value in self.class_ap.items()}
-        flat |= {f"validation_loss/{name}": value for name, value in self.losses.items()}
-        return flat
+        """Values and losses in one mapping; the name of a loss begins with `validation_loss/`."""
+        return {**self.values, **{f"{LOSS}{part}": value for part, value in self.losses.items()}}

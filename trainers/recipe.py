@@ -6,29 +6,26 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from trainers import detectors
+from trainers import model as models
 from trainers.augmentations import Augmentation
 from trainers.errors import UserError
 from trainers.optimizers import Optimizer
 from trainers.schedules import Schedule
 
 Precision = Literal["float32", "bfloat16"]
-# defaults of fields that the first recipes had not: they leave a recipe what it was, and its id too
-_LATER = (("precision", "float32"),)
-# what a worker builds is the same for recipes that agree in these
-_GRAPH = ("detector", "image_size", "batch_size", "batch_norm_decay", "precision")
+OLD_NAMES = {"detector": "model"}  # fields of recipes that earlier versions wrote
 
 
 class InitialWeights(BaseModel):
     """Where a trial's variables start.
 
-    source: "none" (from scratch), "zoo" (the published COCO checkpoint, from the cache) or the path of
-        a checkpoint directory or prefix.
+    source: "none" (from scratch), "zoo" (the model's published checkpoint, from the cache) or the path of a
+        checkpoint directory or prefix.
     part: how much of it is taken: "classification" the backbone, "detection" the whole feature extractor with
         its pyramid, "full" everything (the classes must then be the same).
     """
@@ -40,26 +37,23 @@ class InitialWeights(BaseModel):
 
 
 class Recipe(BaseModel):
-    """One trial's settings.
+    """One trial's settings: what every model has. A model may add fields of its own by a subclass (Model.recipe).
 
-    detector: a registered detector's name.
+    model: a registered model's name.
     image_size: pixels, the side of the square input.
     batch_size: images a step.
     steps: the trial's full budget of gradient steps; the schedule is in fractions of it.
-    augmentations: applied in this order, before the resize, by the API's preprocessor.
+    augmentations: applied in this order, before the resize.
     averaging: decay of an exponential moving average of the weights that evaluation uses; None: no average.
     gradient_clip: largest global norm of the gradients; None for no clipping.
-    l2: weight of the kernels' L2 regulariser; None for the zoo's.
-    precision: of the network's arithmetic; variables, losses and boxes are float32 with either. bfloat16, which needs
-        no scaling of the loss, is for GPUs of compute capability 8 (Ampere) and later.
-    batch_norm_decay: of batch normalisation's moving averages; the zoo's .997 needs about a thousand steps.
-    classification_weight, localization_weight: factors of the two parts of the loss.
     seed: of the initial variables, the order of the images and every augmentation's draw.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    # own fields that came later, with the default that leaves a recipe, and its id, what it was
+    added_later: ClassVar[Mapping[str, Any]] = {}
 
-    detector: str
+    model: str
     image_size: int = Field(gt=0, le=4096)
     batch_size: int = Field(gt=0, le=1024)
     steps: int = Field(gt=0)
@@ -69,25 +63,20 @@ class Recipe(BaseModel):
     weights: InitialWeights = InitialWeights()
     averaging: float | None = Field(default=None, gt=0, lt=1)
     gradient_clip: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    l2: float | None = Field(default=None, ge=0, le=1)
-    precision: Precision = "float32"
-    batch_norm_decay: float = Field(default=0.997, gt=0, lt=1)
-    classification_weight: float = Field(default=1.0, gt=0, le=1000)
-    localization_weight: float = Field(default=1.0, gt=0, le=1000)
     seed: int = Field(default=0, ge=0, lt=2**31)
 
-    @field_validator("detector")
+    @field_validator("model")
     @classmethod
-    def _detector_is_known(cls, name: str) -> str:
+    def _model_is_known(cls, name: str) -> str:
         try:
-            detectors.get(name)
+            models.get(name)
         except UserError as error:
             raise ValueError(str(error)) from None
         return name
 
     @model_validator(mode="after")
-    def _detector_takes_the_image(self) -> Recipe:
-        detectors.get(self.detector).check_image_size(self.image_size)
+    def _model_takes_the_image(self) -> Recipe:
+        models.get(self.model).check_image_size(self.image_size)
         return self
 
     @property
@@ -105,8 +94,13 @@ class Recipe(BaseModel):
         return self.model_dump(mode="json")
 
     def identity(self) -> dict[str, Any]:
-        """What the id is made of: `to_dict` without what came later and is not asked for."""
-        return {name: value for name, value in self.to_dict().items() if (name, value) not in _LATER}
+        """What the id is made of: `to_dict` as the first version wrote it, so that equal recipes keep their ids."""
+        old = {new: name for name, new in OLD_NAMES.items()}
+        return {
+            old.get(name, name): value
+            for name, value in self.to_dict().items()
+            if name not in self.added_later or value != self.added_later[name]
+        }
 
     def to_yaml(self) -> str:
         """The recipe as a person would write it."""
@@ -117,21 +111,30 @@ class Recipe(BaseModel):
         return build(self.to_dict() | changes)
 
 
+def upgraded(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's plain values with today's field names: earlier versions said `detector` for `model`."""
+    return {OLD_NAMES.get(name, name): value for name, value in fields.items()}
+
+
 def graph_key(fields: Mapping[str, Any]) -> tuple[Any, ...]:
     """What of a recipe's plain values decides what a worker builds for it: with an equal key it builds nothing anew."""
-    return tuple(fields.get(name) for name in _GRAPH)
+    return tuple(fields.get(name) for name in ("model", *models.get(fields["model"]).graph_fields))
 
 
-def build(fields: dict[str, Any], where: str = "recipe") -> Recipe:
-    """A Recipe of plain values. Raises UserError in one line: `where`, field, what is allowed, value."""
+def build(fields: Mapping[str, Any], where: str = "recipe") -> Recipe:
+    """The recipe of plain values, of its model's class. Raises UserError: `where`, field, what is allowed, value."""
+    fields = upgraded(fields)
+    name = fields.get("model")
+    known = models.all_models()
+    kind = known[name].recipe if isinstance(name, str) and name in known else Recipe
     try:
-        return Recipe.model_validate(fields)
+        return kind.model_validate(fields)
     except ValidationError as error:
-        raise UserError(f"{where}: {_first_line(error)}") from None
+        raise UserError(f"{where}: {_first_line(error, kind)}") from None
 
 
-def _first_line(error: ValidationError) -> str:
-    """The first of pydantic's complaints as a person would say it."""
+def _first_line(error: ValidationError, kind: type[Recipe]) -> str:
+    """The first of pydantic's complaints in plain words."""
     first, count = error.errors()[0], error.error_count()
     location = list(first["loc"])
     if location[:1] in (["optimizer"], ["schedule"]):
@@ -141,7 +144,7 @@ def _first_line(error: ValidationError) -> str:
         case "missing":
             message = "is missing"
         case "extra_forbidden":
-            known = f"; known are {', '.join(Recipe.model_fields)}" if len(location) == 1 else ""
+            known = f"; known are {', '.join(kind.model_fields)}" if len(location) == 1 else ""
             message = f"is unknown{known}"
         case "union_tag_not_found":
             message = "its kind is missing"

@@ -1,4 +1,4 @@
-"""Trainer: the contract between a search and whatever trains. A detector implements it; other tasks can."""
+"""Trainer: the contract between a search and whatever trains a model, of any task."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TrainingCurve:
     """What a stretch of training measured, one entry a step.
 
     steps: the steps' numbers, from 1: entry i was measured by the step that made `steps[i]` of them.
-    losses: by part (classification, localization, regularization, total).
+    losses: by part, `total` among them.
     learning_rates: of each step.
     seconds: wall time of the whole stretch; compute_seconds: of its gradient steps alone, without waiting for input.
     images_per_second: over the stretch.
@@ -48,7 +48,7 @@ class Trainer(Protocol):
         """Take steps until `until_step` of them are done. Raises Diverged on a NaN or infinite loss."""
 
     def evaluate(self, images: int | None = None) -> Metrics:
-        """Measure the detector, with its averaged weights if the recipe asks for them, on the validation part.
+        """Measure the model, with its averaged weights if the recipe asks for them, on the validation part.
 
         images: on so many of its images only, spread evenly over it and the same each time; None for all.
         """
@@ -62,5 +62,5 @@ class Trainer(Protocol):
     def export(self, directory: Path) -> None:
         """Write what serving needs into `directory`, whole or not at all."""
 
-    def pipeline_config(self) -> str:
-        """The trial last given to `start`, as the Object Detection API's own tools read it (text)."""
+    def files(self) -> Mapping[str, str]:
+        """What else to keep of the trial last given to `start`: texts by file name."""

@@ -1,4 +1,4 @@
-"""What the commands of this package share: where they print, and what trains."""
+"""What the commands of this package share: where they print."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from rich.console import Console
 
-DETECTOR_TRAINER = "trainers.object_detection_api.trainer:alone_in_process"
 LOG_WIDTH = 140  # columns, where no terminal says
 
 

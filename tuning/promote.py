@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trainers.command import Parser, run
 from trainers.errors import UserError
-from tuning.command import DETECTOR_TRAINER, console_of
+from tuning.command import console_of
 
 EXAMPLES = """\
 examples:
@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--tracking-uri", help="of the MLflow server (default: the one that the study was run with)")
     add("--debug", action="store_true", help="show the traceback of an error")
-    add("--trainer", default=DETECTOR_TRAINER, help=argparse.SUPPRESS)
+    add("--trainer", help=argparse.SUPPRESS)
     return line
 
 

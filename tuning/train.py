@@ -11,7 +11,7 @@ from pathlib import Path
 from trainers.command import Parser, run
 from trainers.errors import UserError
 from tuning.api.settings import RESERVED, cpus_here, gpus_here
-from tuning.command import DETECTOR_TRAINER, console_of
+from tuning.command import console_of
 
 EXAMPLES = """\
 examples:
@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
         help="a GPU, or a fraction of one's memory; 0 for none (default: one if there is one)",
     )
     add("--debug", action="store_true", help="show the traceback of an error")
-    add("--trainer", default=DETECTOR_TRAINER, help=argparse.SUPPRESS)
+    add("--trainer", help=argparse.SUPPRESS)
     return line
 
 

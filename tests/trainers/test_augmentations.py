@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trainers.augmentation_table import AUGMENTATIONS, Option
 from trainers.augmentations import Augmentation
+from trainers.augmentations.table import AUGMENTATIONS, Option
 from trainers.object_detection_api import compat
 
 # the least that an augmentation with required options takes

@@ -9,7 +9,11 @@ from typing import Any
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
-from trainers.metrics import COCO_NAMES
+# COCO's twelve numbers, in the order of pycocotools' `COCOeval.stats`
+COCO_NAMES = (
+    "mAP", "mAP50", "mAP75", "mAP_small", "mAP_medium", "mAP_large",
+    "AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large",
+)  # fmt: skip
 
 RECALLS = np.linspace(0, 1, 101)  # at which COCO reads precision
 
@@ -34,10 +38,11 @@ class ImageResult:
     scores: np.ndarray
 
 
-def evaluate(
-    images: Sequence[ImageResult], classes: Sequence[str]
-) -> tuple[dict[str, float], dict[str, float]]:
-    """The twelve numbers by COCO_NAMES and AP by class name; -1 where nothing of the kind is in the ground truth."""
+def evaluate(images: Sequence[ImageResult], classes: Sequence[str]) -> dict[str, float]:
+    """The twelve numbers of COCO_NAMES, and `AP/<class>` over IoU .50:.95 for each class.
+
+    Each in 0..1, or -1 where nothing of the kind is in the ground truth.
+    """
     truth = COCO(ground_truth(images, classes))
     found = detections(images)
     if not found:  # the library takes no empty list; nothing found is 0 wherever there was something to find
@@ -48,8 +53,8 @@ def evaluate(
     class_ap = {}
     for index, name in enumerate(classes):
         valid = precision[:, :, index][precision[:, :, index] > -1]
-        class_ap[name] = float(valid.mean()) if valid.size else -1.0
-    return dict(zip(COCO_NAMES, map(float, evaluation.stats[:12]), strict=True)), class_ap
+        class_ap[f"AP/{name}"] = float(valid.mean()) if valid.size else -1.0
+    return dict(zip(COCO_NAMES, map(float, evaluation.stats[:12]), strict=True)) | class_ap
 
 
 def precision_by_recall(
@@ -59,8 +64,8 @@ def precision_by_recall(
     truth = COCO(ground_truth(images, classes))
     found = detections(images)
     if not found:
-        present = _nothing_found(truth, classes)[1]
-        return {name: np.zeros(len(RECALLS)) for name, ap in present.items() if ap >= 0}
+        numbers = _nothing_found(truth, classes)
+        return {name: np.zeros(len(RECALLS)) for name in classes if numbers[f"AP/{name}"] >= 0}
     evaluation = _evaluated(truth, found)
     at = int(np.argmin(np.abs(np.asarray(evaluation.params.iouThrs) - iou)))
     precision = _precision(evaluation)[at]
@@ -115,7 +120,7 @@ def _xywh(box: np.ndarray) -> list[float]:
     return [xmin, ymin, xmax - xmin, ymax - ymin]
 
 
-def _nothing_found(truth: Any, classes: Sequence[str]) -> tuple[dict[str, float], dict[str, float]]:
+def _nothing_found(truth: Any, classes: Sequence[str]) -> dict[str, float]:
     areas = [annotation["area"] for annotation in truth.dataset["annotations"] if not annotation["iscrowd"]]
     bounds = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}
     numbers = {}
@@ -123,7 +128,7 @@ def _nothing_found(truth: Any, classes: Sequence[str]) -> tuple[dict[str, float]
         low, high = bounds.get(name.rpartition("_")[2], (0, 1e10))
         numbers[name] = 0.0 if any(low <= area <= high for area in areas) else -1.0
     present = {a["category_id"] for a in truth.dataset["annotations"] if not a["iscrowd"]}
-    return numbers, {name: 0.0 if i in present else -1.0 for i, name in enumerate(classes, start=1)}
+    return numbers | {f"AP/{name}": 0.0 if i in present else -1.0 for i, name in enumerate(classes, start=1)}
 
 
 def _be_silent(*_: object) -> None:

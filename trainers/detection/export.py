@@ -12,8 +12,6 @@ manifest.json       the rest, and the hash of every other file
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,14 +20,17 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from trainers.errors import UserError
-from trainers.files import write_text
+from trainers import export as sealed
+from trainers.export import MANIFEST, amend
 
-MANIFEST = "manifest.json"
+__all__ = [
+    "LABEL_MAP", "MANIFEST", "MAP_TOLERANCE", "SAMPLES", "SAVED_MODEL", "Export", "Framing", "Proof", "amend", "read",
+    "seal",
+]  # fmt: skip
+
 SAVED_MODEL = "saved_model"
 SAMPLES = "samples.npz"
 LABEL_MAP = "label_map.pbtxt"
-FORMAT = 1
 # how far what is exported may be from what was trained, for detections with scores from .1
 SCORE_TOLERANCE, IOU_TOLERANCE, UNMATCHED_TOLERANCE, MAP_TOLERANCE = 0.001, 0.99, 0.002, 0.001
 
@@ -58,6 +59,23 @@ class Proof:
             if not off <= allowed:
                 return f"{what} {off:.4f} on {self.images} images, allowed are {allowed:.4f}"
         return None
+
+    def says(self, export_id: str) -> str:
+        """The comparison and its tolerances, in a line."""
+        return (
+            f"export {export_id}: on {self.images} validation images its mAP is {self.mAP['exported']:.4f}, the trained "
+            f"model's {self.mAP['trained']:.4f} (tolerance {MAP_TOLERANCE}); scores differ by up to {self.score:.5f} "
+            f"({SCORE_TOLERANCE}), boxes have an IoU of {self.iou:.5f} or more ({IOU_TOLERANCE})"
+        )
+
+    def facts(self) -> dict[str, str]:
+        """The comparison as rows of a table."""
+        return {
+            "export checked on": f"{self.images} validation images",
+            "mAP there, trained and exported": f"{self.mAP['trained']:.4f} and {self.mAP['exported']:.4f}",
+            "largest difference of scores": f"{self.score:.5f}",
+            "smallest IoU of boxes": f"{self.iou:.5f}",
+        }
 
 
 @dataclass(frozen=True)
@@ -135,60 +153,23 @@ def seal(
     folder: Path, classes: tuple[str, ...], framing: Framing, threshold: float, about: Mapping[str, Any]
 ) -> None:
     """Write `manifest.json` into a folder whose other files are there. `about`: JSON values, added as they are."""
-    manifest = {
-        "format": FORMAT,
-        "classes": list(classes),
-        "framing": asdict(framing),
-        "threshold": threshold,
-        **about,
-        "files": _hashes(folder),
-    }
-    write_text(folder / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def amend(folder: Path, **about: Any) -> None:
-    """Add to a sealed manifest what only the caller knows (study, trial, MLflow run)."""
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    write_text(folder / MANIFEST, json.dumps({**manifest, **about}, indent=2, ensure_ascii=False) + "\n")
+    own = {"classes": list(classes), "framing": asdict(framing), "threshold": threshold}
+    sealed.seal(folder, {**own, **about})
 
 
 def read(folder: Path) -> Export:
     """The export in `folder`. Raises UserError when it is none, or a file is not the one that was sealed."""
-    path = folder / MANIFEST
+    found = sealed.read(folder)
+    manifest = found.manifest
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        if manifest["format"] != FORMAT:
-            raise UserError(
-                f"{path}: format {manifest['format']}, but this version reads {FORMAT}; export again"
-            )
         framing = manifest["framing"]
-        found = Export(
+        return Export(
             directory=folder,
-            export_id=hashlib.sha256(json.dumps(manifest["files"], sort_keys=True).encode()).hexdigest()[:12],
+            export_id=found.export_id,
             classes=tuple(manifest["classes"]),
             framing=Framing(framing["size"], framing["resize"], tuple(framing["pad_colour"])),
             threshold=float(manifest["threshold"]),
             manifest=manifest,
         )
-        sealed = dict(manifest["files"])
-    except FileNotFoundError:
-        raise UserError(f"{folder}: not an export (it has no {MANIFEST}); give an export's folder") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        line = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"{path}: cannot be read as an export's manifest ({line}); export again") from None
-    for name, digest in _hashes(folder).items():
-        if sealed.pop(name, None) != digest:
-            raise UserError(f"{folder / name}: is not what was exported; export again")
-    if sealed:
-        raise UserError(f"{folder / min(sealed)}: is gone; export again")
-    return found
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
-    return {path.relative_to(folder).as_posix(): _sha256(path) for path in sorted(files)}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    except (ValueError, KeyError, TypeError) as error:
+        raise sealed.unreadable(folder, error) from None

@@ -1,7 +1,6 @@
 """Matching: which detection finds which true box, by COCO's rules, once for all the resamples of the images.
 
-pycocotools' `evaluateImg` and `accumulate` over the whole range of areas, with at most 100 detections of a class in
-an image. faster-coco-eval does the same but keeps the matches to itself.
+pycocotools' `evaluateImg` and `accumulate`. faster-coco-eval does the same but keeps the matches to itself.
 """
 
 from __future__ import annotations
@@ -16,15 +15,16 @@ from trainers.detection.coco_metrics import ImageResult
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 MOST_DETECTIONS = 100  # of a class in an image
+ANY_AREA = (0.0, 1e10)  # square pixels
 
 
 @dataclass(frozen=True)
 class ClassMatches:
     """One class's D detections in all N images, best first.
 
-    image: (D,) int, which image each is in. to_find: (N,) int, true boxes in each image, without crowds.
+    image: (D,) int, which image each is in. to_find: (N,) int, true boxes in each image that count.
     right: for each IoU threshold the places (rising, in 0..D-1) of the detections that find a true box.
-    ignored: likewise of those that lie in a crowd and count neither way.
+    ignored: likewise of those that count neither way: in a crowd, or of another area than is asked for.
     """
 
     image: np.ndarray
@@ -33,9 +33,17 @@ class ClassMatches:
     ignored: tuple[np.ndarray, ...]
 
 
-def match(images: Sequence[ImageResult], classes: int) -> list[ClassMatches]:
-    """The matches of each of so many classes."""
-    return [_match_class(images, label) for label in range(classes)]
+def match(
+    images: Sequence[ImageResult],
+    classes: int,
+    area: tuple[float, float] = ANY_AREA,
+    most: int = MOST_DETECTIONS,
+) -> list[ClassMatches]:
+    """The matches of each of so many classes.
+
+    area: square pixels, least and most, of the boxes that count. most: detections of a class in an image.
+    """
+    return [_match_class(images, label, area, most) for label in range(classes)]
 
 
 def average_precision(matches: Sequence[ClassMatches], counts: np.ndarray) -> np.ndarray:
@@ -50,6 +58,17 @@ def average_precision(matches: Sequence[ClassMatches], counts: np.ndarray) -> np
         for start in range(0, len(counts), rows):
             part = slice(start, start + rows)
             found[part, :, label] = _average_precision(each, counts[part], total[part])
+    return found
+
+
+def recall(matches: Sequence[ClassMatches], counts: np.ndarray) -> np.ndarray:
+    """Recall when image i is taken `counts[b, i]` times, as average_precision."""
+    found = np.full((len(counts), len(IOU_THRESHOLDS), len(matches)), np.nan)
+    for label, each in enumerate(matches):
+        total = counts @ each.to_find
+        for t, right in enumerate(each.right):
+            hits = np.take(counts, each.image[right], axis=1).sum(axis=1)
+            found[:, t, label] = np.divide(hits, total, out=np.full(len(counts), np.nan), where=total > 0)
     return found
 
 
@@ -104,44 +123,56 @@ def _hits_for_recalls(total: np.ndarray) -> np.ndarray:
     return whole
 
 
-def _match_class(images: Sequence[ImageResult], label: int) -> ClassMatches:
+def _match_class(
+    images: Sequence[ImageResult], label: int, area: tuple[float, float], most: int
+) -> ClassMatches:
     scores, owners, outcomes = [], [], []
     to_find = np.zeros(len(images), int)
     for i, image in enumerate(images):
         mine = np.flatnonzero(image.classes == label)
-        mine = mine[np.argsort(-image.scores[mine], kind="stable")][:MOST_DETECTIONS]
+        mine = mine[np.argsort(-image.scores[mine], kind="stable")][:most]
         true = np.flatnonzero(image.true_classes == label)
-        true = true[np.argsort(image.crowd[true], kind="stable")]  # crowds last
+        ignored = image.crowd[true].astype(bool) | _outside(image.true_boxes[true], area)
+        true, ignored = (each[np.argsort(ignored, kind="stable")] for each in (true, ignored))  # those last
         crowd = image.crowd[true].astype(bool)
-        to_find[i] = np.count_nonzero(~crowd)
+        to_find[i] = np.count_nonzero(~ignored)
         scores.append(image.scores[mine])
         owners.append(np.full(len(mine), i))
-        outcomes.append(_outcomes(_overlaps(image.boxes[mine], image.true_boxes[true], crowd), crowd))
+        outcome = _outcomes(_overlaps(image.boxes[mine], image.true_boxes[true], crowd), crowd, ignored)
+        outcome[(outcome == 0) & _outside(image.boxes[mine], area)[:, None]] = 2
+        outcomes.append(outcome)
     order = np.argsort(-np.concatenate(scores), kind="stable")
-    outcome = np.concatenate(outcomes)[order]
+    in_order = np.concatenate(outcomes)[order]
     return ClassMatches(
         np.concatenate(owners)[order],
         to_find,
-        tuple(np.flatnonzero(column == 1) for column in outcome.T),
-        tuple(np.flatnonzero(column == 2) for column in outcome.T),
+        tuple(np.flatnonzero(column == 1) for column in in_order.T),
+        tuple(np.flatnonzero(column == 2) for column in in_order.T),
     )
 
 
-def _outcomes(overlaps: np.ndarray, crowd: np.ndarray) -> np.ndarray:
-    """(D, G) IoU, best detection first, crowds last -> (D, thresholds): 0 wrong, 1 right, 2 in a crowd."""
+def _outside(boxes: np.ndarray, area: tuple[float, float]) -> np.ndarray:
+    """(D,) bool: whether a box's area is none that counts."""
+    found = np.prod(boxes[:, 2:].astype(float) - boxes[:, :2], axis=1)
+    outside: np.ndarray = (found < area[0]) | (found > area[1])
+    return outside
+
+
+def _outcomes(overlaps: np.ndarray, crowd: np.ndarray, ignored: np.ndarray) -> np.ndarray:
+    """(D, G) IoU, best detection first, ignored truth last -> (D, thresholds): 0 wrong, 1 right, 2 neither."""
     outcome = np.zeros((len(overlaps), len(IOU_THRESHOLDS)), np.int8)
     if not overlaps.size:
         return outcome
     taken = np.zeros((len(IOU_THRESHOLDS), len(crowd)), bool)
     for d in np.flatnonzero(overlaps.max(axis=1) >= IOU_THRESHOLDS[0]):
         enough = (overlaps[d] >= IOU_THRESHOLDS[:, None]) & ~taken
-        for kind, allowed in ((1, enough & ~crowd), (2, enough & crowd)):
+        for kind, allowed in ((1, enough & ~ignored), (2, enough & ignored)):
             possible = allowed.any(axis=1) & (outcome[d] == 0)
             # of equal overlaps COCO takes the last
             best = overlaps.shape[1] - 1 - np.argmax(np.where(allowed, overlaps[d], -1)[:, ::-1], axis=1)
             outcome[d, possible] = kind
-            if kind == 1:
-                taken[possible, best[possible]] = True
+            once = possible & ~crowd[best]  # a crowd takes any number
+            taken[once, best[once]] = True
     return outcome
 
 

@@ -82,7 +82,7 @@ def mean_ap(
         )
         for boxes, labels, each in zip(true_boxes, true_classes, found, strict=True)
     ]
-    return evaluate(results, classes)[0]["mAP"]
+    return evaluate(results, classes)["mAP"]
 
 
 def load(path: Path) -> Samples:
@@ -176,3 +176,12 @@ def best_threshold(
         if f1 > best_f1:
             best, best_f1 = float(threshold), float(f1)
     return best
+
+
+def best_threshold_of(results: Sequence[ImageResult]) -> float:
+    """`best_threshold` of a whole evaluation's results."""
+    return best_threshold(
+        [Found(each.boxes, each.scores, each.classes) for each in results],
+        [each.true_boxes for each in results],
+        [each.true_classes for each in results],
+    )

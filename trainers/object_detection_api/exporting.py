@@ -26,10 +26,11 @@ from trainers.detection.export import Framing
 from trainers.detection.samples import Found, Samples
 from trainers.errors import TrialFailed
 from trainers.files import replace_folder
+from trainers.object_detection_api.detector import DetectorRecipe
 from trainers.object_detection_api.disk import os_errors
-from trainers.object_detection_api.graph import Batch, Graph
+from trainers.object_detection_api.graph import Graph
+from trainers.object_detection_api.input_pipeline.batches import Batch
 from trainers.object_detection_api.model import learning_phase
-from trainers.recipe import Recipe
 
 Fields = standard_fields.InputDataFields
 
@@ -43,6 +44,7 @@ class _Serving(tf.Module):
     def __init__(self, graph: Graph, framing: Framing) -> None:
         super().__init__()
         self._model = graph.detector.model
+        self._architecture = graph.detector.architecture
         self._predict = graph.detector.predict
         self._size = graph.detector.image_size
         self._stretches = framing.resize == "stretch"
@@ -67,14 +69,14 @@ class _Serving(tf.Module):
         """As the model's own `preprocess`, which resizes the images of a batch one after another."""
         if not self._stretches:
             return self._model.preprocess(images)  # type: ignore[no-any-return]
-        normalised = self._model._feature_extractor.preprocess(images)
+        normalised = self._architecture.normalised(self._model, images)
         resized = tf.compat.v1.image.resize_images(normalised, [self._size, self._size])
         return resized, tf.tile([[self._size, self._size, 3]], [tf.shape(images)[0], 1])
 
 
 def export(
     graph: Graph,
-    recipe: Recipe,
+    recipe: DetectorRecipe,
     dataset: Dataset,
     step: int,
     evaluated: Iterable[tuple[Batch, Any]],
@@ -101,7 +103,7 @@ def export(
         shown.save(folder / format_.SAMPLES)
         about = {
             "recipe_id": recipe.recipe_id,
-            "detector": recipe.detector,
+            "detector": recipe.model,
             "step": step,
             "data": {"name": dataset.name, "fingerprint": dataset.fingerprint},
             "proof": proof,
@@ -166,13 +168,7 @@ def _framing(graph: Graph) -> Framing:
 
 def _suppression(graph: Graph) -> dict[str, Any] | None:
     """How `detection_*` follow from `raw_detection_*`; None where it is not plain non-maximum suppression by class."""
-    asked = graph.detector.model._non_max_suppression_fn.keywords
-    if asked["soft_nms_sigma"] or asked["use_class_agnostic_nms"] or asked["use_combined_nms"]:
-        return None
-    names = {
-        "iou": "iou_thresh", "score": "score_thresh", "of_class": "max_size_per_class", "in_all": "max_total_size",
-    }  # fmt: skip
-    return {name: asked[theirs] for name, theirs in names.items()}
+    return graph.detector.architecture.suppression(graph.detector.model)
 
 
 def _raw_images(dataset: Dataset) -> Iterator[np.ndarray]:

@@ -6,23 +6,22 @@ initial weights, seed) is an argument or a variable here, or lives in the input 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
+from trainers.object_detection_api import architectures
 from trainers.object_detection_api.averaging import Averaging
 from trainers.object_detection_api.checkpoints.snapshot import SavedVariables
-from trainers.object_detection_api.input_pipeline.batches import Preparation
+from trainers.object_detection_api.input_pipeline.batches import Batch, Preparation
 from trainers.object_detection_api.model import DetectionModel, learning_phase
 from trainers.object_detection_api.optimizer import Update
 from trainers.object_detection_api.pipeline_config import MAX_BOXES
 from trainers.object_detection_api.statistics import Statistics
 from trainers.optimizers import Optimizer
-
-Batch = Mapping[str, tf.Tensor]
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,10 @@ class Graph:
         self.detector = DetectionModel(model_config, image_size, precision)
         self._gradients = tf.function(self._losses_and_gradients, autograph=False, jit_compile=xla or None)
         self.prepare = Preparation(model_config, self.detector.model.preprocess)
-        blank, one = blank_batch(batch_size, image_size, model_config.ssd.num_classes), tf.constant(1.0)
+        blank, one = (
+            blank_batch(batch_size, image_size, architectures.of(model_config).num_classes(model_config)),
+            tf.constant(1.0),
+        )
         self._blank_arguments = (blank, one, one, one)
         self._tried: Future[Any] | None = None
         self._updates: dict[str, Update] = {}
@@ -163,7 +165,7 @@ class Graph:
     def _evaluate(self, batch: Any, classification: Any, localization: Any, regularization: Any) -> Any:
         with learning_phase(False):
             predictions, losses = self._predict(batch, classification, localization, regularization)
-            found = _postprocess(self.detector.model, predictions, batch["true_image_shape"])
+            found = _postprocess(self.detector, predictions, batch["true_image_shape"])
         detections = {name: found[f"detection_{name}"] for name in ("boxes", "scores", "classes")}
         return losses, detections | {"count": found["num_detections"]}
 
@@ -179,25 +181,29 @@ class Graph:
         )
         predictions = self.detector.predict(batch["image"], batch["true_image_shape"])
         parts = model.loss(predictions, batch["true_image_shape"])
+        named = self.detector.architecture.losses
         losses = {
-            "classification": parts["Loss/classification_loss"] * classification,
-            "localization": parts["Loss/localization_loss"] * localization,
+            "classification": _sum(parts, named["classification"]) * classification,
+            "localization": _sum(parts, named["localization"]) * localization,
             "regularization": tf.add_n(model.regularization_losses()) * regularization,
         }
         return predictions, losses | {"total": tf.add_n(list(losses.values()))}
 
 
-def _postprocess(model: Any, predictions: Any, true_image_shape: tf.Tensor) -> Any:
+def _sum(parts: Any, names: Sequence[str]) -> Any:
+    return parts[names[0]] if len(names) == 1 else tf.add_n([parts[name] for name in names])
+
+
+def _postprocess(detector: DetectionModel, predictions: Any, true_image_shape: tf.Tensor) -> Any:
     """The model's non-maximum suppression, traced once for all images of a batch.
 
     The API unrolls it for every image of a batch whose size is known when it is traced, which takes half of an
     evaluation's tracing; it loops over a batch whose size is not.
     """
-    names = ("preprocessed_inputs", "box_encodings", "class_predictions_with_background")
-    any_size = {name: _of_any_batch_size(predictions[name]) for name in names}
-    return model.postprocess(
-        any_size | {"anchors": predictions["anchors"]}, _of_any_batch_size(true_image_shape)
-    )
+    architecture = detector.architecture
+    any_size = {name: _of_any_batch_size(predictions[name]) for name in architecture.batched_predictions}
+    others = {name: predictions[name] for name in architecture.other_predictions}
+    return detector.model.postprocess(any_size | others, _of_any_batch_size(true_image_shape))
 
 
 def _of_any_batch_size(tensor: tf.Tensor) -> tf.Tensor:

@@ -18,12 +18,14 @@ from object_detection.utils import ops
 from tf_keras.src import backend
 from tf_keras.src.layers.normalization.batch_normalization import BatchNormalizationBase
 
+from trainers.object_detection_api import architectures
 from trainers.object_detection_api.checkpoints.variables import set_all, values_of
 
 
 class DetectionModel:
     """An API detection model whose variables exist.
 
+    architecture: the adapter for its meta-architecture.
     model: the API's DetectionModel (`predict`, `loss`, `postprocess`, `preprocess`, ...).
     image_size: pixels, the side of its square input.
     """
@@ -42,7 +44,8 @@ class DetectionModel:
             self.model = model_builder.build(model_config, is_training=True, add_summaries=False)
             shape = [1, image_size, image_size, 3]
             self.model.predict(tf.zeros(shape), tf.constant([shape[1:]]))  # creates the variables
-        self._set_batch_norm_decay(model_config.ssd.feature_extractor.conv_hyperparams.batch_norm.decay)
+        self.architecture = architectures.of(model_config)
+        self._set_batch_norm_decay(self.architecture.batch_norm_decay(model_config))
 
     def predict(self, images: tf.Tensor, true_image_shapes: tf.Tensor) -> dict[str, Any]:
         """The model's own `predict`; all that it returns is float32, whatever the network's precision."""

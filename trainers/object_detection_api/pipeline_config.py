@@ -17,11 +17,10 @@ from typing import Any
 
 from google.protobuf import text_format
 
-from trainers import detectors
 from trainers.augmentations import Augmentation
-from trainers.object_detection_api import compat
+from trainers.object_detection_api import architectures, compat
+from trainers.object_detection_api.detector import DetectorRecipe, detector
 from trainers.optimizers import Adam, Momentum, Optimizer, RMSProp
-from trainers.recipe import Recipe
 from trainers.schedules import Constant, Cosine, ManualStep, Schedule
 
 compat.install_protos()
@@ -38,23 +37,16 @@ from object_detection.protos import (  # noqa: E402
 MAX_BOXES = 100
 
 
-def model_proto(recipe: Recipe, classes: int) -> Any:
+def model_proto(recipe: DetectorRecipe, classes: int) -> Any:
     """The detector of `recipe` for `classes` classes: a `model_pb2.DetectionModel`."""
-    text = detectors.get(recipe.detector).model_config(classes, recipe.image_size)
+    text = detector(recipe.model).proto(classes, recipe.image_size)
     model = text_format.Parse(text, model_pb2.DetectionModel())
-    ssd = model.ssd
-    predictor = ssd.box_predictor.weight_shared_convolutional_box_predictor
-    for layers in (ssd.feature_extractor.conv_hyperparams, predictor.conv_hyperparams):
-        layers.batch_norm.decay = recipe.batch_norm_decay
-        if recipe.l2 is not None:
-            layers.regularizer.l2_regularizer.weight = recipe.l2
-    ssd.loss.classification_weight = recipe.classification_weight
-    ssd.loss.localization_weight = recipe.localization_weight
+    architectures.of(model).configure(model, recipe)
     return model
 
 
 def pipeline_proto(
-    recipe: Recipe,
+    recipe: DetectorRecipe,
     classes: Sequence[str],
     *,
     train_files: Sequence[Path],

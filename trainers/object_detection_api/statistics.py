@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tensorflow as tf
 
 from trainers.object_detection_api.checkpoints.variables import set_all, values_of, zero_all
-
-if TYPE_CHECKING:
-    from trainers.object_detection_api.graph import Batch
+from trainers.object_detection_api.input_pipeline.batches import Batch
 
 # over so many images: tests/benchmarks/rungs.py has what it gives
 STATISTICS_IMAGES = 48

@@ -22,11 +22,13 @@ from trainers.datasets.dataset import Dataset, Part  # noqa: E402
 from trainers.detection import coco_metrics  # noqa: E402
 from trainers.errors import Diverged, TrialFailed  # noqa: E402
 from trainers.metrics import Metrics  # noqa: E402
-from trainers.object_detection_api import devices, exporting, pipeline_config  # noqa: E402
+from trainers.object_detection_api import architectures, devices, exporting, pipeline_config  # noqa: E402
 from trainers.object_detection_api.checkpoints import checkpoint as checkpoints  # noqa: E402
 from trainers.object_detection_api.checkpoints import weights  # noqa: E402
-from trainers.object_detection_api.graph import Batch, Graph, LossWeights  # noqa: E402
+from trainers.object_detection_api.detector import DetectorRecipe  # noqa: E402
+from trainers.object_detection_api.graph import Graph, LossWeights  # noqa: E402
 from trainers.object_detection_api.input_pipeline import batches  # noqa: E402
+from trainers.object_detection_api.input_pipeline.batches import Batch  # noqa: E402
 from trainers.object_detection_api.input_pipeline.decoded_store import DecodedStore, key_of  # noqa: E402
 from trainers.object_detection_api.input_pipeline.examples import Examples, examples_of  # noqa: E402
 from trainers.object_detection_api.input_pipeline.kept_batches import KeptBatches  # noqa: E402
@@ -52,10 +54,11 @@ class DetectorTrainer:
         Every variable is drawn anew. Raises UserError when the recipe's initial weights do not fit, or the checkpoint
         is another's.
         """
+        assert isinstance(recipe, DetectorRecipe)
         self._graphs.settle()
         self._recipe = recipe
         self._step = 0 if checkpoint is None else checkpoints.step_of(recipe, checkpoint)
-        initial = weights.checkpoint_of(recipe.weights, recipe.detector)
+        initial = weights.checkpoint_of(recipe.weights, recipe.model)
         devices.check_precision(recipe.precision)
         self._config = self._pipeline(recipe, initial)
         self._graph = self._graph_of(recipe)
@@ -138,9 +141,9 @@ class DetectorTrainer:
         )
         exporting.export(self._graph, self._recipe, self._dataset, self._step, evaluated, directory)
 
-    def pipeline_config(self) -> str:
-        """The trial as the API's own tools read it."""
-        return pipeline_config.render(self._config)
+    def files(self) -> dict[str, str]:
+        """`pipeline.config`: the trial as the API's own tools read it."""
+        return {"pipeline.config": pipeline_config.render(self._config)}
 
     def _take_step(self, batch: Batch, rate: float) -> dict[str, float]:
         try:
@@ -193,12 +196,10 @@ class DetectorTrainer:
             for name, value in parts.items():
                 losses[name] += float(value) * real / count
             results += _image_results(batch, found, real)
-        coco, class_ap = coco_metrics.evaluate(results, self._dataset.classes)
+        values = coco_metrics.evaluate(results, self._dataset.classes)
         seconds = time.perf_counter() - began
         whole = count == self._dataset.validation.images
-        return Metrics(
-            self._step, coco, class_ap, dict(losses), count, seconds, results=results if whole else ()
-        )
+        return Metrics(self._step, values, dict(losses), count, seconds, results if whole else ())
 
     def _validation_batches(self, images: int) -> Iterable[Batch]:
         return self._kept_batches(batches.validation_batches, self._dataset.validation, images)
@@ -215,7 +216,7 @@ class DetectorTrainer:
             lambda: read(part, self._config, preprocess, recipe.batch_size, self._threads, images),
         )
 
-    def _pipeline(self, recipe: Recipe, initial: Path | None) -> Any:
+    def _pipeline(self, recipe: DetectorRecipe, initial: Path | None) -> Any:
         return pipeline_config.pipeline_proto(
             recipe,
             self._dataset.classes,
@@ -225,17 +226,20 @@ class DetectorTrainer:
             checkpoint=None if initial is None else str(initial),
         )
 
-    def _graph_of(self, recipe: Recipe) -> Graph:
+    def _graph_of(self, recipe: DetectorRecipe) -> Graph:
         def build() -> Graph:
             neutral = recipe.replace(l2=None, classification_weight=1.0, localization_weight=1.0)
+            assert isinstance(neutral, DetectorRecipe)
             model = pipeline_config.model_proto(neutral, len(self._dataset.classes))
             return Graph(model, recipe.image_size, recipe.batch_size, recipe.precision, self._xla)
 
         return self._graphs.of(graph_key(recipe.to_dict()), build)
 
-    def _loss_weights_of(self, recipe: Recipe) -> LossWeights:
-        model = pipeline_config.model_proto(recipe.replace(l2=None), len(self._dataset.classes))
-        own = model.ssd.feature_extractor.conv_hyperparams.regularizer.l2_regularizer.weight
+    def _loss_weights_of(self, recipe: DetectorRecipe) -> LossWeights:
+        plain = recipe.replace(l2=None)
+        assert isinstance(plain, DetectorRecipe)
+        model = pipeline_config.model_proto(plain, len(self._dataset.classes))
+        own = architectures.of(model).l2(model)
         factor = 1.0 if recipe.l2 is None else recipe.l2 / own
         return LossWeights(
             *map(tf.constant, (recipe.classification_weight, recipe.localization_weight, factor))

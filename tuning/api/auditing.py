@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from trainers import model as models
 from trainers.errors import UserError
 from tuning.api.settings import cpus_here, gpus_here
 from tuning.execution import engine
 from tuning.execution.engine import Job, Resources
-from tuning.search.halving import Halving
+from tuning.search.full_training import FullTraining
+from tuning.search.scheduler import Scheduler
 from tuning.study.data import reopen
 from tuning.study.reading import AUDITS, StudyRead
 from tuning.study.step_result import StepResult
@@ -24,7 +26,7 @@ class Audit:
 
     def __init__(self, study: Study, sample: Sequence[TrialRecord], console: Console) -> None:
         self.study = study
-        self.halving = Halving((study.manifest.max_steps,))
+        self.scheduler: Scheduler = FullTraining((study.manifest.max_steps,))
         self.stop_reason: str | None = None
         self.halted: StepResult | None = None
         self.broken: Exception | None = None
@@ -72,7 +74,8 @@ class Audit:
         audits[str(record.number)] = dict(result.metrics) | {"step": result.step}
         self.study.set_attribute(AUDITS, audits)
         self._say(
-            f"trial {record.number} ends with mAP {result.metrics['mAP']:.3f}; it was stopped at {record.mAP:.3f}"
+            f"trial {record.number} ends with {self.study.objective.name} "
+            f"{self.study.objective.score(result.metrics).value:.3f}; it was stopped at {record.value:.3f}"
         )
         return False
 
@@ -96,14 +99,16 @@ class Audit:
         self._console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
-def audit(found: StudyRead, count: int, seed: int, data: str | None, trainer: str, console: Console) -> None:
+def audit(
+    found: StudyRead, count: int, seed: int, data: str | None, trainer: str | None, console: Console
+) -> None:
     """Train `count` of the stopped trials that no audit has trained yet to their end.
 
     data: where the study's data are, if not where they were. Raises UserError when they are others, or none is left.
     """
     if count < 1:
         raise UserError(f"--audit must be at least 1, not {count}")
-    dataset = reopen(found.manifest.data, found.folder.parent / "data", data)
+    dataset = reopen(found.task, found.manifest.data, found.folder.parent / "data", data)
     study = Study.open(found.folder, found.manifest)
     try:
         done = study.attribute(AUDITS, {})
@@ -118,6 +123,9 @@ def audit(found: StudyRead, count: int, seed: int, data: str | None, trainer: st
             raise UserError(f"{found.folder}: no stopped trial is left to audit")
         sample = random.Random(seed).sample(stopped, min(count, len(stopped)))
         options = {"cpus": cpus_here(), "gpu_fraction": min(1.0, float(gpus_here()))}
-        engine.run(Audit(study, sample, console), Job(trainer, dataset, options), Resources(1, cpus_here()))
+        names = {record.model for record in sample}
+        factories = dict.fromkeys(names, trainer) if trainer else None
+        job = Job(found.manifest.task, dataset, options, factories, models.modules_of(names))
+        engine.run(Audit(study, sample, console), job, Resources(1, cpus_here()))
     finally:
         study.close()

@@ -1,4 +1,4 @@
-"""What is said when a search ends: the ranking, the winner, and what a person does next."""
+"""What is printed when a search ends: the ranking, the winner, and the next commands."""
 
 from __future__ import annotations
 
@@ -8,37 +8,43 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from tuning.callbacks.progress import COLORS, describe, narrow_table
-from tuning.execution.worker import newest_checkpoint
+from trainers import task as tasks
+from tuning.callbacks.progress import COLORS, narrow_table
 from tuning.search.budget import duration
 from tuning.study import trial_record as records
 from tuning.study.study import Study
+from tuning.study.trial_folder import newest_checkpoint
 
 SHOWN = 10
 # columns that a reason has room in
 MEDIUM = 110
 
 
-def show(study: Study, console: Console, tracking_uri: str, command: list[str], trials: int | None) -> None:
+def show(
+    study: Study, console: Console, tracking_uri: str, command: list[str] | None, trials: int | None
+) -> None:
     """Print it.
 
-    command: the words that began the search; trials: how many it was to have, None for any number.
+    command: the words that began the search, None if no command did; trials: how many it was to have, None for
+        any number.
     """
     known = [record for record in study.records() if record.verdict is not None]
     ranked = records.ranking(known)
     title = f"{study.name}: {_counts(known)}, {duration(study.wall_seconds)}"
     texts = {"recipe": 2, "why": 3} if console.width >= MEDIUM else {"recipe": 1}
-    table = narrow_table(console.width, title, texts, "step", "mAP", "mAP50")
+    objective = study.objective.name
+    others = [name for name in tasks.get(study.manifest.task).headline if name != objective]
+    table = narrow_table(console.width, title, texts, "step", objective, *others)
     for record in ranked[:SHOWN]:
         assert record.verdict is not None
         last = record.rungs[-1] if record.rungs else None
         table.add_row(
             str(record.number),
             Text(record.state, style=COLORS[record.state]),
-            *[describe(record), record.verdict.reason][: len(texts)],
+            *[records.in_words(record.recipe), record.verdict.reason][: len(texts)],
             str(record.verdict.step),
-            f"{last.mAP:.3f}" if last else "",
-            f"{last.metrics.get('mAP50', 0.0):.3f}" if last else "",
+            f"{last.value:.3f}" if last else "",
+            *(f"{last.metrics.get(name, 0.0):.3f}" if last else "" for name in others),
         )
     console.print(table)
     if len(ranked) > SHOWN:
@@ -47,7 +53,7 @@ def show(study: Study, console: Console, tracking_uri: str, command: list[str], 
     lines = []
     if best is not None:
         folder = study.trial_folder(best.number)
-        lines.append(("best", f"trial {best.number}, mAP {best.mAP:.3f}, recipe {best.recipe_id}"))
+        lines.append(("best", f"trial {best.number}, {objective} {best.value:.3f}, recipe {best.recipe_id}"))
         lines.append(("recipe", str(folder / "recipe.yaml")))
         newest = newest_checkpoint(folder)
         if newest:
@@ -55,7 +61,9 @@ def show(study: Study, console: Console, tracking_uri: str, command: list[str], 
     lines.append(("summary", str(study.folder / "summary.json")))
     lines.append(("see it", f"{_program('mlflow')} ui --backend-store-uri {shlex.quote(tracking_uri)}"))
     ended = sum(record.verdict is not None and record.verdict.final for record in known)
-    if trials is None or ended < trials:
+    if command is None:
+        pass
+    elif trials is None or ended < trials:
         lines.append(("go on", shlex.join(command)))
     else:
         lines.append(("more trials", shlex.join(with_trials(command, 2 * trials))))

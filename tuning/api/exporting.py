@@ -1,36 +1,41 @@
-"""The export of a study's trial, made from its newest checkpoint by a process of its own, and only once."""
+"""Exports a trial from its newest checkpoint, in a subprocess, and only once."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainers.detection import export as exports
+from trainers import export as exports
+from trainers import model as models
+from trainers import task as tasks
 from trainers.errors import TrialFailed, UserError
-from tuning.command import DETECTOR_TRAINER
-from tuning.execution.worker import make_trainer, newest_checkpoint
+from trainers.recipe import read
+from tuning.execution.worker import make_trainer
+from tuning.study.trial_folder import newest_checkpoint
 
 EXPORT = "export"
-MEASURED_TOLERANCE = 0.005  # mAP: other CPUs, and other numbers of threads, round otherwise
+MEASURED_TOLERANCE = 0.005  # of the objective: other CPUs, and other numbers of threads, round otherwise
 
 
 def export_trial(
     trial: Path,
     data: Mapping[str, Any],
     about: Mapping[str, Any],
-    measured: float | None = None,
-    trainer: str = DETECTOR_TRAINER,
+    measured: Mapping[str, Any] | None = None,
+    trainer: str | None = None,
 ) -> Path:
     """The export of the trial in `<studies>/<study>/trials/<number>`, made in its `export` unless it is there.
 
     One of fewer steps than the trial has been trained for by now is made anew.
 
     data: the study's (Manifest.data). about: JSON values to keep with it.
-    measured: the mAP that the trial had; what its checkpoint measures now must be the same. None to let it be.
+    measured: `objective`, its name, and `value`, what the trial had; what its checkpoint measures now must be the
+        same. None to let it be.
     Raises UserError when the checkpoint or the data are gone, or the export is not what was trained.
     """
     target = trial / EXPORT
@@ -44,7 +49,11 @@ def export_trial(
             f"{trial}: its checkpoint is gone; train it again: python -m tuning.train "
             f"--trial {trial.parents[1]}/{trial.name}"
         )
-    job = {"trial": str(trial), "data": data, "about": about, "measured": measured, "trainer": trainer}
+    modules = models.modules_of([read(trial / "recipe.yaml").model])
+    job = {
+        "trial": str(trial), "data": data, "about": about, "measured": measured, "trainer": trainer,
+        "modules": list(modules),
+    }  # fmt: skip
     # TensorFlow's memory goes with the process
     done = subprocess.run(
         [sys.executable, "-m", "tuning.api.exporting"], input=json.dumps(job), stderr=subprocess.PIPE, text=True,
@@ -59,27 +68,36 @@ def export_trial(
 
 
 def make(
-    trial: Path, data: Mapping[str, Any], about: Mapping[str, Any], measured: float | None, trainer: str
+    trial: Path,
+    data: Mapping[str, Any],
+    about: Mapping[str, Any],
+    measured: Mapping[str, Any] | None,
+    trainer: str | None,
+    modules: Sequence[str] = (),
 ) -> None:
     """Make it in this process. Raises UserError, and TrialFailed when the export is not what was trained."""
-    from trainers.recipe import read
     from tuning.api.settings import cpus_here, gpus_here
     from tuning.api.training import with_all_images
     from tuning.study.data import reopen
 
+    for module in modules:
+        importlib.import_module(module)
     newest = newest_checkpoint(trial)
     assert newest is not None
-    dataset = reopen(data, trial.parents[2] / "data")
+    recipe = read(trial / "recipe.yaml")
+    task = tasks.get(models.get(recipe.model).task)
+    dataset = reopen(task, data, trial.parents[2] / "data")
     if data.get("all"):
         dataset, _ = with_all_images(dataset)
     options = {"cpus": cpus_here(), "gpu_fraction": min(1.0, gpus_here())}
-    model = make_trainer(trainer, dataset, options)
-    model.start(read(trial / "recipe.yaml"), newest[1])
+    model = make_trainer(trainer or models.get(recipe.model).trainer, dataset, options)
+    model.start(recipe, newest[1])
     if measured is not None:
-        now = model.evaluate().mAP
-        if abs(now - measured) > MEASURED_TOLERANCE:
+        objective = task.objective(measured["objective"], dataset.classes)
+        now = objective.score(model.evaluate().flat()).value
+        if abs(now - measured["value"]) > MEASURED_TOLERANCE:
             raise UserError(
-                f"{newest[1]}: measures an mAP of {now:.3f}, but the trial had {measured:.3f} "
+                f"{newest[1]}: measures {objective.name} {now:.3f}, but the trial had {measured['value']:.3f} "
                 f"(tolerance {MEASURED_TOLERANCE})"
             )
     model.export(trial / EXPORT)

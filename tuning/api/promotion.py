@@ -6,16 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainers.detection import export as exports
-from trainers.detection.export import Export, Proof
 from trainers.errors import UserError
 from tuning.api.exporting import export_trial
-from tuning.execution.worker import newest_checkpoint
 from tuning.study import trial_record as records
 from tuning.study.reading import StudyRead
+from tuning.study.trial_folder import newest_checkpoint
 from tuning.study.trial_record import TrialRecord
 from tuning.tracking.mlflow_writer import read_note
-from tuning.tracking.registry import ALIAS, Registry, evidence
+from tuning.tracking.registry import ALIAS, Registered, Registry, evidence
 from tuning.tracking.store import default_uri, opened
 
 
@@ -29,7 +27,12 @@ class Promoted:
 
 
 def promote(
-    study: StudyRead, number: int | None, uri: str, model: str, trainer: str, say: Callable[[str], None]
+    study: StudyRead,
+    number: int | None,
+    uri: str,
+    model: str,
+    trainer: str | None,
+    say: Callable[[str], None],
 ) -> Promoted:
     """Make trial `number`, or the best completed one, the champion of `model` at `uri`.
 
@@ -47,26 +50,27 @@ def promote(
     with opened(uri) as client:
         client.get_run(run)  # before minutes of work
         registry = Registry(client, uri, model)
-        say(f"trial {record.number}: mAP {record.mAP:.3f} at step {record.step}")
+        objective, task = study.objective.name, study.task
+        say(f"trial {record.number}: {objective} {record.value:.3f} at step {record.step}")
         about = {
             "study": study.manifest.study,
             "trial": record.number,
-            "mAP": record.mAP,
+            objective: record.value,
             "mlflow": {"uri": uri, "run": run},
         }
         newest = newest_checkpoint(folder)
-        measured = record.mAP if newest and newest[0] == record.step else None  # an audit may have gone on
-        made = export_trial(folder.absolute(), study.manifest.data, about, measured, trainer)
-        export = exports.read(made)
-        say(proven(export))
+        measured = {"objective": objective, "value": record.value}
+        unchanged = newest is not None and newest[0] == record.step  # an audit may have trained it on
+        made = export_trial(
+            folder.absolute(), study.manifest.data, about, measured if unchanged else None, trainer
+        )
+        found = task.check_export(made)
+        say(found.says)
         facts = facts_of(study, record)
-        by_class = {
-            f"AP {name}": f"{record.rungs[-1].metrics[f'AP/{name}']:.4f}"
-            for name in export.classes
-            if f"AP/{name}" in record.rungs[-1].metrics
-        }
         tags = {name: str(value) for name, value in facts.items()}
-        version = registry.register(export, run, tags, evidence(export, facts | by_class))
+        export = Registered(made, found.export_id, record.step, task.name, task.signature(made))
+        table = evidence(found.export_id, {**found.facts, **facts, **_by_group(study, record)})
+        version = registry.register(export, run, tags, table)
         return Promoted(registry.name, version, registry.crown(version))
 
 
@@ -86,26 +90,8 @@ def chosen(study: StudyRead, number: int | None) -> TrialRecord:
     record = study.record(number)
     if record.state in ("running", "failed") or not record.rungs:
         why = record.verdict.reason if record.verdict else "it has no verdict yet"
-        raise UserError(
-            f"{study.folder}: trial {number} is {record.state}, and no detector to promote: {why}"
-        )
+        raise UserError(f"{study.folder}: trial {number} is {record.state} and cannot be promoted: {why}")
     return record
-
-
-def proven(export: Export) -> str:
-    """What the export's proof says. Raises UserError when it has none, or one beyond its tolerances."""
-    kept = export.manifest.get("proof", {}).get("saved")
-    if kept is None:
-        raise UserError(f"{export.directory}: was made without proof; delete it to export again")
-    proof = Proof(**kept)
-    if problem := proof.problem():
-        raise UserError(f"{export.directory}: is not what was trained: {problem}")
-    return (
-        f"export {export.export_id}: on {proof.images} validation images its mAP is {proof.mAP['exported']:.4f}, the "
-        f"trained model's {proof.mAP['trained']:.4f} (tolerance {exports.MAP_TOLERANCE}); scores differ by up to "
-        f"{proof.score:.5f} ({exports.SCORE_TOLERANCE}), boxes have an IoU of {proof.iou:.5f} or more "
-        f"({exports.IOU_TOLERANCE})"
-    )
 
 
 def facts_of(study: StudyRead, record: TrialRecord) -> dict[str, object]:
@@ -115,15 +101,25 @@ def facts_of(study: StudyRead, record: TrialRecord) -> dict[str, object]:
         "study": study.manifest.study,
         "trial": record.number,
         "verdict": record.state,
-        "detector": record.recipe["detector"],
+        "model": record.model,
         "recipe": record.recipe_id,
         "steps": record.step,
-        "mAP": f"{last.mAP:.4f}",
-        "mAP50": f"{last.metrics.get('mAP50', -1):.4f}",
+        study.objective.name: f"{last.value:.4f}",
+        **{name: f"{last.metrics[name]:.4f}" for name in study.task.headline if name in last.metrics},
         "data": data["name"],
         "data_fingerprint": data["fingerprint"],
         "trials": len(study.trials),
     }
+
+
+def _by_group(study: StudyRead, record: TrialRecord) -> dict[str, str]:
+    """The metrics of the task's first table, such as the AP of each class."""
+    found = {}
+    for group in study.task.groups(study.manifest.data["classes"])[:1]:
+        for name in group.metrics.values():
+            if name in record.rungs[-1].metrics:
+                found[name.replace("/", " ")] = f"{record.rungs[-1].metrics[name]:.4f}"
+    return found
 
 
 def store_of(study: StudyRead, tracking_uri: str | None) -> str:

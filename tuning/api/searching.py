@@ -1,8 +1,9 @@
-"""A search from its settings to its result: the story that `python -m tuning.run` tells."""
+"""A search, from its settings to its result: what `tuning.search` and `python -m tuning.run` do."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,14 +12,17 @@ from rich.console import Console
 import search_spaces
 from search_spaces.conditions import Conditions
 from search_spaces.space import Space
+from trainers import model as models
+from trainers import task as tasks
 from trainers.datasets.dataset import Dataset
-from trainers.datasets.opening import open_dataset
 from trainers.datasets.toy_city import is_toy_city
 from trainers.datasets.toy_city.naming import parse_city
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights
-from tuning.api import closing
-from tuning.api.settings import Settings, initial_weights
+from trainers.task import Task
+from tuning.api import closing, earlier, initial_weights, plan
+from tuning.api.plan import Plan
+from tuning.api.settings import Settings
 from tuning.callbacks.pictures import Pictures
 from tuning.callbacks.progress import Progress
 from tuning.callbacks.retention import Retention
@@ -27,12 +31,12 @@ from tuning.callbacks.summary import SummaryFile
 from tuning.execution import engine
 from tuning.execution.engine import Job, Resources
 from tuning.execution.environment import Share
-from tuning.search import plan, warm_start
+from tuning.search import sampler as samplers
+from tuning.search import warm_start
+from tuning.search.callback import Callback
 from tuning.search.fitting import Fitting
-from tuning.search.plan import Plan
 from tuning.search.search import Search
-from tuning.search.tpe import TPESampler
-from tuning.search.warm_start import WarmStart
+from tuning.search.warm_start import Earlier, WarmStart
 from tuning.study.data import write_split
 from tuning.study.study import Study
 from tuning.tracking.callback import Tracking
@@ -40,8 +44,22 @@ from tuning.tracking.store import default_uri
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Where the story takes place: what was asked, and the space under the conditions that follow from it."""
+class Ended:
+    """How a search ended.
+
+    folder: the study's. stopped_by: Ctrl-C or a signal; limit: the limit of the budget that was reached; None without.
+    all_failed: whether every trial of the study has failed.
+    """
+
+    folder: Path
+    stopped_by: str | None
+    limit: str | None
+    all_failed: bool
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The settings and the resolved search space."""
 
     settings: Settings
     space: Space
@@ -50,18 +68,25 @@ class Setting:
     def __post_init__(self) -> None:
         # all that can be refused before anything is read or written
         self.space.rows(self.conditions)
-        settings, halving = self.settings, self.settings.halving
-        settings.budget.check_fits(settings.gpus, settings.steps, halving.rungs[0])
+        settings = self.settings
+        settings.budget.check_fits(settings.gpus, settings.steps, settings.new_scheduler().rungs[0])
+        if settings.objective and "/" not in settings.objective:  # one of a class needs the data
+            self.task.objective(settings.objective, ())
+
+    @property
+    def task(self) -> Task:
+        """The task of the space's models."""
+        return tasks.get(self.space.task)
 
     def plan(self) -> Plan:
         """What the search will take."""
         pixels = {
-            branch.detector: branch.fixed(self.conditions)["image_size"] ** 2
+            branch.model: branch.fixed(self.conditions)["image_size"] ** 2
             * max(branch.batch_sizes(self.conditions))
             for branch in self.space.branches
         }
         return plan.plan(
-            self.settings.halving,
+            self.settings.new_scheduler(),
             self.settings.budget,
             pixels,
             self.settings.at_once,
@@ -70,52 +95,63 @@ class Setting:
         )
 
 
-def dry_run(settings: Settings, console: Console) -> int:
+def dry_run(settings: Settings, console: Console) -> None:
     """Print what the search would take. Opens no data, fetches no weights, writes nothing."""
     space = search_spaces.get(settings.space)
     scratch = settings.weights == "none" or (settings.weights == "auto" and settings.preset == "laptop")
-    here = Setting(settings, space, settings.conditions(InitialWeights(source="none") if scratch else None))
+    here = Resolved(settings, space, settings.conditions(InitialWeights(source="none") if scratch else None))
     if settings.data is not None and is_toy_city(settings.data):
         parse_city(settings.data)
     elif settings.data is not None and "://" not in settings.data and not Path(settings.data).exists():
         raise UserError(f"{settings.data}: no such file or folder")
-    _earlier(settings)  # so that a wrong name is said here too
+    _earlier(here)  # so that a wrong name is said here too
     planned = here.plan()
-    console.print(f"space    {space.name}: {', '.join(space.detectors)}", highlight=False)
+    console.print(f"space    {space.name}: {', '.join(space.models)}", highlight=False)
     about = "" if settings.budget.trials else "about "
     console.print(f"trials   {about}{planned.trials}, {settings.at_once} at once", highlight=False)
     for line in plan.lines(planned):
         console.print(line, highlight=False, soft_wrap=True)
-    return 0
 
 
-def _earlier(settings: Settings) -> warm_start.Earlier | None:
-    """What --warm-start names; looked for first, before data are read for minutes."""
+def _earlier(here: Resolved) -> Earlier | None:
+    """The study that --warm-start names; looked for before the data are read, which may take minutes."""
+    settings = here.settings
     if not settings.warm_start:
         return None
     uri = settings.tracking_uri or default_uri(settings.studies_dir)
-    return warm_start.read(settings.warm_start, settings.studies_dir, uri)
+    objective = here.task.objective(None if "/" in (settings.objective or "") else settings.objective, ())
+    return earlier.read(settings.warm_start, settings.studies_dir, uri, objective)
 
 
-def run(settings: Settings, trainer: str, words: list[str], console: Console) -> int:
-    """Search; the exit code."""
+def run(
+    settings: Settings,
+    console: Console,
+    words: Sequence[str] = (),
+    trainer: str | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> Ended:
+    """Search.
+
+    console: where progress and results are printed. words: the arguments of `tuning.run` that say the same, for the
+        commands that are printed. trainer: "module:callable" in the place of the models' own.
+    callbacks: hear of every event besides this package's own.
+    Raises UserError when something that the user gave is wrong; nothing is then half-written.
+    """
 
     def say(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     space = search_spaces.get(settings.space)
-    earlier = _earlier(settings)
-    weights, messages = initial_weights(settings, space.detectors)
-    here = Setting(settings, space, settings.conditions(weights))
-    dataset = open_dataset(
-        settings.data, settings.studies_dir / "data", subset=settings.subset, on_progress=say
-    )
-    _make(settings.studies_dir)  # not before: what is no data leaves no folder behind
+    found = _earlier(Resolved(settings, space, settings.conditions(None)))
+    weights, messages = initial_weights.resolve(settings.weights, settings.preset, space.models)
+    here = Resolved(settings, space, settings.conditions(weights))
+    dataset = here.task.open_data(settings.data, settings.studies_dir / "data", settings.subset, say)
     about = settings.manifest(dataset, space, here.conditions)
+    _make(settings.studies_dir)  # not before: what is no data leaves no folder behind
     fitting = Fitting(space, here.conditions)
     start = None
-    if earlier is not None:
-        start = warm_start.warm_start(earlier, about, fitting)
+    if found is not None:
+        start = warm_start.warm_start(found, about, fitting)
         messages.append(start.said)
     study = Study.open(settings.studies_dir / about.study, about, settings.accept_space_change)
     try:
@@ -130,35 +166,43 @@ def run(settings: Settings, trainer: str, words: list[str], console: Console) ->
             say(note)
         options = {"cpus": max(1, int(settings.cpus)), "gpu_fraction": settings.gpus}
         options |= {"xla": True} if settings.xla else {}
-        return _search(
-            here,
-            study,
-            start,
-            Job(trainer, dataset, options, early_images=settings.early_images),
-            words,
-            console,
+        job = Job(
+            space.task,
+            dataset,
+            options,
+            factories=dict.fromkeys(space.models, trainer) if trainer else None,
+            modules=models.modules_of(space.models),
+            early_images=settings.early_images,
         )
+        return _search(here, study, start, job, list(words), console, callbacks)
     finally:
         study.close()
 
 
 def _search(
-    here: Setting, study: Study, start: WarmStart | None, job: Job, words: list[str], console: Console
-) -> int:
+    here: Resolved,
+    study: Study,
+    start: WarmStart | None,
+    job: Job,
+    words: list[str],
+    console: Console,
+    more: Sequence[Callback],
+) -> Ended:
     settings, space, budget = here.settings, here.space, here.settings.budget
     uri = settings.tracking_uri or default_uri(settings.studies_dir)
     artifacts = None if settings.tracking_uri else settings.studies_dir / "mlruns" / study.name
     spending = Spending(study, budget, settings.gpus, settings.steps)
     share = Share(max(1, int(settings.cpus)), settings.gpus, settings.price_per_gpu_hour)
-    command = shlex.join(closing.python_command(words))
+    command = shlex.join(closing.python_command(words)) if words else ""
     tracking = Tracking(study, uri, artifacts, settings.steps, share, command)
-    pictures = Pictures(study, job.dataset, tracking.drawn)
+    pictures = Pictures(study, job.dataset, tracking.drawn, job.modules)
     progress, summary = Progress(console, spending.line), SummaryFile(study)
     retention = Retention(study, settings.keep_checkpoints)
     fitting = Fitting(space, here.conditions, study.manifest.space_since)
-    sampler = TPESampler(
-        lambda trial: space.suggest(trial, here.conditions), study.manifest.seed, fitting.fit
+    question = samplers.Question(
+        lambda trial: space.suggest(trial, here.conditions), study.manifest.seed, study.objective, fitting.fit
     )
+    sampler = samplers.make(settings.sampler, question)
     seeds = space.seeds(here.conditions)
     if start is not None:
         seeds = [*start.seeds, *seeds]
@@ -167,10 +211,10 @@ def _search(
     search = Search(
         study,
         sampler,
-        settings.halving,
+        settings.new_scheduler(),
         budget.trials,
         seeds,
-        callbacks=(tracking, spending, progress, summary, pictures, retention),
+        callbacks=(tracking, spending, progress, summary, pictures, retention, *more),
         limit=spending.limit,
     )
     summary.write()
@@ -186,17 +230,12 @@ def _search(
     finally:
         summary.write()
         pictures.close()
-    if untold := tracking.close():
-        line = f"MLflow at {uri} has yet to be told of {untold}; the same command does it later"
+    if unlogged := tracking.close():
+        line = f"not yet logged to MLflow at {uri}: {unlogged}; run the command again to sync"
         console.print(line, highlight=False, soft_wrap=True, markup=False)
-    closing.show(study, console, uri, closing.python_command(words), budget.trials)
-    if search.stop_reason is not None:
-        console.print(f"stopped by {search.stop_reason}; what is finished is kept", highlight=False)
-        return 130
-    if search.limit_reached is not None:
-        console.print(f"ended by {search.limit_reached}; a larger one goes on", highlight=False)
+    closing.show(study, console, uri, closing.python_command(words) if words else None, budget.trials)
     states = {record.state for record in study.records()}
-    return 1 if states == {"failed"} else 0
+    return Ended(study.folder, search.stop_reason, search.limit_reached, states == {"failed"})
 
 
 def describe(dataset: Dataset) -> str:

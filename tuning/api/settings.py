@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
-import multiprocessing
 import os
 import shutil
 import subprocess
@@ -13,13 +11,16 @@ from typing import TYPE_CHECKING
 
 import search_spaces
 from search_spaces.conditions import Conditions, Preset
+from trainers import task as tasks
 from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights, Precision
+from tuning.api.plan import speedup
 from tuning.execution.environment import memory_here
+from tuning.search import sampler, scheduler
 from tuning.search.budget import Budget
-from tuning.search.halving import EARLY_IMAGES, Halving, Mode, rung_steps
-from tuning.search.plan import speedup
+from tuning.search.scheduler import Rules, Scheduler, rung_steps
+from tuning.study.manifest import EARLY_IMAGES
 
 if TYPE_CHECKING:
     from search_spaces.space import Space
@@ -55,7 +56,9 @@ class Settings:
     gpus_per_trial: float | None = None
     seed: int = 0
     reduction_factor: int = 3
-    scheduler: Mode = "promote"
+    sampler: str = "tpe"
+    scheduler: str = "promote"
+    objective: str | None = None
     brackets: int = 1
     early_images: int = EARLY_IMAGES
     tracking_uri: str | None = None
@@ -82,6 +85,12 @@ class Settings:
             raise UserError(f"--cpus-per-trial must be above 0, not {self.cpus_per_trial:g}")
         if self.seed >= 2**31:
             raise UserError(f"--seed must be below 2147483648, not {self.seed}")
+        for flag, chosen, known in (
+            ("sampler", self.sampler, sampler.names()),
+            ("scheduler", self.scheduler, scheduler.names()),
+        ):
+            if chosen not in known:
+                raise UserError(f"--{flag}: unknown {flag} '{chosen}'; known are {', '.join(known)}")
         name = self.study or ""
         if name in (*RESERVED, ".", "..") or "/" in name or name != name.strip():
             raise UserError(f"--study '{name}' cannot be a study's folder; give a plain name")
@@ -126,8 +135,8 @@ class Settings:
         most = max(1, min(trials, MOST_AT_ONCE, cpus, memory_here() // WORKER_BYTES))
         if self.cpus_per_trial is not None:
             return most
-        detectors = search_spaces.get(self.space).detectors
-        gain = most * speedup(detectors, cpus // most) / speedup(detectors, cpus)
+        models = search_spaces.get(self.space).models
+        gain = most * speedup(models, cpus // most) / speedup(models, cpus)
         return most if gain >= WORTH else 1
 
     @property
@@ -142,14 +151,13 @@ class Settings:
             return self.gpus_per_trial
         return min(1.0, gpus_here() / self.at_once)
 
-    @property
-    def halving(self) -> Halving:
-        """The scheduler's rule."""
+    def new_scheduler(self) -> Scheduler:
+        """The scheduler, which has yet to hear of any trial."""
         factor = self.reduction_factor
         rungs = rung_steps(self.steps, factor)
         # a search of few trials that waited for as many as divide a rung would train half of them to the end
         quorum = factor if self.budget.trials is None else max(2, min(factor, self.budget.trials // 3))
-        return Halving(rungs, factor, quorum, self.scheduler, self.brackets, self.seed)
+        return scheduler.make(self.scheduler, Rules(rungs, factor, quorum, self.brackets, self.seed))
 
     def study_name(self, dataset: Dataset) -> str:
         """As said, or after the space, the data and the preset: the same command finds its study again."""
@@ -191,36 +199,16 @@ class Settings:
             batch_size=self.batch_size,
             weights=weights,
             precision=self.precision,
+            task=space.task,
+            objective=tasks.get(space.task).objective(self.objective, dataset.classes).name,
             reduction_factor=self.reduction_factor,
+            sampler=self.sampler,
             scheduler=self.scheduler,
             brackets=self.brackets,
             early_images=self.early_images,
             seed=self.seed,
             versions=versions(),
         )
-
-
-def initial_weights(
-    settings: Settings, detectors: tuple[str, ...]
-) -> tuple[InitialWeights | None, list[str]]:
-    """What `--weights` means for these detectors, and a sentence on each for the user; may fetch an archive.
-
-    Raises UserError when a path holds no checkpoint.
-    """
-    if settings.weights == "none" or (settings.weights == "auto" and settings.preset == "laptop"):
-        return InitialWeights(source="none"), ["trials start from scratch"]
-    from trainers.object_detection_api.checkpoints import weights
-
-    # in a process of its own: reading a checkpoint takes TensorFlow, which the driver does without
-    spawn = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        starts = [pool.submit(weights.resolve, settings.weights, name).result() for name in detectors]
-    said = [start.message for start in starts]
-    sources = {start.source for start in starts}
-    if len(sources) > 1:  # a comparison of detectors must not depend on whose archive could be fetched
-        return InitialWeights(source="none"), [*said, "so all of them train from scratch"]
-    source = sources.pop()
-    return (None if source == "zoo" and settings.preset == "zoo" else InitialWeights(source=source)), said
 
 
 def cpus_here() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import shlex
 import time
@@ -15,8 +14,9 @@ from typing import Any
 from rich.console import Console
 
 from search_spaces.space import Seed
+from trainers import model as models
+from trainers import task as tasks
 from trainers.datasets.dataset import Dataset, Part
-from trainers.datasets.opening import open_dataset
 from trainers.errors import UserError
 from trainers.recipe import Recipe
 from tuning.api import searching
@@ -28,14 +28,16 @@ from tuning.callbacks.summary import SummaryFile
 from tuning.execution.engine import stopped_by_signals
 from tuning.execution.environment import Share
 from tuning.execution.work import Work, assigned
-from tuning.execution.worker import Worker, make_trainer, newest_checkpoint
-from tuning.search.halving import Halving
+from tuning.execution.worker import Trainers, Worker
+from tuning.search.full_training import FullTraining
+from tuning.search.random_sampler import RandomSampler
+from tuning.search.sampler import Question
 from tuning.search.search import Search
-from tuning.search.tpe import TPESampler
 from tuning.study import manifest
 from tuning.study.data import reopen, write_split
 from tuning.study.manifest import Manifest
 from tuning.study.study import Study
+from tuning.study.trial_folder import newest_checkpoint
 from tuning.tracking.callback import Tracking
 from tuning.tracking.store import default_uri
 
@@ -69,8 +71,8 @@ class Training:
         return self.source.recipe.replace(steps=self.max_steps) if self.max_steps else self.source.recipe
 
 
-def run(asked: Training, trainer: str, console: Console) -> int:
-    """Train, or go on training; the exit code."""
+def run(asked: Training, trainer: str | None, console: Console) -> int:
+    """Train, or go on training; the exit code. trainer: "module:callable" in the place of the model's own."""
 
     def say(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
@@ -78,12 +80,13 @@ def run(asked: Training, trainer: str, console: Console) -> int:
     asked.studies_dir.mkdir(parents=True, exist_ok=True)
     cache = asked.studies_dir / "data"
     known = asked.source.data
+    task = tasks.get(models.get(asked.recipe.model).task)
     if asked.data is None and known is not None:
-        dataset = reopen(known, cache, whole=asked.all_data)
+        dataset = reopen(task, known, cache, whole=asked.all_data)
         share = 1.0 if asked.all_data else float(known.get("subset", 1.0))
         account = manifest.of_data(dataset, known.get("given"), share)
     else:
-        dataset = open_dataset(asked.data, cache, on_progress=say)
+        dataset = task.open_data(asked.data, cache, on_progress=say)
         account = manifest.of_data(dataset, asked.data)
         if known is not None and known["fingerprint"] != dataset.fingerprint:
             say(f"--data {asked.data} is other data than {asked.source.name} was trained on")
@@ -102,7 +105,8 @@ def run(asked: Training, trainer: str, console: Console) -> int:
         if not asked.all_data:
             write_split(dataset, folder)
         options = {"cpus": asked.threads, "gpu_fraction": asked.gpus}
-        worker = Worker(functools.partial(make_trainer, trainer, dataset, options))
+        factories = {asked.recipe.model: trainer} if trainer else None
+        worker = Worker(Trainers(factories, dataset, options), task.name)
         return _train(asked, study, worker, dataset, console)
     finally:
         study.close()
@@ -144,12 +148,12 @@ def _train(asked: Training, study: Study, worker: Worker, dataset: Dataset, cons
     artifacts = None if asked.tracking_uri else asked.studies_dir / "mlruns" / study.name
     share = Share(asked.threads, asked.gpus)
     tracking = Tracking(study, uri, artifacts, recipe.steps, share)
-    pictures = Pictures(study, dataset, tracking.drawn)
+    pictures = Pictures(study, dataset, tracking.drawn, models.modules_of([recipe.model]))
     progress, summary = Progress(console), SummaryFile(study)
     search = Search(
         study,
-        TPESampler(lambda trial: recipe, recipe.seed),
-        Halving(evaluations(recipe.steps)),
+        RandomSampler(Question(lambda trial: recipe, recipe.seed, study.objective)),
+        FullTraining(evaluations(recipe.steps)),
         trials=1,
         seeds=[Seed(source.name, source.where, {}, ())],
         callbacks=(tracking, progress, summary, pictures),
@@ -179,13 +183,15 @@ def _manifest(asked: Training, dataset: Dataset, account: Mapping[str, Any]) -> 
     plain = "".join(c if c.isalnum() or c in "-_." else "-" for c in dataset.name).strip("-")
     return Manifest(
         study=asked.study or f"recipe-{recipe.recipe_id}-{plain}{everything}",
-        space=recipe.detector,
+        space=recipe.model,
+        task=models.get(recipe.model).task,
+        objective=tasks.get(models.get(recipe.model).task).default_objective,
         space_hash=f"recipe {recipe.recipe_id}{everything}",
         data=dict(account) | {"all": asked.all_data},
         preset="laptop" if recipe.weights.source == "none" else "zoo",
         max_steps=recipe.steps,
         image_size=recipe.image_size,
-        precision=recipe.precision,
+        precision=recipe.to_dict().get("precision", "float32"),
         batch_size=recipe.batch_size,
         weights=recipe.weights.source,
         reduction_factor=3,
@@ -207,12 +213,12 @@ def _close(study: Study, console: Console, uri: str, untold: str | None) -> None
         console.print(f"{name:<12}{text}", highlight=False, soft_wrap=True, markup=False)
 
     if untold:
-        say("MLflow", f"{uri} has yet to be told of {untold}; the same command does it later")
+        say("MLflow", f"not yet logged to {uri}: {untold}; run the command again to sync")
     record, folder = study.record(0), study.trial_folder(0)
     assert record.verdict is not None
     say(record.state, record.verdict.reason)
     if record.rungs:
-        say("mAP", f"{record.mAP:.3f} at step {record.step}")
+        say(study.objective.name, f"{record.value:.3f} at step {record.step}")
     if newest := newest_checkpoint(folder):
         say("checkpoint", str(newest[1]))
     python = Path(python_command([])[0])

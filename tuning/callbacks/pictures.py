@@ -9,25 +9,37 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from trainers import task as tasks
 from trainers.datasets.dataset import Dataset
 from tuning.search.callback import Callback
-from tuning.study import detections
 from tuning.study.study import Study
+from tuning.study.trial_folder import PICTURES
 from tuning.study.trial_record import TrialRecord
-from tuning.tracking.mlflow_writer import PICTURES
 
 LONGEST_SECONDS = 600.0  # on a machine that trains, with the lowest priority
 
 
 class Pictures(Callback):
-    """`start` begins with what earlier runs left undrawn; `close` waits for the rest. drawn: is told each number."""
+    """`start` begins with what earlier runs left undrawn; `close` waits for the rest.
 
-    def __init__(self, study: Study, dataset: Dataset, drawn: Callable[[int], None]) -> None:
+    drawn: is called with the number of each trial that has pictures. modules: register the task, in the process
+        that draws.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        dataset: Dataset,
+        drawn: Callable[[int], None],
+        modules: Sequence[str] = (),
+    ) -> None:
         self._study = study
         self._dataset = dataset.to_dict()
+        self._task = tasks.get(study.manifest.task)
+        self._modules = list(modules)
         self._drawn = drawn
         self._due: queue.SimpleQueue[TrialRecord | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._draw_all, name="pictures", daemon=True)
@@ -41,9 +53,7 @@ class Pictures(Callback):
     def ended(self, record: TrialRecord) -> None:
         """A trial has its verdict."""
         folder = self._study.trial_folder(record.number)
-        found = detections.path_of(
-            folder, record.step
-        ).exists()  # a trainer without boxes has nothing to show
+        found = self._task.has_results(folder, record.step)  # a task without results has nothing to show
         if record.state == "completed" and found and not (folder / PICTURES).is_dir():
             self._due.put(record)
 
@@ -71,7 +81,10 @@ class Pictures(Callback):
         job = {
             "dataset": self._dataset,
             "folder": str(self._study.trial_folder(record.number).absolute()),
-            "title": f"{self._study.name}, trial {record.number}: mAP {record.mAP:.3f}",
+            "title": f"{self._study.name}, trial {record.number}: {self._study.objective.name} {record.value:.3f}",
+            "task": self._study.manifest.task,
+            "objective": self._study.manifest.objective,
+            "modules": self._modules,
             "rungs": [rung.to_dict() for rung in record.rungs],
         }
         root = Path(__file__).resolve().parents[2]

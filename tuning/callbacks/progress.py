@@ -12,12 +12,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from trainers import task as tasks
 from tuning.search.budget import duration
 from tuning.search.callback import Callback
 from tuning.search.search import Search
 from tuning.study import trial_record as records
 from tuning.study.step_result import StepResult
-from tuning.study.trial_record import Rung, TrialRecord
+from tuning.study.trial_record import Rung, TrialRecord, in_words
 
 COLORS = {
     "completed": "green",
@@ -90,7 +91,7 @@ class Progress(Callback):
         self._running[record.number] = Line(record)
         goes_on = f" goes on from step {record.step}" if record.step else " begins"
         whence = f" ({record.provenance['name']})" if record.provenance else ""
-        self._say(f"trial {record.number}{goes_on}: {describe(record)}{whence}")
+        self._say(f"trial {record.number}{goes_on}: {in_words(record.recipe)}{whence}")
 
     def progressed(self, result: StepResult) -> None:
         """A chunk of training is done."""
@@ -101,14 +102,11 @@ class Progress(Callback):
     def reached(self, record: TrialRecord, rung: Rung) -> None:
         """A rung was measured."""
         line = self._running[record.number]
-        line.record, line.step, line.waits = record, rung.step, rung.decision == "waits"
+        line.record, line.step, line.waits = record, rung.step, rung.decision == "pause"
         self._compare(line)
         speed = f", {line.images_per_second:.1f} images/s" if line.images_per_second else ""
-        mAP50 = rung.metrics.get("mAP50", 0.0)
-        waits = "; waits" if line.waits else ""
-        self._say(
-            f"trial {record.number} step {rung.step}: mAP {rung.mAP:.3f}, mAP50 {mAP50:.3f}{speed}{waits}"
-        )
+        waits = "; waits for promotion" if line.waits else ""
+        self._say(f"trial {record.number} step {rung.step}: {self._measured(rung)}{speed}{waits}")
 
     def lost(self, record: TrialRecord) -> None:
         """A worker process died."""
@@ -122,7 +120,7 @@ class Progress(Callback):
         if record.verdict.final:
             self._ended_here += 1
             self._keep(line)
-        best = f"; best mAP {self._best.mAP:.3f} (trial {self._best.number})" if self._best else ""
+        best = f"; {self._best_so_far()}" if self._best else ""
         self._say(
             f"trial {record.number} {record.verdict.state}: {record.verdict.reason}{best}{self._left(', ')}"
         )
@@ -130,7 +128,7 @@ class Progress(Callback):
     def table(self) -> Table:
         """The table as it is now."""
         table = narrow_table(
-            self.console.width, self._title(), {"recipe": 1}, "step", "mAP", "images/s", "left"
+            self.console.width, self._title(), {"recipe": 1}, "step", self._objective, "images/s", "left"
         )
         table.caption, table.caption_justify = self._caption(), "left"
         others = [*self._ended, *self._running.values()]
@@ -143,16 +141,16 @@ class Progress(Callback):
         record = line.record
         running = record.number in self._running and not line.waits
         state = "waits" if line.waits else "running" if running else record.state
-        steps = self._search.halving.rungs if self._search else (0,)
+        steps = self._search.scheduler.rungs if self._search else (0,)
         left = ""
         if running and line.seconds_per_step is not None:
             left = duration((steps[-1] - line.step) * line.seconds_per_step)
         best = self._best is not None and self._best.number == record.number
-        score = "" if record.mAP is None else f"{record.mAP:.3f}"
+        score = "" if record.value is None else f"{record.value:.3f}"
         return (
             str(record.number),
             Text(state, style=COLORS.get(state, "")),
-            describe(record),
+            in_words(record.recipe),
             f"{line.step}/{steps[-1]}",
             Text(score, style="bold green" if best else ""),
             f"{line.images_per_second:.1f}" if line.images_per_second else "",
@@ -162,7 +160,7 @@ class Progress(Callback):
     def _title(self) -> str:
         if self._search is None:
             return ""
-        best = f" · best mAP {self._best.mAP:.3f} (trial {self._best.number})" if self._best else ""
+        best = f" · {self._best_so_far()}" if self._best else ""
         of = f" of {self._search.trials}" if self._search.trials is not None else ""
         return f"{self._search.study.name} · {self._search.ended}{of} trials{best}"
 
@@ -175,6 +173,21 @@ class Progress(Callback):
             return ""
         each = (time.monotonic() - self._began) / self._ended_here
         return f"{before}about {duration(each * max(0, self._search.trials - self._search.ended))} left"
+
+    @property
+    def _objective(self) -> str:
+        return self._search.study.objective.name if self._search else "objective"
+
+    def _best_so_far(self) -> str:
+        assert self._best is not None
+        return f"best {self._objective} {self._best.value:.3f} (trial {self._best.number})"
+
+    def _measured(self, rung: Rung) -> str:
+        found = {self._objective: rung.value}
+        if self._search:
+            headline = tasks.get(self._search.study.manifest.task).headline
+            found |= {name: rung.metrics[name] for name in headline if name in rung.metrics}
+        return ", ".join(f"{name} {value:.3f}" for name, value in found.items())
 
     def _keep(self, line: Line) -> None:
         line.step = max(line.step, line.record.verdict.step if line.record.verdict else 0)
@@ -205,12 +218,3 @@ def narrow_table(width: int, title: str, texts: Mapping[str, int], *numbers: str
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     return table
-
-
-def describe(record: TrialRecord) -> str:
-    """A recipe in a few words: detector, optimizer and rate, schedule."""
-    recipe = record.recipe
-    if not recipe:
-        return ""
-    rate = recipe["schedule"]["base"]
-    return f"{recipe['detector']} {recipe['optimizer']['kind']} {rate:.2g} {recipe['schedule']['kind']}"

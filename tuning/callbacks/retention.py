@@ -1,15 +1,15 @@
-"""Retention: how many trials keep their checkpoint, of up to hundreds of megabytes, and what they found in images."""
+"""Retention: how many trials keep their checkpoint, of up to hundreds of megabytes, and their results by image."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
-from tuning.execution.worker import newest_checkpoint
+from trainers import task as tasks
 from tuning.search.callback import Callback
-from tuning.study import detections
 from tuning.study import trial_record as records
 from tuning.study.study import Study
+from tuning.study.trial_folder import newest_checkpoint
 from tuning.study.trial_record import TrialRecord
 
 SHOWN = 100  # best trials that a report compares image by image
@@ -18,16 +18,17 @@ SHOWN = 100  # best trials that a report compares image by image
 class Retention(Callback):
     """Keeps the checkpoints of the `count` best ended trials, and of all that may go on; deletes the others.
 
-    What trials found in the validation images is kept of the `shown` best.
+    The results of the validation images are kept of the `shown` best.
     """
 
     def __init__(self, study: Study, count: int, shown: int = SHOWN) -> None:
         self._study = study
         self._count = count
+        self._task = tasks.get(study.manifest.task)
         self._shown = shown
         ended = [record for record in study.records() if record.verdict is not None and record.verdict.final]
         self._kept = [record for record in ended if newest_checkpoint(self._folder(record))]
-        self._seen = [record for record in ended if detections.files(self._folder(record))]
+        self._seen = [record for record in ended if self._task.result_files(self._folder(record))]
         self._trim()
 
     def ended(self, record: TrialRecord) -> None:
@@ -45,7 +46,7 @@ class Retention(Callback):
                 shutil.rmtree(found[1])
         self._seen = records.ranking(self._seen)
         while len(self._seen) > self._shown:
-            for file in detections.files(self._folder(self._seen.pop())):
+            for file in self._task.result_files(self._folder(self._seen.pop())):
                 file.unlink()
 
     def _folder(self, record: TrialRecord) -> Path:

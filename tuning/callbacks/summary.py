@@ -24,14 +24,25 @@ def summary(study: Study) -> dict[str, Any]:
         "study": study.name,
         "space": study.manifest.space,
         "data": study.manifest.data,
-        "best": best and {"trial": best.number, "mAP": best.mAP, "recipe_id": best.recipe_id},
-        "trials": [_trial(trial) for trial in trials if trial.verdict is not None],
+        "objective": {"name": study.objective.name, "direction": study.objective.direction},
+        "best": best and _best(best, study.objective.name),
+        "trials": [_trial(trial, study.objective.name) for trial in trials if trial.verdict is not None],
         "wall_seconds": round(study.wall_seconds, 3),
         "versions": study.manifest.versions,
     }
 
 
-def _trial(record: TrialRecord) -> dict[str, Any]:
+def _best(record: TrialRecord, objective: str) -> dict[str, Any]:
+    """The objective stands under its own name too, where programs have looked for `mAP` from the first version on."""
+    return {
+        "trial": record.number,
+        "value": record.value,
+        objective: record.value,
+        "recipe_id": record.recipe_id,
+    }
+
+
+def _trial(record: TrialRecord, objective: str) -> dict[str, Any]:
     assert record.verdict is not None
     return {
         "trial": record.number,
@@ -40,7 +51,8 @@ def _trial(record: TrialRecord) -> dict[str, Any]:
         "recipe_id": record.recipe_id,
         "recipe": record.recipe,
         "rungs": [
-            {"step": rung.step, "mAP": rung.mAP, "seconds": round(rung.seconds, 3)} for rung in record.rungs
+            {"step": rung.step, "value": rung.value, objective: rung.value, "seconds": round(rung.seconds, 3)}
+            for rung in record.rungs
         ],
         "seconds_training": round(record.seconds_training, 3),
         "seconds_overhead": round(record.seconds_overhead, 3),

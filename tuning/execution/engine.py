@@ -20,8 +20,9 @@ from trainers.errors import UserError
 from tuning.execution import ray_processes
 from tuning.execution.work import Work
 
-# Ray Tune writes nothing of ours: no result logs, no experiment snapshots, no working folders to change into; and it
-# says nothing: what a person should know, the search's callbacks say.
+# Ray Tune keeps nothing for us (no result logs, experiment snapshots or working folders) and prints nothing: the
+# search's
+# callbacks print what a person should know.
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -58,14 +59,18 @@ class Resources:
 class Job:
     """What all trials share.
 
-    trainer: "module:callable" that makes a Trainer of the dataset and the options.
+    task: the name of the models' task. dataset, options: what trainers are made of.
+    factories: "module:callable" of the trainer by model; None for the models' own.
+    modules: are imported in each worker: they register models that this package does not know by itself.
     chunk_seconds: how often a worker tells of its progress.
     early_images: validation images on which the rungs before the last are measured; None for all.
     """
 
-    trainer: str
+    task: str
     dataset: Dataset
     options: Mapping[str, Any] = field(default_factory=dict)
+    factories: Mapping[str, str] | None = None
+    modules: tuple[str, ...] = ()
     chunk_seconds: float = 3.0
     early_images: int | None = None
 
@@ -99,14 +104,7 @@ def _tune(search: Work, job: Job, resources: Resources) -> None:
 
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failed trials are no error of Ray's
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.workers)
-    shared = {
-        "trainer": job.trainer,
-        "dataset": job.dataset,
-        "options": dict(job.options),
-        "chunk_seconds": job.chunk_seconds,
-        "early_images": job.early_images,
-    }
-    trainable = tune.with_parameters(TrialWorker, job=shared)
+    trainable = tune.with_parameters(TrialWorker, job=vars(job))
     wanted = {"cpu": resources.cpus} | ({"gpu": resources.gpus} if resources.gpus else {})
     with tempfile.TemporaryDirectory(prefix="tuning-") as scratch:
         # tune.run and not a Tuner: that one pickles the searcher, to be restored from; a study restores itself

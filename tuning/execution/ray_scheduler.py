@@ -1,4 +1,4 @@
-"""The search as Ray Tune's TrialScheduler: takes in every result, and says which trials go on."""
+"""Adapts a search to Ray Tune's TrialScheduler: takes in every result, and says which trials go on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tuning.execution.work import Work
 
 
 class StudyScheduler(TrialScheduler):
-    """Every result goes to `search`, which tells Optuna and gives the verdict before Ray acts on it."""
+    """Passes every result to `search`, which updates Optuna and decides the verdict before Ray acts on it."""
 
     def __init__(self, search: Work) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The search as Ray Tune's Searcher: what to run next. What became of it, the scheduler's face has told already."""
+"""Adapts a search to Ray Tune's Searcher: what to run next. Results reach the search through ray_scheduler.py."""
 
 from __future__ import annotations
 

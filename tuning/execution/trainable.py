@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
+import importlib
 from pathlib import Path
 from typing import Any
 
 from ray.tune import Trainable
 
-from tuning.execution.worker import Assignment, Worker, make_trainer
+from tuning.execution.worker import Assignment, Trainers, Worker
 
 RESULT = "result"
 
@@ -17,9 +17,11 @@ class TrialWorker(Trainable):
     """One process that runs trials; Ray gives it the next by `reset_config`, and so the process stays."""
 
     def setup(self, config: dict[str, Any], *, job: dict[str, Any]) -> None:
-        """`job`: what all trials share: dataset, the trainer's factory and options, chunk_seconds, early_images."""
-        make = functools.partial(make_trainer, job["trainer"], job["dataset"], job["options"])
-        self._worker = Worker(make, job["chunk_seconds"], job["early_images"])
+        """`job`: the fields of tuning.execution.engine.Job, which all trials share."""
+        for module in job["modules"]:
+            importlib.import_module(module)
+        trainers = Trainers(job["factories"], job["dataset"], job["options"])
+        self._worker = Worker(trainers, job["task"], job["chunk_seconds"], job["early_images"])
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

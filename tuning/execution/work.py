@@ -1,11 +1,11 @@
-"""Work: what the engine runs on Ray. A search is work; so is an audit."""
+"""Work: the interface of what the engine runs on Ray: a search, or an audit."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 from tuning.execution.worker import Assignment
-from tuning.search.halving import Halving
+from tuning.search.scheduler import Scheduler
 from tuning.study.step_result import StepResult
 from tuning.study.study import Study
 from tuning.study.trial_record import TrialRecord
@@ -15,7 +15,7 @@ class Work(Protocol):
     """Hands out trials and hears of them. tuning.search.search.Search says what each means."""
 
     study: Study
-    halving: Halving
+    scheduler: Scheduler
     stop_reason: str | None
     halted: StepResult | None
     broken: Exception | None
@@ -57,7 +57,7 @@ def assigned(work: Work, record: TrialRecord) -> Assignment:
         number=record.number,
         recipe=record.recipe,
         folder=work.study.trial_folder(record.number).absolute(),
-        rungs=work.halving.rungs_of(record.number),
+        rungs=work.scheduler.rungs_of(record.number),
         reported=record.step,
         seconds_training=record.seconds_training,
         seconds_overhead=record.seconds_overhead,

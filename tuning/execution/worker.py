@@ -1,10 +1,11 @@
-"""Worker: runs trials, one after another, on a trainer that it keeps. Plain Python: trainable.py puts it into Ray."""
+"""Worker: runs trials, one after another, on trainers that it keeps. Plain Python: trainable.py adapts it to Ray."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import importlib
+import json
 import shutil
 import time
 import traceback
@@ -13,18 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainers import model as models
 from trainers import recipe as recipes
+from trainers import task as tasks
 from trainers.datasets.dataset import Dataset
 from trainers.errors import TrialFailed, UserError
 from trainers.files import write_text
 from trainers.trainer import Trainer, TrainingCurve
 from tuning.execution.environment import note_hardware
-from tuning.study import detections
 from tuning.study.step_result import StepResult
+from tuning.study.trial_folder import CHECKPOINT, FILES, newest_checkpoint
 
 # what ends a search, not a trial, and the user can mend
 DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
-CHECKPOINT = "checkpoint-"
 
 
 @dataclass(frozen=True)
@@ -53,24 +55,49 @@ def make_trainer(factory: str, dataset: Dataset, options: Mapping[str, Any]) -> 
     return trainer
 
 
+class Trainers:
+    """The trainers of one process, made when they are first needed and kept: one for each factory.
+
+    factories: of each model that a recipe may name, "module:callable"; None takes the models' own.
+    dataset, options: what each is made of.
+    """
+
+    def __init__(
+        self, factories: Mapping[str, str] | None, dataset: Dataset, options: Mapping[str, Any]
+    ) -> None:
+        self._factories = factories or {}
+        self._dataset = dataset
+        self._options = options
+        self._made: dict[str, Trainer] = {}
+
+    def __call__(self, model: str) -> Trainer:
+        """The trainer for the model called so."""
+        factory = self._factories[model] if model in self._factories else models.get(model).trainer
+        if factory not in self._made:
+            self._made[factory] = make_trainer(factory, self._dataset, self._options)
+        return self._made[factory]
+
+
 class Worker:
     """One process's work.
 
-    trainer: makes the trainer; called once, when the first trial begins.
+    trainers: gives the trainer for a model's name; called when a trial begins.
+    task: the name of the models' task.
     chunk_seconds: a message is sent about as often, and so a stop is heeded.
     early_images: validation images on which the rungs before the last are measured; None for all.
     """
 
     def __init__(
         self,
-        trainer: Callable[[], Trainer],
+        trainers: Callable[[str], Trainer],
+        task: str,
         chunk_seconds: float = 3.0,
         early_images: int | None = None,
     ) -> None:
-        self._make = trainer
+        self._trainers = trainers
+        self._task = task
         self._early_images = early_images
         self._chunk_seconds = chunk_seconds
-        self._trainer: Trainer | None = None
         self._assigned: Assignment | None = None
         self._started: Trainer | None = None
         self._chunk = 1
@@ -126,21 +153,24 @@ class Worker:
             return self._result("progress", curve)
         with _saving(trainer, assigned.folder):
             metrics = trainer.evaluate(None if trainer.step == assigned.rungs[-1] else self._early_images)
-        detections.write(assigned.folder, trainer.step, metrics.results)
+        if metrics.results:
+            tasks.get(self._task).write_results(assigned.folder, trainer.step, metrics.results)
         self._reported = trainer.step
         return self._result("rung", curve, metrics=metrics.flat(), seconds_evaluation=metrics.seconds)
 
     def _start(self, assigned: Assignment) -> Trainer:
-        if self._trainer is None:
-            self._trainer = self._make()
+        trainer = self._trainers(str(assigned.recipe["model"]))  # first: its module may register the model
         assigned.folder.mkdir(parents=True, exist_ok=True)
         newest = newest_checkpoint(assigned.folder)
         recipe = recipes.build(dict(assigned.recipe), where=f"trial {assigned.number}")
-        self._trainer.start(recipe, newest[1] if newest else None)
+        trainer.start(recipe, newest[1] if newest else None)
         note_hardware(assigned.folder)
-        write_text(assigned.folder / "pipeline.config", self._trainer.pipeline_config())
-        self._started = self._trainer
-        return self._trainer
+        files = trainer.files()
+        for name, text in files.items():
+            write_text(assigned.folder / name, text)
+        write_text(assigned.folder / FILES, json.dumps(sorted(files)))
+        self._started = trainer
+        return trainer
 
     def _choose_chunk(self, curve: TrainingCurve) -> None:
         each = max(curve.seconds / max(len(curve.steps), 1), 1e-6)
@@ -182,13 +212,3 @@ def _saving(trainer: Trainer, folder: Path) -> Iterator[None]:
         # earlier ones, and what a killed process left half-written
         if CHECKPOINT in old.name and old.is_dir() and old != target:
             shutil.rmtree(old)
-
-
-def newest_checkpoint(folder: Path) -> tuple[int, Path] | None:
-    """The step and the folder of a trial's newest whole checkpoint."""
-    found = [
-        (int(entry.name.removeprefix(CHECKPOINT)), entry)
-        for entry in folder.glob(f"{CHECKPOINT}*")
-        if entry.name.removeprefix(CHECKPOINT).isdigit()
-    ]
-    return max(found, default=None)

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
+from trainers import task as tasks
 from trainers.datasets.dataset import Dataset, from_dict
 from trainers.files import replace_folder
-from tuning.pictures import charts, contact_sheet
+from tuning.pictures import charts
 from tuning.pictures.trial import DrawnTrial
+from tuning.study.trial_folder import PICTURES
 from tuning.study.trial_record import Rung
-from tuning.tracking.mlflow_writer import PICTURES
 
 
 def draw(trial: DrawnTrial, dataset: Dataset) -> None:
     """Draw all pictures of a trial into its folder, or none."""
     with replace_folder(trial.folder / PICTURES) as folder:
         charts.losses(trial, folder / "loss.png")
-        charts.mean_ap(trial, folder / "average-precision.png")
-        if trial.results:
-            charts.precision_recall(trial, folder / "precision-recall.png")
-            charts.confusion(trial, folder / "confusion.png")
-            contact_sheet.draw(trial, dataset, folder / "validation.jpg")
+        charts.metrics(trial, folder / "metrics.png")
+        results = trial.task.read_results(trial.folder, trial.rungs[-1].step)
+        if results:
+            trial.task.draw(results, dataset, trial.title, folder)
 
 
 def main(job: dict[str, Any]) -> None:
-    """Draw one trial: `dataset` as Dataset.to_dict, `folder`, `title` and `rungs` of the trial."""
-    dataset = from_dict(job["dataset"])
-    rungs = [Rung(**rung) for rung in job["rungs"]]
-    draw(DrawnTrial(Path(job["folder"]), job["title"], rungs, dataset.classes), dataset)
+    """Draw one trial. job: `dataset` as Dataset.to_dict; the trial's `folder`, `title`, `rungs`, `task`, `objective`."""
+    for module in job["modules"]:
+        importlib.import_module(module)
+    dataset, task = from_dict(job["dataset"]), tasks.get(job["task"])
+    objective = task.objective(job["objective"], dataset.classes)
+    rungs = [Rung.from_dict(rung, objective) for rung in job["rungs"]]
+    draw(DrawnTrial(Path(job["folder"]), job["title"], rungs, dataset.classes, task, objective.name), dataset)
 
 
 if __name__ == "__main__":

@@ -18,21 +18,24 @@ from tuning.search.budget import duration
 from tuning.study.manifest import COMPARED
 from tuning.study.reading import StudyRead
 
-SHARES = (0.5, 0.8, 0.9, 1.0)  # of the lowest of the studies' best mAPs: levels that all reach
+SHARES = (0.5, 0.8, 0.9, 1.0)  # of the worst of the studies' best results: levels that all reach
 LINES = 12  # of a difference of spaces
 
 
 def compare(studies: Sequence[StudyRead]) -> Report:
     """The studies, the best first."""
     materials = [Material(study) for study in studies]
-    materials.sort(key=lambda each: -(each.best.mAP or 0) if each.best else 1)
+    materials.sort(key=_rank, reverse=True)
     first = materials[0]
+    objective = first.study.objective
     sections = [_best(materials), _levels(materials), _differences(materials)]
     headline = "No study has a result yet"
-    if first.best is not None and first.best.mAP is not None:
-        headline = f"{_name(first)} is first with an mAP of {_of_best(first)}"
+    if first.best is not None and first.best.value is not None:
+        headline = f"{_name(first)} is first with {objective.name} {_of_best(first)}"
         if not same_data(materials):
             headline = "Studies of different data"
+        elif not same_objective(materials):
+            headline = "Studies of different objectives"
     return Report(
         study=listed([_name(each) for each in materials]),
         headline=headline,
@@ -48,10 +51,22 @@ def same_data(materials: Sequence[Material]) -> bool:
     return len({each.study.manifest.data["fingerprint"] for each in materials}) == 1
 
 
+def same_objective(materials: Sequence[Material]) -> bool:
+    """Whether all optimise the same."""
+    return len({each.study.objective.name for each in materials}) == 1
+
+
+def _rank(material: Material) -> float:
+    best, objective = material.best, material.study.objective
+    if best is None or best.value is None:
+        return float("-inf")
+    return -best.value if objective.direction == "minimize" else best.value
+
+
 def _best(materials: Sequence[Material]) -> Section:
     rows, data, text = [], [], []
     first = materials[0]
-    same = same_data(materials)
+    same = same_data(materials) and same_objective(materials)
     for each in materials:
         best = each.best
         steps, training, overhead = totals(each.records)
@@ -67,7 +82,8 @@ def _best(materials: Sequence[Material]) -> Section:
         )  # fmt: skip
         data.append({
             "study": _name(each), "space": each.study.manifest.space, "trials": len(each.records),
-            "best": best and best.number, "mAP": best and best.mAP, "interval": _interval(each), "lead": lead,
+            "best": best and best.number, "objective": each.study.objective.name, "value": best and best.value,
+            "interval": _interval(each), "lead": lead,
             "steps": steps, "seconds": seconds, "fingerprint": each.study.manifest.data["fingerprint"],
         })  # fmt: skip
         if lead is not None:
@@ -75,37 +91,49 @@ def _best(materials: Sequence[Material]) -> Section:
             text.append(f"The best of {_name(first)} is {what} that of {_name(each)}.")
     if not same:
         text = [
-            "These studies are of different data: their mAPs do not rank them, and no difference is given."
+            "These studies are of different data or objectives: their results do not rank them, and no "
+            "difference is given."
         ]
     columns = (
         "study",
         "space",
         "trials",
         "best trial",
-        "its mAP (95%)",
+        f"its {first.study.objective.name} (95%)",
         "behind the first (95%)",
         "steps",
         "time",
     )
     return Section(
-        "best", "The best of each", text, [Table(columns, rows)], data={"studies": data, "same_data": same}
+        "best",
+        "The best of each",
+        text,
+        [Table(columns, rows)],
+        data={"studies": data, "same_data": same_data(materials)},
     )
 
 
 def _levels(materials: Sequence[Material]) -> Section | None:
-    known = [each for each in materials if each.best is not None and each.best.mAP]
-    if not known:
+    known = [each for each in materials if each.best is not None and each.best.value]
+    if not known or not same_objective(known):
         return None
-    lowest = min(each.best.mAP or 0 for each in known if each.best)
-    highest = max(each.best.mAP or 0 for each in known if each.best)
-    wanted = [lowest * share for share in SHARES] + ([highest] if highest > lowest else [])
+    objective = known[0].study.objective
+    ends = [each.best.value or 0.0 for each in known if each.best]
+    if objective.direction == "minimize":
+        worst, best = max(ends), min(ends)
+        wanted = [worst / share for share in SHARES]
+    else:
+        worst, best = min(ends), max(ends)
+        wanted = [worst * share for share in SHARES]
+    wanted += [best] if best != worst else []
+    slack = 1e-9 if objective.direction == "minimize" else -1e-9
     levels = list({number(level): level for level in wanted}.values())  # those that read differently
     rows: list[tuple[str, ...]] = []
     data: list[dict[str, Any]] = []
-    figure = style.figure("gradient steps, all trials together", "best mAP so far")
+    figure = style.figure("gradient steps, all trials together", f"best {objective.name} so far")
     for i, each in enumerate(known):
-        points = so_far(each.records)
-        reached = [reaching(points, level - 1e-9) for level in levels]
+        points = so_far(each.records, objective)
+        reached = [reaching(points, level + slack, objective) for level in levels]
         cells = [f"{point.steps:,} ({duration(point.seconds)})" if point else "never" for point in reached]
         rows.append((_name(each), *cells))
         data += [
@@ -120,9 +148,9 @@ def _levels(materials: Sequence[Material]) -> Section | None:
             x=[0, *(point.steps for point in points)], y=[0, *(round(point.best, 4) for point in points)],
             name=style.text(_name(each)), mode="lines", line={"shape": "hv", "color": style.colour(i), "width": 2.5},
         )  # fmt: skip
-    columns = ("study", *(f"to mAP {number(level)}" for level in levels))
+    columns = ("study", *(f"to {objective.name} {number(level)}" for level in levels))
     text = ["Gradient steps, and time of workers, until a trial had reached a level."]
-    chart = Chart(figure, "best mAP so far of each study by gradient steps")
+    chart = Chart(figure, f"best {objective.name} so far of each study by gradient steps")
     return Section(
         "levels", "Steps and time to a level", text, [Table(columns, rows)], [chart], data={"levels": data}
     )
@@ -161,18 +189,18 @@ def _name(material: Material) -> str:
 
 def _interval(material: Material) -> Interval | None:
     evidence = material.best and material.evidence.get(material.best.number)
-    return evidence.mAP.interval().within(0, 1) if evidence else None
+    return material.bounded(evidence.objective.interval()) if evidence else None
 
 
 def _of_best(material: Material) -> str:
     best = material.best
-    return "–" if best is None or best.mAP is None else with_interval(best.mAP, _interval(material))
+    return "–" if best is None or best.value is None else with_interval(best.value, _interval(material))
 
 
 def _lead(first: Material, other: Material) -> Interval | None:
     if first.best is None or other.best is None:
         return None
     one, two = first.evidence.get(first.best.number), other.evidence.get(other.best.number)
-    if one is None or two is None or one.mAP.images != two.mAP.images:
+    if one is None or two is None or one.objective.images != two.objective.images:
         return None
-    return (one.mAP - two.mAP).interval()
+    return (one.objective - two.objective).interval()

@@ -7,12 +7,13 @@ from functools import cached_property
 
 from tuning.reporting.statistics import at_rung, evidence
 from tuning.reporting.statistics.at_rung import AtRung
+from tuning.reporting.statistics.bootstrap import Interval
 from tuning.reporting.statistics.evidence import Evidence
 from tuning.study import trial_record as records
 from tuning.study.reading import StudyRead
 from tuning.study.trial_record import TrialRecord
 
-WEIGHED = 12  # so many of the foremost trials get intervals, and the best of each detector
+WEIGHED = 12  # so many of the foremost trials get intervals, and the best of each model
 
 
 @dataclass(frozen=True)
@@ -48,24 +49,28 @@ class Material:
         return tuple(self.study.manifest.data["classes"])
 
     @cached_property
-    def foremost_of_detectors(self) -> dict[str, TrialRecord]:
-        """The best trial of each detector, best first."""
+    def foremost_of_models(self) -> dict[str, TrialRecord]:
+        """The best trial of each model, best first."""
         found: dict[str, TrialRecord] = {}
         for record in self.ranked:
-            found.setdefault(str(record.recipe["detector"]), record)
+            found.setdefault(record.model, record)
         return found
+
+    def bounded(self, interval: Interval) -> Interval:
+        """The interval of an objective, cut to what it can be."""
+        return interval.within(0, 1) if self.study.objective.criteria[0].bounded else interval
 
     @cached_property
     def evidence(self) -> dict[int, Evidence]:
-        """Of the foremost trials, by number."""
+        """Of the foremost trials, by number; empty where no results were kept."""
         chosen = {record.number: record for record in self.ranked[:WEIGHED]}
-        chosen |= {record.number: record for record in self.foremost_of_detectors.values()}
-        return evidence.gather(self.study.folder, chosen.values(), self.classes)
+        chosen |= {record.number: record for record in self.foremost_of_models.values()}
+        return evidence.gather(self.study, list(chosen.values()))
 
     @cached_property
     def there(self) -> AtRung | None:
         """The trials at the rung where they compare best."""
-        return at_rung.at_rung(self.ranked, self.study.trials)
+        return at_rung.at_rung(self.ranked, self.study.trials, self.study.objective.direction)
 
     @cached_property
     def importances(self) -> dict[str, float]:

@@ -45,7 +45,8 @@ PARTS: tuple[Callable[[Material], Section | None], ...] = (
 class Report:
     """What is said of a study.
 
-    headline: the best trial's mAP, or "no result yet". subtitle: how many trials ended how, and whether it goes on.
+    headline: the best trial's objective, or "no result yet". subtitle: how many trials ended how, and whether it
+        goes on.
     commands: what a reader may do next, a line each. generated: when, in local time.
     """
 
@@ -65,10 +66,10 @@ def report(study: StudyRead, data: str | None = None, price_per_hour: float | No
     open_trials = sum(record.state in ("running", "interrupted") for record in material.records)
     goes_on = f"; unfinished: {open_trials} may still go on" if open_trials else ""
     headline, commands = "No result yet", [("see the search", _command("tuning.ledger", study.folder, name))]
-    if best is not None and best.mAP is not None:
+    if best is not None and best.value is not None:
         evidence = material.evidence.get(best.number)
-        interval = evidence.mAP.interval().within(0, 1) if evidence else None
-        headline = f"mAP {with_interval(best.mAP, interval)} by trial {best.number}"
+        interval = material.bounded(evidence.objective.interval()) if evidence else None
+        headline = f"{study.objective.name} {with_interval(best.value, interval)} by trial {best.number}"
         commands = [
             ("run it again", _command("tuning.train", study.folder, f"--trial {name}/{best.number}")),
             ("promote it", _command("tuning.promote", study.folder, f"{name} --trial {best.number}")),

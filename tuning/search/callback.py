@@ -1,4 +1,4 @@
-"""Callback: who is told what happens in a search. Tracking, progress and summary are callbacks."""
+"""Callback: the interface for what hears of a search's events: tracking, progress, summary."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from tuning.study.trial_record import Rung, TrialRecord
 
 
 class Callback:
-    """Hears of every event in its order, on the driver's thread, so it must not take long. By default it ignores all."""
+    """Gets every event in order, on the driver's thread, so it must return quickly. By default it ignores all."""
 
     def began(self, record: TrialRecord) -> None:
         """A trial was given to a worker; one with rungs goes on where it was interrupted."""
 
     def progressed(self, result: StepResult) -> None:
-        """A worker told of a chunk of training, whatever its kind."""
+        """A worker reported a chunk of training, of any kind."""
 
     def reached(self, record: TrialRecord, rung: Rung) -> None:
         """A rung was measured and judged."""

@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search_spaces.conditions import Conditions
 from search_spaces.space import Space
 from trainers.errors import UserError
+from trainers.recipe import upgraded
 from tuning.study.trial_record import RECIPE
 
 
@@ -30,8 +31,8 @@ class Fitting:
         if trial.number < self.since:
             params = dict(trial.params)
             if len(self.space.branches) > 1:
-                params.setdefault("detector", trial.user_attrs[RECIPE]["detector"])
-            elif params.pop("detector", self.space.detectors[0]) != self.space.detectors[0]:
+                params.setdefault("detector", upgraded(trial.user_attrs[RECIPE])["model"])
+            elif params.pop("detector", self.space.models[0]) != self.space.models[0]:
                 return None
             try:
                 replayed = self.space.replay(params, self.conditions)

@@ -1,6 +1,6 @@
 """Search: proposes trials, judges their rungs and gives the verdicts. The same on a cluster and on a simulated clock.
 
-It knows the study and the halving, not Ray: searcher.py and scheduler.py are its two faces towards Ray Tune.
+It knows the study, a Sampler and a Scheduler, not Ray: tuning.execution adapts it to Ray Tune.
 """
 
 from __future__ import annotations
@@ -10,22 +10,25 @@ from collections.abc import Callable, Iterable, Sequence
 
 from search_spaces.space import Seed
 from trainers import recipe as recipes
-from tuning.execution.worker import newest_checkpoint
+from trainers.metrics import TOTAL_LOSS
+from tuning.search import history
 from tuning.search.callback import Callback
 from tuning.search.free_workers import FreeWorkers
-from tuning.search.halving import TOTAL_LOSS, Halving, Score
-from tuning.search.tpe import Proposal, TPESampler, at_its_rung
+from tuning.search.sampler import Sampler, paused_at_its_rung
+from tuning.search.scheduler import Scheduler, reached
 from tuning.study import verdict as verdicts
+from tuning.study.proposal import Proposal
 from tuning.study.step_result import StepResult
 from tuning.study.study import Study
-from tuning.study.trial_record import CONTINUES, Rung, TrialRecord, reached, worth_continuing
+from tuning.study.trial_folder import newest_checkpoint
+from tuning.study.trial_record import CONTINUES, Rung, TrialRecord
 from tuning.study.verdict import Verdict
 
 
 class Search:
     """One run of a study, until `trials` of its trials have a final verdict, `limit` says so or `stop` is called.
 
-    sampler, halving: are told here of the study's earlier trials.
+    sampler, scheduler: are told here of the study's earlier trials.
     trials: None for any number, where something else limits the search.
     seeds: are proposed first, in their order, each once in the life of the study.
     limit: the limit of the budget that is reached, None before; asked after every event and in between.
@@ -34,15 +37,15 @@ class Search:
     def __init__(
         self,
         study: Study,
-        sampler: TPESampler,
-        halving: Halving,
+        sampler: Sampler,
+        scheduler: Scheduler,
         trials: int | None,
         seeds: Sequence[Seed] = (),
         callbacks: Sequence[Callback] = (),
         limit: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.study = study
-        self.halving = halving
+        self.scheduler = scheduler
         self.trials = trials
         self.stop_reason: str | None = None
         self.limit_reached: str | None = None
@@ -55,36 +58,19 @@ class Search:
         self._interrupted: list[int] = []
         self._waiting: dict[int, int] = {}  # for promotion: the step of each one's rung
         self._workers = FreeWorkers()
-        self._ended = self._completed = 0
         for trial in study.trials():
             sampler.learn(trial)
-        earlier = study.records()
-        known = {record.provenance.get("name") for record in earlier}
+        records = study.records()
+        known = {record.provenance.get("name") for record in records}
         self._seeds = [seed for seed in seeds if seed.name not in known]
-        self._continuing = {record.number for record in earlier if CONTINUES in record.provenance}
-        shorter = []
-        for record in earlier:
-            full = record.recipe["steps"] >= halving.rungs[-1]
-            if record.verdict is not None and record.verdict.final:
-                self._ended += record.number not in self._continuing
-                self._completed += full and record.state == "completed"
-            elif full:
-                self._interrupted.append(record.number)
-                self._workers.know(record.number, record.recipe)
-            if not full:
-                shorter.append(record)
-                continue
-            for rung in record.rungs:
-                halving.record(record.number, rung.step, rung.score)
-                if rung.decision == "goes on":
-                    halving.promote(record.number, rung.step)
-        self._to_continue = worth_continuing(shorter, earlier, halving.reduction_factor)
-        by = {record.provenance.get(CONTINUES): record.number for record in earlier}
-        for record in shorter:
-            if record.state == "interrupted":
-                self._ended += 1
-                if str(record.number) in by:  # killed between the two
-                    self._supersede(record, by[str(record.number)])
+        earlier = history.of(records, scheduler)
+        self._ended, self._completed = earlier.ended, earlier.completed
+        self._continuing, self._to_continue = earlier.continuing, earlier.to_continue
+        for record in earlier.interrupted:
+            self._interrupted.append(record.number)
+            self._workers.know(record.number, record.recipe)
+        for record, by in earlier.superseded:
+            self._supersede(record, by)
 
     @property
     def over(self) -> bool:
@@ -132,7 +118,7 @@ class Search:
             elif self.live:
                 return None
             elif not self._completed:
-                return self._promote(self.halving.foremost(self._waiting))  # somebody must go all the way
+                return self._promote(self.scheduler.foremost(self._waiting))  # somebody must go all the way
             else:
                 self._end_waiting(sorted(self._waiting))
         return None
@@ -180,7 +166,7 @@ class Search:
             self._end(number, verdicts.interrupted(step))
 
     def _release(self, number: int) -> None:
-        """The worker of a trial has none now."""
+        """Mark the trial's worker idle."""
         if self._live.pop(number) is not None:
             self._workers.add(number)
 
@@ -201,26 +187,29 @@ class Search:
 
     def _promotable(self) -> int | None:
         handy = set(filter(self._workers.has_graph_of, self._waiting))
-        return self.halving.promotable(self._waiting, self._may_begin, handy)
+        return self.scheduler.promotable(self._waiting, self._may_begin, handy)
 
     def _promote(self, number: int) -> TrialRecord:
-        self.halving.promote(number, self._waiting.pop(number))
+        self.scheduler.promote(number, self._waiting.pop(number))
         return self._begin(self.study.promote(number))
 
     def _end_waiting(self, numbers: Iterable[int]) -> None:
         for number in numbers:
             step = self._waiting.pop(number)
             self._live[number] = None
-            judgement = self.halving.judge(number, step)
+            judgement = self.scheduler.judge(number, step)
             rung = self.study.record(number).rungs[-1]
-            cutoff = rung.mAP if judgement.cutoff is None else judgement.cutoff.mAP
+            cutoff = rung.value if judgement.cutoff is None else judgement.cutoff.value
             self._end(
-                number, verdicts.pruned(step, f"was not promoted: {judgement.reason(rung.score)}", cutoff)
+                number,
+                verdicts.pruned(
+                    step, f"was not promoted: {judgement.reason(rung.score, self.study.objective)}", cutoff
+                ),
             )
 
     def _continue(self, earlier: TrialRecord) -> TrialRecord:
         """A new trial with more steps, from where an earlier one ended or was interrupted."""
-        steps = self.halving.rungs[-1]
+        steps = self.scheduler.rungs[-1]
         trial = self.study.trial(earlier.number)
         recipe = recipes.build(dict(earlier.recipe) | {"steps": steps}, where=f"trial {earlier.number}")
         newest = newest_checkpoint(self.study.trial_folder(earlier.number))
@@ -240,7 +229,7 @@ class Search:
         return record
 
     def _supersede(self, earlier: TrialRecord, by: int) -> None:
-        told = self.study.tell(earlier.number, verdicts.continued(earlier.step, by, self.halving.rungs[-1]))
+        told = self.study.tell(earlier.number, verdicts.continued(earlier.step, by, self.scheduler.rungs[-1]))
         for callback in self._callbacks:
             callback.ended(told)
 
@@ -253,15 +242,16 @@ class Search:
 
     def _rung(self, result: StepResult) -> None:
         number, step = result.trial, result.step
-        if self.halving.measured(number, step):
+        if self.scheduler.measured(number, step):
             return  # a resumed trial passes a rung again; it was let past
-        for name in ("mAP", TOTAL_LOSS):
+        objective = self.study.objective
+        for name in (*objective.metrics, TOTAL_LOSS):
             if not math.isfinite(result.metrics.get(name, 0.0)):
                 self._end(number, verdicts.failed(f"{name} is {result.metrics[name]} at step {step}", step))
                 return
-        score = Score.of(result.metrics)
-        self.halving.record(number, step, score)
-        rung = reached(result, score, self.halving.judge(number, step))
+        score = objective.score(result.metrics)
+        self.scheduler.record(number, step, score)
+        rung = reached(result, score, self.scheduler.judge(number, step), objective)
         self.study.report(number, rung)
         record = self.study.record(number)
         for callback in self._callbacks:
@@ -270,19 +260,19 @@ class Search:
 
     def _settle(self, rung: Rung, number: int) -> bool:
         """Carry out what was decided at a rung; whether the trial runs on."""
-        if rung.decision == "waits":
+        if rung.decision == "pause":
             self._note_seconds(number)
             self._release(number)
             self._waiting[number] = rung.step
-            self._sampler.learn(at_its_rung(self.study.trial(number)))
+            self._sampler.learn(paused_at_its_rung(self.study.trial(number)))
             if self.trials is not None:  # their checkpoints need not be kept
-                self._end_waiting(self.halving.hopeless(self._waiting, self.trials + len(self._continuing)))
+                self._end_waiting(self.scheduler.hopeless(self._waiting, self.trials + len(self._continuing)))
             return False
-        if rung.decision == "stops":
+        if rung.decision == "stop":
             assert rung.cutoff is not None
             self._end(number, verdicts.pruned(rung.step, rung.reason, rung.cutoff))
             return False
-        if rung.step >= self.halving.rungs[-1]:
+        if rung.step >= self.scheduler.rungs[-1]:
             self._end(number, verdicts.completed(rung.step))
             return False
         return True

@@ -1,4 +1,4 @@
-"""A search on a simulated clock: the same Search, TPESampler and Halving, over recorded learning curves."""
+"""A search on a simulated clock: the same Search, Sampler and Scheduler, over recorded learning curves."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from search_spaces.conditions import Conditions
 from search_spaces.space import Space
 from trainers import recipe as recipes
 from trainers.errors import UserError
+from trainers.metrics import LOSS
+from trainers.objective import Objective
 from trainers.recipe import Recipe
-from tuning.search.halving import DETECTION_LOSS, TOTAL_LOSS
 from tuning.search.search import Search
-from tuning.search.tpe import Proposal
+from tuning.study.proposal import Proposal
 from tuning.study.step_result import StepResult
 from tuning.study.trial_record import TrialRecord
-
-JUDGED = ("mAP", "mAP50", TOTAL_LOSS, *DETECTION_LOSS)
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,10 @@ class Curve:
     seconds_per_step: float
 
     def at(self, step: int) -> dict[str, float]:
-        """The metrics at `step`, in a straight line between evaluations; before the first one, from no mAP at all."""
+        """The metrics at `step`, in a straight line between evaluations; before the first one, a metric rises from 0."""
         found = {}
         for name, values in self.metrics.items():
-            first = values[0] if name.startswith("validation_loss") else 0.0
+            first = values[0] if name.startswith(LOSS) else 0.0
             steps, known = (0, *self.steps), (first, *values)
             after = next((i for i in range(1, len(steps)) if steps[i] >= step), len(steps) - 1)
             share = min(1.0, (step - steps[after - 1]) / (steps[after] - steps[after - 1]))
@@ -85,21 +84,26 @@ def read_curves(path: Path) -> list[Curve]:
 
 
 def of_records(
-    records: Iterable[TrialRecord], params: Mapping[int, Mapping[str, Any]], max_steps: int
+    records: Iterable[TrialRecord],
+    params: Mapping[int, Mapping[str, Any]],
+    max_steps: int,
+    objective: Objective,
 ) -> list[Curve]:
     """The curves of a study's trials; one that was stopped is drawn on as those that went further grew from there."""
     known = [record for record in records if record.rungs and record.recipe["steps"] == max_steps]
     full = [record for record in known if record.step >= max_steps]
     if not full:
         raise UserError("no trial of the study went to its end; there is no curve to replay")
-    return [_curve(record, params[record.number], full) for record in known]
+    return [_curve(record, params[record.number], full, objective) for record in known]
 
 
-def _curve(record: TrialRecord, params: Mapping[str, Any], full: Sequence[TrialRecord]) -> Curve:
+def _curve(
+    record: TrialRecord, params: Mapping[str, Any], full: Sequence[TrialRecord], objective: Objective
+) -> Curve:
     steps = [rung.step for rung in record.rungs]
     metrics = {
         name: [rung.metrics[name] for rung in record.rungs]
-        for name in JUDGED
+        for name in objective.judged_by
         if name in record.rungs[0].metrics
     }
     for step in sorted({rung.step for other in full for rung in other.rungs if rung.step > record.step}):
@@ -107,7 +111,10 @@ def _curve(record: TrialRecord, params: Mapping[str, Any], full: Sequence[TrialR
             values.append(values[-1])
         before, after = _means(full, steps[-1]), _means(full, step)
         if before and after and before > 0:
-            metrics["mAP"][-1] = min(1.0, metrics["mAP"][-1] * max(1.0, after / before))
+            grown = after / before if objective.direction == "minimize" else max(1.0, after / before)
+            for name in objective.metrics:
+                raised = metrics[name][-1] * grown
+                metrics[name][-1] = min(1.0, raised) if objective.criteria[0].bounded else raised
         steps.append(step)
     last = record.rungs[-1]
     recipe = recipes.build(dict(record.recipe))
@@ -115,7 +122,7 @@ def _curve(record: TrialRecord, params: Mapping[str, Any], full: Sequence[TrialR
 
 
 def _means(full: Sequence[TrialRecord], step: int) -> float | None:
-    found = [rung.mAP for record in full for rung in record.rungs if rung.step == step]
+    found = [rung.value for record in full for rung in record.rungs if rung.step == step]
     return sum(found) / len(found) if found else None
 
 
@@ -170,13 +177,13 @@ class Clock:
 
 
 class Reached(NamedTuple):
-    """A trial's rung on the simulated clock. taken: steps of all trials until then."""
+    """A trial's rung on the simulated clock. taken: steps of all trials until then; value: the objective."""
 
     seconds: float
     taken: int
     trial: int
     step: int
-    mAP: float
+    value: float
 
 
 def simulate(search: Search, table: Table, workers: int = 1, clock: Clock = Clock()) -> list[Reached]:
@@ -190,7 +197,7 @@ def simulate(search: Search, table: Table, workers: int = 1, clock: Clock = Cloc
 
     def go_on(record: TrialRecord, pause: float) -> None:
         step = at[record.number]
-        rung = next(rung for rung in search.halving.rungs_of(record.number) if rung > step)
+        rung = next(rung for rung in search.scheduler.rungs_of(record.number) if rung > step)
         seconds = (rung - step) * table.curve(record).seconds_per_step
         training[record.number] += seconds
         overhead[record.number] += pause + clock.evaluation
@@ -207,10 +214,12 @@ def simulate(search: Search, table: Table, workers: int = 1, clock: Clock = Cloc
             return history
         now, number, record = heapq.heappop(events)
         curve, step = table.curve(record), at[number]
-        before = max((rung for rung in (0, *search.halving.rungs_of(number)) if rung < step), default=0)
+        before = max((rung for rung in (0, *search.scheduler.rungs_of(number)) if rung < step), default=0)
         taken += step - before
         metrics = curve.at(step)
-        history.append(Reached(now, taken, number, step, metrics["mAP"]))
+        value = search.study.objective.value(metrics)
+        assert value is not None
+        history.append(Reached(now, taken, number, step, value))
         result = StepResult(
             number, step, "rung", metrics=metrics,
             seconds_training=training[number], seconds_overhead=overhead[number],

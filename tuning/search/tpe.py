@@ -8,31 +8,20 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.storages import InMemoryStorage
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from trainers.recipe import Recipe
-from tuning.search.halving import Score
+from trainers.objective import Objective
+from tuning.search.sampler import ENDED, Question, register
+from tuning.study.proposal import Proposal
 from tuning.study.trial_record import RUNG, Rung
 
 # trials that TPE sees: the best ones, and the latest; it takes at most 25 as good, and more of the others add little
 BEST, LATEST = 100, 300
-ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A recipe, and the suggestions that made it."""
-
-    recipe: Recipe
-    params: Mapping[str, Any]
-    distributions: Mapping[str, BaseDistribution]
 
 
 class _Told(FrozenTrial):
@@ -45,22 +34,13 @@ class _Told(FrozenTrial):
 class TPESampler:
     """Learns of trials as they change, and proposes.
 
-    suggest: makes a recipe of what an Optuna trial suggests.
-    fit: what a trial means here, None for nothing (tuning.search.fitting.Fitting.fit).
     startup_trials: so many ended trials are needed before TPE models any; until then it draws at random.
     """
 
-    def __init__(
-        self,
-        suggest: Callable[[Trial], Recipe],
-        seed: int,
-        fit: Callable[[FrozenTrial], FrozenTrial | None] = lambda trial: trial,
-        startup_trials: int = 8,
-    ) -> None:
+    def __init__(self, question: Question, startup_trials: int = 8) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._suggest = suggest
-        self._seed = seed
-        self._fit = fit
+        self._question = question
+        self._objective = question.objective
         self._startup_trials = startup_trials
         self._trials: dict[int, FrozenTrial] = {}
         self._study: optuna.Study | None = None
@@ -69,8 +49,8 @@ class TPESampler:
         self._told: dict[int, FrozenTrial] = {}  # what TPE is told of each, made once
 
     def learn(self, trial: FrozenTrial) -> None:
-        """Take in a trial as it is now: running, ended, or waiting (`at_its_rung`). Failures teach nothing."""
-        fitted = self._fit(trial)
+        """Take in a trial as it is now: running, ended, or paused. Failures teach nothing."""
+        fitted = self._question.fit(trial)
         if fitted is None:
             return
         trial = self._trials[trial.number] = fitted
@@ -83,15 +63,15 @@ class TPESampler:
             self._study = None  # it waited, and was promoted: what TPE was told no longer holds
         elif trial.state.is_finished():
             place = self._places[trial.number]
-            told = merits(trial)
+            told = merits(trial, self._objective)
             for step, value in told.items():
                 self._memory.set_trial_intermediate_value(place, step, value)
-            self._memory.set_trial_state_values(place, trial.state, _merit(trial, told))
+            self._memory.set_trial_state_values(place, trial.state, _merit(trial, told, self._objective))
 
     def propose(self, number: int, fixed: Mapping[str, Any] | None = None) -> Proposal:
         """What the trial `number` should be; with `fixed`, the values that it is to have, where they are asked.
 
-        Of the trial that is made of it, it wants to hear by `learn`. Raises what `suggest` raises.
+        The trial that is made of it must be given to `learn`. Raises what the space raises.
         """
         study = self._recent()
         study.sampler = self._sampler(number)
@@ -99,7 +79,7 @@ class TPESampler:
             study.enqueue_trial(dict(fixed))
         trial = study.ask()
         try:
-            recipe = self._suggest(trial)
+            recipe = self._question.suggest(trial)
         finally:
             self._memory.set_trial_state_values(trial._trial_id, TrialState.FAIL)
         return Proposal(recipe, dict(trial.params), dict(trial.distributions))
@@ -109,7 +89,7 @@ class TPESampler:
             self._memory = InMemoryStorage()
             self._study = optuna.create_study(storage=self._memory, direction="maximize")
             self._places = {}
-            self._trials = {trial.number: trial for trial in chosen(self._trials.values())}
+            self._trials = {trial.number: trial for trial in chosen(self._trials.values(), self._objective)}
             self._told = {number: told for number, told in self._told.items() if number in self._trials}
             for trial in self._trials.values():
                 self._add(trial)
@@ -120,16 +100,15 @@ class TPESampler:
         if trial.state == TrialState.FAIL:
             return
         if trial.number not in self._told:
-            self._told[trial.number] = as_told(trial)
+            self._told[trial.number] = as_told(trial, self._objective)
         self._places[trial.number] = self._memory.get_n_trials(self._study._study_id)
         self._memory.create_new_trial(self._study._study_id, self._told[trial.number])
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        # a new one each time: a proposal must not depend on how often the study was opened
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             return optuna.samplers.TPESampler(
-                seed=(self._seed * 1_000_003 + number) % 2**32,
+                seed=self._question.seed_of(number),
                 n_startup_trials=self._startup_trials,
                 multivariate=True,
                 group=True,
@@ -137,15 +116,15 @@ class TPESampler:
             )
 
 
-def as_told(trial: FrozenTrial) -> FrozenTrial:
+def as_told(trial: FrozenTrial, objective: Objective) -> FrozenTrial:
     """What TPE is told of a trial."""
     state = trial.state if trial.state in ENDED else TrialState.RUNNING
-    told = merits(trial) if state in ENDED else {}
+    told = merits(trial, objective) if state in ENDED else {}
     return _Told(
         number=-1,  # the storage gives it its own
         state=state,
         value=None,
-        values=_merit(trial, told),
+        values=_merit(trial, told, objective),
         datetime_start=trial.datetime_start,
         datetime_complete=trial.datetime_complete,
         params=trial.params,
@@ -157,41 +136,38 @@ def as_told(trial: FrozenTrial) -> FrozenTrial:
     )
 
 
-def merits(trial: FrozenTrial) -> dict[int, float]:
+def merits(trial: FrozenTrial, objective: Objective) -> dict[int, float]:
     """What TPE is told of an ended trial, by step: a number in the order in which the scheduler ranks, ties broken."""
     found = {}
-    for step, mean in trial.intermediate_values.items():
+    for step, value in trial.intermediate_values.items():
         rung = trial.user_attrs.get(f"{RUNG}{step}")  # none in a trial that MLflow knew
-        found[step] = (Rung(**rung).score if rung else Score(mean)).merit
+        score = Rung.from_dict(rung, objective).score if rung else objective.of_value(value)
+        found[step] = score.merit
     return found
 
 
-def _merit(trial: FrozenTrial, told: Mapping[int, float]) -> list[float] | None:
+def _merit(trial: FrozenTrial, told: Mapping[int, float], objective: Objective) -> list[float] | None:
     if told:
         return [told[max(told)]]
-    # known from elsewhere, with its final mAP alone
-    return (
-        [Score(trial.value).merit] if trial.state == TrialState.COMPLETE and trial.value is not None else None
-    )
+    # known from elsewhere, with its final value alone
+    if trial.state == TrialState.COMPLETE and trial.value is not None:
+        return [objective.of_value(trial.value).merit]
+    return None
 
 
-def at_its_rung(trial: FrozenTrial) -> FrozenTrial:
-    """A running trial that waits for its promotion, told as if it were pruned there."""
-    told = copy.copy(trial)
-    told.state = TrialState.PRUNED
-    told.values = [trial.intermediate_values[max(trial.intermediate_values)]]
-    return told
-
-
-def chosen(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+def chosen(trials: Iterable[FrozenTrial], objective: Objective) -> list[FrozenTrial]:
     """Those that TPE should see: the running, the best and the latest, by number."""
     known = sorted(trials, key=lambda trial: trial.number)
     ended = [trial for trial in known if trial.state in ENDED]
-    good = sorted(ended, key=_rank, reverse=True)[:BEST]
+    good = sorted(ended, key=lambda trial: _rank(trial, objective), reverse=True)[:BEST]
     kept = {trial.number for trial in [*good, *ended[-LATEST:]]}
     return [trial for trial in known if trial.number in kept or not trial.state.is_finished()]
 
 
-def _rank(trial: FrozenTrial) -> tuple[bool, int, float]:
+def _rank(trial: FrozenTrial, objective: Objective) -> tuple[bool, int, float]:
     step = max(trial.intermediate_values, default=0)
-    return trial.state == TrialState.COMPLETE, step, trial.value if trial.value is not None else float("-inf")
+    value = float("-inf") if trial.value is None else objective.criteria[0].rank(trial.value)
+    return trial.state == TrialState.COMPLETE, step, value
+
+
+register("tpe", TPESampler)

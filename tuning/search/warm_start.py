@@ -1,31 +1,26 @@
 """Warm start: what a new study takes from an earlier one, in its folder or in an MLflow experiment.
 
 Its best recipes are the first trials. Where data, steps and preset are the same, all its trials teach TPE as well;
-elsewhere they cannot, as an mAP on other images says nothing of these.
+elsewhere they cannot, as a result on other images says nothing of these.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial
 
 from search_spaces.space import Seed
+from trainers import task as tasks
 from trainers.errors import UserError
+from trainers.objective import Objective
 from tuning.search.fitting import Fitting
-from tuning.search.tpe import ENDED
-from tuning.study import reading
-from tuning.study import trial_record as records
 from tuning.study.manifest import Manifest
-from tuning.tracking.store import MANIFEST, SUGGESTED, TRIAL, VERDICT, opened
 
 SEEDS = 4  # of an earlier study's best recipes
-MLFLOW = "mlflow:"
-SAME = ("preset", "max_steps", "image_size", "batch_size", "weights")
+SAME = ("task", "objective", "preset", "max_steps", "image_size", "batch_size", "weights")
 
 
 @dataclass(frozen=True)
@@ -64,76 +59,23 @@ def warm_start(earlier: Earlier, asked: Manifest, fitting: Fitting) -> WarmStart
         raise UserError(
             f"--warm-start {earlier.name}: none of its {len(earlier.trials)} ended trials fits this space"
         )
-    fitted.sort(
-        key=lambda trial: (max(trial.intermediate_values, default=0), trial.value or 0.0), reverse=True
-    )
+    objective = asked.resolved_objective()
+    fitted.sort(key=lambda trial: _rank(trial, objective), reverse=True)
     unlike: list[FrozenTrial] = []  # one that was continued with more steps is there twice
     for trial in fitted:
         if len(unlike) < SEEDS and all(trial.params != other.params for other in unlike):
             unlike.append(trial)
-    seeds = [_seed(trial, earlier.name) for trial in unlike]
+    seeds = [_seed(trial, earlier.name, objective) for trial in unlike]
+    first = {
+        "task": asked.task,
+        "objective": tasks.get(asked.task).default_objective,
+    }  # which the first versions had
     same = earlier.about.get("fingerprint") == asked.data["fingerprint"] and all(
-        earlier.about.get(name) == getattr(asked, name) for name in SAME
+        earlier.about.get(name, first.get(name)) == getattr(asked, name) for name in SAME
     )
     lessons = fitted if same else []
     of = f"{len(fitted)} of {len(earlier.trials)} trials of {earlier.name} fit; the best {len(seeds)} are tried first"
     return WarmStart(seeds, lessons, of + (", all teach the search" if same else " (other data or budget)"))
-
-
-def read(source: str, studies: Path, tracking_uri: str) -> Earlier:
-    """The study that `--warm-start` names: a folder, a study beside the others, or `mlflow:EXPERIMENT`.
-
-    Raises UserError when there is none, or none of its trials has ended.
-    """
-    name = source.removeprefix(MLFLOW)
-    found = _of_mlflow(name, tracking_uri) if source.startswith(MLFLOW) else _of_folder(source, studies)
-    if not found.trials:
-        raise UserError(f"--warm-start {source}: no trial of it has ended yet")
-    return found
-
-
-def _of_folder(source: str, studies: Path) -> Earlier:
-    try:
-        found = reading.read(source, studies)
-    except UserError as error:
-        raise UserError(f"--warm-start {error}") from None
-    trials = [trial for trial in found.trials if trial.state in ENDED and trial.value is not None]
-    return Earlier(source, found.manifest.in_short(), trials)
-
-
-def _of_mlflow(name: str, tracking_uri: str) -> Earlier:
-    with opened(tracking_uri) as store:
-        experiment = store.get_experiment_by_name(name)
-        if experiment is None:
-            raise UserError(f"--warm-start {MLFLOW}{name}: no such experiment at {tracking_uri}")
-        runs = []
-        page = None
-        while page is None or page.token:
-            page = store.search_runs([experiment.experiment_id], page_token=page.token if page else None)
-            runs += page
-    about: dict[str, Any] = {}
-    trials = []
-    for run in sorted(runs, key=lambda run: int(run.data.tags.get(TRIAL, -1))):
-        if MANIFEST in run.data.tags:
-            about = json.loads(run.data.tags[MANIFEST])
-        elif run.data.tags.get(VERDICT) in ("completed", "pruned"):
-            trials.append(_of_run(run))
-    if not about:
-        raise UserError(f"--warm-start {MLFLOW}{name}: holds no study of this program")
-    return Earlier(f"{MLFLOW}{name}", about, trials)
-
-
-def _of_run(run: Any) -> FrozenTrial:
-    recipe = {"detector": run.data.params["detector"], "steps": int(run.data.params["steps"])}
-    trial = create_trial(
-        state=TrialState.COMPLETE if run.data.tags[VERDICT] == "completed" else TrialState.PRUNED,
-        value=run.data.metrics["mAP"],
-        intermediate_values={int(run.data.metrics["rung"]): run.data.metrics["mAP"]},
-        user_attrs={records.RECIPE: recipe},
-    )
-    trial.params = json.loads(run.data.tags[SUGGESTED])  # fitting asks the space for their distributions
-    trial.number = int(run.data.tags[TRIAL])
-    return trial
 
 
 def _numbered(trial: FrozenTrial) -> FrozenTrial:
@@ -142,7 +84,12 @@ def _numbered(trial: FrozenTrial) -> FrozenTrial:
     return trial
 
 
-def _seed(trial: FrozenTrial, name: str) -> Seed:
+def _rank(trial: FrozenTrial, objective: Objective) -> tuple[int, float]:
+    value = objective.criteria[0].rank(trial.value) if trial.value is not None else float("-inf")
+    return max(trial.intermediate_values, default=0), value
+
+
+def _seed(trial: FrozenTrial, name: str, objective: Objective) -> Seed:
     number, step = -1 - trial.number, max(trial.intermediate_values, default=0)
-    source = f"warm start: mAP {trial.value:.3f} at step {step} there"
+    source = f"warm start: {objective.name} {trial.value:.3f} at step {step} there"
     return Seed(f"{name} trial {number}", source, dict(trial.params), ())

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from trainers.datasets.dataset import Dataset
-from trainers.datasets.opening import open_dataset
 from trainers.datasets.splits import split_file
 from trainers.errors import UserError
+from trainers.task import Task
 
 
-def reopen(about: Mapping[str, Any], cache: Path, given: str | None = None, whole: bool = False) -> Dataset:
+def reopen(
+    task: Task, about: Mapping[str, Any], cache: Path, given: str | None = None, whole: bool = False
+) -> Dataset:
     """The dataset that a study's account of its data (Manifest.data) speaks of.
 
     cache: for converted images. given: where the data are now, if no longer where they were.
@@ -21,13 +23,13 @@ def reopen(about: Mapping[str, Any], cache: Path, given: str | None = None, whol
     """
     source = given if given is not None else about["given"]
     share = float(about.get("subset", 1.0))
-    dataset = open_dataset(source, cache, subset=share)
+    dataset = task.open_data(source, cache, share)
     if dataset.fingerprint != about["fingerprint"]:
         raise UserError(f"{dataset.source}: is not what the study was begun with; give its --data")
-    return open_dataset(source, cache) if whole and share < 1 else dataset
+    return task.open_data(source, cache) if whole and share < 1 else dataset
 
 
 def write_split(dataset: Dataset, folder: Path) -> None:
     """Write down in a study's folder which image is in which part, unless it is there: `split.csv`."""
-    if not (folder / split_file.NAME).exists():
+    if dataset.train.files and not (folder / split_file.NAME).exists():
         split_file.write(folder, split_file.rows(dataset))

@@ -12,11 +12,12 @@ from typing import Any
 
 from search_spaces.conditions import Conditions, Preset
 from search_spaces.rows import difference, from_dict
+from trainers import task as tasks
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.toy_city import is_toy_city
 from trainers.errors import UserError
+from trainers.objective import Objective
 from trainers.recipe import InitialWeights, Precision
-from tuning.search.halving import EARLY_IMAGES, Mode
 
 SOFTWARE = (
     "ray",
@@ -28,9 +29,11 @@ SOFTWARE = (
     "tf-models-research-object-detection",
 )
 
+# validation images for all rungs but the last: evaluating thousands can take longer than the steps to the first rung
+EARLY_IMAGES = 500
 COMPARED = (
-    "preset", "max_steps", "image_size", "batch_size", "weights", "precision", "reduction_factor", "scheduler",
-    "brackets", "early_images",
+    "task", "objective", "preset", "max_steps", "image_size", "batch_size", "weights", "precision", "reduction_factor",
+    "sampler", "scheduler", "brackets", "early_images",
 )  # fmt: skip
 
 
@@ -54,9 +57,11 @@ class Manifest:
         names in the order of their label ids.
     preset, max_steps, image_size, batch_size, weights, precision: the conditions under which the space proposes;
         image_size and batch_size are None where the space chooses.
-    reduction_factor, scheduler, brackets, seed: of the search (tuning.search.halving.Halving).
+    sampler: the name of what proposes (tuning.search.sampler).
+    reduction_factor, scheduler, brackets, seed: of the search (tuning.search.scheduler).
     early_images: validation images on which the rungs before the last are measured, or all if there are fewer.
     versions: the software it was begun with; shown, never compared.
+    task, objective: what an answer is (trainers.task), and what of it the search optimises.
     space_rows: the space as a table (search_spaces.rows.Row.to_dict); space_since: the first trial under it.
     """
 
@@ -73,11 +78,18 @@ class Manifest:
     seed: int
     versions: dict[str, str]
     precision: Precision = "float32"
-    scheduler: Mode = "stop"
+    scheduler: str = "stop"
     brackets: int = 1
     early_images: int = EARLY_IMAGES
     space_rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     space_since: int = 0
+    task: str = "detection"  # studies of the first versions do not say it
+    objective: str = ""
+    sampler: str = "tpe"
+
+    def resolved_objective(self) -> Objective:
+        """The study's objective. Raises UserError when its task no longer offers it."""
+        return tasks.get(self.task).objective(self.objective, self.data["classes"])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them."""
@@ -176,7 +188,10 @@ def of_data(dataset: Dataset, given: str | None = None, subset: float = 1.0) -> 
 def read(path: Path) -> Manifest:
     """The manifest in `path`. Raises UserError when it is damaged."""
     try:
-        return Manifest(**json.loads(path.read_text(encoding="utf-8")))
+        known = Manifest(**json.loads(path.read_text(encoding="utf-8")))
+        if known.objective:
+            return known
+        return dataclasses.replace(known, objective=tasks.get(known.task).default_objective)
     except (ValueError, TypeError) as error:
         raise UserError(
             f"{path}: is damaged ({' '.join(str(error).split())}); restore it from your backup"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import optuna
@@ -11,7 +12,10 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
+from trainers import task as tasks
 from trainers.errors import UserError
+from trainers.objective import Objective
+from trainers.task import Task
 from tuning.study import manifest
 from tuning.study import trial_record as records
 from tuning.study.manifest import Manifest
@@ -33,16 +37,26 @@ class StudyRead:
     audits: Mapping[str, Mapping[str, float]]
 
     @property
+    def task(self) -> Task:
+        """The study's task."""
+        return tasks.get(self.manifest.task)
+
+    @cached_property
+    def objective(self) -> Objective:
+        """What the study optimises."""
+        return self.manifest.resolved_objective()
+
+    @property
     def records(self) -> list[TrialRecord]:
         """What is known of every trial."""
-        return [records.of(trial) for trial in self.trials]
+        return [records.of(trial, self.objective) for trial in self.trials]
 
     def record(self, number: int) -> TrialRecord:
         """What is known of one trial. Raises UserError when there is no such trial."""
         if not 0 <= number < len(self.trials):
             there = f"there are 0 to {len(self.trials) - 1}" if self.trials else "there is none yet"
             raise UserError(f"{self.folder}: has no trial {number} ({there})")
-        return records.of(self.trials[number])
+        return records.of(self.trials[number], self.objective)
 
 
 def read(name: str, studies: Path) -> StudyRead:

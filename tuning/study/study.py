@@ -2,13 +2,12 @@
 
 <studies-dir>/<study>/
     study.json        what it was begun with (manifest.py)
-    split.csv         which image is in which part of the data (study_data.py)
+    split.csv         which image is in which part of the data (data.py)
     optuna.journal    every trial, rung and verdict; Optuna's journal format, `optuna-dashboard` reads it
-    trials/<number>/  recipe.yaml, pipeline.config, hardware.json, metrics.jsonl, detections-<step>.npz,
-                      checkpoint-<step>/, pictures/
-    validation.npz    the validation images' true boxes (detections.py)
-    mlflow.json       which MLflow run is which trial, and what it has been told
-    mlflow.lock       held by the process that tells it (telling.py)
+    trials/<number>/  recipe.yaml, hardware.json, metrics.jsonl, checkpoint-<step>/, pictures/, the trainer's files
+                      (pipeline.config) and what the task keeps of each image (detections-<step>.npz)
+    mlflow.json       which MLflow run is which trial, and what was logged there
+    mlflow.lock       held by the process that writes to MLflow
     summary.json      the result (summary.py)
     lock              held by the driver
 """
@@ -28,12 +27,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from trainers.errors import UserError
 from trainers.files import write_text
-from tuning.search.tpe import Proposal
 from tuning.study import manifest, trial_record
 from tuning.study.journal import StudyJournal
 from tuning.study.lock import StudyLock
 from tuning.study.manifest import Manifest
 from tuning.study.packing import pack
+from tuning.study.proposal import Proposal
 from tuning.study.trial_record import Rung, TrialRecord
 from tuning.study.verdict import Verdict, interrupted
 
@@ -52,12 +51,16 @@ class Study:
     def __init__(self, folder: Path, about: Manifest, lock: StudyLock, durable: bool) -> None:
         self.folder = folder
         self.manifest = about
+        self.objective = about.resolved_objective()
         self._lock = lock
         self._journal = StudyJournal(folder / "optuna.journal", durable)
         self._storage = JournalStorage(self._journal)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._optuna = optuna.create_study(
-            storage=self._storage, study_name=about.study, direction="maximize", load_if_exists=True
+            storage=self._storage,
+            study_name=about.study,
+            direction=self.objective.direction,
+            load_if_exists=True,
         )
         self._id = self._storage.get_study_id_from_name(about.study)
         self._opened = time.monotonic()
@@ -153,7 +156,7 @@ class Study:
     def promote(self, number: int) -> TrialRecord:
         """Let a trial that waits at its last rung go on past it."""
         rung = self.record(number).rungs[-1]
-        self._set(number, f"{trial_record.RUNG}{rung.step}", rung.to_dict() | {"decision": "goes on"})
+        self._set(number, f"{trial_record.RUNG}{rung.step}", rung.to_dict() | {"decision": "continue"})
         self._journal.sync()
         return self.record(number)
 
@@ -163,7 +166,7 @@ class Study:
         if f"{trial_record.RUNG}{rung.step}" not in trial.user_attrs:
             self._set(number, f"{trial_record.RUNG}{rung.step}", rung.to_dict())
         if rung.step not in trial.intermediate_values:
-            self._storage.set_trial_intermediate_value(trial._trial_id, rung.step, rung.mAP)
+            self._storage.set_trial_intermediate_value(trial._trial_id, rung.step, rung.value)
         self._journal.sync()
 
     def note_seconds(self, number: int, training: float, overhead: float) -> None:
@@ -171,7 +174,7 @@ class Study:
         self._set(number, trial_record.SECONDS, {"training": training, "overhead": overhead})
 
     def tell(self, number: int, verdict: Verdict) -> TrialRecord:
-        """End a trial. Completed and pruned trials are told with the mAP of their last rung."""
+        """End a trial. Completed and pruned trials are told with the objective of their last rung."""
         trial = self.trial(number)
         values = None
         if verdict.state in ("completed", "pruned") and trial.intermediate_values:
@@ -186,11 +189,11 @@ class Study:
 
     def record(self, number: int) -> TrialRecord:
         """What is known of one trial."""
-        return trial_record.of(self.trial(number))
+        return trial_record.of(self.trial(number), self.objective)
 
     def records(self) -> list[TrialRecord]:
         """What is known of every trial, by number."""
-        return [trial_record.of(trial) for trial in self.trials()]
+        return [trial_record.of(trial, self.objective) for trial in self.trials()]
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """A value that `set_attribute` kept with the study."""

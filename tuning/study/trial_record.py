@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from optuna.trial import FrozenTrial, TrialState
 
-from tuning.search.halving import Decision, Judgement, Score
-from tuning.study.step_result import StepResult
+from trainers.objective import Objective, Score
+from trainers.recipe import upgraded
 from tuning.study.verdict import Verdict
 
 # keys of the Optuna trial's user attributes
@@ -20,21 +18,28 @@ RECIPE, RECIPE_ID, PROVENANCE, RUNG, VERDICT, SECONDS = (
 )  # fmt: skip
 CONTINUES = "continues"  # key of a provenance: the number of the trial with fewer steps
 
+# what becomes of a trial at a rung: it goes on, it ends, or it waits with a checkpoint for its promotion
+Decision = Literal["continue", "stop", "pause"]
+# the names that the first versions stored
+OLD_DECISIONS: Mapping[str, Decision] = {"goes on": "continue", "stops": "stop", "waits": "pause"}
+NOT_STORED = ("score",)
+
 
 @dataclass(frozen=True)
 class Rung:
     """A trial's evaluation at one rung, and what the scheduler made of it.
 
-    step: gradient steps taken; mAP: 0..1, over the validation part.
+    step: gradient steps taken; value: the objective's.
     seconds: of the worker, that the trial had used by then; seconds_training: those of them in gradient steps.
     time: when, in seconds since 1970.
     metrics: all that was measured, by name (trainers.metrics.Metrics.flat).
-    decision: "goes on" (past the last rung: completed), "stops", or "waits" for its promotion; reason: why, in a line.
-    rank, of: its place among the trials that had reached the rung; cutoff: the mAP of the worst that was let past.
+    decision: "continue" (past the last rung: completed), "stop", or "pause" until its promotion; reason: why, in a line.
+    rank, of: its place among the trials that had reached the rung; cutoff: the objective of the worst that may go on.
+    score: what the scheduler compares.
     """
 
     step: int
-    mAP: float
+    value: float
     seconds: float
     seconds_training: float
     time: float
@@ -44,15 +49,21 @@ class Rung:
     rank: int
     of: int
     cutoff: float | None
-
-    @property
-    def score(self) -> Score:
-        """What the scheduler compares."""
-        return Score.of({**self.metrics, "mAP": self.mAP})
+    score: Score
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name not in NOT_STORED}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any], objective: Objective) -> Rung:
+        """The rung that `to_dict` wrote, or an earlier version, which had the objective under its name."""
+        known = {name: value for name, value in fields.items() if name != objective.name}
+        value = fields["value"] if "value" in fields else fields[objective.name]
+        decision = OLD_DECISIONS.get(fields["decision"], fields["decision"])
+        found = objective.value(fields["metrics"])
+        score = objective.of_value(value) if found is None else objective.score(fields["metrics"])
+        return cls(**known | {"value": value, "decision": decision, "score": score})
 
 
 @dataclass(frozen=True)
@@ -74,51 +85,39 @@ class TrialRecord:
     seconds_overhead: float
 
     @property
-    def mAP(self) -> float | None:
-        """At its last rung; None before the first."""
-        return self.rungs[-1].mAP if self.rungs else None
+    def value(self) -> float | None:
+        """The objective at its last rung; None before the first."""
+        return self.rungs[-1].value if self.rungs else None
 
     @property
     def step(self) -> int:
         """Of its last rung; 0 before the first."""
         return self.rungs[-1].step if self.rungs else 0
 
+    @property
+    def model(self) -> str:
+        """The model that its recipe names."""
+        return str(self.recipe["model"])
 
-def of(trial: FrozenTrial) -> TrialRecord:
-    """The record that Optuna's `trial` holds."""
+
+def of(trial: FrozenTrial, objective: Objective) -> TrialRecord:
+    """The record that Optuna's `trial` holds, of a study with that objective."""
     attrs = trial.user_attrs
     running = trial.state == TrialState.RUNNING
     # a trial that was interrupted and runs again keeps its old verdict until its next
     verdict = None if running else Verdict.from_dict(attrs[VERDICT])
-    rungs = (Rung(**fields) for key, fields in attrs.items() if key.startswith(RUNG))
+    rungs = (Rung.from_dict(fields, objective) for key, fields in attrs.items() if key.startswith(RUNG))
     seconds = attrs.get(SECONDS, {})
     return TrialRecord(
         number=trial.number,
         state="running" if verdict is None else verdict.state,
         verdict=verdict,
         recipe_id=attrs[RECIPE_ID],
-        recipe=attrs[RECIPE],
+        recipe=upgraded(attrs[RECIPE]),
         rungs=tuple(sorted(rungs, key=lambda rung: rung.step)),
         provenance=attrs.get(PROVENANCE, {}),
         seconds_training=seconds.get("training", 0.0),
         seconds_overhead=seconds.get("overhead", 0.0),
-    )
-
-
-def reached(result: StepResult, score: Score, judgement: Judgement) -> Rung:
-    """The rung that a worker's result and the scheduler's word make."""
-    return Rung(
-        step=result.step,
-        mAP=score.mAP,
-        seconds=result.seconds_training + result.seconds_overhead,
-        seconds_training=result.seconds_training,
-        time=time.time(),
-        metrics={name: value for name, value in result.metrics.items() if math.isfinite(value)},
-        decision=judgement.decision,
-        reason=judgement.reason(score),
-        rank=judgement.rank,
-        of=judgement.of,
-        cutoff=judgement.cutoff.mAP if judgement.cutoff else None,
     )
 
 
@@ -130,8 +129,8 @@ def best(records: Iterable[TrialRecord]) -> TrialRecord | None:
 def ranking(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     """Best first: by the step of the last rung, failed ones after the others there, then by its score."""
 
-    def key(record: TrialRecord) -> tuple[int, bool, tuple[int, int, float]]:
-        score = record.rungs[-1].score.key if record.rungs else (-1, -1, float("-inf"))
+    def key(record: TrialRecord) -> tuple[int, bool, tuple[float, ...]]:
+        score = record.rungs[-1].score.key if record.rungs else ()
         return record.step, record.state != "failed", score
 
     return sorted(records, key=key, reverse=True)
@@ -146,3 +145,11 @@ def worth_continuing(
     done = {record.provenance.get(CONTINUES) for record in everyone}
     chosen = [*(record for record in shorter if record.state == "interrupted"), *best]
     return [record for record in chosen if str(record.number) not in done]
+
+
+def in_words(recipe: Mapping[str, Any]) -> str:
+    """A recipe in a few words: model, optimizer and rate, schedule."""
+    if not recipe:
+        return ""
+    rate = recipe["schedule"]["base"]
+    return f"{recipe['model']} {recipe['optimizer']['kind']} {rate:.2g} {recipe['schedule']['kind']}"

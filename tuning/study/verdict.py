@@ -1,4 +1,4 @@
-"""Verdict: how a trial ended. Searcher, tracking, progress, summary and report all read this one noun."""
+"""Verdict: how a trial ended. Sampler, tracking, progress, summary and report all read this one noun."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Verdict:
         a crash) or interrupted (the search stopped first; the trial goes on when the search does).
     reason: one line for a person.
     step: gradient steps the trial had taken.
-    cutoff: for a pruned trial, the mAP that it would have needed to go on.
+    cutoff: for a pruned trial, the objective that it would have needed to go on.
     """
 
     state: State
@@ -47,7 +47,7 @@ def completed(step: int) -> Verdict:
 
 
 def pruned(step: int, reason: str, cutoff: float) -> Verdict:
-    """The scheduler ended the trial at a rung, for `reason`; with an mAP of `cutoff` it would have gone on."""
+    """The scheduler ended the trial at a rung, for `reason`; with an objective of `cutoff` it would have gone on."""
     return Verdict("pruned", f"stopped at step {step}, {reason}", step, cutoff)
 
 

@@ -1,7 +1,7 @@
-"""MLflowWriter: the conversation with one MLflow store about one study. Says a thing twice rather than not at all.
+"""MLflowWriter: writes one study to one MLflow store. At-least-once: every write is idempotent and may be repeated.
 
-A study is a run; each trial is a child of it, one run for the trial's whole life. What a run was told is noted beside
-what is to be told.
+A study is a run; each trial is a child of it, one run for the trial's whole life. What was written is noted beside the
+trial's files.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tuning.execution.environment import Share
 from tuning.study import curves, manifest
 from tuning.study import trial_record as records
 from tuning.study.manifest import Manifest
+from tuning.study.trial_folder import FILES, PICTURES
 from tuning.study.trial_record import TrialRecord
 from tuning.tracking.store import (
     DATA,
@@ -38,7 +39,6 @@ STATUS = {"completed": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "in
 BATCH = 1000  # the most metrics that MLflow takes at once
 LONGEST_TAG = 8000  # characters
 COMMAND = "command"
-PICTURES = "pictures"  # folder of a trial, and of its run's artifacts
 
 
 @dataclass(frozen=True)
@@ -165,9 +165,10 @@ class MLflowWriter:
         self._client.log_batch(run, params=[Param(name, str(value)[:6000]) for name, value in params.items()])
 
     def _tell_config(self, run: str, folder: Path, note: dict[str, Any]) -> None:
-        config = folder / "pipeline.config"
-        if not note.get("config") and config.exists():
-            self._client.log_artifact(run, str(config))
+        files = _trainer_files(folder)
+        if not note.get("config") and files is not None:
+            for file in files:
+                self._client.log_artifact(run, str(file))
             machine = environment.noted_hardware(folder)  # written before the config
             tags = {f"hardware.{name}": value for name, value in machine.items()}
             tags |= {"hardware.threads": str(self._share.threads), "hardware.gpus": f"{self._share.gpus:g}"}
@@ -244,9 +245,9 @@ class MLflowWriter:
 
     def _tell_best(self, record: TrialRecord) -> None:
         self._best = records.best([record, *([self._best] if self._best else [])])
-        if self._best is record and record.mAP is not None:
-            when = int(record.rungs[-1].time * 1000)
-            self._client.log_metric(self._parent, "mAP", record.mAP, timestamp=when, step=record.number)
+        if self._best is record and record.value is not None:
+            when, name = int(record.rungs[-1].time * 1000), _allowed(self._about.objective)
+            self._client.log_metric(self._parent, name, record.value, timestamp=when, step=record.number)
             self._client.set_tag(self._parent, "best_trial", str(record.number))
 
 
@@ -262,6 +263,15 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[f"{prefix}{name}"] = value
     return found
+
+
+def _trainer_files(folder: Path) -> list[Path] | None:
+    """What the trainer keeps with a trial, such as a pipeline.config; None before it is written."""
+    try:
+        names = json.loads((folder / FILES).read_text(encoding="utf-8"))
+    except FileNotFoundError:  # a trial of the first versions, or one that has not started
+        names = ["pipeline.config"] if (folder / "pipeline.config").exists() else None
+    return None if names is None else [folder / name for name in names]
 
 
 def _quoted(value: str) -> str:

@@ -11,20 +11,33 @@ import importlib.metadata
 import json
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from trainers.detection import samples
-from trainers.detection.export import SAMPLES, Export
 from trainers.errors import UserError
-from tuning.tracking import exported_detector
+from trainers.task import ServingSignature
 
 ALIAS, HISTORY, EXPORT_ID = "champion", "champion.history", "export_id"
-EXAMPLE_SIDE = 64  # pixels; MLflow keeps the example as text
 LONGEST_DESCRIPTION = 5000  # characters that MLflow's databases have room for
+
+
+@dataclass(frozen=True)
+class Registered:
+    """An export as the registry takes it.
+
+    folder: where it is. export_id: of its contents. step: gradient steps of its trial.
+    kind: the task's name, without blanks. signature: how to run it.
+    """
+
+    folder: Path
+    export_id: str
+    step: int
+    kind: str
+    signature: ServingSignature
 
 
 class Registry:
@@ -39,7 +52,7 @@ class Registry:
         """The version with the alias, None if none has it."""
         return _champion_of(self._model()) if self._exists() else None
 
-    def register(self, export: Export, run: str, tags: Mapping[str, str], description: str) -> str:
+    def register(self, export: Registered, run: str, tags: Mapping[str, str], description: str) -> str:
         """The version that is this export; made, unless it is there."""
         if not self._exists():
             self._client.create_registered_model(self.name)
@@ -103,7 +116,7 @@ class Registry:
     def _model(self) -> Any:
         return self._client.get_registered_model(self.name)
 
-    def _logged(self, export: Export, run: str) -> str:
+    def _logged(self, export: Registered, run: str) -> str:
         """The id of the export as a model of the trial's run: with a signature, and an image as example."""
         import mlflow
         from mlflow.entities import LoggedModelOutput
@@ -113,25 +126,24 @@ class Registry:
         mlflow.set_tracking_uri(self._uri)  # by which the registry finds the model that a version is of
         experiment = self._client.get_run(run).info.experiment_id
         logged = self._client.create_logged_model(
-            experiment, "export", source_run_id=run, model_type="detector"
+            experiment, "export", source_run_id=run, model_type=export.kind
         )
-        image = samples.load(export.directory / SAMPLES).images[0]
-        example = cv2.resize(image, (EXAMPLE_SIDE, EXAMPLE_SIDE), interpolation=cv2.INTER_AREA)[np.newaxis]
+        signature = export.signature
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             save_model(
                 path=f"{folder}/model",
                 mlflow_model=Model(logged.artifact_location, run, model_id=logged.model_id),
-                loader_module=exported_detector.__name__.rpartition(".")[2],
-                code_paths=[exported_detector.__file__],
-                data_path=str(export.directory),
-                signature=_signature(),
-                input_example={"images": example},
-                pip_requirements=_requirements(),
+                loader_module=signature.loader.stem,
+                code_paths=[str(signature.loader)],
+                data_path=str(export.folder),
+                signature=_signature(signature),
+                input_example=dict(signature.example),
+                pip_requirements=_requirements(signature.requirements),
             )
             self._client.log_model_artifacts(logged.model_id, f"{folder}/model")
         self._client.finalize_logged_model(logged.model_id, "READY")
-        self._client.log_outputs(run, [LoggedModelOutput(logged.model_id, int(export.manifest["step"]))])
+        self._client.log_outputs(run, [LoggedModelOutput(logged.model_id, export.step)])
         return str(logged.model_id)
 
 
@@ -140,41 +152,28 @@ def _champion_of(model: Any) -> str | None:
     return None if version is None else str(version)
 
 
-def _signature() -> Any:
+def _signature(about: ServingSignature) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    found = {
-        "detection_boxes": (-1, -1, 4),
-        "detection_scores": (-1, -1),
-        "detection_classes": (-1, -1),
-        "num_detections": (-1,),
-    }
-    return ModelSignature(
-        inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3), "images")]),
-        outputs=Schema([TensorSpec(np.dtype(np.float32), shape, name) for name, shape in found.items()]),
+    inputs, outputs = (
+        Schema([TensorSpec(np.dtype(kind), shape, name) for name, (kind, shape) in side.items()])
+        for side in (about.inputs, about.outputs)
     )
+    return ModelSignature(inputs=inputs, outputs=outputs)
 
 
-def _requirements() -> list[str]:
-    """What the SavedModel needs to run."""
+def _requirements(names: Sequence[str]) -> list[str]:
+    """What an export needs to run, in the installed versions."""
     installed = {
         str(each.metadata["Name"]).lower(): each.version for each in importlib.metadata.distributions()
     }
-    names = ("mlflow", "numpy", "tensorflow", "tensorflow-cpu")
-    return [f"{name}=={installed[name]}" for name in names if name in installed]
+    return [f"{name}=={installed[name]}" for name in ("mlflow", *names) if name in installed]
 
 
-def evidence(export: Export, facts: Mapping[str, Any]) -> str:
-    """Markdown for the version's page, from facts by name and the export's own proof."""
-    proof = export.manifest["proof"]["saved"]
-    rows = {
-        "export": export.export_id,
-        "export checked on": f"{proof['images']} validation images",
-        "mAP there, trained and exported": f"{proof['mAP']['trained']:.4f} and {proof['mAP']['exported']:.4f}",
-        "largest difference of scores": f"{proof['score']:.5f}",
-        "smallest IoU of boxes": f"{proof['iou']:.5f}",
-    } | dict(facts)
+def evidence(export_id: str, facts: Mapping[str, Any]) -> str:
+    """Markdown for the version's page, from facts by name."""
+    rows = {"export": export_id} | dict(facts)
     lines = ["| | |", "|---|---|", *(f"| {_cell(name)} | {_cell(value)} |" for name, value in rows.items())]
     while sum(len(line) + 1 for line in lines) > LONGEST_DESCRIPTION:  # of hundreds of classes the last ones
         lines.pop()

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from trainers.detection import coco_metrics
+from trainers.detection import results as detections
 from trainers.detection.coco_metrics import ImageResult
 from trainers.errors import UserError
-from tuning.study import detections
 
 CLASSES = ("vehicle", "pedestrian")
 

@@ -5,8 +5,8 @@ import pytest
 from test_augmentations import REQUIRED
 from test_pipeline_config import FULL
 
-from trainers.augmentation_table import AUGMENTATIONS
 from trainers.augmentations import Augmentation
+from trainers.augmentations.table import AUGMENTATIONS
 from trainers.object_detection_api import compat
 
 CASES = [(name, REQUIRED.get(name, {})) for name in AUGMENTATIONS]

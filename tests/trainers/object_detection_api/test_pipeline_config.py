@@ -7,8 +7,8 @@ from test_schedules import SCHEDULES
 from zoo_variables import published_config
 
 from trainers import detectors, recipe
-from trainers.augmentation_table import AUGMENTATIONS
 from trainers.augmentations import Augmentation
+from trainers.augmentations.table import AUGMENTATIONS
 from trainers.object_detection_api import compat, pipeline_config
 from trainers.recipe import Recipe
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from test_augmentations import REQUIRED
 
-from trainers.augmentation_table import AUGMENTATIONS
 from trainers.augmentations import Augmentation
+from trainers.augmentations.table import AUGMENTATIONS
 
 pytestmark = pytest.mark.slow
 

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
-from trainers import detectors
-from trainers.detectors import Detector
 from trainers.errors import UserError
 from trainers.files import replace_folder, user_cache
+from trainers.object_detection_api.detector import Detector
+from trainers.object_detection_api.detector import detector as detector_called
 from trainers.recipe import InitialWeights
 
 # of the archives that tensorflow/models lists in research/object_detection/g3doc/tf2_detection_zoo.md
@@ -68,7 +68,7 @@ def resolve(
         return Start("none", f"{detector} trains from scratch, as asked")
     if choice == "auto":
         try:
-            folder = fetch(detectors.get(detector), cache or default_cache(), url, progress)
+            folder = fetch(detector_called(detector), cache or default_cache(), url, progress)
         except Unavailable as error:
             return Start("none", f"{detector} trains from scratch: no COCO weights ({error})")
         return Start("zoo", f"{detector} starts from the zoo's COCO weights in {folder}")
@@ -89,7 +89,7 @@ def checkpoint_of(
         return None
     if weights.source == "zoo":
         try:
-            return checkpoint_prefix(fetch(detectors.get(detector), cache or default_cache(), url))
+            return checkpoint_prefix(fetch(detector_called(detector), cache or default_cache(), url))
         except Unavailable as error:
             raise UserError(
                 f"no COCO weights of {detector} on this machine ({error}); take --weights none"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from string import Template
 
-from trainers.detectors import Detector, register
+from trainers.model import Cost, register
+from trainers.object_detection_api.detector import Detector
 
 # the model part of the zoo's pipeline.config, with the two numbers that a trial may change
 _MODEL = Template("""\
@@ -142,7 +143,7 @@ ssd {
 """)
 
 
-def model_config(classes: int, image_size: int) -> str:
+def proto(classes: int, image_size: int) -> str:
     """The published model for `classes` classes and square images of `image_size` px: a DetectionModel."""
     return _MODEL.substitute(classes=classes, image_size=image_size)
 
@@ -153,42 +154,51 @@ DETECTOR = register(
         title="SSD MobileNet V2 FPNLite",
         min_image_size=160,
         image_size_multiple=32,
-        model_config=model_config,
+        proto=proto,
         zoo_archive="ssd_mobilenet_v2_fpnlite_640x640_coco17_tpu-8",
         zoo_variables=385,
         zoo_digest="81ab040c40b741a96fb36804fbb6ff698b1c9b067c633004937929aa7f80c703",
-        zoo_defaults={
-            "image_size": 640,
-            "batch_size": 128,
-            "steps": 50_000,
-            "optimizer": {"kind": "momentum", "momentum": 0.9},
-            "schedule": {"kind": "cosine", "base": 0.08, "warmup_rate": 0.026666, "warmup": 1000 / 50_000},
-            "augmentations": [
-                {"name": "random_horizontal_flip"},
-                {
-                    "name": "random_crop_image",
-                    "options": {
-                        "min_object_covered": 0.0,
-                        "min_aspect_ratio": 0.75,
-                        "max_aspect_ratio": 3.0,
-                        "min_area": 0.75,
-                        "max_area": 1.0,
-                        "overlap_thresh": 0.0,
-                    },
+        presets={
+            "zoo": {
+                "image_size": 640,
+                "batch_size": 128,
+                "steps": 50_000,
+                "optimizer": {"kind": "momentum", "momentum": 0.9},
+                "schedule": {
+                    "kind": "cosine",
+                    "base": 0.08,
+                    "warmup_rate": 0.026666,
+                    "warmup": 1000 / 50_000,
                 },
-            ],
-            "weights": {"source": "zoo", "part": "detection"},
-            "batch_norm_decay": 0.997,
+                "augmentations": [
+                    {"name": "random_horizontal_flip"},
+                    {
+                        "name": "random_crop_image",
+                        "options": {
+                            "min_object_covered": 0.0,
+                            "min_aspect_ratio": 0.75,
+                            "max_aspect_ratio": 3.0,
+                            "min_area": 0.75,
+                            "max_area": 1.0,
+                            "overlap_thresh": 0.0,
+                        },
+                    },
+                ],
+                "weights": {"source": "zoo", "part": "detection"},
+                "batch_norm_decay": 0.997,
+            },
+            "laptop": {
+                "image_size": 160,
+                "batch_size": 8,
+                "steps": 240,
+                "optimizer": {"kind": "adam"},
+                "schedule": {"kind": "cosine", "base": 0.001, "warmup_rate": 0.0001, "warmup": 0.05},
+                "augmentations": [],
+                "weights": {"source": "none"},
+                "batch_norm_decay": 0.9,
+            },
         },
-        laptop_defaults={
-            "image_size": 160,
-            "batch_size": 8,
-            "steps": 240,
-            "optimizer": {"kind": "adam"},
-            "schedule": {"kind": "cosine", "base": 0.001, "warmup_rate": 0.0001, "warmup": 0.05},
-            "augmentations": [],
-            "weights": {"source": "none"},
-            "batch_norm_decay": 0.9,
-        },
+        # shared_part: tests/benchmarks/threads.py
+        cost=Cost(cpu_step_seconds=0.39, shared_part=0.5, parameters=2_667_003),
     )
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from string import Template
 
-from trainers.detectors import Detector, register
+from trainers.model import Cost, register
+from trainers.object_detection_api.detector import Detector
 
 # the model part of the zoo's pipeline.config, with the two numbers that a trial may change
 _MODEL = Template("""\
@@ -138,7 +139,7 @@ ssd {
 """)
 
 
-def model_config(classes: int, image_size: int) -> str:
+def proto(classes: int, image_size: int) -> str:
     """The published model for `classes` classes and square images of `image_size` px: a DetectionModel."""
     return _MODEL.substitute(classes=classes, image_size=image_size)
 
@@ -149,43 +150,52 @@ DETECTOR = register(
         title="RetinaNet50 (SSD ResNet50 V1 FPN)",
         min_image_size=160,
         image_size_multiple=32,
-        model_config=model_config,
+        proto=proto,
         zoo_archive="ssd_resnet50_v1_fpn_640x640_coco17_tpu-8",
         zoo_variables=464,
         zoo_digest="ecac21bd014c92ad764010ac31d710d49bb82fc069ee4105d318731a193eaeed",
-        zoo_defaults={
-            "image_size": 640,
-            "batch_size": 64,
-            "steps": 25_000,
-            "optimizer": {"kind": "momentum", "momentum": 0.9},
-            "schedule": {"kind": "cosine", "base": 0.04, "warmup_rate": 0.013333, "warmup": 2000 / 25_000},
-            "augmentations": [
-                {"name": "random_horizontal_flip"},
-                {
-                    "name": "random_crop_image",
-                    "options": {
-                        "min_object_covered": 0.0,
-                        "min_aspect_ratio": 0.75,
-                        "max_aspect_ratio": 3.0,
-                        "min_area": 0.75,
-                        "max_area": 1.0,
-                        "overlap_thresh": 0.0,
-                    },
+        presets={
+            "zoo": {
+                "image_size": 640,
+                "batch_size": 64,
+                "steps": 25_000,
+                "optimizer": {"kind": "momentum", "momentum": 0.9},
+                "schedule": {
+                    "kind": "cosine",
+                    "base": 0.04,
+                    "warmup_rate": 0.013333,
+                    "warmup": 2000 / 25_000,
                 },
-            ],
-            "weights": {"source": "zoo", "part": "detection"},
-            "batch_norm_decay": 0.997,
+                "augmentations": [
+                    {"name": "random_horizontal_flip"},
+                    {
+                        "name": "random_crop_image",
+                        "options": {
+                            "min_object_covered": 0.0,
+                            "min_aspect_ratio": 0.75,
+                            "max_aspect_ratio": 3.0,
+                            "min_area": 0.75,
+                            "max_area": 1.0,
+                            "overlap_thresh": 0.0,
+                        },
+                    },
+                ],
+                "weights": {"source": "zoo", "part": "detection"},
+                "batch_norm_decay": 0.997,
+            },
+            "laptop": {
+                "image_size": 160,
+                "batch_size": 2,
+                "steps": 360,
+                "optimizer": {"kind": "adam"},
+                "schedule": {"kind": "cosine", "base": 0.0006, "warmup_rate": 6e-05, "warmup": 0.05},
+                "augmentations": [],
+                "weights": {"source": "none"},
+                "batch_norm_decay": 0.9,
+                "l2": 1e-05,
+            },
         },
-        laptop_defaults={
-            "image_size": 160,
-            "batch_size": 2,
-            "steps": 360,
-            "optimizer": {"kind": "adam"},
-            "schedule": {"kind": "cosine", "base": 0.0006, "warmup_rate": 6e-05, "warmup": 0.05},
-            "augmentations": [],
-            "weights": {"source": "none"},
-            "batch_norm_decay": 0.9,
-            "l2": 1e-05,
-        },
+        # from batches of 2; steps of .93 s on one core and .49 s on two
+        cost=Cost(cpu_step_seconds=3.8, shared_part=0.95, parameters=32_916_219),
     )
 )

@@ -16,6 +16,7 @@ from object_detection.builders import image_resizer_builder
 from object_detection.core import standard_fields
 
 from trainers.datasets.dataset import Part
+from trainers.object_detection_api import architectures
 from trainers.object_detection_api.input_pipeline import augmentation_builder
 from trainers.object_detection_api.input_pipeline.examples import (
     KEPT,
@@ -28,6 +29,7 @@ from trainers.object_detection_api.input_pipeline.seeded_augmentation import see
 from trainers.object_detection_api.pipeline_config import MAX_BOXES
 
 Fields = standard_fields.InputDataFields
+Batch = Mapping[str, tf.Tensor]
 
 
 class Preparation:
@@ -190,7 +192,8 @@ def _transformed(
     tensors: dict[str, tf.Tensor], config: Any, preprocess: Callable[..., Any]
 ) -> dict[str, tf.Tensor]:
     """What `inputs.eval_input` does to one example, and `train_input` after the augmentation."""
-    resizer = config.ssd.image_resizer
+    architecture = architectures.of(config)
+    resizer = architecture.image_resizer(config)
     shape = resizer.WhichOneof("image_resizer_oneof")
     size = (
         resizer.fixed_shape_resizer.height
@@ -201,12 +204,12 @@ def _transformed(
         tensors,
         model_preprocess_fn=preprocess,
         image_resizer_fn=image_resizer_builder.build(resizer),
-        num_classes=config.ssd.num_classes,
+        num_classes=architecture.num_classes(config),
     )
     padded: dict[str, tf.Tensor] = inputs.pad_input_data_to_static_shapes(
         tensor_dict=transformed,
         max_num_boxes=MAX_BOXES,
-        num_classes=config.ssd.num_classes,
+        num_classes=architecture.num_classes(config),
         spatial_image_shape=[size, size],
     )
     return padded

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trainers.object_detection_api.graph import Batch
+    from trainers.object_detection_api.input_pipeline.batches import Batch
 
 # of images as the model takes them: 3,495 of 160 px, 218 of 640 px
 KEPT_BYTES = 2**30

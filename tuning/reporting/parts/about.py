@@ -17,6 +17,7 @@ def section(material: Material) -> Section:
     part = f" (a share of {subset:.2%})" if subset < 1 else ""
     rows = [
         ("space", f"{about.space} ({about.space_hash}), preset {about.preset}"),
+        ("objective", f"{about.objective}, {material.study.objective.direction}d"),
         (
             "data",
             f"{about.data['name']}: {images['train']:,} training{part}, {images['validation']:,} validation images",
@@ -25,6 +26,7 @@ def section(material: Material) -> Section:
         ("data fingerprint", about.data["fingerprint"]),
         ("steps of a full trial", f"{about.max_steps:,}"),
         ("starting weights", "none: from scratch" if about.weights == "none" else about.weights),
+        ("sampler", about.sampler),
         ("early stopping", f"{about.scheduler}, factor {about.reduction_factor}, brackets {about.brackets}"),
         ("seed", str(about.seed)),
         ("versions", ", ".join(f"{name} {version}" for name, version in about.versions.items())),

@@ -8,6 +8,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from trainers.metrics import TOTAL_LOSS
 from tuning.reporting.material import Material
 from tuning.reporting.parts.parameters import credible
 from tuning.reporting.parts.ranking import standings
@@ -20,7 +21,7 @@ EDGE = 0.15  # of a range is its edge; by chance as many of the good trials lie 
 MOST = 2 / 3  # of the good trials make a tendency,
 CHANCE = 0.05  # if chance would make any in all the parameters less often than this
 IDLE = 0.01  # an importance that is none
-RISING = 0.01  # mAP over the last rung that is worth more steps
+RISING = 0.01  # gain over the last rung that is worth more steps
 
 
 def section(material: Material) -> Section | None:
@@ -109,11 +110,14 @@ def _longer(material: Material) -> list[str]:
     if best is None or best.state != "completed" or len(best.rungs) < 2:
         return []
     last, before = best.rungs[-1], best.rungs[-2]
-    gained = last.mAP - before.mAP
-    if gained < RISING or last.score.loss > before.score.loss:
+    objective = material.study.objective
+    gained = objective.criteria[0].rank(last.value) - objective.criteria[0].rank(before.value)
+    gained *= objective.criteria[0].resolution or 1.0
+    if gained < RISING or last.metrics.get(TOTAL_LOSS, 0.0) > before.metrics.get(TOTAL_LOSS, 0.0):
         return []
     return [
-        f"The best trial was still rising when it ended: {gained:+.3f} mAP from step {before.step:,} to {last.step:,}, "
+        f"The best trial was still rising when it ended: {last.value - before.value:+.3f} {objective.name} "
+        f"from step {before.step:,} to {last.step:,}, "
         f"with a falling validation loss. Try --max-steps {3 * last.step}."
     ]
 

@@ -1,4 +1,4 @@
-"""Cost: where the workers' time went, by how trials ended and by detector."""
+"""Cost: where the workers' time went, by how trials ended and by model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def section(material: Material) -> Section | None:
     rows, data = [], []
     kinds: list[tuple[str, Callable[[TrialRecord], str]]] = [
         ("ended", lambda record: record.state),
-        ("detector", lambda record: str(record.recipe["detector"])),
+        ("model", lambda record: record.model),
     ]
     for kind, of in kinds:
         for name in sorted({of(record) for record in spent}):

@@ -1,9 +1,10 @@
-"""Learning curves: mAP by step, with the rungs and where each trial was stopped."""
+"""Learning curves: the objective by step, with the rungs and where each trial was stopped."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from trainers.objective import Objective
 from tuning.reporting import style
 from tuning.reporting.material import Material
 from tuning.reporting.section import Chart, Section, Table, counted, listed
@@ -17,6 +18,7 @@ def section(material: Material) -> Section | None:
     measured = [record for record in material.records if record.rungs]
     if not measured:
         return None
+    name, objective = material.study.objective.name, material.study.objective
     rungs = sorted({rung.step for record in measured for rung in record.rungs})
     counts = {state: sum(record.state == state for record in measured) for state in style.STATES}
     ended = listed([f"{count:,} {state}" for state, count in counts.items() if count])
@@ -30,9 +32,16 @@ def section(material: Material) -> Section | None:
             f"{len(drawn)} curves of {len(measured):,} are drawn: the best third of them, and an even choice of "
             "the others."
         )
-    rows = [_rung(measured, step) for step in rungs]
-    columns = ("step", "trials there", "stopped there", "best mAP", "median mAP", "cutoff at the last trial")
-    shown = Chart(_figure(material, drawn, rungs), "mAP of each trial by step, a mark at each rung")
+    rows = [_rung(measured, step, objective) for step in rungs]
+    columns = (
+        "step",
+        "trials there",
+        "stopped there",
+        f"best {name}",
+        f"median {name}",
+        "cutoff at the last trial",
+    )
+    shown = Chart(_figure(material, drawn, rungs), f"{name} of each trial by step, a mark at each rung")
     data = {
         "rungs": [
             dict(zip(("step", "trials", "stopped", "best", "median", "cutoff"), row, strict=True))
@@ -52,12 +61,15 @@ def fair_choice(ranked: Sequence[TrialRecord], most: int) -> list[TrialRecord]:
     return [*ranked[:best], *(rest[i * len(rest) // room] for i in range(room))]
 
 
-def _rung(measured: Sequence[TrialRecord], step: int) -> tuple[int, int, int, float, float, float | None]:
+def _rung(
+    measured: Sequence[TrialRecord], step: int, objective: Objective
+) -> tuple[int, int, int, float, float, float | None]:
     there = [(rung, record) for record in measured for rung in record.rungs if rung.step == step]
     stopped = sum(record.state == "pruned" and record.step == step for _, record in there)
-    values = sorted(rung.mAP for rung, _ in there)
+    values = sorted(rung.value for rung, _ in there)
+    best = values[0] if objective.direction == "minimize" else values[-1]
     last = max(there, key=lambda pair: pair[0].time)[0]
-    return step, len(there), stopped, values[-1], values[len(values) // 2], last.cutoff
+    return step, len(there), stopped, best, values[len(values) // 2], last.cutoff
 
 
 def _texts(row: tuple[int, int, int, float, float, float | None]) -> tuple[str, ...]:
@@ -67,7 +79,8 @@ def _texts(row: tuple[int, int, int, float, float, float | None]) -> tuple[str, 
 
 
 def _figure(material: Material, drawn: Sequence[TrialRecord], rungs: Sequence[int]) -> object:
-    figure = style.figure("step", "mAP")
+    name = material.study.objective.name
+    figure = style.figure("step", name)
     for step in rungs:
         figure.add_vline(step, line_width=1, line_dash="dot", line_color="#888")
     for state, colour in style.STATES.items():
@@ -91,7 +104,7 @@ def _add(
     for record in trials:
         for rung in record.rungs:
             x.append(rung.step)
-            y.append(round(rung.mAP, 4))
+            y.append(round(rung.value, 4))
             said.append(f"trial {record.number}: {rung.decision}, {style.text(rung.reason)}")
             marks.append(end if rung is record.rungs[-1] else "circle")
         x.append(None)
@@ -100,5 +113,5 @@ def _add(
         marks.append("circle")
     figure.add_scatter(  # type: ignore[attr-defined]
         x=x, y=y, text=said, name=name, mode="lines+markers", line={"color": colour, "width": width},
-        marker={"symbol": marks, "size": 7}, hovertemplate="%{text}<br>step %{x}, mAP %{y:.3f}<extra></extra>",
+        marker={"symbol": marks, "size": 7}, hovertemplate="%{text}<br>step %{x}: %{y:.3f}<extra></extra>",
     )  # fmt: skip

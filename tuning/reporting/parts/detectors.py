@@ -1,4 +1,4 @@
-"""Backbones: the detectors side by side at equal steps, equal numbers of trials and equal time."""
+"""Detectors: the models of a search side by side at equal steps, equal numbers of trials and equal time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from trainers.objective import Objective
 from tuning.reporting import style
 from tuning.reporting.material import Material
 from tuning.reporting.section import Chart, Section, Table, number
@@ -15,16 +16,16 @@ from tuning.study.trial_record import TrialRecord
 
 
 @dataclass(frozen=True)
-class Backbone:
-    """What a detector's trials reached.
+class Standing:
+    """What a model's trials reached.
 
     trials: that were measured at the first rung of all, `first`; expected: there, of the best of `draws` of them, the
         fewest that a detector has, so that more trials are no advantage, and no choice has been made yet.
-    best: mAP at `last`, the highest rung that a trial of every detector has reached.
-    seconds: that its workers took in all; in_time: its best mAP at any rung within the least such time.
+    best: the objective at `last`, the highest rung that a trial of every model has reached.
+    seconds: that its workers took in all; in_time: its best objective at any rung within the least such time.
     """
 
-    detector: str
+    model: str
     trials: int
     first: int
     expected: float
@@ -37,12 +38,12 @@ class Backbone:
 
 def section(material: Material) -> Section | None:
     """The comparison; nothing with one detector alone."""
-    by_detector: dict[str, list[TrialRecord]] = {}
+    by_model: dict[str, list[TrialRecord]] = {}
     for record in material.ranked:
-        by_detector.setdefault(str(record.recipe["detector"]), []).append(record)
-    if len(by_detector) < 2:
+        by_model.setdefault(record.model, []).append(record)
+    if len(by_model) < 2:
         return None
-    found = compare(by_detector)
+    found = compare(by_model, material.study.objective)
     if not found:
         return None
     least = min(each.seconds for each in found)
@@ -52,11 +53,11 @@ def section(material: Material) -> Section | None:
         f"Equal steps and trials: at {first:,} steps {best_of} of each is expected at {_pairs(found, 'expected')}.",
         f"Equal steps: the best of those that the search let go to {last:,} steps: {_pairs(found, 'best')}.",
         f"Equal time: the best at any rung within {duration(least)} of workers each: {_pairs(found, 'in_time')}.",
-        *_difference(material, found[0].detector, found[1].detector),
+        *_difference(material, found[0].model, found[1].model),
     ]
     rows = [
         (
-            each.detector, str(each.trials), number(each.expected), number(each.best), duration(each.seconds),
+            each.model, str(each.trials), number(each.expected), number(each.best), duration(each.seconds),
             number(each.in_time),
         )
         for each in found
@@ -65,60 +66,66 @@ def section(material: Material) -> Section | None:
         "detector", "trials", f"expected best of {draws} at {first:,} steps", f"best at {last:,} steps", "time in all",
         f"best in {duration(least)}",
     )  # fmt: skip
-    figure = style.figure("minutes of workers spent on the detector", "best mAP so far")
-    for i, (detector, records) in enumerate(by_detector.items()):
-        points = so_far(records)
+    figure = style.figure(
+        "minutes of workers spent on the detector", f"best {material.study.objective.name} so far"
+    )
+    for i, (name, records) in enumerate(by_model.items()):
+        points = so_far(records, material.study.objective)
         figure.add_scatter(
             x=[0, *(round(p.seconds / 60, 2) for p in points)], y=[0, *(round(p.best, 4) for p in points)],
-            name=detector, mode="lines", line={"shape": "hv", "color": style.colour(i), "width": 2.5},
+            name=name, mode="lines", line={"shape": "hv", "color": style.colour(i), "width": 2.5},
         )  # fmt: skip
-    chart = Chart(figure, "best mAP so far of each detector by the time spent on it")
+    chart = Chart(
+        figure, f"best {material.study.objective.name} so far of each detector by the time spent on it"
+    )
     data = {"detectors": [asdict(each) for each in found]}
     return Section(
-        "backbones", "Backbones at equal budgets", text, [Table(columns, rows)], [chart], data=data
+        "backbones", "Standings at equal budgets", text, [Table(columns, rows)], [chart], data=data
     )
 
 
-def compare(by_detector: Mapping[str, Sequence[TrialRecord]]) -> list[Backbone]:
+def compare(by_model: Mapping[str, Sequence[TrialRecord]], objective: Objective) -> list[Standing]:
     """The detectors, the best first; none where they have no rung in common. Each has a trial with a rung."""
     at = {
-        name: [(rung.step, rung.mAP) for record in records for rung in record.rungs]
-        for name, records in by_detector.items()
+        name: [(rung.step, rung.value) for record in records for rung in record.rungs]
+        for name, records in by_model.items()
     }
     common = set.intersection(*({step for step, _ in points} for points in at.values()))
     if not common:
         return []
     first, last = min(common), max(common)
-    there = {name: [mAP for step, mAP in points if step == first] for name, points in at.items()}
+    lower = objective.direction == "minimize"
+    pick = min if lower else max
+    there = {name: [value for step, value in points if step == first] for name, points in at.items()}
     draws = min(map(len, there.values()))
-    spent = {name: sum(r.rungs[-1].seconds for r in records) for name, records in by_detector.items()}
+    spent = {name: sum(r.rungs[-1].seconds for r in records) for name, records in by_model.items()}
     least = min(spent.values())
     found = []
     for name, values in there.items():
-        points = so_far(by_detector[name])
-        in_time = max((point.best for point in points if point.seconds <= least + 1e-6), default=0.0)
-        best = max(mAP for step, mAP in at[name] if step == last)
-        expected = expected_best(values, draws)
-        found.append(Backbone(name, len(values), first, expected, draws, last, best, spent[name], in_time))
-    return sorted(found, key=lambda each: -each.best)
+        points = so_far(by_model[name], objective)
+        in_time = pick((point.best for point in points if point.seconds <= least + 1e-6), default=0.0)
+        best = pick(value for step, value in at[name] if step == last)
+        expected = expected_best(values, draws, lower)
+        found.append(Standing(name, len(values), first, expected, draws, last, best, spent[name], in_time))
+    return sorted(found, key=lambda each: each.best, reverse=not lower)
 
 
-def expected_best(values: Sequence[float], draws: int) -> float:
+def expected_best(values: Sequence[float], draws: int, lower: bool = False) -> float:
     """Of the best of so many of the values, drawn without replacement (Dodge et al., "Show Your Work", 2019)."""
     ways = math.comb(len(values), draws)
-    return sum(v * math.comb(i, draws - 1) for i, v in enumerate(sorted(values))) / ways
+    return sum(v * math.comb(i, draws - 1) for i, v in enumerate(sorted(values, reverse=lower))) / ways
 
 
-def _pairs(found: Sequence[Backbone], name: str) -> str:
+def _pairs(found: Sequence[Standing], name: str) -> str:
     ordered = sorted(found, key=lambda each: -getattr(each, name))
-    return ", ".join(f"{getattr(each, name):.3f} ({each.detector})" for each in ordered)
+    return ", ".join(f"{getattr(each, name):.3f} ({each.model})" for each in ordered)
 
 
 def _difference(material: Material, first: str, second: str) -> list[str]:
-    one, other = material.foremost_of_detectors[first], material.foremost_of_detectors[second]
+    one, other = material.foremost_of_models[first], material.foremost_of_models[second]
     if one.step != other.step or not {one.number, other.number} <= material.evidence.keys():
         return []
-    lead = (material.evidence[one.number].mAP - material.evidence[other.number].mAP).interval()
+    lead = (material.evidence[one.number].objective - material.evidence[other.number].objective).interval()
     worth = "more than" if lead.excludes_zero else "inside"
     return [
         f"The best trials of {first} and {second} differ by {lead.value:.3f} ({lead.low:+.3f} to {lead.high:+.3f}, "

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
-from tuning.ledger import ledger, lines
+from tuning.reporting.ledger import ledger, lines
 from tuning.reporting.material import Material
 from tuning.reporting.section import Section, Table, counted
 from tuning.search.budget import duration
@@ -15,9 +13,10 @@ SHOWN = 25
 def section(material: Material) -> Section | None:
     """The ledger of the stopped trials; nothing where none was."""
     study = material.study
-    found = ledger(material.records, study.manifest.max_steps, study.audits)
+    found = ledger(material.records, study.manifest.max_steps, study.audits, study.objective)
     if not found.entries:
         return None
+    name = study.objective.name
     said = lines(found)[len(found.entries) :]
     if not found.audited:
         said.append(
@@ -26,23 +25,34 @@ def section(material: Material) -> Section | None:
         )
     rows = [
         (
-            str(entry.trial), f"{entry.step:,}", f"{entry.mAP:.3f}",
+            str(entry.trial), f"{entry.step:,}", f"{entry.value:.3f}",
             "–" if entry.cutoff is None else f"{entry.cutoff:.3f}", f"{entry.saved_steps:,}",
             duration(entry.saved_seconds), "–" if entry.audited is None else f"{entry.audited:.3f}",
         )
-        for entry in sorted(found.entries, key=lambda entry: -entry.mAP)[:SHOWN]
+        for entry in sorted(
+            found.entries,
+            key=lambda entry: entry.value,
+            reverse=study.objective.direction == "maximize",
+        )[:SHOWN]
     ]  # fmt: skip
     unseen = len(found.entries) - SHOWN
     note = f"{counted(unseen, 'more trial')} in python -m tuning.ledger." if unseen > 0 else ""
-    columns = ("trial", "stopped at", "mAP there", "cutoff", "steps saved", "time saved", "audited mAP")
-    data = asdict(found) | {
-        "saved_steps": found.saved_steps,
-        "saved_share": found.saved_share,
-        "regrets": found.regrets,
-    }
+    columns = (
+        "trial",
+        "stopped at",
+        f"{name} there",
+        "cutoff",
+        "steps saved",
+        "time saved",
+        f"audited {name}",
+    )
     text = [_sentence(line) for line in said]
     return Section(
-        "early-stopping", "What early stopping saved", text, [Table(columns, rows, note)], data=data
+        "early-stopping",
+        "What early stopping saved",
+        text,
+        [Table(columns, rows, note)],
+        data=found.to_dict(),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from trainers.metrics import TOTAL_LOSS
 from tuning.reporting import style
 from tuning.reporting.material import Material
 from tuning.reporting.section import Chart, Section, Table
@@ -115,7 +116,7 @@ def training_curve(trial: Path) -> list[tuple[int, float]]:
 
 
 def _validation(record: TrialRecord) -> list[tuple[int, float]]:
-    name = "validation_loss/total"
+    name = TOTAL_LOSS
     return [(rung.step, rung.metrics[name]) for rung in record.rungs if name in rung.metrics]
 
 

@@ -25,11 +25,11 @@ def section(material: Material) -> Section | None:
     there, found = material.there, material.importances
     if there is None or not found:
         return None
-    names = list(found)
+    names, objective = list(found), material.study.objective.name
     count = len(there.trials)
     text = [
-        f"From the mAP of {counted(count, 'trial')} at {there.step:,} steps, early-stopped ones included, so that "
-        "budgets are equal: how much each parameter explains of what sets the better trials apart."
+        f"From the {objective} of {counted(count, 'trial')} at {there.step:,} steps, early-stopped ones included, "
+        "so that budgets are equal: how much each parameter explains of what sets the better trials apart."
     ]
     if not credible(count, len(found)):
         text.append(
@@ -41,7 +41,7 @@ def section(material: Material) -> Section | None:
         text.append(
             f"{len(drawn)} trials of {count:,} are drawn: the best, and an even choice of the others."
         )
-    study, target = there.study(drawn), f"mAP at {there.step:,} steps"
+    study, target = there.study(drawn), f"{objective} at {there.step:,} steps"
     slices = [
         Chart(_slice(study, name, target), f"{target} by {name}, later trials in red", small=True)
         for name in names[:SLICES]
@@ -87,7 +87,9 @@ def _slice(study: optuna.Study, name: str, target: str) -> object:
 
 def _parallel(study: optuna.Study, names: list[str], target: str) -> object:
     figure = optuna.visualization.plot_parallel_coordinate(study, params=names, target_name=target)
-    for line in figure.data[:-1]:  # the last one is the scale; the lines begin at the mAP, the best at 1
+    for line in figure.data[
+        :-1
+    ]:  # the last one is the scale; the lines begin at the objective, the best at 1
         line.line.color, line.opacity = style.between(line.y[0]), 0.4 + 0.5 * line.y[0]
     figure.data[-1].marker.update(colorscale=style.SCALE, reversescale=False, colorbar_thickness=12)
     return style.plain(figure)

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from tuning.callbacks.progress import describe
 from tuning.reporting.material import Material
 from tuning.reporting.section import Section, Table, counted, number, with_interval
 from tuning.reporting.statistics import noise
 from tuning.reporting.statistics.bootstrap import Interval
-from tuning.study.trial_record import TrialRecord
+from tuning.study.trial_record import TrialRecord, in_words
 
 SHOWN = 25
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A trial's place. mAP: at `step`, its last rung. lead: of the best over it, where both had as many steps."""
+    """A trial's place.
+
+    value: the objective at `step`, its last rung. headline: the task's other headline metrics there.
+    lead: of the best over it, where both had as many steps.
+    """
 
     rank: int
     trial: int
     state: str
     step: int
-    mAP: float
+    value: float
     interval: Interval | None
-    mAP50: float
+    headline: Mapping[str, float]
     lead: Interval | None
     recipe: str
     recipe_id: str
@@ -35,30 +39,38 @@ def standings(material: Material) -> list[Standing]:
     return [_standing(material, rank, record) for rank, record in enumerate(material.ranked, start=1)]
 
 
+def headline(material: Material) -> list[str]:
+    """The task's headline metrics besides the objective."""
+    return [name for name in material.study.task.headline if name != material.study.objective.name]
+
+
 def section(material: Material) -> Section:
     """The ranking as a part of the report."""
     found = standings(material)
     if not found:
         return Section("ranking", "Ranking", ["No trial has reached a rung yet: there is nothing to rank."])
-    best = found[0]
+    best, name = found[0], material.study.objective.name
     leads = {each.trial: each.lead for each in found if each.lead is not None}
     stopped = [each.trial for each in found if each.step < best.step]
     images = int(material.study.manifest.data["images"]["validation"])
     text = []
     if best.interval is None:
         text.append(
-            f"Trial {best.trial} is first with an mAP of {best.mAP:.3f}. Its detections were not kept, or are of "
+            f"Trial {best.trial} is first with {name} {best.value:.3f}. Its results by image were not kept, or are of "
             "too few images, so there is no interval: a difference may be noise of the validation images."
         )
     else:
         text.append(
-            f"Trial {best.trial} is first with an mAP of {best.mAP:.3f}; on endless images of the same kind it "
+            f"Trial {best.trial} is first with {name} {best.value:.3f}; on endless images of the same kind it "
             f"would be between {best.interval.low:.3f} and {best.interval.high:.3f} (95%)."
         )
-        text += noise.sentences(best.trial, leads, images, stopped, len(found))
+        text += noise.sentences(name, best.trial, leads, images, stopped, len(found))
     unseen = len(found) - SHOWN
     note = f"{counted(unseen, 'more trial')} in the JSON report." if unseen > 0 else ""
-    columns = ("", "trial", "recipe", "ended", "step", "mAP (95% interval)", "mAP50", "behind the best (95%)")
+    columns = (
+        "", "trial", "recipe", "ended", "step", f"{name} (95% interval)", *headline(material),
+        "behind the best (95%)",
+    )  # fmt: skip
     table = Table(columns, [_row(each, best) for each in found[:SHOWN]], note)
     return Section("ranking", "Ranking", text, [table], data={"trials": [asdict(each) for each in found]})
 
@@ -74,11 +86,11 @@ def _standing(material: Material, rank: int, record: TrialRecord) -> Standing:
         trial=record.number,
         state=record.state,
         step=last.step,
-        mAP=last.mAP,
-        interval=own.mAP.interval().within(0, 1) if own else None,
-        mAP50=last.metrics.get("mAP50", -1.0),
-        lead=(first.mAP - own.mAP).interval() if comparable and own and first else None,
-        recipe=describe(record),
+        value=last.value,
+        interval=material.bounded(own.objective.interval()) if own else None,
+        headline={name: last.metrics.get(name, -1.0) for name in headline(material)},
+        lead=(first.objective - own.objective).interval() if comparable and own and first else None,
+        recipe=in_words(record.recipe),
         recipe_id=record.recipe_id,
     )
 
@@ -94,5 +106,5 @@ def _row(each: Standing, best: Standing) -> tuple[str, ...]:
         behind = "fewer steps" if each.step < best.step else "not weighed"
     return (
         str(each.rank), str(each.trial), each.recipe, each.state, f"{each.step:,}",
-        with_interval(each.mAP, each.interval), number(each.mAP50), behind,
+        with_interval(each.value, each.interval), *map(number, each.headline.values()), behind,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""At one rung: the trials as an Optuna study of their mAP after equally many steps, early-stopped ones included.
+"""At one rung: the trials as an Optuna study of their objective after equally many steps, early-stopped ones included.
 
 Optuna's own charts take completed trials by their last value. Here most trials are stopped early, and last values are
 of different budgets; at a rung that all reach they compare.
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import optuna
 from optuna.trial import FrozenTrial, create_trial
 
+from trainers.metrics import Direction
 from tuning.study.trial_record import TrialRecord
 
 ENOUGH = 20  # trials at a later rung that are preferred to all of them at an earlier one
@@ -22,16 +23,20 @@ FEWEST, PLENTY = 4, 10  # trials that an importance can be read from: in between
 
 @dataclass(frozen=True)
 class AtRung:
-    """The trials that reached the rung `step`, the best first, and their mAP there."""
+    """The trials that reached the rung `step`, the best first, and their objective there.
+
+    direction: whether larger or smaller is better.
+    """
 
     step: int
     records: Sequence[TrialRecord]
     trials: Sequence[FrozenTrial]
     values: Sequence[float]
+    direction: Direction = "maximize"
 
     def study(self, chosen: Sequence[int] | None = None) -> optuna.Study:
         """An Optuna study in memory of the trials at these places, or of all."""
-        study = optuna.create_study(direction="maximize")
+        study = optuna.create_study(direction=self.direction)
         places = range(len(self.trials)) if chosen is None else chosen
         made = [
             create_trial(
@@ -43,7 +48,9 @@ class AtRung:
         return study
 
 
-def at_rung(ranked: Sequence[TrialRecord], asked: Sequence[FrozenTrial]) -> AtRung | None:
+def at_rung(
+    ranked: Sequence[TrialRecord], asked: Sequence[FrozenTrial], direction: Direction = "maximize"
+) -> AtRung | None:
     """At the highest rung that enough trials have reached, or else the most; only trials with parameters.
 
     ranked: trials with a rung. asked: as Optuna knows them.
@@ -57,10 +64,12 @@ def at_rung(ranked: Sequence[TrialRecord], asked: Sequence[FrozenTrial]) -> AtRu
     if not counts:
         return None
     step = max(counts, key=lambda step: (min(counts[step], ENOUGH), step))
-    there = [(rung.mAP, record) for record in known for rung in record.rungs if rung.step == step]
-    there.sort(key=lambda pair: (-pair[0], pair[1].number))
+    there = [(rung.value, record) for record in known for rung in record.rungs if rung.step == step]
+    sign = 1 if direction == "minimize" else -1
+    there.sort(key=lambda pair: (sign * pair[0], pair[1].number))
     records = [record for _, record in there]
-    return AtRung(step, records, [trials[r.number] for r in records], [mAP for mAP, _ in there])
+    values = [value for value, _ in there]
+    return AtRung(step, records, [trials[r.number] for r in records], values, direction)
 
 
 def importances(there: AtRung | None) -> dict[str, float]:

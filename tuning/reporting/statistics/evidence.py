@@ -1,68 +1,71 @@
-"""Evidence: what the detections of the foremost trials say of their mAP, on the same draws of validation images."""
+"""Evidence: what the results of the foremost trials say of their metrics, on the same draws of validation images."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from trainers.detection import matching
-from trainers.detection.coco_metrics import ImageResult
 from tuning.reporting.statistics.bootstrap import FEWEST_IMAGES, Draws, Sampled, draws
-from tuning.study import detections
+from tuning.study.reading import StudyRead
 from tuning.study.trial_record import TrialRecord
 
-AGREES = 0.001  # detections that give another mAP than was recorded are not the ones it was measured on
+AGREES = 0.001  # results that give another objective than was recorded are not the ones it was measured on
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A trial at its last rung: its mAP, and the AP of each class that has a true box, on the draws."""
+    """A trial at its last rung: its objective on the draws, and by name the metrics that a report gives intervals of."""
 
-    mAP: Sampled
-    classes: Mapping[str, Sampled]
+    objective: Sampled
+    metrics: Mapping[str, Sampled]
 
 
-def gather(folder: Path, records: Iterable[TrialRecord], classes: tuple[str, ...]) -> dict[int, Evidence]:
-    """By trial number; without those whose detections were not kept, or are too few for an interval.
+def gather(study: StudyRead, records: Sequence[TrialRecord]) -> dict[int, Evidence]:
+    """By trial number; without those whose results were not kept, or are too few for an interval.
 
-    folder: the study's. Raises UserError when a file is damaged.
+    Raises UserError when a file is damaged.
     """
     drawn: dict[int, Draws] = {}
 
     def measured(record: TrialRecord) -> Evidence | None:
-        results = detections.read(folder / "trials" / str(record.number), record.step)
+        results = study.task.read_results(study.folder / "trials" / str(record.number), record.step)
         if len(results) < FEWEST_IMAGES:
             return None
         if len(results) not in drawn:
             drawn[len(results)] = draws(len(results))
-        evidence = weigh(results, classes, drawn[len(results)])
-        agrees = record.mAP is not None and abs(evidence.mAP.value - record.mAP) < AGREES
-        return evidence if agrees else None
+        found = weigh(study, results, drawn[len(results)])
+        if found is None or record.value is None:
+            return None
+        return found if abs(found.objective.value - record.value) < AGREES else None
 
-    known = list(records)
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # NumPy lets them run at once
-        return {r.number: e for r, e in zip(known, threads.map(measured, known), strict=True) if e}
+        return {r.number: e for r, e in zip(records, threads.map(measured, records), strict=True) if e}
 
 
-def weigh(results: list[ImageResult], classes: tuple[str, ...], drawn: Draws) -> Evidence:
-    """What the draws make of one trial's results."""
-    matches = matching.match(results, len(classes))
-    parts = [matching.average_precision(matches, each) for each in (drawn.all, drawn.resampled, drawn.halved)]
+def weigh(study: StudyRead, results: Sequence[Any], drawn: Draws) -> Evidence | None:
+    """What the draws make of one trial's results; None where the objective cannot be told from them."""
+    classes = study.manifest.data["classes"]
+    shown = [
+        name for group in study.task.groups(classes) if group.intervals for name in group.metrics.values()
+    ]
+    names = [*dict.fromkeys([*study.objective.metrics, *shown])]
+    found = study.task.resampled(results, classes, (drawn.all, drawn.resampled, drawn.halved), names)
+    if any(name not in found for name in study.objective.metrics):
+        return None
 
-    def sampled(values: list[np.ndarray]) -> Sampled:
-        return Sampled(float(values[0][0]), values[1], values[2], drawn.images)
+    def sampled(parts: Sequence[np.ndarray]) -> Sampled:
+        return Sampled(float(parts[0][0]), parts[1], parts[2], drawn.images)
 
-    by_class = [part.mean(axis=1) for part in parts]
-    return Evidence(
-        sampled([matching.mean(part) for part in parts]),
-        {
-            name: sampled([values[:, label] for values in by_class])
-            for label, name in enumerate(classes)
-            if not np.isnan(by_class[0][0, label])
-        },
-    )
+    weights = {name: weight for weight, name in study.objective.criteria[0].terms}
+    objective = [
+        np.sum([weight * found[name][part] for name, weight in weights.items()], axis=0) for part in range(3)
+    ]
+    known = {
+        name: sampled(found[name]) for name in shown if name in found and not np.isnan(found[name][0][0])
+    }
+    return Evidence(sampled(objective), known)

@@ -12,11 +12,11 @@ FAR_TOO_MANY = 100_000  # images that nobody will label to tell two trials apart
 
 
 def sentences(
-    best: int, leads: Mapping[int, Interval], images: int, stopped: Sequence[int], tried: int
+    objective: str, best: int, leads: Mapping[int, Interval], images: int, stopped: Sequence[int], tried: int
 ) -> list[str]:
     """What may be said of the best trial.
 
-    leads: by how much mAP it leads each trial of as many steps, as paired intervals, best first.
+    objective: its name. leads: by how much of it it leads each trial of as many steps, as paired intervals, best first.
     images: of the validation part. stopped: trials last measured at an earlier rung. tried: trials in all.
     """
     said = []
@@ -25,12 +25,14 @@ def sentences(
     if close:
         first = leads[close[0]]
         said.append(
-            f"Trial {best} measures {first.value:.3f} mAP above trial {close[0]}, but the 95% interval of the "
+            f"Trial {best} measures {objective} {first.value:.3f} above trial {close[0]}, but the 95% interval of the "
             f"difference, {first.low:+.3f} to {first.high:+.3f}, holds 0: inside the noise of "
             f"{counted(images, 'validation image')}." + _needed(first, images)
         )
         if close[1:]:
-            said.append(f"The same holds for {_trials(close[1:])}: do not choose between these by mAP alone.")
+            said.append(
+                f"The same holds for {_trials(close[1:])}: do not choose between these by {objective} alone."
+            )
     if clear:
         last = leads[clear[0]]
         said.append(
@@ -39,17 +41,17 @@ def sentences(
         )
     if not leads:
         said.append(
-            f"No other trial went as far as trial {best} with its detections kept: nothing to compare it with."
+            f"No other trial went as far as trial {best} with its results kept: nothing to compare it with."
         )
     if stopped:
         said.append(
-            f"{counted(len(stopped), 'trial')} last measured at an earlier rung: their mAP is that of fewer steps, "
-            "and does not say what they would have become."
+            f"{counted(len(stopped), 'trial')} last measured at an earlier rung: their {objective} is that of fewer "
+            "steps, and does not say what they would have become."
         )
     if tried > 1:
         said.append(
-            f"Chosen as the best of {tried} on these images, its own mAP is likely a little too high; images "
-            "that the search has not seen would tell. Each recipe was trained once: another seed moves the mAP "
+            f"Chosen as the best of {tried} on these images, its own {objective} is likely a little too good; images "
+            "that the search has not seen would tell. Each recipe was trained once: another seed moves it "
             "too, and no interval here knows by how much."
         )
     return said

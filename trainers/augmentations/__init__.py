@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from trainers.augmentation_table import AUGMENTATIONS, Option
+from trainers.augmentations.table import AUGMENTATIONS, Option
 
 # where the API divides by the difference, or draws whole numbers below the maximum: equal ends fail there
 _STRICTLY_BELOW = {"original_minval", "min_jpeg_quality", "min_target_pixels", "min_patch_size"}

@@ -11,21 +11,20 @@ import supervision as sv
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from trainers.chart_style import COLOURS, plain
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.records.record import read_records
 from trainers.detection.coco_metrics import ImageResult
-from tuning.pictures.charts import COLOURS, plain
-from tuning.pictures.trial import DrawnTrial
 
 IMAGES = 8  # of the validation part, spread evenly
 SIDE = 640  # pixels of an image's longer side, that boxes and scores are drawn at
 COLUMNS = 2  # pairs of pictures in a row
 
 
-def draw(trial: DrawnTrial, dataset: Dataset, path: Path) -> None:
-    """Write the sheet."""
-    chosen = spread(len(trial.results), IMAGES)
-    images = images_of(trial.results, dataset, chosen)
+def draw(results: Sequence[ImageResult], dataset: Dataset, threshold: float, title: str, path: Path) -> None:
+    """Write the sheet. threshold: the smallest score that is shown."""
+    chosen = spread(len(results), IMAGES)
+    images = images_of(results, dataset, chosen)
     rows = -(-len(images) // COLUMNS)
     tallest = max(image.shape[0] / image.shape[1] for image, _ in images)
     figure = Figure(
@@ -38,13 +37,13 @@ def draw(trial: DrawnTrial, dataset: Dataset, path: Path) -> None:
     for (image, result), (left, right) in zip(images, pairs, strict=False):
         left.imshow(annotated(image, result.true_boxes, result.true_classes, None))
         left.set_title("labelled", fontsize=8)
-        kept = result.scores >= trial.threshold
+        kept = result.scores >= threshold
         right.imshow(annotated(image, result.boxes[kept], result.classes[kept], result.scores[kept]))
-        right.set_title(f"found, scores from {trial.threshold:.2f}", fontsize=8)
-    shown = trial.classes[: len(COLOURS)]
+        right.set_title(f"found, scores from {threshold:.2f}", fontsize=8)
+    shown = dataset.classes[: len(COLOURS)]
     patches = [Patch(color=COLOURS[i], label=plain(name)) for i, name in enumerate(shown)]
     figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), fontsize=8)
-    figure.suptitle(plain(trial.title), fontsize=10)
+    figure.suptitle(plain(title), fontsize=10)
     figure.savefig(path, pil_kwargs={"quality": 85})
 
 

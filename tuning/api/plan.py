@@ -7,20 +7,12 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from trainers import model as models
 from tuning.search.budget import Budget, duration
-from tuning.search.halving import Halving
+from tuning.search.scheduler import Scheduler
 
-# seconds of a gradient step at 160 px and batch 8 on a CPU core of 40 GFLOP/s beside another that does the same, as seen
-# (RetinaNet50 from its batches of 2, EfficientDet from its 256 px, by their pixels)
-CPU_STEP_SECONDS = {"mobilenet": 0.39, "retinanet": 3.8, "efficientdet": 0.84}
-# the part of it that more cores share: MobileNet's by tests/benchmarks/threads.py, RetinaNet50's by steps of .93 s on
-# one core and .49 on two, EfficientDet's a guess between them
-SHARED_PART = {"mobilenet": 0.5, "retinanet": 0.95, "efficientdet": 0.6}
-CPU_STEP_PIXELS = 160 * 160 * 8
 # seconds until a new process has done its first evaluation, as seen there; a later trial's start and evaluation
 COLD_SECONDS, WARM_SECONDS = 40.0, 6.0
-# parameters of the zoo's models: the sizes of all variables of their checkpoints
-PARAMETERS = {"mobilenet": 2_667_003, "retinanet": 32_916_219, "efficientdet": 8_393_075}
 # float32 values a parameter has in a checkpoint: itself and Adam's two moments, the most of the optimizers here
 VALUES_PER_PARAMETER = 3
 MOST_TRIALS = 4096  # that a forecast looks at
@@ -33,7 +25,7 @@ class Plan:
     rungs: steps; arrivals: how many trials are expected to train to each.
     steps: gradient steps of all trials; full_steps: were none stopped.
     checkpoint_bytes: of the largest checkpoint; disk_bytes: of those that are kept.
-    seconds: of the search, start included; None when nothing is known of its detectors' speed.
+    seconds: of the search, start included; None when nothing is known of its models' speed.
     """
 
     trials: int
@@ -47,7 +39,7 @@ class Plan:
 
 
 def plan(
-    halving: Halving,
+    scheduler: Scheduler,
     budget: Budget,
     pixels: Mapping[str, int],
     workers: int,
@@ -55,32 +47,31 @@ def plan(
     keep_checkpoints: int,
     seconds_per_step: float | None = None,
 ) -> Plan:
-    """The forecast for a search of `budget` over an even mixture of detectors.
+    """The forecast for a search of `budget` over an even mixture of models.
 
-    pixels: for each detector, of all the images of its largest step. cpus: of each of the workers.
+    pixels: for each model, of all the images of its largest step. cpus: of each of the workers.
     keep_checkpoints: of so many ended trials.
     seconds_per_step: as measured by earlier trials of the study; None to go by what was seen on a CPU.
     """
-    if seconds_per_step is None and all(name in CPU_STEP_SECONDS for name in pixels):
-        each = [
-            CPU_STEP_SECONDS[name] * count / CPU_STEP_PIXELS / speedup([name], cpus)
-            for name, count in pixels.items()
-        ]
-        seconds_per_step = sum(each) / len(each)
+    costs = {name: models.get(name).cost for name in pixels}
+    if seconds_per_step is None:
+        each = [costs[name].step_seconds(count, cpus) for name, count in pixels.items()]
+        known = [seconds for seconds in each if seconds is not None]
+        seconds_per_step = sum(known) / len(known) if known and len(known) == len(each) else None
 
     def of(trials: int) -> Plan:
-        arrivals = expected_arrivals(halving, trials)
-        rungs = tuple(halving.rungs)
+        arrivals = expected_arrivals(scheduler, trials)
+        rungs = tuple(scheduler.rungs)
         lengths = [rung - before for rung, before in zip(rungs, (0, *rungs), strict=False)]
         steps = sum(count * length for count, length in zip(arrivals, lengths, strict=True))
         seconds = None
         if seconds_per_step is not None:
             training = steps * seconds_per_step + sum(arrivals) * WARM_SECONDS
             seconds = COLD_SECONDS * len(pixels) + training / workers
-        largest = max((PARAMETERS.get(name, 0) for name in pixels), default=0)
+        largest = max((cost.parameters for cost in costs.values()), default=0)
         checkpoint = largest * 4 * VALUES_PER_PARAMETER
         full = trials * rungs[-1]
-        waiting = arrivals[1] if halving.mode == "promote" and len(rungs) > 1 else 0
+        waiting = arrivals[1] if scheduler.pauses and len(rungs) > 1 else 0
         return Plan(
             trials,
             rungs,
@@ -106,29 +97,32 @@ def plan(
     return of(max(1, trials + fits - 1))
 
 
-def speedup(detectors: Collection[str], cpus: float) -> float:
-    """How many times faster the detectors' gradient step is on so many cores, on average: Amdahl's law."""
-    parts = [SHARED_PART.get(name, 0.6) for name in detectors]
-    return sum(1 / (1 - part + part / max(1.0, cpus)) for part in parts) / len(parts)
+def speedup(names: Collection[str], cpus: float) -> float:
+    """How many times faster the models' gradient step is on so many cores, on average."""
+    return sum(models.get(name).cost.speedup(cpus) for name in names) / len(names)
 
 
-def expected_arrivals(halving: Halving, trials: int) -> tuple[int, ...]:
+def expected_arrivals(scheduler: Scheduler, trials: int) -> tuple[int, ...]:
     """How many of `trials` trials train to each rung, when all orders of their arrival are as likely.
 
     One in factor of them is promoted. Where trials are stopped instead, the n-th to arrive at a rung goes on when it is
     among the best n // factor so far: with that probability out of n.
     """
     arrivals = [trials]
-    for _ in halving.rungs[1:]:
-        if halving.mode == "promote":
-            arrivals.append(max(1, arrivals[-1] // halving.reduction_factor))
-            continue
-        past = 0.0
-        for n in range(1, arrivals[-1] + 1):
-            kept = n if n < halving.quorum else max(1, n // halving.reduction_factor)
-            past += kept / n
-        arrivals.append(math.ceil(past - 1e-9))
+    for _ in scheduler.rungs[1:]:
+        if scheduler.reduction_factor == 1:
+            arrivals.append(trials)
+        elif scheduler.pauses:
+            arrivals.append(max(1, arrivals[-1] // scheduler.reduction_factor))
+        else:
+            past = sum(_kept(scheduler, n) / n for n in range(1, arrivals[-1] + 1))
+            arrivals.append(math.ceil(past - 1e-9))
     return tuple(arrivals)
+
+
+def _kept(scheduler: Scheduler, count: int) -> int:
+    quorum = getattr(scheduler, "quorum", 1)
+    return count if count < quorum else max(1, count // scheduler.reduction_factor)
 
 
 def lines(plan: Plan) -> list[str]:

@@ -1,0 +1,56 @@
+"""COCO's numbers on resamples of the validation images, for intervals: the same as coco_metrics on all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+import numpy as np
+
+from trainers.detection import matching
+from trainers.detection.coco_metrics import ImageResult
+
+AREAS = {
+    "small": (0.0, 32.0**2),
+    "medium": (32.0**2, 96.0**2),
+    "large": (96.0**2, 1e10),
+}  # square pixels, COCO's
+PREFIX = "AP/"
+
+
+def resampled(
+    results: Sequence[ImageResult],
+    classes: Sequence[str],
+    counts: Sequence[np.ndarray],
+    names: Sequence[str],
+) -> Mapping[str, Sequence[np.ndarray]]:
+    """The metrics `names` (coco_metrics.evaluate) when image i is taken counts[k][b, i] times, (B,) for each k.
+
+    counts: (B, N) int each. NaN or -1 where there is nothing to measure; other names are left out.
+    """
+
+    @cache
+    def matches(size: str, most: int) -> list[matching.ClassMatches]:
+        area = AREAS.get(size, matching.ANY_AREA)
+        return matching.match(results, len(classes), area, most)
+
+    @cache
+    def precision(size: str) -> list[np.ndarray]:
+        return [matching.average_precision(matches(size, matching.MOST_DETECTIONS), each) for each in counts]
+
+    def measured(name: str) -> list[np.ndarray] | None:
+        if name.startswith(PREFIX):
+            label = list(classes).index(name.removeprefix(PREFIX))
+            return [each[:, :, label].mean(axis=1) for each in precision("")]
+        kind, _, size = name.partition("_")
+        if kind == "mAP":
+            return [matching.mean(each) for each in precision(size)]
+        if kind in ("mAP50", "mAP75"):
+            at = int(np.argmin(np.abs(matching.IOU_THRESHOLDS - int(kind[-2:]) / 100)))
+            return [matching.mean(each[:, at : at + 1]) for each in precision("")]
+        if kind.startswith("AR"):
+            found = matches(size, int(kind[2:] or matching.MOST_DETECTIONS))
+            return [matching.mean(matching.recall(found, each)) for each in counts]
+        return None
+
+    return {name: found for name in names if (found := measured(name)) is not None}

@@ -1,0 +1,181 @@
+"""The task of object detection: COCO's metrics, boxes of each image, and exports that find boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainers.datasets.dataset import Dataset
+from trainers.errors import UserError
+from trainers.metrics import LOSS, TOTAL_LOSS, Metric
+from trainers.objective import Criterion
+from trainers.task import Example, ExportEvidence, Group, ServingSignature, Task, register
+
+if TYPE_CHECKING:
+    from trainers.detection.coco_metrics import ImageResult
+
+# values that print as the same thousandth are equal
+RESOLUTION = 0.001
+# A smaller mAP is chance, as is an mAP50 four times as large or less: most trials have one at the first rung, and by it
+# would be ranked worse than by a coin, while the loss tells them apart (tests/benchmarks/rungs.py).
+CHANCE = 0.005
+SIZES = ("small", "medium", "large")
+WEAK = 2.0  # small boxes are a weakness where large ones are found so many times better
+EXAMPLE_SIDE = 64  # pixels; a registry keeps the example as text
+
+
+class Detection(Task):
+    """Boxes with classes and scores."""
+
+    name = "detection"
+    title = "object detection"
+    default_objective = "mAP"
+    headline = ("mAP", "mAP50")
+
+    def metrics(self, classes: Sequence[str]) -> Mapping[str, Metric]:
+        """COCO's twelve numbers, `AP/<class>`, and the validation losses."""
+        from trainers.detection.coco_metrics import COCO_NAMES
+
+        loose = ("mAP50", "AR1", "AR10", "AR100")
+        names = [*COCO_NAMES, *(f"AP/{name}" for name in classes)]
+        found = {
+            name: Metric(name, "maximize", CHANCE * (4 if name in loose else 1), RESOLUTION) for name in names
+        }
+        for part in ("total", "classification", "localization"):
+            found[f"{LOSS}{part}"] = Metric(f"{LOSS}{part}", "minimize", bounded=False)
+        return found
+
+    def ties(self, classes: Sequence[str]) -> tuple[Criterion, ...]:
+        """mAP50, then what boxes and classes cost: regularization would only tell trials' weights of it apart."""
+        total = Criterion("validation loss", ((1.0, TOTAL_LOSS),), "minimize", bounded=False)
+        parts = tuple((1.0, f"{LOSS}{part}") for part in ("classification", "localization"))
+        loss = Criterion("validation loss", parts, "minimize", bounded=False, otherwise=total)
+        return Criterion("mAP50", ((1.0, "mAP50"),), "maximize", 4 * CHANCE, RESOLUTION), loss
+
+    def open_data(
+        self,
+        source: str | None,
+        cache: Path,
+        subset: float = 1.0,
+        on_progress: Callable[[str], None] = lambda line: None,
+    ) -> Dataset:
+        """Labelled images of any format, or the generated toy city (trainers.datasets.opening)."""
+        from trainers.datasets.opening import open_dataset
+
+        return open_dataset(source, cache, subset=subset, on_progress=on_progress)
+
+    def groups(self, classes: Sequence[str]) -> tuple[Group, ...]:
+        """AP by class; mAP and AR by size of box."""
+        by_size = {f"{kind}, {size} boxes": f"{kind}_{size}" for kind in ("mAP", "AR") for size in SIZES}
+        by_class = {name: f"AP/{name}" for name in classes}
+        return Group("AP of class", by_class, sorted_by_value=True, intervals=True), Group("size", by_size)
+
+    def remarks(self, trial: str, values: Mapping[str, float], classes: Sequence[str]) -> list[str]:
+        """The best and the worst class, classes without a box, and small boxes where they are the weakness."""
+        by_class = {name: values.get(f"AP/{name}", -1.0) for name in classes}
+        known = sorted((name for name in by_class if by_class[name] >= 0), key=lambda name: -by_class[name])
+        said = []
+        if len(known) > 1:
+            best, worst = known[0], known[-1]
+            said.append(
+                f"{trial} finds {best} best (AP {by_class[best]:.3f}) and {worst} worst ({by_class[worst]:.3f})."
+            )
+        if missing := [name for name in by_class if by_class[name] < 0]:
+            said.append(f"No validation image has a box of {', '.join(missing)}.")
+        small, large = (values.get(f"mAP_{size}", -1.0) for size in ("small", "large"))
+        if small >= 0 and large > WEAK * small:
+            said.append(
+                f"Small boxes (under 32 x 32 pixels) are the weakness: mAP {small:.3f}, large ones {large:.3f}. "
+                "Larger images would help, at their price."
+            )
+        return said
+
+    def write_results(self, trial: Path, step: int, results: Sequence[ImageResult]) -> None:
+        """`detections-<step>.npz` in the trial's folder, and the truth once in the study's (results.py)."""
+        from trainers.detection import results as files
+
+        files.write(trial, step, results)
+
+    def result_files(self, trial: Path) -> list[Path]:
+        """The trial's detections."""
+        return list(trial.glob("detections-*.npz"))
+
+    def has_results(self, trial: Path, step: int) -> bool:
+        """Whether the detections at `step` were kept."""
+        return (trial / f"detections-{step}.npz").exists()
+
+    def read_results(self, trial: Path, step: int) -> list[ImageResult]:
+        """Truth and detections of every validation image."""
+        from trainers.detection import results as files
+
+        return files.read(trial, step)
+
+    def resampled(
+        self,
+        results: Sequence[ImageResult],
+        classes: Sequence[str],
+        counts: Sequence[np.ndarray],
+        names: Sequence[str],
+    ) -> Mapping[str, Sequence[np.ndarray]]:
+        """COCO's numbers on resamples of the images."""
+        from trainers.detection.resampled import resampled
+
+        return resampled(results, classes, counts, names)
+
+    def draw(self, results: Sequence[Any], dataset: Dataset, title: str, folder: Path) -> None:
+        """Precision by recall, confusions, and validation images with labels beside detections."""
+        from trainers.detection.pictures import charts, contact_sheet
+        from trainers.detection.samples import best_threshold_of
+
+        threshold = best_threshold_of(results)
+        charts.precision_recall(results, dataset.classes, title, folder / "precision-recall.png")
+        charts.confusion(results, dataset.classes, threshold, title, folder / "confusion.png")
+        contact_sheet.draw(results, dataset, threshold, title, folder / "validation.jpg")
+
+    def side_by_side(
+        self, trials: Mapping[str, Sequence[Any]], dataset: Dataset
+    ) -> tuple[str, Sequence[Sequence[Example]]]:
+        """Some validation images with what is labelled, and what each trial finds from its best threshold up."""
+        from trainers.detection.pictures.side_by_side import side_by_side
+
+        return side_by_side(trials, dataset)
+
+    def check_export(self, folder: Path) -> ExportEvidence:
+        """By the proof in its manifest: the SavedModel against the trained model on validation images."""
+        from trainers.detection import export as exports
+
+        found = exports.read(folder)
+        kept = found.manifest.get("proof", {}).get("saved")
+        if kept is None:
+            raise UserError(f"{folder}: was made without proof; delete it to export again")
+        proof = exports.Proof(**kept)
+        if problem := proof.problem():
+            raise UserError(f"{folder}: is not what was trained: {problem}")
+        return ExportEvidence(found.export_id, found.classes, proof.says(found.export_id), proof.facts())
+
+    def signature(self, folder: Path) -> ServingSignature:
+        """uint8 images in; boxes, scores, classes and their number out."""
+        import cv2
+
+        from trainers.detection import exported_detector, samples
+        from trainers.detection.export import SAMPLES
+
+        image = samples.load(folder / SAMPLES).images[0]
+        example = cv2.resize(image, (EXAMPLE_SIDE, EXAMPLE_SIDE), interpolation=cv2.INTER_AREA)[np.newaxis]
+        shapes = ((-1, -1, 4), (-1, -1), (-1, -1), (-1,))
+        return ServingSignature(
+            loader=Path(exported_detector.__file__),
+            inputs={"images": ("uint8", (-1, -1, -1, 3))},
+            outputs={
+                name: ("float32", shape)
+                for name, shape in zip(exported_detector.OUTPUTS, shapes, strict=True)
+            },
+            example={"images": example},
+            requirements=("numpy", "tensorflow", "tensorflow-cpu"),
+        )
+
+
+DETECTION = register(Detection())

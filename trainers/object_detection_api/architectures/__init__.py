@@ -1,0 +1,16 @@
+"""The API's meta-architectures, one adapter each: all that depends on which one a detector has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trainers.object_detection_api.architectures.architecture import Architecture
+from trainers.object_detection_api.architectures.ssd import SSD
+
+# by the name of the field that a DetectionModel proto has it in
+ARCHITECTURES: dict[str, Architecture] = {"ssd": SSD()}
+
+
+def of(config: Any) -> Architecture:
+    """The adapter for a `model_pb2.DetectionModel`."""
+    return ARCHITECTURES[config.WhichOneof("model")]

@@ -1,0 +1,60 @@
+"""SSD: one-stage detectors (SSD, RetinaNet, EfficientDet)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trainers.object_detection_api.detector import DetectorRecipe
+
+
+class SSD:
+    """The adapter for `DetectionModel.ssd`."""
+
+    losses: Mapping[str, tuple[str, ...]] = {
+        "classification": ("Loss/classification_loss",),
+        "localization": ("Loss/localization_loss",),
+    }
+    batched_predictions = ("preprocessed_inputs", "box_encodings", "class_predictions_with_background")
+    other_predictions = ("anchors",)
+
+    def configure(self, config: Any, recipe: DetectorRecipe) -> None:
+        """Set in `config` what the recipe decides of the model."""
+        predictor = config.ssd.box_predictor.weight_shared_convolutional_box_predictor
+        for layers in (config.ssd.feature_extractor.conv_hyperparams, predictor.conv_hyperparams):
+            layers.batch_norm.decay = recipe.batch_norm_decay
+            if recipe.l2 is not None:
+                layers.regularizer.l2_regularizer.weight = recipe.l2
+        config.ssd.loss.classification_weight = recipe.classification_weight
+        config.ssd.loss.localization_weight = recipe.localization_weight
+
+    def num_classes(self, config: Any) -> int:
+        """How many classes it detects."""
+        return int(config.ssd.num_classes)
+
+    def image_resizer(self, config: Any) -> Any:
+        """Its `image_resizer_pb2.ImageResizer`."""
+        return config.ssd.image_resizer
+
+    def batch_norm_decay(self, config: Any) -> float:
+        """Decay of batch normalisation's moving averages."""
+        return float(config.ssd.feature_extractor.conv_hyperparams.batch_norm.decay)
+
+    def l2(self, config: Any) -> float:
+        """Weight of the L2 regulariser."""
+        return float(config.ssd.feature_extractor.conv_hyperparams.regularizer.l2_regularizer.weight)
+
+    def normalised(self, model: Any, images: Any) -> Any:
+        """(N, H, W, 3) float32 pixel values of 0..255 -> what the network takes."""
+        return model._feature_extractor.preprocess(images)
+
+    def suppression(self, model: Any) -> dict[str, float] | None:
+        """How final detections follow from raw ones; None where it is not plain suppression by class."""
+        asked = model._non_max_suppression_fn.keywords
+        if asked["soft_nms_sigma"] or asked["use_class_agnostic_nms"] or asked["use_combined_nms"]:
+            return None
+        names = {
+            "iou": "iou_thresh", "score": "score_thresh", "of_class": "max_size_per_class", "in_all": "max_total_size",
+        }  # fmt: skip
+        return {name: asked[theirs] for name, theirs in names.items()}

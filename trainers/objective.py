@@ -1,0 +1,207 @@
+"""Objective: what a search optimises. Metrics of a task, what counts as chance, and how ties are broken."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trainers.errors import UserError
+from trainers.metrics import Direction, Metric
+
+SHOWN = 12  # metrics that an error lists
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a trial is compared by at a rung.
+
+    values: of each criterion of the objective, as measured; the first is the objective's own.
+    key: sorts trials from worse to better.
+    merit: the order of `key` in one number, for a sampler that takes only one.
+    """
+
+    values: tuple[float, ...]
+    key: tuple[float, ...]
+    merit: float
+
+    @property
+    def value(self) -> float:
+        """The objective's value."""
+        return self.values[0]
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A weighted sum of metrics that trials are compared by.
+
+    label: its name for people. terms: (weight, metric's name) pairs.
+    direction, chance, resolution, bounded: as of a Metric.
+    otherwise: the criterion to use where one of its metrics was not measured.
+    """
+
+    label: str
+    terms: tuple[tuple[float, str], ...]
+    direction: Direction = "maximize"
+    chance: float = 0.0
+    resolution: float = 0.0
+    bounded: bool = True
+    otherwise: Criterion | None = None
+
+    def value(self, metrics: Mapping[str, float]) -> float | None:
+        """The sum; None where a metric is missing, or is -1 because there was nothing to measure it on."""
+        found = [(weight, metrics.get(name)) for weight, name in self.terms]
+        if any(value is None or (self.bounded and value == -1.0) for _, value in found):
+            return self.otherwise.value(metrics) if self.otherwise else None
+        return sum(weight * (value or 0.0) for weight, value in found)
+
+    @property
+    def missing(self) -> float:
+        """The worst value: that of a trial that has none."""
+        return math.inf if self.direction == "minimize" else 0.0
+
+    def rank(self, value: float) -> float:
+        """The value as trials are compared by it: larger is better, chance is 0, in units of the resolution."""
+        signed = -value if self.direction == "minimize" else value
+        if self.chance and signed < self.chance:
+            signed = 0.0
+        return round(signed / self.resolution) if self.resolution else signed
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a search optimises.
+
+    name: as a person writes it: a metric, or a weighted sum such as `0.7*mAP+0.3*mAP_small`.
+    criteria: the objective itself, then what breaks ties, in that order.
+    """
+
+    name: str
+    criteria: tuple[Criterion, ...]
+
+    @property
+    def direction(self) -> Direction:
+        """Whether larger or smaller is better."""
+        return self.criteria[0].direction
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of the metrics that it is made of."""
+        return tuple(name for _, name in self.criteria[0].terms)
+
+    @property
+    def judged_by(self) -> tuple[str, ...]:
+        """The names of all metrics that decide, those of the ties included."""
+        found: list[str] = []
+        for criterion in self.criteria:
+            step: Criterion | None = criterion
+            while step is not None:
+                found += [name for _, name in step.terms]
+                step = step.otherwise
+        return tuple(dict.fromkeys(found))
+
+    def value(self, metrics: Mapping[str, float]) -> float | None:
+        """The objective's value of an evaluation (Metrics.flat); None where it was not measured."""
+        return self.criteria[0].value(metrics)
+
+    def score(self, metrics: Mapping[str, float]) -> Score:
+        """The score of an evaluation (Metrics.flat). Raises UserError where the objective was not measured."""
+        value = self.value(metrics)
+        if value is None:
+            unmeasured = [name for name in self.metrics if metrics.get(name, -1.0) == -1.0]
+            raise UserError(
+                f"objective {self.name}: {unmeasured[0] if unmeasured else self.name} cannot be measured on these "
+                "validation images; choose another --objective"
+            )
+        others = [criterion.value(metrics) for criterion in self.criteria[1:]]
+        pairs = zip(self.criteria[1:], others, strict=True)
+        return self.of_values((value, *(c.missing if v is None else v for c, v in pairs)))
+
+    def of_value(self, value: float) -> Score:
+        """The score of which only the objective's value is known."""
+        return self.of_values((value, *(criterion.missing for criterion in self.criteria[1:])))
+
+    def of_values(self, values: tuple[float, ...]) -> Score:
+        """The score of a value for each criterion."""
+        key = tuple(c.rank(value) for c, value in zip(self.criteria, values, strict=True))
+        return Score(values, key, key[0] + self._fraction(key, 1))
+
+    def better(self, one: float, other: float) -> bool:
+        """Whether the value `one` is better than `other`."""
+        return one < other if self.direction == "minimize" else one > other
+
+    def tie_broken_by(self, one: Score, other: Score) -> str:
+        """The criterion that tells two scores apart which are equal by the objective, and its values; "" if none."""
+        for place, criterion in enumerate(self.criteria):
+            if one.key[place] != other.key[place]:
+                if place == 0:
+                    return ""
+                shown = ".3f" if criterion.resolution else ".4g"
+                return f"{criterion.label}: {one.values[place]:{shown}} to {other.values[place]:{shown}}"
+        return ""
+
+    def _fraction(self, key: tuple[float, ...], place: int) -> float:
+        """What breaks ties from `place` on, as a number in 0..1 (below 1)."""
+        if place >= len(key):
+            return 0.0
+        unit = self.criteria[place].resolution
+        if unit and self.criteria[place].bounded:
+            return (key[place] + self._fraction(key, place + 1)) * unit / (1 + 2 * unit)
+        return 0.5 + math.atan(key[place] + self._fraction(key, place + 1)) / math.pi
+
+
+_TERM = re.compile(r"\s*(?:(?P<weight>[0-9]*\.?[0-9]+(?:[eE]-?[0-9]+)?)\s*\*\s*)?(?P<name>.+?)\s*")
+
+
+def parse(text: str, offered: Mapping[str, Metric], ties: tuple[Criterion, ...] = ()) -> Objective:
+    """The objective that `text` names: one of the `offered` metrics, or a weighted sum of some.
+
+    ties: what breaks ties; a criterion that is the objective itself is left out.
+    Raises UserError, with what is offered, for anything else.
+    """
+    if text in offered:
+        terms: tuple[tuple[float, str], ...] = ((1.0, text),)
+    else:
+        terms = tuple(_term(part, text, offered) for part in text.split("+"))
+    kinds = [offered[name] for _, name in terms]
+    if len({kind.direction for kind in kinds}) > 1:
+        raise UserError(
+            f"--objective {text}: its metrics are not all better when larger, or all when smaller"
+        )
+    if len(terms) == 1:
+        kind, weight = kinds[0], terms[0][0]
+        own = Criterion(
+            text, terms, kind.direction, kind.chance * weight, kind.resolution, kind.bounded and weight == 1
+        )
+    else:
+        chance = sum(weight * kind.chance for (weight, _), kind in zip(terms, kinds, strict=True))
+        resolution = min(kind.resolution for kind in kinds)
+        bounded = all(kind.bounded for kind in kinds) and sum(weight for weight, _ in terms) <= 1 + 1e-9
+        own = Criterion(text, terms, kinds[0].direction, chance, resolution, bounded)
+    return Objective(text, (own, *(tie for tie in ties if tie.terms != own.terms)))
+
+
+def _term(part: str, text: str, offered: Mapping[str, Metric]) -> tuple[float, str]:
+    found = _TERM.fullmatch(part)
+    if found is None:
+        raise UserError(
+            f"--objective {text}: is not a metric or a weighted sum of metrics, like 0.7*A+0.3*B; "
+            f"there are {_listed(offered)}"
+        )
+    name = found["name"]
+    weight = float(found["weight"]) if found["weight"] else 1.0
+    if name not in offered:
+        near = difflib.get_close_matches(name, offered, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise UserError(f"--objective {text}: unknown metric '{name}'; {hint}there are {_listed(offered)}")
+    if not weight > 0:
+        raise UserError(f"--objective {text}: the weight of {name} must be above 0, not {weight:g}")
+    return weight, name
+
+
+def _listed(offered: Mapping[str, Metric]) -> str:
+    names = list(offered)
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -1,0 +1,43 @@
+"""What `--weights` means for the models of a space: where their trials start, said before anything trains."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import importlib
+import multiprocessing
+from typing import Any
+
+from trainers import model as models
+from trainers.errors import UserError
+from trainers.recipe import InitialWeights
+
+
+def resolve(choice: str, preset: str, names: tuple[str, ...]) -> tuple[InitialWeights | None, list[str]]:
+    """The initial weights of these models' trials, None for the preset's; and a sentence on each for the user.
+
+    choice: auto (the preset's), none or a path. May fetch an archive. Raises UserError when a path holds no checkpoint.
+    """
+    if choice == "none" or (choice == "auto" and preset == "laptop"):
+        return InitialWeights(source="none"), ["trials start from scratch"]
+    lacking = [name for name in names if models.get(name).initial_weights is None]
+    if lacking and choice != "auto":
+        raise UserError(f"--weights {choice}: {lacking[0]} can only start from scratch; take --weights none")
+    if lacking:
+        return InitialWeights(source="none"), [
+            f"{lacking[0]} has no published weights: trials start from scratch"
+        ]
+    # in a process of its own: reading a checkpoint takes TensorFlow, which the driver does without
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        starts = [pool.submit(_resolved, choice, name).result() for name in names]
+    said = [start.message for start in starts]
+    sources = {start.source for start in starts}
+    if len(sources) > 1:  # a comparison of models must not depend on whose archive could be fetched
+        return InitialWeights(source="none"), [*said, "so all of them train from scratch"]
+    source = sources.pop()
+    return (None if source == "zoo" and preset == "zoo" else InitialWeights(source=source)), said
+
+
+def _resolved(choice: str, name: str) -> Any:
+    module, _, function = str(models.get(name).initial_weights).partition(":")
+    return getattr(importlib.import_module(module), function)(choice, name)

@@ -1,0 +1,180 @@
+"""Replays a search under other settings: the same sampler and scheduler on a simulated clock over recorded curves."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+import search_spaces
+from search_spaces.conditions import Conditions
+from search_spaces.space import Space
+from trainers import task as tasks
+from trainers.errors import UserError
+from trainers.objective import Objective
+from tuning.search import sampler as samplers
+from tuning.search import scheduler as schedulers
+from tuning.search import simulation
+from tuning.search.budget import duration
+from tuning.search.fitting import Fitting
+from tuning.search.sampler import Sampler
+from tuning.search.scheduler import Rules, rung_steps
+from tuning.search.search import Search
+from tuning.search.simulation import Curve, Reached, Table
+from tuning.study import reading
+from tuning.study.manifest import Manifest
+from tuning.study.proposal import Proposal
+from tuning.study.study import Study
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The settings of a replayed search. sampler, scheduler: their names."""
+
+    scheduler: str = "stop"
+    reduction_factor: int = 3
+    brackets: int = 1
+    trials: int = 20
+    workers: int = 1
+    sampler: str = "tpe"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One replay.
+
+    found: the best objective of a trial that went to its end; regret: how much worse than the best of all curves it is.
+    trainings: gradient steps, in full trainings; seconds: simulated; completed: trials that went to their end.
+    """
+
+    found: float
+    regret: float
+    trainings: float
+    seconds: float
+    completed: int
+
+
+class NearestSampler:
+    """Proposes what another sampler does, as the nearest recorded trial."""
+
+    def __init__(self, sampler: Sampler, table: Table) -> None:
+        self._sampler = sampler
+        self._table = table
+
+    def learn(self, trial: FrozenTrial) -> None:
+        """As the other sampler."""
+        self._sampler.learn(trial)
+
+    def propose(self, number: int, fixed: Mapping[str, Any] | None = None) -> Proposal:
+        """The nearest recorded trial to what the other sampler proposes."""
+        return self._table.nearest(self._sampler.propose(number, fixed))
+
+
+def replay(
+    curves: Sequence[Curve],
+    space: Space,
+    conditions: Conditions,
+    rule: Rule,
+    seed: int,
+    objective: Objective | None = None,
+) -> tuple[Outcome, list[Reached]]:
+    """One search by `rule` over the curves; its outcome and its history (simulation.simulate).
+
+    objective: what to optimise; None for the default of the space's task.
+    """
+    objective = objective or tasks.get(space.task).objective(None, ())
+    ends = [value for curve in curves if (value := objective.value(curve.at(curve.steps[-1]))) is not None]
+    best = min(ends) if objective.direction == "minimize" else max(ends)
+    factor = rule.reduction_factor
+    rules = Rules(rung_steps(conditions.steps, factor), factor, factor, rule.brackets, seed)
+    table = Table(curves, space, conditions)
+    question = samplers.Question(
+        lambda trial: space.suggest(trial, conditions), seed, objective, Fitting(space, conditions).fit
+    )
+    sampler = NearestSampler(samplers.make(rule.sampler, question), table)
+    with tempfile.TemporaryDirectory(prefix="replay-") as folder:
+        about = _manifest(space, conditions, seed, objective)
+        study = Study.open(Path(folder) / "replay", about, durable=False)
+        search = Search(study, sampler, schedulers.make(rule.scheduler, rules), min(rule.trials, len(curves)))
+        history = simulation.simulate(search, table, rule.workers)
+        records = study.records()
+        study.close()
+    ended = [r.value for r in records if r.state == "completed" and r.value is not None]
+    steps = sum(record.step for record in records)
+    found = (min if objective.direction == "minimize" else max)(ended, default=0.0)
+    seconds = history[-1].seconds if history else 0.0
+    return Outcome(found, abs(best - found), steps / conditions.steps, seconds, len(ended)), history
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and half of its 95% interval, by the normal approximation."""
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    return statistics.fmean(values), 1.96 * spread / math.sqrt(len(values))
+
+
+def _manifest(space: Space, conditions: Conditions, seed: int, objective: Objective) -> Manifest:
+    data: dict[str, Any] = {
+        "name": "curves",
+        "source": "curves",
+        "given": None,
+        "fingerprint": "",
+        "classes": [name.partition("/")[2] for name in objective.metrics if "/" in name],
+        "images": {},
+    }
+    return Manifest(
+        study="replay", space=space.name, space_hash="", data=data, preset=conditions.preset,
+        max_steps=conditions.steps, image_size=None, batch_size=None, weights="none", reduction_factor=3, seed=seed,
+        versions={}, task=space.task, objective=objective.name,
+    )  # fmt: skip
+
+
+def lines(curves: int, rule: Rule, outcomes: Sequence[Outcome]) -> list[str]:
+    """The outcomes as a person reads them: means with 95% intervals over the seeds."""
+
+    def mean(name: str) -> tuple[float, float]:
+        return interval([getattr(outcome, name) for outcome in outcomes])
+
+    found, regret, trainings, seconds = map(mean, ("found", "regret", "trainings", "seconds"))
+    return [
+        f"{len(outcomes)} replays of {rule.trials} trials over {curves} curves: {rule.sampler}, {rule.scheduler}, "
+        f"factor {rule.reduction_factor}, {rule.brackets} brackets, {rule.workers} workers",
+        f"best       {found[0]:.3f} ± {found[1]:.3f}",
+        f"regret     {regret[0]:.4f} ± {regret[1]:.4f} worse than the best of all curves",
+        f"cost       {trainings[0]:.2f} ± {trainings[1]:.2f} full trainings of gradient steps",
+        f"time       {duration(seconds[0])} ± {duration(seconds[1])}, simulated",
+    ]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Learning curves, and the space, the conditions and the objective that they were recorded with."""
+
+    curves: list[Curve]
+    space: Space
+    conditions: Conditions
+    objective: Objective
+
+
+def recorded(named: str, studies: Path, space: str | None) -> Recorded:
+    """The curves of the study, or of the file, that is named. space: of a file of curves. Raises UserError."""
+    path = Path(named)
+    if path.is_file():
+        if space is None:
+            raise UserError(f"{path}: of which --space are these curves?")
+        curves = simulation.read_curves(path)
+        of = search_spaces.get(space)
+        return Recorded(
+            curves, of, Conditions(steps=curves[0].recipe.steps), tasks.get(of.task).objective(None, ())
+        )
+    found = reading.read(named, studies)
+    params = {trial.number: trial.params for trial in found.trials}
+    curves = simulation.of_records(found.records, params, found.manifest.max_steps, found.objective)
+    return Recorded(
+        curves, search_spaces.get(found.manifest.space), found.manifest.conditions(), found.objective
+    )
