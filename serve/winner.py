@@ -9,7 +9,7 @@ from pathlib import Path
 from trainers.detection.export import MANIFEST
 from trainers.errors import UserError
 from tuning.api.exporting import EXPORT, export_trial
-from tuning.tracking.mlflow_writer import read_note
+from tuning.tracking.notes import read_note
 
 
 def export_winner(study: Path) -> Path:

@@ -114,7 +114,8 @@ def _main(chosen: argparse.Namespace) -> int:
         threads=chosen.threads or cpus_here(),
         gpus=min(1.0, gpus_here()) if chosen.gpus is None else chosen.gpus,
     )
-    return training.run(asked, chosen.trainer, console_of(sys.stdout))
+    ended = training.run(asked, chosen.trainer, console_of(sys.stdout))
+    return 130 if ended.stopped_by is not None else int(ended.all_failed)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ AUGMENTATIONS: dict[str, Choice] = {
         {"min_area": Range(0.3, 0.95), "max_aspect_ratio": Range(1.33, 3.0)},
         fixed={"min_object_covered": 0.0, "min_aspect_ratio": 0.75, "max_area": 1.0, "overlap_thresh": 0.0},
     ),
-    # EfficientDet's jitter of scale; objects a tenth of their size are for long trainings at 640 px
+    # the zoo's jitter of scale for padded square inputs; objects a tenth of their size are for long trainings at 640 px
     "scale_crop": Choice(
         "random_scale_crop_and_pad_to_square",
         {"scale_min": Range(0.1, 1.0), "scale_max": Range(1.0, 2.0)},

@@ -1,6 +1,6 @@
 """The part of every space that says how the weights move: optimizer, rate, clipping, weight decay, averaging.
 
-The rate's range belongs to a detector (retinanet.py and its neighbours); the optimizers' own parameters do
+The rate's range belongs to a detector (the module of its space); the optimizers' own parameters do
 not.
 """
 
@@ -24,7 +24,7 @@ OPTIMIZERS: dict[str, dict[str, Range]] = {
     },
 }
 GRADIENT_CLIP = Range(1.0, 20.0, log=True)  # global norm
-L2 = Range(1e-6, 1e-3, log=True)  # the zoo's are 4e-5 and, for RetinaNet50, 4e-4
+L2 = Range(1e-6, 1e-3, log=True)  # the zoo's are 4e-5 and 4e-4
 AVERAGING = Range(0.01, 0.2, log=True)  # what the average remembers, as a fraction of the trial's steps
 
 # whose rate grows with the batch (Goyal et al. 2017, "linear scaling rule"); Adam's does not depend on it so

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import warnings
 
 import tensorflow as tf
 
@@ -22,8 +23,14 @@ def configure(cpus: int, gpu_fraction: float = 0.0) -> None:
     gpu_fraction: 0 hides every GPU; below 1 the first visible GPU's memory is limited to that share of it, so that
         several trials fit on one device; 1 or more takes memory as it is needed.
     """
-    tf.config.threading.set_intra_op_parallelism_threads(cpus)
-    tf.config.threading.set_inter_op_parallelism_threads(cpus)
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(cpus)
+        tf.config.threading.set_inter_op_parallelism_threads(cpus)
+    except RuntimeError:  # in a notebook, say, that has computed with it
+        warnings.warn(
+            "TensorFlow is already in use in this process: its threads and devices stay", stacklevel=2
+        )
+        return
     gpus = tf.config.list_physical_devices("GPU")
     if gpu_fraction <= 0:
         tf.config.set_visible_devices([], "GPU")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from trainers.object_detection_api.graph import Graph
 
-# one of each detector. With its optimizers, averages and traces, RetinaNet50's takes some 1.5 GB
+# one of each detector. With its optimizers, averages and traces, the largest takes some 1.5 GB
 MOST_GRAPHS = 3
 
 

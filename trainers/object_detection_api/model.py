@@ -71,7 +71,7 @@ class DetectionModel:
     def initialize(self, seed: int) -> None:
         """Draw every variable anew; the same seed gives the same values in any process.
 
-        What was drawn last is kept, for the trials of a search have one seed: RetinaNet50's 34 million values take
+        What was drawn last is kept, for the trials of a search have one seed: 34 million values take
         longer to draw than to copy.
         """
         if self._drawn is not None and self._drawn[0] == seed:

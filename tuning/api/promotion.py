@@ -12,7 +12,7 @@ from tuning.study import trial_record as records
 from tuning.study.reading import StudyRead
 from tuning.study.trial_folder import newest_checkpoint
 from tuning.study.trial_record import TrialRecord
-from tuning.tracking.mlflow_writer import read_note
+from tuning.tracking.notes import read_note
 from tuning.tracking.registry import ALIAS, Registered, Registry, evidence
 from tuning.tracking.store import default_uri, opened
 

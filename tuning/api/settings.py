@@ -30,7 +30,7 @@ MOST_AT_ONCE = 4  # of more, each proposal would know too little of the others
 WORTH = 1.2  # with less gained, a search is longer: its last trial has the machine to itself, and a part of the CPUs
 WORKER_BYTES = (
     4 * 2**30
-)  # RetinaNet50's graph, optimizer and averages take 1.5 GB; a worker may keep three graphs
+)  # the largest detector's graph, optimizer and averages take 1.5 GB; a worker may keep three
 RESERVED = ("data", "mlruns")  # folders beside the studies
 
 

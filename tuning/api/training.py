@@ -22,6 +22,7 @@ from trainers.recipe import Recipe
 from tuning.api import searching
 from tuning.api.closing import python_command
 from tuning.api.recipe_source import Source
+from tuning.api.searching import Ended
 from tuning.callbacks.pictures import Pictures
 from tuning.callbacks.progress import Progress
 from tuning.callbacks.summary import SummaryFile
@@ -71,8 +72,8 @@ class Training:
         return self.source.recipe.replace(steps=self.max_steps) if self.max_steps else self.source.recipe
 
 
-def run(asked: Training, trainer: str | None, console: Console) -> int:
-    """Train, or go on training; the exit code. trainer: "module:callable" in the place of the model's own."""
+def run(asked: Training, trainer: str | None, console: Console) -> Ended:
+    """Train, or go on training. trainer: "module:callable" in the place of the model's own."""
 
     def say(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
@@ -113,14 +114,14 @@ def run(asked: Training, trainer: str | None, console: Console) -> int:
 
 
 def with_all_images(dataset: Dataset) -> tuple[Dataset, str]:
-    """The dataset with its validation images trained on as well, and a sentence on what its mAP then means."""
+    """The dataset with its validation images trained on as well, and a sentence on what its result then means."""
     files = (*dataset.train.files, *dataset.validation.files)
     images = dataset.train.images + dataset.validation.images
     measured = dataset.test or dataset.validation
     note = f"training on all {images} images of training and validation; " + (
-        "mAP is of the test images"
+        "it is measured on the test images"
         if dataset.test
-        else "mAP is of images that are trained on: it proves nothing"
+        else "it is measured on images that are trained on, which proves nothing"
     )
     return dataclasses.replace(dataset, train=Part(files, images), validation=measured, test=None), note
 
@@ -142,7 +143,7 @@ def train_here(work: Work, worker: Worker) -> None:
         raise UserError(work.halted.reason)
 
 
-def _train(asked: Training, study: Study, worker: Worker, dataset: Dataset, console: Console) -> int:
+def _train(asked: Training, study: Study, worker: Worker, dataset: Dataset, console: Console) -> Ended:
     recipe, source = asked.recipe, asked.source
     uri = asked.tracking_uri or default_uri(asked.studies_dir)
     artifacts = None if asked.tracking_uri else asked.studies_dir / "mlruns" / study.name
@@ -169,7 +170,7 @@ def _train(asked: Training, study: Study, worker: Worker, dataset: Dataset, cons
         pictures.close()
     untold = tracking.close()
     _close(study, console, uri, untold)
-    return 130 if search.stop_reason is not None else int(study.record(0).state != "completed")
+    return Ended(study.folder, search.stop_reason, None, study.record(0).state != "completed")
 
 
 def evaluations(steps: int) -> tuple[int, ...]:

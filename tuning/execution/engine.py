@@ -8,6 +8,7 @@ import math
 import os
 import signal
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -151,7 +152,13 @@ def _stopper(search: Work) -> Any:
 
 @contextlib.contextmanager
 def stopped_by_signals(search: Work) -> Iterator[None]:
-    """SIGINT and SIGTERM stop `search` in order meanwhile; a second SIGINT raises KeyboardInterrupt."""
+    """SIGINT and SIGTERM stop `search` in order meanwhile; a second SIGINT raises KeyboardInterrupt.
+
+    Without effect in another thread than the main one, to which Python gives signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
     def stop(number: int, frame: FrameType | None) -> None:
         if search.stop_reason is not None and number == signal.SIGINT:

@@ -203,4 +203,4 @@ def _lead(first: Material, other: Material) -> Interval | None:
     one, two = first.evidence.get(first.best.number), other.evidence.get(other.best.number)
     if one is None or two is None or one.objective.images != two.objective.images:
         return None
-    return (one.objective - two.objective).interval()
+    return first.lead(one, two)

@@ -60,6 +60,13 @@ class Material:
         """The interval of an objective, cut to what it can be."""
         return interval.within(0, 1) if self.study.objective.criteria[0].bounded else interval
 
+    def lead(self, one: Evidence, other: Evidence) -> Interval:
+        """By how much the objective of `one` is better than that of `other`: above 0 where it is."""
+        ahead = one.objective - other.objective
+        if self.study.objective.direction == "minimize":
+            ahead = other.objective - one.objective
+        return ahead.interval()
+
     @cached_property
     def evidence(self) -> dict[int, Evidence]:
         """Of the foremost trials, by number; empty where no results were kept."""

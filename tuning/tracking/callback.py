@@ -20,7 +20,8 @@ from tuning.study.curves import CurveFile
 from tuning.study.step_result import StepResult
 from tuning.study.study import Study
 from tuning.study.trial_record import Rung, TrialRecord
-from tuning.tracking.mlflow_writer import MLflowWriter, Subject, told_all
+from tuning.tracking.mlflow_writer import MLflowWriter, Subject
+from tuning.tracking.notes import told_all
 from tuning.tracking.writer_process import PATIENCE, Gone, WriterProcess, in_short
 
 # until a store is tried again, while the search runs and at its end

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainers.files import write_text
 from tuning.execution import environment
 from tuning.execution.environment import Share
 from tuning.study import curves, manifest
@@ -22,6 +21,7 @@ from tuning.study import trial_record as records
 from tuning.study.manifest import Manifest
 from tuning.study.trial_folder import FILES, PICTURES
 from tuning.study.trial_record import TrialRecord
+from tuning.tracking.notes import read_note, write_note
 from tuning.tracking.store import (
     DATA,
     MANIFEST,
@@ -281,30 +281,3 @@ def _quoted(value: str) -> str:
 def _allowed(name: str) -> str:
     """A metric's name with only what MLflow takes: a class may be called anything."""
     return re.sub(r"[^\w\-./ :]", "_", name)
-
-
-def read_note(folder: Path, uri: str | None = None) -> dict[str, Any]:
-    """What was told to the store at `uri`, None for whichever it was; nothing, if the note is of another store."""
-    try:
-        note: dict[str, Any] = json.loads((folder / "mlflow.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        note = {}
-    if uri is None or note.get("uri") == uri:
-        return note
-    return {"uri": uri}
-
-
-def write_note(folder: Path, note: Mapping[str, Any]) -> None:
-    """Keep what was told."""
-    write_text(folder / "mlflow.json", json.dumps(note))
-
-
-def told_all(folder: Path, record: TrialRecord, uri: str) -> bool:
-    """Whether the store at `uri` knows all of an ended trial."""
-    note = read_note(folder, uri)
-    drawn = (folder / PICTURES).is_dir()
-    return (
-        record.verdict is not None
-        and note.get("told") == record.verdict.to_dict()
-        and (bool(note.get(PICTURES)) or not drawn)
-    )

@@ -1,4 +1,4 @@
-"""SSD: one-stage detectors (SSD, RetinaNet, EfficientDet)."""
+"""SSD: the one-stage detectors."""
 
 from __future__ import annotations
 

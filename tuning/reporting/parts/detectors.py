@@ -125,7 +125,7 @@ def _difference(material: Material, first: str, second: str) -> list[str]:
     one, other = material.foremost_of_models[first], material.foremost_of_models[second]
     if one.step != other.step or not {one.number, other.number} <= material.evidence.keys():
         return []
-    lead = (material.evidence[one.number].objective - material.evidence[other.number].objective).interval()
+    lead = material.lead(material.evidence[one.number], material.evidence[other.number])
     worth = "more than" if lead.excludes_zero else "inside"
     return [
         f"The best trials of {first} and {second} differ by {lead.value:.3f} ({lead.low:+.3f} to {lead.high:+.3f}, "

@@ -26,5 +26,7 @@ def section(material: Material) -> Section | None:
     except UserError as error:
         return Section("predictions", TITLE, [f"No pictures: {error}."])
     text, rows = task.side_by_side(kept, dataset)
+    if not rows:
+        return None
     pictures = [[Picture(each.jpeg, each.says) for each in row] for row in rows]
     return Section("predictions", TITLE, [text], pictures=pictures, data={"images": len(rows)})

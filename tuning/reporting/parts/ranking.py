@@ -89,7 +89,7 @@ def _standing(material: Material, rank: int, record: TrialRecord) -> Standing:
         value=last.value,
         interval=material.bounded(own.objective.interval()) if own else None,
         headline={name: last.metrics.get(name, -1.0) for name in headline(material)},
-        lead=(first.objective - own.objective).interval() if comparable and own and first else None,
+        lead=material.lead(first, own) if comparable and own and first else None,
         recipe=in_words(record.recipe),
         recipe_id=record.recipe_id,
     )

@@ -25,7 +25,7 @@ def sentences(
     if close:
         first = leads[close[0]]
         said.append(
-            f"Trial {best} measures {objective} {first.value:.3f} above trial {close[0]}, but the 95% interval of the "
+            f"Trial {best} is {first.value:.3f} of {objective} ahead of trial {close[0]}, but the 95% interval of the "
             f"difference, {first.low:+.3f} to {first.high:+.3f}, holds 0: inside the noise of "
             f"{counted(images, 'validation image')}." + _needed(first, images)
         )

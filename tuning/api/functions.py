@@ -1,0 +1,171 @@
+"""The Python API: what the commands do, as functions. `tuning` exports them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+from rich.console import Console
+
+import search_spaces
+from search_spaces.space import Space
+from trainers import recipe as recipes
+from trainers.errors import UserError
+from trainers.recipe import Recipe
+from tuning.api import recipe_source, searching, training
+from tuning.api.recipe_source import Source
+from tuning.api.settings import Settings, cpus_here, gpus_here
+from tuning.api.study_result import StudyResult
+from tuning.search.budget import parse_time
+from tuning.search.callback import Callback
+from tuning.study import reading
+
+WIDTH = 140  # columns of progress lines in a notebook
+
+
+def search(
+    space: str | Space,
+    data: str | Path | None = None,
+    *,
+    trials: int | None = None,
+    objective: str | None = None,
+    time: str | float | None = None,
+    studies_dir: str | Path = "studies",
+    callbacks: Sequence[Callback] = (),
+    progress: bool = False,
+    **settings: Any,
+) -> StudyResult:
+    """Search, or resume a search, and return its study.
+
+    space: the name of a registered space, or a Space. data: as `--data`: a folder, file or s3://...; None for the task's
+        generated one.
+    trials: in all, earlier runs of the study included. objective: a metric's name or a weighted sum such as
+        "0.7*mAP+0.3*mAP_small"; None for the task's default. time: wall time in seconds, or like "45m" or "2h".
+    callbacks: hear of every event. progress: print a line for each event, as the command does.
+    settings: the other flags of `python -m tuning.run` with underscores (tuning.api.settings.Settings): `sampler`,
+        `scheduler`, `seed`, `max_steps`, `workers`, `study`, `tracking_uri`, ...
+    Ctrl-C stops it in order: the result is of what is finished, and its `stopped_by` says so.
+    Raises UserError, in one line, when an argument is wrong; nothing is then half-written.
+    """
+    name = space
+    if isinstance(space, Space):
+        name = space.name
+        if space.name not in search_spaces.names() or search_spaces.get(space.name) is not space:
+            search_spaces.register(space)
+    if wrong := [each for each in callbacks if not isinstance(each, Callback)]:
+        raise UserError(f"callbacks: must be tuning.Callback objects, not {wrong[0]!r}")
+    chosen = _settings(
+        {
+            **settings,
+            "space": name,
+            "data": _text(data),
+            "trials": trials,
+            "objective": objective,
+            "time": _seconds(time),
+            "studies_dir": _path("studies_dir", studies_dir),
+        }
+    )
+    ended = searching.run(chosen, _console(progress), callbacks=callbacks)
+    return StudyResult(ended.folder, ended.stopped_by, ended.limit)
+
+
+def load_study(path: str | Path, studies_dir: str | Path = "studies") -> StudyResult:
+    """The study in the folder `path`, or called so in `studies_dir`; its search may still be running.
+
+    Raises UserError when there is none.
+    """
+    return StudyResult(reading.read(str(_path("path", path)), _path("studies_dir", studies_dir)).folder)
+
+
+def train(
+    recipe: Recipe | Mapping[str, Any] | str | Path,
+    data: str | Path | None = None,
+    *,
+    max_steps: int | None = None,
+    all_data: bool = False,
+    study: str | None = None,
+    studies_dir: str | Path = "studies",
+    tracking_uri: str | None = None,
+    threads: int | None = None,
+    gpus: float | None = None,
+    progress: bool = False,
+) -> StudyResult:
+    """Train one recipe to its last step, or go on training it; a study of one trial.
+
+    recipe: a Recipe, its plain values, the path of a recipe.yaml, or "STUDY/NUMBER" for a trial of a study.
+    data: as in `search`; None for the trial's own, or the task's generated one.
+    max_steps: in the place of the recipe's. all_data: train on the validation images too.
+    threads, gpus: that TensorFlow may use; None for all there are. The other arguments are as in `search`.
+    Raises UserError when an argument is wrong.
+    """
+    studies = _path("studies_dir", studies_dir)
+    for name, value in (("max_steps", max_steps), ("threads", threads)):
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise UserError(f"{name}: must be a whole number from 1 on, not {value!r}")
+    asked = training.Training(
+        source=_source(recipe, studies),
+        studies_dir=studies,
+        max_steps=max_steps,
+        data=_text(data),
+        all_data=all_data,
+        study=study,
+        tracking_uri=tracking_uri,
+        threads=threads or cpus_here(),
+        gpus=min(1.0, gpus_here()) if gpus is None else gpus,
+    )
+    ended = training.run(asked, None, _console(progress))
+    return StudyResult(ended.folder, ended.stopped_by)
+
+
+def _source(recipe: Recipe | Mapping[str, Any] | str | Path, studies: Path) -> Source:
+    if isinstance(recipe, Recipe):
+        return Source(recipe, f"recipe {recipe.recipe_id}", "tuning.train")
+    if isinstance(recipe, Mapping):
+        made = recipes.build(recipe)
+        return Source(made, f"recipe {made.recipe_id}", "tuning.train")
+    path = _path("recipe", recipe)
+    if not path.is_file() and path.name.isdecimal():
+        return recipe_source.of_trial(str(path), studies)
+    return recipe_source.of_file(path)
+
+
+def _settings(fields: Mapping[str, Any]) -> Settings:
+    """The settings of plain values. Raises UserError for a name or a type that they do not have."""
+    known = Settings.__dataclass_fields__
+    if unknown := [name for name in fields if name not in known]:
+        raise UserError(f"unknown argument '{unknown[0]}'; known are {', '.join(known)}")
+    given = {name: value for name, value in fields.items() if value is not None}
+    try:
+        return pydantic.TypeAdapter(Settings).validate_python(given, strict=False)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        message = first["msg"].replace("Input should be", "must be")
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{where}: {message}, not {first['input']!r}") from None
+
+
+def _path(name: str, value: Any) -> Path:
+    if not isinstance(value, str | Path):
+        raise UserError(f"{name}: must be a path, not {value!r}")
+    return Path(value)
+
+
+def _text(data: Any) -> str | None:
+    return None if data is None else str(data) if isinstance(data, str) else str(_path("data", data))
+
+
+def _seconds(time: Any) -> float | None:
+    if isinstance(time, str):
+        try:
+            return parse_time(time)
+        except ValueError:
+            raise UserError(f"time: '{time}' is not a duration; give one like 45m, 2h or 1h30m") from None
+    if time is not None and not isinstance(time, int | float):
+        raise UserError(f"time: must be seconds or a text like 2h, not {time!r}")
+    return None if time is None else float(time)
+
+
+def _console(progress: bool) -> Console:
+    return Console(width=WIDTH) if progress else Console(quiet=True)
