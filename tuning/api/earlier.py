@@ -10,7 +10,6 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from trainers.errors import UserError
 from trainers.objective import Objective
-from tuning.search.sampler import ENDED
 from tuning.search.warm_start import Earlier
 from tuning.study import reading
 from tuning.study import trial_record as records
@@ -41,7 +40,7 @@ def _of_folder(source: str, studies: Path) -> Earlier:
         found = reading.read(source, studies)
     except UserError as error:
         raise UserError(f"--warm-start {error}") from None
-    trials = [trial for trial in found.trials if trial.state in ENDED and trial.value is not None]
+    trials = [trial for trial in found.trials if trial.state in records.ENDED and trial.value is not None]
     return Earlier(source, found.manifest.in_short(), trials)
 
 

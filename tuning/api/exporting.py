@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from trainers import model as models
 from trainers import task as tasks
 from trainers.errors import TrialFailed, UserError
 from trainers.recipe import read
+from tuning.execution.python_path import python_path
 from tuning.execution.worker import make_trainer
 from tuning.study.trial_folder import newest_checkpoint
 
@@ -57,7 +59,7 @@ def export_trial(
     # TensorFlow's memory goes with the process
     done = subprocess.run(
         [sys.executable, "-m", "tuning.api.exporting"], input=json.dumps(job), stderr=subprocess.PIPE, text=True,
-        check=False,
+        check=False, env=os.environ | {"PYTHONPATH": python_path(modules)},
     )  # fmt: skip
     said = done.stderr.strip().splitlines() or ["it was killed"]
     if done.returncode == 2:

@@ -10,10 +10,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from trainers import task as tasks
 from trainers.datasets.dataset import Dataset
+from tuning.execution.python_path import python_path
 from tuning.search.callback import Callback
 from tuning.study.study import Study
 from tuning.study.trial_folder import PICTURES
@@ -87,11 +87,9 @@ class Pictures(Callback):
             "modules": self._modules,
             "rungs": [rung.to_dict() for rung in record.rungs],
         }
-        root = Path(__file__).resolve().parents[2]
-        paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
         subprocess.run(
             [sys.executable, "-m", "tuning.pictures"],
             input=json.dumps(job), text=True, capture_output=True, check=True, timeout=LONGEST_SECONDS,
             start_new_session=True,  # Ctrl-C is the search's
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
+            env=os.environ | {"PYTHONPATH": python_path(self._modules), "OMP_NUM_THREADS": "1"},
         )  # fmt: skip

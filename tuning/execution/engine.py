@@ -12,13 +12,13 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
 from tuning.execution import ray_processes
+from tuning.execution.python_path import ROOT, python_path
 from tuning.execution.work import Work
 
 # Ray Tune keeps nothing for us (no result logs, experiment snapshots or working folders) and prints nothing: the
@@ -84,7 +84,7 @@ def run(search: Work, job: Job, resources: Resources) -> None:
     """
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     try:
-        with _ray(resources), stopped_by_signals(search):
+        with _ray(resources, job.modules), stopped_by_signals(search):
             _tune(search, job, resources)
     except Exception:
         # the study is as it was after the last whole operation; what still runs is interrupted when it is opened
@@ -174,23 +174,21 @@ def stopped_by_signals(search: Work) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _ray(resources: Resources) -> Iterator[None]:
+def _ray(resources: Resources, modules: tuple[str, ...]) -> Iterator[None]:
     import ray
 
     if ray.is_initialized():  # a caller's own, as in the tests
         yield
         return
-    root = Path(__file__).resolve().parents[2]
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if resources.address:
             # the cluster's machines are sent this code; what it needs, and the study's folder, they must have
-            packages = [str(root / name) for name in PACKAGES]
+            packages = [str(ROOT / name) for name in PACKAGES]
             ray.init(address=resources.address, runtime_env={"py_modules": packages}, **quiet)
         else:
             # its processes import this code too, wherever the search was started
-            paths = [str(root), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-            os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+            os.environ["PYTHONPATH"] = python_path(modules)
             ray_processes.start(
                 num_cpus=math.ceil(resources.workers * resources.cpus),
                 include_dashboard=False,

@@ -6,18 +6,19 @@ import copy
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-from optuna.trial import FrozenTrial, Trial, TrialState
+from typing import TYPE_CHECKING, Any, Protocol
 
 from trainers.errors import UserError
 from trainers.objective import Objective
-from trainers.recipe import Recipe
-from tuning.study.proposal import Proposal
 
-# Importing one of these registers its sampler.
-MODULES = ("tuning.search.tpe", "tuning.search.random_sampler")
-ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+if TYPE_CHECKING:  # --help names the samplers, and does without Optuna
+    from optuna.trial import FrozenTrial, Trial
+
+    from trainers.recipe import Recipe
+    from tuning.study.proposal import Proposal
+
+# The samplers of this package: importing the module registers it.
+MODULES = {"tpe": "tuning.search.tpe", "random": "tuning.search.random_sampler"}
 
 
 class Sampler(Protocol):
@@ -65,20 +66,22 @@ def register(name: str, make: Callable[[Question], Sampler]) -> None:
 
 def names() -> tuple[str, ...]:
     """What `--sampler` takes."""
-    for module in MODULES:
-        importlib.import_module(module)
-    return tuple(_registered)
+    return tuple(dict.fromkeys((*MODULES, *_registered)))
 
 
 def make(name: str, question: Question) -> Sampler:
     """The sampler called `name`. Raises UserError, with the known names, when there is none."""
     if name not in names():
         raise UserError(f"unknown sampler '{name}'; known are {', '.join(names())}")
+    if name not in _registered:
+        importlib.import_module(MODULES[name])
     return _registered[name](question)
 
 
 def paused_at_its_rung(trial: FrozenTrial) -> FrozenTrial:
     """A running trial that waits for its promotion, as a sampler learns of it: as if it were pruned there."""
+    from optuna.trial import TrialState
+
     told = copy.copy(trial)
     told.state = TrialState.PRUNED
     told.values = [trial.intermediate_values[max(trial.intermediate_values)]]

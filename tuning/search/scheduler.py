@@ -7,15 +7,21 @@ import math
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from trainers.errors import UserError
 from trainers.objective import Objective, Score
-from tuning.study.step_result import StepResult
-from tuning.study.trial_record import Decision, Rung
 
-# Importing one of these registers its schedulers.
-MODULES = ("tuning.search.halving", "tuning.search.full_training")
+if TYPE_CHECKING:  # --help names the schedulers, and does without Optuna
+    from tuning.study.step_result import StepResult
+    from tuning.study.trial_record import Decision, Rung
+
+# The schedulers of this package: importing the module registers it.
+MODULES = {
+    "promote": "tuning.search.halving",
+    "stop": "tuning.search.halving",
+    "full": "tuning.search.full_training",
+}
 # before so many steps no model shows what it will become; but there are always two rungs, and at most four
 FIRST_RUNG, MOST_RUNGS = 30, 4
 
@@ -118,15 +124,15 @@ def register(name: str, make: Callable[[Rules], Scheduler]) -> None:
 
 def names() -> tuple[str, ...]:
     """What `--scheduler` takes."""
-    for module in MODULES:
-        importlib.import_module(module)
-    return tuple(_registered)
+    return tuple(dict.fromkeys((*MODULES, *_registered)))
 
 
 def make(name: str, rules: Rules) -> Scheduler:
     """The scheduler called `name`. Raises UserError, with the known names, when there is none."""
     if name not in names():
         raise UserError(f"unknown scheduler '{name}'; known are {', '.join(names())}")
+    if name not in _registered:
+        importlib.import_module(MODULES[name])
     return _registered[name](rules)
 
 
@@ -144,6 +150,8 @@ def rung_steps(max_steps: int, reduction_factor: int = 3) -> tuple[int, ...]:
 
 def reached(result: StepResult, score: Score, judgement: Judgement, objective: Objective) -> Rung:
     """The rung that a worker's result and the scheduler's judgement make."""
+    from tuning.study.trial_record import Rung
+
     return Rung(
         step=result.step,
         value=score.value,

@@ -16,9 +16,9 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from trainers.objective import Objective
-from tuning.search.sampler import ENDED, Question, register
+from tuning.search.sampler import Question, register
 from tuning.study.proposal import Proposal
-from tuning.study.trial_record import RUNG, Rung
+from tuning.study.trial_record import ENDED, RUNG, Rung
 
 # trials that TPE sees: the best ones, and the latest; it takes at most 25 as good, and more of the others add little
 BEST, LATEST = 100, 300

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.conditions import Conditions, Preset
-from search_spaces.rows import difference, from_dict
 from trainers import task as tasks
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.toy_city import is_toy_city
@@ -163,6 +162,8 @@ class Manifest:
 
     def space_difference(self, other: Manifest) -> list[str]:
         """A line for each parameter that came (+), went (-) or changed (~) from this one's space to the other's."""
+        from search_spaces.rows import difference, from_dict  # takes Optuna, which --help does without
+
         return difference(
             [from_dict(row) for row in self.space_rows], [from_dict(row) for row in other.space_rows]
         )

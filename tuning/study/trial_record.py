@@ -23,6 +23,7 @@ Decision = Literal["continue", "stop", "pause"]
 # the names that the first versions stored
 OLD_DECISIONS: Mapping[str, Decision] = {"goes on": "continue", "stops": "stop", "waits": "pause"}
 NOT_STORED = ("score",)
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED)  # Optuna's states of trials with a result
 
 
 @dataclass(frozen=True)

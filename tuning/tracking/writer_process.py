@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 from filelock import FileLock
 
 from trainers.errors import UserError
+from tuning.execution.python_path import python_path
 from tuning.study.trial_record import TrialRecord
 from tuning.tracking.mlflow_writer import MLflowWriter, Subject
 
@@ -43,14 +44,12 @@ class WriterProcess:
     """Does what a MLflowWriter does. A MLflowWriter's errors become NotTold."""
 
     def __init__(self, subject: Subject, earlier: Sequence[TrialRecord]) -> None:
-        root = Path(__file__).resolve().parents[2]
-        paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - it is there as long as the process
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tuning.tracking.writer_process"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said,
             start_new_session=True,  # Ctrl-C is the search's
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            env=os.environ | {"PYTHONPATH": python_path()},
         )  # fmt: skip
         self._send((subject, earlier))
 
