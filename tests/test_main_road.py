@@ -21,10 +21,10 @@ from serve.detect import main as detect
 from serve.locating import located
 from trainers import recipe as recipes
 from trainers.detection import export as exports
-from trainers.detection import samples
+from trainers.detection import results, samples
+from trainers.detection.task import RESOLUTION
 from tuning.promote import main as promote
-from tuning.search import halving
-from tuning.study import curves, detections
+from tuning.study import curves
 
 pytestmark = [pytest.mark.slow(200), pytest.mark.timeout(1800)]  # of a busy machine
 HERE = Path(__file__).parent
@@ -99,7 +99,7 @@ def test_the_winner_is_the_best_and_its_checkpoint_is_there(search, best):
     said, study = search
     summary = json.loads((study / "summary.json").read_text(encoding="utf-8"))
     highest = max(trial["rungs"][-1]["mAP"] for trial in summary["trials"])
-    assert summary["best"]["mAP"] == pytest.approx(highest, abs=halving.TIE)
+    assert summary["best"]["mAP"] == pytest.approx(highest, abs=RESOLUTION)
     assert (best / f"checkpoint-{STEPS}" / "ckpt.index").is_file()
     assert summary["best"]["recipe_id"] in said
 
@@ -120,7 +120,7 @@ def test_mlflow_has_the_study_and_each_trial_with_its_losses_by_step(search):
 
 def test_what_was_found_is_kept_and_drawn(search, best):
     _, study = search
-    assert len(detections.read(best, STEPS)) == 10
+    assert len(results.read(best, STEPS)) == 10
     assert {path.name for path in (best / "pictures").iterdir()} >= {
         "validation.jpg",
         "confusion.png",

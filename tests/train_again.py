@@ -40,7 +40,8 @@ def run(folder: Path) -> None:
     where = ["--studies-dir", str(folder.parent), "--study", "again", "--trainer", SHARED]
     assert main([*command[3:], *where]) == 0
     about = {"study": folder.name, "trial": best, "mlflow": note}
-    exporting.make(trial, study.manifest.data, about, record.mAP, SHARED)
+    measured = {"objective": study.objective.name, "value": record.value}
+    exporting.make(trial, study.manifest.data, about, measured, SHARED)
 
 
 if __name__ == "__main__":

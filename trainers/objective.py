@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from trainers.errors import UserError
 from trainers.metrics import Direction, Metric
 
-SHOWN = 12  # metrics that an error lists
+SHOWN = 20  # metrics that an error lists
 
 
 @dataclass(frozen=True)

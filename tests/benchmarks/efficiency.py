@@ -38,7 +38,7 @@ sys.path.insert(0, str(ROOT))
 import search_spaces  # noqa: E402
 from search_spaces.conditions import Conditions  # noqa: E402
 from tuning.replay import Rule, replay  # noqa: E402
-from tuning.search.halving import TOTAL_LOSS, rung_steps  # noqa: E402
+from tuning.search.scheduler import TOTAL_LOSS, rung_steps  # noqa: E402
 from tuning.search.simulation import Curve, Reached, Table, read_curves  # noqa: E402
 from tuning.search.tpe import Proposal  # noqa: E402
 

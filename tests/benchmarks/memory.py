@@ -29,7 +29,7 @@ STEPS = 3
 def fields(number: int) -> dict[str, Any]:
     """The recipe of a trial."""
     return {
-        "detector": "mobilenet",
+        "model": "mobilenet",
         "image_size": 160,
         "batch_size": 2 + number % 2,
         "steps": STEPS,

@@ -31,7 +31,7 @@ from trainers.errors import TrialFailed  # noqa: E402
 from trainers.files import write_text  # noqa: E402
 from trainers.metrics import Metrics  # noqa: E402
 from trainers.object_detection_api.trainer import DetectorTrainer, alone_in_process  # noqa: E402
-from tuning.search.halving import rung_steps  # noqa: E402
+from tuning.search.scheduler import rung_steps  # noqa: E402
 from tuning.search.simulation import JUDGED  # noqa: E402
 from tuning.search.tpe import TPESampler  # noqa: E402
 

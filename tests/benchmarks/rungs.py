@@ -25,7 +25,7 @@ from scipy.stats import rankdata
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tuning.search.halving import DETECTION_LOSS, TOTAL_LOSS, Score, rung_steps  # noqa: E402
+from tuning.search.scheduler import DETECTION_LOSS, TOTAL_LOSS, Score, rung_steps  # noqa: E402
 from tuning.search.simulation import JUDGED  # noqa: E402
 
 CURVES = Path(__file__).with_name("mobilenet_curves.json")

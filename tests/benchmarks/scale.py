@@ -36,7 +36,7 @@ from curve_trainer import CurveTrainer  # noqa: E402
 import search_spaces  # noqa: E402
 from trainers import recipe as recipes  # noqa: E402
 from tuning.search.fitting import Fitting  # noqa: E402
-from tuning.search.halving import Halving, rung_steps  # noqa: E402
+from tuning.search.scheduler import Halving, rung_steps  # noqa: E402
 from tuning.search.search import Search  # noqa: E402
 from tuning.search.tpe import TPESampler  # noqa: E402
 from tuning.study import manifest  # noqa: E402
@@ -112,7 +112,7 @@ def simulate(folder: Path, trials: int) -> dict[str, Any]:
         if record is None:
             break
         recipe, took = recipes.build(dict(record.recipe)), 0.0
-        for step in search.halving.rungs:
+        for step in search.scheduler.rungs:
             mean = CurveTrainer.mean_ap(recipe, step)
             metrics = {"mAP": mean, "mAP50": mean, "validation_loss/total": 2 - mean}
             metrics |= {f"metric {i}": 0.123456 for i in range(15)}  # as many as a detector has

@@ -29,7 +29,7 @@ from searches import CONDITIONS, SPACE, about  # noqa: E402
 
 from trainers.metrics import COCO_NAMES  # noqa: E402
 from tuning.search.callback import Callback  # noqa: E402
-from tuning.search.halving import Halving  # noqa: E402
+from tuning.search.scheduler import Halving  # noqa: E402
 from tuning.search.search import Search  # noqa: E402
 from tuning.search.tpe import TPESampler  # noqa: E402
 from tuning.study.step_result import StepResult  # noqa: E402

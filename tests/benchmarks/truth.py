@@ -37,7 +37,7 @@ from trainers.metrics import COCO_NAMES, Metrics  # noqa: E402
 from trainers.recipe import Recipe  # noqa: E402
 from tuning.execution import engine  # noqa: E402
 from tuning.execution.engine import Job, Resources  # noqa: E402
-from tuning.search.halving import Halving  # noqa: E402
+from tuning.search.scheduler import Halving  # noqa: E402
 from tuning.search.search import Search  # noqa: E402
 from tuning.search.tpe import TPESampler  # noqa: E402
 from tuning.study import manifest  # noqa: E402

@@ -18,7 +18,7 @@ import search_spaces
 from search_spaces.answers import Answers
 from search_spaces.conditions import PRESETS, Conditions
 from search_spaces.rows import fingerprint, from_dict
-from trainers import detectors
+from trainers import model as models
 from trainers.recipe import InitialWeights, Recipe
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -71,20 +71,20 @@ def test_every_sample_is_a_valid_recipe_and_its_parameters_are_the_rows_whose_co
     for recipe, params, distributions in samples(space, conditions):
         assert isinstance(recipe, Recipe)
         assert (recipe.steps, recipe.seed) == (conditions.steps, 7)
-        assert recipe.detector in space.detectors
+        assert recipe.model in space.models
         assert {name for name, row in rows.items() if holds(row, params)} == set(params)
         assert all(distributions[name] == rows[name].distribution for name in params)
         asked |= set(params)
     assert asked == set(rows)
 
 
-def test_samples_reach_every_detector_optimizer_and_schedule(case):
+def test_samples_reach_every_model_optimizer_and_schedule(case):
     space, conditions = case
     seen = set()
     for recipe, _, _ in samples(space, conditions):
-        seen.add((recipe.detector, recipe.optimizer.kind, recipe.schedule.kind))
+        seen.add((recipe.model, recipe.optimizer.kind, recipe.schedule.kind))
     kinds = ("adam", "momentum", "rms_prop"), ("constant", "cosine", "exponential", "manual_step")
-    assert seen == set(itertools.product(space.detectors, *kinds))
+    assert seen == set(itertools.product(space.models, *kinds))
 
 
 def test_the_preset_decides_image_size_batch_and_initial_weights(case):
@@ -92,7 +92,7 @@ def test_the_preset_decides_image_size_batch_and_initial_weights(case):
     for recipe, _, _ in samples(space, conditions):
         if conditions.preset == "laptop":
             assert recipe.image_size <= 320
-            assert recipe.batch_size == detectors.get(recipe.detector).laptop_defaults["batch_size"]
+            assert recipe.batch_size == models.get(recipe.model).presets["laptop"]["batch_size"]
             assert recipe.weights.source == "none"
         else:
             assert recipe.image_size == 640
@@ -122,7 +122,7 @@ def test_a_seed_enqueued_in_a_study_gives_back_its_own_parameters_and_one_recipe
         assert space.suggest(optuna.trial.FixedTrial(seed.params), conditions) == recipe
         assert space.replay(seed.params, conditions) == (recipe, trial.distributions)
     assert len({seed.name for seed in seeds}) == len(seeds)
-    assert {space.replay(seed.params, conditions).recipe.detector for seed in seeds} == set(space.detectors)
+    assert {space.replay(seed.params, conditions).recipe.model for seed in seeds} == set(space.models)
 
 
 def test_replayed_parameters_make_a_finished_trial_that_optuna_takes(case):

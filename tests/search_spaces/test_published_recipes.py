@@ -5,15 +5,19 @@ from dataclasses import replace
 import pytest
 
 import search_spaces
-from search_spaces import published
 from search_spaces.conditions import Conditions
 from search_spaces.parts import augmentation
 from search_spaces.space import Space
-from trainers import detectors
+from trainers import model as models
 from trainers.recipe import build
 
 DETECTORS = ("retinanet", "mobilenet", "efficientdet")
-PUBLISHED = [known for detector in DETECTORS for known in published.recipes(detector, "zoo")]
+PUBLISHED = [
+    known
+    for detector in DETECTORS
+    for branch in search_spaces.get(detector).branches
+    for known in branch.published("zoo")
+]
 
 
 def recipes_by_seed(space, conditions):
@@ -28,7 +32,7 @@ def unordered(recipe):
 @pytest.mark.parametrize("name", [None, "all"])
 def test_at_its_own_batch_and_steps_a_published_recipe_comes_out_unchanged(known, name):
     """Only the order of the augmentations, which nobody published, is the space's."""
-    space = search_spaces.get(name or known.recipe.detector)
+    space = search_spaces.get(name or known.recipe.model)
     conditions = Conditions(steps=known.recipe.steps, preset="zoo", batch_size=known.recipe.batch_size)
     seed = next(seed for seed in space.seeds(conditions) if seed.name == known.name)
     made = space.replay(seed.params, conditions).recipe
@@ -45,7 +49,7 @@ def test_the_laptop_preset_begins_with_exactly_the_detectors_own_default(detecto
     space = search_spaces.get(detector)
     conditions = Conditions(steps=77, preset="laptop", seed=3)
     first = space.seeds(conditions)[0]
-    default = build({"detector": detector, **detectors.get(detector).laptop_defaults, "steps": 77, "seed": 3})
+    default = build({"model": detector, **models.get(detector).presets["laptop"], "steps": 77, "seed": 3})
     assert space.replay(first.params, conditions).recipe == default
     assert not first.changed
 

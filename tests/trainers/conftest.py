@@ -19,7 +19,7 @@ def tiny_city(tmp_path_factory: pytest.TempPathFactory):
 def tiny_recipe() -> Recipe:
     """The cheapest trial that is a real one: about a tenth of a second a step."""
     return recipes.build({
-        "detector": "mobilenet",
+        "model": "mobilenet",
         "image_size": 160,
         "batch_size": 2,
         "steps": 20,

@@ -13,10 +13,11 @@ from pydantic import ValidationError
 
 from trainers import recipe
 from trainers.errors import UserError
+from trainers.object_detection_api.detector import DetectorRecipe
 from trainers.recipe import Recipe
 
 PLAIN: dict[str, Any] = {
-    "detector": "mobilenet",
+    "model": "mobilenet",
     "image_size": 160,
     "batch_size": 8,
     "steps": 300,
@@ -24,7 +25,7 @@ PLAIN: dict[str, Any] = {
     "schedule": {"kind": "constant", "base": 0.002},
 }
 FULL: dict[str, Any] = {
-    "detector": "efficientdet",
+    "model": "efficientdet",
     "image_size": 256,
     "batch_size": 4,
     "steps": 1000,
@@ -96,7 +97,8 @@ def test_a_recipe_is_the_same_after_a_journey_through_yaml(given_recipe: Recipe)
 
 def test_every_field_survives_yaml_and_pickle(tmp_path: Path):
     full = recipe.build(FULL)
-    assert set(FULL) == set(Recipe.model_fields)
+    assert set(FULL) == set(DetectorRecipe.model_fields)
+    assert type(full) is DetectorRecipe
     (tmp_path / "recipe.yaml").write_text(full.to_yaml())
     assert recipe.read(tmp_path / "recipe.yaml") == full
     assert pickle.loads(pickle.dumps(full)) == full
@@ -132,9 +134,9 @@ def test_the_id_is_the_same_on_every_machine_and_python():
     assert recipe.build(FULL | {"precision": "float32"}).recipe_id == "b0a7860b863b"
 
 
-@pytest.mark.parametrize("field", sorted(set(FULL) - {"detector"}))
+@pytest.mark.parametrize("field", sorted(set(FULL) - {"model"}))
 def test_the_id_changes_with_every_field(field: str):
-    base = recipe.build(PLAIN | {"detector": "efficientdet", "image_size": 384})
+    base = recipe.build(PLAIN | {"model": "efficientdet", "image_size": 384})
     assert base.replace(**{field: FULL[field]}).recipe_id != base.recipe_id
 
 
@@ -153,7 +155,7 @@ def test_its_learning_rate_is_its_schedules():
 
 
 WRONG = [
-    ({"detector": "yolo"}, "detector: unknown detector 'yolo'; known are retinanet, mobilenet, efficientdet"),
+    ({"model": "yolo"}, "model: unknown model 'yolo'; known are retinanet, mobilenet, efficientdet"),
     (
         {"image_size": 100},
         "mobilenet needs an image size of at least 160 px and a multiple of 32, not 100; try 160",
@@ -210,7 +212,7 @@ WRONG = [
     ({"classification_weight": 0}, "classification_weight: must be greater than 0, not 0"),
     ({"localization_weight": 1001}, "localization_weight: must be less than or equal to 1000, not 1001"),
     ({"seed": -1}, "seed: must be greater than or equal to 0, not -1"),
-    ({"learning_rate": 0.1}, "learning_rate: is unknown; known are detector, image_size, "),
+    ({"learning_rate": 0.1}, "learning_rate: is unknown; known are model, image_size, "),
     ({"batch_size": 0, "seed": -1}, "batch_size: must be greater than 0, not 0 (and 1 more)"),
 ]
 
@@ -231,15 +233,16 @@ def test_a_missing_field_is_named(field: str):
 
 
 def test_every_field_has_a_wrong_value_in_these_tests():
-    assert {name for changes, _ in WRONG for name in changes} >= set(Recipe.model_fields)
+    assert {name for changes, _ in WRONG for name in changes} >= set(DetectorRecipe.model_fields)
 
 
 @pytest.mark.parametrize(
     ("contents", "says"),
     [
         (b"- a\n- b\n", "a recipe is a mapping of fields"),
-        (b"detector: [", "cannot be read as a recipe"),
+        (b"model: [", "cannot be read as a recipe"),
         (b"\xff\xfe", "cannot be read as a recipe"),
+        (b"model: mobilenet\n", "image_size: is missing"),
         (b"detector: mobilenet\n", "image_size: is missing"),
     ],
 )

@@ -4,20 +4,20 @@ import json
 from pathlib import Path
 from typing import Any
 
-from trainers import detectors
+from trainers.object_detection_api.detector import detector
 
 FOLDER = Path(__file__).with_name("zoo")
 
 
-def published_variables(detector: str) -> dict[str, list[int]]:
+def published_variables(name: str) -> dict[str, list[int]]:
     """Shape by name, the save counter included."""
-    tree = json.loads((FOLDER / f"{detectors.get(detector).zoo_archive}.json").read_text())
+    tree = json.loads((FOLDER / f"{detector(name).zoo_archive}.json").read_text())
     return dict(_leaves(tree, ""))
 
 
-def published_config(detector: str) -> str:
+def published_config(name: str) -> str:
     """The model part of the published pipeline.config."""
-    return (FOLDER / f"{detectors.get(detector).zoo_archive}.config").read_text()
+    return (FOLDER / f"{detector(name).zoo_archive}.config").read_text()
 
 
 def _leaves(tree: dict[str, Any], path: str) -> list[tuple[str, list[int]]]:

@@ -7,14 +7,16 @@ import math
 import os
 import signal
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 from trainers.datasets.dataset import Dataset, Part
+from trainers.detection.coco_metrics import COCO_NAMES
 from trainers.errors import Diverged, UserError
 from trainers.files import replace_folder
-from trainers.metrics import COCO_NAMES, Metrics
+from trainers.metrics import Metrics
 from trainers.recipe import Recipe
 from trainers.trainer import TrainingCurve
 
@@ -29,7 +31,7 @@ DATASET = Dataset(
 
 
 class CurveTrainer:
-    """mAP rises towards a height that is best at a learning rate of .003, and is still 0 over the first tenth.
+    """Its mAP rises towards a height that is best at a learning rate of .003, and is still 0 over the first tenth.
 
     The environment's CURVE_TROUBLE, as JSON, or trouble: {"diverge": R} raises Diverged above the rate R;
     {"crash"|"kill"|"refuse": N} at step N ("kill" with "once": only while the file of that name is not there);
@@ -74,15 +76,9 @@ class CurveTrainer:
 
     def evaluate(self, images: int | None = None) -> Metrics:
         mean = self.mean_ap(self._recipe, self._step)
-        coco = dict.fromkeys(COCO_NAMES, 0.0) | {"mAP": mean, "mAP50": min(1.0, 1.5 * mean)}
-        return Metrics(
-            self._step,
-            coco,
-            {"vehicle": mean, "pedestrian": mean},
-            {"total": self._loss(self._step)},
-            images or 20,
-            0.0,
-        )
+        values = dict.fromkeys(COCO_NAMES, 0.0) | {"mAP": mean, "mAP50": min(1.0, 1.5 * mean)}
+        values |= {f"AP/{name}": mean for name in DATASET.classes}
+        return Metrics(self._step, values, {"total": self._loss(self._step)}, images or 20, 0.0)
 
     @staticmethod
     def mean_ap(recipe: Recipe, step: int) -> float:
@@ -103,5 +99,5 @@ class CurveTrainer:
         with replace_folder(directory) as folder:
             (folder / "model.json").write_text(json.dumps(self._recipe.to_dict()))
 
-    def pipeline_config(self) -> str:
-        return f'model {{ detector: "{self._recipe.detector}" }}\n'
+    def files(self) -> Mapping[str, str]:
+        return {"pipeline.config": f'model {{ detector: "{self._recipe.model}" }}\n'}

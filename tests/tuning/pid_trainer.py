@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from curve_trainer import CurveTrainer
@@ -11,8 +12,8 @@ from trainers.datasets.dataset import Dataset
 
 
 class PidTrainer(CurveTrainer):
-    def pipeline_config(self) -> str:
-        return str(os.getpid())
+    def files(self) -> Mapping[str, str]:
+        return {"pipeline.config": str(os.getpid())}
 
 
 class Diverging(CurveTrainer):

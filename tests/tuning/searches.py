@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 from curve_trainer import DATASET, CurveTrainer
 
 import search_spaces
 from search_spaces.conditions import Conditions
+from search_spaces.space import Space
 from trainers import recipe as recipes
+from trainers import task as tasks
 from trainers.metrics import Metrics
+from trainers.objective import Score
 from trainers.recipe import Recipe
 from tuning.search.callback import Callback
 from tuning.search.halving import Halving
+from tuning.search.sampler import Question
 from tuning.search.search import Search
 from tuning.search.tpe import TPESampler
 from tuning.study import manifest
@@ -20,6 +26,17 @@ from tuning.study.study import Study
 
 SPACE = search_spaces.get("mobilenet")
 CONDITIONS = Conditions(steps=90)
+OBJECTIVE = tasks.get("detection").objective(None, DATASET.classes)
+
+
+def score(mean: float, mean50: float = 0.0, loss: float = math.inf) -> Score:
+    """That of an mAP, an mAP50 and a validation loss."""
+    return OBJECTIVE.of_values((mean, mean50, loss))
+
+
+def question(space: Space = SPACE, conditions: Conditions = CONDITIONS, seed: int = 1) -> Question:
+    """What a sampler over the space is made of, without a study."""
+    return Question(lambda trial: space.suggest(trial, conditions), seed, OBJECTIVE)
 
 
 def about(**changes: object) -> Manifest:
@@ -36,6 +53,7 @@ def about(**changes: object) -> Manifest:
         "reduction_factor": 3,
         "seed": 1,
         "versions": manifest.versions(),
+        "objective": "mAP",
     }
     return Manifest(**(fields | changes))  # type: ignore[arg-type]
 
@@ -43,7 +61,7 @@ def about(**changes: object) -> Manifest:
 def search_of(
     study: Study, trials: int, callbacks: tuple[Callback, ...] = (), seeds: int = 0, **rule: object
 ) -> Search:
-    sampler = TPESampler(lambda trial: SPACE.suggest(trial, CONDITIONS), study.manifest.seed)
+    sampler = TPESampler(question(seed=study.manifest.seed))
     halving = Halving((10, 30, 90), **rule)  # type: ignore[arg-type]
     return Search(study, sampler, halving, trials, SPACE.seeds(CONDITIONS)[:seeds], callbacks)
 
@@ -59,7 +77,7 @@ def run_here(search: Search, steps: int | None = None) -> None:
                 if steps == 0:
                     return
                 steps -= 1
-            rungs = search.halving.rungs_of(record.number)
+            rungs = search.scheduler.rungs_of(record.number)
             trainer.train(next(rung for rung in rungs if rung > trainer.step))
             metrics: Metrics = trainer.evaluate()
             result = StepResult(

@@ -1,4 +1,4 @@
-"""A task that has nothing to do with detection, defined in toy_task.py alone, goes through all that this package does."""
+"""A task that has nothing to do with detection, defined in toy_task.py alone, goes through the whole package."""
 
 from __future__ import annotations
 

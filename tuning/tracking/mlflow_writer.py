@@ -190,9 +190,8 @@ class MLflowWriter:
                     "rung": rung.step,
                 }
                 when = int(rung.time * 1000)
-                points += [
-                    (name, value, when, rung.step) for name, value in {**rung.metrics, **spent}.items()
-                ]
+                measured = {**rung.metrics, self._about.objective: rung.value, **spent}
+                points += [(name, value, when, rung.step) for name, value in measured.items()]
         self._log_metrics(run, points)
         note["offset"], note["rung"] = offset, rung_step
 

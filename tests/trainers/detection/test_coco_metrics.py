@@ -8,8 +8,7 @@ import io
 import numpy as np
 import pytest
 
-from trainers.detection.coco_metrics import ImageResult, detections, evaluate, ground_truth
-from trainers.metrics import COCO_NAMES
+from trainers.detection.coco_metrics import COCO_NAMES, ImageResult, detections, evaluate, ground_truth
 
 CLASSES = ("vehicle", "pedestrian", "cyclist")
 
@@ -55,15 +54,16 @@ def by_pycocotools(images: list[ImageResult]) -> dict[str, float]:
 @pytest.mark.parametrize("seed", range(5))
 def test_the_twelve_numbers_are_those_of_pycocotools(seed):
     images = random_images(seed)
-    ours, _ = evaluate(images, CLASSES)
-    assert ours == pytest.approx(by_pycocotools(images), abs=1e-9)
+    ours = evaluate(images, CLASSES)
+    assert list(ours) == [*COCO_NAMES, *(f"AP/{name}" for name in CLASSES)]
+    assert {name: ours[name] for name in COCO_NAMES} == pytest.approx(by_pycocotools(images), abs=1e-9)
 
 
 def test_mean_ap_is_the_mean_over_classes_that_have_boxes():
     images = [image for image in random_images(3) if 2 not in image.true_classes]
-    ours, class_ap = evaluate(images, CLASSES)
-    assert class_ap["cyclist"] == -1
-    assert ours["mAP"] == pytest.approx((class_ap["vehicle"] + class_ap["pedestrian"]) / 2)
+    ours = evaluate(images, CLASSES)
+    assert ours["AP/cyclist"] == -1
+    assert ours["mAP"] == pytest.approx((ours["AP/vehicle"] + ours["AP/pedestrian"]) / 2)
 
 
 def test_a_perfect_detector_scores_one_and_one_that_finds_nothing_zero():
@@ -71,12 +71,12 @@ def test_a_perfect_detector_scores_one_and_one_that_finds_nothing_zero():
         ImageResult(100, 100, np.array([[10.0, 10, 60, 60]]), np.array([0]), np.array([False]), *found)
         for found in [(np.array([[10.0, 10, 60, 60]]), np.array([0]), np.array([0.9]))]
     ]
-    perfect, class_ap = evaluate(images, CLASSES)
-    assert perfect["mAP"] == class_ap["vehicle"] == 1.0
+    perfect = evaluate(images, CLASSES)
+    assert perfect["mAP"] == perfect["AP/vehicle"] == 1.0
     assert perfect["mAP_small"] == -1
 
     nothing = (np.zeros((0, 4)), np.zeros(0, int), np.zeros(0))
     blind = [ImageResult(100, 100, images[0].true_boxes, np.array([0]), np.array([False]), *nothing)]
-    numbers, class_ap = evaluate(blind, CLASSES)
-    assert numbers == {name: -1.0 if name.endswith(("small", "large")) else 0.0 for name in COCO_NAMES}
-    assert class_ap == {"vehicle": 0.0, "pedestrian": -1.0, "cyclist": -1.0}
+    assert evaluate(blind, CLASSES) == {
+        name: -1.0 if name.endswith(("small", "large")) else 0.0 for name in COCO_NAMES
+    } | {"AP/vehicle": 0.0, "AP/pedestrian": -1.0, "AP/cyclist": -1.0}

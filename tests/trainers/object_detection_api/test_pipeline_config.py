@@ -6,13 +6,14 @@ from test_augmentations import REQUIRED
 from test_schedules import SCHEDULES
 from zoo_variables import published_config
 
-from trainers import detectors, recipe
+from trainers import model as models
+from trainers import recipe
 from trainers.augmentations import Augmentation
 from trainers.augmentations.table import AUGMENTATIONS
 from trainers.object_detection_api import compat, pipeline_config
 from trainers.recipe import Recipe
 
-NAMES = list(detectors.all_detectors())
+NAMES = list(models.all_models())
 OPERATION = {
     "min_object_covered": 0.1,
     "min_aspect_ratio": 0.5,
@@ -49,7 +50,7 @@ FULL = {
     "random_rotation90": {"keypoint_rot_permutation": [1, 0]},
 }
 AS_TRAINED = {
-    "detector": "mobilenet",
+    "model": "mobilenet",
     "image_size": 192,
     "batch_size": 6,
     "steps": 200,
@@ -88,13 +89,13 @@ def test_a_model_for_90_classes_at_640_px_is_the_published_one(name: str):
     from object_detection.protos import pipeline_pb2
 
     published = text_format.Parse(published_config(name), pipeline_pb2.TrainEvalPipelineConfig()).model
-    made = recipe.build({"detector": name, **detectors.get(name).zoo_defaults})
+    made = recipe.build({"model": name, **models.get(name).presets["zoo"]})
     assert pipeline_config.model_proto(made, 90) == published
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_recipe_says_of_the_model_is_in_it(name: str):
-    made = recipe.build(AS_TRAINED | {"detector": name, "image_size": 384}).replace(
+    made = recipe.build(AS_TRAINED | {"model": name, "image_size": 384}).replace(
         l2=0.01, batch_norm_decay=0.75, classification_weight=2, localization_weight=0.5
     )
     ssd = pipeline_config.model_proto(made, 3).ssd

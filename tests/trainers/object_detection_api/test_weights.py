@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from zoo_variables import published_variables
 
-from trainers import detectors
 from trainers.errors import UserError
+from trainers.object_detection_api import detector as detectors
 from trainers.object_detection_api.checkpoints import weights
 from trainers.recipe import InitialWeights
 
 # the smallest of the three archives
 NAME = "mobilenet"
-ARCHIVE = detectors.get(NAME).zoo_archive
+ARCHIVE = detectors.detector(NAME).zoo_archive
 
 
 def write_checkpoint(prefix: Path, shapes: Mapping[str, list[int]]) -> None:
@@ -134,7 +134,7 @@ def test_what_a_killed_fetch_left_behind_is_removed_by_the_next(zoo: Zoo, publis
 def test_of_those_that_fetch_at_once_only_one_downloads(zoo: Zoo, published: Path, tmp_path: Path):
     # the lock is on an open file, so that threads stand for processes
     zoo.archive = published
-    detector = detectors.get(NAME)
+    detector = detectors.detector(NAME)
     with ThreadPoolExecutor(3) as pool:
         fetches = [pool.submit(weights.fetch, detector, tmp_path, zoo.url) for _ in range(3)]
     assert [fetch.result() for fetch in fetches] == [tmp_path / ARCHIVE] * 3

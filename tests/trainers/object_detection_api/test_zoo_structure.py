@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from zoo_variables import published_variables
 
-from trainers import detectors, recipe
+from trainers import model as models
+from trainers import recipe
 from trainers.object_detection_api import compat, pipeline_config
+from trainers.object_detection_api import detector as detectors
 from trainers.object_detection_api.checkpoints import weights
 
 
@@ -28,14 +30,14 @@ def test_its_checkpoint_has_the_published_variables(name: str, count: int, tmp_p
 
     from trainers.object_detection_api.model import DetectionModel
 
-    published = recipe.build({"detector": name, **detectors.get(name).zoo_defaults})
+    published = recipe.build({"model": name, **models.get(name).presets["zoo"]})
     detector = DetectionModel(pipeline_config.model_proto(published, 90), published.image_size)
     prefix = tf.train.Checkpoint(model=detector.model).save(str(tmp_path / "ckpt"))
 
     shapes = weights.variable_shapes(Path(prefix))
     assert len(shapes) == count
     assert shapes == published_variables(name)
-    assert weights.digest(shapes) == detectors.get(name).zoo_digest
+    assert weights.digest(shapes) == detectors.detector(name).zoo_digest
 
 
 @pytest.mark.slow
@@ -44,7 +46,7 @@ def test_every_batch_normalisation_has_the_recipes_decay():
     compat.install()
     from trainers.object_detection_api.model import DetectionModel
 
-    fields = {"detector": "efficientdet", **detectors.get("efficientdet").laptop_defaults}
+    fields = {"model": "efficientdet", **models.get("efficientdet").presets["laptop"]}
     made = recipe.build(fields | {"batch_norm_decay": 0.75})
     detector = DetectionModel(pipeline_config.model_proto(made, 3), made.image_size)
     layers = [layer for layer in detector.model.submodules if hasattr(layer, "moving_variance")]

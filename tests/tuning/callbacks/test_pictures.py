@@ -15,20 +15,21 @@ from test_detections import city
 from trainers.datasets.records.record import read_records
 from trainers.datasets.toy_city.generating import open_toy_city
 from trainers.datasets.toy_city.scenes import ToyCity
-from trainers.detection import coco_metrics
+from trainers.detection import coco_metrics, results
 from trainers.detection.coco_metrics import ImageResult
+from trainers.detection.pictures import charts, contact_sheet
+from trainers.detection.task import DETECTION
 from tuning.callbacks import pictures as drawing
 from tuning.callbacks.pictures import Pictures
-from tuning.pictures import charts, contact_sheet
 from tuning.pictures.__main__ import draw
 from tuning.pictures.trial import DrawnTrial
-from tuning.study import curves, detections
+from tuning.study import curves
 from tuning.study.step_result import StepResult
+from tuning.study.trial_folder import PICTURES
 from tuning.study.trial_record import Rung
-from tuning.tracking.mlflow_writer import PICTURES
 
 slow = pytest.mark.slow
-NAMES = {"loss.png", "average-precision.png", "precision-recall.png", "confusion.png", "validation.jpg"}
+NAMES = {"loss.png", "metrics.png", "precision-recall.png", "confusion.png", "validation.jpg"}
 
 
 @pytest.fixture(scope="module")
@@ -40,23 +41,24 @@ def dataset(tmp_path_factory):
 def results_of(dataset) -> list[ImageResult]:
     """The truth, found a little off and with every third class wrong."""
     rng = np.random.default_rng(0)
-    results = []
+    made = []
     for record in read_records(dataset.validation.files):
         boxes, labels = record.pixel_boxes(), np.array(record.labels, int) - 1
         found = np.where(np.arange(len(labels)) % 3 == 2, (labels + 1) % 3, labels)
-        results.append(
+        made.append(
             ImageResult(
                 record.height, record.width, boxes, labels, np.array(record.crowd, bool),
                 boxes + rng.normal(0, 1, boxes.shape), found, rng.uniform(0.3, 1, len(labels)),
             )
         )  # fmt: skip
-    return results
+    return made
 
 
 def rung(step: int, mAP: float, classes: tuple[str, ...]) -> Rung:
     metrics = {"mAP": mAP, "mAP50": 1.5 * mAP, "validation_loss/total": 2 - mAP, "mAP_large": -1.0}
     metrics |= {f"AP/{name}": mAP for name in classes} | {f"AP/{classes[-1]}": -1.0}
-    return Rung(step, mAP, 2.0, 1.0, 0.0, metrics, "goes on", "", 1, 1, None)
+    score = DETECTION.objective(None, classes).score(metrics)
+    return Rung(step, mAP, 2.0, 1.0, 0.0, metrics, "continue", "", 1, 1, None, score)
 
 
 @pytest.fixture
@@ -66,9 +68,9 @@ def trial(dataset, tmp_path) -> DrawnTrial:
     steps = list(range(1, 91))
     losses = {"training_loss/total": [2.0 + 30 / step for step in steps]}
     curves.CurveFile(folder / "metrics.jsonl", 90).append(StepResult(0, 90, "progress", 9.0, steps, losses))
-    detections.write(folder, 90, results_of(dataset))
+    results.write(folder, 90, results_of(dataset))
     rungs = [rung(step, mAP, dataset.classes) for step, mAP in ((10, 0.0), (30, 0.2), (90, 0.41))]
-    return DrawnTrial(folder, "street, trial 0", rungs, dataset.classes)
+    return DrawnTrial(folder, "street, trial 0", rungs, dataset.classes, DETECTION, "mAP")
 
 
 @slow
@@ -89,25 +91,25 @@ def test_a_trial_that_found_nothing_or_has_no_boxes_is_drawn_too(trial, dataset)
         dataclasses.replace(each, boxes=np.zeros((0, 4)), classes=np.zeros(0, int), scores=np.zeros(0))
         for each in results_of(dataset)
     ]
-    detections.write(trial.folder, 90, nothing)
+    results.write(trial.folder, 90, nothing)
     draw(trial, dataset)
     assert {path.name for path in (trial.folder / PICTURES).iterdir()} == NAMES
-    detections.path_of(trial.folder, 90).unlink()
+    results.path_of(trial.folder, 90).unlink()
     (trial.folder / "metrics.jsonl").unlink()
     draw(dataclasses.replace(trial, title="without boxes"), dataset)
     names = {path.name for path in (trial.folder / PICTURES).iterdir()}
-    assert names == {"loss.png", "average-precision.png"}
+    assert names == {"loss.png", "metrics.png"}
 
 
 def test_the_confusion_matrix_counts_every_box_once(dataset):
-    results = results_of(dataset)
-    matrix = charts.confusion_matrix(results, dataset.classes, 0.0)
-    labels = np.concatenate([each.true_classes for each in results])
-    found = np.concatenate([each.classes for each in results])
+    made = results_of(dataset)
+    matrix = charts.confusion_matrix(made, dataset.classes, 0.0)
+    labels = np.concatenate([each.true_classes for each in made])
+    found = np.concatenate([each.classes for each in made])
     assert matrix.sum(axis=1)[:3].tolist() == np.bincount(labels, minlength=3).tolist()
     assert matrix.sum(axis=0)[:3].tolist() == np.bincount(found, minlength=3).tolist()
     assert np.trace(matrix[:3, :3]) >= 0.6 * len(labels)
-    none = charts.confusion_matrix(results, dataset.classes, 1.1)
+    none = charts.confusion_matrix(made, dataset.classes, 1.1)
     assert none[:3, 3].tolist() == np.bincount(labels, minlength=3).tolist()
     assert none[:, :3].sum() == 0
 
@@ -121,12 +123,12 @@ def test_what_is_found_in_a_crowd_is_no_false_alarm():
 
 
 def test_precision_by_recall_averages_to_the_ap_of_the_class():
-    results, classes = city(3, images=30), ("vehicle", "pedestrian")
-    curve = coco_metrics.precision_by_recall(results, classes, 0.5)
-    mAP50 = coco_metrics.evaluate(results, classes)[0]["mAP50"]
+    images, classes = city(3, images=30), ("vehicle", "pedestrian")
+    curve = coco_metrics.precision_by_recall(images, classes, 0.5)
+    mAP50 = coco_metrics.evaluate(images, classes)["mAP50"]
     assert np.mean([each.mean() for each in curve.values()]) == pytest.approx(mAP50)
     assert all((np.diff(each) <= 1e-12).all() for each in curve.values())
-    assert set(coco_metrics.precision_by_recall(results, (*classes, "unseen"), 0.5)) == set(classes)
+    assert set(coco_metrics.precision_by_recall(images, (*classes, "unseen"), 0.5)) == set(classes)
 
 
 def test_images_of_a_sheet_are_spread_evenly():
@@ -139,7 +141,7 @@ def with_boxes(study, trials: int, dataset) -> None:
     """Run so many trials of the study, with something found at each one's last rung."""
     run_here(search_of(study, trials))
     for record in study.records():
-        detections.write(study.trial_folder(record.number), record.step, results_of(dataset))
+        results.write(study.trial_folder(record.number), record.step, results_of(dataset))
 
 
 @slow
@@ -184,4 +186,4 @@ def test_what_a_process_is_told_of_a_trial_is_json(open_study, dataset, monkeypa
     pictures.start()
     pictures.close()
     assert jobs[0]["title"].startswith("street, trial 0: mAP 0.")
-    assert [Rung(**each) for each in jobs[0]["rungs"]] == list(study.record(0).rungs)
+    assert [Rung.from_dict(each, study.objective) for each in jobs[0]["rungs"]] == list(study.record(0).rungs)

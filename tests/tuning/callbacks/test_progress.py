@@ -6,8 +6,9 @@ import pytest
 from rich.console import Console
 from searches import run_here, search_of
 
-from tuning.callbacks.progress import Progress, describe
+from tuning.callbacks.progress import Progress
 from tuning.study.step_result import StepResult
+from tuning.study.trial_record import in_words
 
 
 def screen(terminal: bool) -> Console:
@@ -28,14 +29,14 @@ def test_without_a_terminal_each_event_is_a_plain_line(open_study):
         run_here(search)
     lines = console.file.getvalue().splitlines()
     first = study.record(0)
-    assert lines[0] == f"trial 0 begins: {describe(first)} (laptop mobilenet)"
-    assert describe(first).startswith("mobilenet adam 0.00")
+    assert lines[0] == f"trial 0 begins: {in_words(first.recipe)} (laptop mobilenet)"
+    assert in_words(first.recipe).startswith("mobilenet adam 0.00")
     assert (
         lines[1]
-        == f"trial 0 step 10: mAP {first.rungs[0].mAP:.3f}, mAP50 {first.rungs[0].metrics['mAP50']:.3f}"
+        == f"trial 0 step 10: mAP {first.rungs[0].value:.3f}, mAP50 {first.rungs[0].metrics['mAP50']:.3f}"
     )
     assert lines[4].startswith(
-        f"trial 0 completed: took all 90 steps; best mAP {first.mAP:.3f} (trial 0), about "
+        f"trial 0 completed: took all 90 steps; best mAP {first.value:.3f} (trial 0), about "
     )
     assert sum(line.startswith("trial 1 ") for line in lines) >= 2
     assert "\x1b" not in console.file.getvalue()
@@ -53,7 +54,7 @@ def test_the_table_shows_what_runs_how_fast_and_what_was_best(open_study):
     )
     text = shown(progress)
     best = study.record(0)
-    assert f"street · 1 of 3 trials · best mAP {best.mAP:.3f} (trial 0)" in text
+    assert f"street · 1 of 3 trials · best mAP {best.value:.3f} (trial 0)" in text
     running = next(line for line in text.splitlines() if "running" in line)
     assert f"{number} │ running" in running
     assert "25/90" in running
@@ -67,11 +68,11 @@ def test_what_waits_for_its_promotion_is_shown_and_can_be_the_best(open_study):
     search = search_of(study, 9, (progress,), mode="promote")
     progress.follow(search)
     run_here(search, steps=2)
-    best = max(study.records(), key=lambda record: record.mAP or 0.0)
+    best = max(study.records(), key=lambda record: record.value or 0.0)
     text = shown(progress)
-    assert f"street · 0 of 9 trials · best mAP {best.mAP:.3f} (trial {best.number})" in text
+    assert f"street · 0 of 9 trials · best mAP {best.value:.3f} (trial {best.number})" in text
     assert text.count("waits") == 2
-    assert console.file.getvalue().count("; waits\n") == 2
+    assert console.file.getvalue().count("; waits for promotion\n") == 2
 
 
 @pytest.mark.slow
@@ -81,7 +82,7 @@ def test_the_best_stays_on_the_table_however_many_come_after_it(open_study):
     progress = Progress(screen(False))
     progress.follow(search_of(study, 25))
     text = shown(progress)
-    best = max(study.records(), key=lambda record: (record.step, record.mAP))
+    best = max(study.records(), key=lambda record: (record.step, record.value))
     assert f" {best.number} │ completed" in text
     assert len(text.splitlines()) < 18
 

@@ -42,7 +42,7 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--space", "mobilenet", "--study", "data"], "--study 'data' cannot be a study's folder"),
         (["--space", "mobilenet", "--reduction-factor", "1"], "--reduction-factor must be at least 2"),
         (["--space", "mobilenet", "--brackets", "9"], "--brackets must be 1 to 2"),
-        (["--space", "mobilenet", "--time", "soon"], "--time: 'soon' is no time; give it like 45m"),
+        (["--space", "mobilenet", "--time", "soon"], "--time: 'soon' is not a duration; give one like 45m"),
         (["--space", "mobilenet", "--like", "0.01"], "--like 0.01 cannot pay for one rung"),
         (["--space", "mobilenet", "--cost", "9"], "--cost needs --price-per-gpu-hour"),
         (["--space", "mobilenet", "--gpu-hours", "4", "--gpus-per-trial", "0"], "--gpu-hours is of GPUs"),
@@ -120,7 +120,7 @@ def test_help_says_every_flag_with_examples_and_imports_no_engine():
         "--batch-size", "--weights", "--workers", "--cpus-per-trial", "--gpus-per-trial", "--seed", "--tracking-uri",
         "--address", "--dry-run", "--debug", "examples:",
         "--time", "--gpu-hours", "--cost", "--price-per-gpu-hour", "--like", "--scheduler", "--reduction-factor",
-        "--brackets", "--subset",
+        "--brackets", "--subset", "--objective", "--sampler",
     ):  # fmt: skip
         assert flag in done.stdout
 

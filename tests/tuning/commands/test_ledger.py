@@ -7,7 +7,8 @@ from searches import run_here, search_of
 from test_search import rung
 
 from tuning.callbacks.retention import Retention
-from tuning.ledger import ledger, lines, main
+from tuning.ledger import main
+from tuning.reporting.ledger import ledger, lines
 from tuning.study import reading
 
 
@@ -20,22 +21,22 @@ def stopped(open_study):
 
 
 def test_the_ledger_has_every_stopped_trial_with_its_cutoff_and_what_it_saved(stopped):
-    found = ledger(stopped.records(), 90, {})
+    found = ledger(stopped.records(), 90, {}, stopped.objective)
     pruned = [record for record in stopped.records() if record.state == "pruned"]
     assert [entry.trial for entry in found.entries] == [record.number for record in pruned]
     for entry, record in zip(found.entries, pruned, strict=True):
-        assert entry.cutoff == record.verdict.cutoff > entry.mAP
+        assert entry.cutoff == record.verdict.cutoff > entry.value
         assert entry.saved_steps == 90 - entry.step
         assert entry.saved_seconds == pytest.approx(entry.saved_steps * 0.1)
     assert found.saved_steps + found.spent_steps == 10 * 90
-    assert lines(found)[-1].startswith(f"{len(pruned)} stopped trials saved {found.saved_steps} steps (")
+    assert lines(found)[-1].startswith(f"{len(pruned)} stopped trials saved {found.saved_steps:,} steps (")
 
 
 def test_an_audit_says_how_often_and_by_how_much_a_stopped_trial_would_have_won(stopped):
-    best = max(record.mAP for record in stopped.records() if record.state == "completed")
+    best = max(record.value for record in stopped.records() if record.state == "completed")
     first, second, *_ = [record.number for record in stopped.records() if record.state == "pruned"]
     audits = {str(first): {"mAP": best + 0.02}, str(second): {"mAP": best - 0.1}}
-    found = ledger(stopped.records(), 90, audits)
+    found = ledger(stopped.records(), 90, audits, stopped.objective)
     assert found.regrets == [pytest.approx(0.02), 0.0]
     assert (
         "audit: 1 of 2 sampled would have won, by 0.020 mAP at most (0.0100 on average)" in lines(found)[-1]
@@ -92,7 +93,7 @@ def test_the_best_and_what_may_go_on_keep_their_checkpoints_and_what_they_found(
             if not search.report(rung(record.number, step, mean)):
                 break
     kept = {n for n in range(6) if (study.trial_folder(n) / "checkpoint-10").exists()}
-    ended = sorted((r for r in study.records() if r.verdict), key=lambda r: (r.step, r.mAP), reverse=True)
+    ended = sorted((r for r in study.records() if r.verdict), key=lambda r: (r.step, r.value), reverse=True)
     assert kept == {5, *(record.number for record in ended[:2])}
     shown = {n for n in range(6) if (study.trial_folder(n) / "detections-10.npz").exists()}
     assert shown == {5, *(record.number for record in ended[:3])}

@@ -84,7 +84,7 @@ def test_the_best_trial_becomes_champion_with_its_evidence_and_serving_finds_it(
     street, uri, tmp_path, made, capsys
 ):
     assert promote(tmp_path) == 0
-    best = max((r for r in street if r.state == "completed"), key=lambda r: r.mAP)
+    best = max((r for r in street if r.state == "completed"), key=lambda r: r.value)
     assert made == [tmp_path / "street" / "trials" / str(best.number)]
     said = capsys.readouterr().out
     assert "on 20 validation images its mAP is 0.4000, the trained model's 0.4000 (tolerance 0.001)" in said
@@ -207,7 +207,7 @@ def test_a_study_without_a_completed_trial_says_what_there_is(open_study, tmp_pa
     said = refused(capsys, tmp_path)
     assert "(there are 1 failed, 1 running)" in said
     said = refused(capsys, tmp_path, "--trial", str(failed))
-    assert "trial 0 is failed, and no detector to promote: total loss is nan at step 5" in said
+    assert "trial 0 is failed and cannot be promoted: total loss is nan at step 5" in said
     assert "trial 1 is running" in refused(capsys, tmp_path, "--trial", str(running))
 
 

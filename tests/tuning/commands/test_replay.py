@@ -6,16 +6,23 @@ import pytest
 from curve_trainer import CurveTrainer
 from searches import CONDITIONS, SPACE, run_here, search_of
 
+from trainers.detection.task import DETECTION
 from trainers.errors import UserError
-from tuning.replay import Rule, interval, main, replay
+from tuning.api.replaying import Rule, interval, replay
+from tuning.replay import main
 from tuning.search import simulation
+from tuning.search.sampler import Question
 from tuning.search.simulation import Curve, Table, distance, read_curves
 from tuning.search.tpe import TPESampler
+from tuning.study.proposal import Proposal
+
+OBJECTIVE = DETECTION.objective(None, ())
 
 
 def curves(count: int) -> list[Curve]:
     """Analytic curves of random recipes."""
-    sampler = TPESampler(lambda trial: SPACE.suggest(trial, CONDITIONS), seed=11, startup_trials=count + 1)
+    question = Question(lambda trial: SPACE.suggest(trial, CONDITIONS), 11, OBJECTIVE)
+    sampler = TPESampler(question, startup_trials=count + 1)
     made = []
     for number in range(count):
         proposal = sampler.propose(number)
@@ -43,7 +50,7 @@ def test_a_curve_is_straight_between_its_evaluations_and_begins_at_no_map():
 def test_a_proposal_becomes_the_nearest_trial_that_is_not_yet_taken():
     table = Table(CURVES, SPACE, CONDITIONS)
     exact = SPACE.replay(CURVES[7].params, CONDITIONS)
-    proposal = simulation.Proposal(exact.recipe, CURVES[7].params, exact.distributions)
+    proposal = Proposal(exact.recipe, CURVES[7].params, exact.distributions)
     assert distance(proposal, CURVES[7].params) == 0
     first, second = table.nearest(proposal), table.nearest(proposal)
     assert first.params == CURVES[7].params
@@ -87,15 +94,15 @@ def test_a_studys_own_trials_are_replayed_and_stopped_ones_drawn_on_as_the_other
     study = open_study(space_hash=SPACE.hash(CONDITIONS))
     run_here(search_of(study, 12))
     found = simulation.of_records(
-        study.records(), {trial.number: trial.params for trial in study.trials()}, 90
+        study.records(), {trial.number: trial.params for trial in study.trials()}, 90, study.objective
     )
     for curve, record in zip(found, study.records(), strict=True):
         assert curve.steps[-1] == 90
-        assert curve.at(record.step)["mAP"] == pytest.approx(record.mAP)
-        assert curve.metrics["mAP"][-1] >= record.mAP
+        assert curve.at(record.step)["mAP"] == pytest.approx(record.value)
+        assert curve.metrics["mAP"][-1] >= record.value
     assert main([str(study.folder), "--seeds", "2", "--trials", "8"]) == 0
     said = capsys.readouterr().out
-    assert "2 replays of 8 trials over 12 curves: TPE, promote, factor 3" in said
+    assert "2 replays of 8 trials over 12 curves: tpe, promote, factor 3" in said
     assert main([str(study.folder), "--seeds", "2", "--random", "--format", "json"]) == 0
     outcomes = json.loads(capsys.readouterr().out)["outcomes"]
     assert len(outcomes) == 2
@@ -103,7 +110,7 @@ def test_a_studys_own_trials_are_replayed_and_stopped_ones_drawn_on_as_the_other
 
 def test_a_study_without_a_full_curve_cannot_be_replayed(open_study):
     with pytest.raises(UserError, match="no trial of the study went to its end"):
-        simulation.of_records(open_study().records(), {}, 90)
+        simulation.of_records(open_study().records(), {}, 90, OBJECTIVE)
 
 
 def test_curves_are_kept_in_a_file(tmp_path, capsys):

@@ -122,12 +122,12 @@ def test_all_the_data_are_the_training_and_the_validation_images():
     dataset, note = training.with_all_images(DATASET)
     assert dataset.train.images == 120
     assert dataset.train.files == (*DATASET.train.files, *DATASET.validation.files)
-    assert "of images that are trained on" in note
+    assert "measured on images that are trained on" in note
     held_out = dataclasses.replace(DATASET, test=DATASET.validation)
     dataset, note = training.with_all_images(held_out)
     assert dataset.validation == held_out.test
     assert dataset.test is None
-    assert "mAP is of the test images" in note
+    assert "measured on the test images" in note
 
 
 @pytest.mark.parametrize("steps", [1, 3, 10, 25, 20000])
@@ -148,7 +148,8 @@ def test_a_checkpoint_is_kept_between_evaluations_of_a_long_training(open_study,
             seen.append(sorted(path.name for path in folder.glob("checkpoint-*")))
             return super().step()
 
-    training.train_here(search_of(study, 1), Watched(lambda: CurveTrainer(None)))  # type: ignore[arg-type]
+    trainer = CurveTrainer(DATASET)
+    training.train_here(search_of(study, 1), Watched(lambda model: trainer, "detection"))
     assert study.record(0).state == "completed"
     assert ["checkpoint-1"] in seen
 

@@ -68,7 +68,7 @@ def test_it_goes_on_after_ctrl_c_a_killed_driver_and_a_killed_ray(begin, tmp_pat
     stopped = begin(0.2)
     said, _ = ended(stopped, "trial 0 step 30", lambda driver: driver.send_signal(signal.SIGINT))
     assert stopped.returncode == 130
-    assert "stopped by Ctrl-C; what is finished is kept" in said
+    assert "stopped by Ctrl-C; finished work is kept" in said
     summary = json.loads((tmp_path / STUDY / "summary.json").read_text())
     assert [trial["state"] for trial in summary["trials"]] == ["interrupted"]
 

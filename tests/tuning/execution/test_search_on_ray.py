@@ -40,6 +40,10 @@ def command(studies: Path, *more: str) -> list[str]:
     ]
 
 
+def job_of(factory: str, options: dict | None = None, **more) -> Job:
+    return Job("detection", DATASET, options or {}, {"mobilenet": factory}, **more)
+
+
 def outcome(studies: Path, study: str = "mobilenet-toy-city") -> dict:
     return json.loads((studies / study / "summary.json").read_text())
 
@@ -76,6 +80,7 @@ def test_a_search_ends_with_its_summary_its_files_and_every_trial_in_mlflow(loca
         assert [(point.step, point.value) for point in logged] == [
             (r["step"], r["mAP"]) for r in trial["rungs"]
         ]
+        assert all(r["value"] == r["mAP"] for r in trial["rungs"])
         losses = client.get_metric_history(child.info.run_id, "training_loss/total")
         assert [point.step for point in losses] == list(range(1, trial["rungs"][-1]["step"] + 1))
         assert {file.path for file in client.list_artifacts(child.info.run_id)} == {
@@ -93,7 +98,7 @@ def test_a_search_ends_with_its_summary_its_files_and_every_trial_in_mlflow(loca
 def test_trials_share_one_process(local_ray, open_study, tmp_path):
     study = open_study()
     search = search_of(study, 5)
-    run(search, Job("pid_trainer:PidTrainer", DATASET), Resources())
+    run(search, job_of("pid_trainer:PidTrainer"), Resources())
     pids = {(study.trial_folder(number) / "pipeline.config").read_text() for number in range(5)}
     assert len(pids) == 1
 
@@ -110,7 +115,7 @@ def test_a_stopped_search_interrupts_its_trial_and_goes_on_from_where_it_stood(l
 
     study = open_study()
     search = search_of(study, 2, (StopAfter(),))
-    run(search, Job(TRAINER, DATASET, {"pace": 0.05}, chunk_seconds=0.05), Resources())
+    run(search, job_of(TRAINER, {"pace": 0.05}, chunk_seconds=0.05), Resources())
     stood = study.record(0).verdict
     assert stood.state == "interrupted"
     assert 0 < stood.step < 90
@@ -120,7 +125,7 @@ def test_a_stopped_search_interrupts_its_trial_and_goes_on_from_where_it_stood(l
 
     study = open_study()
     search = search_of(study, 2)
-    run(search, Job(TRAINER, DATASET), Resources())
+    run(search, job_of(TRAINER), Resources())
     assert [record.state for record in study.records()] == ["completed", "completed"]
 
 
@@ -134,7 +139,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_trial_goes_on(local_ray, op
     study = open_study()
     search = search_of(study, 1, (Told(),))
     trouble = {"kill": 60, "once": str(tmp_path / "killed")}
-    run(search, Job(TRAINER, DATASET, trouble), Resources())
+    run(search, job_of(TRAINER, trouble), Resources())
     record = study.record(0)
     assert (tmp_path / "killed").exists()
     assert record.state == "completed"
@@ -147,7 +152,7 @@ def test_a_worker_that_dies_again_and_again_fails_its_trial_and_the_search_goes_
 ):
     study = open_study()
     search = search_of(study, 1)
-    run(search, Job(TRAINER, DATASET, {"kill": 20}), Resources())
+    run(search, job_of(TRAINER, {"kill": 20}), Resources())
     assert study.record(0).verdict.reason == "its worker process died (out of memory, or killed)"
     assert study.record(0).verdict.step == 19
 

@@ -1,20 +1,27 @@
 from __future__ import annotations
 
 import errno
+import json
 
+import curve_trainer
 import pytest
 from curve_trainer import DATASET, CurveTrainer
 from searches import CONDITIONS, SPACE
 
 from trainers.errors import TrialFailed
-from tuning.execution.worker import Assignment, Worker, make_trainer, newest_checkpoint
+from tuning.execution.worker import Assignment, Trainers, Worker, make_trainer
+from tuning.study.trial_folder import newest_checkpoint
 
 RUNGS = (10, 30, 90)
 RECIPE = SPACE.replay(SPACE.seeds(CONDITIONS)[0].params, CONDITIONS).recipe.to_dict()
 
 
+def worker_of(trainer: CurveTrainer, **options) -> Worker:
+    return Worker(lambda model: trainer, "detection", **options)
+
+
 def worker_with(**trouble) -> Worker:
-    return Worker(lambda: CurveTrainer(DATASET, **trouble))
+    return worker_of(CurveTrainer(DATASET, **trouble))
 
 
 def begun(worker: Worker, trials, **fields) -> Worker:
@@ -35,7 +42,7 @@ def test_a_trial_is_saved_and_evaluated_at_every_rung_and_keeps_its_newest_check
     assert [result.step for result in results if result.kind == "rung"] == [10, 30, 90]
     assert [step for result in results for step in result.steps] == list(range(1, 91))
     left = sorted(entry.name for entry in (tmp_path / "3").iterdir())
-    assert left == ["checkpoint-90", "hardware.json", "pipeline.config"]
+    assert left == ["checkpoint-90", "files.json", "hardware.json", "pipeline.config"]
     assert all(
         result.metrics["mAP50"] > 0 for result in results if result.kind == "rung" and result.step > 10
     )
@@ -54,7 +61,7 @@ def test_seconds_add_up_to_the_workers_time(tmp_path, monkeypatch):
             clock[0] += 5.0
             return super().evaluate(images)
 
-    worker = Worker(lambda: Slow(DATASET))
+    worker = worker_of(Slow(DATASET))
     last = run_to_end(begun(worker, tmp_path))[-1]
     assert last.seconds_training == pytest.approx(90 * 1e-4)
     assert last.seconds_training + last.seconds_overhead == pytest.approx(clock[0] - 100.0)
@@ -73,7 +80,7 @@ def test_rungs_before_the_last_are_measured_on_a_part_of_the_images(tmp_path):
             asked.append((self.step, images))
             return super().evaluate(images)
 
-    run_to_end(begun(Worker(lambda: Asked(DATASET), early_images=5), tmp_path))
+    run_to_end(begun(worker_of(Asked(DATASET), early_images=5), tmp_path))
     assert asked == [(10, 5), (30, 5), (90, None)]
 
 
@@ -122,10 +129,11 @@ def test_half_written_checkpoints_of_a_killed_process_are_ignored_and_cleared(tm
 
 
 def test_a_diverged_trial_fails_with_its_reason_and_the_next_one_runs(tmp_path):
-    worker = worker_with(diverge=1e-9)
+    trainer = CurveTrainer(DATASET, diverge=1e-9)
+    worker = worker_of(trainer)
     failed = begun(worker, tmp_path).step()
     assert (failed.kind, failed.reason, failed.step) == ("failed", "total loss is nan at step 1", 0)
-    worker._trainer._trouble = {}
+    trainer._trouble = {}
     assert run_to_end(begun(worker, tmp_path, number=4))[-1].step == 90
 
 
@@ -147,24 +155,41 @@ def test_a_full_disk_halts_the_search_and_loses_no_checkpoint(tmp_path):
                 raise OSError(errno.ENOSPC, "No space left on device", str(directory))
             return super().save(directory)
 
-    results = run_to_end(begun(Worker(lambda: Full(DATASET)), tmp_path))
+    results = run_to_end(begun(worker_of(Full(DATASET)), tmp_path))
     assert results[-1].kind == "halt"
     assert "checkpoint-30: No space left on device; mend that" in results[-1].reason
     assert newest_checkpoint(tmp_path / "3")[0] == 10
 
 
-def test_a_trainer_that_cannot_be_made_fails_the_trial_and_is_tried_again(tmp_path):
+def test_a_trainer_that_cannot_be_made_fails_the_trial_and_is_tried_again(tmp_path, monkeypatch):
     attempts = []
 
-    def make():
-        attempts.append(None)
+    def make(dataset, **options):
+        attempts.append(options)
         if len(attempts) == 1:
             raise TrialFailed("out of memory")
-        return CurveTrainer(DATASET)
+        return CurveTrainer(dataset)
 
-    worker = Worker(make)
+    monkeypatch.setattr(curve_trainer, "made", make, raising=False)
+    worker = Worker(Trainers({"mobilenet": "curve_trainer:made"}, DATASET, {"cpus": 1}), "detection")
     assert begun(worker, tmp_path).step().reason == "out of memory"
     assert begun(worker, tmp_path).step().kind == "progress"
+    assert run_to_end(begun(worker, tmp_path, number=4))[-1].step == 90
+    assert attempts == [{"cpus": 1}] * 2, "what was made is kept"
+
+
+def test_models_of_one_factory_share_their_trainer():
+    factories = {"mobilenet": "curve_trainer:CurveTrainer", "retinanet": "curve_trainer:CurveTrainer"}
+    trainers = Trainers(factories | {"efficientdet": "pid_trainer:PidTrainer"}, DATASET, {})
+    assert trainers("mobilenet") is trainers("retinanet")
+    assert trainers("efficientdet") is not trainers("mobilenet")
+
+
+def test_a_folder_of_the_trial_lists_the_trainers_own_files_once_they_are_there(tmp_path):
+    begun(worker_with(), tmp_path).step()
+    names = json.loads((tmp_path / "3" / "files.json").read_text())
+    assert names == ["pipeline.config"]
+    assert (tmp_path / "3" / "pipeline.config").read_text() == 'model { detector: "mobilenet" }\n'
 
 
 def test_a_trainer_is_named_by_its_import_path():

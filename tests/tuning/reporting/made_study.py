@@ -11,11 +11,12 @@ import numpy as np
 import search_spaces
 from search_spaces.conditions import Conditions
 from trainers.detection import coco_metrics
+from trainers.detection import results as files
 from trainers.detection.coco_metrics import ImageResult
 from tuning.search.halving import Halving
+from tuning.search.sampler import Question
 from tuning.search.search import Search
 from tuning.search.tpe import TPESampler
-from tuning.study import detections
 from tuning.study.curves import CurveFile
 from tuning.study.manifest import Manifest
 from tuning.study.step_result import StepResult
@@ -80,6 +81,7 @@ def make(
     steps_of_last: int | None = None,
     data: dict[str, object] | None = None,
     fails_above: float = math.inf,
+    objective: str = "mAP",
 ) -> Study:
     """The study, closed. steps_of_last: the last trial is left running after the rung at so many steps, 0 for none.
     fails_above: a learning rate above which trials diverge.
@@ -88,7 +90,7 @@ def make(
     asked = search_spaces.get(space)
     about = Manifest(
         study=folder.name, space=space, space_hash="abc", preset="laptop", max_steps=RUNGS[-1], image_size=None,
-        batch_size=None, weights="none", reduction_factor=3, seed=1, versions={"python": "3"},
+        batch_size=None, weights="none", reduction_factor=3, seed=1, versions={"python": "3"}, objective=objective,
         space_rows=[row.to_dict() for row in asked.rows(conditions)],
         data=data or {
             "name": "drawn", "source": "drawn", "given": "nowhere", "fingerprint": "0123", "subset": 1.0,
@@ -96,7 +98,7 @@ def make(
         },
     )  # fmt: skip
     study = Study.open(folder, about, durable=False)
-    sampler = TPESampler(lambda trial: asked.suggest(trial, conditions), 1)
+    sampler = TPESampler(Question(lambda trial: asked.suggest(trial, conditions), 1, study.objective))
     seeds = asked.seeds(conditions)[: min(2, trials)]
     search = Search(study, sampler, Halving(RUNGS), trials, seeds)
     true = truth(images, len(classes))
@@ -131,9 +133,8 @@ def _run(
         losses = [3 - 2 * quality(recipe, at, RUNGS[-1]) + 0.05 * math.sin(at) for at in steps]
         curves = {"training_loss/total": losses, "learning_rate": [0.001] * len(steps)}
         results = found(true, quality(recipe, step, RUNGS[-1]), len(classes), number)
-        coco, by_class = coco_metrics.evaluate(results, classes)
-        detections.write(folder, step, results)
-        metrics = coco | {f"AP/{name}": value for name, value in by_class.items()}
+        files.write(folder, step, results)
+        metrics = coco_metrics.evaluate(results, classes)
         metrics["validation_loss/total"] = 3.1 - 2 * quality(recipe, step, RUNGS[-1])
         result = StepResult(
             number, step, "rung", steps=steps, curves=curves, metrics=metrics, seconds_training=step * 0.1,

@@ -13,7 +13,7 @@ from test_tracking_server import PATIENCE, trained
 
 from tuning.study.study import Study
 from tuning.tracking.callback import Tracking
-from tuning.tracking.mlflow_writer import read_note
+from tuning.tracking.notes import read_note
 
 pytestmark = pytest.mark.slow
 DRAWN = "svg.main-svg"

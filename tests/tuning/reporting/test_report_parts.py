@@ -51,15 +51,15 @@ def test_the_ranking_is_the_searchs_own_with_intervals_around_what_was_measured(
     found = ranking.standings(material)
     assert [each.trial for each in found] == [record.number for record in material.ranked]
     for each in found:
-        assert each.mAP == material.study.records[each.trial].mAP
+        assert each.value == material.study.records[each.trial].value
         if each.interval is not None:
-            assert each.interval.low < each.mAP < each.interval.high
+            assert each.interval.low < each.value < each.interval.high
     assert found[0].interval is not None
     assert found[0].lead is None
     full = [each for each in found[1:] if each.step == found[0].step]
     assert full
     for each in full:
-        assert each.lead.value == pytest.approx(found[0].mAP - each.mAP)
+        assert each.lead.value == pytest.approx(found[0].value - each.value)
         assert each.lead.low < each.lead.value < each.lead.high
     assert all(each.lead is None for each in found if each.step < found[0].step), "of other budgets"
 
@@ -76,12 +76,12 @@ def test_trials_whose_detections_are_of_another_mean_ap_get_no_interval(tmp_path
 
 def test_detectors_are_compared_where_all_have_been_and_at_equal_numbers(material, sections):
     found = sections["backbones"].data["detectors"]
-    assert {each["detector"] for each in found} == {"mobilenet", "retinanet", "efficientdet"}
+    assert {each["model"] for each in found} == {"mobilenet", "retinanet", "efficientdet"}
     for each in found:
-        mine = [r for r in material.records if r.recipe["detector"] == each["detector"]]
+        mine = [r for r in material.records if r.recipe["model"] == each["model"]]
         assert each["trials"] == len(mine)
         assert each["first"] == 45
-        assert each["best"] == max(rung.mAP for r in mine for rung in r.rungs if rung.step == each["last"])
+        assert each["best"] == max(rung.value for r in mine for rung in r.rungs if rung.step == each["last"])
     assert len({each["draws"] for each in found}) == 1
 
 
@@ -93,13 +93,13 @@ def test_the_expected_best_is_the_mean_over_all_choices(draws):
 
 
 def test_what_a_level_cost_is_counted_over_all_trials_in_their_order(material):
-    points = so_far(material.records)
+    points = so_far(material.records, material.study.objective)
     assert points[-1].steps == sum(record.step for record in material.records)
     assert points[-1].seconds == pytest.approx(sum(record.rungs[-1].seconds for record in material.records))
     assert [point.best for point in points] == sorted(point.best for point in points)
-    best = reaching(points, material.best.mAP)
-    assert best.best == material.best.mAP
-    assert reaching(points, 0.99) is None
+    best = reaching(points, material.best.value, material.study.objective)
+    assert best.best == material.best.value
+    assert reaching(points, 0.99, material.study.objective) is None
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_the_ledger_the_cost_and_the_known_recipes_are_the_records_own(material,
     own = {each["trial"]: each for each in sections["known"].data["recipes"] if each["trial"] is not None}
     for record in material.records:
         if record.provenance:
-            assert own[record.number]["mAP"] == record.mAP
+            assert own[record.number]["value"] == record.value
 
 
 def test_where_the_images_are_gone_the_pictures_are_a_sentence(sections):

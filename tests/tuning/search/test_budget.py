@@ -6,10 +6,10 @@ import pytest
 from searches import run_here, search_of
 
 from trainers.errors import UserError
+from tuning.api.plan import COLD_SECONDS, plan
 from tuning.callbacks.spending import Spending
 from tuning.search.budget import Budget, duration, parse_time
 from tuning.search.halving import Halving
-from tuning.search.plan import COLD_SECONDS, plan
 from tuning.study.step_result import StepResult
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 
 import pytest
 from curve_trainer import DATASET
 from optuna.trial import TrialState
-from searches import CONDITIONS, SPACE, about, run_here, search_of
+from searches import CONDITIONS, OBJECTIVE, SPACE, about, question, run_here, search_of
 from test_search import rung, stored
 
 import search_spaces
@@ -16,20 +17,22 @@ from search_spaces.conditions import Conditions
 from search_spaces.parts.parameters import Range
 from search_spaces.space import Space
 from trainers.errors import UserError
-from tuning.execution.worker import newest_checkpoint
+from tuning.api import earlier as earlier_studies
 from tuning.search import warm_start
 from tuning.search.fitting import Fitting
 from tuning.search.halving import Halving
 from tuning.search.search import Search
 from tuning.search.tpe import TPESampler
 from tuning.study import manifest
+from tuning.study.trial_folder import newest_checkpoint
 
 LONGER = dataclasses.replace(CONDITIONS, steps=270)
+read = functools.partial(earlier_studies.read, objective=OBJECTIVE)
 
 
 def search_with(study, conditions: Conditions, trials: int, space: Space = SPACE) -> Search:
     fitting = Fitting(space, conditions, study.manifest.space_since)
-    sampler = TPESampler(lambda trial: space.suggest(trial, conditions), 1, fitting.fit)
+    sampler = TPESampler(dataclasses.replace(question(space, conditions), fit=fitting.fit))
     rungs = (30, 90, 270) if conditions.steps == 270 else (10, 30, 90)
     return Search(study, sampler, Halving(rungs), trials)
 
@@ -44,7 +47,7 @@ def test_more_steps_continue_the_best_trials_from_their_checkpoints(open_study):
     study = open_study()
     run_here(search_of(study, 9))
     before = study.records()
-    completed = sorted((r for r in before if r.state == "completed"), key=lambda r: -r.mAP)
+    completed = sorted((r for r in before if r.state == "completed"), key=lambda r: -r.value)
     for record in completed:
         checkpoint(study, record.number, 90)
 
@@ -162,28 +165,29 @@ def earlier(open_study):
 
 
 def test_a_warm_start_tries_the_best_first_and_learns_from_all(earlier, open_study, tmp_path):
-    found = warm_start.read("earlier", tmp_path, "")
+    found = read("earlier", tmp_path, "")
     start = warm_start.warm_start(found, about(), Fitting(SPACE, CONDITIONS))
-    best = sorted(earlier.records(), key=lambda record: (record.step, record.mAP), reverse=True)[:4]
+    best = sorted(earlier.records(), key=lambda record: (record.step, record.value), reverse=True)[:4]
     assert [seed.name for seed in start.seeds] == [f"earlier trial {record.number}" for record in best]
     assert len(start.lessons) == 12
     study = open_study("later")
-    sampler = TPESampler(lambda trial: SPACE.suggest(trial, CONDITIONS), 1)
+    sampler = TPESampler(question())
     for lesson in start.lessons:
         sampler.learn(lesson)
     search = Search(study, sampler, Halving((10, 30, 90)), 6, start.seeds)
     proposed = [search.propose() for _ in range(6)]
     assert [record.recipe for record in proposed[:4]] == [record.recipe for record in best]
     assert (
-        proposed[0].provenance["source"] == f"warm start: mAP {best[0].mAP:.3f} at step {best[0].step} there"
+        proposed[0].provenance["source"]
+        == f"warm start: mAP {best[0].value:.3f} at step {best[0].step} there"
     )
     assert proposed[4].provenance == {}
 
 
 def test_what_was_continued_with_more_steps_is_tried_once(earlier, tmp_path):
-    found = warm_start.read("earlier", tmp_path, "")
+    found = read("earlier", tmp_path, "")
     once = warm_start.warm_start(found, about(), Fitting(SPACE, CONDITIONS))
-    found = warm_start.read("earlier", tmp_path, "")
+    found = read("earlier", tmp_path, "")
     again = [copy.copy(trial) for trial in found.trials]
     for trial in again:
         trial.number += len(again)
@@ -198,7 +202,7 @@ def test_what_was_continued_with_more_steps_is_tried_once(earlier, tmp_path):
     ids=["steps", "data"],
 )
 def test_trials_of_another_budget_or_other_data_are_tried_but_teach_nothing(earlier, tmp_path, changes):
-    found = warm_start.read(str(earlier.folder), tmp_path, "")
+    found = read(str(earlier.folder), tmp_path, "")
     start = warm_start.warm_start(found, about(**changes), Fitting(SPACE, CONDITIONS))
     assert len(start.seeds) == 4
     assert start.lessons == []
@@ -208,17 +212,17 @@ def test_trials_of_another_budget_or_other_data_are_tried_but_teach_nothing(earl
 def test_a_warm_start_from_one_detector_fits_its_branch_of_all(earlier, tmp_path):
     space = search_spaces.get("all")
     start = warm_start.warm_start(
-        warm_start.read("earlier", tmp_path, ""), about(space="all"), Fitting(space, CONDITIONS)
+        read("earlier", tmp_path, ""), about(space="all"), Fitting(space, CONDITIONS)
     )
     assert {seed.params["detector"] for seed in start.seeds} == {"mobilenet"}
-    sampler = TPESampler(lambda trial: space.suggest(trial, CONDITIONS), 1)
+    sampler = TPESampler(question(space))
     for lesson in start.lessons:
         sampler.learn(lesson)
-    assert sampler.propose(0).recipe.detector in space.detectors
+    assert sampler.propose(0).recipe.model in space.models
 
 
 def test_a_warm_start_without_a_use_is_one_line(earlier, open_study, tmp_path):
-    found = warm_start.read("earlier", tmp_path, "")
+    found = read("earlier", tmp_path, "")
     classes = manifest.of_data(DATASET) | {"classes": ["raccoon"]}
     with pytest.raises(
         UserError, match=r"is of other classes \(vehicle, pedestrian\) than this data \(raccoon\)"
@@ -228,10 +232,10 @@ def test_a_warm_start_without_a_use_is_one_line(earlier, open_study, tmp_path):
     with pytest.raises(UserError, match="none of its 12 ended trials fits this space"):
         warm_start.warm_start(found, about(), Fitting(retinanet, CONDITIONS))
     with pytest.raises(UserError, match="no such study in"):
-        warm_start.read("never", tmp_path, "")
+        read("never", tmp_path, "")
     open_study("empty")
     with pytest.raises(UserError, match="no trial of it has ended yet"):
-        warm_start.read("empty", tmp_path, "")
+        read("empty", tmp_path, "")
 
 
 @pytest.mark.slow
@@ -244,7 +248,7 @@ def test_a_warm_start_from_mlflow_is_that_from_the_study(earlier, open_study, tm
     tracking.start()
     assert tracking.close() is None
     from_folder, from_mlflow = (
-        warm_start.warm_start(warm_start.read(source, tmp_path, uri), about(), Fitting(SPACE, CONDITIONS))
+        warm_start.warm_start(read(source, tmp_path, uri), about(), Fitting(SPACE, CONDITIONS))
         for source in ("earlier", "mlflow:street")
     )
     assert [seed.params for seed in from_mlflow.seeds] == [seed.params for seed in from_folder.seeds]
@@ -257,4 +261,4 @@ def test_a_warm_start_from_mlflow_is_that_from_the_study(earlier, open_study, tm
             ours.state,
         )
     with pytest.raises(UserError, match="no such experiment"):
-        warm_start.read("mlflow:nothing", tmp_path, uri)
+        read("mlflow:nothing", tmp_path, uri)

@@ -8,10 +8,11 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
-from searches import CONDITIONS, SPACE, run_here, search_of
+from searches import CONDITIONS, OBJECTIVE, SPACE, run_here, search_of
 
 from trainers.errors import UserError
 from tuning.search.halving import Halving
+from tuning.search.sampler import Question
 from tuning.search.search import Search
 from tuning.search.tpe import TPESampler
 from tuning.study.step_result import StepResult
@@ -34,12 +35,12 @@ def test_every_rung_is_told_to_optuna_the_stopping_one_too(open_study):
     states = {trial.state for trial in stored(study)}
     assert states == {TrialState.COMPLETE, TrialState.PRUNED}
     for trial, record in zip(stored(study), study.records(), strict=True):
-        assert trial.intermediate_values == {rung.step: rung.mAP for rung in record.rungs}
-        assert trial.value == record.mAP
+        assert trial.intermediate_values == {rung.step: rung.value for rung in record.rungs}
+        assert trial.value == record.value
         if trial.state == TrialState.PRUNED:
             assert max(trial.intermediate_values) in (10, 30)
-            assert record.verdict.cutoff >= record.mAP
-            assert record.rungs[-1].decision == "stops"
+            assert record.verdict.cutoff >= record.value
+            assert record.rungs[-1].decision == "stop"
         else:
             assert max(trial.intermediate_values) == 90
 
@@ -165,7 +166,7 @@ def test_a_rung_that_a_resumed_trial_passes_again_is_told_once(open_study):
     number = search.propose().number
     assert search.report(rung(number, 10, 0.2))
     assert search.report(rung(number, 10, 0.7))
-    assert [step.mAP for step in study.record(number).rungs] == [0.2]
+    assert [step.value for step in study.record(number).rungs] == [0.2]
 
 
 def test_more_trials_extend_a_finished_study(open_study):
@@ -197,7 +198,7 @@ def test_a_space_that_makes_no_recipe_ends_the_search_and_leaves_no_trial(open_s
         raise UserError("space 'mobilenet': schedule.base: must be above 0")
 
     study = open_study()
-    search = Search(study, TPESampler(impossible, seed=1), Halving((10,)), 3)
+    search = Search(study, TPESampler(Question(impossible, 1, OBJECTIVE)), Halving((10,)), 3)
     with pytest.raises(UserError, match=r"schedule\.base"):
         search.propose()
     assert stored(study) == []
@@ -222,13 +223,13 @@ def test_promoting_takes_the_best_up_under_their_own_numbers_and_prunes_the_rest
     records = study.records()
     assert len(records) == 13
     assert {record.state for record in records} == {"completed", "pruned"}
-    at_first_rung = sorted((record.rungs[0].mAP for record in records), reverse=True)
+    at_first_rung = sorted((record.rungs[0].value for record in records), reverse=True)
     up = [record for record in records if len(record.rungs) > 1]
     assert len(up) >= 4
-    assert {record.rungs[0].mAP for record in records if record.rungs[0].mAP > at_first_rung[4]} <= {
-        record.rungs[0].mAP for record in up
+    assert {record.rungs[0].value for record in records if record.rungs[0].value > at_first_rung[4]} <= {
+        record.rungs[0].value for record in up
     }
-    assert all(record.rungs[-1].decision == "goes on" for record in records if record.state == "completed")
+    assert all(record.rungs[-1].decision == "continue" for record in records if record.state == "completed")
     assert all("was not promoted" in record.verdict.reason for record in records if record.state == "pruned")
     assert {trial.state for trial in stored(study)} == {TrialState.COMPLETE, TrialState.PRUNED}
 
@@ -261,7 +262,7 @@ def test_a_trial_of_a_higher_bracket_is_not_measured_at_the_first_rungs(open_stu
     search = search_of(study, 12, brackets=3, seed=4)
     run_here(search)
     for record in study.records():
-        assert [rung.step for rung in record.rungs] == list(search.halving.rungs_of(record.number))[
+        assert [rung.step for rung in record.rungs] == list(search.scheduler.rungs_of(record.number))[
             : len(record.rungs)
         ]
     assert any(record.rungs[0].step > 10 for record in study.records())
@@ -269,7 +270,11 @@ def test_a_trial_of_a_higher_bracket_is_not_measured_at_the_first_rungs(open_stu
 
 def test_a_free_worker_gets_the_trial_whose_graph_it_has(open_study):
     sizes = itertools.cycle([2, 4])
-    sampler = TPESampler(lambda trial: SPACE.suggest(trial, CONDITIONS).replace(batch_size=next(sizes)), 1)
+
+    def suggest(trial):
+        return SPACE.suggest(trial, CONDITIONS).replace(batch_size=next(sizes))
+
+    sampler = TPESampler(Question(suggest, 1, OBJECTIVE))
     search = Search(open_study(), sampler, Halving((10, 30, 90), mode="promote"), 6)
     for _ in range(6):  # as many workers
         search.propose()

@@ -2,7 +2,7 @@
 
 The stock objects are driven in the order in which Ray Tune calls them. What needs a whole Ray, MLflow or a detector is
 tested elsewhere: a study that goes on, its one process and its workers in test_search_on_ray.py, MLflow's runs in
-test_tracking.py, conditional warm starts in test_going_on.py, bounded proposals in test_proposer.py.
+test_tracking.py, conditional warm starts in test_going_on.py, bounded proposals in test_tpe.py.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import pytest
 from optuna.trial import TrialState
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
-from searches import CONDITIONS, SPACE, run_here, search_of
+from searches import CONDITIONS, SPACE, question, run_here, score, search_of
 from test_search import rung, stored
 
-from tuning.search.halving import Halving, Score
+from tuning.search.halving import Halving
 from tuning.search.tpe import TPESampler
 
 RUNGS = (10, 30, 90)
@@ -138,7 +138,7 @@ def test_known_points_and_their_values_are_taken_in_with_conditional_branches():
     with pytest.raises(TypeError, match="Define-by-run function passed in `space`"):
         Stock(points_to_evaluate=[seed.params], evaluated_rewards=[0.4])
 
-    sampler = TPESampler(lambda trial: SPACE.suggest(trial, CONDITIONS), 1, startup_trials=1)
+    sampler = TPESampler(question(), startup_trials=1)
     replayed = SPACE.replay(seed.params, CONDITIONS)
     known = optuna.trial.create_trial(
         params=dict(seed.params), distributions=replayed.distributions, value=0.4
@@ -168,7 +168,7 @@ def test_a_study_goes_on_without_reading_a_pickle(open_study, monkeypatch):
 
 
 def test_branches_are_modelled_in_groups():
-    sampler = TPESampler(lambda trial: SPACE.suggest(trial, CONDITIONS), 1)
+    sampler = TPESampler(question())
     assert not optuna.samplers.TPESampler()._group
     assert sampler._sampler(0)._group
     assert sampler._sampler(0)._multivariate
@@ -187,8 +187,8 @@ def test_a_schedule_means_the_same_at_any_budget():
 
 def test_a_quorum_and_not_the_first_to_arrive_decides():
     halving = Halving(RUNGS, 3, 3)
-    halving.record(0, 10, Score(0.0))
-    halving.record(1, 10, Score(0.3))
-    assert [halving.judge(trial, 10).decision for trial in (0, 1)] == ["goes on", "goes on"]
-    halving.record(2, 10, Score(0.1))
-    assert halving.judge(2, 10).decision == "stops"
+    halving.record(0, 10, score(0.0))
+    halving.record(1, 10, score(0.3))
+    assert [halving.judge(trial, 10).decision for trial in (0, 1)] == ["continue", "continue"]
+    halving.record(2, 10, score(0.1))
+    assert halving.judge(2, 10).decision == "stop"

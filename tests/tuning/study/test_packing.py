@@ -6,7 +6,7 @@ import copy
 
 import pytest
 from optuna.trial import FrozenTrial
-from searches import CONDITIONS, SPACE, run_here, search_of
+from searches import CONDITIONS, OBJECTIVE, SPACE, run_here, search_of
 
 from tuning.search.fitting import Fitting
 from tuning.study import reading, trial_record
@@ -31,7 +31,7 @@ def test_an_ended_trial_is_packed_and_reads_as_optunas_own(study):
             "datetime_start", "datetime_complete", "last_step", "system_attrs",
         ):  # fmt: skip
             assert getattr(packed, name) == getattr(trial, name), name
-        assert trial_record.of(packed) == trial_record.of(trial)
+        assert trial_record.of(packed, OBJECTIVE) == trial_record.of(trial, OBJECTIVE)
 
 
 def test_a_packed_trial_holds_nothing_heavy(study):

@@ -12,6 +12,7 @@ import search_spaces
 from trainers.datasets.opening import open_dataset
 from trainers.datasets.records.record import read_records
 from trainers.datasets.splits import split_file
+from trainers.detection.task import DETECTION
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights
 from tuning.api.settings import Settings
@@ -52,7 +53,7 @@ def test_the_split_is_written_down_with_the_study(tmp_path):
     lines = [line.split(",") for line in (study.folder / "split.csv").read_text().splitlines()]
     assert lines[0] == ["part", "image"]
     assert Counter(part for part, _ in lines[1:]) == {"train": 5, "validation": 4}
-    dataset = reopen(study.manifest.data, tmp_path / "data")
+    dataset = reopen(DETECTION, study.manifest.data, tmp_path / "data")
     of_records = [
         (name, one.name) for name, part in dataset.parts.items() for one in read_records(part.files)
     ]
@@ -61,16 +62,16 @@ def test_the_split_is_written_down_with_the_study(tmp_path):
 
 def test_a_studys_data_are_found_again_as_they_were_and_whole(tmp_path):
     study, _ = begun(tmp_path, "--data", CITY, "--subset", "25%")
-    again = reopen(study.manifest.data, tmp_path / "another cache")
+    again = reopen(DETECTION, study.manifest.data, tmp_path / "another cache")
     assert again.fingerprint == study.manifest.data["fingerprint"]
     assert again.train.images == 5
-    whole = reopen(study.manifest.data, tmp_path / "data", whole=True)
+    whole = reopen(DETECTION, study.manifest.data, tmp_path / "data", whole=True)
     assert (whole.train.images, whole.validation) == (
         20,
-        reopen(study.manifest.data, tmp_path / "data").validation,
+        reopen(DETECTION, study.manifest.data, tmp_path / "data").validation,
     )
     with pytest.raises(UserError, match="is not what the study was begun with"):
-        reopen(study.manifest.data, tmp_path / "data", given=OTHER)
+        reopen(DETECTION, study.manifest.data, tmp_path / "data", given=OTHER)
 
 
 @pytest.mark.parametrize(

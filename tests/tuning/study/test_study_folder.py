@@ -38,6 +38,8 @@ sys.stdin.read()
         ({"max_steps": 60}, "was begun with --max-steps 90, now it is 60"),
         ({"image_size": 320}, "was begun with no --image-size, now it is 320"),
         ({"weights": "zoo"}, "was begun with --weights none, now it is zoo"),
+        ({"objective": "mAP50"}, "was begun with --objective mAP, now it is mAP50"),
+        ({"sampler": "random"}, "was begun with --sampler tpe, now it is random"),
         (
             {"data": manifest.of_data(DATASET) | {"source": "photos/", "fingerprint": "f00"}},
             "is a study of other data (formula, not photos/)",
@@ -156,7 +158,7 @@ def test_optunas_own_reader_reads_the_journal(open_study):
     run_here(search_of(study, 4))
     storage = JournalStorage(JournalFileBackend(str(study.folder / "optuna.journal")))
     theirs = optuna.load_study(study_name="street", storage=storage)
-    assert theirs.best_value == max(record.mAP for record in study.records() if record.state == "completed")
+    assert theirs.best_value == max(record.value for record in study.records() if record.state == "completed")
 
 
 def test_the_summary_has_its_documented_fields_and_each_verdict(open_study):
@@ -168,7 +170,10 @@ def test_the_summary_has_its_documented_fields_and_each_verdict(open_study):
     search.interrupt()
     SummaryFile(study).write()
     written = json.loads((study.folder / "summary.json").read_text())
-    assert list(written) == ["study", "space", "data", "best", "trials", "wall_seconds", "versions"]
+    assert list(written) == [
+        "study", "space", "data", "objective", "best", "trials", "wall_seconds", "versions",
+    ]  # fmt: skip
+    assert written["objective"] == {"name": "mAP", "direction": "maximize"}
     assert {trial["state"] for trial in written["trials"]} == {"completed", "pruned", "interrupted"}
     for trial in written["trials"]:
         assert list(trial) == [
@@ -181,11 +186,13 @@ def test_the_summary_has_its_documented_fields_and_each_verdict(open_study):
             "seconds_training",
             "seconds_overhead",
         ]
-        assert all(list(rung) == ["step", "mAP", "seconds"] for rung in trial["rungs"])
+        assert all(list(rung) == ["step", "value", "mAP", "seconds"] for rung in trial["rungs"])
+        assert all(rung["value"] == rung["mAP"] for rung in trial["rungs"])
     finished = [trial for trial in written["trials"] if trial["state"] == "completed"]
     best = max(finished, key=lambda trial: trial["rungs"][-1]["mAP"])
     assert written["best"] == {
         "trial": best["trial"],
+        "value": best["rungs"][-1]["mAP"],
         "mAP": best["rungs"][-1]["mAP"],
         "recipe_id": best["recipe_id"],
     }

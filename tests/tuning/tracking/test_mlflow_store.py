@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.mark.slow(15)
 def test_a_kill_while_the_tables_are_made_leaves_nothing_that_cannot_be_opened(tmp_path):
     uri = store.default_uri(tmp_path)
-    making = f"from tuning import mlflow_store; store.client({uri!r})"
+    making = f"from tuning.tracking import store; store.client({uri!r})"
     maker = subprocess.Popen([sys.executable, "-c", making], cwd=ROOT)
     while not any(file.stat().st_size for file in tmp_path.glob(".mlflow.db.*/mlflow.db")):
         assert maker.poll() is None, "it was done before it could be killed"

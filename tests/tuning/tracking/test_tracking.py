@@ -13,8 +13,9 @@ from tuning.execution.environment import Share, note_hardware
 from tuning.study import verdict
 from tuning.study.curves import POINTS, CurveFile, read
 from tuning.study.step_result import StepResult
+from tuning.study.trial_folder import FILES, PICTURES
 from tuning.tracking.callback import Tracking
-from tuning.tracking.mlflow_writer import PICTURES, MLflowWriter, flat
+from tuning.tracking.mlflow_writer import MLflowWriter, flat
 
 slow = pytest.mark.slow
 
@@ -67,7 +68,7 @@ def test_a_study_is_a_run_and_each_trial_a_child_with_its_verdict(open_study, ur
             r.step for r in record.rungs
         ]
     assert runs[""]["run"].data.tags["best_trial"] == str(
-        max(study.records(), key=lambda r: (r.step, r.mAP)).number
+        max(study.records(), key=lambda r: (r.step, r.value)).number
     )
 
 
@@ -88,7 +89,9 @@ def test_a_run_says_all_that_made_it(open_study, uri, tmp_path):
     run_here(search)
     folder = study.trial_folder(0)
     note_hardware(folder)
-    (folder / "pipeline.config").write_text("model {}")
+    for name in ("pipeline.config", "notes.txt"):  # of the trainer's own
+        (folder / name).write_text("model {}")
+    (folder / FILES).write_text('["notes.txt", "pipeline.config"]')
     (folder / PICTURES).mkdir()
     (folder / PICTURES / "loss.png").write_bytes(b"picture")
     tracking.drawn(0)
@@ -112,7 +115,7 @@ def test_a_run_says_all_that_made_it(open_study, uri, tmp_path):
     assert command[:5] == ["python", "-m", "tuning.train", "--run", runs["0"]["id"]]
     assert {"AP/vehicle", "mAP", "mAP_small", "AR100", "validation_loss/total"} <= set(child.metrics)
     files = {file.path for file in MlflowClient(uri).list_artifacts(runs["0"]["id"])}
-    assert files == {"recipe.yaml", "pipeline.config", "pictures"}
+    assert files == {"recipe.yaml", "pipeline.config", "notes.txt", "pictures"}
 
     stopped = next(record for record in study.records() if record.state == "pruned")
     tags = runs[str(stopped.number)]["run"].data.tags
@@ -130,7 +133,7 @@ def test_a_run_that_was_begun_but_not_filled_is_filled(open_study, uri, tmp_path
     assert tracked(open_study(), uri, tmp_path, 1).close() is None
     runs = told(uri)
     assert runs[""]["run"].data.params["space"] == "mobilenet"
-    assert runs["0"]["run"].data.params["detector"] == "mobilenet"
+    assert runs["0"]["run"].data.params["model"] == "mobilenet"
     assert [file.path for file in MlflowClient(uri).list_artifacts(runs["0"]["id"])] == ["recipe.yaml"]
 
 

@@ -49,7 +49,7 @@ def trained(search: Search, begun: Callable[[int], None] = lambda number: None) 
         folder = search.study.trial_folder(record.number)
         (folder / "pipeline.config").write_text("model {}")
         step = 0
-        for rung in search.halving.rungs_of(record.number):
+        for rung in search.scheduler.rungs_of(record.number):
             for last in range(step + 5, rung + 1, 5):
                 search.report(chunk(record.number, last - 4, last))
             step = rung
@@ -84,7 +84,7 @@ def check_all_is_there_once(server: MlflowServer, study: Study) -> None:
             assert tags["verdict"] == record.state
             assert tags["command"].startswith(f"python -m tuning.train --run {run}")
             params = dict(base.execute("SELECT key, value FROM params WHERE run_uuid = ?", (run,)).fetchall())
-            assert params["detector"] == "mobilenet"
+            assert params["model"] == "mobilenet"
 
 
 def wait_until(condition: Callable[[], object]) -> None:

@@ -116,7 +116,7 @@ def _longer(material: Material) -> list[str]:
     if gained < RISING or last.metrics.get(TOTAL_LOSS, 0.0) > before.metrics.get(TOTAL_LOSS, 0.0):
         return []
     return [
-        f"The best trial was still rising when it ended: {last.value - before.value:+.3f} {objective.name} "
+        f"The best trial was still improving when it ended: {last.value - before.value:+.3f} {objective.name} "
         f"from step {before.step:,} to {last.step:,}, "
         f"with a falling validation loss. Try --max-steps {3 * last.step}."
     ]

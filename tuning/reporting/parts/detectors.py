@@ -22,7 +22,8 @@ class Standing:
     trials: that were measured at the first rung of all, `first`; expected: there, of the best of `draws` of them, the
         fewest that a detector has, so that more trials are no advantage, and no choice has been made yet.
     best: the objective at `last`, the highest rung that a trial of every model has reached.
-    seconds: that its workers took in all; in_time: its best objective at any rung within the least such time.
+    seconds: that its workers took in all; in_time: its best objective at any rung within the least such time, None
+        for none.
     """
 
     model: str
@@ -33,7 +34,7 @@ class Standing:
     last: int
     best: float
     seconds: float
-    in_time: float
+    in_time: float | None
 
 
 def section(material: Material) -> Section | None:
@@ -48,11 +49,13 @@ def section(material: Material) -> Section | None:
         return None
     least = min(each.seconds for each in found)
     draws, first, last = found[0].draws, found[0].first, found[0].last
+    lower = material.study.objective.direction == "minimize"
     best_of = f"the best of {draws} trials" if draws > 1 else "a trial"
+    expected, best, in_time = (_pairs(found, name, lower) for name in ("expected", "best", "in_time"))
     text = [
-        f"Equal steps and trials: at {first:,} steps {best_of} of each is expected at {_pairs(found, 'expected')}.",
-        f"Equal steps: the best of those that the search let go to {last:,} steps: {_pairs(found, 'best')}.",
-        f"Equal time: the best at any rung within {duration(least)} of workers each: {_pairs(found, 'in_time')}.",
+        f"Equal steps and trials: at {first:,} steps {best_of} of each is expected at {expected}.",
+        f"Equal steps: the best of those that the search let go to {last:,} steps: {best}.",
+        f"Equal time: the best at any rung within {duration(least)} of workers each: {in_time}.",
         *_difference(material, found[0].model, found[1].model),
     ]
     rows = [
@@ -103,7 +106,7 @@ def compare(by_model: Mapping[str, Sequence[TrialRecord]], objective: Objective)
     found = []
     for name, values in there.items():
         points = so_far(by_model[name], objective)
-        in_time = pick((point.best for point in points if point.seconds <= least + 1e-6), default=0.0)
+        in_time = pick((point.best for point in points if point.seconds <= least + 1e-6), default=None)
         best = pick(value for step, value in at[name] if step == last)
         expected = expected_best(values, draws, lower)
         found.append(Standing(name, len(values), first, expected, draws, last, best, spent[name], in_time))
@@ -116,9 +119,10 @@ def expected_best(values: Sequence[float], draws: int, lower: bool = False) -> f
     return sum(v * math.comb(i, draws - 1) for i, v in enumerate(sorted(values, reverse=lower))) / ways
 
 
-def _pairs(found: Sequence[Standing], name: str) -> str:
-    ordered = sorted(found, key=lambda each: -getattr(each, name))
-    return ", ".join(f"{getattr(each, name):.3f} ({each.model})" for each in ordered)
+def _pairs(found: Sequence[Standing], name: str, lower: bool) -> str:
+    known = [(getattr(each, name), each.model) for each in found if getattr(each, name) is not None]
+    ordered = sorted(known, key=lambda pair: pair[0], reverse=not lower)
+    return ", ".join(f"{value:.3f} ({model})" for value, model in ordered)
 
 
 def _difference(material: Material, first: str, second: str) -> list[str]:

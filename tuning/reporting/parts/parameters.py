@@ -87,9 +87,9 @@ def _slice(study: optuna.Study, name: str, target: str) -> object:
 
 def _parallel(study: optuna.Study, names: list[str], target: str) -> object:
     figure = optuna.visualization.plot_parallel_coordinate(study, params=names, target_name=target)
-    for line in figure.data[
-        :-1
-    ]:  # the last one is the scale; the lines begin at the objective, the best at 1
-        line.line.color, line.opacity = style.between(line.y[0]), 0.4 + 0.5 * line.y[0]
-    figure.data[-1].marker.update(colorscale=style.SCALE, reversescale=False, colorbar_thickness=12)
+    lower = study.direction == optuna.study.StudyDirection.MINIMIZE
+    for line in figure.data[:-1]:  # the last one is the scale
+        merit = 1 - line.y[0] if lower else line.y[0]  # the lines begin at the objective, the largest at 1
+        line.line.color, line.opacity = style.between(merit), 0.4 + 0.5 * merit
+    figure.data[-1].marker.update(colorscale=style.SCALE, reversescale=lower, colorbar_thickness=12)
     return style.plain(figure)
