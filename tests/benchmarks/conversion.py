@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from trainers.datasets import formats  # noqa: E402
-from trainers.datasets.records.record import Record  # noqa: E402
+from trainers.datasets.records.checked_image import Record  # noqa: E402
 from trainers.datasets.toy_city.generating import record  # noqa: E402
 from trainers.datasets.toy_city.scenes import ToyCity  # noqa: E402
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from trainers.command import Parser, run
 from trainers.datasets import formats
+from trainers.datasets.cache import built, clear_about_the_disk, lock_file
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.opening import located, open_dataset
 from trainers.datasets.preparing import look_through, prepare
 from trainers.datasets.problems import LIMIT
-from trainers.datasets.records.building import built, clear_about_the_disk, lock_file
-from trainers.datasets.records.record import read_records
+from trainers.datasets.records.checked_image import read_records
 from trainers.datasets.splits.subsetting import parse_share
 from trainers.datasets.toy_city import is_toy_city
 from trainers.errors import UserError

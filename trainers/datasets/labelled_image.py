@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from trainers.datasets.records import example
+from trainers.datasets.records import tf_example
 from trainers.datasets.records.tfrecords import Place, read_record
 
 
@@ -41,7 +41,7 @@ class Stored:
         if self.place is None:
             return self.path.read_bytes()
         with self.path.open("rb") as file:
-            encoded: bytes = example.decode(read_record(file, self.place))["image/encoded"][0]
+            encoded: bytes = tf_example.decode(read_record(file, self.place))["image/encoded"][0]
         return encoded
 
 

@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+from trainers.datasets.cache import built
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.formats import recognise
 from trainers.datasets.formats.files import stamps
 from trainers.datasets.formats.format import Format
 from trainers.datasets.preparing import prepare
-from trainers.datasets.records.building import built
 from trainers.datasets.splits import subsetting
 from trainers.datasets.toy_city import is_toy_city
 

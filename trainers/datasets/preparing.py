@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from trainers.datasets.catalogue import Catalogue
-from trainers.datasets.conversion import convert
 from trainers.datasets.dataset import Dataset, Part
 from trainers.datasets.formats.format import Format
 from trainers.datasets.label_map import write_label_map
 from trainers.datasets.listing import Listed, list_source
 from trainers.datasets.problems import Problem, Problems
+from trainers.datasets.records.parallel_conversion import convert
 from trainers.datasets.records.shard_workers import ShardWorkers
 from trainers.datasets.splits import split_file
 from trainers.errors import UserError

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from trainers.datasets.dataset import Dataset
-from trainers.datasets.records.record import read_records
+from trainers.datasets.records.checked_image import read_records
 from trainers.detection.coco_metrics import ImageResult
 from tuning.pictures.charts import COLOURS, plain
 from tuning.pictures.trial import DrawnTrial

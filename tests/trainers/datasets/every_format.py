@@ -10,7 +10,7 @@ from labelled_folders import picture
 from trainers.datasets import formats
 from trainers.datasets.preparing import look_through
 from trainers.datasets.problems import Problem
-from trainers.datasets.records.record import Record
+from trainers.datasets.records.checked_image import Record
 
 NAMES = [known.NAME for known in formats.all_formats()]
 CLASSES = ("vehicle", "pedestrian", "cyclist")

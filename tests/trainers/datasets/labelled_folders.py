@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from trainers.datasets.records import example
+from trainers.datasets.records import tf_example
 from trainers.datasets.records.tfrecords import Place, places, read_record
 
 OBJECT = """
@@ -62,5 +62,5 @@ def features(*files: Path) -> list[dict[str, list]]:
         with path.open("rb") as file:
             for place in places(path):
                 assert isinstance(place, Place)
-                found.append(example.decode(read_record(file, place)))
+                found.append(tf_example.decode(read_record(file, place)))
     return found

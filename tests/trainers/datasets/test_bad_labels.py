@@ -14,12 +14,12 @@ from test_splitting_and_subsets import box, coco
 
 from trainers.datasets import formats
 from trainers.datasets.catalogue import Catalogue
-from trainers.datasets.checking import ROUNDING, check
 from trainers.datasets.formats.files import Outside, inside
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.opening import open_dataset
 from trainers.datasets.preparing import look_through
-from trainers.datasets.records.record import Record
+from trainers.datasets.records.checked_image import Record
+from trainers.datasets.records.image_check import ROUNDING, check
 from trainers.errors import UserError
 
 # Boxes

@@ -6,7 +6,7 @@ from labelled_folders import picture
 
 from trainers.datasets import formats
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.records.record import Record, read_records
+from trainers.datasets.records.checked_image import Record, read_records
 
 NAMES = [known.NAME for known in formats.all_formats()]
 ANY_CLASSES = ("пешеход", "traffic light", "vélo 🚲")

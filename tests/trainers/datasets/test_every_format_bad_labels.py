@@ -21,8 +21,8 @@ from labelled_folders import picture
 from trainers.datasets import formats
 from trainers.datasets.opening import open_dataset
 from trainers.datasets.problems import Problem, Problems
-from trainers.datasets.records import example
-from trainers.datasets.records.record import Record, read_records
+from trainers.datasets.records import tf_example
+from trainers.datasets.records.checked_image import Record, read_records
 from trainers.datasets.records.tfrecords import Shard, places, read_record
 from trainers.errors import UserError
 
@@ -43,11 +43,11 @@ def change_record(file: Path, change: Callable) -> None:
     """Change the features of a file's first record."""
     found = []
     with file.open("rb") as opened:
-        found = [example.decode(read_record(opened, place)) for place in places(file)]
+        found = [tf_example.decode(read_record(opened, place)) for place in places(file)]
     change(found[0])
     with Shard(file) as shard:
         for features in found:
-            shard.write(example.encode(features))
+            shard.write(tf_example.encode(features))
 
 
 def image_gone(folder: Path) -> None:

@@ -9,8 +9,8 @@ from labelled_folders import picture
 
 from trainers.datasets import formats
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.records import example
-from trainers.datasets.records.record import read_records
+from trainers.datasets.records import tf_example
+from trainers.datasets.records.checked_image import read_records
 from trainers.datasets.records.tfrecords import Shard
 from trainers.errors import UserError
 
@@ -241,7 +241,7 @@ def waymo_segment(path: Path, frames: int, texts: bool = True, number: int = 0) 
             }  # fmt: skip
             if texts:
                 features["image/object/class/text"] = [names[label] for label in ids]
-            shard.write(example.encode(features))
+            shard.write(tf_example.encode(features))
 
 
 @pytest.mark.parametrize("texts", [True, False])

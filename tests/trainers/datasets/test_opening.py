@@ -4,11 +4,11 @@ from collections import Counter
 import pytest
 from labelled_folders import features, picture, voc, voc_folder
 
-from trainers.datasets import conversion
 from trainers.datasets.__main__ import main
 from trainers.datasets.label_map import read_label_map, write_label_map
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.records.record import encoded_records
+from trainers.datasets.records import parallel_conversion
+from trainers.datasets.records.checked_image import encoded_records
 from trainers.datasets.records.shard_workers import ShardWorkers
 from trainers.datasets.records.shard_writing import Job
 from trainers.datasets.toy_city.generating import open_toy_city
@@ -154,7 +154,7 @@ def test_the_real_photographs_converted_are_the_records_of_the_folder(raccoon, t
 def test_what_several_processes_convert_is_what_one_does(tmp_path, monkeypatch):
     source = str(voc_folder(tmp_path / "pets", 40))
     alone = open_dataset(source, tmp_path / "one")
-    monkeypatch.setattr(conversion, "IMAGES_PER_SHARD", 8)
+    monkeypatch.setattr(parallel_conversion, "IMAGES_PER_SHARD", 8)
     together = open_dataset(source, tmp_path / "several")
     assert (len(alone.train.files), len(together.train.files)) == (1, 4)
     assert contents(together) == contents(alone)

@@ -5,7 +5,7 @@ import pytest
 from labelled_folders import picture, voc, voc_folder
 
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.records.record import read_records
+from trainers.datasets.records.checked_image import read_records
 from trainers.datasets.splits.subsetting import parse_share
 from trainers.errors import UserError
 

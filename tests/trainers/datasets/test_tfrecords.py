@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from trainers.datasets.records import example
+from trainers.datasets.records import tf_example
 from trainers.datasets.records.tfrecords import CorruptRecord, Place, Shard, places, read_record
 
 
@@ -63,20 +63,20 @@ FEATURES = {
 
 
 def test_an_example_comes_back_as_encoded():
-    assert example.decode(example.encode(FEATURES)) == {**FEATURES, "name": [b"x"]}
+    assert tf_example.decode(tf_example.encode(FEATURES)) == {**FEATURES, "name": [b"x"]}
 
 
 @pytest.mark.parametrize("data", [b"\xff\xff\xff", b"no message"])
 def test_what_is_no_example_is_said_to_be_none(data):
     with pytest.raises(ValueError, match=r"no tf\.train\.Example"):
-        example.decode(data)
+        tf_example.decode(data)
 
 
 @pytest.mark.slow
 def test_tensorflow_reads_what_is_written_here_and_the_reverse(tmp_path):
     import tensorflow as tf
 
-    ours = example.encode(FEATURES)
+    ours = tf_example.encode(FEATURES)
     path = written(tmp_path / "ours", ours, b"", os.urandom(3000))
     (first, *rest) = [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
     assert [first, *rest] == read(path)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from trainers.datasets import dataset
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.records import example
+from trainers.datasets.records import tf_example
 from trainers.datasets.records.tfrecords import Place, places, read_record
 from trainers.datasets.toy_city.generating import open_toy_city, record
 from trainers.datasets.toy_city.pictures import draw
@@ -23,7 +23,7 @@ def examples(file: Path) -> list[dict[str, list]]:
     with file.open("rb") as opened:
         found = list(places(file))
         assert all(isinstance(place, Place) for place in found)
-        return [example.decode(read_record(opened, place)) for place in found]
+        return [tf_example.decode(read_record(opened, place)) for place in found]
 
 
 def test_the_same_scene_is_drawn_again_to_the_last_bit():

@@ -10,7 +10,7 @@ from labelled_folders import OBJECT, picture
 from PIL import Image
 
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.records.record import read_records
+from trainers.datasets.records.checked_image import read_records
 
 ORIENTED = {
     turn: saved(

@@ -12,7 +12,7 @@ import pytest
 from searches import run_here, search_of
 from test_detections import city
 
-from trainers.datasets.records.record import read_records
+from trainers.datasets.records.checked_image import read_records
 from trainers.datasets.toy_city.generating import open_toy_city
 from trainers.datasets.toy_city.scenes import ToyCity
 from trainers.detection import coco_metrics

@@ -10,7 +10,7 @@ import pytest
 
 import search_spaces
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.records.record import read_records
+from trainers.datasets.records.checked_image import read_records
 from trainers.datasets.splits import split_file
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trainers.datasets.dataset import Dataset
-from trainers.datasets.description.samples import Samples
-from trainers.datasets.records.record import Record, read_records
+from trainers.datasets.description.sample_selection import Samples
+from trainers.datasets.records.checked_image import Record, read_records
 
 MOST_BOXES = 100  # of an image that the Object Detection API's input reader keeps (max_number_of_boxes)
 # COCO's sizes by area in pixels (pycocotools' Params.areaRng), and shapes by width over height

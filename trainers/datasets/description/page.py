@@ -13,7 +13,7 @@ from PIL import Image
 
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.description.description import SHAPES, SIZES, Description
-from trainers.datasets.records.record import Record, read_chosen_records
+from trainers.datasets.records.checked_image import Record, read_chosen_records
 
 _HEIGHT = 240  # of a sample on the page, in CSS pixels; it is kept twice as fine
 _STYLE = """

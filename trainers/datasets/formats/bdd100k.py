@@ -18,7 +18,7 @@ from trainers.datasets.formats.image_files import write_image
 from trainers.datasets.formats.streamed_json import BadJson, items
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
-from trainers.datasets.records.record import Record
+from trainers.datasets.records.checked_image import Record
 from trainers.errors import UserError
 
 NAME = "bdd100k"

@@ -25,7 +25,7 @@ from trainers.datasets.formats.files import IMAGE_SUFFIXES, Outside, inside, rea
 from trainers.datasets.formats.format import Format, Source
 from trainers.datasets.labelled_image import LabelledImage
 from trainers.datasets.problems import Problems, below
-from trainers.datasets.records.record import Record
+from trainers.datasets.records.checked_image import Record
 from trainers.errors import UserError
 
 NAME = "dataset_yaml"

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from trainers.datasets.labelled_image import LabelledImage
 from trainers.datasets.problems import Problems
-from trainers.datasets.records.record import Record
+from trainers.datasets.records.checked_image import Record
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
-from trainers.datasets.records.record import Record
+from trainers.datasets.records.checked_image import Record
 
 _UNSAFE = re.compile(r"[^\w.+~-]+")  # \w is any language's letters
 

@@ -17,8 +17,8 @@ from trainers.datasets.formats.format import Source
 from trainers.datasets.label_map import read_label_map, remapping_note, write_label_map
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
-from trainers.datasets.records import example
-from trainers.datasets.records.record import Record
+from trainers.datasets.records import tf_example
+from trainers.datasets.records.checked_image import Record
 from trainers.datasets.records.tfrecords import CorruptRecord, Shard, places, read_record
 from trainers.errors import UserError
 
@@ -100,7 +100,7 @@ def _examples(root: Path, problems: Problems) -> Iterator[tuple[dict[str, list[A
                     break
                 try:
                     yield (
-                        example.decode(read_record(opened, place)) | {"stored": [Stored(file, place)]},
+                        tf_example.decode(read_record(opened, place)) | {"stored": [Stored(file, place)]},
                         where,
                     )
                 except (CorruptRecord, ValueError) as error:

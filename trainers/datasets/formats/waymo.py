@@ -13,7 +13,7 @@ from trainers.datasets.formats import tfrecord
 from trainers.datasets.formats.format import Source
 from trainers.datasets.label_map import remapping_note
 from trainers.datasets.problems import Problems
-from trainers.datasets.records.record import Record
+from trainers.datasets.records.checked_image import Record
 from trainers.datasets.records.tfrecords import Shard
 from trainers.errors import UserError
 

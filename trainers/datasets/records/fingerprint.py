@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
-from trainers.datasets.records.record import Record
+from trainers.datasets.records.checked_image import Record
 
 
 class Fingerprint:

@@ -113,7 +113,7 @@ class _Worker:
 
 
 def _work() -> None:
-    from trainers.datasets import checking  # noqa: F401 - while the first job is not there yet
+    from trainers.datasets.records import image_check  # noqa: F401 - while the first job is not there yet
 
     for line in sys.stdin:
         fields = json.loads(line)

@@ -38,9 +38,9 @@ class Written:
 
 def write_shard(job: Job) -> Written:
     """Do the job. Raises OSError when the disk does not take it."""
-    from trainers.datasets.checking import (
-        check,
-    )  # who has its shards written elsewhere does without numpy and Pillow
+    from trainers.datasets.records.image_check import (
+        check,  # who has its shards written elsewhere does without numpy and Pillow
+    )
 
     ids = {name: label for label, name in enumerate(job.classes, 1)}
     problems: list[Problem] = []

@@ -23,9 +23,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from filelock import FileLock, Timeout
 
+from trainers.datasets.cache import clear_about_the_disk
 from trainers.datasets.catalogue import rank
 from trainers.datasets.formats.files import Outside, inside, walk
-from trainers.datasets.records.building import clear_about_the_disk
 from trainers.datasets.s3.download import S3Object, download
 from trainers.errors import UserError
 

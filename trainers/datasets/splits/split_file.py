@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from trainers.datasets.dataset import Dataset
-from trainers.datasets.records.record import read_records
+from trainers.datasets.records.checked_image import read_records
 
 NAME = "split.csv"
 COLUMNS = ("part", "image")

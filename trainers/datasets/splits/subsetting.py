@@ -9,11 +9,11 @@ from contextlib import closing
 from itertools import chain
 from pathlib import Path
 
+from trainers.datasets.cache import built
 from trainers.datasets.dataset import Dataset, Part
 from trainers.datasets.label_map import write_label_map
-from trainers.datasets.records.building import built
+from trainers.datasets.records.checked_image import decode, encoded_records
 from trainers.datasets.records.fingerprint import Fingerprint
-from trainers.datasets.records.record import decode, encoded_records
 from trainers.datasets.records.tfrecords import Shard
 from trainers.datasets.splits import split_file
 from trainers.errors import UserError

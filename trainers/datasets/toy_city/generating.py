@@ -10,11 +10,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from trainers.datasets.cache import built
 from trainers.datasets.dataset import Dataset, Part
 from trainers.datasets.label_map import write_label_map
-from trainers.datasets.records.building import built
+from trainers.datasets.records.checked_image import Record
 from trainers.datasets.records.fingerprint import Fingerprint
-from trainers.datasets.records.record import Record
 from trainers.datasets.records.tfrecords import Shard
 from trainers.datasets.toy_city import TOY_CITY
 from trainers.datasets.toy_city.naming import name_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trainers.datasets.catalogue import rank
-from trainers.datasets.records.record import Record
+from trainers.datasets.records.checked_image import Record
 
 _SAMPLES = 12  # of each part
 

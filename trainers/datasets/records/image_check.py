@@ -18,7 +18,7 @@ import numpy as np
 from trainers.datasets.labelled_image import Box, LabelledImage
 from trainers.datasets.pictures.picture import BadPicture, Picture, read_picture
 from trainers.datasets.problems import Problem
-from trainers.datasets.records.record import Record
+from trainers.datasets.records.checked_image import Record
 
 # Pixels by which a box may leave its image unremarked: labels are rounded, and some count pixels from 1.
 ROUNDING = 1.0

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainers.datasets.records import example
+from trainers.datasets.records import tf_example
 from trainers.datasets.records.tfrecords import CorruptRecord, places, read_record
 from trainers.errors import UserError
 
@@ -57,7 +57,7 @@ class Record:
         """
         name = self.name.encode()
         ymin, xmin, ymax, xmax = self.boxes.T.tolist() if len(self.boxes) else ([], [], [], [])
-        return example.encode(
+        return tf_example.encode(
             {
                 "image/height": [self.height],
                 "image/width": [self.width],
@@ -94,7 +94,7 @@ def decode(data: bytes) -> Record:
     """The Record that `encode` wrote, or that another tool wrote as the Object Detection API takes it."""
     import numpy as np
 
-    features = example.decode(data)
+    features = tf_example.decode(data)
     edges = [features.get(f"image/object/bbox/{edge}", []) for edge in ("ymin", "xmin", "ymax", "xmax")]
     labels = features.get("image/object/class/label", [])
     return Record(
