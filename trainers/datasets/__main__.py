@@ -13,12 +13,12 @@ from pathlib import Path
 
 from trainers.command import Parser, run
 from trainers.datasets import formats
-from trainers.datasets.cache import built, clear_about_the_disk, lock_file
+from trainers.datasets.cache import build_once, disk_errors_as_user_errors, lock_file
 from trainers.datasets.dataset import Dataset
-from trainers.datasets.opening import located, open_dataset
-from trainers.datasets.preparing import look_through, prepare
+from trainers.datasets.opening import local_path, open_dataset
+from trainers.datasets.preparing import find_problems, prepare
 from trainers.datasets.problems import LIMIT
-from trainers.datasets.records.checked_image import read_records
+from trainers.datasets.records.reading import read_images
 from trainers.datasets.splits.subsetting import parse_share
 from trainers.datasets.toy_city import is_toy_city
 from trainers.errors import UserError
@@ -70,26 +70,26 @@ def _convert(source: str, target: Path, to: str, share: float) -> None:
     if target.exists():
         raise UserError(f"{target} is there already; name a folder that is not")
     parent = target.absolute().parent
-    if wanted.KEEPS_RECORDS and share == 1 and not is_toy_city(source):
-        path = located(source, _say)
+    if wanted.TRAINABLE_IN_PLACE and share == 1 and not is_toy_city(source):
+        path = local_path(source, _say)
         found = formats.recognise(path)
 
         def build(folder: Path) -> Dataset:
             return prepare(source, path, found, folder, _say, link=False)
 
         try:
-            dataset = built(parent, target.name, build)
+            dataset = build_once(parent, target.name, build)
         finally:
             if (lock := lock_file(parent, target.name)).exists():
                 lock.unlink()
     else:
-        with clear_about_the_disk(target):
+        with disk_errors_as_user_errors(target):
             parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=parent) as scratch:
                 dataset = open_dataset(source, Path(scratch) / "opened", subset=share, on_progress=_say)
                 written = Path(scratch) / "written"
                 written.mkdir()
-                records = {name: read_records(part.files) for name, part in dataset.parts.items()}
+                records = {name: read_images(part.files) for name, part in dataset.parts.items()}
                 wanted.write(written, dataset.classes, records)
                 written.replace(target)
     for note in dataset.notes:
@@ -116,7 +116,7 @@ def _describe(source: str, page: Path | None, as_json: bool, cache: Path) -> Non
         width = None if sys.stdout.isatty() else 140
         show(described, Console(width=width))
     if page:
-        with clear_about_the_disk(page):
+        with disk_errors_as_user_errors(page):
             write_page(described, page)
         _say(f"wrote {page}")
 
@@ -127,15 +127,15 @@ def _check(source: str) -> None:
 
         parse_city(source)
         raise UserError(f"{source}: is generated, and labelled as it is drawn; there is nothing to check")
-    path = located(source, _say)
-    listed, problems = look_through(source, path, formats.recognise(path), print, lambda _: None)
+    path = local_path(source, _say)
+    listed, problems = find_problems(source, path, formats.recognise(path), print, lambda _: None)
     total = sum(problems.counts.values())
     print(
         f"{total} problems; {problems.affected} of {listed.images} images are lost or lose a box (limit {LIMIT:.0%})"
     )
     for note in listed.notes:
         print(f"note: {note}")
-    problems.refuse(listed.images)
+    problems.raise_if_unusable(listed.images)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

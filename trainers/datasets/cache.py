@@ -16,7 +16,7 @@ from trainers.errors import UserError
 
 
 @contextmanager
-def clear_about_the_disk(where: Path) -> Iterator[None]:
+def disk_errors_as_user_errors(where: Path) -> Iterator[None]:
     """Turn a full or a read-only disk into one line."""
     full = f"the disk is full at {where}; free some space, or choose another cache folder"
     try:
@@ -39,7 +39,7 @@ def lock_file(cache: Path, folder_name: str) -> Path:
     return cache / f".{folder_name}.lock"
 
 
-def built(cache: Path, folder_name: str, build: Callable[[Path], Dataset]) -> Dataset:
+def build_once(cache: Path, folder_name: str, build: Callable[[Path], Dataset]) -> Dataset:
     """The dataset in `cache/folder_name`, built by `build` in a folder beside it when it is not there.
 
     build: fills the empty folder it is given and returns the Dataset that lies in it.
@@ -48,7 +48,7 @@ def built(cache: Path, folder_name: str, build: Callable[[Path], Dataset]) -> Da
     folder = cache / folder_name
     if (folder / MANIFEST).is_file():
         return read_manifest(folder)
-    with clear_about_the_disk(cache):
+    with disk_errors_as_user_errors(cache):
         cache.mkdir(parents=True, exist_ok=True)
         lock = lock_file(cache, folder_name)
         lock.touch()  # FileLock would wait for ever for a folder in which nothing can be made

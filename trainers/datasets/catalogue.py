@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
-from trainers.datasets.records.tfrecords import Place
+from trainers.datasets.records.tfrecords import RecordLocation
 
 _SCHEMA = """
 CREATE TABLE images (
@@ -46,7 +46,7 @@ SELECT first, id FROM images JOIN (
     SELECT MIN(id) AS first, file FROM images WHERE in_file GROUP BY file HAVING COUNT(*) > 1
 ) USING (file) WHERE in_file AND id != first ORDER BY id
 """
-_DEAL = """
+_ASSIGN_SHARDS = """
 WITH places AS (SELECT id, ROW_NUMBER() OVER (ORDER BY rank, id) - 1 AS place FROM images WHERE part = ?)
 UPDATE images SET shard = places.place * ? / ? FROM places WHERE images.id = places.id
 """
@@ -83,7 +83,7 @@ class Catalogue:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def fill(self, images: Iterable[LabelledImage]) -> None:
+    def add_all(self, images: Iterable[LabelledImage]) -> None:
         """List all images, in memory for a few of them; of those with the same name, all but the first get a number."""
         next_id, rest = 0, iter(images)
         while some := list(islice(rest, _ROWS)):
@@ -96,7 +96,7 @@ class Catalogue:
                     image.sequence or image.name,
                     image.sequence is not None,
                     str(image.stored.path),
-                    image.stored.place is None,
+                    image.stored.record is None,
                     _to_json(image),
                 )
                 for number, image in enumerate(some, next_id)
@@ -132,14 +132,14 @@ class Catalogue:
         ).fetchone()
         return _from_json(*row)
 
-    def deal(self, per_shard: int) -> dict[str, int]:
+    def assign_shards(self, per_shard: int) -> dict[str, int]:
         """Give every image a shard of about `per_shard`; returns how many shards each part has."""
         shards: dict[str, int] = {}
         for part, count in self.counts().items():
             if part is None:
                 continue
             shards[part] = -(-count // per_shard)
-            self.database.execute(_DEAL, (part, shards[part], count))
+            self.database.execute(_ASSIGN_SHARDS, (part, shards[part], count))
         self.database.execute("CREATE INDEX IF NOT EXISTS by_shard ON images (part, shard, rank)")
         self.database.commit()
         return shards
@@ -153,7 +153,7 @@ class Catalogue:
         found = "SELECT DISTINCT file FROM images WHERE part = ? ORDER BY file"
         return [Path(file) for (file,) in self.database.execute(found, (part,))]
 
-    def leave_out_same_files(self) -> list[tuple[LabelledImage, LabelledImage]]:
+    def drop_repeated_files(self) -> list[tuple[LabelledImage, LabelledImage]]:
         """Of the images that lie in the same file keep the first; each that is left out comes with that first one."""
         found = self.database.execute(_SAME_FILE).fetchall()
         pairs = [(self.image(first), self.image(later)) for first, later in found]
@@ -161,7 +161,7 @@ class Catalogue:
         self.database.execute("DELETE FROM presence WHERE id NOT IN (SELECT id FROM images)")
         return pairs
 
-    def lacks(self, names: Iterable[str]) -> int:
+    def count_unlisted(self, names: Iterable[str]) -> int:
         """How many of these names are no image's."""
         self.database.execute("CREATE TEMP TABLE asked (name TEXT)")
         self.database.executemany("INSERT INTO asked VALUES (?)", ((name,) for name in names))
@@ -189,10 +189,10 @@ class Catalogue:
 
 
 def _to_json(image: LabelledImage) -> str:
-    place = image.stored.place
+    record = image.stored.record
     fields = [
         str(image.stored.path),
-        [place.offset, place.length] if place else None,
+        [record.offset, record.length] if record else None,
         image.boxes,
         image.labelled_in,
         image.size,
@@ -204,10 +204,10 @@ def _to_json(image: LabelledImage) -> str:
 
 
 def _from_json(name: str, part: str | None, text: str) -> LabelledImage:
-    path, place, boxes, labelled_in, size, fractions, sequence, turned = json.loads(text)
+    path, record, boxes, labelled_in, size, fractions, sequence, turned = json.loads(text)
     return LabelledImage(
         name=name,
-        stored=Stored(Path(path), Place(*place) if place else None),
+        stored=Stored(Path(path), RecordLocation(*record) if record else None),
         boxes=tuple([Box(*box) for box in boxes]),
         labelled_in=labelled_in,
         size=(size[0], size[1]) if size else None,

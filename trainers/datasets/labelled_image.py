@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from trainers.datasets.records import tf_example
-from trainers.datasets.records.tfrecords import Place, read_record
+from trainers.datasets.records.tfrecords import RecordLocation, read_record
 
 
 class Box(NamedTuple):
@@ -31,17 +31,17 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True)
 class Stored:
-    """Where an encoded image lies: a whole file, or in the record at `place` of a TFRecord."""
+    """Where an encoded image lies: a whole file, or a record of a TFRecord file."""
 
     path: Path
-    place: Place | None = None
+    record: RecordLocation | None = None
 
     def read(self) -> bytes:
         """The encoded image. Raises OSError, or CorruptRecord when its record is not whole."""
-        if self.place is None:
+        if self.record is None:
             return self.path.read_bytes()
         with self.path.open("rb") as file:
-            encoded: bytes = tf_example.decode(read_record(file, self.place))["image/encoded"][0]
+            encoded: bytes = tf_example.decode(read_record(file, self.record))["image/encoded"][0]
         return encoded
 
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from trainers.datasets.catalogue import Catalogue
-from trainers.datasets.formats.files import passed_over, relative
+from trainers.datasets.formats.files import relative, skipped_files
 from trainers.datasets.formats.format import Format, Source
 from trainers.datasets.labelled_image import LabelledImage
 from trainers.datasets.problems import Problem, Problems
@@ -40,14 +40,14 @@ def list_source(
     when_many: is called as soon as it is known that there are many images.
     """
     source = found.read(path, problems)
-    catalogue.fill(_known(source, problems, when_many))
-    _report_passed_over(found.roots(path), problems)
-    _leave_out_doubly_labelled(catalogue, problems)
+    catalogue.add_all(_known(source, problems, when_many))
+    _report_skipped_files(found.roots(path), problems)
+    _drop_images_labelled_twice(catalogue, problems)
     classes = source.classes or tuple(catalogue.images_by_class())
     listed = sum(catalogue.counts().values())
-    images = listed + catalogue.lacks(problems.affected_images)
-    if not problems.listener:
-        problems.refuse(images)
+    images = listed + catalogue.count_unlisted(problems.affected_images)
+    if not problems.on_problem:
+        problems.raise_if_unusable(images)
     if not listed:
         raise UserError(f"{problems.source}: there are no labelled images in it")
     if not classes:
@@ -56,17 +56,17 @@ def list_source(
     return Listed(classes, images, (*source.notes, *([note] if note else [])))
 
 
-def _report_passed_over(roots: Sequence[Path], problems: Problems) -> None:
+def _report_skipped_files(roots: Sequence[Path], problems: Problems) -> None:
     seen: set[Path] = set()
     for root in roots:
-        for path, reason in passed_over(root) if root.is_dir() else ():
+        for path, reason in skipped_files(root) if root.is_dir() else ():
             if path not in seen:
                 problems.add(Problem("passed over", relative(path, root), reason))
                 seen.add(path)
 
 
-def _leave_out_doubly_labelled(catalogue: Catalogue, problems: Problems) -> None:
-    for first, later in catalogue.leave_out_same_files():
+def _drop_images_labelled_twice(catalogue: Catalogue, problems: Problems) -> None:
+    for first, later in catalogue.drop_repeated_files():
         what = f"{first.name} has labels in {first.labelled_in} already; put all of them in one place"
         problems.add(Problem("image labelled twice", later.labelled_in, what, later.name))
 

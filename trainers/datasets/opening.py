@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from trainers.datasets.cache import built
+from trainers.datasets.cache import build_once
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.formats import recognise
-from trainers.datasets.formats.files import stamps
+from trainers.datasets.formats.files import file_states
 from trainers.datasets.formats.format import Format
 from trainers.datasets.preparing import prepare
 from trainers.datasets.splits import subsetting
@@ -18,12 +18,12 @@ from trainers.datasets.toy_city import is_toy_city
 _VERSION = 4  # of the conversion: what an older one has cached is not used
 
 
-def quietly(message: str) -> None:
+def no_progress(message: str) -> None:
     """Say nothing."""
 
 
 def open_dataset(
-    source: str | None, cache: Path, *, subset: float = 1.0, on_progress: Callable[[str], None] = quietly
+    source: str | None, cache: Path, *, subset: float = 1.0, on_progress: Callable[[str], None] = no_progress
 ) -> Dataset:
     """The dataset that `source` names, ready to train on.
 
@@ -42,7 +42,7 @@ def open_dataset(
         from trainers.datasets.toy_city.naming import parse_city
 
         return subsetting.subset(open_toy_city(parse_city(source), cache, on_progress), subset, cache)
-    path = located(source, on_progress)
+    path = local_path(source, on_progress)
     found = recognise(path)
 
     def build(folder: Path) -> Dataset:
@@ -50,22 +50,22 @@ def open_dataset(
         return prepare(source, path, found, folder, on_progress, link=True)
 
     name = path.stem if path.is_file() else path.resolve().name
-    return subsetting.subset(built(cache, f"{name}-{_state(path, found)}", build), subset, cache)
+    return subsetting.subset(build_once(cache, f"{name}-{_state(path, found)}", build), subset, cache)
 
 
-def located(source: str, on_progress: Callable[[str], None] = quietly) -> Path:
+def local_path(source: str, on_progress: Callable[[str], None] = no_progress) -> Path:
     """Where `source` lies on this machine, fetched first if it is on S3."""
     if not source.startswith("s3://"):
         return Path(source).expanduser()
     from trainers.datasets.s3 import fetching  # boto3 takes a while to import, and few need it
 
-    return fetching.fetched(source, on_progress)
+    return fetching.fetch(source, on_progress)
 
 
 def _state(path: Path, found: Format) -> str:
     """Twelve digits that change when a file of the source does; no contents are read."""
     state = hashlib.sha256(f"{_VERSION} {found.NAME}".encode())
     for root in found.roots(path):
-        for stamp in stamps(root):
+        for stamp in file_states(root):
             state.update(stamp.encode())
     return state.hexdigest()[:12]

@@ -13,7 +13,7 @@ from trainers.datasets.formats.format import Format
 from trainers.datasets.label_map import write_label_map
 from trainers.datasets.listing import Listed, list_source
 from trainers.datasets.problems import Problem, Problems
-from trainers.datasets.records.parallel_conversion import convert
+from trainers.datasets.records.parallel_conversion import convert_catalogue
 from trainers.datasets.records.shard_workers import ShardWorkers
 from trainers.datasets.splits import split_file
 from trainers.errors import UserError
@@ -33,17 +33,17 @@ def prepare(
     with ShardWorkers() as workers, Catalogue(list_file) as catalogue:
         listed = list_source(path, found, catalogue, problems, workers.start)
         converted = None
-        if link and found.KEEPS_RECORDS and not listed.notes and not problems.counts:
-            converted = convert(catalogue, listed.classes, None, problems, workers, on_progress)
+        if link and found.TRAINABLE_IN_PLACE and not listed.notes and not problems.counts:
+            converted = convert_catalogue(catalogue, listed.classes, None, problems, workers, on_progress)
         if converted and not problems.counts:
             parts = _linked(converted.parts, catalogue, folder)
         else:
             problems = Problems(source) if converted else problems
-            converted = convert(catalogue, listed.classes, folder, problems, workers, on_progress)
+            converted = convert_catalogue(catalogue, listed.classes, folder, problems, workers, on_progress)
             parts = converted.parts
         kept = ((part, name) for part, name in catalogue.names() if name not in converted.left_out)
         split_file.write(folder, kept)
-    problems.refuse(listed.images)
+    problems.raise_if_unusable(listed.images)
     for name in ("train", "validation"):
         if not parts[name].images:
             raise UserError(
@@ -74,11 +74,11 @@ def _linked(parts: dict[str, Part], catalogue: Catalogue, folder: Path) -> dict[
     return linked
 
 
-def look_through(
+def find_problems(
     source: str,
     path: Path,
     found: Format,
-    listener: Callable[[Problem], None],
+    on_problem: Callable[[Problem], None],
     on_progress: Callable[[str], None],
 ) -> tuple[Listed, Problems]:
     """Tell `listener` of every problem of a source; nothing is kept.
@@ -86,12 +86,12 @@ def look_through(
     The Problems that come back say with `refuse` whether the source would spoil training. Raises UserError when it
     cannot even be read.
     """
-    problems = Problems(source, listener)
+    problems = Problems(source, on_problem)
     with (
         tempfile.TemporaryDirectory() as folder,
         ShardWorkers() as workers,
         Catalogue(Path(folder) / "catalogue.sqlite") as catalogue,
     ):
         listed = list_source(path, found, catalogue, problems, workers.start)
-        convert(catalogue, listed.classes, None, problems, workers, on_progress)
+        convert_catalogue(catalogue, listed.classes, None, problems, workers, on_progress)
     return listed, problems

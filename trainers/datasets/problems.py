@@ -45,13 +45,13 @@ class Problems:
     listener: is told of every problem. With one, nothing is raised until `refuse`, so that it hears of all of them.
     """
 
-    def __init__(self, source: str, listener: Callable[[Problem], None] | None = None) -> None:
+    def __init__(self, source: str, on_problem: Callable[[Problem], None] | None = None) -> None:
         self.source = source
         self.counts: Counter[str] = Counter()
         self.first: dict[str, Problem] = {}
         self._affected: set[str] = set()
         self._fatal: Problem | None = None
-        self.listener = listener
+        self.on_problem = on_problem
 
     def add(self, problem: Problem) -> None:
         """Count a problem. Raises UserError at a fatal one when nobody wants to hear of the others."""
@@ -61,10 +61,10 @@ class Problems:
             self._affected.add(problem.image)
         if problem.fatal:
             self._fatal = self._fatal or problem
-        if self.listener:
-            self.listener(problem)
+        if self.on_problem:
+            self.on_problem(problem)
         else:
-            self._refuse_fatal()
+            self._raise_if_fatal()
 
     def within(self, folder: str) -> Problems:
         """Takes in what is wrong with a folder of the source; places and images are named from there."""
@@ -98,13 +98,13 @@ class Problems:
         count, first = self.counts[kind], self.first[kind]
         return one_line(f"{count} x {kind}, {'first' if count > 1 else 'in'} {first.where}: {first.what}")
 
-    def _refuse_fatal(self) -> None:
+    def _raise_if_fatal(self) -> None:
         if self._fatal:
             raise UserError(f"{self.source}: {self._fatal.where}: {self._fatal.what}")
 
-    def refuse(self, images: int) -> None:
+    def raise_if_unusable(self, images: int) -> None:
         """Raise UserError when a problem was fatal, or more than LIMIT of `images` are affected."""
-        self._refuse_fatal()
+        self._raise_if_fatal()
         if self.affected <= LIMIT * images:
             return
         kinds = "; ".join(

@@ -14,12 +14,12 @@ from test_splitting_and_subsets import box, coco
 
 from trainers.datasets import formats
 from trainers.datasets.catalogue import Catalogue
-from trainers.datasets.formats.files import Outside, inside
+from trainers.datasets.formats.files import UnsafePath, inside
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.preparing import look_through
-from trainers.datasets.records.checked_image import Record
-from trainers.datasets.records.image_check import ROUNDING, check
+from trainers.datasets.preparing import find_problems
+from trainers.datasets.records.checked_image import CheckedImage
+from trainers.datasets.records.image_check import ROUNDING, check_image
 from trainers.errors import UserError
 
 # Boxes
@@ -32,14 +32,14 @@ EDGE = st.floats(allow_nan=True, allow_infinity=True) | st.floats(-100, 200)
 def test_whatever_the_boxes_are_a_record_has_only_boxes_inside_its_image(edges, fractions):
     boxes = tuple(Box("cat", *each) for each in edges)
     image = LabelledImage("a.jpg", Stored(Path("a.jpg")), boxes, "a.xml", fractions=fractions)
-    checked = check(image, picture(1), {"cat": 1})
-    record = checked.record
-    assert record is not None
-    assert (record.boxes >= 0).all()
-    assert (record.boxes <= 1).all()
-    assert (record.boxes[:, 2:] >= record.boxes[:, :2]).all()
-    assert len(record.labels) == len(record.boxes)
-    lost = len(boxes) - len(record.boxes)
+    checked = check_image(image, picture(1), {"cat": 1})
+    kept = checked.image
+    assert kept is not None
+    assert (kept.boxes >= 0).all()
+    assert (kept.boxes <= 1).all()
+    assert (kept.boxes[:, 2:] >= kept.boxes[:, :2]).all()
+    assert len(kept.labels) == len(kept.boxes)
+    lost = len(boxes) - len(kept.boxes)
     assert len(checked.problems) >= lost
     assert all(problem.image == "a.jpg" for problem in checked.problems)
 
@@ -48,16 +48,20 @@ def test_whatever_the_boxes_are_a_record_has_only_boxes_inside_its_image(edges, 
 @settings(max_examples=100, deadline=None)
 def test_a_box_inside_its_image_is_kept_as_it_is(top, left, height, width):
     boxes = (Box("cat", top, left, top + height, left + width),)
-    checked = check(LabelledImage("a.jpg", Stored(Path("a.jpg")), boxes, "a.xml"), picture(1), {"cat": 1})
+    checked = check_image(
+        LabelledImage("a.jpg", Stored(Path("a.jpg")), boxes, "a.xml"), picture(1), {"cat": 1}
+    )
     assert checked.problems == ()
-    assert checked.record.pixel_boxes()[0] == pytest.approx(boxes[0][1:5], abs=1e-4)
+    assert checked.image.pixel_boxes()[0] == pytest.approx(boxes[0][1:5], abs=1e-4)
 
 
 def test_a_box_may_leave_its_image_by_a_rounded_pixel():
     for beyond, problems in ((ROUNDING, 0), (ROUNDING + 0.1, 1)):
         boxes = (Box("cat", -beyond, 0, 48 + beyond, 64),)
-        checked = check(LabelledImage("a.jpg", Stored(Path("a.jpg")), boxes, "a.xml"), picture(1), {"cat": 1})
-        assert checked.record.boxes.tolist() == [[0, 0, 1, 1]]
+        checked = check_image(
+            LabelledImage("a.jpg", Stored(Path("a.jpg")), boxes, "a.xml"), picture(1), {"cat": 1}
+        )
+        assert checked.image.boxes.tolist() == [[0, 0, 1, 1]]
         assert len(checked.problems) == problems
 
 
@@ -70,7 +74,7 @@ def test_no_file_name_leads_out_of_its_folder(tmp_path_factory, name):
     root = tmp_path_factory.getbasetemp()
     try:
         path = inside(root, name)
-    except Outside:
+    except UnsafePath:
         return
     assert path.resolve().is_relative_to(root.resolve())
 
@@ -79,7 +83,7 @@ def test_no_file_name_leads_out_of_its_folder(tmp_path_factory, name):
     "name", ["../a", "a/../../b", "/etc/passwd", "C:\\a", "..\\a", "a\0b", "\\\\server\\a", "//a"]
 )
 def test_names_that_would_lead_out_are_refused(tmp_path, name):
-    with pytest.raises(Outside):
+    with pytest.raises(UnsafePath):
         inside(tmp_path, name)
 
 
@@ -96,9 +100,9 @@ LABELS = {
 def written(tmp_path_factory) -> dict[str, Path]:
     """A small folder of each format."""
 
-    def record(number: int) -> Record:
+    def record(number: int) -> CheckedImage:
         boxes = np.array([[0.1, 0.2, 0.5, 0.6]], np.float32)
-        return Record(
+        return CheckedImage(
             f"{number}.jpg", picture(number), "jpeg", 64, 48, boxes, (number % 3 + 1,), (False,), (False,)
         )
 
@@ -132,7 +136,7 @@ def survives(name: str, source: Path, folder: Path, data) -> None:
     copy, message = damaged(source, folder / "copy", LABELS[name], data), ""
     try:
         found = formats.recognise(copy)
-        look_through(str(copy), copy, found, lambda problem: str(problem), lambda _: None)
+        find_problems(str(copy), copy, found, lambda problem: str(problem), lambda _: None)
         opened = open_dataset(str(copy), folder / "cache")
         assert opened.train.images > 0
     except UserError as error:
@@ -233,6 +237,6 @@ def test_ids_with_gaps_are_remapped_by_name_and_said(tmp_path):
 
 def test_images_of_the_same_name_are_told_apart(tmp_path):
     with Catalogue(tmp_path / "catalogue") as catalogue:
-        catalogue.fill(LabelledImage("a.jpg", Stored(Path("a.jpg")), (), "x") for _ in range(3))
+        catalogue.add_all(LabelledImage("a.jpg", Stored(Path("a.jpg")), (), "x") for _ in range(3))
         names = [image.name for _, image in catalogue.numbered_images()]
     assert names == ["a.jpg", "a.jpg~2", "a.jpg~3"]

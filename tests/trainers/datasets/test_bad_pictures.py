@@ -50,14 +50,14 @@ ENCODED_ANEW = {
 def test_what_tensorflow_reads_stays_as_it_is_to_the_byte(kind):
     data = AS_THEY_ARE[kind]
     found = read(data)
-    assert (found.data, found.width, found.height, found.encoded_anew) == (data, 64, 48, "")
+    assert (found.data, found.width, found.height, found.reencoded) == (data, 64, 48, "")
 
 
 @pytest.mark.parametrize("kind", ENCODED_ANEW)
 def test_what_it_would_read_otherwise_is_encoded_anew_and_looks_the_same(kind):
     data = ENCODED_ANEW[kind]
     found = read(data)
-    assert found.encoded_anew
+    assert found.reencoded
     assert Image.open(BytesIO(found.data)).mode in ("L", "RGB")
     assert read(found.data).data == found.data
     deep = np.repeat((DEEP >> 8)[..., None], 3, axis=2).astype(int)
@@ -148,7 +148,7 @@ def test_a_picture_of_any_kind_and_size_becomes_what_a_person_sees_or_is_refused
         min(width, height) >= 16
     ):  # JPEG and WebP keep one colour for every four pixels, few of which are alike in less
         assert np.abs(pixels(found.data) - expected).mean() < 8
-    assert read(found.data) == replace(found, encoded_anew="")
+    assert read(found.data) == replace(found, reencoded="")
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])

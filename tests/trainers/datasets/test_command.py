@@ -100,7 +100,7 @@ def test_describe_counts_what_is_there(tmp_path, capsys):
     assert sum(part["by_size"].get("dog small", 0) for part in parts) == 101
     assert sum(part["by_size"].get("cat medium", 0) for part in parts) == 11
     assert sum(part["by_shape"].get("cat wide", 0) for part in parts) == 11
-    assert (told["doubles"], told["leaks"]) == (1, 0)
+    assert (told["duplicates"], told["leaks"]) == (1, 0)
     assert any("more than 100 boxes" in warning for warning in told["warnings"])
     assert main(["describe", str(source), "--cache", str(tmp_path / "cache")]) == 0
     table = capsys.readouterr().out
@@ -132,7 +132,7 @@ def test_the_page_shows_samples_and_no_name_in_it_is_taken_for_html(tmp_path):
     assert "http" not in text.replace("http://www.w3.org", "")
 
 
-def test_the_page_shows_every_class_and_the_doubles_and_no_file_name_in_it_is_taken_for_html(tmp_path):
+def test_the_page_shows_every_class_and_the_duplicates_and_no_file_name_in_it_is_taken_for_html(tmp_path):
     source = voc_folder(tmp_path / "pets" / "train", 40).parent
     voc_folder(source / "val", 3)
     voc(source / "train", 40, (escape('<b>rare & "quoted"</b>'), 4, 8, 40, 60))

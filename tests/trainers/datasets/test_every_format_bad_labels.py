@@ -22,8 +22,9 @@ from trainers.datasets import formats
 from trainers.datasets.opening import open_dataset
 from trainers.datasets.problems import Problem, Problems
 from trainers.datasets.records import tf_example
-from trainers.datasets.records.checked_image import Record, read_records
-from trainers.datasets.records.tfrecords import Shard, places, read_record
+from trainers.datasets.records.checked_image import CheckedImage
+from trainers.datasets.records.reading import read_images
+from trainers.datasets.records.tfrecords import TFRecordWriter, read_record, record_locations
 from trainers.errors import UserError
 
 # What is wrong with files and names
@@ -43,9 +44,9 @@ def change_record(file: Path, change: Callable) -> None:
     """Change the features of a file's first record."""
     found = []
     with file.open("rb") as opened:
-        found = [tf_example.decode(read_record(opened, place)) for place in places(file)]
+        found = [tf_example.decode(read_record(opened, place)) for place in record_locations(file)]
     change(found[0])
-    with Shard(file) as shard:
+    with TFRecordWriter(file) as shard:
         for features in found:
             shard.write(tf_example.encode(features))
 
@@ -267,7 +268,7 @@ def test_what_is_wrong_with_a_source_is_named_and_what_is_outside_is_not_read(da
     opened = open_dataset(str(folder), tmp_path / "cache")
     assert any(said in str(problem) for problem in heard)
     assert any(f"1 x {said.split(': ')[0]}, in " in note for note in opened.notes)
-    images = {one.image for part in opened.parts.values() for one in read_records(part.files)}
+    images = {one.image for part in opened.parts.values() for one in read_images(part.files)}
     assert images <= set(PICTURES)
     assert len(images) >= 6
 
@@ -332,6 +333,6 @@ def test_a_record_called_like_a_file_elsewhere_is_converted_into_the_folder(tmp_
     one = record(0, [(4, 8, 40, 60)])
     for name in NAMES:
         fields = {**vars(one), "name": "../../../evil.jpg"}
-        written(name, tmp_path / "deep" / name, [Record(**fields), record(1, [(4, 8, 40, 60)])])
+        written(name, tmp_path / "deep" / name, [CheckedImage(**fields), record(1, [(4, 8, 40, 60)])])
     assert not list(tmp_path.glob("evil*"))
     assert not list((tmp_path / "deep").glob("evil*"))

@@ -10,8 +10,8 @@ from labelled_folders import picture
 from trainers.datasets import formats
 from trainers.datasets.opening import open_dataset
 from trainers.datasets.records import tf_example
-from trainers.datasets.records.checked_image import read_records
-from trainers.datasets.records.tfrecords import Shard
+from trainers.datasets.records.reading import read_images
+from trainers.datasets.records.tfrecords import TFRecordWriter
 from trainers.errors import UserError
 
 
@@ -22,7 +22,7 @@ def images(folder: Path, *names: str) -> None:
 
 
 def labels(opened, part="train") -> Counter[str]:
-    records = read_records(opened.parts[part].files)
+    records = read_images(opened.parts[part].files)
     return Counter(opened.classes[label - 1] for record in records for label in record.labels)
 
 
@@ -51,7 +51,7 @@ def test_coco_as_published_finds_each_parts_images_though_their_names_repeat(tmp
     opened = recognised(root, "coco", tmp_path)
     assert labels(opened) == {"cat": 2}
     assert labels(opened, "validation") == {"dog": 2}
-    assert {r.image for r in read_records(opened.train.files)} == {
+    assert {r.image for r in read_images(opened.train.files)} == {
         p.read_bytes() for p in (root / "train2017").iterdir()
     }
     alone = open_dataset(str(root / "annotations" / "instances_val2017.json"), tmp_path / "cache")
@@ -130,7 +130,7 @@ def test_bdd100k_in_both_vocabularies_has_the_same_classes(tmp_path):
 def test_bdd100k_keeps_the_frames_of_a_video_together(tmp_path):
     bdd(tmp_path / "bdd", "all", "car", frames=40, videoName=lambda i: f"video{i // 4}")
     opened = recognised(tmp_path / "bdd", "bdd100k", tmp_path)
-    videos = [{int(Path(r.name).stem[3:]) // 4 for r in read_records(p.files)} for p in opened.parts.values()]
+    videos = [{int(Path(r.name).stem[3:]) // 4 for r in read_images(p.files)} for p in opened.parts.values()]
     assert not videos[0] & videos[1]
     assert opened.validation.images == 8
 
@@ -162,7 +162,7 @@ def test_yolo_with_a_data_yaml(tmp_path, kind):
     opened = recognised(root, "dataset_yaml", tmp_path)
     assert opened.classes == ("cat", "dog")
     assert (opened.train.images, opened.validation.images) == (3, 1)
-    boxes = {record.name.split("/")[-1]: record.boxes.tolist() for record in read_records(opened.train.files)}
+    boxes = {record.name.split("/")[-1]: record.boxes.tolist() for record in read_images(opened.train.files)}
     assert boxes["a.jpg"][0] == pytest.approx([0.25, 0.375, 0.75, 0.625])
     assert boxes["b.jpg"][0] == pytest.approx([0.1, 0.1, 0.8, 0.9])
     assert boxes["nothing.jpg"] == []
@@ -228,7 +228,7 @@ def test_a_yolo_class_without_a_name_is_refused_with_its_line(tmp_path):
 def waymo_segment(path: Path, frames: int, texts: bool = True, number: int = 0) -> None:
     """As the Udacity course's script writes it: `jpg`, the segment's name for every frame, ids 1, 2 and 4."""
     names = {1: b"vehicle", 2: b"pedestrian", 4: b"cyclist"}
-    with Shard(path) as shard:
+    with TFRecordWriter(path) as shard:
         for frame in range(frames):
             ids = [1, 2, 4][: frame % 3 + 1]
             features = {
@@ -258,7 +258,7 @@ def test_waymo_cyclists_get_an_id_that_is_learned_and_segments_stay_whole(tmp_pa
     )
     assert labels(opened)["cyclist"] == 16
     assert (opened.train.images, opened.validation.images) == (48, 12)
-    segments = [{r.name.split("~")[0] for r in read_records(part.files)} for part in opened.parts.values()]
+    segments = [{r.name.split("~")[0] for r in read_images(part.files)} for part in opened.parts.values()]
     assert not segments[0] & segments[1]
 
 
@@ -300,6 +300,6 @@ def test_pascal_voc_beside_its_images_and_in_the_devkit_is_the_same(tmp_path):
     for folder in ("flat", "VOC2012"):
         opened = recognised(tmp_path / folder, "pascal_voc", tmp_path)
         parts = opened.parts.values()
-        boxes.append({r.image: r.boxes.tolist() for part in parts for r in read_records(part.files)})
+        boxes.append({r.image: r.boxes.tolist() for part in parts for r in read_images(part.files)})
     assert boxes[0] == boxes[1]
     assert len(boxes[0]) == 5

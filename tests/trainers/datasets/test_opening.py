@@ -8,9 +8,9 @@ from trainers.datasets.__main__ import main
 from trainers.datasets.label_map import read_label_map, write_label_map
 from trainers.datasets.opening import open_dataset
 from trainers.datasets.records import parallel_conversion
-from trainers.datasets.records.checked_image import encoded_records
+from trainers.datasets.records.reading import encoded_examples
 from trainers.datasets.records.shard_workers import ShardWorkers
-from trainers.datasets.records.shard_writing import Job
+from trainers.datasets.records.shard_writing import ShardJob
 from trainers.datasets.toy_city.generating import open_toy_city
 from trainers.datasets.toy_city.scenes import ToyCity
 
@@ -146,8 +146,8 @@ def test_the_real_photographs_converted_are_the_records_of_the_folder(raccoon, t
     assert records.fingerprint == folder.fingerprint
     for part in ("train", "validation"):
         # the same bytes in the same order: whatever is trained or measured on one is on the other
-        assert list(encoded_records(records.parts[part].files)) == list(
-            encoded_records(folder.parts[part].files)
+        assert list(encoded_examples(records.parts[part].files)) == list(
+            encoded_examples(folder.parts[part].files)
         )
 
 
@@ -162,6 +162,8 @@ def test_what_several_processes_convert_is_what_one_does(tmp_path, monkeypatch):
 
 
 def test_a_process_that_dies_over_its_shard_is_not_waited_for(tmp_path):
-    lost = [Job(str(tmp_path / "no" / "catalogue"), ("cat",), "train", number, None) for number in range(4)]
+    lost = [
+        ShardJob(str(tmp_path / "no" / "catalogue"), ("cat",), "train", number, None) for number in range(4)
+    ]
     with ShardWorkers() as workers, pytest.raises(RuntimeError, match="ended with exit code 1"):
         list(workers.done(lost))

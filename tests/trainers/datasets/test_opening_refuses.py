@@ -191,7 +191,8 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_nothing(tmp_path, limit, per
     source, cache = tmp_path / "pets", tmp_path / "cache"
     script = (
         "import resource, signal, sys; from pathlib import Path\n"
-        "from trainers.datasets import conversion; conversion.IMAGES_PER_SHARD = int(sys.argv[3])\n"
+        "from trainers.datasets.records import parallel_conversion\n"
+        "parallel_conversion.IMAGES_PER_SHARD = int(sys.argv[3])\n"
         "from trainers.datasets.opening import open_dataset; from trainers.errors import UserError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"

@@ -54,14 +54,14 @@ def upload(client, folder, prefix: str) -> None:
             client.upload_file(str(file), BUCKET, f"{prefix}/{file.relative_to(folder).as_posix()}")
 
 
-def fetched(uri: str, **options):
+def fetch(uri: str, **options):
     said: list[str] = []
-    return fetching.fetched(uri, said.append, **options), said
+    return fetching.fetch(uri, said.append, **options), said
 
 
 def refused(uri: str, **options) -> str:
     with pytest.raises(UserError) as error:
-        fetched(uri, **options)
+        fetch(uri, **options)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -78,16 +78,16 @@ def test_a_prefix_is_opened_as_the_folder_that_it_is(client, tmp_path):
 
 def test_what_is_there_already_is_not_fetched_again_and_what_changed_is(client, tmp_path):
     upload(client, voc_folder(tmp_path / "voc", 6), "voc")
-    folder, said = fetched(f"s3://{BUCKET}/voc")
+    folder, said = fetch(f"s3://{BUCKET}/voc")
     assert said == [f"fetched 12 of 12 objects from s3://{BUCKET}/voc"]
-    assert fetched(f"s3://{BUCKET}/voc/") == (folder, [])
+    assert fetch(f"s3://{BUCKET}/voc/") == (folder, [])
     client.put_object(Bucket=BUCKET, Key="voc/images/3.jpg", Body=picture(99))
     client.delete_object(Bucket=BUCKET, Key="voc/annotations/4.xml")
-    assert fetched(f"s3://{BUCKET}/voc")[1] == [f"fetched 1 of 1 objects from s3://{BUCKET}/voc"]
+    assert fetch(f"s3://{BUCKET}/voc")[1] == [f"fetched 1 of 1 objects from s3://{BUCKET}/voc"]
     assert (folder / "images" / "3.jpg").read_bytes() == picture(99)
     assert not (folder / "annotations" / "4.xml").exists()
     (folder / "images" / "2.jpg").write_bytes(b"short")
-    assert len(fetched(f"s3://{BUCKET}/voc")[1]) == 1
+    assert len(fetch(f"s3://{BUCKET}/voc")[1]) == 1
     assert (folder / "images" / "2.jpg").read_bytes() == picture(2)
 
 
@@ -95,9 +95,9 @@ def test_one_object_is_a_file_and_a_file_of_labels_brings_its_images(client):
     client.put_object(Bucket=BUCKET, Key="a/all.tfrecord", Body=b"records")
     client.put_object(Bucket=BUCKET, Key="a/labels.json", Body=b"{}")
     client.put_object(Bucket=BUCKET, Key="a/images/1.jpg", Body=b"image")
-    file, _ = fetched(f"s3://{BUCKET}/a/all.tfrecord")
+    file, _ = fetch(f"s3://{BUCKET}/a/all.tfrecord")
     assert (file.name, file.read_bytes(), len(list(file.parent.iterdir()))) == ("all.tfrecord", b"records", 1)
-    file, _ = fetched(f"s3://{BUCKET}/a/labels.json")
+    file, _ = fetch(f"s3://{BUCKET}/a/labels.json")
     assert (file.parent / "images" / "1.jpg").read_bytes() == b"image"
 
 
@@ -113,7 +113,7 @@ def test_a_public_bucket_needs_no_credentials(client, server, no_credentials, mo
     client.put_object(Bucket=BUCKET, Key="a/1.txt", Body=b"1", ACL="public-read")
     proxy = BadProxy(server)
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
-    assert (fetched(f"s3://{BUCKET}/a")[0] / "1.txt").read_bytes() == b"1"
+    assert (fetch(f"s3://{BUCKET}/a")[0] / "1.txt").read_bytes() == b"1"
     assert len(proxy.requests) == 2
     assert not [request for request in proxy.requests if b"authorization" in request.lower()]
 
@@ -214,7 +214,7 @@ def test_a_download_survives_connections_that_break(client, server, tmp_path, mo
     client.put_object(Bucket=BUCKET, Key="big/object", Body=body)
     proxy = BadProxy(server, cuts=3, after=50_000)
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
-    folder, _ = fetched(f"s3://{BUCKET}/big")
+    folder, _ = fetch(f"s3://{BUCKET}/big")
     assert proxy.cuts == 0
     assert (folder / "object").read_bytes() == body
 
@@ -231,7 +231,7 @@ def test_a_connection_that_only_breaks_is_given_up_and_what_came_is_kept(
     assert "the connection keeps breaking" in refused(f"s3://{BUCKET}/big")
     assert not list((tmp_path / "s3").rglob("object"))
     proxy.cuts = 0
-    assert (fetched(f"s3://{BUCKET}/big")[0] / "object").read_bytes() == body
+    assert (fetch(f"s3://{BUCKET}/big")[0] / "object").read_bytes() == body
 
 
 def test_bytes_that_change_on_their_way_are_fetched_again(client, server, tmp_path, monkeypatch):
@@ -239,7 +239,7 @@ def test_bytes_that_change_on_their_way_are_fetched_again(client, server, tmp_pa
     client.put_object(Bucket=BUCKET, Key="big/object", Body=body)
     proxy = BadProxy(server, flips=2)
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
-    folder, _ = fetched(f"s3://{BUCKET}/big")
+    folder, _ = fetch(f"s3://{BUCKET}/big")
     assert proxy.flips == 0
     assert (folder / "object").read_bytes() == body
 
@@ -255,7 +255,9 @@ def test_bytes_that_always_change_on_their_way_are_never_opened(client, server, 
     assert not (tmp_path / "cache").exists()
 
 
-FETCH = "import sys; from trainers.datasets.s3.fetching import fetched; print(fetched(sys.argv[1], lambda _: None))"
+FETCH = (
+    "import sys; from trainers.datasets.s3.fetching import fetch; print(fetch(sys.argv[1], lambda _: None))"
+)
 
 
 def test_two_programs_fetch_a_source_once(client, server, tmp_path, monkeypatch):
@@ -295,18 +297,18 @@ def test_a_disk_that_fills_up_on_the_way_is_said_and_the_download_goes_on_later(
     assert not list((tmp_path / "s3").rglob("object"))
     (partial,) = (tmp_path / "s3").rglob(".object.*.partial")
     assert partial.stat().st_size == 2_000_000
-    assert (fetched(f"s3://{BUCKET}/big")[0] / "object").read_bytes() == body
+    assert (fetch(f"s3://{BUCKET}/big")[0] / "object").read_bytes() == body
 
 
 def test_the_cache_is_bounded_and_lets_go_of_what_was_not_used_for_longest(client, tmp_path):
     for name in ("a", "b", "c"):
         client.put_object(Bucket=BUCKET, Key=f"{name}/object", Body=bytes(1000))
     cache = fetching.Cache(tmp_path / "s3", 2500)
-    first, second = (fetched(f"s3://{BUCKET}/{name}", cache=cache)[0] for name in ("a", "b"))
+    first, second = (fetch(f"s3://{BUCKET}/{name}", cache=cache)[0] for name in ("a", "b"))
     assert "in use" in refused(f"s3://{BUCKET}/c", cache=cache)
     for age, folder in ((7200, first), (9000, second)):
         os.utime(folder.parent / ".last-used", (time.time() - age,) * 2)
-    third, _ = fetched(f"s3://{BUCKET}/c", cache=cache)
+    third, _ = fetch(f"s3://{BUCKET}/c", cache=cache)
     assert [folder.exists() for folder in (first, second, third)] == [True, False, True]
     client.put_object(Bucket=BUCKET, Key="d/object", Body=bytes(3000))
     assert "over the cache's limit" in refused(f"s3://{BUCKET}/d", cache=cache)

@@ -5,7 +5,7 @@ import pytest
 from labelled_folders import picture, voc, voc_folder
 
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.records.checked_image import read_records
+from trainers.datasets.records.reading import read_images
 from trainers.datasets.splits.subsetting import parse_share
 from trainers.errors import UserError
 
@@ -34,7 +34,7 @@ def box(image_id: int, category: int = 1) -> dict:
 
 
 def names(part) -> set[str]:
-    return {record.name for record in read_records(part.files)}
+    return {record.name for record in read_images(part.files)}
 
 
 def test_frames_of_a_video_are_never_in_two_parts(tmp_path):
@@ -53,7 +53,7 @@ def test_the_same_picture_is_never_in_two_parts(tmp_path):
     opened = open_dataset(
         str(coco(tmp_path / "pairs", images, [box(i) for i in range(40)])), tmp_path / "cache"
     )
-    train, validation = ({r.image_sha256 for r in read_records(part.files)} for part in opened.parts.values())
+    train, validation = ({r.image_sha256 for r in read_images(part.files)} for part in opened.parts.values())
     assert not train & validation
     assert (opened.train.images, opened.validation.images) == (32, 8)
 
@@ -63,7 +63,7 @@ def test_a_rare_class_is_in_both_parts(tmp_path):
     rare = [box(i, 2 if i % 20 == 0 else 1) for i in range(100)]
     opened = open_dataset(str(coco(tmp_path / "rare", images, rare)), tmp_path / "cache")
     shown = [
-        Counter(label for r in read_records(part.files) for label in r.labels)
+        Counter(label for r in read_images(part.files) for label in r.labels)
         for part in opened.parts.values()
     ]
     assert [part[2] for part in shown] == [4, 1]
@@ -77,7 +77,7 @@ def test_subsets_keep_each_class_and_the_larger_holds_the_smaller(tmp_path):
     assert names(taken[0.1].train) < names(taken[0.25].train) < names(taken[0.5].train) < names(whole.train)
     for part in taken.values():
         assert part.validation == whole.validation
-        labels = Counter(label for record in read_records(part.train.files) for label in record.labels)
+        labels = Counter(label for record in read_images(part.train.files) for label in record.labels)
         assert labels[1] == labels[2]
     assert len({whole.fingerprint, *(part.fingerprint for part in taken.values())}) == 4
     assert open_dataset(source, tmp_path / "cache", subset=0.1) == taken[0.1]
@@ -90,7 +90,7 @@ def test_a_subset_has_every_class_however_rare(tmp_path):
     voc(source, 60, ("horse", 4, 8, 40, 60))
     voc(source, 61, ("horse", 4, 8, 40, 60))
     opened = open_dataset(str(source), tmp_path / "cache", subset=0.05)
-    assert {label for record in read_records(opened.train.files) for label in record.labels} == {1, 2, 3}
+    assert {label for record in read_images(opened.train.files) for label in record.labels} == {1, 2, 3}
 
 
 def test_a_subset_is_as_large_as_asked_however_the_classes_divide(tmp_path):

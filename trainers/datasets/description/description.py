@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trainers.datasets.dataset import Dataset
-from trainers.datasets.description.sample_selection import Samples
-from trainers.datasets.records.checked_image import Record, read_records
+from trainers.datasets.description.sample_selection import SampleSelection
+from trainers.datasets.records.checked_image import CheckedImage
+from trainers.datasets.records.reading import read_images
 
 MOST_BOXES = 100  # of an image that the Object Detection API's input reader keeps (max_number_of_boxes)
 # COCO's sizes by area in pixels (pycocotools' Params.areaRng), and shapes by width over height
@@ -40,19 +41,19 @@ class PartDescription:
     by_shape: Counter[str] = field(default_factory=Counter)
     pixels: Counter[str] = field(default_factory=Counter)
 
-    def add(self, record: Record, classes: tuple[str, ...]) -> None:
-        """Count a record."""
-        count = len(record.labels)
+    def add(self, image: CheckedImage, classes: tuple[str, ...]) -> None:
+        """Count a image."""
+        count = len(image.labels)
         self.images += 1
         self.boxes += count
         self.empty += count == 0
         self.crowded += count > MOST_BOXES
         self.most_boxes = max(self.most_boxes, count)
-        self.pixels[f"{record.width}x{record.height}"] += 1
-        names = [classes[label - 1] for label in record.labels]
+        self.pixels[f"{image.width}x{image.height}"] += 1
+        names = [classes[label - 1] for label in image.labels]
         self.by_class.update(names)
         self.images_by_class.update(set(names))
-        for name, (ymin, xmin, ymax, xmax) in zip(names, record.pixel_boxes().tolist(), strict=True):
+        for name, (ymin, xmin, ymax, xmax) in zip(names, image.pixel_boxes().tolist(), strict=True):
             height, width = ymax - ymin, xmax - xmin
             self.by_size[f"{name} {_bin(height * width, SIZES)}"] += 1
             self.by_shape[f"{name} {_bin(width / max(height, 1e-9), SHAPES)}"] += 1
@@ -79,7 +80,7 @@ class Description:
 
     dataset: Dataset
     parts: dict[str, PartDescription]
-    doubles: int
+    duplicates: int
     leaks: int
     named: list[str]
     samples: dict[str, frozenset[int]]
@@ -91,8 +92,8 @@ class Description:
             found.append(
                 f"same picture in two parts: {self.leaks}, so that validation is too kind: {self.named[0]}"
             )
-        if self.doubles:
-            found.append(f"same picture twice in a part: {self.doubles}")
+        if self.duplicates:
+            found.append(f"same picture twice in a part: {self.duplicates}")
         for name, part in self.parts.items():
             if part.crowded:
                 cut = f"more than {MOST_BOXES} boxes, of which the rest is cut: {part.crowded} images"
@@ -107,7 +108,7 @@ class Description:
         return {
             "dataset": self.dataset.to_dict(),
             "parts": {name: part.to_dict() for name, part in self.parts.items()},
-            "doubles": self.doubles,
+            "duplicates": self.duplicates,
             "leaks": self.leaks,
             "named": self.named,
             "warnings": self.warnings(),
@@ -117,27 +118,27 @@ class Description:
 def describe(dataset: Dataset) -> Description:
     """Count everything, in memory that does not grow with the number of images."""
     parts = {name: PartDescription() for name in dataset.parts}
-    samples = {name: Samples() for name in dataset.parts}
-    doubles = leaks = 0
+    samples = {name: SampleSelection() for name in dataset.parts}
+    duplicates = leaks = 0
     named: list[str] = []
     with closing(sqlite3.connect("")) as index:  # a temporary file
         index.execute("CREATE TABLE images (digest BLOB PRIMARY KEY, part TEXT, name TEXT) WITHOUT ROWID")
         for name, part in dataset.parts.items():
-            for position, record in enumerate(read_records(part.files)):
-                parts[name].add(record, dataset.classes)
-                samples[name].offer(position, record)
-                row = (record.image_sha256, name, record.name)
+            for position, image in enumerate(read_images(part.files)):
+                parts[name].add(image, dataset.classes)
+                samples[name].offer(position, image)
+                row = (image.image_sha256, name, image.name)
                 if index.execute("INSERT OR IGNORE INTO images VALUES (?, ?, ?)", row).rowcount:
                     continue
                 wanted = "SELECT part, name FROM images WHERE digest = ?"
                 other_part, other = index.execute(wanted, row[:1]).fetchone()
                 leak = other_part != name
-                leaks, doubles = leaks + leak, doubles + (not leak)
-                said = f"{name} {record.name} = {other_part} {other}"
+                leaks, duplicates = leaks + leak, duplicates + (not leak)
+                said = f"{name} {image.name} = {other_part} {other}"
                 if leak:
                     named.insert(0, said)
                 else:
                     named.append(said)
                 del named[_NAMED:]
     chosen = {name: its.chosen() for name, its in samples.items()}
-    return Description(dataset, parts, doubles, leaks, named, chosen)
+    return Description(dataset, parts, duplicates, leaks, named, chosen)

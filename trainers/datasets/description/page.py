@@ -13,7 +13,8 @@ from PIL import Image
 
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.description.description import SHAPES, SIZES, Description
-from trainers.datasets.records.checked_image import Record, read_chosen_records
+from trainers.datasets.records.checked_image import CheckedImage
+from trainers.datasets.records.reading import read_selected_images
 
 _HEIGHT = 240  # of a sample on the page, in CSS pixels; it is kept twice as fine
 _STYLE = """
@@ -59,8 +60,8 @@ def _page(described: Description) -> Iterator[str]:
     yield _classes_table(described)
     for name, part in dataset.parts.items():
         yield f'<h2>{escape(name)}</h2>\n<div class="gallery">\n'
-        for record in read_chosen_records(part.files, described.samples[name]):
-            yield _figure(record, dataset)
+        for image in read_selected_images(part.files, described.samples[name]):
+            yield _figure(image, dataset)
         yield "</div>\n"
     yield "</body></html>\n"
 
@@ -133,26 +134,26 @@ def _colour(label: int) -> str:
     return f"hsl({(label - 1) * 137.508 % 360:.0f} 85% 45%)"
 
 
-def _figure(record: Record, dataset: Dataset) -> str:
-    with Image.open(BytesIO(record.image)) as image:
-        image.thumbnail((4 * _HEIGHT, 2 * _HEIGHT))
+def _figure(image: CheckedImage, dataset: Dataset) -> str:
+    with Image.open(BytesIO(image.image)) as opened:
+        opened.thumbnail((4 * _HEIGHT, 2 * _HEIGHT))
         small = BytesIO()
-        image.convert("RGB").save(small, "JPEG", quality=80)
+        opened.convert("RGB").save(small, "JPEG", quality=80)
     data = base64.b64encode(small.getvalue()).decode()
-    width, height = record.width, record.height
+    width, height = image.width, image.height
     drawn = [f'<image href="data:image/jpeg;base64,{data}" width="{width}" height="{height}"/>']
     pixel = height / _HEIGHT  # of the page, in those of the image
-    for (ymin, xmin, ymax, xmax), label in zip(record.pixel_boxes().tolist(), record.labels, strict=True):
+    for (ymin, xmin, ymax, xmax), label in zip(image.pixel_boxes().tolist(), image.labels, strict=True):
         box = (
             f'x="{xmin:.1f}" y="{ymin:.1f}" width="{xmax - xmin:.1f}" height="{ymax - ymin:.1f}" fill="none"'
         )
         drawn.append(f'<rect {box} stroke="#fff" stroke-opacity=".7" stroke-width="{3.5 * pixel:.2f}"/>')
         drawn.append(f'<rect {box} stroke="{_colour(label)}" stroke-width="{2 * pixel:.2f}"/>')
-    for (ymin, xmin, _, _), label in zip(record.pixel_boxes().tolist(), record.labels, strict=True):
+    for (ymin, xmin, _, _), label in zip(image.pixel_boxes().tolist(), image.labels, strict=True):
         at = f'x="{xmin:.1f}" y="{max(ymin - 3 * pixel, 12 * pixel):.1f}" font-size="{12 * pixel:.1f}"'
         halo = f'fill="#fff" stroke="{_colour(label)}" stroke-width="{3.5 * pixel:.2f}" paint-order="stroke"'
         drawn.append(f"<text {at} {halo}>{escape(dataset.classes[label - 1])}</text>")
-    count = len(record.labels)
-    caption = f"{escape(record.name)}<br>{width} x {height}, {count} box{'' if count == 1 else 'es'}"
-    picture = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(record.name)}">{"".join(drawn)}</svg>'
+    count = len(image.labels)
+    caption = f"{escape(image.name)}<br>{width} x {height}, {count} box{'' if count == 1 else 'es'}"
+    picture = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(image.name)}">{"".join(drawn)}</svg>'
     return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>\n"

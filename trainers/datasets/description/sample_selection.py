@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from trainers.datasets.catalogue import rank
-from trainers.datasets.records.checked_image import Record
+from trainers.datasets.records.checked_image import CheckedImage
 
 _SAMPLES = 12  # of each part
 
 
-class Samples:
-    """Takes in every record of a part once; the same are chosen each time."""
+class SampleSelection:
+    """Takes in every image of a part once; the same are chosen each time."""
 
     def __init__(self) -> None:
         self._any: list[tuple[int, int]] = []
         self._of_class: dict[int, tuple[int, int]] = {}
 
-    def offer(self, position: int, record: Record) -> None:
-        """Consider the record at `position`."""
+    def offer(self, position: int, image: CheckedImage) -> None:
+        """Consider the image at `position`."""
         ranked = (rank(str(position)), position)
         if len(self._any) < _SAMPLES or ranked < self._any[-1]:
             self._any = sorted([*self._any, ranked])[:_SAMPLES]
-        for label in set(record.labels):
+        for label in set(image.labels):
             self._of_class[label] = min(ranked, self._of_class.get(label, ranked))
 
     def chosen(self) -> frozenset[int]:

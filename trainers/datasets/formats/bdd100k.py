@@ -12,18 +12,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainers.datasets.formats.files import ImageFolders, Outside, first_bytes, part_of, relative, walk
+from trainers.datasets.formats.files import ImageFolders, UnsafePath, first_bytes, part_of, relative, walk
 from trainers.datasets.formats.format import Source
 from trainers.datasets.formats.image_files import write_image
 from trainers.datasets.formats.streamed_json import BadJson, items
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
-from trainers.datasets.records.checked_image import Record
+from trainers.datasets.records.checked_image import CheckedImage
 from trainers.errors import UserError
 
 NAME = "bdd100k"
 TITLE = "BDD100K JSON"
-KEEPS_RECORDS = False
+TRAINABLE_IN_PLACE = False
 
 # doc.bdd100k.com/format.html: the detection categories in the order of their ids, and the three of tracking
 CLASSES = (
@@ -101,7 +101,7 @@ def _images(root: Path, files: Sequence[Path], problems: Problems) -> Iterator[L
             video = frame.get("videoName") or frame.get("video_name")
             try:
                 stored = Stored(folders.find(f"{video}/{name}" if video else name, name))
-            except Outside as error:
+            except UnsafePath as error:
                 problems.add(Problem("file name outside the folder", place, str(error), place))
                 continue
             image = relative(stored.path, root) if root.is_dir() else name
@@ -131,17 +131,17 @@ def _box(label: dict[str, Any], image: str, place: str, line: int, problems: Pro
     return Box(OLD_NAMES.get(category, category), ymin, xmin, ymax, xmax, crowd=crowd, line=line)
 
 
-def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
+def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[CheckedImage]]) -> None:
     """Write `labels/det_20/det_<part>.json` and `images/100k/<part>/`, as the release of 2020 lies."""
     (folder / "labels" / "det_20").mkdir(parents=True)
     spelt = {"validation": "val"}
-    for part, records in parts.items():
+    for part, images in parts.items():
         name = spelt.get(part, part)
         with (folder / "labels" / "det_20" / f"det_{name}.json").open("w", encoding="utf-8") as file:
             file.write("[")
-            for index, record in enumerate(records):
+            for index, image in enumerate(images):
                 frame = {
-                    "name": write_image(folder / "images" / "100k" / name, record),
+                    "name": write_image(folder / "images" / "100k" / name, image),
                     "attributes": {},
                     "labels": [
                         {
@@ -152,9 +152,9 @@ def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Rec
                         }
                         for number, ((ymin, xmin, ymax, xmax), label, crowd) in enumerate(
                             zip(
-                                record.pixel_boxes().round(2).tolist(),
-                                record.labels,
-                                record.crowd,
+                                image.pixel_boxes().round(2).tolist(),
+                                image.labels,
+                                image.crowd,
                                 strict=True,
                             )
                         )

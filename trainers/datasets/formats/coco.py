@@ -18,19 +18,19 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from trainers.datasets.formats.files import ImageFolders, Outside, first_bytes, part_of, relative, walk
+from trainers.datasets.formats.files import ImageFolders, UnsafePath, first_bytes, part_of, relative, walk
 from trainers.datasets.formats.format import Source
 from trainers.datasets.formats.image_files import write_image
 from trainers.datasets.formats.streamed_json import BadJson, items
 from trainers.datasets.label_map import remapping_note
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
-from trainers.datasets.records.checked_image import Record
+from trainers.datasets.records.checked_image import CheckedImage
 from trainers.errors import UserError
 
 NAME = "coco"
 TITLE = "COCO JSON"
-KEEPS_RECORDS = False
+TRAINABLE_IN_PLACE = False
 
 _BEGINS = re.compile(
     rb'\s*\{\s*(?:"(?:images|annotations|categories)"\s*:\s*\[|"(?:info|licenses|type)"\s*:)'
@@ -200,7 +200,7 @@ def _images(
             ):
                 try:
                     stored = Stored(folders.find(name))
-                except Outside as error:
+                except UnsafePath as error:
                     place = f"{where}:{line}"
                     problems.add(Problem("file name outside the folder", place, str(error), place))
                     continue
@@ -249,11 +249,11 @@ def _box(
     return Box(names[category], y, x, y + height, x + width, crowd=bool(crowd), line=line)
 
 
-def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
+def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[CheckedImage]]) -> None:
     """Write `annotations/instances_<part>.json` and `images/<part>/`."""
     (folder / "annotations").mkdir()
     categories = [{"id": number, "name": name} for number, name in enumerate(classes, 1)]
-    for part, records in parts.items():
+    for part, images in parts.items():
         labels = folder / "annotations" / f"instances_{part}.json"
         # annotations come after all images, and wait in a file of their own
         with (
@@ -262,12 +262,12 @@ def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Rec
         ):
             file.write(f'{{"categories": {json.dumps(categories, ensure_ascii=False)},\n"images": [')
             annotation_id = 0
-            for image_id, record in enumerate(records, 1):
-                name = write_image(folder / "images" / part, record)
-                image = {"id": image_id, "file_name": name, "width": record.width, "height": record.height}
-                file.write(("," if image_id > 1 else "") + "\n" + json.dumps(image, ensure_ascii=False))
+            for image_id, image in enumerate(images, 1):
+                name = write_image(folder / "images" / part, image)
+                entry = {"id": image_id, "file_name": name, "width": image.width, "height": image.height}
+                file.write(("," if image_id > 1 else "") + "\n" + json.dumps(entry, ensure_ascii=False))
                 for (ymin, xmin, ymax, xmax), label, crowd in zip(
-                    record.pixel_boxes().tolist(), record.labels, record.crowd, strict=True
+                    image.pixel_boxes().tolist(), image.labels, image.crowd, strict=True
                 ):
                     annotation_id += 1
                     width, height = xmax - xmin, ymax - ymin

@@ -21,16 +21,16 @@ import yaml
 
 from trainers.datasets import formats
 from trainers.datasets.formats import coco, yolo
-from trainers.datasets.formats.files import IMAGE_SUFFIXES, Outside, inside, read_text, walk
+from trainers.datasets.formats.files import IMAGE_SUFFIXES, UnsafePath, inside, read_text, walk
 from trainers.datasets.formats.format import Format, Source
 from trainers.datasets.labelled_image import LabelledImage
 from trainers.datasets.problems import Problems, below
-from trainers.datasets.records.checked_image import Record
+from trainers.datasets.records.checked_image import CheckedImage
 from trainers.errors import UserError
 
 NAME = "dataset_yaml"
 TITLE = "a dataset YAML"
-KEEPS_RECORDS = False
+TRAINABLE_IN_PLACE = False
 
 _SURROGATE = re.compile(r"\\(u|U0000)[dD][89a-fA-F]")
 _KEYS = {
@@ -121,7 +121,7 @@ def _located(file: Path, root: Path, named: str) -> Path:
     if named.startswith("s3://"):
         from trainers.datasets.s3 import fetching  # boto3 takes a while to import, and few need it
 
-        return fetching.fetched(named, on_progress=lambda _: None)
+        return fetching.fetch(named, on_progress=lambda _: None)
     # Roboflow writes `../train/images` for what lies beside the YAML
     for path in (root / named, root / named.removeprefix("../"), root / "images" / named):
         if path.exists():
@@ -198,7 +198,7 @@ def _images_of_list(parts: _Parts, file: Path) -> Iterator[Path]:
         if line.strip():
             try:
                 yield inside(parts.root, line.strip().removeprefix("./"))
-            except Outside as error:
+            except UnsafePath as error:
                 raise UserError(f"{file}: {error}") from None
 
 
@@ -225,12 +225,12 @@ def _images(sources: Sequence[tuple[str, Source]]) -> Iterator[LabelledImage]:
             yield replace(image, part=part)
 
 
-def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
+def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[CheckedImage]]) -> None:
     """Write a `dataset.yaml` beside one folder of COCO JSON a part."""
     keys = {"train": "train", "validation": "val", "test": "test"}
-    for part, records in parts.items():
+    for part, images in parts.items():
         (folder / part).mkdir()
-        coco.write(folder / part, classes, {part: records})
+        coco.write(folder / part, classes, {part: images})
     fields = {keys[part]: part for part in parts} | {"names": dict(enumerate(classes))}
     text = yaml.safe_dump(fields, allow_unicode=True, sort_keys=False)
     (folder / "dataset.yaml").write_text(text, encoding="utf-8")

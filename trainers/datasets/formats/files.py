@@ -24,7 +24,7 @@ _PARTS = {
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
 
 
-class Outside(Exception):
+class UnsafePath(Exception):
     """A file name leads out of the source's folder; the message names it."""
 
 
@@ -43,26 +43,26 @@ def walk_matching(root: Path, pattern: re.Pattern[str]) -> Iterator[Path]:
 
 def _walked(root: Path, wanted: Callable[[str], bool]) -> Iterator[Path]:
     for entry in _entries(root):
-        if wanted(entry.name) and not _reason_to_pass_over(entry, root):
+        if wanted(entry.name) and not _reason_to_skip(entry, root):
             yield Path(entry.path)
 
 
-def stamps(root: Path) -> Iterator[str]:
+def file_states(root: Path) -> Iterator[str]:
     """A line for every file that `walk` finds below `root`, or for itself, which changes when the file does."""
     if not root.is_dir():
         about = root.lstat()
         yield f"{root.absolute()}\0{about.st_size}\0{about.st_mtime_ns}\n"
         return
     for entry in _entries(root.absolute()):
-        if not _reason_to_pass_over(entry, root):
+        if not _reason_to_skip(entry, root):
             about = entry.stat(follow_symlinks=False)
             yield f"{entry.path}\0{about.st_size}\0{about.st_mtime_ns}\n"
 
 
-def passed_over(root: Path) -> Iterator[tuple[Path, str]]:
+def skipped_files(root: Path) -> Iterator[tuple[Path, str]]:
     """What `walk` leaves out of a folder though it is not hidden, and why."""
     for entry in _entries(root):
-        if reason := _reason_to_pass_over(entry, root):
+        if reason := _reason_to_skip(entry, root):
             yield Path(entry.path), reason
 
 
@@ -79,20 +79,20 @@ def _entries(folder: str | Path) -> Iterator[os.DirEntry[str]]:
             yield entry
 
 
-def _reason_to_pass_over(entry: os.DirEntry[str], root: Path) -> str:
-    if not entry.path.isprintable() and has_no_text(entry.path):
+def _reason_to_skip(entry: os.DirEntry[str], root: Path) -> str:
+    if not entry.path.isprintable() and is_not_utf8(entry.path):
         return "its name is not UTF-8; rename it"
-    if entry.is_symlink() and leads_out(entry.path, root):
+    if entry.is_symlink() and escapes(entry.path, root):
         return f"it leads out of the folder, to {os.path.realpath(entry.path)}; put there what it leads to"
     return ""
 
 
-def has_no_text(name: str) -> bool:
+def is_not_utf8(name: str) -> bool:
     """Whether a file's name is no text in UTF-8; Python then keeps its bytes as surrogates."""
     return any("\ud800" <= character <= "\udfff" for character in name)
 
 
-def leads_out(path: str | Path, root: Path) -> bool:
+def escapes(path: str | Path, root: Path) -> bool:
     """Whether links on the way to `path` lead out of `root`."""
     return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 
@@ -117,10 +117,10 @@ def inside(root: Path, *names: str | Path) -> Path:
     for name in names:
         pure = PurePosixPath(str(name).replace("\\", "/"))
         if pure.is_absolute() or PureWindowsPath(str(name)).drive or ".." in pure.parts or "\0" in str(name):
-            raise Outside(f"{str(name)!r} leads out of {root}")
+            raise UnsafePath(f"{str(name)!r} leads out of {root}")
         path = path / pure
-    if leads_out(path, root):
-        raise Outside(f"{path} is a link that leads out of {root}")
+    if escapes(path, root):
+        raise UnsafePath(f"{path} is a link that leads out of {root}")
     return path
 
 

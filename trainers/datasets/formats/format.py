@@ -9,7 +9,7 @@ from typing import Protocol
 
 from trainers.datasets.labelled_image import LabelledImage
 from trainers.datasets.problems import Problems
-from trainers.datasets.records.checked_image import Record
+from trainers.datasets.records.checked_image import CheckedImage
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Format(Protocol):
     def TITLE(self) -> str: ...
 
     @property
-    def KEEPS_RECORDS(self) -> bool: ...
+    def TRAINABLE_IN_PLACE(self) -> bool: ...
 
     def recognises(self, path: Path) -> bool:
         """Whether `path`, which exists, is a source of this format; looks at names and first bytes only."""
@@ -54,7 +54,9 @@ class Format(Protocol):
     def read(self, path: Path, problems: Problems) -> Source:
         """Open the source. Raises UserError when it cannot be used at all."""
 
-    def write(self, folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
+    def write(
+        self, folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[CheckedImage]]
+    ) -> None:
         """Write records into an empty folder, so that `read` finds them again; in memory that does not grow.
 
         Raises UserError when the format has no way to say them.

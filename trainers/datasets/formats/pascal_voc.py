@@ -19,7 +19,7 @@ from defusedxml.ElementTree import fromstring
 
 from trainers.datasets.formats.files import (
     IMAGE_SUFFIXES,
-    Outside,
+    UnsafePath,
     first_bytes,
     inside,
     part_of,
@@ -32,12 +32,12 @@ from trainers.datasets.formats.image_files import write_image
 from trainers.datasets.label_map import read_label_map, remapping_note, write_label_map
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
-from trainers.datasets.records.checked_image import Record
+from trainers.datasets.records.checked_image import CheckedImage
 from trainers.errors import UserError
 
 NAME = "pascal_voc"
 TITLE = "Pascal VOC XML"
-KEEPS_RECORDS = False
+TRAINABLE_IN_PLACE = False
 
 _OBJECT = re.compile(rb"<object[\s>]")
 _LOOKED_AT = 20  # files, of which one may be damaged or another kind
@@ -79,7 +79,7 @@ def _images(root: Path, problems: Problems) -> Iterator[LabelledImage]:
             problems.add(
                 Problem("unreadable labels", where, "it declares XML entities, which are not expanded", where)
             )
-        except (ParseError, ValueError, OSError, Outside) as error:
+        except (ParseError, ValueError, OSError, UnsafePath) as error:
             problems.add(Problem("unreadable labels", where, " ".join(str(error).split()), where))
 
 
@@ -149,7 +149,7 @@ def _picture(root: Path, file: Path, named: str) -> Path:
     return inside(root, folders[1].relative_to(root), base or file.stem)
 
 
-def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
+def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[CheckedImage]]) -> None:
     """Write `JPEGImages/`, `Annotations/`, `ImageSets/Main/<part>.txt` and a `label_map.pbtxt`."""
     broken = [name for name in classes if name != name.strip() or not name.isprintable()]
     if broken:
@@ -158,16 +158,16 @@ def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Rec
     sets.mkdir(parents=True)
     (folder / "Annotations").mkdir()
     write_label_map(folder / "label_map.pbtxt", classes)
-    for part, records in parts.items():
+    for part, images in parts.items():
         with (sets / f"{'val' if part == 'validation' else part}.txt").open("w", encoding="utf-8") as listed:
-            for record in records:
-                name = write_image(folder / "JPEGImages", record)
+            for image in images:
+                name = write_image(folder / "JPEGImages", image)
                 xml = folder / "Annotations" / f"{Path(name).stem}.xml"
-                xml.write_bytes(_annotation(name, classes, record))
+                xml.write_bytes(_annotation(name, classes, image))
                 listed.write(f"{Path(name).stem}\n")
 
 
-def _annotation(name: str, classes: Sequence[str], record: Record) -> bytes:
+def _annotation(name: str, classes: Sequence[str], image: CheckedImage) -> bytes:
     annotation = Element("annotation")
 
     def add(parent: Element, **fields: object) -> None:
@@ -175,11 +175,9 @@ def _annotation(name: str, classes: Sequence[str], record: Record) -> bytes:
             SubElement(parent, tag).text = str(value)
 
     add(annotation, folder="JPEGImages", filename=name)
-    add(SubElement(annotation, "size"), width=record.width, height=record.height, depth=3)
-    boxes = record.pixel_boxes().round(2).tolist()
-    for (ymin, xmin, ymax, xmax), label, difficult in zip(
-        boxes, record.labels, record.difficult, strict=True
-    ):
+    add(SubElement(annotation, "size"), width=image.width, height=image.height, depth=3)
+    boxes = image.pixel_boxes().round(2).tolist()
+    for (ymin, xmin, ymax, xmax), label, difficult in zip(boxes, image.labels, image.difficult, strict=True):
         element = SubElement(annotation, "object")
         add(element, name=classes[label - 1], difficult=int(difficult))
         add(SubElement(element, "bndbox"), xmin=xmin, ymin=ymin, xmax=xmax, ymax=ymax)

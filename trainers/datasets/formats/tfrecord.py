@@ -18,13 +18,13 @@ from trainers.datasets.label_map import read_label_map, remapping_note, write_la
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
 from trainers.datasets.records import tf_example
-from trainers.datasets.records.checked_image import Record
-from trainers.datasets.records.tfrecords import CorruptRecord, Shard, places, read_record
+from trainers.datasets.records.checked_image import CheckedImage
+from trainers.datasets.records.tfrecords import CorruptRecord, TFRecordWriter, read_record, record_locations
 from trainers.errors import UserError
 
 NAME = "tfrecord"
 TITLE = "TFRecord with a label map"
-KEEPS_RECORDS = True
+TRAINABLE_IN_PLACE = True
 
 _FILE = re.compile(r"(^|[._-])(tf)?records?(-\d+-of-\d+)?$", re.IGNORECASE)
 _EDGES = tuple(f"image/object/bbox/{edge}" for edge in ("ymin", "xmin", "ymax", "xmax"))
@@ -76,7 +76,7 @@ def read(path: Path, problems: Problems) -> Source:
 def _names_by_text(path: Path) -> dict[int, str]:
     """Names by id as the records' own class texts give them, in the order of ids."""
     names: dict[int, str] = {}
-    for features, where in _examples(path, Problems(str(path), listener=lambda _: None)):
+    for features, where in _examples(path, Problems(str(path), on_problem=lambda _: None)):
         texts = features.get("image/object/class/text", [])
         for label, text in zip(features.get("image/object/class/label", []), texts, strict=False):
             name = text.decode("utf-8", "replace")
@@ -92,7 +92,7 @@ def _examples(root: Path, problems: Problems) -> Iterator[tuple[dict[str, list[A
     """The features of every record that is whole, and where it is; `features["stored"]` is its place."""
     for file in record_files(root):
         with file.open("rb") as opened:
-            for number, place in enumerate(places(file), 1):
+            for number, place in enumerate(record_locations(file), 1):
                 where = f"{relative(file, root)}, record {number}"
                 if isinstance(place, CorruptRecord):
                     what = f"{place}, and how much is lost cannot be known; copy it again"
@@ -115,9 +115,9 @@ def read_images(
         name = (features.get("image/filename") or features.get("image/source_id") or [b""])[0]
         name = name.decode("utf-8", "replace") or where
         stored: Stored = features["stored"][0]
-        lacks = [key for key in _NEEDED if not features.get(key)]
-        if lacks:
-            problems.add(Problem("record to be completed", where, f"it has no {', '.join(lacks)}"))
+        absent = [key for key in _NEEDED if not features.get(key)]
+        if absent:
+            problems.add(Problem("incomplete record", where, f"it has no {', '.join(absent)}"))
         try:
             if not features.get("image/encoded"):
                 raise ValueError("no image/encoded in it")
@@ -170,18 +170,18 @@ def _boxes(
         yield Box(names[label], ymin, xmin, ymax, xmax, bool(difficult[index]), bool(crowd[index]))
 
 
-def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
+def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[CheckedImage]]) -> None:
     """Write `<part>-00000.tfrecord` and so on, with `label_map.pbtxt`."""
     write_label_map(folder / "label_map.pbtxt", classes)
-    for part, records in parts.items():
-        for number, some in enumerate(in_groups(records, _RECORDS_IN_A_FILE)):
-            with Shard(folder / f"{part}-{number:05d}.tfrecord") as shard:
-                for record in some:
-                    shard.write(record.encode(classes))
+    for part, images in parts.items():
+        for number, some in enumerate(in_groups(images, _RECORDS_IN_A_FILE)):
+            with TFRecordWriter(folder / f"{part}-{number:05d}.tfrecord") as shard:
+                for image in some:
+                    shard.write(image.encode(classes))
 
 
-def in_groups(records: Iterable[Record], size: int) -> Iterator[Iterator[Record]]:
+def in_groups(images: Iterable[CheckedImage], size: int) -> Iterator[Iterator[CheckedImage]]:
     """Consecutive groups of `size`, each to be used up before the next."""
-    rest = iter(records)
+    rest = iter(images)
     for first in rest:
         yield chain((first,), islice(rest, size - 1))

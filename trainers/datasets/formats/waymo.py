@@ -13,13 +13,13 @@ from trainers.datasets.formats import tfrecord
 from trainers.datasets.formats.format import Source
 from trainers.datasets.label_map import remapping_note
 from trainers.datasets.problems import Problems
-from trainers.datasets.records.checked_image import Record
-from trainers.datasets.records.tfrecords import Shard
+from trainers.datasets.records.checked_image import CheckedImage
+from trainers.datasets.records.tfrecords import TFRecordWriter
 from trainers.errors import UserError
 
 NAME = "waymo"
 TITLE = "Waymo segments (Udacity's exports)"
-KEEPS_RECORDS = False
+TRAINABLE_IN_PLACE = False
 
 # waymo_open_dataset/label.proto, without UNKNOWN 0 and SIGN 3, which the exports leave out
 IDS = {1: "vehicle", 2: "pedestrian", 4: "cyclist"}
@@ -50,7 +50,7 @@ def read(path: Path, problems: Problems) -> Source:
     )
 
 
-def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
+def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[CheckedImage]]) -> None:
     """Write `<part>/segment-*` with Waymo's ids."""
     ids = {name: number for number, name in IDS.items()}
     foreign = [name for name in classes if name not in ids]
@@ -58,9 +58,11 @@ def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Rec
         raise UserError(
             f"Waymo's exports have no class '{foreign[0]}', only {', '.join(ids)}; choose another format"
         )
-    for part, records in parts.items():
+    for part, images in parts.items():
         (folder / part).mkdir()
-        for number, frames in enumerate(tfrecord.in_groups(records, _FRAMES)):
-            with Shard(folder / part / f"segment-{part}-{number:05d}_with_camera_labels.tfrecord") as shard:
-                for record in frames:
-                    shard.write(record.encode(classes, [ids[name] for name in classes]))
+        for number, frames in enumerate(tfrecord.in_groups(images, _FRAMES)):
+            with TFRecordWriter(
+                folder / part / f"segment-{part}-{number:05d}_with_camera_labels.tfrecord"
+            ) as shard:
+                for image in frames:
+                    shard.write(image.encode(classes, [ids[name] for name in classes]))

@@ -15,9 +15,9 @@ import yaml
 
 from trainers.datasets.formats.files import (
     IMAGE_SUFFIXES,
-    Outside,
+    UnsafePath,
+    escapes,
     first_bytes,
-    leads_out,
     part_of,
     read_text,
     relative,
@@ -27,12 +27,12 @@ from trainers.datasets.formats.format import Source
 from trainers.datasets.formats.image_files import write_image
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
-from trainers.datasets.records.checked_image import Record
+from trainers.datasets.records.checked_image import CheckedImage
 from trainers.errors import UserError
 
 NAME = "yolo"
 TITLE = "YOLO text files"
-KEEPS_RECORDS = False
+TRAINABLE_IN_PLACE = False
 
 _LINE = re.compile(rb"\s*\d+(\s+[-+.\deE]+){4}")  # how a label file begins
 _CLASS_FILES = ("classes.txt", "obj.names", "classes.names", "_darknet.labels")
@@ -91,14 +91,14 @@ def report_lone_labels(labels: Path, root: Path, problems: Problems) -> None:
 
 def _has_image(labels: Path) -> bool:
     beside = labels.with_suffix("")
-    places = [beside]
+    candidates = [beside]
     parts = list(beside.parts)
     for index in range(len(parts) - 2, -1, -1):
         if parts[index] == "labels":
-            places.insert(0, Path(*parts[:index], "images", *parts[index + 1 :]))
+            candidates.insert(0, Path(*parts[:index], "images", *parts[index + 1 :]))
             break
     suffixes = (*IMAGE_SUFFIXES, *(suffix.upper() for suffix in IMAGE_SUFFIXES))
-    return any(Path(f"{place}{suffix}").exists() for place in places for suffix in suffixes)
+    return any(Path(f"{place}{suffix}").exists() for place in candidates for suffix in suffixes)
 
 
 def labelled(
@@ -145,10 +145,10 @@ def _boxes(
     if not labels.is_file():
         return
     try:
-        if leads_out(labels, root):
-            raise Outside(f"it is a link that leads out of {root}")
+        if escapes(labels, root):
+            raise UnsafePath(f"it is a link that leads out of {root}")
         lines = labels.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError, Outside) as error:
+    except (OSError, UnicodeDecodeError, UnsafePath) as error:
         problems.add(Problem("unreadable labels", where, str(error), image))
         return
     for number, line in enumerate(lines, 1):
@@ -179,7 +179,7 @@ def _edges(numbers: list[float]) -> tuple[float, float, float, float]:
     return min(down), min(across), max(down), max(across)
 
 
-def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
+def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[CheckedImage]]) -> None:
     """Write `images/<part>/`, `labels/<part>/`, `classes.txt` and a `data.yaml` that other tools read."""
     broken = [name for name in classes if "\n" in name or name != name.strip()]
     if broken:
@@ -187,13 +187,13 @@ def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Rec
             f"class {broken[0]!r} cannot be a line of classes.txt; give it a name without line breaks"
         )
     (folder / "classes.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
-    for part, records in parts.items():
+    for part, images in parts.items():
         (folder / "labels" / part).mkdir(parents=True)
-        for record in records:
-            name = write_image(folder / "images" / part, record)
+        for image in images:
+            name = write_image(folder / "images" / part, image)
             lines = [
                 f"{label - 1} {(xmin + xmax) / 2:.6f} {(ymin + ymax) / 2:.6f} {xmax - xmin:.6f} {ymax - ymin:.6f}\n"
-                for (ymin, xmin, ymax, xmax), label in zip(record.boxes.tolist(), record.labels, strict=True)
+                for (ymin, xmin, ymax, xmax), label in zip(image.boxes.tolist(), image.labels, strict=True)
             ]
             (folder / "labels" / part / name).with_suffix(".txt").write_text("".join(lines))
     keys = {"train": "train", "validation": "val", "test": "test"}

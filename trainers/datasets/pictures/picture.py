@@ -37,7 +37,7 @@ class Picture:
     format: str
     width: int
     height: int
-    encoded_anew: str = ""
+    reencoded: str = ""
 
 
 def read_picture(data: bytes, stated_size: tuple[int, int] | None, turned_by_default: bool) -> Picture:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainers.datasets.records import tf_example
-from trainers.datasets.records.tfrecords import CorruptRecord, places, read_record
-from trainers.errors import UserError
 
 if TYPE_CHECKING:  # who only lists images does not wait for numpy
     import numpy as np
@@ -19,7 +16,7 @@ if TYPE_CHECKING:  # who only lists images does not wait for numpy
 
 
 @dataclass(frozen=True)
-class Record:
+class CheckedImage:
     """What training reads.
 
     name: file name or whatever tells it from the others.
@@ -90,14 +87,14 @@ class Record:
         return int.from_bytes(content.digest(), "little")
 
 
-def decode(data: bytes) -> Record:
+def decode(data: bytes) -> CheckedImage:
     """The Record that `encode` wrote, or that another tool wrote as the Object Detection API takes it."""
     import numpy as np
 
     features = tf_example.decode(data)
     edges = [features.get(f"image/object/bbox/{edge}", []) for edge in ("ymin", "xmin", "ymax", "xmax")]
     labels = features.get("image/object/class/label", [])
-    return Record(
+    return CheckedImage(
         name=(features.get("image/filename") or features.get("image/source_id") or [b""])[0].decode(),
         image=features["image/encoded"][0],
         format="png" if features["image/encoded"][0].startswith(b"\x89PNG") else "jpeg",
@@ -108,35 +105,3 @@ def decode(data: bytes) -> Record:
         difficult=tuple(map(bool, features.get("image/object/difficult") or [0] * len(labels))),
         crowd=tuple(map(bool, features.get("image/object/is_crowd") or [0] * len(labels))),
     )
-
-
-def encoded_records(files: Iterable[Path]) -> Iterator[bytes]:
-    """The tf.train.Examples of a dataset's shards. Raises UserError when one has been changed since it was opened."""
-    for path in files:
-        with path.open("rb") as file:
-            for place in places(path):
-                try:
-                    if isinstance(place, CorruptRecord):
-                        raise place
-                    yield read_record(file, place)
-                except CorruptRecord as error:
-                    raise UserError(f"{path}: {error}; delete its folder to convert anew") from None
-
-
-def read_chosen_records(files: Iterable[Path], positions: Collection[int]) -> Iterator[Record]:
-    """The records at these positions, counted from 0 over all files; the others are not read."""
-    every = ((path, place) for path in files for place in places(path))
-    for position, (path, place) in enumerate(every):
-        if position in positions:
-            with path.open("rb") as file:
-                try:
-                    if isinstance(place, CorruptRecord):
-                        raise place
-                    yield decode(read_record(file, place))
-                except CorruptRecord as error:
-                    raise UserError(f"{path}: {error}; delete its folder to convert anew") from None
-
-
-def read_records(files: Iterable[Path]) -> Iterator[Record]:
-    """The records of a dataset's shards. Raises UserError as `encoded_records` does."""
-    return map(decode, encoded_records(files))

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
-from trainers.datasets.records.checked_image import Record
+from trainers.datasets.records.checked_image import CheckedImage
 
 
 class Fingerprint:
@@ -16,9 +16,9 @@ class Fingerprint:
         self._sums: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
 
-    def add(self, part: str, record: Record) -> None:
-        """Count a record."""
-        self.add_sum(part, 1, record.digest())
+    def add(self, part: str, image: CheckedImage) -> None:
+        """Count a image."""
+        self.add_sum(part, 1, image.digest())
 
     def add_sum(self, part: str, records: int, digest_sum: int) -> None:
         """Count several records by the sum of their digests."""

@@ -18,21 +18,21 @@ import numpy as np
 from trainers.datasets.labelled_image import Box, LabelledImage
 from trainers.datasets.pictures.picture import BadPicture, Picture, read_picture
 from trainers.datasets.problems import Problem
-from trainers.datasets.records.checked_image import Record
+from trainers.datasets.records.checked_image import CheckedImage
 
 # Pixels by which a box may leave its image unremarked: labels are rounded, and some count pixels from 1.
 ROUNDING = 1.0
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckResult:
     """What a check found: the record, unless the image is of no use, and every problem."""
 
-    record: Record | None
+    image: CheckedImage | None
     problems: tuple[Problem, ...]
 
 
-def check(image: LabelledImage, data: bytes, ids: Mapping[str, int]) -> Checked:
+def check_image(image: LabelledImage, data: bytes, ids: Mapping[str, int]) -> CheckResult:
     """Check `image`, whose encoded bytes are `data`.
 
     ids: label id by class name; every box's name is in it.
@@ -40,14 +40,12 @@ def check(image: LabelledImage, data: bytes, ids: Mapping[str, int]) -> Checked:
     try:
         picture = read_picture(data, image.size, image.turned_by_default)
     except BadPicture as error:
-        return Checked(None, (Problem("unreadable image", image.name, str(error), image.name),))
-    problems = (
-        [Problem("image encoded anew", image.name, picture.encoded_anew)] if picture.encoded_anew else []
-    )
+        return CheckResult(None, (Problem("unreadable image", image.name, str(error), image.name),))
+    problems = [Problem("image encoded anew", image.name, picture.reencoded)] if picture.reencoded else []
     size = (picture.width, picture.height)
     if image.size and image.size != size:
         stated = f"labels are for {image.size[0]}x{image.size[1]} px, the picture has {size[0]}x{size[1]}"
-        return Checked(None, (*problems, Problem("wrong size", image.labelled_in, stated, image.name)))
+        return CheckResult(None, (*problems, Problem("wrong size", image.labelled_in, stated, image.name)))
     boxes = []
     for box in image.boxes:
         fractions, problem = _inside(box, image, picture)
@@ -55,7 +53,7 @@ def check(image: LabelledImage, data: bytes, ids: Mapping[str, int]) -> Checked:
             problems.append(problem)
         if fractions:
             boxes.append((box, fractions))
-    record = Record(
+    checked = CheckedImage(
         name=image.name,
         image=picture.data,
         format=picture.format,
@@ -66,7 +64,7 @@ def check(image: LabelledImage, data: bytes, ids: Mapping[str, int]) -> Checked:
         difficult=tuple(box.difficult for box, _ in boxes),
         crowd=tuple(box.crowd for box, _ in boxes),
     )
-    return Checked(record, tuple(problems))
+    return CheckResult(checked, tuple(problems))
 
 
 Fractions = tuple[float, float, float, float]

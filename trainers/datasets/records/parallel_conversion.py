@@ -11,7 +11,7 @@ from trainers.datasets.dataset import Part
 from trainers.datasets.problems import Problems
 from trainers.datasets.records.fingerprint import Fingerprint
 from trainers.datasets.records.shard_workers import ShardWorkers
-from trainers.datasets.records.shard_writing import Job
+from trainers.datasets.records.shard_writing import ShardJob
 
 IMAGES_PER_SHARD = 500
 
@@ -25,7 +25,7 @@ class Converted:
     left_out: frozenset[str]
 
 
-def convert(
+def convert_catalogue(
     catalogue: Catalogue,
     classes: Sequence[str],
     folder: Path | None,
@@ -38,9 +38,9 @@ def convert(
     folder: None to check everything and write nothing; the parts then have no files.
     """
     counts = {part: count for part, count in catalogue.counts().items() if part and count}
-    shards = catalogue.deal(IMAGES_PER_SHARD)
+    shards = catalogue.assign_shards(IMAGES_PER_SHARD)
     jobs = [
-        Job(
+        ShardJob(
             catalogue=str(catalogue.path),
             classes=tuple(classes),
             part=part,

@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from trainers.datasets.problems import Problem
-from trainers.datasets.records.shard_writing import Job, Written, write_shard
+from trainers.datasets.records.shard_writing import ShardJob, ShardResult, write_shard
 
 _FEWEST_JOBS = 3  # fewer are done before a process has started
 
@@ -44,7 +44,7 @@ class ShardWorkers:
         if count > 1 and not self._workers:
             self._workers = [_Worker() for _ in range(count)]
 
-    def done(self, jobs: Sequence[Job]) -> Iterator[Written]:
+    def done(self, jobs: Sequence[ShardJob]) -> Iterator[ShardResult]:
         """What became of each job, in their order. Raises OSError as writing raised it in a worker."""
         if len(jobs) >= _FEWEST_JOBS:
             self.start()
@@ -55,7 +55,7 @@ class ShardWorkers:
         for worker in self._workers:
             idle.put(worker)
 
-        def do(job: Job) -> Written:
+        def do(job: ShardJob) -> ShardResult:
             worker = idle.get()
             try:
                 return worker.do(job)
@@ -90,7 +90,7 @@ class _Worker:
             | {"PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])},
         )
 
-    def do(self, job: Job) -> Written:
+    def do(self, job: ShardJob) -> ShardResult:
         """Have a job done."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -104,7 +104,7 @@ class _Worker:
             raise OSError(fields["errno"], os.strerror(fields["errno"]), fields["file"])
         problems = tuple(Problem(*problem) for problem in fields["problems"])
         digest_sum = int(fields["digest_sum"], 16)
-        return Written(fields["records"], tuple(fields["left_out"]), digest_sum, problems)
+        return ShardResult(fields["records"], tuple(fields["left_out"]), digest_sum, problems)
 
     def end(self) -> None:
         """Stop it, whatever it is doing."""
@@ -117,7 +117,7 @@ def _work() -> None:
 
     for line in sys.stdin:
         fields = json.loads(line)
-        job = Job(**{**fields, "classes": tuple(fields["classes"])})
+        job = ShardJob(**{**fields, "classes": tuple(fields["classes"])})
         try:
             written = write_shard(job)
         except OSError as error:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from trainers.datasets.catalogue import Catalogue
 from trainers.datasets.problems import Problem
-from trainers.datasets.records.tfrecords import CorruptRecord, Shard
+from trainers.datasets.records.tfrecords import CorruptRecord, TFRecordWriter
 
 
 @dataclass(frozen=True)
-class Job:
+class ShardJob:
     """What to write: shard `number` of `part` of the catalogue, into `file`, or nowhere when only to be checked."""
 
     catalogue: str
@@ -23,7 +23,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Written:
+class ShardResult:
     """What became of a shard.
 
     records: how many. left_out: names of the images that are in none. digest_sum: of the records' digests.
@@ -36,11 +36,10 @@ class Written:
     problems: tuple[Problem, ...]
 
 
-def write_shard(job: Job) -> Written:
+def write_shard(job: ShardJob) -> ShardResult:
     """Do the job. Raises OSError when the disk does not take it."""
-    from trainers.datasets.records.image_check import (
-        check,  # who has its shards written elsewhere does without numpy and Pillow
-    )
+    # a process that leaves the shards to workers needs neither numpy nor Pillow
+    from trainers.datasets.records.image_check import check_image
 
     ids = {name: label for label, name in enumerate(job.classes, 1)}
     problems: list[Problem] = []
@@ -48,7 +47,7 @@ def write_shard(job: Job) -> Written:
     records = digest_sum = 0
     with ExitStack() as stack:
         listed = stack.enter_context(Catalogue(Path(job.catalogue)))
-        shard = stack.enter_context(Shard(Path(job.file))) if job.file else None
+        shard = stack.enter_context(TFRecordWriter(Path(job.file))) if job.file else None
         for image in listed.images(job.part, job.number):
             try:
                 data = image.stored.read()
@@ -62,13 +61,13 @@ def write_shard(job: Job) -> Written:
                 problems.append(Problem("unreadable image", image.labelled_in, str(error), image.name))
                 left_out.append(image.name)
                 continue
-            checked = check(image, data, ids)
+            checked = check_image(image, data, ids)
             problems += checked.problems
-            if checked.record is None:
+            if checked.image is None:
                 left_out.append(image.name)
             else:
                 records += 1
-                digest_sum += checked.record.digest()
+                digest_sum += checked.image.digest()
                 if shard:
-                    shard.write(checked.record.encode(job.classes))
-    return Written(records, tuple(left_out), digest_sum, tuple(problems))
+                    shard.write(checked.image.encode(job.classes))
+    return ShardResult(records, tuple(left_out), digest_sum, tuple(problems))

@@ -27,7 +27,7 @@ class CorruptRecord(Exception):
 
 
 @dataclass(frozen=True)
-class Place:
+class RecordLocation:
     """Where a record lies in its file: `offset` of its bytes, and their number."""
 
     offset: int
@@ -48,7 +48,7 @@ def write_record(file: BinaryIO, data: bytes) -> None:
     file.write(_FOOT.pack(_masked(data)))
 
 
-def places(path: Path) -> Iterator[Place | CorruptRecord]:
+def record_locations(path: Path) -> Iterator[RecordLocation | CorruptRecord]:
     """Every record of a file, by lengths alone; ends with a CorruptRecord where they lead nowhere."""
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -67,11 +67,11 @@ def places(path: Path) -> Iterator[Place | CorruptRecord]:
             if at > size:
                 yield CorruptRecord(f"its last record is cut off, at byte {start}")
                 return
-            yield Place(start, length)
+            yield RecordLocation(start, length)
             file.seek(at)
 
 
-def read_record(file: BinaryIO, place: Place) -> bytes:
+def read_record(file: BinaryIO, place: RecordLocation) -> bytes:
     """The bytes of a record. Raises CorruptRecord when they are not what was written."""
     file.seek(place.offset)
     data = file.read(place.length)
@@ -83,7 +83,7 @@ def read_record(file: BinaryIO, place: Place) -> bytes:
     return data
 
 
-class Shard:
+class TFRecordWriter:
     """A TFRecord file being written; on the disk for good when the `with` block ends."""
 
     def __init__(self, path: Path) -> None:
@@ -91,7 +91,7 @@ class Shard:
         self.records = 0
         self._file = path.open("wb", buffering=_BUFFER)
 
-    def __enter__(self) -> Shard:
+    def __enter__(self) -> TFRecordWriter:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -23,9 +23,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from filelock import FileLock, Timeout
 
-from trainers.datasets.cache import clear_about_the_disk
+from trainers.datasets.cache import disk_errors_as_user_errors
 from trainers.datasets.catalogue import rank
-from trainers.datasets.formats.files import Outside, inside, walk
+from trainers.datasets.formats.files import UnsafePath, inside, walk
 from trainers.datasets.s3.download import S3Object, download
 from trainers.errors import UserError
 
@@ -55,7 +55,7 @@ class Cache:
         return Cache(Path(folder).expanduser(), round(gigabytes * 1e9))
 
 
-def fetched(uri: str, on_progress: Callable[[str], None], cache: Cache | None = None) -> Path:
+def fetch(uri: str, on_progress: Callable[[str], None], cache: Cache | None = None) -> Path:
     """Where the source at `uri` now lies: a folder, or a file when it names one object.
 
     uri: s3://bucket/prefix. With the key of a .json or .yaml, what lies beside it comes too: its images.
@@ -65,7 +65,7 @@ def fetched(uri: str, on_progress: Callable[[str], None], cache: Cache | None = 
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     if not bucket:
         raise UserError(f"{uri}: give a bucket and a prefix, s3://bucket/prefix")
-    with _clear_about(uri), clear_about_the_disk(cache.folder):
+    with _s3_errors_as_user_errors(uri), disk_errors_as_user_errors(cache.folder):
         client = _client()
         objects, root, named = _listed(client, bucket, prefix.strip("/"), uri)
         folder = cache.folder / f"{bucket}-{_digest(client, bucket, root)}" / (Path(root).name or bucket)
@@ -93,7 +93,7 @@ def _client() -> Any:
 
 
 @contextmanager
-def _clear_about(uri: str) -> Iterator[None]:
+def _s3_errors_as_user_errors(uri: str) -> Iterator[None]:
     """Turn what S3 says into one line."""
     try:
         yield
@@ -167,7 +167,7 @@ def _fetch(
         for entry in objects:
             try:
                 path = inside(folder, entry.key.removeprefix(root).lstrip("/"))
-            except Outside:
+            except UnsafePath:
                 raise UserError(f"{uri}: the key '{entry.key}' would leave its folder; rename it") from None
             kept.add(path)
             if etags.get(entry.key) != entry.etag or not path.is_file() or path.stat().st_size != entry.size:

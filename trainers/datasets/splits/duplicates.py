@@ -30,7 +30,7 @@ SELECT first, id FROM digests JOIN (
 """
 
 
-def tie_doubles(catalogue: Catalogue) -> None:
+def group_duplicates(catalogue: Catalogue) -> None:
     """Give images of the same content the same sequence; sequences that share an image become one.
 
     Files are read whole only when their size, beginning and end are another's.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from trainers.datasets.dataset import Dataset
-from trainers.datasets.records.checked_image import read_records
+from trainers.datasets.records.reading import read_images
 
 NAME = "split.csv"
 COLUMNS = ("part", "image")
@@ -26,7 +26,7 @@ def rows(dataset: Dataset) -> Iterator[Row]:
             yield from ((part, image) for part, image in lines)
     else:
         for part, its in dataset.parts.items():
-            yield from ((part, record.name) for record in read_records(its.files))
+            yield from ((part, record.name) for record in read_images(its.files))
 
 
 def write(folder: Path, images: Iterable[Row]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trainers.datasets.catalogue import Catalogue
-from trainers.datasets.splits.duplicates import tie_doubles
+from trainers.datasets.splits.duplicates import group_duplicates
 from trainers.errors import UserError
 
 VALIDATION_SHARE = 0.2
@@ -38,7 +38,7 @@ def split(catalogue: Catalogue, source: str) -> str | None:
         return None
     database.execute("UPDATE images SET part = 'train' WHERE part IS NULL OR part = 'validation'")
     database.execute("CREATE INDEX IF NOT EXISTS by_sequence ON images (sequence)")
-    tie_doubles(catalogue)
+    group_duplicates(catalogue)
     database.execute("CREATE TEMP TABLE validation (sequence TEXT PRIMARY KEY)")
     total = sum(catalogue.counts().values()) - counts["test"]
     chosen, owed, sequences, sequence = 0, 0.0, 0, ""

@@ -9,12 +9,13 @@ from contextlib import closing
 from itertools import chain
 from pathlib import Path
 
-from trainers.datasets.cache import built
+from trainers.datasets.cache import build_once
 from trainers.datasets.dataset import Dataset, Part
 from trainers.datasets.label_map import write_label_map
-from trainers.datasets.records.checked_image import decode, encoded_records
+from trainers.datasets.records.checked_image import decode
 from trainers.datasets.records.fingerprint import Fingerprint
-from trainers.datasets.records.tfrecords import Shard
+from trainers.datasets.records.reading import encoded_examples
+from trainers.datasets.records.tfrecords import TFRecordWriter
 from trainers.datasets.splits import split_file
 from trainers.errors import UserError
 
@@ -61,9 +62,9 @@ def subset(dataset: Dataset, share: float, cache: Path) -> Dataset:
             chosen = (
                 position for (position,) in index.execute("SELECT position FROM chosen ORDER BY position")
             )
-            with Shard(folder / "train.tfrecord-00000-of-00001") as shard:
+            with TFRecordWriter(folder / "train.tfrecord-00000-of-00001") as shard:
                 following = next(chosen, None)
-                for position, data in enumerate(encoded_records(whole.files)):
+                for position, data in enumerate(encoded_examples(whole.files)):
                     if position == following:
                         record = decode(data)
                         shard.write(data)
@@ -87,7 +88,7 @@ def subset(dataset: Dataset, share: float, cache: Path) -> Dataset:
             notes=(*dataset.notes, f"{taken} of the training images: {shard.records} of {whole.images}"),
         )
 
-    return built(cache, f"{dataset.train.files[0].parent.name}-subset-{share:.6f}-{_VERSION}", build)
+    return build_once(cache, f"{dataset.train.files[0].parent.name}-subset-{share:.6f}-{_VERSION}", build)
 
 
 def _index(dataset: Dataset, index: sqlite3.Connection) -> None:
@@ -95,7 +96,7 @@ def _index(dataset: Dataset, index: sqlite3.Connection) -> None:
     frequency: Counter[int] = Counter()
     index.execute("CREATE TABLE images (position INTEGER PRIMARY KEY, stratum INTEGER, digest TEXT)")
     index.execute("CREATE TABLE presence (position INTEGER, label INTEGER)")
-    for position, data in enumerate(encoded_records(dataset.train.files)):
+    for position, data in enumerate(encoded_examples(dataset.train.files)):
         record = decode(data)
         index.execute("INSERT INTO images VALUES (?, 0, ?)", (position, record.image_sha256.hex()))
         shown = set(record.labels)

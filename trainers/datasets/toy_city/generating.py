@@ -10,12 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from trainers.datasets.cache import built
+from trainers.datasets.cache import build_once
 from trainers.datasets.dataset import Dataset, Part
 from trainers.datasets.label_map import write_label_map
-from trainers.datasets.records.checked_image import Record
+from trainers.datasets.records.checked_image import CheckedImage
 from trainers.datasets.records.fingerprint import Fingerprint
-from trainers.datasets.records.tfrecords import Shard
+from trainers.datasets.records.tfrecords import TFRecordWriter
 from trainers.datasets.toy_city import TOY_CITY
 from trainers.datasets.toy_city.naming import name_of
 from trainers.datasets.toy_city.pictures import picture
@@ -31,13 +31,13 @@ def folder_name(city: ToyCity) -> str:
     return f"toy-city-{hashlib.sha256(settings.encode()).hexdigest()[:12]}"
 
 
-def record(city: ToyCity, part: str, number: int) -> Record:
+def labelled_scene(city: ToyCity, part: str, number: int) -> CheckedImage:
     """Scene `number` of `part`, drawn and labelled."""
     pixels, users = picture(city, part, number)
     height, width = pixels.shape[:2]
     encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
     boxes = np.array([box for _, box in users], np.float32).reshape(-1, 4)
-    return Record(
+    return CheckedImage(
         name=f"{part}-{number:05d}.jpg",
         image=encoded.tobytes(),
         format="jpeg",
@@ -57,7 +57,7 @@ def open_toy_city(city: ToyCity, cache: Path, on_progress: Callable[[str], None]
         on_progress(f"drawing a toy city of {city.train_images} + {city.validation_images} images")
         return generate(city, folder)
 
-    return built(cache, folder_name(city), build)
+    return build_once(cache, folder_name(city), build)
 
 
 def generate(city: ToyCity, folder: Path) -> Dataset:
@@ -65,9 +65,9 @@ def generate(city: ToyCity, folder: Path) -> Dataset:
     parts: dict[str, Part] = {}
     fingerprint = Fingerprint()
     for part in ("train", "validation"):
-        with Shard(folder / f"{part}.tfrecord-00000-of-00001") as shard:
+        with TFRecordWriter(folder / f"{part}.tfrecord-00000-of-00001") as shard:
             for number in range(city.images(part)):
-                drawn = record(city, part, number)
+                drawn = labelled_scene(city, part, number)
                 shard.write(drawn.encode(city.classes))
                 fingerprint.add(part, drawn)
         parts[part] = Part((shard.path,), shard.records)

@@ -17,7 +17,7 @@ Box = tuple[float, float, float, float]  # ymin, xmin, ymax, xmax in pixels
 
 
 @dataclass(frozen=True)
-class Seen:
+class VisibleRoadUser:
     """A road user in a picture.
 
     user: its place among Scene.users.
@@ -30,7 +30,7 @@ class Seen:
     hidden: float
 
 
-def draw(scene: Scene, time: float = 0.0) -> tuple[NDArray[np.uint8], list[Seen]]:
+def draw(scene: Scene, time: float = 0.0) -> tuple[NDArray[np.uint8], list[VisibleRoadUser]]:
     """The picture of `scene` after `time` seconds, uint8 [height, width, 3] BGR, and everybody in it."""
     canvas = Canvas(scene.width, scene.height)
     draw_street(canvas, scene)
@@ -46,7 +46,7 @@ def draw(scene: Scene, time: float = 0.0) -> tuple[NDArray[np.uint8], list[Seen]
     canvas.drawing = 0
     draw_foreground(canvas, scene)
     left = np.bincount(canvas.owner.ravel(), minlength=len(scene.users) + 1)
-    seen = [Seen(index, box, 1 - float(left[index + 1]) / whole) for index, whole, box in measured]
+    seen = [VisibleRoadUser(index, box, 1 - float(left[index + 1]) / whole) for index, whole, box in measured]
     return _light(canvas.pixels, scene, time), seen
 
 

@@ -16,7 +16,7 @@ from trainers.datasets.toy_city.scenes import ToyCity, plan
 
 
 @dataclass(frozen=True)
-class Follow:
+class TrackedRoadUser:
     """A road user in a frame.
 
     track: its number, the same in every frame. name: its class. hidden: share of it that others cover.
@@ -31,7 +31,7 @@ class Follow:
 
 def frames(
     city: ToyCity, number: int, count: int, rate: float = 12.5
-) -> Iterator[tuple[NDArray[np.uint8], list[Follow]]]:
+) -> Iterator[tuple[NDArray[np.uint8], list[TrackedRoadUser]]]:
     """`count` pictures, uint8 [height, width, 3] BGR, of scene `number` of the validation part, `rate` a second.
 
     The sides are even, as video encoders want them.
@@ -40,7 +40,10 @@ def frames(
     for index in range(count):
         pixels, seen = draw(scene, index / rate)
         height, width = (side // 2 * 2 for side in pixels.shape[:2])
-        users = [Follow(s.user, scene.users[s.user].kind, _cut(s.box, height, width), s.hidden) for s in seen]
+        users = [
+            TrackedRoadUser(s.user, scene.users[s.user].kind, _cut(s.box, height, width), s.hidden)
+            for s in seen
+        ]
         yield pixels[:height, :width], users
 
 
