@@ -1,3 +1,5 @@
+"""Sources opened as datasets: every box kept, converted once, label ids 1..N."""
+
 import shutil
 from collections import Counter
 
@@ -7,10 +9,7 @@ from labelled_folders import features, picture, voc, voc_folder
 from trainers.datasets.__main__ import main
 from trainers.datasets.label_map import read_label_map, write_label_map
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.records import parallel_conversion
 from trainers.datasets.records.reading import encoded_examples
-from trainers.datasets.records.shard_workers import ShardWorkers
-from trainers.datasets.records.shard_writing import ShardJob
 from trainers.datasets.toy_city.generating import open_toy_city
 from trainers.datasets.toy_city.scenes import ToyCity
 
@@ -149,21 +148,3 @@ def test_the_real_photographs_converted_are_the_records_of_the_folder(raccoon, t
         assert list(encoded_examples(records.parts[part].files)) == list(
             encoded_examples(folder.parts[part].files)
         )
-
-
-def test_what_several_processes_convert_is_what_one_does(tmp_path, monkeypatch):
-    source = str(voc_folder(tmp_path / "pets", 40))
-    alone = open_dataset(source, tmp_path / "one")
-    monkeypatch.setattr(parallel_conversion, "IMAGES_PER_SHARD", 8)
-    together = open_dataset(source, tmp_path / "several")
-    assert (len(alone.train.files), len(together.train.files)) == (1, 4)
-    assert contents(together) == contents(alone)
-    assert together.fingerprint == alone.fingerprint
-
-
-def test_a_process_that_dies_over_its_shard_is_not_waited_for(tmp_path):
-    lost = [
-        ShardJob(str(tmp_path / "no" / "catalogue"), ("cat",), "train", number, None) for number in range(4)
-    ]
-    with ShardWorkers() as workers, pytest.raises(RuntimeError, match="ended with exit code 1"):
-        list(workers.done(lost))

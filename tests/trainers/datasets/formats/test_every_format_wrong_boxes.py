@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from every_format import ANY, CLASSES, HEIGHT, NAMES, WIDTH, looked_through, record, written
+from every_format import ANY, CLASSES, HEIGHT, NAMES, WIDTH, checked_image, looked_through, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,7 +55,7 @@ BOX = st.just(None).flatmap(lambda _: INSIDE.map(lambda box: ("", box))) | st.sa
 @settings(max_examples=8, **ANY)
 def test_every_wrong_box_is_counted_and_named_with_its_file_and_image(name, tmp_path_factory, images):
     images = [[("", (4, 8, 40, 60))], *images]
-    records = [record(number, [box for _, box in boxes]) for number, boxes in enumerate(images)]
+    records = [checked_image(number, [box for _, box in boxes]) for number, boxes in enumerate(images)]
     folder = written(name, tmp_path_factory.getbasetemp() / f"boxes_{name}", records)
     heard, affected, count = looked_through(folder)
     expected = Counter(
@@ -79,7 +79,7 @@ def test_a_wrong_box_in_twenty_images_is_noted_and_two_are_refused(name, kind, t
     }[kind]
     good = (4, 8, 40, 60)
     for bad in (1, 2):
-        records = [record(number, [good, wrong] if number < bad else [good]) for number in range(20)]
+        records = [checked_image(number, [good, wrong] if number < bad else [good]) for number in range(20)]
         folder = written(name, tmp_path / f"{bad} bad", records)
         if bad == 1:
             opened = open_dataset(str(folder), tmp_path / "cache")

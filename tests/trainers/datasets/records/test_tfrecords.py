@@ -1,3 +1,5 @@
+"""The TFRecord container and tf.train.Example: what is written comes back, and damage is found."""
+
 import os
 
 import pytest

@@ -19,7 +19,7 @@ PICTURES = [picture(number) for number in range(30)]
 ANY = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
-def record(number: int, boxes: list[tuple]) -> CheckedImage:
+def checked_image(number: int, boxes: list[tuple]) -> CheckedImage:
     """Picture `number` with boxes [ymin, xmin, ymax, xmax] in pixels."""
     rows = np.array(boxes, np.float64).reshape(-1, 4) / [HEIGHT, WIDTH, HEIGHT, WIDTH]
     labels = tuple(index % 3 + 1 for index in range(len(boxes)))
