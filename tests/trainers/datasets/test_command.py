@@ -12,27 +12,27 @@ def test_a_source_that_is_not_there_ends_with_2(tmp_path, capsys):
     for command in (["check"], ["describe", "--cache", str(tmp_path)], ["convert"]):
         after = [str(tmp_path / "out")] if command == ["convert"] else []
         assert main([command[0], str(tmp_path / "nowhere"), *after, *command[1:]]) == 2
-        assert "there is no such file or folder" in capsys.readouterr().err
+        assert "no such file or folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "the following arguments are required: command"),
+        ([], "the following arguments are required: COMMAND"),
         (["train"], "invalid choice: 'train'"),
         (["check"], "the following arguments are required: SRC"),
         (
             ["check", "toy-city"],
-            "toy-city: is generated, and labelled as it is drawn; there is nothing to check",
+            "toy-city: generated together with its labels; there is nothing to check",
         ),
-        (["check", "s3://"], "give a bucket and a prefix"),
-        (["check", "{empty}"], "an empty folder; known are"),
-        (["describe", "{pets}", "--html", "{pets}"], "give the name of a file in a folder that is there"),
-        (["describe", "{pets}", "--html", "{pets}/no/page.html"], "give the name of a file"),
+        (["check", "s3://"], "expected a bucket and a prefix"),
+        (["check", "{empty}"], "the folder is empty; supported are"),
+        (["describe", "{pets}", "--html", "{pets}"], "expected a file name in an existing folder"),
+        (["describe", "{pets}", "--html", "{pets}/no/page.html"], "expected a file name"),
         (["describe", "{pets}", "--cache", "{pets}/images/0.jpg"], "cannot be written"),
         (["convert", "{pets}"], "the following arguments are required: DST"),
-        (["convert", "{pets}", "{out}", "--to", "voc"], "unknown format 'voc'; known are"),
-        (["convert", "{pets}", "{out}", "--subset", "0"], "subset '0' should be a share"),
+        (["convert", "{pets}", "{out}", "--to", "voc"], "unknown format 'voc'; choose from"),
+        (["convert", "{pets}", "{out}", "--subset", "0"], "subset '0': expected a share"),
         (["convert", "{pets}", "{pets}/images/0.jpg/out"], "cannot be written"),
         (["convert", "{pets}", "{out}", "--to", "waymo"], "Waymo's exports have no class 'cat'"),
     ],

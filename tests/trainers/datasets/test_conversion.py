@@ -36,7 +36,7 @@ def test_convert_writes_every_format(tmp_path, to):
 def test_convert_refuses_a_folder_that_is_there(tmp_path, capsys):
     (tmp_path / "out").mkdir()
     assert main(["convert", str(voc_folder(tmp_path / "pets", 4)), str(tmp_path / "out")]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 def test_convert_leaves_nothing_when_it_fails(tmp_path, capsys):

@@ -58,7 +58,7 @@ def test_the_split_is_the_same_each_time_and_has_its_share_of_each_class(tmp_pat
         text for one in features(*first.validation.files) for text in one["image/object/class/text"]
     )
     assert validation == {b"cat": 4, b"dog": 4}
-    assert any("32 images to train on, 8 to validate on" in note for note in first.notes)
+    assert any("32 training images, 8 validation images" in note for note in first.notes)
 
 
 def test_image_sets_and_folders_give_the_parts(tmp_path):

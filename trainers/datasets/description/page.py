@@ -1,4 +1,4 @@
-"""A description as one HTML page that needs nothing else: tables, and sample images with their boxes drawn."""
+"""Writes a description as one self-contained HTML page, with tables and sample images with their boxes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trainers.datasets.description.description import SHAPES, SIZES, Description
 from trainers.datasets.records.checked_image import CheckedImage
 from trainers.datasets.records.reading import read_selected_images
 
-_HEIGHT = 240  # of a sample on the page, in CSS pixels; it is kept twice as fine
+_HEIGHT = 240  # of a sample image in CSS pixels; it is stored at twice this resolution
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1.5rem; color: #222 }
 h1 { margin-bottom: 0 } h2 { margin: 2rem 0 .5rem } code { font-size: 13px; overflow-wrap: anywhere }
@@ -35,7 +35,7 @@ figcaption { font-size: 12px; color: #555; overflow-wrap: anywhere; width: 0; mi
 
 
 def write_page(described: Description, path: Path) -> None:
-    """Write the page, whole or not at all."""
+    """Write the page atomically."""
     partial = path.with_name(f".{path.name}.partial")
     with partial.open("w", encoding="utf-8") as file:
         file.writelines(_page(described))
@@ -52,9 +52,9 @@ def _page(described: Description) -> Iterator[str]:
     yield f"<h1>{title}</h1><p>{escape(dataset.source)}<br>fingerprint <code>{dataset.fingerprint}</code></p>\n"
     yield from (f'<p class="warning">{escape(line)}</p>\n' for line in described.warnings())
     yield from (f'<p class="note">{escape(line)}</p>\n' for line in dataset.notes)
-    if described.named:
-        yield "<details><summary>pictures that are there twice</summary><ul>"
-        yield from (f"<li>{escape(line)}</li>" for line in described.named)
+    if described.duplicate_pairs:
+        yield "<details><summary>duplicate images</summary><ul>"
+        yield from (f"<li>{escape(line)}</li>" for line in described.duplicate_pairs)
         yield "</ul></details>\n"
     yield _parts_table(described)
     yield _classes_table(described)
@@ -74,7 +74,7 @@ def _parts_table(described: Description) -> str:
         mean = f"{part.boxes / max(part.images, 1):.1f}"
         numbers = [*map(_number, (part.images, part.empty, part.boxes)), mean, _number(part.most_boxes)]
         rows.append([_name(name), *map(_cell, numbers), _name(common + more)])
-    columns = ("part", "images", "without boxes", "boxes", "boxes an image", "most", "sizes in pixels")
+    columns = ("part", "images", "without boxes", "boxes", "boxes/image", "max", "size in pixels")
     return _table(columns, rows, left=(0, 6))
 
 
@@ -130,7 +130,7 @@ def _name(text: str) -> str:
 
 
 def _colour(label: int) -> str:
-    """Hues a golden angle apart, so that neighbours differ however many classes there are."""
+    """A colour for a label id. Hues are a golden angle apart, so that any number of classes can be told apart."""
     return f"hsl({(label - 1) * 137.508 % 360:.0f} 85% 45%)"
 
 
@@ -142,7 +142,7 @@ def _figure(image: CheckedImage, dataset: Dataset) -> str:
     data = base64.b64encode(small.getvalue()).decode()
     width, height = image.width, image.height
     drawn = [f'<image href="data:image/jpeg;base64,{data}" width="{width}" height="{height}"/>']
-    pixel = height / _HEIGHT  # of the page, in those of the image
+    pixel = height / _HEIGHT  # image pixels per CSS pixel
     for (ymin, xmin, ymax, xmax), label in zip(image.pixel_boxes().tolist(), image.labels, strict=True):
         box = (
             f'x="{xmin:.1f}" y="{ymin:.1f}" width="{xmax - xmin:.1f}" height="{ymax - ymin:.1f}" fill="none"'

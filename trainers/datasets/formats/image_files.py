@@ -1,4 +1,4 @@
-"""Writes the images of records as files, under names that are safe on every system and taken once."""
+"""Writes images as files, with unique names that are valid on every system."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _UNSAFE = re.compile(r"[^\w.+~-]+")  # \w is any language's letters
 
 
 def write_image(folder: Path, image: CheckedImage) -> str:
-    """Write a image's image into `folder`; returns its file name there."""
+    """Write an image into `folder` and return its file name."""
     folder.mkdir(parents=True, exist_ok=True)
     stem = _UNSAFE.sub("_", str(PurePosixPath(image.name).with_suffix("")).replace("/", "_")).lstrip("._")
     stem = stem.encode()[:150].decode(errors="ignore") or "image"

@@ -1,4 +1,4 @@
-"""Record: one checked image with its boxes, and the Object Detection API's tf.train.Example of it."""
+"""CheckedImage: an image that passed the checks, with its boxes, encoded as a tf.train.Example."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING
 
 from trainers.datasets.records import tf_example
 
-if TYPE_CHECKING:  # who only lists images does not wait for numpy
+if TYPE_CHECKING:  # a process that only lists images does not load numpy
     import numpy as np
     from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
 class CheckedImage:
-    """What training reads.
+    """An image as training reads it.
 
-    name: file name or whatever tells it from the others.
-    image: JPEG or PNG bytes, 8-bit, grey or colour.
+    name: unique name, usually the path in the source.
+    image: encoded JPEG or PNG, 8 bits a channel, grey or RGB.
     format: "jpeg" or "png".
     width, height: pixels.
-    boxes: float32 [objects, 4], [ymin, xmin, ymax, xmax], fractions of the image in 0..1.
-    labels: ids 1..N, one a box.
-    difficult, crowd: one a box.
+    boxes: float32 [objects, 4], each [ymin, xmin, ymax, xmax] in fractions of the image, 0 to 1.
+    labels: label ids 1..N, one for each box.
+    difficult, crowd: flags, one for each box.
     """
 
     name: str
@@ -40,17 +40,18 @@ class CheckedImage:
 
     @cached_property
     def image_sha256(self) -> bytes:
-        """32 bytes that tell the image."""
+        """SHA-256 of the encoded image, 32 bytes."""
         return hashlib.sha256(self.image).digest()
 
     def pixel_boxes(self) -> NDArray[np.float64]:
-        """[objects, 4], [ymin, xmin, ymax, xmax] in pixels."""
+        """float64 [objects, 4], each [ymin, xmin, ymax, xmax] in pixels."""
         return self.boxes.astype("float64") * [self.height, self.width, self.height, self.width]
 
     def encode(self, classes: Sequence[str], ids: Sequence[int] | None = None) -> bytes:
-        """The tf.train.Example; its keys are TfExampleFields of object_detection/core/standard_fields.py.
+        """The serialised tf.train.Example, with the keys of TfExampleFields in object_detection/core/standard_fields.py.
 
-        ids: the classes' label ids where they are not 1..N.
+        classes: class names; label id i is classes[i - 1].
+        ids: label ids to write for `classes`, if not 1..N.
         """
         name = self.name.encode()
         ymin, xmin, ymax, xmax = self.boxes.T.tolist() if len(self.boxes) else ([], [], [], [])
@@ -75,7 +76,7 @@ class CheckedImage:
         )
 
     def digest(self) -> int:
-        """256 bits of its contents: image, boxes and labels, but not its name."""
+        """A 256-bit digest of image, boxes and labels; the name does not change it."""
         content = hashlib.sha256(self.image_sha256)
         rows = [
             (box.tobytes(), label, difficult, crowd)
@@ -88,7 +89,7 @@ class CheckedImage:
 
 
 def decode(data: bytes) -> CheckedImage:
-    """The Record that `encode` wrote, or that another tool wrote as the Object Detection API takes it."""
+    """The inverse of `CheckedImage.encode`; also reads other tools' examples for the Object Detection API."""
     import numpy as np
 
     features = tf_example.decode(data)

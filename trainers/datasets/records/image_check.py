@@ -1,10 +1,9 @@
-"""Checks one labelled image against its picture and makes the Record that training reads, or says why not.
+"""Checks one labelled image and makes the CheckedImage that training reads, or reports why it cannot.
 
-Pictures that TensorFlow would read otherwise than a person sees them are encoded anew: CMYK, 16 bits,
-    alpha, palettes, formats other than JPEG and PNG. Pixels are as stored, and a camera's EXIF turn is
-    ignored, as TensorFlow ignores it,
-unless the labels were made on the turned picture: then the picture is turned. Labels tell by the size they
-    state; where they state none, the format's convention holds.
+Images that TensorFlow would decode differently from other programs are re-encoded: CMYK, 16 bits a channel,
+alpha, palettes, formats other than JPEG and PNG. EXIF rotation is ignored, as in TensorFlow, unless the labels
+refer to the rotated image: then its pixels are rotated. The size stated in the labels decides which it is;
+without one, the convention of the label format does.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from trainers.datasets.pictures.picture import BadPicture, Picture, read_picture
 from trainers.datasets.problems import Problem
 from trainers.datasets.records.checked_image import CheckedImage
 
-# Pixels by which a box may leave its image unremarked: labels are rounded, and some count pixels from 1.
+# Pixels by which a box may exceed its image without a report: labels are rounded, and some tools count from 1.
 ROUNDING = 1.0
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check found: the record, unless the image is of no use, and every problem."""
+    """The checked image, or None if the image is unusable, and every problem found."""
 
     image: CheckedImage | None
     problems: tuple[Problem, ...]
@@ -35,17 +34,19 @@ class CheckResult:
 def check_image(image: LabelledImage, data: bytes, ids: Mapping[str, int]) -> CheckResult:
     """Check `image`, whose encoded bytes are `data`.
 
-    ids: label id by class name; every box's name is in it.
+    ids: label ids by class name, with every class of the boxes.
     """
     try:
-        picture = read_picture(data, image.size, image.turned_by_default)
+        picture = read_picture(data, image.size, image.rotated_by_default)
     except BadPicture as error:
         return CheckResult(None, (Problem("unreadable image", image.name, str(error), image.name),))
-    problems = [Problem("image encoded anew", image.name, picture.reencoded)] if picture.reencoded else []
+    problems = [Problem("image re-encoded", image.name, picture.reencoded)] if picture.reencoded else []
     size = (picture.width, picture.height)
     if image.size and image.size != size:
-        stated = f"labels are for {image.size[0]}x{image.size[1]} px, the picture has {size[0]}x{size[1]}"
-        return CheckResult(None, (*problems, Problem("wrong size", image.labelled_in, stated, image.name)))
+        stated = f"labels state {image.size[0]}x{image.size[1]} px, the image has {size[0]}x{size[1]}"
+        return CheckResult(
+            None, (*problems, Problem("image size mismatch", image.labelled_in, stated, image.name))
+        )
     boxes = []
     for box in image.boxes:
         fractions, problem = _inside(box, image, picture)
@@ -71,15 +72,15 @@ Fractions = tuple[float, float, float, float]
 
 
 def _inside(box: Box, image: LabelledImage, picture: Picture) -> tuple[Fractions | None, Problem | None]:
-    """The box as fractions, cut at the image's edges, or None; and what was wrong with it."""
+    """The box in fractions, clipped to the image, or None if nothing of it is left; and the problem, if any."""
     given = (box.ymin, box.xmin, box.ymax, box.xmax)
     high, wide = (1.0, 1.0) if image.fractions else (picture.height, picture.width)
-    if 0 <= given[0] < given[2] <= high and 0 <= given[1] < given[3] <= wide:  # as nearly all are
+    if 0 <= given[0] < given[2] <= high and 0 <= given[1] < given[3] <= wide:  # the usual case, for speed
         return (given[0] / high, given[1] / wide, given[2] / high, given[3] / wide), None
     where = image.label_place(box)
     shown = f"{box.name} [ymin {given[0]:g}, xmin {given[1]:g}, ymax {given[2]:g}, xmax {given[3]:g}]"
     if not all(math.isfinite(edge) for edge in given):
-        return None, Problem("box that is not a number", where, shown, image.name)
+        return None, Problem("invalid box coordinates", where, shown, image.name)
     scale = (picture.height, picture.width, picture.height, picture.width)
     pixels = (
         [edge * side for edge, side in zip(given, scale, strict=True)] if image.fractions else list(given)
@@ -89,7 +90,7 @@ def _inside(box: Box, image: LabelledImage, picture: Picture) -> tuple[Fractions
     cut = [min(max(edge, 0.0), float(side)) for edge, side in zip(pixels, scale, strict=True)]
     if cut[2] <= cut[0] or cut[3] <= cut[1]:
         return None, Problem(
-            "box outside its image", where, f"{shown} of {picture.width}x{picture.height} px", image.name
+            "box outside the image", where, f"{shown} in {picture.width}x{picture.height} px", image.name
         )
     ymin, xmin, ymax, xmax = (
         was if image.fractions and after == before else after / side
@@ -97,6 +98,6 @@ def _inside(box: Box, image: LabelledImage, picture: Picture) -> tuple[Fractions
     )
     problem = None
     if max(abs(a - b) for a, b in zip(cut, pixels, strict=True)) > ROUNDING:
-        shown = f"{shown} of {picture.width}x{picture.height} px; cut at the edge"
-        problem = Problem("box beyond its image's edge", where, shown, image.name)
+        shown = f"{shown} in {picture.width}x{picture.height} px; clipped"
+        problem = Problem("box exceeds the image", where, shown, image.name)
     return (ymin, xmin, ymax, xmax), problem

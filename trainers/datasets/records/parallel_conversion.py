@@ -1,4 +1,4 @@
-"""Converts a catalogue of labelled images into TFRecord shards: in parallel, each checked, in flat memory."""
+"""Converts a catalogue of labelled images to TFRecord shards, in parallel, checking every image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IMAGES_PER_SHARD = 500
 
 @dataclass(frozen=True)
 class Converted:
-    """The parts, their fingerprint, and the names of the images that are in none of their records."""
+    """The parts by name, their fingerprint, and the names of the images that were left out."""
 
     parts: dict[str, Part]
     fingerprint: str
@@ -33,9 +33,11 @@ def convert_catalogue(
     workers: ShardWorkers,
     on_progress: Callable[[str], None],
 ) -> Converted:
-    """Write each part of `catalogue` as shards into `folder`.
+    """Check every image of `catalogue` and write each part to `folder` as shards `train.tfrecord-00000-of-00004`, ...
 
-    folder: None to check everything and write nothing; the parts then have no files.
+    classes: class names in the order of their label ids 1..N.
+    folder: None to check only; the parts then have no files.
+    problems: receives the problems of the images.
     """
     counts = {part: count for part, count in catalogue.counts().items() if part and count}
     shards = catalogue.assign_shards(IMAGES_PER_SHARD)

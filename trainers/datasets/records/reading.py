@@ -11,7 +11,7 @@ from trainers.errors import UserError
 
 
 def encoded_examples(files: Iterable[Path]) -> Iterator[bytes]:
-    """The tf.train.Examples of a dataset's shards. Raises UserError when one has been changed since it was opened."""
+    """The serialised tf.train.Examples in TFRecord `files`. Raises UserError if a record is damaged."""
     for path in files:
         with path.open("rb") as file:
             for place in record_locations(path):
@@ -24,7 +24,7 @@ def encoded_examples(files: Iterable[Path]) -> Iterator[bytes]:
 
 
 def read_selected_images(files: Iterable[Path], positions: Collection[int]) -> Iterator[CheckedImage]:
-    """The records at these positions, counted from 0 over all files; the others are not read."""
+    """The images at these positions, counted from 0 over all files. Raises UserError if one is damaged."""
     every = ((path, place) for path in files for place in record_locations(path))
     for position, (path, place) in enumerate(every):
         if position in positions:
@@ -38,5 +38,5 @@ def read_selected_images(files: Iterable[Path], positions: Collection[int]) -> I
 
 
 def read_images(files: Iterable[Path]) -> Iterator[CheckedImage]:
-    """The records of a dataset's shards. Raises UserError as `encoded_records` does."""
+    """The images in TFRecord `files`. Raises UserError if a record is damaged."""
     return map(decode, encoded_examples(files))

@@ -1,4 +1,4 @@
-"""One shard: reads its images from the catalogue, checks each, and writes the records of those that are good."""
+"""Writes one shard: reads its images from the catalogue, checks them, and writes those that are usable."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trainers.datasets.records.tfrecords import CorruptRecord, TFRecordWriter
 
 @dataclass(frozen=True)
 class ShardJob:
-    """What to write: shard `number` of `part` of the catalogue, into `file`, or nowhere when only to be checked."""
+    """A shard to write: `number` of `part` in the catalogue file `catalogue`, to `file`; None to check only."""
 
     catalogue: str
     classes: tuple[str, ...]
@@ -24,10 +24,11 @@ class ShardJob:
 
 @dataclass(frozen=True)
 class ShardResult:
-    """What became of a shard.
+    """The result of a ShardJob.
 
-    records: how many. left_out: names of the images that are in none. digest_sum: of the records' digests.
-    problems: what was wrong with its images.
+    records: number of images written. left_out: names of the images that were not.
+    digest_sum: sum of the digests of the images written, for the Fingerprint.
+    problems: problems of its images.
     """
 
     records: int
@@ -37,7 +38,7 @@ class ShardResult:
 
 
 def write_shard(job: ShardJob) -> ShardResult:
-    """Do the job. Raises OSError when the disk does not take it."""
+    """Run the job. Raises OSError if the shard cannot be written."""
     # a process that leaves the shards to workers needs neither numpy nor Pillow
     from trainers.datasets.records.image_check import check_image
 
@@ -53,7 +54,7 @@ def write_shard(job: ShardJob) -> ShardResult:
                 data = image.stored.read()
             except FileNotFoundError:
                 problems.append(
-                    Problem("missing image", image.labelled_in, f"there is no {image.name}", image.name)
+                    Problem("missing image", image.labelled_in, f"{image.name} does not exist", image.name)
                 )
                 left_out.append(image.name)
                 continue

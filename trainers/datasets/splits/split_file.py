@@ -1,4 +1,4 @@
-"""The split written down: `split.csv`, a line for each image with the part that it is in."""
+"""Reads and writes `split.csv`: one line for each image, with its part."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from trainers.datasets.records.reading import read_images
 NAME = "split.csv"
 COLUMNS = ("part", "image")
 
-Row = tuple[str, str]  # part, and the image's name in its source
+Row = tuple[str, str]  # part and image name
 
 
 def rows(dataset: Dataset) -> Iterator[Row]:
-    """Every image of a dataset: from the file beside its records, or where it has none from the records."""
+    """(part, name) of every image of a dataset, from its `split.csv`, or from its TFRecord files if it has none."""
     path = dataset.label_map.with_name(NAME)
     if path.is_file():
         with path.open(encoding="utf-8", newline="") as file:
@@ -30,7 +30,7 @@ def rows(dataset: Dataset) -> Iterator[Row]:
 
 
 def write(folder: Path, images: Iterable[Row]) -> None:
-    """Write `folder`/split.csv, whole or not at all."""
+    """Write `split.csv` into `folder` atomically."""
     partial = folder / f".{NAME}.partial"
     with partial.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS])

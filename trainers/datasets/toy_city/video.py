@@ -1,4 +1,4 @@
-"""A video of the toy city: road users that walk and drive, each with a number of its own, to detect and follow."""
+"""Generates videos of the toy city with ground truth for detection and tracking."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from trainers.datasets.toy_city.scenes import ToyCity, plan
 class TrackedRoadUser:
     """A road user in a frame.
 
-    track: its number, the same in every frame. name: its class. hidden: share of it that others cover.
-    box: [ymin, xmin, ymax, xmax] in pixels, of all of it that is inside the picture.
+    track: its track id, the same in every frame. name: its class. hidden: occluded share of its pixels, 0 to 1.
+    box: [ymin, xmin, ymax, xmax] in pixels, of everything inside the frame, including occluded parts.
     """
 
     track: int
@@ -32,9 +32,9 @@ class TrackedRoadUser:
 def frames(
     city: ToyCity, number: int, count: int, rate: float = 12.5
 ) -> Iterator[tuple[NDArray[np.uint8], list[TrackedRoadUser]]]:
-    """`count` pictures, uint8 [height, width, 3] BGR, of scene `number` of the validation part, `rate` a second.
+    """`count` frames of scene `number` of the validation part at `rate` frames per second, with their road users.
 
-    The sides are even, as video encoders want them.
+    Frames are uint8 [height, width, 3], BGR, with even sides, as video encoders require.
     """
     scene = plan(city, "validation", number)
     for index in range(count):
@@ -52,8 +52,8 @@ def _cut(box: Box, height: int, width: int) -> Box:
 
 
 def write_video(path: Path, city: ToyCity, number: int, count: int, rate: float = 12.5) -> None:
-    """Write an H.264 video, and beside it `<path>.jsonl`: a line a frame with everybody in it."""
-    import av  # takes a while to import
+    """Write an H.264 video, and its ground truth to `<path>.jsonl`, one line for each frame."""
+    import av  # imported here: slow to import
 
     with av.open(str(path), "w") as container, path.with_name(f"{path.name}.jsonl").open("w") as truth:
         stream = container.add_stream(

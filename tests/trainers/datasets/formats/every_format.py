@@ -7,8 +7,7 @@ import numpy as np
 from hypothesis import HealthCheck
 from labelled_folders import picture
 
-from trainers.datasets import formats
-from trainers.datasets.preparing import find_problems
+from trainers.datasets import check, formats
 from trainers.datasets.problems import Problem
 from trainers.datasets.records.checked_image import CheckedImage
 
@@ -41,9 +40,7 @@ def written(name: str, folder: Path, records: list[CheckedImage]) -> Path:
     return folder
 
 
-def looked_through(folder: Path) -> tuple[list[Problem], int, int]:
+def checked(folder: Path) -> tuple[list[Problem], int, int]:
     """Every problem of a source, and how many of how many images are affected."""
-    heard: list[Problem] = []
-    found = formats.recognise(folder)
-    listed, problems = find_problems(str(folder), folder, found, heard.append, lambda _: None)
-    return heard, problems.affected, listed.images
+    report = check(folder)
+    return list(report.problems), report.affected, report.images

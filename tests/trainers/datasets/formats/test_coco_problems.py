@@ -13,15 +13,15 @@ from trainers.errors import UserError
 @pytest.mark.parametrize(
     ("extra_image", "annotation", "kind"),
     [
-        ({"id": 3, "file_name": "again.jpg"}, None, "duplicated id"),
+        ({"id": 3, "file_name": "again.jpg"}, None, "duplicate image id"),
         (None, box(99), "annotation for a missing image"),
-        (None, {**box(1), "id": 7}, "duplicated annotation id"),
-        (None, {**box(1), "id": 41, "bbox": [1, 2, 3]}, "box that is not a number"),
-        (None, {**box(1), "id": 41, "bbox": ["a", 2, 3, 4]}, "box that is not a number"),
-        (None, {**box(1), "id": 41, "bbox": [math.nan, 2, 3, 4]}, "box that is not a number"),
+        (None, {**box(1), "id": 7}, "duplicate annotation id"),
+        (None, {**box(1), "id": 41, "bbox": [1, 2, 3]}, "invalid box coordinates"),
+        (None, {**box(1), "id": 41, "bbox": ["a", 2, 3, 4]}, "invalid box coordinates"),
+        (None, {**box(1), "id": 41, "bbox": [math.nan, 2, 3, 4]}, "invalid box coordinates"),
         (None, {**box(1), "id": 41, "bbox": [1, 2, -3, 4]}, "box without area"),
         (None, {**box(1), "id": 41, "bbox": None}, "annotation without a box"),
-        ({"id": "x", "file_name": "../../secret.jpg"}, None, "file name outside the folder"),
+        ({"id": "x", "file_name": "../../secret.jpg"}, None, "path outside the folder"),
     ],
 )
 def test_what_is_wrong_in_coco_is_named_with_its_line(tmp_path, extra_image, annotation, kind):
@@ -46,9 +46,9 @@ def test_what_is_wrong_in_coco_is_named_with_its_line(tmp_path, extra_image, ann
     [
         ([{"id": 1}], "category 1 has no name"),
         ([{"id": 1, "name": " "}], "category 1 has no name"),
-        ([{"id": 1, "name": "cat"}, {"id": 2, "name": "cat"}], "is there twice"),
-        ([{"id": 2, "name": "dog"}], "category_id 1, which is not among the categories"),
-        ([], "no category in it"),
+        ([{"id": 1, "name": "cat"}, {"id": 2, "name": "cat"}], "repeated category id"),
+        ([{"id": 2, "name": "dog"}], "category_id 1, which is not in its categories"),
+        ([], "no categories"),
     ],
 )
 def test_categories_that_cannot_be_used_are_refused(tmp_path, categories, why):

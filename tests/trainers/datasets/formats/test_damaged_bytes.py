@@ -9,9 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from labelled_folders import picture
 
-from trainers.datasets import formats
+from trainers.datasets import check, formats
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.preparing import find_problems
 from trainers.datasets.records.checked_image import CheckedImage
 from trainers.errors import UserError
 
@@ -63,8 +62,7 @@ def damaged(source: Path, target: Path, pattern: str, data) -> Path:
 def survives(name: str, source: Path, folder: Path, data) -> None:
     copy, message = damaged(source, folder / "copy", LABELS[name], data), ""
     try:
-        found = formats.recognise(copy)
-        find_problems(str(copy), copy, found, lambda problem: str(problem), lambda _: None)
+        check(copy, on_problem=str)
         opened = open_dataset(str(copy), folder / "cache")
         assert opened.train.images > 0
     except UserError as error:

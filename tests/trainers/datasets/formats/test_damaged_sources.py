@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 import pytest
 from damaged_sources import DAMAGES, bdd_frame, coco_image, in_xml
-from every_format import ANY, NAMES, PICTURES, checked_image, looked_through, written
+from every_format import ANY, NAMES, PICTURES, checked, checked_image, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -48,7 +48,7 @@ def test_what_is_wrong_with_a_source_is_named_and_what_is_outside_is_not_read(da
         assert "\n" not in str(error.value)
         assert [path.name for path in tmp_path.glob("cache/*") if path.suffix != ".lock"] == []
         return
-    heard, _, _ = looked_through(folder)
+    heard, _, _ = checked(folder)
     opened = open_dataset(str(folder), tmp_path / "cache")
     assert any(said in str(problem) for problem in heard)
     assert any(f"1 x {said.split(': ')[0]}, in " in note for note in opened.notes)
@@ -74,7 +74,7 @@ def test_whatever_an_image_is_called_nothing_else_happens_than_that_it_is_missin
     heard: list[Problem] = []
     message = ""
     try:
-        heard, _, _ = looked_through(folder)
+        heard, _, _ = checked(folder)
     except UserError as error:
         message = str(error)
     assert not [line for line in (message, *map(str, heard)) if "\n" in line]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainers.datasets.formats.files import UnsafePath, inside
+from trainers.datasets.formats.files import UnsafePath, safe_join
 
 
 @given(st.text(max_size=30))
@@ -12,7 +12,7 @@ from trainers.datasets.formats.files import UnsafePath, inside
 def test_no_file_name_leads_out_of_its_folder(tmp_path_factory, name):
     root = tmp_path_factory.getbasetemp()
     try:
-        path = inside(root, name)
+        path = safe_join(root, name)
     except UnsafePath:
         return
     assert path.resolve().is_relative_to(root.resolve())
@@ -23,4 +23,4 @@ def test_no_file_name_leads_out_of_its_folder(tmp_path_factory, name):
 )
 def test_names_that_would_lead_out_are_refused(tmp_path, name):
     with pytest.raises(UnsafePath):
-        inside(tmp_path, name)
+        safe_join(tmp_path, name)

@@ -53,9 +53,9 @@ def test_a_change_behind_a_yaml_is_seen(tmp_path):
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("train: nowhere\nval: nowhere\n", "there is no .*nowhere"),
-        ("train: images\nnames: [a, a]\n", "a name of its own"),
-        ("train: images\nnames: cats\n", "names should be a list"),
+        ("train: nowhere\nval: nowhere\n", ".*nowhere does not exist"),
+        ("train: images\nnames: [a, a]\n", "a different name"),
+        ("train: images\nnames: cats\n", "names: expected a list"),
         ("train: [\n", "cannot be read as YAML"),
         ("- train: images\ntrain: images", "cannot be read as YAML"),
     ],

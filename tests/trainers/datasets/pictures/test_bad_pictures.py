@@ -191,20 +191,20 @@ def test_a_jpeg_is_plain_only_if_a_decoder_would_take_it():
     without_tables = good.replace(b"\xff\xc4", b"\xff\xfe", 1)  # a comment where Huffman codes were
     assert plain_jpeg(without_tables) is None
     scan = good.index(b"\xff\xda")
-    with pytest.raises(CorruptJpeg, match="cut off"):
+    with pytest.raises(CorruptJpeg, match="truncated"):
         plain_jpeg(good[:-2])
-    with pytest.raises(CorruptJpeg, match="cannot be there"):
+    with pytest.raises(CorruptJpeg, match="unexpected marker"):
         plain_jpeg(good[: scan + 40] + b"\xff\xc0" + good[scan + 42 :])
-    with pytest.raises(CorruptJpeg, match="ends too early"):
+    with pytest.raises(CorruptJpeg, match="ends early"):
         plain_jpeg(good[: scan + 16] + b"\xff\xd9")
 
 
 @pytest.mark.parametrize(
     ("data", "why"),
     [
-        (b"", "an empty file"),
-        (b"GIF89a", "not a picture"),
-        (b"<html>", "not a picture of a known format"),
+        (b"", "empty file"),
+        (b"GIF89a", "not an image"),
+        (b"<html>", "not an image in a supported format"),
     ],
 )
 def test_a_refusal_says_why(data, why):
@@ -214,5 +214,5 @@ def test_a_refusal_says_why(data, why):
 
 def test_a_picture_too_large_to_train_on_is_refused_without_decoding_it():
     bomb = saved(Image.new("1", (20_000, 20_000)), "PNG")
-    with pytest.raises(BadPicture, match=r"million|larger"):
+    with pytest.raises(BadPicture, match=r"million|too many"):
         read(bomb)

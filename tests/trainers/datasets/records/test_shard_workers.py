@@ -40,5 +40,5 @@ def test_a_process_that_dies_over_its_shard_is_not_waited_for(tmp_path):
     lost = [
         ShardJob(str(tmp_path / "no" / "catalogue"), ("cat",), "train", number, None) for number in range(4)
     ]
-    with ShardWorkers() as workers, pytest.raises(RuntimeError, match="ended with exit code 1"):
+    with ShardWorkers() as workers, pytest.raises(RuntimeError, match="died with exit code 1"):
         list(workers.done(lost))

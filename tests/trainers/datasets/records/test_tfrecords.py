@@ -78,7 +78,7 @@ def test_an_example_comes_back_as_encoded():
 
 @pytest.mark.parametrize("data", [b"\xff\xff\xff", b"no message"])
 def test_what_is_no_example_is_said_to_be_none(data):
-    with pytest.raises(ValueError, match=r"no tf\.train\.Example"):
+    with pytest.raises(ValueError, match=r"not a tf\.train\.Example"):
         tf_example.decode(data)
 
 

@@ -34,11 +34,11 @@ def test_a_prefix_is_opened_as_the_folder_that_it_is(client, tmp_path):
 def test_what_is_there_already_is_not_fetched_again_and_what_changed_is(client, tmp_path):
     upload(client, voc_folder(tmp_path / "voc", 6), "voc")
     folder, said = fetch(f"s3://{BUCKET}/voc")
-    assert said == [f"fetched 12 of 12 objects from s3://{BUCKET}/voc"]
+    assert said == [f"downloaded 12 of 12 objects from s3://{BUCKET}/voc"]
     assert fetch(f"s3://{BUCKET}/voc/") == (folder, [])
     client.put_object(Bucket=BUCKET, Key="voc/images/3.jpg", Body=picture(99))
     client.delete_object(Bucket=BUCKET, Key="voc/annotations/4.xml")
-    assert fetch(f"s3://{BUCKET}/voc")[1] == [f"fetched 1 of 1 objects from s3://{BUCKET}/voc"]
+    assert fetch(f"s3://{BUCKET}/voc")[1] == [f"downloaded 1 of 1 objects from s3://{BUCKET}/voc"]
     assert (folder / "images" / "3.jpg").read_bytes() == picture(99)
     assert not (folder / "annotations" / "4.xml").exists()
     (folder / "images" / "2.jpg").write_bytes(b"short")
@@ -112,19 +112,19 @@ def test_the_cache_is_bounded_and_lets_go_of_what_was_not_used_for_longest(clien
     third, _ = fetch(f"s3://{BUCKET}/c", cache=cache)
     assert [folder.exists() for folder in (first, second, third)] == [True, False, True]
     client.put_object(Bucket=BUCKET, Key="d/object", Body=bytes(3000))
-    assert "over the cache's limit" in refused(f"s3://{BUCKET}/d", cache=cache)
+    assert "exceed the cache limit" in refused(f"s3://{BUCKET}/d", cache=cache)
 
 
 def test_a_disk_without_room_is_said_before_anything_is_fetched(client, tmp_path, monkeypatch):
     client.put_object(Bucket=BUCKET, Key="a/object", Body=bytes(1000))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))
-    assert "are to be fetched, but" in refused(f"s3://{BUCKET}/a")
+    assert "needs 1e-06 GB, but" in refused(f"s3://{BUCKET}/a")
     assert not list((tmp_path / "s3").rglob("object"))
 
 
 def test_a_limit_that_is_no_number_is_said(monkeypatch):
     monkeypatch.setenv(fetching.LIMIT_VARIABLE, "much")
-    assert "give a number of gigabytes" in refused(f"s3://{BUCKET}/a")
+    assert "expected a number of gigabytes" in refused(f"s3://{BUCKET}/a")
 
 
 def test_a_yaml_may_name_parts_on_s3(client, tmp_path):

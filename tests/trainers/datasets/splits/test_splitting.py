@@ -16,7 +16,7 @@ def test_frames_of_a_video_are_never_in_two_parts(tmp_path):
     videos = [{int(name.split(".")[0]) // 7 for name in names(part)} for part in opened.parts.values()]
     assert not videos[0] & videos[1]
     assert len(videos[1]) == 2
-    assert "split by sequence, balanced by class: 56 images to train on, 14 to validate on" in opened.notes
+    assert "split by sequence, balanced by class: 56 training images, 14 validation images" in opened.notes
 
 
 def test_the_same_picture_is_never_in_two_parts(tmp_path):

@@ -53,5 +53,5 @@ def test_a_share_is_a_percentage_or_a_fraction(text, share):
 
 @pytest.mark.parametrize("text", ["", "0", "0%", "-10%", "101%", "10", "ten", "nan"])
 def test_a_share_that_is_none_is_refused(text):
-    with pytest.raises(UserError, match=r"like 10% or 0\.1"):
+    with pytest.raises(UserError, match=r"such as 10% or 0\.1"):
         parse_share(text)

@@ -152,10 +152,10 @@ def test_a_city_is_named_by_its_settings(source, city):
     [
         ("toy-city:fog=1", "settings are classes, train_images"),
         ("toy-city:night=2", "night: Input should be less than or equal to 1"),
-        ("toy-city:users=9-3", "users should be two numbers from 0 to 200, the smaller first"),
+        ("toy-city:users=9-3", "users: expected two numbers from 0 to 200, the smaller first"),
         ("toy-city:classes=tram", "choose from vehicle, pedestrian, cyclist"),
-        ("toy-city:night", "'night' is no setting"),
-        ("toy-city {", "write toy-city:night=1"),
+        ("toy-city:night", "'night' has no value"),
+        ("toy-city {", "a form like toy-city:night=1"),
     ],
 )
 def test_a_city_that_cannot_be_is_refused_in_one_line(source, why, tmp_path):
