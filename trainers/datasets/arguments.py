@@ -15,18 +15,16 @@ PathLike = str | os.PathLike[str]
 
 def source_name(source: object) -> str:
     """A source as text: a path, `s3://bucket/prefix` or `toy-city`."""
-    if not isinstance(source, str | os.PathLike):
-        raise UserError(f"source: expected a path, s3://bucket/prefix or toy-city, got {_shown(source)}")
-    name = os.fspath(source)
-    if not isinstance(name, str) or not name:
+    name = _path_text(source)
+    if not name:
         raise UserError(f"source: expected a path, s3://bucket/prefix or toy-city, got {_shown(source)}")
     return name
 
 
 def folder(argument: str, value: object) -> Path:
     """A path given as text or as a path object; `argument` is its name in error messages."""
-    name = os.fspath(value) if isinstance(value, str | os.PathLike) else None
-    if not isinstance(name, str) or not name:
+    name = _path_text(value)
+    if not name:
         raise UserError(f"{argument}: expected the path of a folder, got {_shown(value)}")
     return Path(name)
 
@@ -52,6 +50,12 @@ def callback(argument: str, value: object) -> Callable[[Any], None]:
     if not callable(value):
         raise UserError(f"{argument}: expected a function or None, got {_shown(value)}")
     return value
+
+
+def _path_text(value: object) -> str:
+    """A path as text; "" if it is not one."""
+    name = os.fspath(value) if isinstance(value, str | os.PathLike) else ""
+    return name if isinstance(name, str) else ""
 
 
 def _shown(value: object) -> str:

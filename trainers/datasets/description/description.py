@@ -13,9 +13,7 @@ from trainers.datasets.description.sample_selection import SampleSelection
 from trainers.datasets.records.checked_image import CheckedImage
 from trainers.datasets.records.reading import read_images
 
-MOST_BOXES = (
-    100  # boxes of an image that training keeps: max_number_of_boxes of the Object Detection API's reader
-)
+MOST_BOXES = 100  # of an image; training ignores the rest (max_number_of_boxes of the Object Detection API)
 # COCO's size classes by area in square pixels (areaRng in pycocotools' Params), and shapes by width / height
 SIZES = (("small", 0.0, 32.0**2), ("medium", 32.0**2, 96.0**2), ("large", 96.0**2, float("inf")))
 SHAPES = (("tall", 0.0, 0.5), ("upright", 0.5, 1.0), ("wide", 1.0, 2.0), ("flat", 2.0, float("inf")))

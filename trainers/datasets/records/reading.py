@@ -20,7 +20,7 @@ def encoded_examples(files: Iterable[Path]) -> Iterator[bytes]:
                         raise place
                     yield read_record(file, place)
                 except CorruptRecord as error:
-                    raise UserError(f"{path}: {error}; delete its folder to convert anew") from None
+                    raise UserError(f"{path}: {error}; delete its folder to convert again") from None
 
 
 def read_selected_images(files: Iterable[Path], positions: Collection[int]) -> Iterator[CheckedImage]:
@@ -34,7 +34,7 @@ def read_selected_images(files: Iterable[Path], positions: Collection[int]) -> I
                         raise place
                     yield decode(read_record(file, place))
                 except CorruptRecord as error:
-                    raise UserError(f"{path}: {error}; delete its folder to convert anew") from None
+                    raise UserError(f"{path}: {error}; delete its folder to convert again") from None
 
 
 def read_images(files: Iterable[Path]) -> Iterator[CheckedImage]:
