@@ -19,13 +19,13 @@ class BadProxy:
         self.answer = answer
         self.target = (urlsplit(url).hostname, urlsplit(url).port)
         self.cuts, self.after = cuts, after
-        self.on_problem = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         threading.Thread(target=self.run, daemon=True).start()
 
     def run(self) -> None:
         while True:
-            threading.Thread(target=self.serve, args=(self.on_problem.accept()[0],), daemon=True).start()
+            threading.Thread(target=self.serve, args=(self.listener.accept()[0],), daemon=True).start()
 
     def serve(self, caller: socket.socket) -> None:
         """Answer one request, and close."""
