@@ -37,8 +37,8 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from trainers.datasets import formats  # noqa: E402
-from trainers.datasets.records.record import Record  # noqa: E402
-from trainers.datasets.toy_city.generating import record  # noqa: E402
+from trainers.datasets.records.checked_image import CheckedImage  # noqa: E402
+from trainers.datasets.toy_city.generating import labelled_scene  # noqa: E402
 from trainers.datasets.toy_city.scenes import ToyCity  # noqa: E402
 
 DRAWN = 200  # scenes; each is used again with another comment in its JPEG, so that no two files are the same
@@ -63,10 +63,10 @@ print("work", time.perf_counter() - began, sum(os.times()[:4]) - busy)
 """
 
 
-def images(count: int) -> Iterator[Record]:
-    """`count` records of JPEGs that are all different."""
+def images(count: int) -> Iterator[CheckedImage]:
+    """`count` JPEGs that are all different."""
     city = ToyCity()
-    drawn = [record(city, "train", number) for number in range(min(count, DRAWN))]
+    drawn = [labelled_scene(city, "train", number) for number in range(min(count, DRAWN))]
     lengths = random.Random(1)
     for number in range(count):
         one = drawn[number % len(drawn)]

@@ -1,4 +1,7 @@
-"""`python -m trainers.datasets convert|describe|check`: labelled images of any format, seen before they are used."""
+"""`python -m trainers.datasets check|describe|convert`: the commands for labelled images.
+
+They parse arguments, call the functions of the same names in `trainers.datasets`, and print.
+"""
 
 from __future__ import annotations
 
@@ -7,141 +10,156 @@ import json
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from trainers import datasets
 from trainers.command import Parser, run
 from trainers.datasets import formats
-from trainers.datasets.dataset import Dataset
-from trainers.datasets.opening import located, open_dataset
-from trainers.datasets.preparing import look_through, prepare
+from trainers.datasets.opening import DEFAULT_CACHE
 from trainers.datasets.problems import LIMIT
-from trainers.datasets.records.building import built, clear_about_the_disk, lock_file
-from trainers.datasets.records.record import read_records
 from trainers.datasets.splits.subsetting import parse_share
-from trainers.datasets.toy_city import is_toy_city
 from trainers.errors import UserError
 
-CACHE = Path("studies") / "data"  # where `python -m tuning.run` looks for what is converted already
-
-
-DESCRIPTION = (
-    "Labelled images of any format: see them, check them, write them as TFRecord files or in another format."
-)
+_PROGRAM = "python -m trainers.datasets"
+_SOURCE = "path, s3://bucket/prefix or toy-city"
+_EXAMPLES = {
+    "": ("check photos/", "describe photos/ --html page.html", "convert photos/ records/"),
+    "check": ("check photos/", "check annotations/instances_train.json", "check s3://bucket/photos"),
+    "describe": ("describe photos/", "describe photos/ --html page.html", "describe toy-city:night=1 --json"),
+    "convert": (
+        "convert photos/ records/",
+        "convert photos/ photos-coco/ --to coco",
+        "convert s3://bucket/photos small/ --subset 10%",
+    ),
+}
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    line = Parser(prog="python -m trainers.datasets", description=DESCRIPTION, epilog=f"formats: {_known()}")
-    line.add_argument("--debug", action="store_true", help="show where in the code an error comes from")
-    commands = line.add_subparsers(dest="command", required=True)
-    source = "a file, a folder or s3://bucket/prefix, in any format; toy-city for generated scenes"
+    """The parser of the command line."""
+    line = Parser(
+        prog=_PROGRAM,
+        description="Check, describe and convert labelled images.",
+        epilog=_epilog(""),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    line.add_argument("--debug", action="store_true", help="show a traceback on errors")
+    commands = line.add_subparsers(dest="command", required=True, title="commands", metavar="COMMAND")
 
-    convert = commands.add_parser("convert", help="write a source as TFRecord shards, or in another format")
-    convert.add_argument("source", metavar="SRC", help=source)
-    convert.add_argument("target", metavar="DST", type=Path, help="a folder that is not there yet")
-    convert.add_argument("--to", default="tfrecord", metavar="FORMAT", help=f"{_known()} (default: tfrecord)")
-    convert.add_argument("--subset", default="100%", help="share of the training images, like 10%%")
+    check = _command(
+        commands,
+        "check",
+        "list every problem in labels and images",
+        "List every problem in the labels and images of SRC, with file and line, without writing anything.\n"
+        f"Exits with 2 if training would refuse SRC: an undeclared class, or problems in more than {LIMIT:.0%} of\n"
+        "its images.",
+    )
+    check.add_argument("source", metavar="SRC", help=_SOURCE)
 
-    described = commands.add_parser("describe", help="count a source's images and boxes")
-    described.add_argument("source", metavar="SRC", help=source)
-    described.add_argument("--html", type=Path, metavar="FILE", help="also write a page with sample images")
-    described.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    described.add_argument(
-        "--cache", type=Path, default=CACHE, help=f"for converted images (default: {CACHE})"
+    describe = _command(
+        commands,
+        "describe",
+        "count images, boxes and classes",
+        "Count the images and boxes of SRC by part, class, size and aspect ratio, and find duplicate images.",
+    )
+    describe.add_argument("source", metavar="SRC", help=_SOURCE)
+    output = describe.add_argument_group("output")
+    output.add_argument("--html", type=Path, metavar="FILE", help="also write a page with sample images")
+    output.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    storage = describe.add_argument_group("storage")
+    storage.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        default=DEFAULT_CACHE,
+        help="converted images (default: %(default)s)",
     )
 
-    check = commands.add_parser("check", help="list every problem; exit code 2 when it would spoil training")
-    check.add_argument("source", metavar="SRC", help=source)
+    convert = _command(
+        commands,
+        "convert",
+        "write TFRecord files or another format",
+        "Check SRC and write it to the new folder DST.",
+    )
+    convert.add_argument("source", metavar="SRC", help=_SOURCE)
+    convert.add_argument("target", metavar="DST", type=Path, help="folder to create; must not exist yet")
+    written = convert.add_argument_group("what to write")
+    written.add_argument("--to", default="tfrecord", metavar="FORMAT", help="format (default: %(default)s)")
+    written.add_argument(
+        "--subset", default="100%", metavar="SHARE", help="share of the training images, such as 10%%"
+    )
     return line
 
 
-def _known() -> str:
-    return ", ".join(known.NAME for known in formats.all_formats())
+def _command(
+    commands: argparse._SubParsersAction[Parser], name: str, help_: str, description: str
+) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=help_,
+        description=description,
+        epilog=_epilog(name),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
-def _say(message: str) -> None:
+def _epilog(command: str) -> str:
+    known = ", ".join(known.NAME for known in formats.all_formats())
+    examples = "\n".join(f"  {_PROGRAM} {example}" for example in _EXAMPLES[command])
+    return f"formats: {known}\n\nexamples:\n{examples}"
+
+
+def _log(message: str) -> None:
     print(message, file=sys.stderr)
 
 
 def _convert(source: str, target: Path, to: str, share: float) -> None:
-    wanted = formats.named(to)
-    if target.exists():
-        raise UserError(f"{target} is there already; name a folder that is not")
-    parent = target.absolute().parent
-    if wanted.KEEPS_RECORDS and share == 1 and not is_toy_city(source):
-        path = located(source, _say)
-        found = formats.recognise(path)
-
-        def build(folder: Path) -> Dataset:
-            return prepare(source, path, found, folder, _say, link=False)
-
-        try:
-            dataset = built(parent, target.name, build)
-        finally:
-            if (lock := lock_file(parent, target.name)).exists():
-                lock.unlink()
-    else:
-        with clear_about_the_disk(target):
-            parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=parent) as scratch:
-                dataset = open_dataset(source, Path(scratch) / "opened", subset=share, on_progress=_say)
-                written = Path(scratch) / "written"
-                written.mkdir()
-                records = {name: read_records(part.files) for name, part in dataset.parts.items()}
-                wanted.write(written, dataset.classes, records)
-                written.replace(target)
-    for note in dataset.notes:
+    done = datasets.convert(source, to, target, subset=share, on_progress=_log)
+    for note in done.notes:
         print(f"note: {note}")
-    counts = ", ".join(f"{part.images} {name}" for name, part in dataset.parts.items())
-    classes = f"{len(dataset.classes)} class{'es' if len(dataset.classes) > 1 else ''}"
-    print(f"{target}: {counts} images, {classes}, fingerprint {dataset.fingerprint[:12]}")
+    counts = ", ".join(f"{images} {part}" for part, images in done.images.items())
+    classes = f"{len(done.classes)} class{'es' if len(done.classes) > 1 else ''}"
+    print(f"{target}: {counts} images, {classes}, fingerprint {done.fingerprint[:12]}")
 
 
 def _describe(source: str, page: Path | None, as_json: bool, cache: Path) -> None:
-    # what draws tables and pages: `convert` does without it
+    # imported here: tables and pages are slow to import, and `convert` does not need them
     from rich.console import Console
 
-    from trainers.datasets.description.description import describe
+    from trainers.datasets.cache import disk_errors_as_user_errors
     from trainers.datasets.description.page import write_page
     from trainers.datasets.description.table import show
 
     if page and (page.is_dir() or not page.absolute().parent.is_dir()):
-        raise UserError(f"--html {page}: give the name of a file in a folder that is there")
-    described = describe(open_dataset(source, cache, on_progress=_say))
+        raise UserError(f"--html {page}: expected a file name in an existing folder")
+    described = datasets.describe(source, cache, on_progress=_log)
     if as_json:
         print(json.dumps(described.to_dict(), indent=1, ensure_ascii=False))
     else:
         width = None if sys.stdout.isatty() else 140
         show(described, Console(width=width))
     if page:
-        with clear_about_the_disk(page):
+        with disk_errors_as_user_errors(page):
             write_page(described, page)
-        _say(f"wrote {page}")
+        _log(f"wrote {page}")
 
 
 def _check(source: str) -> None:
-    if is_toy_city(source):
-        from trainers.datasets.toy_city.naming import parse_city
-
-        parse_city(source)
-        raise UserError(f"{source}: is generated, and labelled as it is drawn; there is nothing to check")
-    path = located(source, _say)
-    listed, problems = look_through(source, path, formats.recognise(path), print, lambda _: None)
-    total = sum(problems.counts.values())
+    report = datasets.check(source, on_problem=print)
+    total = sum(report.counts.values())
     print(
-        f"{total} problems; {problems.affected} of {listed.images} images are lost or lose a box (limit {LIMIT:.0%})"
+        f"{total} problems; {report.affected} of {report.images} images would be left out or lose a box "
+        f"(limit {LIMIT:.0%})"
     )
-    for note in listed.notes:
+    for note in report.notes:
         print(f"note: {note}")
-    problems.refuse(listed.images)
+    report.raise_if_unusable()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program; returns its exit code."""
+    """Run the program and return its exit code."""
     options = parser().parse_args(arguments)
-    return run(lambda: _main(options), options.debug, interrupted="interrupted; nothing half-written is left")
+    return run(lambda: _main(options), options.debug, interrupted="interrupted; no partial output was kept")
 
 
 def _main(options: argparse.Namespace) -> int:
@@ -153,7 +171,7 @@ def _main(options: argparse.Namespace) -> int:
         else:
             _check(options.source)
         sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has read enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     return 0

@@ -1,7 +1,7 @@
-"""Catalogue: every labelled image of a source, listed in a file so that memory stays flat.
+"""Catalogue: the labelled images of a source in an SQLite file, so that memory use does not grow with them.
 
-It also decides the order in which images are written: by a hash of their names, so that neighbours in a
-    shard are not neighbours in the source.
+It also fixes the order in which images are written: by a hash of their names, so that neighbours in a shard
+are not neighbours in the source.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from itertools import islice
 from pathlib import Path
 
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
-from trainers.datasets.records.tfrecords import Place
+from trainers.datasets.records.tfrecords import RecordLocation
 
 _SCHEMA = """
 CREATE TABLE images (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL,
-    rank INTEGER NOT NULL, -- hash of the name: an order that looks random and never changes
+    rank INTEGER NOT NULL, -- hash of the name: a fixed pseudo-random order
     part TEXT,
-    sequence TEXT NOT NULL, -- images with the same one go to the same part
-    in_sequence INTEGER NOT NULL, -- whether the source says so
-    file TEXT NOT NULL, -- where the image is
-    in_file INTEGER NOT NULL, -- it is a file, and not a record in one
+    sequence TEXT NOT NULL, -- images of one sequence go to the same part
+    in_sequence INTEGER NOT NULL, -- 1 if the source states the sequence, 0 if it is the image's own name
+    file TEXT NOT NULL, -- the file with the image
+    in_file INTEGER NOT NULL, -- 1 if the image is the whole file, 0 if it is a record in it
     labels TEXT NOT NULL, -- JSON
     shard INTEGER
 );
 CREATE TABLE presence (class TEXT, id INTEGER);
 """
-# an image whose name is another's is told from it by a number
+# images with the same name are numbered: a.jpg, a.jpg~2, a.jpg~3
 _RENAME = """
 WITH copies AS (SELECT id, ROW_NUMBER() OVER (PARTITION BY name ORDER BY id) AS copy FROM images)
 UPDATE images SET
@@ -46,27 +46,27 @@ SELECT first, id FROM images JOIN (
     SELECT MIN(id) AS first, file FROM images WHERE in_file GROUP BY file HAVING COUNT(*) > 1
 ) USING (file) WHERE in_file AND id != first ORDER BY id
 """
-_DEAL = """
+_ASSIGN_SHARDS = """
 WITH places AS (SELECT id, ROW_NUMBER() OVER (ORDER BY rank, id) - 1 AS place FROM images WHERE part = ?)
 UPDATE images SET shard = places.place * ? / ? FROM places WHERE images.id = places.id
 """
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-_ROWS = 1000  # written at once
+_ROWS = 1000  # per INSERT
 
 
 def rank(name: str, seed: int = 0) -> int:
-    """63 bits that look random, and are the same on every machine."""
+    """A pseudo-random number in [0, 2**63) that depends only on `name` and `seed`."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:8], "big") >> 1
 
 
 class Catalogue:
-    """A list of LabelledImages in an SQLite file; open it once in each thread or process that reads it."""
+    """A list of LabelledImages in an SQLite file. Each thread or process that reads it opens its own."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         new = not path.exists()
         self.database = sqlite3.connect(path)
-        # whoever is killed over it starts from nothing
+        # no durability needed: after a crash the catalogue is built from scratch
         self.database.executescript(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000;"
         )
@@ -74,7 +74,7 @@ class Catalogue:
             self.database.executescript(_SCHEMA)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self.database.close()
 
     def __enter__(self) -> Catalogue:
@@ -83,8 +83,8 @@ class Catalogue:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def fill(self, images: Iterable[LabelledImage]) -> None:
-        """List all images, in memory for a few of them; of those with the same name, all but the first get a number."""
+    def add_all(self, images: Iterable[LabelledImage]) -> None:
+        """Add images in batches. Of several images with the same name, all but the first get a number appended."""
         next_id, rest = 0, iter(images)
         while some := list(islice(rest, _ROWS)):
             rows = [
@@ -96,7 +96,7 @@ class Catalogue:
                     image.sequence or image.name,
                     image.sequence is not None,
                     str(image.stored.path),
-                    image.stored.place is None,
+                    image.stored.record is None,
                     _to_json(image),
                 )
                 for number, image in enumerate(some, next_id)
@@ -113,56 +113,56 @@ class Catalogue:
         self.database.commit()
 
     def images(self, part: str, shard: int) -> Iterator[LabelledImage]:
-        """The images of one shard of a part, by rank."""
+        """The images of one shard of a part, ordered by rank."""
         wanted = "SELECT name, part, labels FROM images WHERE part = ? AND shard = ? ORDER BY rank, id"
         with closing(self.database.cursor()) as cursor:
             for row in cursor.execute(wanted, (part, shard)):
                 yield _from_json(*row)
 
     def numbered_images(self) -> Iterator[tuple[int, LabelledImage]]:
-        """Every image with its number, in the order of the source."""
+        """Every image with its id, in the order of the source."""
         with closing(self.database.cursor()) as cursor:
             for number, *row in cursor.execute("SELECT id, name, part, labels FROM images ORDER BY id"):
                 yield number, _from_json(*row)
 
     def image(self, number: int) -> LabelledImage:
-        """The image with this number."""
+        """The image with this id."""
         row = self.database.execute(
             "SELECT name, part, labels FROM images WHERE id = ?", (number,)
         ).fetchone()
         return _from_json(*row)
 
-    def deal(self, per_shard: int) -> dict[str, int]:
-        """Give every image a shard of about `per_shard`; returns how many shards each part has."""
+    def assign_shards(self, per_shard: int) -> dict[str, int]:
+        """Assign every image to a shard of about `per_shard` images. Returns the number of shards of each part."""
         shards: dict[str, int] = {}
         for part, count in self.counts().items():
             if part is None:
                 continue
             shards[part] = -(-count // per_shard)
-            self.database.execute(_DEAL, (part, shards[part], count))
+            self.database.execute(_ASSIGN_SHARDS, (part, shards[part], count))
         self.database.execute("CREATE INDEX IF NOT EXISTS by_shard ON images (part, shard, rank)")
         self.database.commit()
         return shards
 
     def knows_sequences(self) -> bool:
-        """Whether the source says which images belong together."""
+        """Whether the source states sequences."""
         return self.database.execute("SELECT 1 FROM images WHERE in_sequence LIMIT 1").fetchone() is not None
 
     def files(self, part: str) -> list[Path]:
-        """The files in which the images of a part lie, in alphabetical order."""
+        """The files that hold the images of a part, in alphabetical order."""
         found = "SELECT DISTINCT file FROM images WHERE part = ? ORDER BY file"
         return [Path(file) for (file,) in self.database.execute(found, (part,))]
 
-    def leave_out_same_files(self) -> list[tuple[LabelledImage, LabelledImage]]:
-        """Of the images that lie in the same file keep the first; each that is left out comes with that first one."""
+    def drop_repeated_files(self) -> list[tuple[LabelledImage, LabelledImage]]:
+        """Keep only the first image of each image file. Returns pairs of (first image, removed image)."""
         found = self.database.execute(_SAME_FILE).fetchall()
         pairs = [(self.image(first), self.image(later)) for first, later in found]
         self.database.executemany("DELETE FROM images WHERE id = ?", [(later,) for _, later in found])
         self.database.execute("DELETE FROM presence WHERE id NOT IN (SELECT id FROM images)")
         return pairs
 
-    def lacks(self, names: Iterable[str]) -> int:
-        """How many of these names are no image's."""
+    def count_unlisted(self, names: Iterable[str]) -> int:
+        """How many of these names are not those of listed images."""
         self.database.execute("CREATE TEMP TABLE asked (name TEXT)")
         self.database.executemany("INSERT INTO asked VALUES (?)", ((name,) for name in names))
         missing = "SELECT COUNT(*) FROM asked WHERE name NOT IN (SELECT name FROM images)"
@@ -171,48 +171,48 @@ class Catalogue:
         return count
 
     def names(self) -> Iterator[tuple[str, str]]:
-        """Part and name of every image, in alphabetical order."""
+        """(part, name) of every image, in alphabetical order."""
         with closing(self.database.cursor()) as cursor:
             yield from cursor.execute("SELECT part, name FROM images ORDER BY part, name")
 
     def counts(self) -> Counter[str | None]:
-        """How many images each part has."""
+        """Number of images by part; the key None is for images without one."""
         return Counter(
             dict(self.database.execute("SELECT part, COUNT(*) FROM images GROUP BY part").fetchall())
         )
 
     def images_by_class(self) -> Mapping[str, int]:
-        """How many images show each class, by class in alphabetical order."""
+        """Number of images that show each class, sorted by class name."""
         return dict(
             self.database.execute("SELECT class, COUNT(*) FROM presence GROUP BY class ORDER BY class")
         )
 
 
 def _to_json(image: LabelledImage) -> str:
-    place = image.stored.place
+    record = image.stored.record
     fields = [
         str(image.stored.path),
-        [place.offset, place.length] if place else None,
+        [record.offset, record.length] if record else None,
         image.boxes,
         image.labelled_in,
         image.size,
         image.fractions,
         image.sequence,
-        image.turned_by_default,
+        image.rotated_by_default,
     ]
     return _encode(fields)
 
 
 def _from_json(name: str, part: str | None, text: str) -> LabelledImage:
-    path, place, boxes, labelled_in, size, fractions, sequence, turned = json.loads(text)
+    path, record, boxes, labelled_in, size, fractions, sequence, turned = json.loads(text)
     return LabelledImage(
         name=name,
-        stored=Stored(Path(path), Place(*place) if place else None),
+        stored=Stored(Path(path), RecordLocation(*record) if record else None),
         boxes=tuple([Box(*box) for box in boxes]),
         labelled_in=labelled_in,
         size=(size[0], size[1]) if size else None,
         fractions=fractions,
         part=part,
         sequence=sequence,
-        turned_by_default=turned,
+        rotated_by_default=turned,
     )

@@ -1,104 +1,93 @@
-"""Checks one labelled image against its picture and makes the Record that training reads, or says why not.
-
-Pictures that TensorFlow would read otherwise than a person sees them are encoded anew: CMYK, 16 bits,
-    alpha, palettes, formats other than JPEG and PNG. Pixels are as stored, and a camera's EXIF turn is
-    ignored, as TensorFlow ignores it,
-unless the labels were made on the turned picture: then the picture is turned. Labels tell by the size they
-    state; where they state none, the format's convention holds.
-"""
+"""Checks a source without converting it: lists every problem and says whether training would accept it."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
-
-from trainers.datasets.labelled_image import Box, LabelledImage
-from trainers.datasets.pictures.picture import BadPicture, Picture, read_picture
-from trainers.datasets.problems import Problem
-from trainers.datasets.records.record import Record
-
-# Pixels by which a box may leave its image unremarked: labels are rounded, and some count pixels from 1.
-ROUNDING = 1.0
+from trainers.datasets import arguments
+from trainers.datasets.arguments import PathLike
+from trainers.datasets.catalogue import Catalogue
+from trainers.datasets.formats import recognise
+from trainers.datasets.listing import list_source
+from trainers.datasets.opening import local_path
+from trainers.datasets.problems import Problem, Problems
+from trainers.datasets.records.parallel_conversion import convert_catalogue
+from trainers.datasets.records.shard_workers import ShardWorkers
+from trainers.datasets.toy_city import is_toy_city
+from trainers.errors import UserError
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What a check found: the record, unless the image is of no use, and every problem."""
+class CheckReport:
+    """The result of a check.
 
-    record: Record | None
-    problems: tuple[Problem, ...]
-
-
-def check(image: LabelledImage, data: bytes, ids: Mapping[str, int]) -> Checked:
-    """Check `image`, whose encoded bytes are `data`.
-
-    ids: label id by class name; every box's name is in it.
+    source: the source as it was named.
+    images: number of images in the source.
+    affected: number of images that would be left out, or would lose a box.
+    counts: number of problems by kind.
+    problems: every problem, in the order found; empty when `on_problem` received them instead.
+    notes: remarks on the source, such as remapped label ids or how it would be split.
+    error: why training would refuse the source, in one line; None when it is usable.
     """
-    try:
-        picture = read_picture(data, image.size, image.turned_by_default)
-    except BadPicture as error:
-        return Checked(None, (Problem("unreadable image", image.name, str(error), image.name),))
-    problems = (
-        [Problem("image encoded anew", image.name, picture.encoded_anew)] if picture.encoded_anew else []
-    )
-    size = (picture.width, picture.height)
-    if image.size and image.size != size:
-        stated = f"labels are for {image.size[0]}x{image.size[1]} px, the picture has {size[0]}x{size[1]}"
-        return Checked(None, (*problems, Problem("wrong size", image.labelled_in, stated, image.name)))
-    boxes = []
-    for box in image.boxes:
-        fractions, problem = _inside(box, image, picture)
-        if problem:
-            problems.append(problem)
-        if fractions:
-            boxes.append((box, fractions))
-    record = Record(
-        name=image.name,
-        image=picture.data,
-        format=picture.format,
-        width=picture.width,
-        height=picture.height,
-        boxes=np.array([fractions for _, fractions in boxes], np.float32).reshape(-1, 4),
-        labels=tuple(ids[box.name] for box, _ in boxes),
-        difficult=tuple(box.difficult for box, _ in boxes),
-        crowd=tuple(box.crowd for box, _ in boxes),
-    )
-    return Checked(record, tuple(problems))
+
+    source: str
+    images: int
+    affected: int
+    counts: dict[str, int]
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+    error: str | None
+
+    def raise_if_unusable(self) -> None:
+        """Raise UserError when training would refuse the source."""
+        if self.error is not None:
+            raise UserError(self.error)
 
 
-Fractions = tuple[float, float, float, float]
+def check(
+    source: PathLike,
+    on_problem: Callable[[Problem], None] | None = None,
+    on_progress: Callable[[str], None] | None = None,
+) -> CheckReport:
+    """Check every label and decode every image of a source; nothing is written.
 
+    Args:
+        source: a path or `s3://bucket/prefix`, in any format of `trainers.datasets.formats`.
+        on_problem: called with each problem as it is found. The report then does not collect them, so that memory
+            stays constant.
+        on_progress: called with one line of text whenever a long step advances.
 
-def _inside(box: Box, image: LabelledImage, picture: Picture) -> tuple[Fractions | None, Problem | None]:
-    """The box as fractions, cut at the image's edges, or None; and what was wrong with it."""
-    given = (box.ymin, box.xmin, box.ymax, box.xmax)
-    high, wide = (1.0, 1.0) if image.fractions else (picture.height, picture.width)
-    if 0 <= given[0] < given[2] <= high and 0 <= given[1] < given[3] <= wide:  # as nearly all are
-        return (given[0] / high, given[1] / wide, given[2] / high, given[3] / wide), None
-    where = image.label_place(box)
-    shown = f"{box.name} [ymin {given[0]:g}, xmin {given[1]:g}, ymax {given[2]:g}, xmax {given[3]:g}]"
-    if not all(math.isfinite(edge) for edge in given):
-        return None, Problem("box that is not a number", where, shown, image.name)
-    scale = (picture.height, picture.width, picture.height, picture.width)
-    pixels = (
-        [edge * side for edge, side in zip(given, scale, strict=True)] if image.fractions else list(given)
+    Raises:
+        UserError: an argument has a wrong type; the source does not exist, has an unknown format, cannot be read
+            at all, or is a toy city, which is generated together with its labels.
+    """
+    name = arguments.source_name(source)
+    found: list[Problem] = []
+    listener = found.append if on_problem is None else arguments.callback("on_problem", on_problem)
+    progress = arguments.callback("on_progress", on_progress)
+    if is_toy_city(name):
+        from trainers.datasets.toy_city.naming import parse_city
+
+        parse_city(name)
+        raise UserError(f"{name}: generated together with its labels; there is nothing to check")
+    path = local_path(name, progress)
+    problems = Problems(name, listener)
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        ShardWorkers() as workers,
+        Catalogue(Path(scratch) / "catalogue.sqlite") as catalogue,
+    ):
+        listed = list_source(path, recognise(path), catalogue, problems, workers.start)
+        convert_catalogue(catalogue, listed.classes, None, problems, workers, progress)
+    return CheckReport(
+        source=name,
+        images=listed.images,
+        affected=problems.affected,
+        counts=dict(problems.counts),
+        problems=tuple(found),
+        notes=listed.notes,
+        error=problems.error(listed.images),
     )
-    if pixels[2] <= pixels[0] or pixels[3] <= pixels[1]:
-        return None, Problem("box without area", where, shown, image.name)
-    cut = [min(max(edge, 0.0), float(side)) for edge, side in zip(pixels, scale, strict=True)]
-    if cut[2] <= cut[0] or cut[3] <= cut[1]:
-        return None, Problem(
-            "box outside its image", where, f"{shown} of {picture.width}x{picture.height} px", image.name
-        )
-    ymin, xmin, ymax, xmax = (
-        was if image.fractions and after == before else after / side
-        for was, before, after, side in zip(given, pixels, cut, scale, strict=True)
-    )
-    problem = None
-    if max(abs(a - b) for a, b in zip(cut, pixels, strict=True)) > ROUNDING:
-        shown = f"{shown} of {picture.width}x{picture.height} px; cut at the edge"
-        problem = Problem("box beyond its image's edge", where, shown, image.name)
-    return (ymin, xmin, ymax, xmax), problem

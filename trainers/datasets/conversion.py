@@ -1,67 +1,107 @@
-"""Converts a catalogue of labelled images into TFRecord shards: in parallel, each checked, in flat memory."""
+"""Converts a source to another format in a new folder, which is complete or not there at all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainers.datasets.catalogue import Catalogue
-from trainers.datasets.dataset import Part
-from trainers.datasets.problems import Problems
-from trainers.datasets.records.fingerprint import Fingerprint
-from trainers.datasets.records.shard_workers import ShardWorkers
-from trainers.datasets.records.shard_writing import Job
-
-IMAGES_PER_SHARD = 500
+from trainers.datasets import arguments, formats
+from trainers.datasets.arguments import PathLike
+from trainers.datasets.cache import build_once, disk_errors_as_user_errors, lock_file
+from trainers.datasets.dataset import Dataset
+from trainers.datasets.formats.format import Format
+from trainers.datasets.opening import local_path, open_dataset
+from trainers.datasets.preparing import prepare
+from trainers.datasets.records.reading import read_images
+from trainers.datasets.toy_city import is_toy_city
+from trainers.errors import UserError
 
 
 @dataclass(frozen=True)
-class Converted:
-    """The parts, their fingerprint, and the names of the images that are in none of their records."""
+class Conversion:
+    """The result of a conversion.
 
-    parts: dict[str, Part]
+    folder: where the converted images are.
+    images: number of images by part: "train", "validation", and "test" if there is one.
+    classes: class names in the order of their label ids 1..N.
+    fingerprint: hexadecimal digest of images, boxes and class names.
+    notes: remarks, such as remapped label ids or images that were left out.
+    """
+
+    folder: Path
+    images: dict[str, int]
+    classes: tuple[str, ...]
     fingerprint: str
-    left_out: frozenset[str]
+    notes: tuple[str, ...]
 
 
 def convert(
-    catalogue: Catalogue,
-    classes: Sequence[str],
-    folder: Path | None,
-    problems: Problems,
-    workers: ShardWorkers,
-    on_progress: Callable[[str], None],
-) -> Converted:
-    """Write each part of `catalogue` as shards into `folder`.
+    source: PathLike,
+    to: str,
+    out: PathLike,
+    subset: float = 1.0,
+    on_progress: Callable[[str], None] | None = None,
+) -> Conversion:
+    """Check a source and write it in another format.
 
-    folder: None to check everything and write nothing; the parts then have no files.
+    Args:
+        source: as for `trainers.datasets.load`, except None.
+        to: the name of a format: tfrecord, coco, pascal_voc, yolo, bdd100k, waymo or dataset_yaml.
+        out: the folder to write; it must not exist yet. Its parents are created.
+        subset: share of the training images to keep, above 0 and at most 1.
+        on_progress: called with one line of text whenever a long step advances.
+
+    Raises:
+        UserError: an argument has a wrong type; `to` is unknown; `out` exists or cannot be written; the source
+            cannot be loaded; the format cannot express the classes. Nothing is left in `out`.
     """
-    counts = {part: count for part, count in catalogue.counts().items() if part and count}
-    shards = catalogue.deal(IMAGES_PER_SHARD)
-    jobs = [
-        Job(
-            catalogue=str(catalogue.path),
-            classes=tuple(classes),
-            part=part,
-            number=number,
-            file=str(folder / f"{part}.tfrecord-{number:05d}-of-{shards[part]:05d}") if folder else None,
+    name, kept = arguments.source_name(source), arguments.share("subset", subset)
+    target = arguments.folder("out", out)
+    progress = arguments.callback("on_progress", on_progress)
+    wanted = formats.named(arguments.text("to", to))
+    if target.exists():
+        raise UserError(f"{target} already exists; choose a new folder")
+    if wanted.TRAINABLE_IN_PLACE and kept == 1 and not is_toy_city(name):
+        dataset = _write_tfrecords(name, target, progress)
+    else:
+        dataset = _write(name, wanted, target, kept, progress)
+    return Conversion(
+        folder=target,
+        images={part: its.images for part, its in dataset.parts.items()},
+        classes=dataset.classes,
+        fingerprint=dataset.fingerprint,
+        notes=dataset.notes,
+    )
+
+
+def _write_tfrecords(source: str, target: Path, on_progress: Callable[[str], None]) -> Dataset:
+    """TFRecord shards with a manifest, as in the cache."""
+    path = local_path(source, on_progress)
+    found = formats.recognise(path)
+    parent = target.absolute().parent
+    try:
+        return build_once(
+            parent, target.name, lambda folder: prepare(source, path, found, folder, on_progress, link=False)
         )
-        for part in sorted(counts)
-        for number in range(shards[part])
-    ]
-    fingerprint = Fingerprint()
-    files: dict[str, list[Path]] = {part: [] for part in counts}
-    images = dict.fromkeys(counts, 0)
-    left_out: set[str] = set()
-    total = sum(counts.values())
-    for job, shard in zip(jobs, workers.done(jobs), strict=True):
-        if job.file:
-            files[job.part].append(Path(job.file))
-        images[job.part] += shard.records
-        fingerprint.add_sum(job.part, shard.records, shard.digest_sum)
-        problems.extend(shard.problems)
-        left_out.update(shard.left_out)
-        on_progress(f"converted {sum(images.values())} of {total} images")
-    parts = {part: Part(tuple(files[part]), images[part]) for part in counts}
-    return Converted(parts, fingerprint.value(classes), frozenset(left_out))
+    finally:
+        if (lock := lock_file(parent, target.name)).exists():
+            lock.unlink()
+
+
+def _write(
+    source: str, wanted: Format, target: Path, subset: float, on_progress: Callable[[str], None]
+) -> Dataset:
+    """Any format, by way of TFRecord shards in a temporary folder beside `target`."""
+    parent = target.absolute().parent
+    with disk_errors_as_user_errors(target):
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=parent) as scratch:
+            dataset = open_dataset(source, Path(scratch) / "opened", subset=subset, on_progress=on_progress)
+            written = Path(scratch) / "written"
+            written.mkdir()
+            images = {name: read_images(part.files) for name, part in dataset.parts.items()}
+            wanted.write(written, dataset.classes, images)
+            written.replace(target)
+    return dataset

@@ -1,6 +1,6 @@
-"""Dataset: what a trainer trains and validates on, as TFRecord files of the Object Detection API.
+"""Dataset: labelled images as TFRecord files, which a trainer trains, validates and tests on.
 
-Its manifest, `dataset.json`, is written last: a folder with a manifest is whole.
+Its manifest, `dataset.json`, is written last: a folder that has one is complete.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ MANIFEST = "dataset.json"
 
 @dataclass(frozen=True)
 class Part:
-    """The training, the validation or the test part.
+    """The training, validation or test part of a dataset.
 
-    files: TFRecord shards of the Object Detection API, label ids 1..N in the order of Dataset.classes.
-    images: how many records they hold together.
+    files: TFRecord shards of tf.train.Example messages, with the keys of the Object Detection API and label ids
+        1..N in the order of Dataset.classes.
+    images: number of images in all files.
     """
 
     files: tuple[Path, ...]
@@ -32,13 +33,13 @@ class Part:
 class Dataset:
     """Labelled images, ready to train on.
 
-    name: what a person calls it.
-    source: what `--data` named, or the toy city's settings.
-    classes: names; the class with label id i is classes[i - 1].
+    name: a short name for people, usually that of the source's folder.
+    source: the source as `--data` or `load` named it, or the toy city's settings.
+    classes: class names; label id i is classes[i - 1].
     train, validation: disjoint parts.
-    fingerprint: hexadecimal digest of the contents (images, boxes, class names), not of paths.
-    notes: what a person should know of it, one line each: ids remapped, images left out, ...
-    test: a third part that neither training nor the search sees.
+    fingerprint: hexadecimal digest of images, boxes and class names. Paths do not change it.
+    notes: remarks of one line each, such as remapped label ids or images that were left out.
+    test: a part that neither training nor search uses; None if the source has none.
     """
 
     name: str
@@ -52,17 +53,17 @@ class Dataset:
 
     @property
     def parts(self) -> dict[str, Part]:
-        """The parts that there are, by name."""
+        """The existing parts by name: "train", "validation", and maybe "test"."""
         parts = {"train": self.train, "validation": self.validation}
         return parts | {"test": self.test} if self.test else parts
 
     @property
     def label_map(self) -> Path:
-        """Where the label map of `classes` lies: beside the training records."""
+        """Path of the label map of `classes`, beside the training files."""
         return self.train.files[0].parent / "label_map.pbtxt"
 
     def to_dict(self, relative_to: Path | None = None) -> dict[str, Any]:
-        """Plain values, as JSON holds them; files inside `relative_to` are named from there."""
+        """As values for JSON; paths inside `relative_to` are made relative to it."""
 
         def named(file: Path) -> str:
             inside = relative_to is not None and file.is_relative_to(relative_to)
@@ -81,7 +82,7 @@ class Dataset:
         }
 
     def write_manifest(self, folder: Path) -> None:
-        """Write `dataset.json` into `folder`, whole or not at all."""
+        """Write `dataset.json` into `folder` atomically."""
         partial = folder / f".{MANIFEST}.partial"
         with partial.open("w", encoding="utf-8") as file:
             json.dump(self.to_dict(folder), file, indent=1, ensure_ascii=False)
@@ -91,7 +92,7 @@ class Dataset:
 
 
 def from_dict(fields: dict[str, Any], folder: Path = Path()) -> Dataset:
-    """The Dataset that `to_dict` made; relative files lie in `folder`."""
+    """The inverse of `Dataset.to_dict`; relative paths are taken from `folder`."""
     parts = {
         name: Part(tuple(folder / file for file in part["files"]), int(part["images"]))
         for name, part in fields["parts"].items()
@@ -109,17 +110,17 @@ def from_dict(fields: dict[str, Any], folder: Path = Path()) -> Dataset:
 
 
 def read_manifest(folder: Path) -> Dataset:
-    """The Dataset in `folder`. Raises UserError when its manifest or one of its files is not there."""
+    """The Dataset in `folder`. Raises UserError if its manifest or one of its files is missing or damaged."""
     try:
         dataset = from_dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")), folder)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{folder / MANIFEST}: cannot be read ({error}); delete {folder} to convert anew"
+            f"{folder / MANIFEST}: cannot be read ({error}); delete {folder} to convert again"
         ) from None
     for part in dataset.parts.values():
         for file in part.files:
             if not file.is_file():
                 raise UserError(
-                    f"{file} is gone, but {folder / MANIFEST} names it; delete {folder} to convert anew"
+                    f"{file}: missing, but listed in {folder / MANIFEST}; delete {folder} to convert again"
                 )
     return dataset

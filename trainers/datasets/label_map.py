@@ -1,4 +1,4 @@
-"""Label maps: the `.pbtxt` files in which the Object Detection API names the classes of label ids."""
+"""Label maps: the `.pbtxt` files that give label ids their class names in the Object Detection API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ _FIELD = re.compile(r"(\w+)\s*:\s*(?:\"((?:\\.|[^\"\\])*)\"|'((?:\\.|[^'\\])*)'|
 
 
 def read_label_map(path: Path) -> dict[int, str]:
-    """Names by id, in the order of ids; `display_name` where an item has no name. Raises UserError."""
+    """Class names by label id, sorted by id; an item without `name` is known by its `display_name`.
+
+    Raises UserError if the file cannot be read, or an id or name is missing or repeated.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -25,20 +28,20 @@ def read_label_map(path: Path) -> dict[int, str]:
         name = fields.get("name") or fields.get("display_name")
         if not name or not fields.get("id", "").isdigit() or int(fields["id"]) < 1:
             line = text[: item.start()].count("\n") + 1
-            raise UserError(f"{path}:{line}: an item of a label map needs an id of 1 or more and a name")
+            raise UserError(f"{path}:{line}: each item of a label map needs a name and an id of at least 1")
         if int(fields["id"]) in names or name in names.values():
             line = text[: item.start()].count("\n") + 1
             raise UserError(
-                f"{path}:{line}: id {fields['id']} or name '{name}' is there twice; give each class its own"
+                f"{path}:{line}: repeated id {fields['id']} or name '{name}'; each class needs its own"
             )
         names[int(fields["id"])] = name
     if not names:
-        raise UserError(f"{path}: no `item {{ id: 1 name: '...' }}` in it; is it a label map?")
+        raise UserError(f"{path}: not a label map: it has no `item {{ id: 1 name: '...' }}`")
     return dict(sorted(names.items()))
 
 
 def write_label_map(path: Path, classes: Sequence[str]) -> None:
-    """Ids 1..N in the order of `classes`."""
+    """Write a label map with ids 1..N in the order of `classes`."""
     items = [
         f'item {{\n  id: {number}\n  name: "{_escaped(name)}"\n}}\n' for number, name in enumerate(classes, 1)
     ]
@@ -46,7 +49,7 @@ def write_label_map(path: Path, classes: Sequence[str]) -> None:
 
 
 def remapping_note(names: Mapping[int, str]) -> str | None:
-    """What to tell a person when ids are not already 1..N."""
+    """A note on how label ids are renumbered to 1..N; None if they already are. `names`: class names by id, sorted."""
     if list(names) == list(range(1, len(names) + 1)):
         return None
     moves = ", ".join(f"{name} {old} -> {new}" for new, (old, name) in enumerate(names.items(), 1))
@@ -69,7 +72,7 @@ def _unescaped(text: str) -> str:
         kind = match.group(1)
         return {"n": "\n", "t": "\t", "r": "\r"}.get(kind, kind)
 
-    octal = re.compile(r"(?:\\[0-7]{3})+")  # protobuf's text printer writes UTF-8 bytes so
+    octal = re.compile(r"(?:\\[0-7]{3})+")  # protobuf's text format escapes UTF-8 bytes like this
     text = octal.sub(
         lambda m: bytes(int(o, 8) for o in m.group(0).split("\\")[1:]).decode("utf-8", "replace"), text
     )

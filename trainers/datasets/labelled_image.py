@@ -1,4 +1,4 @@
-"""LabelledImage: one image with its boxes, as a format's reader finds it, before anything is checked."""
+"""LabelledImage: one image with its boxes as a format's reader finds it, before any check."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from trainers.datasets.records import example
-from trainers.datasets.records.tfrecords import Place, read_record
+from trainers.datasets.records import tf_example
+from trainers.datasets.records.tfrecords import RecordLocation, read_record
 
 
 class Box(NamedTuple):
-    """One object.
+    """The bounding box of one object.
 
     name: its class.
-    ymin, xmin, ymax, xmax: pixels from the top left, or fractions of the image (LabelledImage.fractions).
-    difficult, crowd: as Pascal VOC and COCO mean them; evaluation does not punish missing these.
-    line: of the file with the labels, where it has lines a person would look at.
+    ymin, xmin, ymax, xmax: pixels from the top left corner, or fractions of the image if LabelledImage.fractions.
+    difficult: Pascal VOC's flag. crowd: COCO's. Evaluation does not count such an object as missed.
+    line: its line in the label file; None where lines mean nothing.
     """
 
     name: str
@@ -31,33 +31,33 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True)
 class Stored:
-    """Where an encoded image lies: a whole file, or in the record at `place` of a TFRecord."""
+    """Where the bytes of an encoded image are: a whole file, or one record of a TFRecord file."""
 
     path: Path
-    place: Place | None = None
+    record: RecordLocation | None = None
 
     def read(self) -> bytes:
-        """The encoded image. Raises OSError, or CorruptRecord when its record is not whole."""
-        if self.place is None:
+        """The encoded image. Raises OSError, or CorruptRecord if its record is damaged."""
+        if self.record is None:
             return self.path.read_bytes()
         with self.path.open("rb") as file:
-            encoded: bytes = example.decode(read_record(file, self.place))["image/encoded"][0]
+            encoded: bytes = tf_example.decode(read_record(file, self.record))["image/encoded"][0]
         return encoded
 
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """An image and what its labels say.
+    """An image and its labels.
 
-    name: unique in its source; a file name relative to it, with forward slashes.
+    name: path relative to the source, with forward slashes; unique in the source.
     stored: where its bytes are.
-    boxes: what it shows.
-    labelled_in: the file, and line where there is one, that a person would open to correct a label.
-    size: (width, height) in pixels as the labels state it; None where they do not.
-    fractions: boxes are fractions of the size, not pixels.
-    part: "train", "validation" or "test" where the source says so.
-    sequence: images of one sequence (a video's frames) are never split over parts.
-    turned_by_default: without a stated size, boxes mean the picture as its EXIF turns it.
+    boxes: its objects.
+    labelled_in: the file to open to correct a label, with the line if there is one.
+    size: (width, height) in pixels as stated in the labels; None if they do not state it.
+    fractions: boxes are in fractions of the image, not pixels.
+    part: "train", "validation" or "test"; None if the source does not say.
+    sequence: name of the video or other sequence that it belongs to, all of which goes into one part.
+    rotated_by_default: when `size` is None, boxes refer to the image after its EXIF rotation.
     """
 
     name: str
@@ -68,8 +68,8 @@ class LabelledImage:
     fractions: bool = False
     part: str | None = None
     sequence: str | None = None
-    turned_by_default: bool = False
+    rotated_by_default: bool = False
 
     def label_place(self, box: Box) -> str:
-        """Where a person would look at the label of `box`."""
+        """File, and line if known, of the label of `box`."""
         return self.labelled_in if box.line is None else f"{self.labelled_in}:{box.line}"

@@ -1,4 +1,4 @@
-"""Lists a source in a catalogue: read in its format, every label of a class that is declared, every image in a part."""
+"""Lists the images of a source in a catalogue, drops labels of undeclared classes, and assigns images to parts."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from trainers.datasets.catalogue import Catalogue
-from trainers.datasets.formats.files import passed_over, relative
+from trainers.datasets.formats.files import relative, skipped_files
 from trainers.datasets.formats.format import Format, Source
 from trainers.datasets.labelled_image import LabelledImage
 from trainers.datasets.problems import Problem, Problems
 from trainers.datasets.splits.splitting import split
 from trainers.errors import UserError
 
-_MANY = 1000  # images that one process converts in about the time in which others start
+_MANY = 1000  # images; one process converts these in about the time that starting others takes
 
 
 @dataclass(frozen=True)
 class Listed:
-    """What a catalogue now holds.
+    """What was listed.
 
-    classes: names in the order of their ids 1..N.
-    images: how many there are, those included that could not even be listed.
-    notes: what to tell a person.
+    classes: class names in the order of their label ids 1..N.
+    images: number of images in the source, including those that could not be listed.
+    notes: remarks for the user.
     """
 
     classes: tuple[str, ...]
@@ -35,39 +35,40 @@ class Listed:
 def list_source(
     path: Path, found: Format, catalogue: Catalogue, problems: Problems, when_many: Callable[[], None]
 ) -> Listed:
-    """Fill `catalogue` from the source at `path`, which is of the format `found`. Raises UserError.
+    """Fill `catalogue` from the source at `path`, which has the format `found`.
 
-    when_many: is called as soon as it is known that there are many images.
+    when_many: called as soon as the source turns out to have many images.
+    Raises UserError if the source is unusable.
     """
     source = found.read(path, problems)
-    catalogue.fill(_known(source, problems, when_many))
-    _report_passed_over(found.roots(path), problems)
-    _leave_out_doubly_labelled(catalogue, problems)
+    catalogue.add_all(_known(source, problems, when_many))
+    _report_skipped_files(found.roots(path), problems)
+    _drop_images_labelled_twice(catalogue, problems)
     classes = source.classes or tuple(catalogue.images_by_class())
     listed = sum(catalogue.counts().values())
-    images = listed + catalogue.lacks(problems.affected_images)
-    if not problems.listener:
-        problems.refuse(images)
+    images = listed + catalogue.count_unlisted(problems.affected_images)
+    if not problems.on_problem:
+        problems.raise_if_unusable(images)
     if not listed:
-        raise UserError(f"{problems.source}: there are no labelled images in it")
+        raise UserError(f"{problems.source}: no labelled images found")
     if not classes:
-        raise UserError(f"{problems.source}: {listed} images, but not one box; there is nothing to learn")
+        raise UserError(f"{problems.source}: {listed} images without a single box; training needs boxes")
     note = split(catalogue, problems.source)
     return Listed(classes, images, (*source.notes, *([note] if note else [])))
 
 
-def _report_passed_over(roots: Sequence[Path], problems: Problems) -> None:
+def _report_skipped_files(roots: Sequence[Path], problems: Problems) -> None:
     seen: set[Path] = set()
     for root in roots:
-        for path, reason in passed_over(root) if root.is_dir() else ():
+        for path, reason in skipped_files(root) if root.is_dir() else ():
             if path not in seen:
-                problems.add(Problem("passed over", relative(path, root), reason))
+                problems.add(Problem("skipped file", relative(path, root), reason))
                 seen.add(path)
 
 
-def _leave_out_doubly_labelled(catalogue: Catalogue, problems: Problems) -> None:
-    for first, later in catalogue.leave_out_same_files():
-        what = f"{first.name} has labels in {first.labelled_in} already; put all of them in one place"
+def _drop_images_labelled_twice(catalogue: Catalogue, problems: Problems) -> None:
+    for first, later in catalogue.drop_repeated_files():
+        what = f"{first.name} already has labels in {first.labelled_in}; put all its labels in one place"
         problems.add(Problem("image labelled twice", later.labelled_in, what, later.name))
 
 
@@ -84,7 +85,7 @@ def _with_known_labels(image: LabelledImage, source: Source, problems: Problems)
     for box in image.boxes:
         if box.name not in source.classes:
             near = get_close_matches(box.name, source.classes, 1)
-            hint = f"do you mean '{near[0]}'?" if near else "add it there, or correct the label"
+            hint = f"did you mean '{near[0]}'?" if near else "add it there, or correct the label"
             what = f"label '{box.name}' is not in {source.declared_in}; {hint}"
             problems.add(Problem("unknown label", image.label_place(box), what, image.name, fatal=True))
     return replace(image, boxes=tuple(box for box in image.boxes if box.name in source.classes))

@@ -1,4 +1,4 @@
-"""Opens whatever `--data` names as a Dataset: the toy city, or labelled images, converted once and cached."""
+"""Opens a source as a Dataset: converts it to TFRecord files once, and finds them in the cache afterwards."""
 
 from __future__ import annotations
 
@@ -6,43 +6,70 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+from trainers.datasets import arguments
+from trainers.datasets.arguments import PathLike
+from trainers.datasets.cache import build_once
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.formats import recognise
-from trainers.datasets.formats.files import stamps
+from trainers.datasets.formats.files import file_states
 from trainers.datasets.formats.format import Format
 from trainers.datasets.preparing import prepare
-from trainers.datasets.records.building import built
 from trainers.datasets.splits import subsetting
 from trainers.datasets.toy_city import is_toy_city
 
-_VERSION = 4  # of the conversion: what an older one has cached is not used
+DEFAULT_CACHE = Path("studies") / "data"  # the one that `python -m tuning.run` uses
+_VERSION = 4  # of the conversion; results of other versions in the cache are ignored
 
 
-def quietly(message: str) -> None:
-    """Say nothing."""
+def load(
+    source: PathLike | None = None,
+    cache: PathLike = DEFAULT_CACHE,
+    subset: float = 1.0,
+    on_progress: Callable[[str], None] | None = None,
+) -> Dataset:
+    """Load labelled images as a Dataset that is ready to train on.
+
+    The images are checked and converted to TFRecord files in `cache`. Loading the same unchanged source again
+    reads nothing but the cache.
+
+    Args:
+        source: a file or folder in any format of `trainers.datasets.formats`, or `s3://bucket/prefix`.
+            "toy-city" or None for generated street scenes; "toy-city:night=1,users=5-20" sets their parameters
+            (the fields of `trainers.datasets.toy_city.scenes.ToyCity`).
+        cache: folder for converted images; created if missing.
+        subset: share of the training images to keep, above 0 and at most 1, balanced by class. Validation and
+            test images are all kept.
+        on_progress: called with one line of text whenever a long step advances.
+
+    Raises:
+        UserError: an argument has a wrong type; the source does not exist or has an unknown format; its labels
+            refer to undeclared classes, or more than 5% of its images have problems; a part would be empty; the
+            cache cannot be written. The message is one line.
+    """
+    name = None if source is None else arguments.source_name(source)
+    return open_dataset(
+        name,
+        arguments.folder("cache", cache),
+        subset=arguments.share("subset", subset),
+        on_progress=arguments.callback("on_progress", on_progress),
+    )
+
+
+def no_progress(message: str) -> None:
+    """Ignore a progress message."""
 
 
 def open_dataset(
-    source: str | None, cache: Path, *, subset: float = 1.0, on_progress: Callable[[str], None] = quietly
+    source: str | None, cache: Path, *, subset: float = 1.0, on_progress: Callable[[str], None] = no_progress
 ) -> Dataset:
-    """The dataset that `source` names, ready to train on.
-
-    source: None or "toy-city" for generated scenes, "toy-city:night=1,users=5-20" for others, see
-        trainers.datasets.toy_city.naming; else a path or s3://bucket/prefix, in any format of
-        trainers.datasets.formats.
-    cache: folder for TFRecord files made from sources; a second opening of a source finds them there.
-    subset: share of the training images to take, in (0, 1]; see trainers.datasets.splits.subsetting.
-    on_progress: is told in one line what takes a while.
-
-    Raises UserError when the source is not there, is not understood, or would spoil training.
-    """
+    """Open a source as a Dataset; `load` describes the arguments and errors, and validates the arguments first."""
     if source is None or is_toy_city(source):
-        # what draws takes a while to import, as long as a thousand images take to convert
+        # imported here: OpenCV and pydantic take as long to import as a thousand images take to convert
         from trainers.datasets.toy_city.generating import open_toy_city
         from trainers.datasets.toy_city.naming import parse_city
 
         return subsetting.subset(open_toy_city(parse_city(source), cache, on_progress), subset, cache)
-    path = located(source, on_progress)
+    path = local_path(source, on_progress)
     found = recognise(path)
 
     def build(folder: Path) -> Dataset:
@@ -50,22 +77,22 @@ def open_dataset(
         return prepare(source, path, found, folder, on_progress, link=True)
 
     name = path.stem if path.is_file() else path.resolve().name
-    return subsetting.subset(built(cache, f"{name}-{_state(path, found)}", build), subset, cache)
+    return subsetting.subset(build_once(cache, f"{name}-{_state(path, found)}", build), subset, cache)
 
 
-def located(source: str, on_progress: Callable[[str], None] = quietly) -> Path:
-    """Where `source` lies on this machine, fetched first if it is on S3."""
+def local_path(source: str, on_progress: Callable[[str], None] = no_progress) -> Path:
+    """The path of a source on this machine; a source on S3 is downloaded first."""
     if not source.startswith("s3://"):
         return Path(source).expanduser()
-    from trainers.datasets.s3 import fetching  # boto3 takes a while to import, and few need it
+    from trainers.datasets.s3 import fetching  # imported here: boto3 is slow to import and rarely needed
 
-    return fetching.fetched(source, on_progress)
+    return fetching.fetch(source, on_progress)
 
 
 def _state(path: Path, found: Format) -> str:
-    """Twelve digits that change when a file of the source does; no contents are read."""
+    """12 hexadecimal digits that change when a file of the source changes, by names, sizes and times only."""
     state = hashlib.sha256(f"{_VERSION} {found.NAME}".encode())
     for root in found.roots(path):
-        for stamp in stamps(root):
-            state.update(stamp.encode())
+        for file_state in file_states(root):
+            state.update(file_state.encode())
     return state.hexdigest()[:12]

@@ -1,19 +1,18 @@
-"""Prepares a source for training: listed, split, checked, converted; or only looked through for what is wrong."""
+"""Prepares a source for training: lists it, splits it, checks it and converts it to TFRecord shards."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from trainers.datasets.catalogue import Catalogue
-from trainers.datasets.conversion import convert
 from trainers.datasets.dataset import Dataset, Part
 from trainers.datasets.formats.format import Format
 from trainers.datasets.label_map import write_label_map
-from trainers.datasets.listing import Listed, list_source
-from trainers.datasets.problems import Problem, Problems
+from trainers.datasets.listing import list_source
+from trainers.datasets.problems import Problems
+from trainers.datasets.records.parallel_conversion import convert_catalogue
 from trainers.datasets.records.shard_workers import ShardWorkers
 from trainers.datasets.splits import split_file
 from trainers.errors import UserError
@@ -22,32 +21,32 @@ from trainers.errors import UserError
 def prepare(
     source: str, path: Path, found: Format, folder: Path, on_progress: Callable[[str], None], link: bool
 ) -> Dataset:
-    """The dataset in `folder`, which is empty, of the source at `path`, which is of the format `found`.
+    """Convert the source at `path`, which has the format `found`, into the empty `folder`.
 
-    source: what a person named.
-    link: TFRecords that are as they should be may be linked to where they lie, not copied.
-    Raises UserError when it would spoil training.
+    source: the source as the user named it.
+    link: link to TFRecord files that need no change instead of copying them.
+    Raises UserError if the source is unusable.
     """
     problems = Problems(source)
     list_file = folder / "catalogue.sqlite"
     with ShardWorkers() as workers, Catalogue(list_file) as catalogue:
         listed = list_source(path, found, catalogue, problems, workers.start)
         converted = None
-        if link and found.KEEPS_RECORDS and not listed.notes and not problems.counts:
-            converted = convert(catalogue, listed.classes, None, problems, workers, on_progress)
+        if link and found.TRAINABLE_IN_PLACE and not listed.notes and not problems.counts:
+            converted = convert_catalogue(catalogue, listed.classes, None, problems, workers, on_progress)
         if converted and not problems.counts:
             parts = _linked(converted.parts, catalogue, folder)
         else:
             problems = Problems(source) if converted else problems
-            converted = convert(catalogue, listed.classes, folder, problems, workers, on_progress)
+            converted = convert_catalogue(catalogue, listed.classes, folder, problems, workers, on_progress)
             parts = converted.parts
         kept = ((part, name) for part, name in catalogue.names() if name not in converted.left_out)
         split_file.write(folder, kept)
-    problems.refuse(listed.images)
+    problems.raise_if_unusable(listed.images)
     for name in ("train", "validation"):
         if not parts[name].images:
             raise UserError(
-                f"{source}: no image of its {name} part can be used; the first: {problems.summary()[0]}"
+                f"{source}: no usable image in its {name} part; first problem: {problems.summary()[0]}"
             )
     list_file.unlink()
     write_label_map(folder / "label_map.pbtxt", listed.classes)
@@ -64,6 +63,7 @@ def prepare(
 
 
 def _linked(parts: dict[str, Part], catalogue: Catalogue, folder: Path) -> dict[str, Part]:
+    """The parts with links in `folder` to the source's own TFRecord files."""
     linked = {}
     for name, part in parts.items():
         files = catalogue.files(name)
@@ -72,26 +72,3 @@ def _linked(parts: dict[str, Part], catalogue: Catalogue, folder: Path) -> dict[
             at.symlink_to(file.resolve())
         linked[name] = replace(part, files=tuple(links))
     return linked
-
-
-def look_through(
-    source: str,
-    path: Path,
-    found: Format,
-    listener: Callable[[Problem], None],
-    on_progress: Callable[[str], None],
-) -> tuple[Listed, Problems]:
-    """Tell `listener` of every problem of a source; nothing is kept.
-
-    The Problems that come back say with `refuse` whether the source would spoil training. Raises UserError when it
-    cannot even be read.
-    """
-    problems = Problems(source, listener)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        ShardWorkers() as workers,
-        Catalogue(Path(folder) / "catalogue.sqlite") as catalogue,
-    ):
-        listed = list_source(path, found, catalogue, problems, workers.start)
-        convert(catalogue, listed.classes, None, problems, workers, on_progress)
-    return listed, problems

@@ -1,4 +1,4 @@
-"""Problems: what is wrong with labelled images, counted by kind and named, and when it is too much."""
+"""Problems found in labelled images: counted by kind, named with their place, and limited to a share of the images."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass, replace
 
 from trainers.errors import UserError, one_line
 
-# Up to this share of the images may have something wrong; they are left out, or lose their wrong boxes.
+# Up to this share of the images may have problems; those images are left out, or lose the wrong boxes.
 LIMIT = 0.05
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong.
+    """One problem.
 
-    kind: a few words, the same for the same kind of thing.
-    where: file, and line or record where there is one, that a person would look at.
-    what: the particulars.
-    image: the name of the image it costs, or costs a box; None when nothing is lost and every label stays right.
-    fatal: one of these is too many: labels or files are not what they seem.
+    kind: a short name shared by all problems of this kind, such as "missing image".
+    where: the file to open, with a line or record number if there is one: "labels.json:12".
+    what: the details.
+    image: name of the image that is left out or loses a box; None if no label is lost.
+    fatal: a single one is enough to refuse the source, because its labels or files are not what they seem to be.
     """
 
     kind: str
@@ -34,40 +34,41 @@ class Problem:
 
 
 def below(folder: str, name: str) -> str:
-    """What lies in `folder` as `name`, called from outside of it; "" is no folder."""
+    """`folder/name`; just `name` if `folder` is empty."""
     return f"{folder}/{name}" if folder else name
 
 
 class Problems:
-    """Counts problems and keeps the first of each kind.
+    """Counts the problems of a source and keeps the first of each kind.
 
-    source: what a person named, for messages.
-    listener: is told of every problem. With one, nothing is raised until `refuse`, so that it hears of all of them.
+    source: the source as the user named it, for error messages.
+    on_problem: called with each problem. If given, a fatal problem does not stop the reading, so that all problems
+        are found; if not, it raises UserError at once.
     """
 
-    def __init__(self, source: str, listener: Callable[[Problem], None] | None = None) -> None:
+    def __init__(self, source: str, on_problem: Callable[[Problem], None] | None = None) -> None:
         self.source = source
         self.counts: Counter[str] = Counter()
         self.first: dict[str, Problem] = {}
         self._affected: set[str] = set()
         self._fatal: Problem | None = None
-        self.listener = listener
+        self.on_problem = on_problem
 
     def add(self, problem: Problem) -> None:
-        """Count a problem. Raises UserError at a fatal one when nobody wants to hear of the others."""
+        """Count a problem. Raises UserError if it is fatal and there is no `on_problem`."""
         self.counts[problem.kind] += 1
         self.first.setdefault(problem.kind, problem)
         if problem.image is not None:
             self._affected.add(problem.image)
         if problem.fatal:
             self._fatal = self._fatal or problem
-        if self.listener:
-            self.listener(problem)
-        else:
-            self._refuse_fatal()
+        if self.on_problem:
+            self.on_problem(problem)
+        elif self._fatal:
+            raise UserError(self._fatal_error(self._fatal))
 
     def within(self, folder: str) -> Problems:
-        """Takes in what is wrong with a folder of the source; places and images are named from there."""
+        """A view for a subfolder: it adds problems here, with `folder/` put before their files and images."""
 
         def pass_on(problem: Problem) -> None:
             image = None if problem.image is None else below(folder, problem.image)
@@ -76,41 +77,46 @@ class Problems:
         return Problems(self.source, pass_on)
 
     def extend(self, problems: Iterable[Problem]) -> None:
-        """Count several."""
+        """Count several problems."""
         for problem in problems:
             self.add(problem)
 
     @property
     def affected_images(self) -> Collection[str]:
-        """The names of the images that are lost or lose a box."""
+        """Names of the images that are left out or lose a box."""
         return self._affected
 
     @property
     def affected(self) -> int:
-        """How many images are lost or lose a box."""
+        """Number of images that are left out or lose a box."""
         return len(self._affected)
 
     def summary(self) -> list[str]:
-        """One line for each kind, the most frequent first."""
+        """One line for each kind of problem, the most frequent first."""
         return [self._line(kind) for kind, _ in self.counts.most_common()]
 
     def _line(self, kind: str) -> str:
         count, first = self.counts[kind], self.first[kind]
         return one_line(f"{count} x {kind}, {'first' if count > 1 else 'in'} {first.where}: {first.what}")
 
-    def _refuse_fatal(self) -> None:
-        if self._fatal:
-            raise UserError(f"{self.source}: {self._fatal.where}: {self._fatal.what}")
+    def _fatal_error(self, problem: Problem) -> str:
+        return f"{self.source}: {problem.where}: {problem.what}"
 
-    def refuse(self, images: int) -> None:
-        """Raise UserError when a problem was fatal, or more than LIMIT of `images` are affected."""
-        self._refuse_fatal()
+    def error(self, images: int) -> str | None:
+        """Why the source is unusable: a fatal problem, or more than LIMIT of its `images` affected. None if usable."""
+        if self._fatal:
+            return self._fatal_error(self._fatal)
         if self.affected <= LIMIT * images:
-            return
+            return None
         kinds = "; ".join(
             self._line(kind) for kind, _ in self.counts.most_common() if self.first[kind].image is not None
         )
-        raise UserError(
-            f"{self.source}: {self.affected} of {images} images cannot be trusted, the limit is {LIMIT:.0%}: "
-            f"{kinds}; `python -m trainers.datasets check {self.source}` lists them all"
+        return (
+            f"{self.source}: {self.affected} of {images} images have problems, more than the limit of {LIMIT:.0%}: "
+            f"{kinds}; run `python -m trainers.datasets check {self.source}` to list them all"
         )
+
+    def raise_if_unusable(self, images: int) -> None:
+        """Raise UserError with the text of `error`, if there is one."""
+        if error := self.error(images):
+            raise UserError(error)

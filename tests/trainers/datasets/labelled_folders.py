@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from trainers.datasets.records import example
-from trainers.datasets.records.tfrecords import Place, places, read_record
+from trainers.datasets.records import tf_example
+from trainers.datasets.records.tfrecords import RecordLocation, read_record, record_locations
 
 OBJECT = """
   <object>
@@ -60,7 +60,7 @@ def features(*files: Path) -> list[dict[str, list]]:
     found = []
     for path in files:
         with path.open("rb") as file:
-            for place in places(path):
-                assert isinstance(place, Place)
-                found.append(example.decode(read_record(file, place)))
+            for place in record_locations(path):
+                assert isinstance(place, RecordLocation)
+                found.append(tf_example.decode(read_record(file, place)))
     return found

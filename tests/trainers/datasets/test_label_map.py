@@ -25,11 +25,11 @@ def test_a_label_map_comes_back_as_written(tmp_path, names):
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "is it a label map"),
-        ("item { id: 1 }", "needs an id of 1 or more and a name"),
-        ("item { id: 0 name: 'a' }", "needs an id of 1 or more"),
-        ("item { id: 1 name: 'a' }\nitem { id: 1 name: 'b' }", r":2: id 1 or name 'b' is there twice"),
-        ("item { id: 1 name: 'a' }\nitem { id: 2 name: 'a' }", r":2: id 2 or name 'a' is there twice"),
+        ("", "not a label map"),
+        ("item { id: 1 }", "needs a name and an id of at least 1"),
+        ("item { id: 0 name: 'a' }", "an id of at least 1"),
+        ("item { id: 1 name: 'a' }\nitem { id: 1 name: 'b' }", r":2: repeated id 1 or name 'b'"),
+        ("item { id: 1 name: 'a' }\nitem { id: 2 name: 'a' }", r":2: repeated id 2 or name 'a'"),
     ],
 )
 def test_a_label_map_that_cannot_be_used_is_refused_with_its_line(tmp_path, text, why):

@@ -1,16 +1,15 @@
+"""Sources opened as datasets: every box kept, converted once, label ids 1..N."""
+
 import shutil
 from collections import Counter
 
 import pytest
 from labelled_folders import features, picture, voc, voc_folder
 
-from trainers.datasets import conversion
 from trainers.datasets.__main__ import main
 from trainers.datasets.label_map import read_label_map, write_label_map
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.records.record import encoded_records
-from trainers.datasets.records.shard_workers import ShardWorkers
-from trainers.datasets.records.shard_writing import Job
+from trainers.datasets.records.reading import encoded_examples
 from trainers.datasets.toy_city.generating import open_toy_city
 from trainers.datasets.toy_city.scenes import ToyCity
 
@@ -59,7 +58,7 @@ def test_the_split_is_the_same_each_time_and_has_its_share_of_each_class(tmp_pat
         text for one in features(*first.validation.files) for text in one["image/object/class/text"]
     )
     assert validation == {b"cat": 4, b"dog": 4}
-    assert any("32 images to train on, 8 to validate on" in note for note in first.notes)
+    assert any("32 training images, 8 validation images" in note for note in first.notes)
 
 
 def test_image_sets_and_folders_give_the_parts(tmp_path):
@@ -146,22 +145,6 @@ def test_the_real_photographs_converted_are_the_records_of_the_folder(raccoon, t
     assert records.fingerprint == folder.fingerprint
     for part in ("train", "validation"):
         # the same bytes in the same order: whatever is trained or measured on one is on the other
-        assert list(encoded_records(records.parts[part].files)) == list(
-            encoded_records(folder.parts[part].files)
+        assert list(encoded_examples(records.parts[part].files)) == list(
+            encoded_examples(folder.parts[part].files)
         )
-
-
-def test_what_several_processes_convert_is_what_one_does(tmp_path, monkeypatch):
-    source = str(voc_folder(tmp_path / "pets", 40))
-    alone = open_dataset(source, tmp_path / "one")
-    monkeypatch.setattr(conversion, "IMAGES_PER_SHARD", 8)
-    together = open_dataset(source, tmp_path / "several")
-    assert (len(alone.train.files), len(together.train.files)) == (1, 4)
-    assert contents(together) == contents(alone)
-    assert together.fingerprint == alone.fingerprint
-
-
-def test_a_process_that_dies_over_its_shard_is_not_waited_for(tmp_path):
-    lost = [Job(str(tmp_path / "no" / "catalogue"), ("cat",), "train", number, None) for number in range(4)]
-    with ShardWorkers() as workers, pytest.raises(RuntimeError, match="ended with exit code 1"):
-        list(workers.done(lost))

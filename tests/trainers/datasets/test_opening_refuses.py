@@ -28,12 +28,12 @@ def refused(source, cache) -> str:
 
 
 def test_a_missing_folder_is_refused(tmp_path):
-    assert "there is no such file or folder" in refused(tmp_path / "nowhere", tmp_path / "cache")
+    assert "no such file or folder" in refused(tmp_path / "nowhere", tmp_path / "cache")
 
 
 def test_a_folder_without_labelled_images_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
-    assert "an empty folder; known are" in refused(tmp_path / "empty", tmp_path / "cache")
+    assert "the folder is empty; supported are" in refused(tmp_path / "empty", tmp_path / "cache")
     (tmp_path / "empty" / "notes.txt").write_text("nothing")
     assert "no labelled images" in refused(tmp_path / "empty", tmp_path / "cache")
 
@@ -43,7 +43,7 @@ def test_a_label_absent_from_the_map_is_refused_with_its_line(tmp_path):
     write_label_map(source / "map.pbtxt", ["cat", "dog"])
     voc(source, 7, ("cat", 4, 8, 40, 60), ("dogg", 1, 1, 9, 9))
     message = refused(source, tmp_path / "cache")
-    assert "annotations/7.xml:9: label 'dogg' is not in map.pbtxt; do you mean 'dog'?" in message
+    assert "annotations/7.xml:9: label 'dogg' is not in map.pbtxt; did you mean 'dog'?" in message
 
 
 def test_a_label_id_absent_from_the_map_is_refused_with_its_record(tmp_path):
@@ -55,18 +55,20 @@ def test_a_label_id_absent_from_the_map_is_refused_with_its_record(tmp_path):
 def test_a_label_map_of_other_records_is_refused(tmp_path):
     city = open_toy_city(ToyCity(train_images=3, validation_images=1), tmp_path / "toy")
     write_label_map(city.label_map, ["pedestrian", "cyclist", "vehicle"])
-    assert "use the records' own label map" in refused(city.label_map.parent, tmp_path / "cache")
+    assert "use the label map that belongs to the records" in refused(
+        city.label_map.parent, tmp_path / "cache"
+    )
 
 
 WRONG = {
     "corrupt JPEG": (("cat", 4, 8, 40, 60), {"data": picture(3)[:400]}, "unreadable image", 0),
     "no JPEG": (("cat", 4, 8, 40, 60), {"data": b"<html>not found</html>"}, "unreadable image", 0),
-    "labels of another size": (("cat", 4, 8, 40, 60), {"size": (640, 480)}, "wrong size", 0),
-    "box outside": (("cat", 4, 80, 40, 90), {}, "box outside its image", 1),
-    "box beyond the edge": (("cat", -9, 8, 40, 70), {}, "box beyond its image's edge", 2),
+    "labels of another size": (("cat", 4, 8, 40, 60), {"size": (640, 480)}, "image size mismatch", 0),
+    "box outside": (("cat", 4, 80, 40, 90), {}, "box outside the image", 1),
+    "box beyond the edge": (("cat", -9, 8, 40, 70), {}, "box exceeds the image", 2),
     "box of zero area": (("cat", 4, 8, 4, 60), {}, "box without area", 1),
     "box the wrong way round": (("cat", 40, 60, 4, 8), {}, "box without area", 1),
-    "box of NaN": (("cat", "nan", 8, 40, 60), {}, "box that is not a number", 1),
+    "box of NaN": (("cat", "nan", 8, 40, 60), {}, "invalid box coordinates", 1),
 }
 
 
@@ -96,7 +98,7 @@ def test_three_wrong_images_in_forty_are_too_many(tmp_path, case):
     for number in (3, 13, 33):
         voc(source, number, ("cat", 1, 1, 9, 9), box, **how)
     message = refused(source, tmp_path / "cache")
-    assert "3 of 40 images cannot be trusted, the limit is 5%" in message
+    assert "3 of 40 images have problems, more than the limit of 5%" in message
     assert f"3 x {kind}, first " in message
 
 
@@ -104,7 +106,7 @@ def test_a_missing_image_is_named(tmp_path):
     source = voc_folder(tmp_path / "pets")
     (source / "images" / "5.jpg").unlink()
     opened = open_dataset(str(source), tmp_path / "cache")
-    assert "1 x missing image, in annotations/5.xml: there is no images/5.jpg" in opened.notes
+    assert "1 x missing image, in annotations/5.xml: images/5.jpg does not exist" in opened.notes
 
 
 def test_xml_that_declares_entities_is_not_expanded(tmp_path):
@@ -112,7 +114,7 @@ def test_xml_that_declares_entities_is_not_expanded(tmp_path):
     xml = source / "annotations" / "5.xml"
     xml.write_text('<!DOCTYPE a [<!ENTITY a "&#38;a;&#38;a;">]>' + xml.read_text().replace("cat", "&a;"))
     opened = open_dataset(str(source), tmp_path / "cache")
-    assert any("annotations/5.xml: it declares XML entities" in note for note in opened.notes)
+    assert any("annotations/5.xml: XML entities are not supported" in note for note in opened.notes)
 
 
 @pytest.mark.parametrize("name", ["../../secret.jpg", "/etc/passwd", "C:\\secret.jpg"])
@@ -133,7 +135,7 @@ def test_a_link_that_leads_out_of_the_folder_is_not_followed(tmp_path):
     (source / "images" / "5.jpg").unlink()
     (source / "images" / "5.jpg").symlink_to(tmp_path / "secret.jpg")
     opened = open_dataset(str(source), tmp_path / "cache")
-    assert any("a link that leads out" in note for note in opened.notes)
+    assert any("a link to outside" in note for note in opened.notes)
 
 
 def test_a_corrupt_record_is_counted_and_skipped(tmp_path):
@@ -152,7 +154,7 @@ def test_a_file_of_records_cut_in_half_is_refused(tmp_path):
     city = open_toy_city(ToyCity(train_images=40, validation_images=5), tmp_path / "toy")
     file = city.train.files[0]
     os.truncate(file, file.stat().st_size // 2)
-    assert "cut off" in refused(file.parent, tmp_path / "cache")
+    assert "truncated" in refused(file.parent, tmp_path / "cache")
 
 
 @pytest.mark.skipif(
@@ -169,13 +171,13 @@ def test_a_cache_that_is_a_file_is_refused(tmp_path):
 
 
 def test_one_image_cannot_be_split(tmp_path):
-    assert "give at least 2" in refused(voc_folder(tmp_path / "pets", 1), tmp_path / "cache")
+    assert "at least 2 are needed" in refused(voc_folder(tmp_path / "pets", 1), tmp_path / "cache")
 
 
 def test_images_without_one_box_are_refused(tmp_path):
     for number in range(4):
         voc(tmp_path / "pets", number)
-    assert "not one box" in refused(tmp_path / "pets", tmp_path / "cache")
+    assert "without a single box" in refused(tmp_path / "pets", tmp_path / "cache")
 
 
 @pytest.mark.slow
@@ -191,7 +193,8 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_nothing(tmp_path, limit, per
     source, cache = tmp_path / "pets", tmp_path / "cache"
     script = (
         "import resource, signal, sys; from pathlib import Path\n"
-        "from trainers.datasets import conversion; conversion.IMAGES_PER_SHARD = int(sys.argv[3])\n"
+        "from trainers.datasets.records import parallel_conversion\n"
+        "parallel_conversion.IMAGES_PER_SHARD = int(sys.argv[3])\n"
         "from trainers.datasets.opening import open_dataset; from trainers.errors import UserError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"

@@ -12,7 +12,7 @@ import pytest
 from searches import run_here, search_of
 from test_detections import city
 
-from trainers.datasets.records.record import read_records
+from trainers.datasets.records.reading import read_images
 from trainers.datasets.toy_city.generating import open_toy_city
 from trainers.datasets.toy_city.scenes import ToyCity
 from trainers.detection import coco_metrics, results
@@ -42,7 +42,7 @@ def results_of(dataset) -> list[ImageResult]:
     """The truth, found a little off and with every third class wrong."""
     rng = np.random.default_rng(0)
     made = []
-    for record in read_records(dataset.validation.files):
+    for record in read_images(dataset.validation.files):
         boxes, labels = record.pixel_boxes(), np.array(record.labels, int) - 1
         found = np.where(np.arange(len(labels)) % 3 == 2, (labels + 1) % 3, labels)
         made.append(

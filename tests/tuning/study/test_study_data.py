@@ -10,7 +10,7 @@ import pytest
 
 import search_spaces
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.records.record import read_records
+from trainers.datasets.records.reading import read_images
 from trainers.datasets.splits import split_file
 from trainers.detection.task import DETECTION
 from trainers.errors import UserError
@@ -54,9 +54,7 @@ def test_the_split_is_written_down_with_the_study(tmp_path):
     assert lines[0] == ["part", "image"]
     assert Counter(part for part, _ in lines[1:]) == {"train": 5, "validation": 4}
     dataset = reopen(DETECTION, study.manifest.data, tmp_path / "data")
-    of_records = [
-        (name, one.name) for name, part in dataset.parts.items() for one in read_records(part.files)
-    ]
+    of_records = [(name, one.name) for name, part in dataset.parts.items() for one in read_images(part.files)]
     assert list(map(tuple, lines[1:])) == of_records == list(split_file.rows(dataset))
 
 

@@ -1,1 +1,1 @@
-"""What a dataset holds, as numbers, tables and a page."""
+"""Statistics of a dataset, as numbers, as tables in the terminal and as an HTML page."""

@@ -1,4 +1,4 @@
-"""Description: what a dataset holds, counted over its records: boxes by class and size, shapes, doubles, label map."""
+"""Description: statistics of a dataset, such as boxes by class, size and aspect ratio, and duplicate images."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trainers.datasets.dataset import Dataset
-from trainers.datasets.description.samples import Samples
-from trainers.datasets.records.record import Record, read_records
+from trainers.datasets.description.sample_selection import SampleSelection
+from trainers.datasets.records.checked_image import CheckedImage
+from trainers.datasets.records.reading import read_images
 
-MOST_BOXES = 100  # of an image that the Object Detection API's input reader keeps (max_number_of_boxes)
-# COCO's sizes by area in pixels (pycocotools' Params.areaRng), and shapes by width over height
+MOST_BOXES = 100  # of an image; training ignores the rest (max_number_of_boxes of the Object Detection API)
+# COCO's size classes by area in square pixels (areaRng in pycocotools' Params), and shapes by width / height
 SIZES = (("small", 0.0, 32.0**2), ("medium", 32.0**2, 96.0**2), ("large", 96.0**2, float("inf")))
 SHAPES = (("tall", 0.0, 0.5), ("upright", 0.5, 1.0), ("wide", 1.0, 2.0), ("flat", 2.0, float("inf")))
-_NAMED = 20  # doubles that are named, each of them
+_NAMED = 20  # duplicates that are listed by name
 
 
 @dataclass
 class PartDescription:
-    """One part.
+    """Counts of one part.
 
-    images, boxes: how many. empty: images without a box. crowded: images with more than MOST_BOXES.
-    by_class: boxes by class name; images_by_class: images that show it.
-    by_size: boxes by class name and size, as "vehicle small". by_shape: boxes by class name and shape.
-    pixels: images by (width, height). most_boxes: of an image.
+    images, boxes: total numbers. empty: images without boxes. crowded: images with more than MOST_BOXES boxes.
+    most_boxes: the largest number of boxes in an image.
+    by_class: boxes by class name. images_by_class: images that show the class.
+    by_size: boxes by class name and size class, such as "vehicle small".
+    by_shape: boxes by class name and aspect ratio, such as "vehicle wide".
+    pixels: images by size, such as "640x480".
     """
 
     images: int = 0
@@ -40,25 +43,25 @@ class PartDescription:
     by_shape: Counter[str] = field(default_factory=Counter)
     pixels: Counter[str] = field(default_factory=Counter)
 
-    def add(self, record: Record, classes: tuple[str, ...]) -> None:
-        """Count a record."""
-        count = len(record.labels)
+    def add(self, image: CheckedImage, classes: tuple[str, ...]) -> None:
+        """Count one image."""
+        count = len(image.labels)
         self.images += 1
         self.boxes += count
         self.empty += count == 0
         self.crowded += count > MOST_BOXES
         self.most_boxes = max(self.most_boxes, count)
-        self.pixels[f"{record.width}x{record.height}"] += 1
-        names = [classes[label - 1] for label in record.labels]
+        self.pixels[f"{image.width}x{image.height}"] += 1
+        names = [classes[label - 1] for label in image.labels]
         self.by_class.update(names)
         self.images_by_class.update(set(names))
-        for name, (ymin, xmin, ymax, xmax) in zip(names, record.pixel_boxes().tolist(), strict=True):
+        for name, (ymin, xmin, ymax, xmax) in zip(names, image.pixel_boxes().tolist(), strict=True):
             height, width = ymax - ymin, xmax - xmin
             self.by_size[f"{name} {_bin(height * width, SIZES)}"] += 1
             self.by_shape[f"{name} {_bin(width / max(height, 1e-9), SHAPES)}"] += 1
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON holds them."""
+        """As values for JSON."""
         return {
             name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()
         }
@@ -70,74 +73,76 @@ def _bin(value: float, bins: tuple[tuple[str, float, float], ...]) -> str:
 
 @dataclass
 class Description:
-    """A dataset's parts; doubles within a part and doubles across parts: images of the same content.
+    """Statistics of a dataset.
 
-    doubles: how many images have the same content as an earlier one of the same part; leaks: of another part.
-    named: some of them, as "validation b.jpg = train a.jpg".
-    samples: of each part the positions of some records, among which every class is if there are not too many.
+    parts: counts by part.
+    duplicates: number of images identical to an earlier one of the same part; leaks: of another part.
+    duplicate_pairs: some of both, such as "validation b.jpg = train a.jpg", leaks first.
+    samples: positions of sample images by part, with one of each class as far as they fit.
     """
 
     dataset: Dataset
     parts: dict[str, PartDescription]
-    doubles: int
+    duplicates: int
     leaks: int
-    named: list[str]
+    duplicate_pairs: list[str]
     samples: dict[str, frozenset[int]]
 
     def warnings(self) -> list[str]:
-        """What would make training worse or its measure false, one line each."""
+        """What would harm training or bias validation, one line each."""
         found = []
         if self.leaks:
             found.append(
-                f"same picture in two parts: {self.leaks}, so that validation is too kind: {self.named[0]}"
+                f"data leakage: {self.leaks} images are also in another part, which biases validation: "
+                f"{self.duplicate_pairs[0]}"
             )
-        if self.doubles:
-            found.append(f"same picture twice in a part: {self.doubles}")
+        if self.duplicates:
+            found.append(f"duplicate images within a part: {self.duplicates}")
         for name, part in self.parts.items():
             if part.crowded:
-                cut = f"more than {MOST_BOXES} boxes, of which the rest is cut: {part.crowded} images"
-                found.append(f"{name}: {cut}, the largest with {part.most_boxes}")
+                cut = f"{part.crowded} images with more than {MOST_BOXES} boxes; training ignores the rest"
+                found.append(f"{name}: {cut} (maximum: {part.most_boxes} boxes)")
             missing = [each for each in self.dataset.classes if not part.by_class[each]]
             if missing:
                 found.append(f"{name}: no box of {', '.join(missing)}")
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON holds them."""
+        """As values for JSON."""
         return {
             "dataset": self.dataset.to_dict(),
             "parts": {name: part.to_dict() for name, part in self.parts.items()},
-            "doubles": self.doubles,
+            "duplicates": self.duplicates,
             "leaks": self.leaks,
-            "named": self.named,
+            "named": self.duplicate_pairs,
             "warnings": self.warnings(),
         }
 
 
-def describe(dataset: Dataset) -> Description:
-    """Count everything, in memory that does not grow with the number of images."""
+def count(dataset: Dataset) -> Description:
+    """Count the images and boxes of a dataset, in constant memory."""
     parts = {name: PartDescription() for name in dataset.parts}
-    samples = {name: Samples() for name in dataset.parts}
-    doubles = leaks = 0
+    samples = {name: SampleSelection() for name in dataset.parts}
+    duplicates = leaks = 0
     named: list[str] = []
-    with closing(sqlite3.connect("")) as index:  # a temporary file
+    with closing(sqlite3.connect("")) as index:  # a temporary database on disk
         index.execute("CREATE TABLE images (digest BLOB PRIMARY KEY, part TEXT, name TEXT) WITHOUT ROWID")
         for name, part in dataset.parts.items():
-            for position, record in enumerate(read_records(part.files)):
-                parts[name].add(record, dataset.classes)
-                samples[name].offer(position, record)
-                row = (record.image_sha256, name, record.name)
+            for position, image in enumerate(read_images(part.files)):
+                parts[name].add(image, dataset.classes)
+                samples[name].offer(position, image)
+                row = (image.image_sha256, name, image.name)
                 if index.execute("INSERT OR IGNORE INTO images VALUES (?, ?, ?)", row).rowcount:
                     continue
                 wanted = "SELECT part, name FROM images WHERE digest = ?"
                 other_part, other = index.execute(wanted, row[:1]).fetchone()
                 leak = other_part != name
-                leaks, doubles = leaks + leak, doubles + (not leak)
-                said = f"{name} {record.name} = {other_part} {other}"
+                leaks, duplicates = leaks + leak, duplicates + (not leak)
+                said = f"{name} {image.name} = {other_part} {other}"
                 if leak:
                     named.insert(0, said)
                 else:
                     named.append(said)
                 del named[_NAMED:]
     chosen = {name: its.chosen() for name, its in samples.items()}
-    return Description(dataset, parts, doubles, leaks, named, chosen)
+    return Description(dataset, parts, duplicates, leaks, named, chosen)

@@ -1,4 +1,4 @@
-"""A description as one HTML page that needs nothing else: tables, and sample images with their boxes drawn."""
+"""Writes a description as one self-contained HTML page, with tables and sample images with their boxes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from PIL import Image
 
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.description.description import SHAPES, SIZES, Description
-from trainers.datasets.records.record import Record, read_chosen_records
+from trainers.datasets.records.checked_image import CheckedImage
+from trainers.datasets.records.reading import read_selected_images
 
-_HEIGHT = 240  # of a sample on the page, in CSS pixels; it is kept twice as fine
+_HEIGHT = 240  # of a sample image in CSS pixels; it is stored at twice this resolution
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1.5rem; color: #222 }
 h1 { margin-bottom: 0 } h2 { margin: 2rem 0 .5rem } code { font-size: 13px; overflow-wrap: anywhere }
@@ -34,7 +35,7 @@ figcaption { font-size: 12px; color: #555; overflow-wrap: anywhere; width: 0; mi
 
 
 def write_page(described: Description, path: Path) -> None:
-    """Write the page, whole or not at all."""
+    """Write the page atomically."""
     partial = path.with_name(f".{path.name}.partial")
     with partial.open("w", encoding="utf-8") as file:
         file.writelines(_page(described))
@@ -51,16 +52,16 @@ def _page(described: Description) -> Iterator[str]:
     yield f"<h1>{title}</h1><p>{escape(dataset.source)}<br>fingerprint <code>{dataset.fingerprint}</code></p>\n"
     yield from (f'<p class="warning">{escape(line)}</p>\n' for line in described.warnings())
     yield from (f'<p class="note">{escape(line)}</p>\n' for line in dataset.notes)
-    if described.named:
-        yield "<details><summary>pictures that are there twice</summary><ul>"
-        yield from (f"<li>{escape(line)}</li>" for line in described.named)
+    if described.duplicate_pairs:
+        yield "<details><summary>duplicate images</summary><ul>"
+        yield from (f"<li>{escape(line)}</li>" for line in described.duplicate_pairs)
         yield "</ul></details>\n"
     yield _parts_table(described)
     yield _classes_table(described)
     for name, part in dataset.parts.items():
         yield f'<h2>{escape(name)}</h2>\n<div class="gallery">\n'
-        for record in read_chosen_records(part.files, described.samples[name]):
-            yield _figure(record, dataset)
+        for image in read_selected_images(part.files, described.samples[name]):
+            yield _figure(image, dataset)
         yield "</div>\n"
     yield "</body></html>\n"
 
@@ -73,7 +74,7 @@ def _parts_table(described: Description) -> str:
         mean = f"{part.boxes / max(part.images, 1):.1f}"
         numbers = [*map(_number, (part.images, part.empty, part.boxes)), mean, _number(part.most_boxes)]
         rows.append([_name(name), *map(_cell, numbers), _name(common + more)])
-    columns = ("part", "images", "without boxes", "boxes", "boxes an image", "most", "sizes in pixels")
+    columns = ("part", "images", "without boxes", "boxes", "boxes/image", "max", "size in pixels")
     return _table(columns, rows, left=(0, 6))
 
 
@@ -129,30 +130,30 @@ def _name(text: str) -> str:
 
 
 def _colour(label: int) -> str:
-    """Hues a golden angle apart, so that neighbours differ however many classes there are."""
+    """A colour for a label id. Hues are a golden angle apart, so that any number of classes can be told apart."""
     return f"hsl({(label - 1) * 137.508 % 360:.0f} 85% 45%)"
 
 
-def _figure(record: Record, dataset: Dataset) -> str:
-    with Image.open(BytesIO(record.image)) as image:
-        image.thumbnail((4 * _HEIGHT, 2 * _HEIGHT))
+def _figure(image: CheckedImage, dataset: Dataset) -> str:
+    with Image.open(BytesIO(image.image)) as opened:
+        opened.thumbnail((4 * _HEIGHT, 2 * _HEIGHT))
         small = BytesIO()
-        image.convert("RGB").save(small, "JPEG", quality=80)
+        opened.convert("RGB").save(small, "JPEG", quality=80)
     data = base64.b64encode(small.getvalue()).decode()
-    width, height = record.width, record.height
+    width, height = image.width, image.height
     drawn = [f'<image href="data:image/jpeg;base64,{data}" width="{width}" height="{height}"/>']
-    pixel = height / _HEIGHT  # of the page, in those of the image
-    for (ymin, xmin, ymax, xmax), label in zip(record.pixel_boxes().tolist(), record.labels, strict=True):
+    pixel = height / _HEIGHT  # image pixels per CSS pixel
+    for (ymin, xmin, ymax, xmax), label in zip(image.pixel_boxes().tolist(), image.labels, strict=True):
         box = (
             f'x="{xmin:.1f}" y="{ymin:.1f}" width="{xmax - xmin:.1f}" height="{ymax - ymin:.1f}" fill="none"'
         )
         drawn.append(f'<rect {box} stroke="#fff" stroke-opacity=".7" stroke-width="{3.5 * pixel:.2f}"/>')
         drawn.append(f'<rect {box} stroke="{_colour(label)}" stroke-width="{2 * pixel:.2f}"/>')
-    for (ymin, xmin, _, _), label in zip(record.pixel_boxes().tolist(), record.labels, strict=True):
+    for (ymin, xmin, _, _), label in zip(image.pixel_boxes().tolist(), image.labels, strict=True):
         at = f'x="{xmin:.1f}" y="{max(ymin - 3 * pixel, 12 * pixel):.1f}" font-size="{12 * pixel:.1f}"'
         halo = f'fill="#fff" stroke="{_colour(label)}" stroke-width="{3.5 * pixel:.2f}" paint-order="stroke"'
         drawn.append(f"<text {at} {halo}>{escape(dataset.classes[label - 1])}</text>")
-    count = len(record.labels)
-    caption = f"{escape(record.name)}<br>{width} x {height}, {count} box{'' if count == 1 else 'es'}"
-    picture = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(record.name)}">{"".join(drawn)}</svg>'
+    count = len(image.labels)
+    caption = f"{escape(image.name)}<br>{width} x {height}, {count} box{'' if count == 1 else 'es'}"
+    picture = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(image.name)}">{"".join(drawn)}</svg>'
     return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>\n"

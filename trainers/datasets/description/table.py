@@ -1,4 +1,4 @@
-"""A description as tables for the terminal."""
+"""Prints a description as tables in the terminal."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from trainers.datasets.description.description import SHAPES, SIZES, Description
 
 
 def tables(described: Description) -> RenderableType:
-    """Everything that was counted."""
+    """All counts, notes and warnings."""
     dataset = described.dataset
     head = Text(f"{dataset.name}  fingerprint {dataset.fingerprint[:12]}\n", style="bold")
     blocks: list[RenderableType] = [head, _parts(described), _classes(described)]
     blocks += [Text(f"note: {note}") for note in dataset.notes]
     blocks += [Text(f"warning: {warning}", style="yellow") for warning in described.warnings()]
-    blocks += [Text(f"  same picture: {each}") for each in described.named]
+    blocks += [Text(f"  duplicate: {each}") for each in described.duplicate_pairs]
     return Group(*blocks)
 
 
 def _parts(described: Description) -> Table:
     table = Table(title="parts", title_justify="left")
-    for column in ("part", "images", "without boxes", "boxes", "boxes an image", "most", "sizes in pixels"):
-        table.add_column(column, justify="left" if column in ("part", "sizes in pixels") else "right")
+    for column in ("part", "images", "without boxes", "boxes", "boxes/image", "max", "size in pixels"):
+        table.add_column(column, justify="left" if column in ("part", "size in pixels") else "right")
     for name, part in described.parts.items():
         mean = f"{part.boxes / part.images:.1f}" if part.images else "-"
         numbers = (part.images, part.empty, part.boxes)

@@ -1,7 +1,7 @@
-"""BDD100K JSON: a list of frames with box2d {x1, y1, x2, y2} in pixels; both vocabularies of its releases.
+"""BDD100K JSON: a list of frames with box2d {x1, y1, x2, y2} in pixels.
 
-The release of 2018 says person, bike and motor; that of 2020 pedestrian, bicycle and motorcycle. Both are read as the
-latter. Frames of one video (`videoName`) stay in one part; lanes and areas, which have no box, are left out.
+The 2018 release calls three classes person, bike and motor; they are read as pedestrian, bicycle and motorcycle, as the
+2020 release calls them. Frames of one video (`videoName`) go into one part. Lanes and areas have no box and are ignored.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainers.datasets.formats.files import ImageFolders, Outside, first_bytes, part_of, relative, walk
+from trainers.datasets.formats.files import ImageFolders, UnsafePath, first_bytes, part_of, relative, walk
 from trainers.datasets.formats.format import Source
 from trainers.datasets.formats.image_files import write_image
 from trainers.datasets.formats.streamed_json import BadJson, items
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
-from trainers.datasets.records.record import Record
+from trainers.datasets.records.checked_image import CheckedImage
 from trainers.errors import UserError
 
 NAME = "bdd100k"
 TITLE = "BDD100K JSON"
-KEEPS_RECORDS = False
+TRAINABLE_IN_PLACE = False
 
 # doc.bdd100k.com/format.html: the detection categories in the order of their ids, and the three of tracking
 CLASSES = (
@@ -43,17 +43,17 @@ def _files(path: Path) -> list[Path]:
 
 
 def recognises(path: Path) -> bool:
-    """A JSON file, or a folder with some, that begin with a list of frames."""
+    """A JSON file that begins with a list of frames, or a folder with such files."""
     return bool(_files(path)) if path.is_dir() or path.suffix == ".json" else False
 
 
 def roots(path: Path) -> Sequence[Path]:
-    """The folder, or the file and the folder of its images."""
+    """The folder; for a file, the file and the folder of its images."""
     return (path,) if path.is_dir() else (path, ImageFolders(path, path).top)
 
 
 def read(path: Path, problems: Problems) -> Source:
-    """Open the file, or every such file of the folder."""
+    """Open the file, or all such files in the folder."""
     files = _files(path)
     found: dict[str, None] = {}
     old = False
@@ -62,7 +62,7 @@ def read(path: Path, problems: Problems) -> Source:
             old = old or name in OLD_NAMES
             found[OLD_NAMES.get(name, name)] = None
     known = [name for name in CLASSES if name in found]
-    note = "categories of 2018 are read as those of 2020: person -> pedestrian, bike -> bicycle, motor -> motorcycle"
+    note = "2018 class names are read as those of 2020: person -> pedestrian, bike -> bicycle, motor -> motorcycle"
     return Source(
         images=_images(path, files, problems),
         classes=(*known, *sorted(set(found) - set(known))) or None,
@@ -101,8 +101,8 @@ def _images(root: Path, files: Sequence[Path], problems: Problems) -> Iterator[L
             video = frame.get("videoName") or frame.get("video_name")
             try:
                 stored = Stored(folders.find(f"{video}/{name}" if video else name, name))
-            except Outside as error:
-                problems.add(Problem("file name outside the folder", place, str(error), place))
+            except UnsafePath as error:
+                problems.add(Problem("path outside the folder", place, str(error), place))
                 continue
             image = relative(stored.path, root) if root.is_dir() else name
             boxes = [_box(label, image, place, line, problems) for label in _labels(frame)]
@@ -124,24 +124,24 @@ def _box(label: dict[str, Any], image: str, place: str, line: int, problems: Pro
     try:
         xmin, ymin, xmax, ymax = (float(box[edge]) for edge in ("x1", "y1", "x2", "y2"))
     except (TypeError, ValueError, KeyError, OverflowError):
-        what = f"box2d {str(box)[:80]}; it should be {{x1, y1, x2, y2}}"
-        problems.add(Problem("box that is not a number", place, what, image))
+        what = f"box2d is {str(box)[:80]}; expected {{x1, y1, x2, y2}}"
+        problems.add(Problem("invalid box coordinates", place, what, image))
         return None
     crowd = bool((label.get("attributes") or {}).get("crowd"))
     return Box(OLD_NAMES.get(category, category), ymin, xmin, ymax, xmax, crowd=crowd, line=line)
 
 
-def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
-    """Write `labels/det_20/det_<part>.json` and `images/100k/<part>/`, as the release of 2020 lies."""
+def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[CheckedImage]]) -> None:
+    """Write `labels/det_20/det_<part>.json` and `images/100k/<part>/`, as in the 2020 release."""
     (folder / "labels" / "det_20").mkdir(parents=True)
     spelt = {"validation": "val"}
-    for part, records in parts.items():
+    for part, images in parts.items():
         name = spelt.get(part, part)
         with (folder / "labels" / "det_20" / f"det_{name}.json").open("w", encoding="utf-8") as file:
             file.write("[")
-            for index, record in enumerate(records):
+            for index, image in enumerate(images):
                 frame = {
-                    "name": write_image(folder / "images" / "100k" / name, record),
+                    "name": write_image(folder / "images" / "100k" / name, image),
                     "attributes": {},
                     "labels": [
                         {
@@ -152,9 +152,9 @@ def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Rec
                         }
                         for number, ((ymin, xmin, ymax, xmax), label, crowd) in enumerate(
                             zip(
-                                record.pixel_boxes().round(2).tolist(),
-                                record.labels,
-                                record.crowd,
+                                image.pixel_boxes().round(2).tolist(),
+                                image.labels,
+                                image.crowd,
                                 strict=True,
                             )
                         )

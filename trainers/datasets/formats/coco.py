@@ -1,7 +1,7 @@
-"""COCO JSON: one file a part with images, annotations and categories, boxes as [x, y, width, height] in pixels.
+"""COCO JSON: one file for each part with images, annotations and categories; boxes are [x, y, width, height] in pixels.
 
-Files are read piece by piece into a temporary index on the disk, since an image's annotations may be anywhere in them.
-Annotations without a box (captions, key points alone) are left out; `iscrowd` is kept.
+Files are streamed into a temporary index on disk, since the annotations of an image may be anywhere in them.
+Annotations without a box, such as captions, are left out; `iscrowd` is kept.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from trainers.datasets.formats.files import ImageFolders, Outside, first_bytes, part_of, relative, walk
+from trainers.datasets.formats.files import ImageFolders, UnsafePath, first_bytes, part_of, relative, walk
 from trainers.datasets.formats.format import Source
 from trainers.datasets.formats.image_files import write_image
 from trainers.datasets.formats.streamed_json import BadJson, items
 from trainers.datasets.label_map import remapping_note
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
-from trainers.datasets.records.record import Record
+from trainers.datasets.records.checked_image import CheckedImage
 from trainers.errors import UserError
 
 NAME = "coco"
 TITLE = "COCO JSON"
-KEEPS_RECORDS = False
+TRAINABLE_IN_PLACE = False
 
 _BEGINS = re.compile(
     rb'\s*\{\s*(?:"(?:images|annotations|categories)"\s*:\s*\[|"(?:info|licenses|type)"\s*:)'
 )
-# ids as JSON, since they may be numbers or strings; bbox as JSON unless it is four plain numbers
+# ids are kept as JSON, since they may be numbers or strings; so is a bbox that is not four numbers
 _INDEX = """
 CREATE TABLE images (id TEXT, name TEXT, width, height, video TEXT, line INTEGER);
 CREATE TABLE annotations (image TEXT, id TEXT, category, x REAL, y REAL, w REAL, h REAL, bbox TEXT, crowd INTEGER,
     line INTEGER);
 """
 _COLUMNS = {"images": 6, "annotations": 10}
-_ROWS = 1000  # written at once
-# the later of two images with the same id
+_ROWS = 1000  # per INSERT
+# all but the first of several images with the same id
 _REPEATED_IMAGE = "FROM images WHERE rowid NOT IN (SELECT MIN(rowid) FROM images GROUP BY id)"
 _REPEATED_ANNOTATION = """
 SELECT id, MAX(line) FROM annotations WHERE id != 'null' GROUP BY id HAVING COUNT(*) > 1
 """
-# images in the order of the file, each with its annotations in theirs
+# images with their annotations, both in the order of the file
 _LISTED = """
 SELECT images.id, name, width, height, video, images.line, annotations.id, category, x, y, w, h, bbox, crowd,
     annotations.line
@@ -66,24 +66,24 @@ def _files(path: Path) -> list[Path]:
 
 
 def recognises(path: Path) -> bool:
-    """A JSON file, or a folder with some, that begin with one of COCO's own keys."""
+    """A JSON file that begins with one of COCO's keys, or a folder with such files."""
     return bool(_files(path)) if path.is_dir() or path.suffix == ".json" else False
 
 
 def roots(path: Path) -> Sequence[Path]:
-    """The folder, or the file and the folder of its images."""
+    """The folder; for a file, the file and the folder of its images."""
     return (path,) if path.is_dir() else (path, ImageFolders(path, path).top)
 
 
 def read(path: Path, problems: Problems) -> Source:
-    """Open the file, or every such file of the folder. Raises UserError when categories cannot be used."""
+    """Open the file, or all such files in the folder. Raises UserError if their categories are unusable."""
     files = _files(path)
     names: dict[int, str] = {}
     indices = []
     for file in files:
         index, own = _indexed(file, relative(file, path), problems)
         if not own:
-            index.close()  # panoptic, captions, image info: no boxes in it
+            index.close()  # a file of captions, panoptic labels or image info, without boxes
             continue
         indices.append((file, index, own))
         for number, name in own.items():
@@ -93,7 +93,7 @@ def read(path: Path, problems: Problems) -> Source:
                     f"{where}: category {number} is '{name}', but '{names[number]}' in another file"
                 )
     if not names:
-        raise UserError(f'{path}: no category in it; a COCO file lists its classes under "categories"')
+        raise UserError(f'{path}: no categories; a COCO file lists its classes under "categories"')
     note = remapping_note(dict(sorted(names.items())))
     return Source(
         images=_images(path, indices, problems),
@@ -104,7 +104,7 @@ def read(path: Path, problems: Problems) -> Source:
 
 
 def _indexed(file: Path, where: str, problems: Problems) -> tuple[sqlite3.Connection, dict[int, str]]:
-    """A temporary index of a file, on the disk and gone with its connection; and the categories."""
+    """A temporary index of a file, deleted when its connection closes, and the category names by id."""
     index = sqlite3.connect("")
     index.executescript(_INDEX)
     names: dict[int, str] = {}
@@ -146,21 +146,21 @@ def _indexed(file: Path, where: str, problems: Problems) -> tuple[sqlite3.Connec
     index.execute("CREATE INDEX by_image ON annotations (image)")
     for number, name, line in index.execute(f"SELECT id, name, line {_REPEATED_IMAGE}"):
         place = f"{where}:{line}"
-        what = f"image id {json.loads(number)} is there twice; the second, {name}, is left out"
-        problems.add(Problem("duplicated id", place, what, f"{place} {name}"))
+        what = f"image id {json.loads(number)} is repeated; the second image, {name}, is left out"
+        problems.add(Problem("duplicate image id", place, what, f"{place} {name}"))
     index.execute(f"DELETE {_REPEATED_IMAGE}")
     for number, line in index.execute(_REPEATED_ANNOTATION):
         problems.add(
-            Problem("duplicated annotation id", f"{where}:{line}", f"annotation id {number} is there twice")
+            Problem("duplicate annotation id", f"{where}:{line}", f"annotation id {number} is repeated")
         )
     return index, names
 
 
 def _edges(bbox: Any) -> tuple[float | None, float | None, float | None, float | None, str | None]:
-    """x, y, width, height if it is these; otherwise nothing, and what it is as JSON."""
+    """x, y, width, height and None; if bbox is not four numbers, four times None and bbox as JSON."""
     if type(bbox) is list and len(bbox) == 4 and {int, float}.issuperset(map(type, bbox)):
         x, y, width, height = bbox
-        if all([-_LARGEST_EDGE < edge < _LARGEST_EDGE for edge in bbox]):  # noqa: C419 - a third of the time
+        if all([-_LARGEST_EDGE < edge < _LARGEST_EDGE for edge in bbox]):  # noqa: C419 - three times as fast
             return x, y, width, height, None
     return None, None, None, None, json.dumps(bbox)
 
@@ -182,10 +182,10 @@ def _add_category(fields: dict[str, Any], names: dict[int, str], place: str, pro
     number, name = fields.get("id"), fields.get("name")
     if not isinstance(number, int) or not isinstance(name, str) or not name.strip():
         raise UserError(
-            f"{problems.source}: {place}: category {number} has no name; give each an id and a name"
+            f"{problems.source}: {place}: category {number} has no name; each category needs an id and a name"
         )
     if name in names.values() or number in names:
-        raise UserError(f"{problems.source}: {place}: category id {number} or name '{name}' is there twice")
+        raise UserError(f"{problems.source}: {place}: repeated category id {number} or name '{name}'")
     names[number] = name
 
 
@@ -200,9 +200,9 @@ def _images(
             ):
                 try:
                     stored = Stored(folders.find(name))
-                except Outside as error:
+                except UnsafePath as error:
                     place = f"{where}:{line}"
-                    problems.add(Problem("file name outside the folder", place, str(error), place))
+                    problems.add(Problem("path outside the folder", place, str(error), place))
                     continue
                 image = relative(stored.path, root) if root.is_dir() else name
                 boxes = [_box(row[6:], where, image, names, problems) for row in rows if row[-1] is not None]
@@ -217,7 +217,7 @@ def _images(
                 )
             lost = "SELECT image, COUNT(*), MIN(line) FROM annotations WHERE image NOT IN (SELECT id FROM images) "
             for image_id, count, line in index.execute(lost + "GROUP BY image"):
-                what = f"{count} annotations are for image {image_id}, which is not listed"
+                what = f"{count} annotations refer to image {image_id}, which is not listed"
                 problems.add(
                     Problem("annotation for a missing image", f"{where}:{line}", what, f"{where} {image_id}")
                 )
@@ -226,12 +226,10 @@ def _images(
 def _box(
     row: tuple[Any, ...], where: str, image: str, names: dict[int, str], problems: Problems
 ) -> Box | None:
-    """The box of (id, category, x, y, w, h, bbox, crowd, line), or None when it cannot be read: a problem is counted."""
+    """The box of a row (id, category, x, y, w, h, bbox, crowd, line); None, and a problem, if it cannot be read."""
     number, category, x, y, width, height, text, crowd, line = row
     if category not in names:
-        what = (
-            f"annotation {number} has category_id {category}, which is not among the categories; add it there"
-        )
+        what = f"annotation {number} has category_id {category}, which is not in its categories; add it there"
         problems.add(Problem("unknown label", f"{where}:{line}", what, image, fatal=True))
         return None
     if text is None:
@@ -243,31 +241,31 @@ def _box(
     try:
         x, y, width, height = (float(edge) for edge in bbox)
     except (TypeError, ValueError, OverflowError):
-        what = f"annotation {number} has bbox {text[:80]}; it should be [x, y, width, height]"
-        problems.add(Problem("box that is not a number", f"{where}:{line}", what, image))
+        what = f"annotation {number} has bbox {text[:80]}; expected [x, y, width, height]"
+        problems.add(Problem("invalid box coordinates", f"{where}:{line}", what, image))
         return None
     return Box(names[category], y, x, y + height, x + width, crowd=bool(crowd), line=line)
 
 
-def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
+def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[CheckedImage]]) -> None:
     """Write `annotations/instances_<part>.json` and `images/<part>/`."""
     (folder / "annotations").mkdir()
     categories = [{"id": number, "name": name} for number, name in enumerate(classes, 1)]
-    for part, records in parts.items():
+    for part, images in parts.items():
         labels = folder / "annotations" / f"instances_{part}.json"
-        # annotations come after all images, and wait in a file of their own
+        # annotations are collected in a temporary file, since they follow all images
         with (
             labels.open("w", encoding="utf-8") as file,
             tempfile.TemporaryFile("w+", encoding="utf-8") as waiting,
         ):
             file.write(f'{{"categories": {json.dumps(categories, ensure_ascii=False)},\n"images": [')
             annotation_id = 0
-            for image_id, record in enumerate(records, 1):
-                name = write_image(folder / "images" / part, record)
-                image = {"id": image_id, "file_name": name, "width": record.width, "height": record.height}
-                file.write(("," if image_id > 1 else "") + "\n" + json.dumps(image, ensure_ascii=False))
+            for image_id, image in enumerate(images, 1):
+                name = write_image(folder / "images" / part, image)
+                entry = {"id": image_id, "file_name": name, "width": image.width, "height": image.height}
+                file.write(("," if image_id > 1 else "") + "\n" + json.dumps(entry, ensure_ascii=False))
                 for (ymin, xmin, ymax, xmax), label, crowd in zip(
-                    record.pixel_boxes().tolist(), record.labels, record.crowd, strict=True
+                    image.pixel_boxes().tolist(), image.labels, image.crowd, strict=True
                 ):
                     annotation_id += 1
                     width, height = xmax - xmin, ymax - ymin

@@ -1,12 +1,12 @@
-"""Dataset YAML: a file that names the train, validation and test parts, each in any format, and maybe the classes.
+"""Dataset YAML: a file with the paths of the train, validation and test parts, in any format, and maybe the classes.
 
-    path: /data/city        # what the parts are relative to; the YAML's folder if it is not given
-    train: train_images     # a path, a list of paths, or a list of images in a .txt file
+    path: /data/city        # base of the paths below; default: the folder of this file
+    train: train_images     # a path, a list of paths, or a .txt file that lists images
     val: s3://bucket/val
     test: test.json
     names: {0: vehicle, 1: pedestrian}
 
-Ultralytics' `data.yaml` is such a file: a folder of images without labels of another format is read as YOLO's.
+Ultralytics' `data.yaml` is such a file: a folder of images without labels in another format is read as YOLO.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ import yaml
 
 from trainers.datasets import formats
 from trainers.datasets.formats import coco, yolo
-from trainers.datasets.formats.files import IMAGE_SUFFIXES, Outside, inside, read_text, walk
+from trainers.datasets.formats.files import IMAGE_SUFFIXES, UnsafePath, read_text, safe_join, walk
 from trainers.datasets.formats.format import Format, Source
 from trainers.datasets.labelled_image import LabelledImage
 from trainers.datasets.problems import Problems, below
-from trainers.datasets.records.record import Record
+from trainers.datasets.records.checked_image import CheckedImage
 from trainers.errors import UserError
 
 NAME = "dataset_yaml"
-TITLE = "a dataset YAML"
-KEEPS_RECORDS = False
+TITLE = "dataset YAML"
+TRAINABLE_IN_PLACE = False
 
 _SURROGATE = re.compile(r"\\(u|U0000)[dD][89a-fA-F]")
 _KEYS = {
@@ -44,7 +44,7 @@ _KEYS = {
 
 @dataclass(frozen=True)
 class _Parts:
-    """What the YAML says: where each part lies, and the classes' names by number."""
+    """The contents of the YAML file: (part, path) pairs, and class names by number."""
 
     file: Path
     root: Path
@@ -62,7 +62,7 @@ def _yaml_file(path: Path) -> Path | None:
 
 
 def recognises(path: Path) -> bool:
-    """A YAML file, or a folder with a `data.yaml` or `dataset.yaml`, that names a train part."""
+    """A YAML file with a train part, or a folder with such a `data.yaml` or `dataset.yaml`."""
     file = _yaml_file(path)
     return file is not None and any(
         line.startswith("train:") for line in file.read_text("utf-8", "replace").splitlines()
@@ -70,7 +70,7 @@ def recognises(path: Path) -> bool:
 
 
 def roots(path: Path) -> Sequence[Path]:
-    """The YAML file and what its parts consist of."""
+    """The YAML file and the files and folders of its parts."""
     parts = _parts(path)
     found: list[Path] = [path, parts.file]
     for _, where in parts.where:
@@ -95,20 +95,18 @@ def _parts(path: Path) -> _Parts:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{file}: cannot be read as YAML: {' '.join(str(error).split())}") from None
     if _SURROGATE.search(text):
-        raise UserError(
-            f"{file}: half of a UTF-16 pair in it, which is no character; write the character itself"
-        )
+        raise UserError(f"{file}: unpaired UTF-16 surrogate; write the character itself")
     if not isinstance(fields, dict):
-        raise UserError(f"{file}: a dataset YAML names its parts: train: ..., val: ...")
+        raise UserError(f"{file}: not a dataset YAML; expected train: ..., val: ...")
     root = file.parent / str(fields.get("path") or ".")
     if not root.is_dir():
-        root = file.parent  # other tools look for `path` in a folder of their own
+        root = file.parent  # Ultralytics resolves `path` in its own datasets folder
     where: list[tuple[str, Path]] = []
     for key, part in _KEYS.items():
         for each in _listed(fields.get(key)):
             where.append((part, _located(file, root, each)))
     if not any(part == "train" for part, _ in where):
-        raise UserError(f"{file}: it names no train part")
+        raise UserError(f"{file}: no train part; expected train: ...")
     return _Parts(file, root, tuple(where), _names(file, fields.get("names", fields.get("classes"))))
 
 
@@ -119,14 +117,14 @@ def _listed(value: Any) -> list[str]:
 
 def _located(file: Path, root: Path, named: str) -> Path:
     if named.startswith("s3://"):
-        from trainers.datasets.s3 import fetching  # boto3 takes a while to import, and few need it
+        from trainers.datasets.s3 import fetching  # imported here: boto3 is slow to import and rarely needed
 
-        return fetching.fetched(named, on_progress=lambda _: None)
-    # Roboflow writes `../train/images` for what lies beside the YAML
+        return fetching.fetch(named, on_progress=lambda _: None)
+    # Roboflow writes `../train/images` for a folder beside the YAML file
     for path in (root / named, root / named.removeprefix("../"), root / "images" / named):
         if path.exists():
             return path
-    raise UserError(f"{file}: there is no {root / named}")
+    raise UserError(f"{file}: {root / named} does not exist")
 
 
 def _names(file: Path, value: Any) -> dict[int, str]:
@@ -135,15 +133,15 @@ def _names(file: Path, value: Any) -> dict[int, str]:
     if value is None:
         return {}
     if not isinstance(value, dict) or not value or not all(isinstance(key, int) for key in value):
-        raise UserError(f"{file}: names should be a list of class names, or names by number")
+        raise UserError(f"{file}: names: expected a list of class names, or class names by number")
     names = {number: str(name) for number, name in sorted(value.items())}
     if len(set(names.values())) < len(names) or not all(name.strip() for name in names.values()):
-        raise UserError(f"{file}: names should give every class a name of its own")
+        raise UserError(f"{file}: names: every class needs a different name")
     return names
 
 
 def _other_format(path: Path) -> Format | None:
-    """The format of a part, unless it is a folder of images with YOLO labels."""
+    """The format of a part; None if it is neither another format than YOLO nor a nested dataset YAML."""
     known = [
         each for each in formats.all_formats() if each.NAME not in (NAME, yolo.NAME) and each.recognises(path)
     ]
@@ -151,7 +149,7 @@ def _other_format(path: Path) -> Format | None:
 
 
 def read(path: Path, problems: Problems) -> Source:
-    """Open all parts. Raises UserError when they do not fit together."""
+    """Open all parts. Raises UserError if one of them is unusable."""
     parts = _parts(path)
     sources = [(part, _source(parts, where, problems)) for part, where in parts.where]
     classes: dict[str, None] = dict.fromkeys(parts.names.values())
@@ -179,7 +177,7 @@ def _source(parts: _Parts, where: Path, problems: Problems) -> Source:
     elif where.is_dir():
         images = walk(where, *IMAGE_SUFFIXES)
     else:
-        raise UserError(f"{parts.file}: {where} is in no format that is known")
+        raise UserError(f"{parts.file}: {where} is not in a supported format")
     return Source(images=_yolo_images(parts, where, images, problems))
 
 
@@ -197,13 +195,13 @@ def _images_of_list(parts: _Parts, file: Path) -> Iterator[Path]:
     for line in read_text(file).splitlines():
         if line.strip():
             try:
-                yield inside(parts.root, line.strip().removeprefix("./"))
-            except Outside as error:
+                yield safe_join(parts.root, line.strip().removeprefix("./"))
+            except UnsafePath as error:
                 raise UserError(f"{file}: {error}") from None
 
 
 def _folder(parts: _Parts, where: Path) -> str:
-    """What the folder of a part is called, from the folder of the parts."""
+    """The folder of a part, relative to the root of the parts; "" if it is the root."""
     folder = where if where.is_dir() else where.parent
     name = folder.relative_to(parts.root).as_posix() if folder.is_relative_to(parts.root) else folder.name
     return "" if name == "." else name
@@ -225,12 +223,12 @@ def _images(sources: Sequence[tuple[str, Source]]) -> Iterator[LabelledImage]:
             yield replace(image, part=part)
 
 
-def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
-    """Write a `dataset.yaml` beside one folder of COCO JSON a part."""
+def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[CheckedImage]]) -> None:
+    """Write a `dataset.yaml`, and for each part a folder of COCO JSON."""
     keys = {"train": "train", "validation": "val", "test": "test"}
-    for part, records in parts.items():
+    for part, images in parts.items():
         (folder / part).mkdir()
-        coco.write(folder / part, classes, {part: records})
+        coco.write(folder / part, classes, {part: images})
     fields = {keys[part]: part for part in parts} | {"names": dict(enumerate(classes))}
     text = yaml.safe_dump(fields, allow_unicode=True, sort_keys=False)
     (folder / "dataset.yaml").write_text(text, encoding="utf-8")

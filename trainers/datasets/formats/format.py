@@ -1,4 +1,4 @@
-"""Format: the contract of a way to store labelled images, and what its reader hands over."""
+"""Format: the interface of a format of labelled images, and Source, which its reader returns."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Protocol
 
 from trainers.datasets.labelled_image import LabelledImage
 from trainers.datasets.problems import Problems
-from trainers.datasets.records.record import Record
+from trainers.datasets.records.checked_image import CheckedImage
 
 
 @dataclass(frozen=True)
 class Source:
-    """A source as its format's reader opened it.
+    """A source opened by the reader of its format.
 
-    images: read as they are asked for; what cannot be read is counted as a problem, and left out.
-    classes: names in the order of their future ids 1..N; None where the format lists none: then they are those of
-        the boxes, in alphabetical order.
-    declared_in: what lists the classes; a box of another class is an error there or in its label.
-    notes: what to tell a person, e.g. that ids were remapped.
+    images: read lazily. What cannot be read is reported as a problem and left out.
+    classes: class names in the order of their label ids 1..N; None if the format does not list them, and then they are
+        the classes of the boxes in alphabetical order.
+    declared_in: the file or text that lists the classes, for error messages about undeclared ones.
+    notes: remarks for the user, such as remapped label ids.
     """
 
     images: Iterator[LabelledImage]
@@ -30,10 +30,10 @@ class Source:
 
 
 class Format(Protocol):
-    """A module of this package with these names.
+    """A format, which is a module of this package with these names.
 
-    NAME: what `convert --to` calls it. TITLE: what a person calls it. KEEPS_RECORDS: it consists of TFRecords of the
-    Object Detection API, which can be trained on where they lie if nothing is wrong with them.
+    NAME: its name for `convert --to`. TITLE: its name for people.
+    TRAINABLE_IN_PLACE: it consists of TFRecord files, which need no conversion if they have no problems.
     """
 
     @property
@@ -43,19 +43,22 @@ class Format(Protocol):
     def TITLE(self) -> str: ...
 
     @property
-    def KEEPS_RECORDS(self) -> bool: ...
+    def TRAINABLE_IN_PLACE(self) -> bool: ...
 
     def recognises(self, path: Path) -> bool:
-        """Whether `path`, which exists, is a source of this format; looks at names and first bytes only."""
+        """Whether `path`, which exists, is a source of this format, judged by names and first bytes only."""
 
     def roots(self, path: Path) -> Sequence[Path]:
-        """The files and folders that the source consists of: when nothing in them changed, it did not."""
+        """The files and folders that make up the source; the cache is valid while none of them changes."""
 
     def read(self, path: Path, problems: Problems) -> Source:
-        """Open the source. Raises UserError when it cannot be used at all."""
+        """Open the source and report its problems to `problems`. Raises UserError if it is unusable."""
 
-    def write(self, folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
-        """Write records into an empty folder, so that `read` finds them again; in memory that does not grow.
+    def write(
+        self, folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[CheckedImage]]
+    ) -> None:
+        """Write images into an empty folder, in constant memory, so that `read` reads the same images back.
 
-        Raises UserError when the format has no way to say them.
+        classes: class names; label id i is classes[i - 1].
+        Raises UserError if the format cannot express the classes.
         """

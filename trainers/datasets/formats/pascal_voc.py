@@ -1,8 +1,8 @@
-"""Pascal VOC: one XML file an image, with boxes in pixels; the images in the same folder or one beside it.
+"""Pascal VOC: one XML file for each image, with boxes in pixels; images are in the same folder or one beside it.
 
-xmin, ymin, xmax, ymax are taken as distances from the left and top edge, as the Object Detection API's own
-converter takes them (dataset_tools/create_pascal_tf_record.py). `ImageSets/Main/{train,val,test}.txt`, or
-folders with such names, give the parts; a `label_map.pbtxt` gives the order of the classes.
+xmin, ymin, xmax, ymax are distances from the left and top edge, as in the Object Detection API's own converter
+(dataset_tools/create_pascal_tf_record.py). `ImageSets/Main/{train,val,test}.txt`, or folders with such names,
+state the parts. A `label_map.pbtxt` states the order of the classes.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from defusedxml.ElementTree import fromstring
 
 from trainers.datasets.formats.files import (
     IMAGE_SUFFIXES,
-    Outside,
+    UnsafePath,
     first_bytes,
-    inside,
     part_of,
     read_text,
     relative,
+    safe_join,
     walk,
 )
 from trainers.datasets.formats.format import Source
@@ -32,20 +32,20 @@ from trainers.datasets.formats.image_files import write_image
 from trainers.datasets.label_map import read_label_map, remapping_note, write_label_map
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
-from trainers.datasets.records.record import Record
+from trainers.datasets.records.checked_image import CheckedImage
 from trainers.errors import UserError
 
 NAME = "pascal_voc"
 TITLE = "Pascal VOC XML"
-KEEPS_RECORDS = False
+TRAINABLE_IN_PLACE = False
 
 _OBJECT = re.compile(rb"<object[\s>]")
-_LOOKED_AT = 20  # files, of which one may be damaged or another kind
+_LOOKED_AT = 20  # XML files to recognise the format by, since some may be damaged or unrelated
 _IMAGE_FOLDERS = ("images", "JPEGImages", "imgs", "img")
 
 
 def recognises(path: Path) -> bool:
-    """A folder that holds XML files which begin an annotation."""
+    """A folder with XML files that begin with `<annotation`."""
     if not path.is_dir():
         return False
     return any(b"<annotation" in first_bytes(file) for file in islice(walk(path, ".xml"), _LOOKED_AT))
@@ -76,15 +76,13 @@ def _images(root: Path, problems: Problems) -> Iterator[LabelledImage]:
         try:
             yield _image(root, file, parts)
         except DefusedXmlException:
-            problems.add(
-                Problem("unreadable labels", where, "it declares XML entities, which are not expanded", where)
-            )
-        except (ParseError, ValueError, OSError, Outside) as error:
+            problems.add(Problem("unreadable labels", where, "XML entities are not supported", where))
+        except (ParseError, ValueError, OSError, UnsafePath) as error:
             problems.add(Problem("unreadable labels", where, " ".join(str(error).split()), where))
 
 
 def _image_sets(root: Path) -> dict[str, str]:
-    """Part by image's stem."""
+    """Parts by file name without suffix."""
     parts: dict[str, str] = {}
     for name, part in (("train", "train"), ("val", "validation"), ("test", "test")):
         for file in walk(root, f"{name}.txt"):
@@ -95,9 +93,9 @@ def _image_sets(root: Path) -> dict[str, str]:
 
 def _image(root: Path, file: Path, parts: dict[str, str]) -> LabelledImage:
     data = file.read_bytes()
-    annotation = fromstring(data)  # knows the encoding that the XML declares
+    annotation = fromstring(data)  # bytes, so that the encoding declared in the XML is used
     if annotation.tag != "annotation":
-        raise ValueError(f"<{annotation.tag}> instead of <annotation>")
+        raise ValueError(f"expected <annotation>, got <{annotation.tag}>")
     picture = _picture(root, file, _text(annotation, "filename", ""))
     lines = [data[: found.start()].count(b"\n") + 1 for found in _OBJECT.finditer(data)]
     objects = annotation.findall("object")
@@ -108,7 +106,7 @@ def _image(root: Path, file: Path, parts: dict[str, str]) -> LabelledImage:
         stored=Stored(picture),
         boxes=tuple(_box(each, line) for each, line in zip(objects, numbers, strict=True)),
         labelled_in=relative(file, root),
-        size=(width, height) if width > 0 and height > 0 else None,  # some tools write zeros
+        size=(width, height) if width > 0 and height > 0 else None,  # some tools write zeros for unknown
         part=parts.get(file.stem) or part_of(file, root),
     )
 
@@ -117,7 +115,7 @@ def _text(element: Any, path: str, default: str | None = None) -> str:
     text = element.findtext(path)
     if text is None or not text.strip():
         if default is None:
-            raise ValueError(f"an <{element.tag}> without <{path}>")
+            raise ValueError(f"<{element.tag}> has no <{path}>")
         return default
     return str(text).strip()
 
@@ -131,7 +129,7 @@ def _box(element: Any, line: int | None) -> Box:
 
 
 def _picture(root: Path, file: Path, named: str) -> Path:
-    """The picture that an annotation is for: by the name it gives, else by its own name."""
+    """The image file of an annotation: found by the name that it states, else by the name of the XML file."""
     stems = [named] if named else []
     base = named.replace("\\", "/").rsplit("/", 1)[-1]
     candidates = [
@@ -143,31 +141,31 @@ def _picture(root: Path, file: Path, named: str) -> Path:
     folders = [file.parent, *(above / name for name in _IMAGE_FOLDERS), above]
     for candidate in candidates:
         for folder in folders:
-            if candidate and (found := inside(root, folder.relative_to(root), candidate)).is_file():
+            if candidate and (found := safe_join(root, folder.relative_to(root), candidate)).is_file():
                 return found
-    # not there: named as it would be found, so that reading it says so
-    return inside(root, folders[1].relative_to(root), base or file.stem)
+    # a path that does not exist, so that reading it reports a missing image
+    return safe_join(root, folders[1].relative_to(root), base or file.stem)
 
 
-def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
+def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[CheckedImage]]) -> None:
     """Write `JPEGImages/`, `Annotations/`, `ImageSets/Main/<part>.txt` and a `label_map.pbtxt`."""
     broken = [name for name in classes if name != name.strip() or not name.isprintable()]
     if broken:
-        raise UserError(f"class {broken[0]!r} cannot be written in XML; give it a plain name")
+        raise UserError(f"class {broken[0]!r} cannot be written in XML; rename it")
     sets = folder / "ImageSets" / "Main"
     sets.mkdir(parents=True)
     (folder / "Annotations").mkdir()
     write_label_map(folder / "label_map.pbtxt", classes)
-    for part, records in parts.items():
+    for part, images in parts.items():
         with (sets / f"{'val' if part == 'validation' else part}.txt").open("w", encoding="utf-8") as listed:
-            for record in records:
-                name = write_image(folder / "JPEGImages", record)
+            for image in images:
+                name = write_image(folder / "JPEGImages", image)
                 xml = folder / "Annotations" / f"{Path(name).stem}.xml"
-                xml.write_bytes(_annotation(name, classes, record))
+                xml.write_bytes(_annotation(name, classes, image))
                 listed.write(f"{Path(name).stem}\n")
 
 
-def _annotation(name: str, classes: Sequence[str], record: Record) -> bytes:
+def _annotation(name: str, classes: Sequence[str], image: CheckedImage) -> bytes:
     annotation = Element("annotation")
 
     def add(parent: Element, **fields: object) -> None:
@@ -175,11 +173,9 @@ def _annotation(name: str, classes: Sequence[str], record: Record) -> bytes:
             SubElement(parent, tag).text = str(value)
 
     add(annotation, folder="JPEGImages", filename=name)
-    add(SubElement(annotation, "size"), width=record.width, height=record.height, depth=3)
-    boxes = record.pixel_boxes().round(2).tolist()
-    for (ymin, xmin, ymax, xmax), label, difficult in zip(
-        boxes, record.labels, record.difficult, strict=True
-    ):
+    add(SubElement(annotation, "size"), width=image.width, height=image.height, depth=3)
+    boxes = image.pixel_boxes().round(2).tolist()
+    for (ymin, xmin, ymax, xmax), label, difficult in zip(boxes, image.labels, image.difficult, strict=True):
         element = SubElement(annotation, "object")
         add(element, name=classes[label - 1], difficult=int(difficult))
         add(SubElement(element, "bndbox"), xmin=xmin, ymin=ymin, xmax=xmax, ymax=ymax)

@@ -1,4 +1,4 @@
-"""Reads JSON of any size piece by piece: the items of its outermost list, or of the lists in its outermost object."""
+"""Streams a JSON file in constant memory: the items of its outermost list, or of the lists in its outermost object."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 _CHUNK = 1 << 20  # characters
-_LARGEST_ITEM = 1 << 26  # characters: a single image's labels are never as long
+_LARGEST_ITEM = 1 << 26  # characters; the labels of one image are never as long
 _BLANK = " \t\n\r"
-_AFTER = (*_BLANK, ",", ":", "]", "}")  # a value
-_TO_ANOTHER = re.compile(r"[ \t\n\r]*,[ \t\n\r]*(?=[^ \t\n\r\]])")  # item of a list
+_AFTER = (*_BLANK, ",", ":", "]", "}")  # what may follow a value
+_TO_ANOTHER = re.compile(r"[ \t\n\r]*,[ \t\n\r]*(?=[^ \t\n\r\]])")  # from an item of a list to the next
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class BadJson(Exception):
-    """The text is not JSON; the message says where."""
+    """The file is not valid JSON; the message says where."""
 
 
 class Item(NamedTuple):
     """One item.
 
-    key: the outermost object's key in whose list it is; None in an outermost list.
-    value: the item; for a key whose value is no list, that value.
-    line: where it begins.
+    key: the key of its list in the outermost object; None if the outermost value is a list.
+    value: the item; for a key whose value is not a list, that value.
+    line: the line where it begins, from 1.
     """
 
     key: str | None
@@ -34,7 +34,7 @@ class Item(NamedTuple):
 
 
 def items(path: Path) -> Iterator[Item]:
-    """The items one by one. Raises BadJson; OSError when the file cannot be read."""
+    """The items one by one. Raises BadJson, or OSError if the file cannot be read."""
     with path.open(encoding="utf-8-sig") as file:
         text = _Text(file)
         try:
@@ -53,7 +53,7 @@ def items(path: Path) -> Iterator[Item]:
                     if text.peek() != "}":
                         text.skip(",")
             else:
-                raise BadJson("it begins with neither { nor [")
+                raise BadJson("does not begin with { or [")
         except UnicodeDecodeError:
             raise BadJson(f"line {text.line}: not UTF-8") from None
         except RecursionError:
@@ -70,7 +70,7 @@ def _listed(text: _Text, key: str | None) -> Iterator[Item]:
 
 
 class _Text:
-    """A window on the file: what is read and not yet used."""
+    """A window on the file: the text that was read and not yet consumed."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -90,7 +90,7 @@ class _Text:
         self._at = to
 
     def peek(self) -> str:
-        """The next character that is not blank."""
+        """The next character that is not white space; it is not consumed."""
         if self._at < len(self._window) and self._window[self._at] not in _BLANK:
             return self._window[self._at]
         while True:
@@ -101,40 +101,40 @@ class _Text:
             if at < len(self._window):
                 return self._window[at]
             if not self._more():
-                raise BadJson(f"line {self.line}: it ends too early")
+                raise BadJson(f"line {self.line}: unexpected end of file")
 
     def skip(self, expected: str) -> None:
-        """Go past one character."""
+        """Consume one character, which must be `expected`."""
         found = self.peek()
         if found != expected:
-            raise BadJson(f"line {self.line}: {found!r} where {expected!r} should be")
+            raise BadJson(f"line {self.line}: expected {expected!r}, got {found!r}")
         self._move(self._at + 1)
 
     def skip_to_another(self) -> bool:
-        """Go past a comma to the item after it, where both are in the window, as nearly always."""
+        """Consume a comma before another item, if both are in the window: a fast path for nearly all items."""
         found = _TO_ANOTHER.match(self._window, self._at)
         if found:
             self._move(found.end())
         return found is not None
 
     def value(self) -> tuple[Any, int]:
-        """The next value, and the line where it begins."""
+        """Consume the next value; returns it and the line where it begins."""
         self.peek()
         line = self.line
         while True:
             try:
                 value, end = self._decoder.raw_decode(self._window, self._at)
-                if self._window[end : end + 1] in _AFTER:  # else a number may go on beyond the window
+                if self._window[end : end + 1] in _AFTER:  # else a number may continue beyond the window
                     if _SURROGATE.search(self._window, self._at, end) and not _is_text(value):
-                        raise BadJson(f"line {line}: half of a UTF-16 pair, which is no character")
+                        raise BadJson(f"line {line}: unpaired UTF-16 surrogate")
                     self._move(end)
                     return value, line
                 problem = (
-                    f"line {line}: it ends too early, or {self._window[end : end + 1]!r} is there too much"
+                    f"line {line}: unexpected end of file, or unexpected {self._window[end : end + 1]!r}"
                 )
             except json.JSONDecodeError as error:
                 problem = f"line {line + error.doc.count(chr(10), self._at, error.pos)}: {error.msg}"
-            except ValueError as error:  # a number of thousands of digits
+            except ValueError as error:  # a number with thousands of digits
                 problem = f"line {line}: {error}"
             if len(self._window) - self._at > _LARGEST_ITEM or not self._more():
                 raise BadJson(problem)

@@ -1,7 +1,7 @@
-"""TFRecord files of the Object Detection API, with a label map beside them.
+"""TFRecord files for the Object Detection API, with a label map in the folder or beside it.
 
-Ids are turned into names by the label map, so that it does not matter which ids it uses; without one, the records' own
-class texts name them. A file name that speaks of train or validation gives the part; a Waymo segment is a sequence.
+The label map translates label ids to class names, so that any ids may be used; without one, the class texts in the
+records do. File names state the part, such as `train.tfrecord`; a Waymo segment is a sequence.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from trainers.datasets.formats.format import Source
 from trainers.datasets.label_map import read_label_map, remapping_note, write_label_map
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
-from trainers.datasets.records import example
-from trainers.datasets.records.record import Record
-from trainers.datasets.records.tfrecords import CorruptRecord, Shard, places, read_record
+from trainers.datasets.records import tf_example
+from trainers.datasets.records.checked_image import CheckedImage
+from trainers.datasets.records.tfrecords import CorruptRecord, TFRecordWriter, read_record, record_locations
 from trainers.errors import UserError
 
 NAME = "tfrecord"
 TITLE = "TFRecord with a label map"
-KEEPS_RECORDS = True
+TRAINABLE_IN_PLACE = True
 
 _FILE = re.compile(r"(^|[._-])(tf)?records?(-\d+-of-\d+)?$", re.IGNORECASE)
 _EDGES = tuple(f"image/object/bbox/{edge}" for edge in ("ymin", "xmin", "ymax", "xmax"))
@@ -33,7 +33,7 @@ _RECORDS_IN_A_FILE = 500
 
 
 def record_files(path: Path) -> Iterator[Path]:
-    """The files that are called *.tfrecord, *.record, *.tfrecord-00000-of-00004 and the like; `path` may be one."""
+    """Files named *.tfrecord, *.record, *.tfrecord-00000-of-00004 or similar in a folder; or `path` if it is one."""
     if path.is_file():
         yield from (path,) if _FILE.search(path.name) else ()
     else:
@@ -41,18 +41,18 @@ def record_files(path: Path) -> Iterator[Path]:
 
 
 def recognises(path: Path) -> bool:
-    """A file or a folder of files that are called so."""
+    """A TFRecord file, or a folder with such files, judged by name."""
     return next(record_files(path), None) is not None
 
 
 def roots(path: Path) -> Sequence[Path]:
-    """The files and their label map."""
+    """The file or folder, and the label map if it is outside."""
     found = label_map_of(path)
     return (path,) if found is None or found.is_relative_to(path) else (path, found)
 
 
 def label_map_of(path: Path) -> Path | None:
-    """The label map in the folder, or beside it."""
+    """The label map in the folder or beside it; None if there is none."""
     folder = path if path.is_dir() else path.parent
     return next(walk(folder, ".pbtxt"), None) or next(
         iter(sorted(folder.absolute().parent.glob("*.pbtxt"))), None
@@ -63,7 +63,7 @@ def read(path: Path, problems: Problems) -> Source:
     """Open the file or the folder."""
     label_map = label_map_of(path)
     names = read_label_map(label_map) if label_map else _names_by_text(path)
-    declared_in = label_map.name if label_map else "the records' class texts"
+    declared_in = label_map.name if label_map else "the class texts of the records"
     note = remapping_note(names)
     return Source(
         images=read_images(path, names, declared_in, problems),
@@ -74,33 +74,33 @@ def read(path: Path, problems: Problems) -> Source:
 
 
 def _names_by_text(path: Path) -> dict[int, str]:
-    """Names by id as the records' own class texts give them, in the order of ids."""
+    """Class names by label id, sorted by id, from the class texts of the records."""
     names: dict[int, str] = {}
-    for features, where in _examples(path, Problems(str(path), listener=lambda _: None)):
+    for features, where in _examples(path, Problems(str(path), on_problem=lambda _: None)):
         texts = features.get("image/object/class/text", [])
         for label, text in zip(features.get("image/object/class/label", []), texts, strict=False):
             name = text.decode("utf-8", "replace")
             if names.setdefault(label, name) != name:
-                both = f"label {label} is '{names[label]}' and '{name}'"
-                raise UserError(f"{path}: {where}: {both}; put the label map (*.pbtxt) beside the records")
+                both = f"label {label} is called both '{names[label]}' and '{name}'"
+                raise UserError(f"{path}: {where}: {both}; add the label map (*.pbtxt) to the folder")
     if not names or len(set(names.values())) < len(names) or not all(names.values()):
-        raise UserError(f"{path}: no label map (*.pbtxt) beside the TFRecord files; put one there")
+        raise UserError(f"{path}: no label map (*.pbtxt) beside the TFRecord files; add one")
     return dict(sorted(names.items()))
 
 
 def _examples(root: Path, problems: Problems) -> Iterator[tuple[dict[str, list[Any]], str]]:
-    """The features of every record that is whole, and where it is; `features["stored"]` is its place."""
+    """The features of every intact record, and its place for messages; `features["stored"]` holds its Stored."""
     for file in record_files(root):
         with file.open("rb") as opened:
-            for number, place in enumerate(places(file), 1):
+            for number, place in enumerate(record_locations(file), 1):
                 where = f"{relative(file, root)}, record {number}"
                 if isinstance(place, CorruptRecord):
-                    what = f"{place}, and how much is lost cannot be known; copy it again"
-                    problems.add(Problem("file cut off", where, what, where, fatal=True))
+                    what = f"{place}; the following records are lost; copy the file again"
+                    problems.add(Problem("truncated file", where, what, where, fatal=True))
                     break
                 try:
                     yield (
-                        example.decode(read_record(opened, place)) | {"stored": [Stored(file, place)]},
+                        tf_example.decode(read_record(opened, place)) | {"stored": [Stored(file, place)]},
                         where,
                     )
                 except (CorruptRecord, ValueError) as error:
@@ -110,17 +110,17 @@ def _examples(root: Path, problems: Problems) -> Iterator[tuple[dict[str, list[A
 def read_images(
     root: Path, names: Mapping[int, str], declared_in: str, problems: Problems
 ) -> Iterator[LabelledImage]:
-    """The image of every record, with its boxes; `names` are the classes' by their ids."""
+    """The image of every record, with its boxes. `names`: class names by label id, as declared in `declared_in`."""
     for features, where in _examples(root, problems):
         name = (features.get("image/filename") or features.get("image/source_id") or [b""])[0]
         name = name.decode("utf-8", "replace") or where
         stored: Stored = features["stored"][0]
-        lacks = [key for key in _NEEDED if not features.get(key)]
-        if lacks:
-            problems.add(Problem("record to be completed", where, f"it has no {', '.join(lacks)}"))
+        absent = [key for key in _NEEDED if not features.get(key)]
+        if absent:
+            problems.add(Problem("incomplete record", where, f"no {', '.join(absent)}"))
         try:
             if not features.get("image/encoded"):
-                raise ValueError("no image/encoded in it")
+                raise ValueError("no image/encoded")
             boxes = tuple(_boxes(features, where, name, names, declared_in, problems))
         except ValueError as error:
             problems.add(Problem("corrupt record", where, str(error), where))
@@ -154,15 +154,15 @@ def _boxes(
     difficult = features.get("image/object/difficult") or [0] * count
     crowd = features.get("image/object/is_crowd") or [0] * count
     if {len(each) for each in (*edges, labels, difficult, crowd)} != {count} or len(texts) not in (0, count):
-        raise ValueError("it has not as many labels and edges as boxes")
+        raise ValueError("different numbers of box edges, labels or flags")
     for index, label in enumerate(labels):
         what = ""
         if label not in names:
             what = f"label {label} is not in {declared_in}; add it there with its name"
-        # a text may be a code of its own; one that is another class's name comes from another map
+        # a class text may be any code, but the name of another class means that the label map is the wrong one
         elif texts and texts[index] != names[label] and texts[index] in names.values():
-            what = f"label {label} is called '{texts[index]}' there but '{names[label]}' in {declared_in}"
-            what += "; use the records' own label map"
+            what = f"label {label} is '{texts[index]}' in the record but '{names[label]}' in {declared_in}"
+            what += "; use the label map that belongs to the records"
         if what:
             problems.add(Problem("unknown label", where, what, image, fatal=True))
             continue
@@ -170,18 +170,18 @@ def _boxes(
         yield Box(names[label], ymin, xmin, ymax, xmax, bool(difficult[index]), bool(crowd[index]))
 
 
-def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
-    """Write `<part>-00000.tfrecord` and so on, with `label_map.pbtxt`."""
+def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[CheckedImage]]) -> None:
+    """Write `<part>-00000.tfrecord`, ..., and `label_map.pbtxt`."""
     write_label_map(folder / "label_map.pbtxt", classes)
-    for part, records in parts.items():
-        for number, some in enumerate(in_groups(records, _RECORDS_IN_A_FILE)):
-            with Shard(folder / f"{part}-{number:05d}.tfrecord") as shard:
-                for record in some:
-                    shard.write(record.encode(classes))
+    for part, images in parts.items():
+        for number, some in enumerate(in_groups(images, _RECORDS_IN_A_FILE)):
+            with TFRecordWriter(folder / f"{part}-{number:05d}.tfrecord") as shard:
+                for image in some:
+                    shard.write(image.encode(classes))
 
 
-def in_groups(records: Iterable[Record], size: int) -> Iterator[Iterator[Record]]:
-    """Consecutive groups of `size`, each to be used up before the next."""
-    rest = iter(records)
+def in_groups(images: Iterable[CheckedImage], size: int) -> Iterator[Iterator[CheckedImage]]:
+    """Consecutive groups of up to `size` images; each must be consumed before the next."""
+    rest = iter(images)
     for first in rest:
         yield chain((first,), islice(rest, size - 1))

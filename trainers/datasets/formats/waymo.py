@@ -1,7 +1,7 @@
-"""Waymo segments as the Udacity course exports them: TFRecords `segment-*`, ids 1 vehicle, 2 pedestrian, 4 cyclist.
+"""Waymo segments as the Udacity course exports them: TFRecord files `segment-*`, ids 1 vehicle, 2 pedestrian, 4 cyclist.
 
-The ids have a gap, and a trainer that takes them as they are never learns cyclists; they are remapped by name. A file
-is a sequence: its frames stay in one part. A label map beside the files may name the ids otherwise.
+The ids have a gap, so they are renumbered to 1..3; a trainer that used them unchanged would never learn cyclists. Each
+file is a sequence, whose frames go into one part. A label map beside the files overrides the class names.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from trainers.datasets.formats import tfrecord
 from trainers.datasets.formats.format import Source
 from trainers.datasets.label_map import remapping_note
 from trainers.datasets.problems import Problems
-from trainers.datasets.records.record import Record
-from trainers.datasets.records.tfrecords import Shard
+from trainers.datasets.records.checked_image import CheckedImage
+from trainers.datasets.records.tfrecords import TFRecordWriter
 from trainers.errors import UserError
 
 NAME = "waymo"
 TITLE = "Waymo segments (Udacity's exports)"
-KEEPS_RECORDS = False
+TRAINABLE_IN_PLACE = False
 
 # waymo_open_dataset/label.proto, without UNKNOWN 0 and SIGN 3, which the exports leave out
 IDS = {1: "vehicle", 2: "pedestrian", 4: "cyclist"}
-_FRAMES = 20  # a segment of 20 s, every tenth of its frames
+_FRAMES = 20  # per segment, as in the exports: one frame for each of 20 seconds
 
 
 def recognises(path: Path) -> bool:
-    """TFRecord files that are called segment-*."""
+    """TFRecord files named segment-*."""
     return any(file.name.startswith("segment-") for file in tfrecord.record_files(path))
 
 
 def roots(path: Path) -> Sequence[Path]:
-    """As TFRecords."""
+    """As for TFRecord files."""
     return tfrecord.roots(path)
 
 
@@ -50,17 +50,19 @@ def read(path: Path, problems: Problems) -> Source:
     )
 
 
-def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
-    """Write `<part>/segment-*` with Waymo's ids."""
+def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[CheckedImage]]) -> None:
+    """Write `<part>/segment-*` with Waymo's label ids. Raises UserError for other classes than Waymo's three."""
     ids = {name: number for number, name in IDS.items()}
     foreign = [name for name in classes if name not in ids]
     if foreign:
         raise UserError(
             f"Waymo's exports have no class '{foreign[0]}', only {', '.join(ids)}; choose another format"
         )
-    for part, records in parts.items():
+    for part, images in parts.items():
         (folder / part).mkdir()
-        for number, frames in enumerate(tfrecord.in_groups(records, _FRAMES)):
-            with Shard(folder / part / f"segment-{part}-{number:05d}_with_camera_labels.tfrecord") as shard:
-                for record in frames:
-                    shard.write(record.encode(classes, [ids[name] for name in classes]))
+        for number, frames in enumerate(tfrecord.in_groups(images, _FRAMES)):
+            with TFRecordWriter(
+                folder / part / f"segment-{part}-{number:05d}_with_camera_labels.tfrecord"
+            ) as shard:
+                for image in frames:
+                    shard.write(image.encode(classes, [ids[name] for name in classes]))

@@ -1,8 +1,8 @@
-"""YOLO: a text file an image, each line `class cx cy width height` in fractions; classes named in a file of their own.
+"""YOLO: a text file for each image, with lines `class cx cy width height` in fractions; a file lists the class names.
 
-Labels lie beside their images, or in `labels/...` where the images are in `images/...`; an image without a label file
-shows nothing. A line of more than five numbers is a polygon, and its box is taken. Boxes mean the picture as its EXIF
-turns it, as the tools that train on this format read it. A `data.yaml` is read by dataset_yaml.py.
+Label files are beside their images, or in `labels/...` for images in `images/...`. An image without a label file has no
+objects. A line with more than five numbers is a polygon, of which the bounding box is taken. Boxes refer to the image
+after its EXIF rotation, as in the tools that train on this format. A `data.yaml` is read by dataset_yaml.py.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import yaml
 
 from trainers.datasets.formats.files import (
     IMAGE_SUFFIXES,
-    Outside,
+    UnsafePath,
+    escapes,
     first_bytes,
-    leads_out,
     part_of,
     read_text,
     relative,
@@ -27,19 +27,19 @@ from trainers.datasets.formats.format import Source
 from trainers.datasets.formats.image_files import write_image
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
-from trainers.datasets.records.record import Record
+from trainers.datasets.records.checked_image import CheckedImage
 from trainers.errors import UserError
 
 NAME = "yolo"
 TITLE = "YOLO text files"
-KEEPS_RECORDS = False
+TRAINABLE_IN_PLACE = False
 
-_LINE = re.compile(rb"\s*\d+(\s+[-+.\deE]+){4}")  # how a label file begins
+_LINE = re.compile(rb"\s*\d+(\s+[-+.\deE]+){4}")  # the start of a label file
 _CLASS_FILES = ("classes.txt", "obj.names", "classes.names", "_darknet.labels")
 
 
 def recognises(path: Path) -> bool:
-    """A folder with a file of class names, or with `labels/`, and with a label file beside or for an image."""
+    """A folder with a file of class names or a `labels` folder, and with a label file for at least one image."""
     if not path.is_dir():
         return False
     named = class_file(path) is not None or any(folder.name == "labels" for folder in path.glob("**/labels"))
@@ -52,7 +52,7 @@ def roots(path: Path) -> Sequence[Path]:
 
 
 def class_file(folder: Path) -> Path | None:
-    """The file that lists class names, one a line in the order of their numbers from 0."""
+    """The file with the class names, one on each line, numbered from 0; None if there is none."""
     return next(
         (file for file in walk(folder, ".txt", ".names", ".labels") if file.name in _CLASS_FILES), None
     )
@@ -63,11 +63,11 @@ def read(path: Path, problems: Problems) -> Source:
     listed = class_file(path)
     if listed is None:
         raise UserError(
-            f"{path}: nothing says what its classes are called; add a classes.txt, one name a line from 0"
+            f"{path}: no class names; add a classes.txt with one name on each line, for class 0, 1, ..."
         )
     names = [line.strip() for line in read_text(listed).splitlines() if line.strip()]
     if not names or len(set(names)) < len(names):
-        raise UserError(f"{listed}: it should hold the name of each class on a line of its own, each once")
+        raise UserError(f"{listed}: expected one class name on each line, without repetition")
     images = read_images(path, dict(enumerate(names)), relative(listed, path), problems)
     return Source(images=images, classes=tuple(names), declared_in=relative(listed, path))
 
@@ -75,36 +75,36 @@ def read(path: Path, problems: Problems) -> Source:
 def read_images(
     folder: Path, names: Mapping[int, str], declared_in: str, problems: Problems
 ) -> Iterator[LabelledImage]:
-    """Every image below `folder` with its boxes; `names` are the classes' by their numbers."""
+    """Every image below `folder` with its boxes. `names`: class names by number, as declared in `declared_in`."""
     for image in walk(folder, *IMAGE_SUFFIXES):
         yield labelled(image, folder, names, declared_in, problems)
     report_lone_labels(folder, folder, problems)
 
 
 def report_lone_labels(labels: Path, root: Path, problems: Problems) -> None:
-    """Count the label files below the folder `labels` that have no image; they are named from `root`."""
+    """Report the label files below the folder `labels` that have no image, with paths relative to `root`."""
     for file in walk(labels, ".txt"):
         if not _has_image(file) and _LINE.match(first_bytes(file)):
             where = relative(file, root) if file.is_relative_to(root) else str(file)
-            problems.add(Problem("annotation for a missing image", where, "there is no image for it", where))
+            problems.add(Problem("annotation for a missing image", where, "no image with this name", where))
 
 
 def _has_image(labels: Path) -> bool:
     beside = labels.with_suffix("")
-    places = [beside]
+    candidates = [beside]
     parts = list(beside.parts)
     for index in range(len(parts) - 2, -1, -1):
         if parts[index] == "labels":
-            places.insert(0, Path(*parts[:index], "images", *parts[index + 1 :]))
+            candidates.insert(0, Path(*parts[:index], "images", *parts[index + 1 :]))
             break
     suffixes = (*IMAGE_SUFFIXES, *(suffix.upper() for suffix in IMAGE_SUFFIXES))
-    return any(Path(f"{place}{suffix}").exists() for place in places for suffix in suffixes)
+    return any(Path(f"{place}{suffix}").exists() for place in candidates for suffix in suffixes)
 
 
 def labelled(
     image: Path, folder: Path, names: Mapping[int, str], declared_in: str, problems: Problems
 ) -> LabelledImage:
-    """One image with its boxes; files are named from `folder`."""
+    """One image with its boxes; names are relative to `folder`."""
     labels = label_file(image)
     where = relative(labels, folder) if labels.is_relative_to(folder) else str(labels)
     own = image.is_relative_to(folder)
@@ -118,12 +118,12 @@ def labelled(
         labelled_in=where,
         fractions=True,
         part=part_of(image, folder) if own else None,
-        turned_by_default=True,
+        rotated_by_default=True,
     )
 
 
 def label_file(image: Path) -> Path:
-    """Where the labels of an image are: in `labels` for the last `images` of its path, else beside it."""
+    """The label file of an image: in `labels` instead of the last `images` in its path, else beside the image."""
     beside = image.with_suffix(".txt")
     parts = list(image.parts)
     for index in range(len(parts) - 2, -1, -1):
@@ -145,10 +145,10 @@ def _boxes(
     if not labels.is_file():
         return
     try:
-        if leads_out(labels, root):
-            raise Outside(f"it is a link that leads out of {root}")
+        if escapes(labels, root):
+            raise UnsafePath(f"a link to outside {root}")
         lines = labels.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError, Outside) as error:
+    except (OSError, UnicodeDecodeError, UnsafePath) as error:
         problems.add(Problem("unreadable labels", where, str(error), image))
         return
     for number, line in enumerate(lines, 1):
@@ -159,7 +159,7 @@ def _boxes(
             kind = int(words[0])
             edges = _edges([float(word) for word in words[1:]])
         except ValueError:
-            what = f"{line[:80]!r} is not `class cx cy width height`"
+            what = f"expected `class cx cy width height`, got {line[:80]!r}"
             problems.add(Problem("unreadable labels", f"{where}:{number}", what, image))
             continue
         if kind not in names:
@@ -179,21 +179,19 @@ def _edges(numbers: list[float]) -> tuple[float, float, float, float]:
     return min(down), min(across), max(down), max(across)
 
 
-def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Record]]) -> None:
-    """Write `images/<part>/`, `labels/<part>/`, `classes.txt` and a `data.yaml` that other tools read."""
+def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[CheckedImage]]) -> None:
+    """Write `images/<part>/`, `labels/<part>/`, `classes.txt` and a `data.yaml` for other tools."""
     broken = [name for name in classes if "\n" in name or name != name.strip()]
     if broken:
-        raise UserError(
-            f"class {broken[0]!r} cannot be a line of classes.txt; give it a name without line breaks"
-        )
+        raise UserError(f"class {broken[0]!r} cannot be a line of classes.txt; rename it")
     (folder / "classes.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
-    for part, records in parts.items():
+    for part, images in parts.items():
         (folder / "labels" / part).mkdir(parents=True)
-        for record in records:
-            name = write_image(folder / "images" / part, record)
+        for image in images:
+            name = write_image(folder / "images" / part, image)
             lines = [
                 f"{label - 1} {(xmin + xmax) / 2:.6f} {(ymin + ymax) / 2:.6f} {xmax - xmin:.6f} {ymax - ymin:.6f}\n"
-                for (ymin, xmin, ymax, xmax), label in zip(record.boxes.tolist(), record.labels, strict=True)
+                for (ymin, xmin, ymax, xmax), label in zip(image.boxes.tolist(), image.labels, strict=True)
             ]
             (folder / "labels" / part / name).with_suffix(".txt").write_text("".join(lines))
     keys = {"train": "train", "validation": "val", "test": "test"}

@@ -1,1 +1,1 @@
-"""Encoded pictures: whether they are whole, and what they show."""
+"""Decodes images far enough to verify that they are intact, and re-encodes those that TensorFlow would misread."""

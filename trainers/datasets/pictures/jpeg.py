@@ -1,7 +1,7 @@
-"""Tells from its structure that a JPEG is whole, without decoding it: twenty times faster, and as strict as libjpeg.
+"""Verifies from its structure that a JPEG is intact: 20 times as fast as decoding it, and as strict as libjpeg.
 
-Only the plain kind that cameras and tools write (8-bit baseline, grey or colour, one scan) is judged; of any other kind
-`plain_jpeg` says nothing, and it is for a decoder to judge. Segments as in ITU-T T.81, annex B.
+Only plain JPEGs, as cameras and common tools write them (8-bit baseline, grey or colour, one scan), are recognised. For
+all others `plain_jpeg` returns None, and a decoder must check them. Segments are those of ITU-T T.81, annex B.
 """
 
 from __future__ import annotations
@@ -13,26 +13,28 @@ from functools import lru_cache
 _BASELINE = (0xC0, 0xC1)
 _PLAIN = frozenset(
     {*_BASELINE, 0xC4, 0xDA, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE}
-)  # up to and with the scan's start
-_UNREAD = frozenset({0xDD, 0xE0, *range(0xE2, 0xF0), 0xFE})  # restarts; an application's own; a comment
-_END = 0xD9  # of the image
+)  # markers up to and including the start of scan
+_UNREAD = frozenset({0xDD, 0xE0, *range(0xE2, 0xF0), 0xFE})  # skipped: restart interval, APPn, comment
+_END = 0xD9  # end of image
 _UNSTUFFED = re.compile(rb"\xff[^\x00]")
-# what ends entropy-coded data: a marker that is neither a stuffed FF 00 nor a restart
+# the end of entropy-coded data: a marker that is neither a stuffed FF 00 nor a restart marker
 _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
-_FEWEST_BITS = 2  # of a block: one for its mean, one for "no more"
+_FEWEST_BITS = 2  # per block: one for the DC coefficient, one for end of block
 
 
 class CorruptJpeg(Exception):
-    """The data cannot be what an encoder wrote; the message says why."""
+    """The JPEG is damaged; the message says how."""
 
 
 @dataclass
 class _Seen:
-    """What a decoder would know when it comes to the scan."""
+    """What a decoder knows at the start of the scan."""
 
     quantizers: set[int] = field(default_factory=set)
-    codes: set[int] = field(default_factory=set)  # class << 4 | number, class 0 for DC and 1 for AC
-    components: dict[int, int] = field(default_factory=dict)  # quantizer by component
+    codes: set[int] = field(
+        default_factory=set
+    )  # Huffman tables: class << 4 | id, class 0 for DC and 1 for AC
+    components: dict[int, int] = field(default_factory=dict)  # quantization table by component
     width: int = 0
     height: int = 0
     exif: bool = False
@@ -40,7 +42,7 @@ class _Seen:
 
 @dataclass(frozen=True)
 class PlainJpeg:
-    """width, height: pixels. grey: one channel. exif: it has a block of metadata, which may turn it."""
+    """A plain, intact JPEG. width, height: pixels. grey: one channel. exif: has EXIF data, maybe with a rotation."""
 
     width: int
     height: int
@@ -49,7 +51,7 @@ class PlainJpeg:
 
 
 def plain_jpeg(data: bytes) -> PlainJpeg | None:
-    """What `data` is, if it is a plain and whole JPEG; None for a decoder to judge. Raises CorruptJpeg."""
+    """The properties of a plain, intact JPEG; None if a decoder must check it. Raises CorruptJpeg."""
     if not data.startswith(b"\xff\xd8"):
         return None
     seen, at = _Seen(), 2
@@ -75,7 +77,7 @@ def plain_jpeg(data: bytes) -> PlainJpeg | None:
 
 
 def _read(marker: int, body: bytes, seen: _Seen) -> bool:
-    """Take in a segment; false when it is not plain."""
+    """Read one segment into `seen`; false if the JPEG is not plain."""
     if marker in _BASELINE:
         return _read_frame(body, seen)
     if marker == 0xDB:
@@ -107,7 +109,7 @@ def _read_frame(body: bytes, seen: _Seen) -> bool:
 
 @lru_cache(maxsize=256)  # most encoders use the tables of annex K
 def _codes(body: bytes) -> frozenset[int] | None:
-    """The Huffman codes of a segment; None if libjpeg would refuse one (jpeg_make_d_derived_tbl)."""
+    """The Huffman tables in a segment; None if libjpeg would refuse one (jpeg_make_d_derived_tbl)."""
     found, at = set(), 0
     while at < len(body):
         if at + 17 > len(body) or body[at] & 15 > 3 or body[at] >> 4 > 1:
@@ -145,13 +147,13 @@ def _scanned(data: bytes, start: int, seen: _Seen) -> PlainJpeg | None:
     found = _UNSTUFFED.search(data, start)
     if (
         found and data[found.start() + 1] != _END
-    ):  # restart markers or fillers, which are rare and slower to look for
+    ):  # restart markers or fill bytes, which are rare and slower to search for
         found = _MARKER.search(data, found.start())
     if not found:
-        raise CorruptJpeg("the file is cut off")
+        raise CorruptJpeg("the file is truncated")
     end = found.start()
     if data[found.end() - 1] != _END:
-        raise CorruptJpeg(f"byte {end} of the file cannot be there")
+        raise CorruptJpeg(f"unexpected marker at byte {end}")
     if 8 * (end - start) < _FEWEST_BITS * (seen.width // 8) * (seen.height // 8):
-        raise CorruptJpeg("its picture ends too early")
+        raise CorruptJpeg("the image data ends early")
     return PlainJpeg(seen.width, seen.height, len(seen.components) == 1, seen.exif)

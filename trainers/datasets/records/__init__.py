@@ -1,1 +1,1 @@
-"""TFRecord files: written in parallel, read without TensorFlow."""
+"""TFRecord files of checked images, written in parallel and read without TensorFlow."""

@@ -1,4 +1,4 @@
-"""Fingerprint: a digest of a dataset's contents, the same wherever and in however many files they lie."""
+"""Fingerprint: a digest of a dataset's contents that does not depend on paths, file names or shards."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
-from trainers.datasets.records.record import Record
+from trainers.datasets.records.checked_image import CheckedImage
 
 
 class Fingerprint:
-    """Adds up what records of each part contain; the order in which they come does not matter."""
+    """Sums the digests of each part's images modulo 2**256, so that their order does not matter."""
 
     def __init__(self) -> None:
         self._sums: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
 
-    def add(self, part: str, record: Record) -> None:
-        """Count a record."""
-        self.add_sum(part, 1, record.digest())
+    def add(self, part: str, image: CheckedImage) -> None:
+        """Add one image."""
+        self.add_sum(part, 1, image.digest())
 
     def add_sum(self, part: str, records: int, digest_sum: int) -> None:
-        """Count several records by the sum of their digests."""
+        """Add several images by the sum of their digests."""
         self._sums[part] = (self._sums[part] + digest_sum) % 2**256
         self._counts[part] += records
 

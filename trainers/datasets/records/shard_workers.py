@@ -1,8 +1,8 @@
-"""Runs shard jobs in processes of their own, as many as there are cores; few jobs are done in this process.
+"""Runs shard jobs in one subprocess per core; a few jobs are run in this process instead.
 
-A worker is `python -m trainers.datasets.records.shard_workers`: it reads a job a line from standard input, answers each
-with a line, and ends with its input. It shares nothing with the process that started it, which may be any program, with
-threads.
+A worker is `python -m trainers.datasets.records.shard_workers`. It reads jobs as lines of JSON from standard input,
+answers each with a line, and exits at the end of its input. A subprocess rather than a fork, since the parent may be
+any program and have threads.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from trainers.datasets.problems import Problem
-from trainers.datasets.records.shard_writing import Job, Written, write_shard
+from trainers.datasets.records.shard_writing import ShardJob, ShardResult, write_shard
 
-_FEWEST_JOBS = 3  # fewer are done before a process has started
+_FEWEST_JOBS = 3  # fewer are finished before a subprocess has started
 
 
 class ShardWorkers:
-    """The processes: none before they are needed or `start` is called, none after the `with` block."""
+    """A pool of subprocesses. They start when needed, or at `start`, and are killed at the end of the `with` block."""
 
     def __init__(self) -> None:
         self._workers: list[_Worker] = []
@@ -39,13 +39,16 @@ class ShardWorkers:
         self._workers.clear()
 
     def start(self) -> None:
-        """Have the processes import what they need, while this one does something else."""
+        """Start the subprocesses now, so that they import their modules while this process does something else."""
         count = os.cpu_count() or 1
         if count > 1 and not self._workers:
             self._workers = [_Worker() for _ in range(count)]
 
-    def done(self, jobs: Sequence[Job]) -> Iterator[Written]:
-        """What became of each job, in their order. Raises OSError as writing raised it in a worker."""
+    def done(self, jobs: Sequence[ShardJob]) -> Iterator[ShardResult]:
+        """The result of each job, in order. Raises OSError if a worker could not write its shard.
+
+        Raises RuntimeError if a worker dies.
+        """
         if len(jobs) >= _FEWEST_JOBS:
             self.start()
         if not self._workers:
@@ -55,7 +58,7 @@ class ShardWorkers:
         for worker in self._workers:
             idle.put(worker)
 
-        def do(job: Job) -> Written:
+        def do(job: ShardJob) -> ShardResult:
             worker = idle.get()
             try:
                 return worker.do(job)
@@ -70,12 +73,12 @@ class ShardWorkers:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             if not whole:
-                self.__exit__()  # else a thread would wait for the shard that it is at
+                self.__exit__()  # else shutdown would wait for the shards that are being written
             pool.shutdown()
 
 
 class _Worker:
-    """One process."""
+    """One subprocess."""
 
     def __init__(self) -> None:
         root = str(Path(__file__).parents[3])
@@ -85,39 +88,41 @@ class _Worker:
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            start_new_session=True,  # Ctrl-C is for the process that started it
+            start_new_session=True,  # Ctrl-C must reach the parent only
             env=os.environ
             | {"PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])},
         )
 
-    def do(self, job: Job) -> Written:
-        """Have a job done."""
+    def do(self, job: ShardJob) -> ShardResult:
+        """Run a job and return its result."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        with suppress(BrokenPipeError):  # it has ended; its exit code says more
+        with suppress(BrokenPipeError):  # it has exited; the exit code is reported below
             print(json.dumps(asdict(job)), file=self._process.stdin, flush=True)
         answer = self._process.stdout.readline()
         if not answer:
-            raise RuntimeError(f"a process that converts images ended with exit code {self._process.wait()}")
+            raise RuntimeError(
+                f"a worker process converting images died with exit code {self._process.wait()}"
+            )
         fields = json.loads(answer)
         if "errno" in fields:
             raise OSError(fields["errno"], os.strerror(fields["errno"]), fields["file"])
         problems = tuple(Problem(*problem) for problem in fields["problems"])
         digest_sum = int(fields["digest_sum"], 16)
-        return Written(fields["records"], tuple(fields["left_out"]), digest_sum, problems)
+        return ShardResult(fields["records"], tuple(fields["left_out"]), digest_sum, problems)
 
     def end(self) -> None:
-        """Stop it, whatever it is doing."""
+        """Kill the subprocess."""
         self._process.kill()
         self._process.communicate()
 
 
 def _work() -> None:
-    from trainers.datasets import checking  # noqa: F401 - while the first job is not there yet
+    from trainers.datasets.records import image_check  # noqa: F401 - imported before the first job arrives
 
     for line in sys.stdin:
         fields = json.loads(line)
-        job = Job(**{**fields, "classes": tuple(fields["classes"])})
+        job = ShardJob(**{**fields, "classes": tuple(fields["classes"])})
         try:
             written = write_shard(job)
         except OSError as error:

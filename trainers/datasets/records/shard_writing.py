@@ -1,4 +1,4 @@
-"""One shard: reads its images from the catalogue, checks each, and writes the records of those that are good."""
+"""Writes one shard: reads its images from the catalogue, checks them, and writes those that are usable."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 from trainers.datasets.catalogue import Catalogue
 from trainers.datasets.problems import Problem
-from trainers.datasets.records.tfrecords import CorruptRecord, Shard
+from trainers.datasets.records.tfrecords import CorruptRecord, TFRecordWriter
 
 
 @dataclass(frozen=True)
-class Job:
-    """What to write: shard `number` of `part` of the catalogue, into `file`, or nowhere when only to be checked."""
+class ShardJob:
+    """A shard to write: `number` of `part` in the catalogue file `catalogue`, to `file`; None to check only."""
 
     catalogue: str
     classes: tuple[str, ...]
@@ -23,11 +23,12 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Written:
-    """What became of a shard.
+class ShardResult:
+    """The result of a ShardJob.
 
-    records: how many. left_out: names of the images that are in none. digest_sum: of the records' digests.
-    problems: what was wrong with its images.
+    records: number of images written. left_out: names of the images that were not.
+    digest_sum: sum of the digests of the images written, for the Fingerprint.
+    problems: problems of its images.
     """
 
     records: int
@@ -36,11 +37,10 @@ class Written:
     problems: tuple[Problem, ...]
 
 
-def write_shard(job: Job) -> Written:
-    """Do the job. Raises OSError when the disk does not take it."""
-    from trainers.datasets.checking import (
-        check,
-    )  # who has its shards written elsewhere does without numpy and Pillow
+def write_shard(job: ShardJob) -> ShardResult:
+    """Run the job. Raises OSError if the shard cannot be written."""
+    # a process that leaves the shards to workers needs neither numpy nor Pillow
+    from trainers.datasets.records.image_check import check_image
 
     ids = {name: label for label, name in enumerate(job.classes, 1)}
     problems: list[Problem] = []
@@ -48,13 +48,13 @@ def write_shard(job: Job) -> Written:
     records = digest_sum = 0
     with ExitStack() as stack:
         listed = stack.enter_context(Catalogue(Path(job.catalogue)))
-        shard = stack.enter_context(Shard(Path(job.file))) if job.file else None
+        shard = stack.enter_context(TFRecordWriter(Path(job.file))) if job.file else None
         for image in listed.images(job.part, job.number):
             try:
                 data = image.stored.read()
             except FileNotFoundError:
                 problems.append(
-                    Problem("missing image", image.labelled_in, f"there is no {image.name}", image.name)
+                    Problem("missing image", image.labelled_in, f"{image.name} does not exist", image.name)
                 )
                 left_out.append(image.name)
                 continue
@@ -62,13 +62,13 @@ def write_shard(job: Job) -> Written:
                 problems.append(Problem("unreadable image", image.labelled_in, str(error), image.name))
                 left_out.append(image.name)
                 continue
-            checked = check(image, data, ids)
+            checked = check_image(image, data, ids)
             problems += checked.problems
-            if checked.record is None:
+            if checked.image is None:
                 left_out.append(image.name)
             else:
                 records += 1
-                digest_sum += checked.record.digest()
+                digest_sum += checked.image.digest()
                 if shard:
-                    shard.write(checked.record.encode(job.classes))
-    return Written(records, tuple(left_out), digest_sum, tuple(problems))
+                    shard.write(checked.image.encode(job.classes))
+    return ShardResult(records, tuple(left_out), digest_sum, tuple(problems))

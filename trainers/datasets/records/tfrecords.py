@@ -1,7 +1,7 @@
-"""The TFRecord container: records of bytes with lengths and checksums, without TensorFlow.
+"""Reads and writes TFRecord files, a sequence of byte strings with checksums, without TensorFlow.
 
-Layout (tensorflow/core/lib/io/record_writer.h): uint64 length, uint32 masked CRC-32C of it, the bytes,
-uint32 masked CRC-32C of them; little-endian.
+Layout of a record (tensorflow/core/lib/io/record_writer.h), little-endian: uint64 length, uint32 masked CRC-32C of
+the length, the bytes, uint32 masked CRC-32C of the bytes.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ _HEAD = struct.Struct("<QI")
 _FOOT = struct.Struct("<I")
 _MASK_DELTA = 0xA282EAD8  # tensorflow/core/lib/hash/crc32c.h
 _BUFFER = 1 << 18  # bytes
-LARGEST = 1 << 30  # bytes; a longer record is a corrupt length
+LARGEST = 1 << 30  # bytes; a greater length is taken as corrupt
 
 
 class CorruptRecord(Exception):
-    """A record that cannot be trusted; the message says why."""
+    """A record is damaged; the message says how."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a record lies in its file: `offset` of its bytes, and their number."""
+class RecordLocation:
+    """The byte offset and length of a record's data in its file."""
 
     offset: int
     length: int
 
 
 def _masked(data: bytes) -> int:
-    """The CRC-32C as a TFRecord stores it: rotated and shifted, for checksums of checksums."""
+    """The masked CRC-32C of `data`: rotated and offset, as TFRecord files store it."""
     crc: int = google_crc32c.value(data)
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
 
@@ -48,50 +48,50 @@ def write_record(file: BinaryIO, data: bytes) -> None:
     file.write(_FOOT.pack(_masked(data)))
 
 
-def places(path: Path) -> Iterator[Place | CorruptRecord]:
-    """Every record of a file, by lengths alone; ends with a CorruptRecord where they lead nowhere."""
+def record_locations(path: Path) -> Iterator[RecordLocation | CorruptRecord]:
+    """Locate every record of a file by reading the lengths only. Ends with a CorruptRecord if the file is damaged."""
     size = path.stat().st_size
     with path.open("rb") as file:
         at = 0
         while at < size:
             head = file.read(_HEAD.size)
             if len(head) < _HEAD.size:
-                yield CorruptRecord(f"cut off at byte {at}")
+                yield CorruptRecord(f"truncated at byte {at}")
                 return
             length, checksum = _HEAD.unpack(head)
             if checksum != _masked(head[:8]) or length > LARGEST:
-                yield CorruptRecord(f"not a TFRecord, or corrupt, at byte {at}")
+                yield CorruptRecord(f"not a TFRecord file, or corrupt, at byte {at}")
                 return
             start = at + _HEAD.size
             at = start + length + _FOOT.size
             if at > size:
-                yield CorruptRecord(f"its last record is cut off, at byte {start}")
+                yield CorruptRecord(f"the last record, at byte {start}, is truncated")
                 return
-            yield Place(start, length)
+            yield RecordLocation(start, length)
             file.seek(at)
 
 
-def read_record(file: BinaryIO, place: Place) -> bytes:
-    """The bytes of a record. Raises CorruptRecord when they are not what was written."""
+def read_record(file: BinaryIO, place: RecordLocation) -> bytes:
+    """The data of a record. Raises CorruptRecord if it is truncated or its checksum is wrong."""
     file.seek(place.offset)
     data = file.read(place.length)
     foot = file.read(_FOOT.size)
     if len(data) < place.length or len(foot) < _FOOT.size:
-        raise CorruptRecord(f"the record at byte {place.offset} is cut off")
+        raise CorruptRecord(f"the record at byte {place.offset} is truncated")
     if _FOOT.unpack(foot)[0] != _masked(data):
         raise CorruptRecord(f"the record at byte {place.offset} is corrupt (wrong checksum)")
     return data
 
 
-class Shard:
-    """A TFRecord file being written; on the disk for good when the `with` block ends."""
+class TFRecordWriter:
+    """Writes a TFRecord file; synced to disk at the end of the `with` block."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.records = 0
         self._file = path.open("wb", buffering=_BUFFER)
 
-    def __enter__(self) -> Shard:
+    def __enter__(self) -> TFRecordWriter:
         return self
 
     def __exit__(self, *_: object) -> None:

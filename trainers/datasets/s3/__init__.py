@@ -1,1 +1,1 @@
-"""Fetches datasets from S3."""
+"""Downloads sources from S3 into a cache on this machine."""

@@ -1,4 +1,4 @@
-"""Downloads one object of S3: goes on where a broken connection left off, and is not content before it is the object."""
+"""Downloads one S3 object: resumes after a broken connection, and verifies size and ETag."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ from urllib3.exceptions import HTTPError
 from trainers.errors import UserError
 
 _CHUNK = 1 << 20  # bytes
-_ATTEMPTS = 5  # without a byte more, or with other bytes than S3 says it has
-_MD5 = re.compile(r"[0-9a-f]{32}")  # the ETag of an object that was uploaded in one piece
+_ATTEMPTS = 5  # in a row without progress, or with corrupt data
+_MD5 = re.compile(r"[0-9a-f]{32}")  # the ETag of an object that was uploaded in one part
 
 
 @dataclass(frozen=True)
 class S3Object:
-    """An object as it was listed: key, bytes, and the ETag that changes with its contents."""
+    """An object as listed: key, size in bytes, and ETag, which changes with its contents."""
 
     key: str
     size: int
     etag: str
 
     def partial(self, path: Path) -> Path:
-        """Where it waits beside `path` while it is not whole."""
+        """The file beside `path` that holds an unfinished download."""
         return path.with_name(f".{path.name[:100]}.{self.etag.replace('/', '_')}.partial")
 
 
 def download(client: Any, bucket: str, entry: S3Object, path: Path) -> S3Object:
-    """Put the object at `path`, whole or not at all; returns what was fetched, which may be newer than `entry`.
+    """Download an object to `path` atomically. Returns the object downloaded, which may be newer than `entry`.
 
-    What arrived before a break or a kill waits beside `path`, under the ETag's name, for the next attempt.
-    Raises UserError when it cannot be had; ClientError when S3 refuses.
+    An unfinished download stays beside `path`, with the ETag in its name, and the next call resumes it.
+    Raises UserError if the download keeps failing, and ClientError if S3 refuses it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     failures = 0
     while failures < _ATTEMPTS:
         partial = entry.partial(path)
         before = _size(partial)
-        broken = "it ended too early"
+        broken = "the response ended early"
         encrypted = False
         try:
             encrypted = _go_on(client, bucket, entry, partial)
         except ClientError as error:
             if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 412:
                 raise
-            partial.unlink(missing_ok=True)  # of an object that is no more
+            partial.unlink(missing_ok=True)  # a part of the object's previous version
             head = client.head_object(Bucket=bucket, Key=entry.key)
             entry = S3Object(entry.key, head["ContentLength"], head["ETag"].strip('"'))
             failures += 1
@@ -62,7 +62,9 @@ def download(client: Any, bucket: str, entry: S3Object, path: Path) -> S3Object:
             failures = 0 if _size(partial) > before else failures + 1
             if failures == _ATTEMPTS:
                 where = f"s3://{bucket}/{entry.key}"
-                raise UserError(f"{where}: the connection keeps breaking ({broken}); run it again to go on")
+                raise UserError(
+                    f"{where}: the connection keeps breaking ({broken}); run the command again to resume"
+                )
             time.sleep(min(0.1 * 2**failures, 5))
         elif _is_whole(partial, entry, encrypted):
             partial.replace(path)
@@ -71,7 +73,7 @@ def download(client: Any, bucket: str, entry: S3Object, path: Path) -> S3Object:
             partial.unlink()
             failures += 1
     raise UserError(
-        f"s3://{bucket}/{entry.key}: it changes, or arrives corrupt, each time; run it again later"
+        f"s3://{bucket}/{entry.key}: corrupt or changed at every download; run the command again later"
     )
 
 
@@ -80,7 +82,7 @@ def _size(path: Path) -> int:
 
 
 def _go_on(client: Any, bucket: str, entry: S3Object, partial: Path) -> bool:
-    """Fetch what is missing; returns whether the object's ETag is no MD5 since it is encrypted with a key."""
+    """Download the missing bytes. Returns whether the object is encrypted with a key, so that its ETag is no MD5."""
     have = _size(partial)
     if have >= entry.size and entry.size:
         return False
@@ -100,6 +102,6 @@ def _is_whole(partial: Path, entry: S3Object, encrypted: bool) -> bool:
     if partial.stat().st_size != entry.size:
         return False
     if encrypted or not _MD5.fullmatch(entry.etag):
-        return True  # its size, and S3's own checksum of what it sent, are all there is
+        return True  # no MD5 to compare; boto3 has checked S3's own checksum, if any
     with partial.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == entry.etag

@@ -1,7 +1,7 @@
-"""Fetches a source from S3 into a folder of this machine: in parallel, resumable, checked, once, within a bound.
+"""Downloads a source from S3 into a cache of limited size on this machine, in parallel, resuming and verifying.
 
-Credentials, region and endpoint are boto3's own: the environment (AWS_ENDPOINT_URL, AWS_PROFILE, ...) or ~/.aws; without
-credentials, requests are unsigned, as public buckets take them. What is there already, by size and ETag, stays.
+Credentials, region and endpoint come from boto3: the environment (AWS_ENDPOINT_URL, AWS_PROFILE, ...) or ~/.aws. Without
+credentials, requests are unsigned, which works for public buckets. Objects with the cached size and ETag are kept.
 """
 
 from __future__ import annotations
@@ -23,49 +23,50 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from filelock import FileLock, Timeout
 
+from trainers.datasets.cache import disk_errors_as_user_errors
 from trainers.datasets.catalogue import rank
-from trainers.datasets.formats.files import Outside, inside, walk
-from trainers.datasets.records.building import clear_about_the_disk
+from trainers.datasets.formats.files import UnsafePath, safe_join, walk
 from trainers.datasets.s3.download import S3Object, download
 from trainers.errors import UserError
 
 CACHE_VARIABLE, LIMIT_VARIABLE = "DETECTOR_TUNING_S3_CACHE", "DETECTOR_TUNING_S3_CACHE_GB"
 _DEFAULT_GB = 100.0
 _WORKERS = 16
-_IN_USE_SECONDS = 3600.0  # what was opened so lately may still be being converted
+_IN_USE_SECONDS = 3600.0  # a source used this recently may still be read, and is not deleted
 _OBJECTS, _LAST_USED = ".objects.sqlite", ".last-used"
 
 
 @dataclass(frozen=True)
 class Cache:
-    """Where fetched sources are kept, and how many bytes they may take together."""
+    """The folder of downloaded sources, and their total size limit in bytes."""
 
     folder: Path
     limit: int
 
     @staticmethod
     def of_this_machine() -> Cache:
-        """As the environment says; else 100 GB in ~/.cache/detector-tuning/s3."""
+        """The cache set in the environment; by default 100 GB in ~/.cache/detector-tuning/s3."""
         folder = os.environ.get(CACHE_VARIABLE) or "~/.cache/detector-tuning/s3"
         text = os.environ.get(LIMIT_VARIABLE) or str(_DEFAULT_GB)
         try:
             gigabytes = float(text)
         except ValueError:
-            raise UserError(f"{LIMIT_VARIABLE}={text}: give a number of gigabytes") from None
+            raise UserError(f"{LIMIT_VARIABLE}={text}: expected a number of gigabytes") from None
         return Cache(Path(folder).expanduser(), round(gigabytes * 1e9))
 
 
-def fetched(uri: str, on_progress: Callable[[str], None], cache: Cache | None = None) -> Path:
-    """Where the source at `uri` now lies: a folder, or a file when it names one object.
+def fetch(uri: str, on_progress: Callable[[str], None], cache: Cache | None = None) -> Path:
+    """Download the source at `uri`. Returns the local folder, or the file if `uri` is the key of one object.
 
-    uri: s3://bucket/prefix. With the key of a .json or .yaml, what lies beside it comes too: its images.
-    Raises UserError when it cannot be had whole.
+    uri: s3://bucket/prefix. For the key of a .json or .yaml file, the objects beside it are downloaded too.
+    on_progress: called with one line of text every 100 objects.
+    Raises UserError if the source cannot be downloaded completely.
     """
     cache = cache or Cache.of_this_machine()
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     if not bucket:
-        raise UserError(f"{uri}: give a bucket and a prefix, s3://bucket/prefix")
-    with _clear_about(uri), clear_about_the_disk(cache.folder):
+        raise UserError(f"{uri}: expected a bucket and a prefix: s3://bucket/prefix")
+    with _s3_errors_as_user_errors(uri), disk_errors_as_user_errors(cache.folder):
         client = _client()
         objects, root, named = _listed(client, bucket, prefix.strip("/"), uri)
         folder = cache.folder / f"{bucket}-{_digest(client, bucket, root)}" / (Path(root).name or bucket)
@@ -93,17 +94,17 @@ def _client() -> Any:
 
 
 @contextmanager
-def _clear_about(uri: str) -> Iterator[None]:
-    """Turn what S3 says into one line."""
+def _s3_errors_as_user_errors(uri: str) -> Iterator[None]:
+    """Turn errors of S3 into UserErrors of one line."""
     try:
         yield
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code"))
         if code == "NoSuchBucket":
-            raise UserError(f"{uri}: there is no such bucket") from None
+            raise UserError(f"{uri}: no such bucket") from None
         if code in ("NoSuchKey", "404"):
             raise UserError(
-                f"{uri}: an object went away while it was fetched; run the command again"
+                f"{uri}: an object was deleted during the download; run the command again"
             ) from None
         if code in (
             "AccessDenied",
@@ -115,18 +116,18 @@ def _clear_about(uri: str) -> Iterator[None]:
         ):
             if boto3.Session().get_credentials() is None:
                 raise UserError(
-                    f"{uri}: there are no credentials, and the bucket is not public; see `aws configure`"
+                    f"{uri}: access denied without credentials; set them with `aws configure`"
                 ) from None
             raise UserError(
-                f"{uri}: S3 refuses these credentials ({code}); see `aws configure`, or AWS_PROFILE"
+                f"{uri}: access denied with these credentials ({code}); check `aws configure` or AWS_PROFILE"
             ) from None
-        raise UserError(f"{uri}: S3 answers {code}: {' '.join(str(error).split())}") from None
+        raise UserError(f"{uri}: S3 error {code}: {' '.join(str(error).split())}") from None
     except BotoCoreError as error:
-        raise UserError(f"{uri}: S3 cannot be reached: {' '.join(str(error).split())}") from None
+        raise UserError(f"{uri}: cannot reach S3: {' '.join(str(error).split())}") from None
 
 
 def _listed(client: Any, bucket: str, prefix: str, uri: str) -> tuple[list[S3Object], str, str]:
-    """The objects of a source, the prefix of their folder, and the file's name when the source is one of them."""
+    """The objects of a source, the prefix of their folder, and the file name if the source is one object, else ""."""
 
     def below(folder: str) -> list[S3Object]:
         pages = client.get_paginator("list_objects_v2").paginate(
@@ -143,7 +144,7 @@ def _listed(client: Any, bucket: str, prefix: str, uri: str) -> tuple[list[S3Obj
     root, _, named = prefix.rpartition("/")
     beside = below(root) if named else []
     if not any(entry.key == prefix for entry in beside):
-        raise UserError(f"{uri}: there is nothing")
+        raise UserError(f"{uri}: no such object or prefix")
     if not named.endswith((".json", ".yaml", ".yml")):
         beside = [entry for entry in beside if entry.key == prefix or entry.key.endswith(".pbtxt")]
     return beside, root, named
@@ -166,9 +167,11 @@ def _fetch(
         missing, kept = [], set()
         for entry in objects:
             try:
-                path = inside(folder, entry.key.removeprefix(root).lstrip("/"))
-            except Outside:
-                raise UserError(f"{uri}: the key '{entry.key}' would leave its folder; rename it") from None
+                path = safe_join(folder, entry.key.removeprefix(root).lstrip("/"))
+            except UnsafePath:
+                raise UserError(
+                    f"{uri}: the key '{entry.key}' points outside its folder; rename it"
+                ) from None
             kept.add(path)
             if etags.get(entry.key) != entry.etag or not path.is_file() or path.stat().st_size != entry.size:
                 missing.append((entry, path))
@@ -183,15 +186,18 @@ def _fetch(
                 index.execute("INSERT OR REPLACE INTO objects VALUES (?, ?)", (entry.key, entry.etag))
                 done += 1
                 if done % 100 == 0 or done == len(missing):
-                    on_progress(f"fetched {done} of {len(missing)} objects from {uri}")
+                    on_progress(f"downloaded {done} of {len(missing)} objects from {uri}")
 
 
 def _make_room(whole: int, missing: int, folder: Path, cache: Cache, uri: str) -> None:
-    """Delete the sources that were not used for longest until this one fits. Raises UserError when it cannot."""
+    """Delete the least recently used sources until this one fits. Raises UserError if it cannot fit.
+
+    whole, missing: bytes of this source, and how many of them are still to be downloaded.
+    """
     if whole > cache.limit:
-        how = f"set {LIMIT_VARIABLE} higher, or take a part of it"
+        how = f"raise {LIMIT_VARIABLE}, or use a part of the source"
         raise UserError(
-            f"{uri}: its {whole / 1e9:.3g} GB are over the cache's limit of {cache.limit / 1e9:.3g} GB; {how}"
+            f"{uri}: {whole / 1e9:.3g} GB exceed the cache limit of {cache.limit / 1e9:.3g} GB; {how}"
         )
     others = [path for path in cache.folder.iterdir() if path.is_dir() and path != folder.parent]
     sizes = {path: sum(file.stat().st_size for file in walk(path)) for path in others}
@@ -209,12 +215,10 @@ def _make_room(whole: int, missing: int, folder: Path, cache: Cache, uri: str) -
     free = shutil.disk_usage(folder).free
     if free < missing:
         raise UserError(
-            f"{uri}: {missing / 1e9:.3g} GB are to be fetched, but {cache.folder} has {free / 1e9:.3g} GB left"
+            f"{uri}: needs {missing / 1e9:.3g} GB, but {cache.folder} has {free / 1e9:.3g} GB free; free some space"
         )
     if used > cache.limit:
-        raise UserError(
-            f"{uri}: the cache {cache.folder} is full of sources in use; set {LIMIT_VARIABLE} higher"
-        )
+        raise UserError(f"{uri}: the cache {cache.folder} is full of sources in use; raise {LIMIT_VARIABLE}")
 
 
 def _last_used(path: Path) -> float:

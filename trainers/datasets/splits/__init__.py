@@ -1,1 +1,1 @@
-"""Which image is in which part: splits, subsets, duplicates kept together."""
+"""Splits into training and validation images, and subsets of the training images."""

@@ -1,4 +1,4 @@
-"""Ties images of the same content together before a split, so that none is trained on and validated on."""
+"""Groups duplicate images before a split, so that none is in both the training and the validation part."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from sqlite3 import Connection
 from trainers.datasets.catalogue import Catalogue
 from trainers.datasets.records.tfrecords import CorruptRecord
 
-_SAMPLE = 512  # bytes of a file's beginning and of its end: files that agree in these and in size are compared whole
+_SAMPLE = 512  # bytes at the start and at the end of a file; only files equal in these and in size are hashed
 
 _TABLES = """
 CREATE TEMP TABLE sizes (id INTEGER PRIMARY KEY, size INTEGER);
 CREATE TEMP TABLE samples (id INTEGER PRIMARY KEY, sample BLOB);
 CREATE TEMP TABLE digests (id INTEGER PRIMARY KEY, digest BLOB);
 """
-# the images that agree with another, by number and file
+# id and file of the images whose value in a column is not unique
 _SHARED = """
 SELECT id, file FROM images JOIN {table} USING (id) WHERE {column} IN
     (SELECT {column} FROM {table} WHERE {column} IS NOT NULL GROUP BY {column} HAVING COUNT(*) > 1)
@@ -30,10 +30,10 @@ SELECT first, id FROM digests JOIN (
 """
 
 
-def tie_doubles(catalogue: Catalogue) -> None:
-    """Give images of the same content the same sequence; sequences that share an image become one.
+def group_duplicates(catalogue: Catalogue) -> None:
+    """Give duplicate images the same sequence; sequences that share an image are merged.
 
-    Files are read whole only when their size, beginning and end are another's.
+    Only files with the same size, start and end are read completely.
     """
     database = catalogue.database
     database.executescript(_TABLES)
@@ -62,16 +62,16 @@ def _measured(
     for number, file in files:
         try:
             yield number, measure(file)
-        except OSError:  # missing or unreadable, which the conversion says
+        except OSError:  # missing or unreadable; the conversion reports it
             yield number, None
 
 
 def _size(file: str) -> int:
-    return os.stat(file).st_size  # noqa: PTH116 - for every image, and a Path costs as much as the call
+    return os.stat(file).st_size  # noqa: PTH116 - called for every image; a Path would double the time
 
 
 def _sample(file: str) -> bytes:
-    opened = os.open(file, os.O_RDONLY)  # a file object costs four times as much
+    opened = os.open(file, os.O_RDONLY)  # four times as fast as a file object
     try:
         size = os.fstat(opened).st_size
         head = os.pread(opened, _SAMPLE, 0)

@@ -1,4 +1,4 @@
-"""The split written down: `split.csv`, a line for each image with the part that it is in."""
+"""Reads and writes `split.csv`: one line for each image, with its part."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from trainers.datasets.dataset import Dataset
-from trainers.datasets.records.record import read_records
+from trainers.datasets.records.reading import read_images
 
 NAME = "split.csv"
 COLUMNS = ("part", "image")
 
-Row = tuple[str, str]  # part, and the image's name in its source
+Row = tuple[str, str]  # part and image name
 
 
 def rows(dataset: Dataset) -> Iterator[Row]:
-    """Every image of a dataset: from the file beside its records, or where it has none from the records."""
+    """(part, name) of every image of a dataset, from its `split.csv`, or from its TFRecord files if it has none."""
     path = dataset.label_map.with_name(NAME)
     if path.is_file():
         with path.open(encoding="utf-8", newline="") as file:
@@ -26,11 +26,11 @@ def rows(dataset: Dataset) -> Iterator[Row]:
             yield from ((part, image) for part, image in lines)
     else:
         for part, its in dataset.parts.items():
-            yield from ((part, record.name) for record in read_records(its.files))
+            yield from ((part, record.name) for record in read_images(its.files))
 
 
 def write(folder: Path, images: Iterable[Row]) -> None:
-    """Write `folder`/split.csv, whole or not at all."""
+    """Write `split.csv` into `folder` atomically."""
     partial = folder / f".{NAME}.partial"
     with partial.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS])

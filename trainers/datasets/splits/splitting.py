@@ -1,15 +1,15 @@
-"""Splits images into train and validation when their source does not: by sequence, balanced by class."""
+"""Splits a source without parts into train and validation, by sequence and balanced by class."""
 
 from __future__ import annotations
 
 from trainers.datasets.catalogue import Catalogue
-from trainers.datasets.splits.duplicates import tie_doubles
+from trainers.datasets.splits.duplicates import group_duplicates
 from trainers.errors import UserError
 
 VALIDATION_SHARE = 0.2
 
-# Sequences in the order of the rarest class they show, and within it of their hashes: a share taken evenly
-# along this order has its share of every class.
+# Sequences sorted by the rarest class that they show, then by hash. A share taken at even steps along this order
+# contains about the same share of every class.
 _SEQUENCES = """
 WITH frequency AS (SELECT class, COUNT(*) AS images FROM presence GROUP BY class),
 rarest AS (
@@ -23,22 +23,23 @@ GROUP BY images.sequence ORDER BY rarity, first, images.sequence
 
 
 def split(catalogue: Catalogue, source: str) -> str | None:
-    """Give every image a part; returns what to tell a person, None when the source's own parts stand.
+    """Assign every image to a part. Returns a note for the user, or None if the source's own parts are used.
 
-    Raises UserError when there is too little to split.
+    source: the source as the user named it.
+    Raises UserError if there are fewer than two images, or sequences, to split.
     """
     counts = catalogue.counts()
     database = catalogue.database
     if counts["train"] and counts["validation"]:
         left_over = counts[None]
         database.execute("UPDATE images SET part = 'train' WHERE part IS NULL")
-        return f"{left_over} images that belong to no part are trained on" if left_over else None
+        return f"{left_over} images without a part are used for training" if left_over else None
     if counts["validation"] and counts[None]:
         database.execute("UPDATE images SET part = 'train' WHERE part IS NULL")
         return None
     database.execute("UPDATE images SET part = 'train' WHERE part IS NULL OR part = 'validation'")
     database.execute("CREATE INDEX IF NOT EXISTS by_sequence ON images (sequence)")
-    tie_doubles(catalogue)
+    group_duplicates(catalogue)
     database.execute("CREATE TEMP TABLE validation (sequence TEXT PRIMARY KEY)")
     total = sum(catalogue.counts().values()) - counts["test"]
     chosen, owed, sequences, sequence = 0, 0.0, 0, ""
@@ -51,7 +52,7 @@ def split(catalogue: Catalogue, source: str) -> str | None:
             chosen += size
     unit = "sequence" if catalogue.knows_sequences() else "image"
     if sequences < 2:
-        what = f"{sequences} {unit} cannot be split into train and validation; give at least 2"
+        what = f"cannot split {sequences} {unit} into train and validation; at least 2 are needed"
         raise UserError(f"{source}: {what}")
     if not chosen:
         database.execute("INSERT INTO validation VALUES (?)", (sequence,))
@@ -61,6 +62,6 @@ def split(catalogue: Catalogue, source: str) -> str | None:
     )
     counts = catalogue.counts()
     return (
-        f"split by {unit}, balanced by class: {counts['train']} images to train on, "
-        f"{counts['validation']} to validate on"
+        f"split by {unit}, balanced by class: {counts['train']} training images, "
+        f"{counts['validation']} validation images"
     )

@@ -1,4 +1,4 @@
-"""A subset of a dataset's training part for a quick search: balanced by class, and the larger holds the smaller."""
+"""Subsets of the training images for quick searches: balanced by class, and a larger subset contains the smaller."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from contextlib import closing
 from itertools import chain
 from pathlib import Path
 
+from trainers.datasets.cache import build_once
 from trainers.datasets.dataset import Dataset, Part
 from trainers.datasets.label_map import write_label_map
-from trainers.datasets.records.building import built
+from trainers.datasets.records.checked_image import decode
 from trainers.datasets.records.fingerprint import Fingerprint
-from trainers.datasets.records.record import decode, encoded_records
-from trainers.datasets.records.tfrecords import Shard
+from trainers.datasets.records.reading import encoded_examples
+from trainers.datasets.records.tfrecords import TFRecordWriter
 from trainers.datasets.splits import split_file
 from trainers.errors import UserError
 
-_VERSION = 2  # of the choice: what an older one has cached is not used
+_VERSION = 2  # of the selection; subsets of other versions in the cache are ignored
 
-# Images in an order of which every beginning has its share of each stratum, and one of each at least.
+# Images in an order of which every prefix has its share of each stratum, and at least one image of each.
 _CHOSEN = """
 CREATE TEMP TABLE chosen AS
 WITH placed AS (
@@ -34,19 +35,19 @@ LIMIT (SELECT MAX(COUNT(DISTINCT stratum), CAST(ROUND(? * COUNT(*)) AS INTEGER))
 
 
 def parse_share(text: str) -> float:
-    """`10%` or `0.1` as a fraction. Raises UserError unless it is above 0 and at most 1."""
+    """Parse `10%` or `0.1` as a fraction. Raises UserError unless it is above 0 and at most 1."""
     number = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*(%?)\s*", text)
     share = float(number.group(1)) / (100 if number.group(2) else 1) if number else 0.0
     if not 0 < share <= 1:
-        raise UserError(f"subset '{text}' should be a share of the training images like 10% or 0.1")
+        raise UserError(f"subset '{text}': expected a share of the training images, such as 10% or 0.1")
     return share
 
 
 def subset(dataset: Dataset, share: float, cache: Path) -> Dataset:
-    """The dataset with `share` of its training images, chosen by their contents; validation and test stay whole.
+    """The dataset with a `share` of its training images; the validation and test parts are unchanged.
 
-    Images are grouped by the rarest class that they show; the share is taken of each group, and one image at least.
-    Kept in `cache` beside the whole.
+    Images are grouped by the rarest class that they show. The share is taken from each group, at least one image, in
+    the order of the images' hashes. The result is kept in `cache`.
     """
     if share == 1:
         return dataset
@@ -61,9 +62,9 @@ def subset(dataset: Dataset, share: float, cache: Path) -> Dataset:
             chosen = (
                 position for (position,) in index.execute("SELECT position FROM chosen ORDER BY position")
             )
-            with Shard(folder / "train.tfrecord-00000-of-00001") as shard:
+            with TFRecordWriter(folder / "train.tfrecord-00000-of-00001") as shard:
                 following = next(chosen, None)
-                for position, data in enumerate(encoded_records(whole.files)):
+                for position, data in enumerate(encoded_examples(whole.files)):
                     if position == following:
                         record = decode(data)
                         shard.write(data)
@@ -87,15 +88,15 @@ def subset(dataset: Dataset, share: float, cache: Path) -> Dataset:
             notes=(*dataset.notes, f"{taken} of the training images: {shard.records} of {whole.images}"),
         )
 
-    return built(cache, f"{dataset.train.files[0].parent.name}-subset-{share:.6f}-{_VERSION}", build)
+    return build_once(cache, f"{dataset.train.files[0].parent.name}-subset-{share:.6f}-{_VERSION}", build)
 
 
 def _index(dataset: Dataset, index: sqlite3.Connection) -> None:
-    """Every training image: its position, the rarest class that it shows, and its digest."""
+    """Fill a table of the training images: position, rarest class shown (stratum), and digest."""
     frequency: Counter[int] = Counter()
     index.execute("CREATE TABLE images (position INTEGER PRIMARY KEY, stratum INTEGER, digest TEXT)")
     index.execute("CREATE TABLE presence (position INTEGER, label INTEGER)")
-    for position, data in enumerate(encoded_records(dataset.train.files)):
+    for position, data in enumerate(encoded_examples(dataset.train.files)):
         record = decode(data)
         index.execute("INSERT INTO images VALUES (?, 0, ?)", (position, record.image_sha256.hex()))
         shown = set(record.labels)

@@ -1,4 +1,7 @@
-"""Generated street scenes: the data of whoever has none. The rest of the package is imported when one is asked for."""
+"""The toy city: generated street scenes, for trying the search without data of one's own.
+
+Only this module is cheap to import; the others load OpenCV and pydantic.
+"""
 
 TOY_CITY = "toy-city"
 

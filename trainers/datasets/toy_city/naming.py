@@ -1,4 +1,4 @@
-"""How `--data` names a toy city: toy-city, or with settings, toy-city:train_images=1000,night=1,users=5-20."""
+"""Converts between a toy city and its name for `--data`, such as toy-city:train_images=1000,night=1,users=5-20."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from trainers.errors import UserError
 
 
 def name_of(city: ToyCity) -> str:
-    """The source that names `city`: `toy-city {...}`, with what is not as usual as JSON."""
+    """The name of `city`: `toy-city {...}`, with the settings that are not defaults as JSON."""
     return f"{TOY_CITY} {json.dumps(city.model_dump(mode='json', exclude_defaults=True))}"
 
 
 def parse_city(source: str | None) -> ToyCity:
-    """The city that `source` names. Raises UserError when it is none.
+    """The city named `source`; the default city for None. Raises UserError if the name is invalid.
 
-    A value with a hyphen is a range, 5-20; one with a plus a list, vehicle+cyclist. Settings are ToyCity's fields.
+    Settings are the fields of ToyCity. A hyphen makes a range, 5-20; a plus makes a list, vehicle+cyclist.
     """
     settings = (source or "").removeprefix(TOY_CITY)
     try:
@@ -36,7 +36,7 @@ def parse_city(source: str | None) -> ToyCity:
         message = first["msg"].removeprefix("Value error, ")
         raise UserError(f"{source}: {f'{field}: ' if field else ''}{message}{known}") from None
     except ValueError as error:
-        raise UserError(f"{source}: {error}; write toy-city:night=1,users=5-20") from None
+        raise UserError(f"{source}: {error}; expected a form like toy-city:night=1,users=5-20") from None
 
 
 def _written_out(text: str) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def _written_out(text: str) -> dict[str, Any]:
     for setting in filter(None, text.split(",")):
         name, equals, value = setting.partition("=")
         if not equals:
-            raise ValueError(f"'{setting}' is no setting")
+            raise ValueError(f"'{setting}' has no value")
         if "-" in value.strip("-"):
             fields[name] = [yaml.safe_load(each) for each in value.split("-", 1)]
         elif "+" in value or name in ("classes", "blurs"):

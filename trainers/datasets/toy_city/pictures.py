@@ -1,4 +1,4 @@
-"""Draws a scene of the toy city and measures the boxes of its road users from the pixels they cover."""
+"""Draws scenes of the toy city, and measures the boxes of road users from the pixels that they cover."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Box = tuple[float, float, float, float]  # ymin, xmin, ymax, xmax in pixels
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A road user in a picture.
+class VisibleRoadUser:
+    """A road user in an image.
 
-    user: its place among Scene.users.
-    box: [ymin, xmin, ymax, xmax] in pixels, of all of it that is inside the picture, covered or not.
-    hidden: share of that which others cover.
+    user: its index in Scene.users.
+    box: [ymin, xmin, ymax, xmax] in pixels, of everything inside the image, including occluded parts.
+    hidden: occluded share of its pixels, 0 to 1.
     """
 
     user: int
@@ -30,8 +30,8 @@ class Seen:
     hidden: float
 
 
-def draw(scene: Scene, time: float = 0.0) -> tuple[NDArray[np.uint8], list[Seen]]:
-    """The picture of `scene` after `time` seconds, uint8 [height, width, 3] BGR, and everybody in it."""
+def draw(scene: Scene, time: float = 0.0) -> tuple[NDArray[np.uint8], list[VisibleRoadUser]]:
+    """The image of `scene` after `time` seconds, uint8 [height, width, 3] BGR, and the road users in it."""
     canvas = Canvas(scene.width, scene.height)
     draw_street(canvas, scene)
     measured: list[tuple[int, int, Box]] = []
@@ -46,12 +46,12 @@ def draw(scene: Scene, time: float = 0.0) -> tuple[NDArray[np.uint8], list[Seen]
     canvas.drawing = 0
     draw_foreground(canvas, scene)
     left = np.bincount(canvas.owner.ravel(), minlength=len(scene.users) + 1)
-    seen = [Seen(index, box, 1 - float(left[index + 1]) / whole) for index, whole, box in measured]
+    seen = [VisibleRoadUser(index, box, 1 - float(left[index + 1]) / whole) for index, whole, box in measured]
     return _light(canvas.pixels, scene, time), seen
 
 
 def position(user: RoadUser, width: int, time: float) -> tuple[float, float]:
-    """Where its foot is along x, in pixels, and whether it heads right (1) or left (-1); it turns at the edges."""
+    """x of its foot in pixels, and its heading: right (1) or left (-1). It turns round near the image edges."""
     first, last = width * EDGE, width * (1 - EDGE)
     heading = 1.0 if user.velocity >= 0 else -1.0
     x = user.foot[0] + user.velocity * time
@@ -64,7 +64,7 @@ def position(user: RoadUser, width: int, time: float) -> tuple[float, float]:
 def _draw_user(canvas: Canvas, scene: Scene, user: RoadUser, time: float) -> None:
     x, heading = position(user, scene.width, time)
     y = user.foot[1]
-    shadow = Canvas(0, 0)  # its shadow is the street's
+    shadow = Canvas(0, 0)  # on a copy of `owner`, since the shadow belongs to the street
     shadow.pixels, shadow.owner = canvas.pixels, canvas.owner.copy()
     reach = user.height * KINDS[user.kind].aspect * 0.42
     ground = tuple(
@@ -96,10 +96,10 @@ def _light(pixels: NDArray[np.uint8], scene: Scene, time: float) -> NDArray[np.u
 
 
 def picture(city: ToyCity, part: str, number: int) -> tuple[NDArray[np.uint8], list[tuple[str, Box]]]:
-    """Scene `number` of `part` as a picture, uint8 [height, width, 3] BGR, and everybody's (class, box).
+    """Scene `number` of `part` as an image, uint8 [height, width, 3] BGR, and (class, box) of each road user.
 
-    Whoever is hidden more than the city allows is taken off the street, and the rest is drawn anew: an
-    unlabelled half of somebody would be called a false detection.
+    A road user that is occluded more than the city allows is removed and the scene is drawn again: if it stayed
+    without a label, detecting it would count as a false positive.
     """
     scene = plan(city, part, number)
     while True:

@@ -1,6 +1,6 @@
-"""How the toy city's vehicles, pedestrians and cyclists look: each draws itself at a foot point.
+"""Draws the vehicles, pedestrians and cyclists of the toy city.
 
-A look is drawn from the road user's own seed, so that it stays the same in every frame of a sequence.
+The look of a road user is drawn from its own seed, so that it is the same in every frame of a video.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from trainers.datasets.toy_city.canvas import Canvas, Colour, Point
 
 @dataclass(frozen=True)
 class Kind:
-    """A class of the toy city.
+    """A class of road users.
 
-    heights: lowest and highest, as a fraction of what a scene's nearest pedestrian would measure.
-    aspect: widest width over height, for finding it a place.
-    speed: heights a second.
-    draw: (canvas, foot, height, phase, look) with `foot` (x, y) in pixels at the middle of the ground line,
-        `height` in pixels, `phase` of the gait in turns, `look` a generator seeded for it; faces right.
+    heights: smallest and largest height, as a fraction of the nearest possible pedestrian's.
+    aspect: largest width / height, for placing it.
+    speed: in body heights per second.
+    draw: draws one facing right; arguments (canvas, foot, height, phase, look) with `foot` (x, y) in pixels, the
+        middle of its ground line, `height` in pixels, `phase` of its gait in cycles, `look` its random generator.
     """
 
     heights: tuple[float, float]
@@ -60,7 +60,7 @@ def _vehicle(canvas: Canvas, foot: Point, height: float, phase: float, look: np.
 def _vehicle_from_the_side(
     canvas: Canvas, foot: Point, height: float, paint: Colour, look: np.random.Generator
 ) -> None:
-    tall = look.random() < 0.3  # a van or a bus: one box
+    tall = look.random() < 0.3  # a van or a bus
     length = height * look.uniform(1.5, 1.9) if tall else height * look.uniform(1.9, 2.4)
     x, y = foot
     back, front, wheel = x - length / 2, x + length / 2, height * look.uniform(0.17, 0.2)
@@ -185,7 +185,7 @@ def _pedestrian(canvas: Canvas, foot: Point, height: float, phase: float, look: 
 def _cyclist(canvas: Canvas, foot: Point, height: float, phase: float, look: np.random.Generator) -> None:
     skin = _SKINS[look.integers(len(_SKINS))]
     frame, shirt, trousers, helmet = _paint(look), _paint(look), _paint(look, 20, 140), _paint(look, 60, 250)
-    turned = look.uniform(0.72, 1.0)  # foreshortened when it rides partly towards us
+    turned = look.uniform(0.72, 1.0)  # foreshortening, when it rides partly towards the camera
     start = look.random()
     x, y = foot
     wheel, stroke = height * 0.21, max(1.0, height * 0.03)

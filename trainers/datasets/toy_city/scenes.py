@@ -1,4 +1,4 @@
-"""What a scene of the toy city holds before a pixel is drawn: settings, street, light, road users."""
+"""Plans the scenes of a toy city: street, light and road users, from the city's settings."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from trainers.datasets.toy_city.road_users import KINDS
 
-# Scenes of one part never meet those of another: a scene is seeded by (city's seed, part, number).
+# Part of a scene's seed (city's seed, part, number), so that no two parts share a scene.
 PARTS = {"train": 0, "validation": 1}
 
 
-EDGE = 0.04  # of the width: road users stand and walk between it and its like on the right
+EDGE = 0.04  # of the image width, on both sides: road users stay between these margins
 _RANGES = (
     ("widths", 64, 4096), ("heights", 64, 4096), ("users", 0, 200), ("nearness", 0.05, 1), ("noise", 0, 100),
 )  # fmt: skip
 
 
 class ToyCity(BaseModel):
-    """Settings of a city.
+    """Settings of a toy city. Each scene draws its own values from the ranges.
 
-    classes: what drives and walks in it, in the order of their label ids; of vehicle, pedestrian, cyclist.
-    train_images, validation_images: scenes in each part.
-    widths, heights: smallest and largest size of a picture, in pixels; each scene draws its own.
-    users: fewest and most road users that are put into a scene; `hidden` may take some off again.
-    nearness: size of the smallest and largest road user, as fractions of the nearest possible.
-    overlap: the largest share of a road user's outline that another's may cover when it is placed.
-    hidden: the largest share of a road user that others may cover; who would be covered more is left out.
-    posts: share of the scenes with a lamp post before the road users.
-    night: share of the scenes that are dark.
-    noise: least and most standard deviation of the grain, in grey levels.
-    blurs: standard deviations of the blur in pixels, of which each scene has one.
-    seed: another seed is another city.
+    classes: some of vehicle, pedestrian and cyclist, in the order of their label ids.
+    train_images, validation_images: number of scenes in each part.
+    widths, heights: range of image sizes, in pixels.
+    users: range of the number of road users; `hidden` may reduce it.
+    nearness: range of the road users' sizes, as fractions of the nearest possible.
+    overlap: largest share of a road user's box that another box may cover.
+    hidden: largest share of a road user that may be occluded; those occluded more are removed.
+    posts: share of the scenes with a lamp post in the foreground.
+    night: share of the scenes at night.
+    noise: range of the noise's standard deviation, in grey levels.
+    blurs: standard deviations of the blur, in pixels; each scene has one of them.
+    seed: random seed; a different seed gives a different city.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,25 +65,25 @@ class ToyCity(BaseModel):
         for name, least, most in _RANGES:
             low, high = getattr(self, name)
             if not least <= low <= high <= most:
-                raise ValueError(f"{name} should be two numbers from {least} to {most}, the smaller first")
+                raise ValueError(f"{name}: expected two numbers from {least} to {most}, the smaller first")
         if not all(0 <= blur <= 20 for blur in self.blurs):
-            raise ValueError("blurs should be pixels from 0 to 20")
+            raise ValueError("blurs: expected numbers of pixels from 0 to 20")
         return self
 
     def images(self, part: str) -> int:
-        """How many scenes `part` ("train" or "validation") has."""
+        """Number of scenes in `part`, "train" or "validation"."""
         return {"train": self.train_images, "validation": self.validation_images}[part]
 
 
 @dataclass(frozen=True)
 class RoadUser:
-    """Who stands where.
+    """A road user in a scene.
 
-    kind: a name of KINDS.
-    foot: (x, y) in pixels, the middle of the line on which it touches the ground at time 0.
+    kind: its class, a key of KINDS.
+    foot: (x, y) in pixels, the middle of its ground line at time 0.
     height: pixels.
-    velocity: pixels a second along x; negative is to the left, and it faces where it goes.
-    look: seed of its colours and build.
+    velocity: pixels per second along x; negative to the left. It faces its direction of travel.
+    look: seed of its colours and shape.
     """
 
     kind: str
@@ -95,14 +95,14 @@ class RoadUser:
 
 @dataclass(frozen=True)
 class Scene:
-    """One street at one moment.
+    """A planned scene.
 
-    width, height, horizon: pixels; the horizon is a row.
-    light: 1 is day, .35 night. warmth: -1 blue to 1 orange. noise: standard deviation in grey levels.
-    blur: standard deviation in pixels.
+    width, height: image size in pixels. horizon: image row, in pixels.
+    light: brightness factor, about 1 by day and 0.35 to 0.5 at night. warmth: from -1, blue, to 1, orange.
+    noise: standard deviation in grey levels. blur: standard deviation in pixels.
     street: seed of houses, trees and road.
-    posts: how likely a lamp post stands before the road users.
-    users: from the farthest to the nearest.
+    posts: probability of a lamp post in the foreground.
+    users: road users, farthest first.
     """
 
     width: int
@@ -118,7 +118,7 @@ class Scene:
 
 
 def plan(city: ToyCity, part: str, number: int) -> Scene:
-    """Scene `number` of `part`: the same for the same settings, on every machine."""
+    """Plan scene `number` of `part`, deterministically on every machine."""
     draw = np.random.default_rng([city.seed, PARTS[part], number])
     width = int(draw.integers(city.widths[0], city.widths[1] + 1))
     height = int(draw.integers(city.heights[0], city.heights[1] + 1))
@@ -150,7 +150,7 @@ def _place(
     horizon: float,
     others: list[RoadUser],
 ) -> RoadUser:
-    """Find a spot that covers little of the others; the last spot tried when the street is full."""
+    """Place a road user where it overlaps the others little; anywhere, if 12 attempts fail."""
     width, height = size
     traits = KINDS[kind]
     for _ in range(12):
@@ -166,7 +166,7 @@ def _place(
 
 
 def _overlap(a: RoadUser, b: RoadUser) -> float:
-    """Overlap of two road users' outlines as a share of the smaller one."""
+    """Intersection of two road users' boxes, as a share of the smaller box."""
     half_a, half_b = (KINDS[user.kind].aspect * user.height / 2 for user in (a, b))
     across = min(a.foot[0] + half_a, b.foot[0] + half_b) - max(a.foot[0] - half_a, b.foot[0] - half_b)
     upright = min(a.foot[1], b.foot[1]) - max(a.foot[1] - a.height, b.foot[1] - b.height)

@@ -1,4 +1,4 @@
-"""The toy city's streets: sky, houses, trees, road and lamp posts, behind and before the road users."""
+"""Draws the streets of the toy city: sky, houses, trees and road behind the road users, lamp posts in front."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _grey(draw: np.random.Generator, darkest: int, brightest: int, tint: int) ->
 
 
 def draw_street(canvas: Canvas, scene: Scene) -> None:
-    """Everything behind the road users."""
+    """Draw everything behind the road users."""
     draw = np.random.default_rng(scene.street)
     _sky(canvas, scene, draw)
     _houses(canvas, scene, draw)
@@ -25,7 +25,7 @@ def draw_street(canvas: Canvas, scene: Scene) -> None:
 
 
 def draw_foreground(canvas: Canvas, scene: Scene) -> None:
-    """A lamp post, at times, that may cover road users."""
+    """Draw a lamp post in some scenes, which may occlude road users."""
     draw = np.random.default_rng([scene.street, 1])
     if draw.random() < scene.posts:
         x, width = draw.uniform(0, scene.width), scene.width * draw.uniform(0.008, 0.02)
@@ -78,17 +78,17 @@ def _ground(canvas: Canvas, scene: Scene, draw: np.random.Generator) -> None:
     canvas.rectangle(0, kerb, scene.width, scene.height, road)
     along = draw.random() < 0.5
     paint = _grey(draw, 180, 245, 5)
-    if along:  # we look along the road: markings meet at the horizon
+    if along:  # the camera looks along the road: lane markings meet at the horizon
         vanish = (scene.width * draw.uniform(0.2, 0.8), kerb)
         for bottom in np.linspace(-0.3, 1.3, int(draw.integers(3, 6))):
             x = scene.width * bottom
             canvas.polygon([vanish, (x - 3, scene.height), (x + 3, scene.height)], paint)
-    else:  # we look across it: dashes
+    else:  # the camera looks across the road: dashed markings
         for depth in (0.35, 0.75):
             y, long = kerb + (scene.height - kerb) * depth, scene.width * draw.uniform(0.06, 0.14)
             for start in np.arange(-draw.uniform(0, 2 * long), scene.width, 2 * long):
                 canvas.rectangle(start, y, start + long, y + 1 + 3 * depth, paint)
-    if draw.random() < 0.3:  # patches of other asphalt
+    if draw.random() < 0.3:  # patches of asphalt in another shade
         for _ in range(int(draw.integers(1, 4))):
             centre = (draw.uniform(0, scene.width), draw.uniform(kerb, scene.height))
             canvas.ellipse(centre, (draw.uniform(10, 60), draw.uniform(3, 10)), _grey(draw, 50, 110, 5))

@@ -1,4 +1,4 @@
-"""A video of the toy city: road users that walk and drive, each with a number of its own, to detect and follow."""
+"""Generates videos of the toy city with ground truth for detection and tracking."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from trainers.datasets.toy_city.scenes import ToyCity, plan
 
 
 @dataclass(frozen=True)
-class Follow:
+class TrackedRoadUser:
     """A road user in a frame.
 
-    track: its number, the same in every frame. name: its class. hidden: share of it that others cover.
-    box: [ymin, xmin, ymax, xmax] in pixels, of all of it that is inside the picture.
+    track: its track id, the same in every frame. name: its class. hidden: occluded share of its pixels, 0 to 1.
+    box: [ymin, xmin, ymax, xmax] in pixels, of everything inside the frame, including occluded parts.
     """
 
     track: int
@@ -31,16 +31,19 @@ class Follow:
 
 def frames(
     city: ToyCity, number: int, count: int, rate: float = 12.5
-) -> Iterator[tuple[NDArray[np.uint8], list[Follow]]]:
-    """`count` pictures, uint8 [height, width, 3] BGR, of scene `number` of the validation part, `rate` a second.
+) -> Iterator[tuple[NDArray[np.uint8], list[TrackedRoadUser]]]:
+    """`count` frames of scene `number` of the validation part at `rate` frames per second, with their road users.
 
-    The sides are even, as video encoders want them.
+    Frames are uint8 [height, width, 3], BGR, with even sides, as video encoders require.
     """
     scene = plan(city, "validation", number)
     for index in range(count):
         pixels, seen = draw(scene, index / rate)
         height, width = (side // 2 * 2 for side in pixels.shape[:2])
-        users = [Follow(s.user, scene.users[s.user].kind, _cut(s.box, height, width), s.hidden) for s in seen]
+        users = [
+            TrackedRoadUser(s.user, scene.users[s.user].kind, _cut(s.box, height, width), s.hidden)
+            for s in seen
+        ]
         yield pixels[:height, :width], users
 
 
@@ -49,8 +52,8 @@ def _cut(box: Box, height: int, width: int) -> Box:
 
 
 def write_video(path: Path, city: ToyCity, number: int, count: int, rate: float = 12.5) -> None:
-    """Write an H.264 video, and beside it `<path>.jsonl`: a line a frame with everybody in it."""
-    import av  # takes a while to import
+    """Write an H.264 video, and its ground truth to `<path>.jsonl`, one line for each frame."""
+    import av  # imported here: slow to import
 
     with av.open(str(path), "w") as container, path.with_name(f"{path.name}.jsonl").open("w") as truth:
         stream = container.add_stream(

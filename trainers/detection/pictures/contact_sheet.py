@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 
 from trainers.chart_style import COLOURS, plain
 from trainers.datasets.dataset import Dataset
-from trainers.datasets.records.record import read_records
+from trainers.datasets.records.reading import read_images
 from trainers.detection.coco_metrics import ImageResult
 
 IMAGES = 8  # of the validation part, spread evenly
@@ -57,7 +57,7 @@ def images_of(
 ) -> list[tuple[np.ndarray, ImageResult]]:
     """The chosen validation images, BGR with a longer side of SIDE, and their results at that size."""
     wanted, found = set(chosen), []
-    for place, record in enumerate(read_records(dataset.validation.files)):
+    for place, record in enumerate(read_images(dataset.validation.files)):
         if place in wanted:
             image = cv2.imdecode(np.frombuffer(record.image, np.uint8), cv2.IMREAD_COLOR)
             assert image is not None, record.name  # it was decoded when the dataset was made

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.toy_city.generating import record
+from trainers.datasets.toy_city.generating import labelled_scene
 from trainers.datasets.toy_city.naming import name_of, parse_city
 from trainers.datasets.toy_city.pictures import picture
 from trainers.datasets.toy_city.road_users import KINDS
@@ -19,7 +19,7 @@ from trainers.errors import UserError
 
 def drawn(count: int = 12, **settings) -> list:
     city = ToyCity(**settings)
-    return [(plan(city, "train", number), record(city, "train", number)) for number in range(count)]
+    return [(plan(city, "train", number), labelled_scene(city, "train", number)) for number in range(count)]
 
 
 def ranges(least: int, most: int, span: int) -> st.SearchStrategy:
@@ -50,7 +50,7 @@ CITIES = st.builds(
 @given(city=CITIES, part=st.sampled_from(["train", "validation"]), number=st.integers(0, 10**6))
 @settings(max_examples=30, deadline=None)
 def test_every_city_that_may_be_asked_for_is_drawn_as_asked_and_the_same_again(city, part, number):
-    one = record(city, part, number)
+    one = labelled_scene(city, part, number)
     assert city.widths[0] <= one.width <= city.widths[1]
     assert city.heights[0] <= one.height <= city.heights[1]
     assert decoded(one.image).shape == (one.height, one.width, 3)
@@ -58,7 +58,7 @@ def test_every_city_that_may_be_asked_for_is_drawn_as_asked_and_the_same_again(c
     assert set(one.labels) <= set(range(1, len(city.classes) + 1))
     assert ((one.boxes >= 0) & (one.boxes <= 1)).all()
     assert (one.boxes[:, 2:] > one.boxes[:, :2]).all()
-    assert record(city, part, number).digest() == one.digest()
+    assert labelled_scene(city, part, number).digest() == one.digest()
     assert parse_city(name_of(city)) == city
 
 
@@ -152,10 +152,10 @@ def test_a_city_is_named_by_its_settings(source, city):
     [
         ("toy-city:fog=1", "settings are classes, train_images"),
         ("toy-city:night=2", "night: Input should be less than or equal to 1"),
-        ("toy-city:users=9-3", "users should be two numbers from 0 to 200, the smaller first"),
+        ("toy-city:users=9-3", "users: expected two numbers from 0 to 200, the smaller first"),
         ("toy-city:classes=tram", "choose from vehicle, pedestrian, cyclist"),
-        ("toy-city:night", "'night' is no setting"),
-        ("toy-city {", "write toy-city:night=1"),
+        ("toy-city:night", "'night' has no value"),
+        ("toy-city {", "a form like toy-city:night=1"),
     ],
 )
 def test_a_city_that_cannot_be_is_refused_in_one_line(source, why, tmp_path):

@@ -1,13 +1,21 @@
+"""The TFRecord container and tf.train.Example: what is written comes back, and damage is found."""
+
 import os
 
 import pytest
 
-from trainers.datasets.records import example
-from trainers.datasets.records.tfrecords import CorruptRecord, Place, Shard, places, read_record
+from trainers.datasets.records import tf_example
+from trainers.datasets.records.tfrecords import (
+    CorruptRecord,
+    RecordLocation,
+    TFRecordWriter,
+    read_record,
+    record_locations,
+)
 
 
 def written(path, *records: bytes):
-    with Shard(path) as shard:
+    with TFRecordWriter(path) as shard:
         for record in records:
             shard.write(record)
     return path
@@ -15,7 +23,9 @@ def written(path, *records: bytes):
 
 def read(path) -> list[bytes]:
     with path.open("rb") as file:
-        return [read_record(file, place) for place in places(path) if isinstance(place, Place)]
+        return [
+            read_record(file, place) for place in record_locations(path) if isinstance(place, RecordLocation)
+        ]
 
 
 def test_records_come_back_as_written(tmp_path):
@@ -28,7 +38,7 @@ def test_a_flipped_bit_is_found_and_the_records_after_it_are_still_read(tmp_path
     data = bytearray(path.read_bytes())
     data[data.index(b"second") + 2] ^= 1
     path.write_bytes(data)
-    first, second, third = places(path)
+    first, second, third = record_locations(path)
     with path.open("rb") as file:
         assert read_record(file, first) == b"first"
         with pytest.raises(CorruptRecord, match="wrong checksum"):
@@ -41,15 +51,15 @@ def test_a_file_cut_anywhere_ends_with_a_corrupt_record(tmp_path, kept):
     path = written(tmp_path / "shard", b"first record", b"second record")
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2 + kept])
-    found = list(places(path))
-    assert isinstance(found[0], Place)
+    found = list(record_locations(path))
+    assert isinstance(found[0], RecordLocation)
     assert isinstance(found[-1], CorruptRecord)
 
 
 def test_a_file_that_is_no_tfrecord_is_called_so(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("These are notes on something else.")
-    (found,) = places(path)
+    (found,) = record_locations(path)
     assert "not a TFRecord" in str(found)
 
 
@@ -63,20 +73,20 @@ FEATURES = {
 
 
 def test_an_example_comes_back_as_encoded():
-    assert example.decode(example.encode(FEATURES)) == {**FEATURES, "name": [b"x"]}
+    assert tf_example.decode(tf_example.encode(FEATURES)) == {**FEATURES, "name": [b"x"]}
 
 
 @pytest.mark.parametrize("data", [b"\xff\xff\xff", b"no message"])
 def test_what_is_no_example_is_said_to_be_none(data):
-    with pytest.raises(ValueError, match=r"no tf\.train\.Example"):
-        example.decode(data)
+    with pytest.raises(ValueError, match=r"not a tf\.train\.Example"):
+        tf_example.decode(data)
 
 
 @pytest.mark.slow
 def test_tensorflow_reads_what_is_written_here_and_the_reverse(tmp_path):
     import tensorflow as tf
 
-    ours = example.encode(FEATURES)
+    ours = tf_example.encode(FEATURES)
     path = written(tmp_path / "ours", ours, b"", os.urandom(3000))
     (first, *rest) = [record.numpy() for record in tf.data.TFRecordDataset(str(path))]
     assert [first, *rest] == read(path)

@@ -10,7 +10,7 @@ from labelled_folders import OBJECT, picture
 from PIL import Image
 
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.records.record import read_records
+from trainers.datasets.records.reading import read_images
 
 ORIENTED = {
     turn: saved(
@@ -31,11 +31,11 @@ def test_an_exif_turn_is_followed_when_the_labels_were_made_on_the_turned_pictur
     if turn >= 5:  # the sides change places: the stated size tells
         upright = read(data, size=(48, 64))
         assert (upright.width, upright.height) == (48, 64)
-        assert "EXIF" in upright.encoded_anew
+        assert "EXIF" in upright.reencoded
         assert np.abs(pixels(upright.data) - pixels(saved(transposed(data), "PNG"))).mean() < 4
     by_convention = read(data, turned=True)
     assert (by_convention.width, by_convention.height) == ((48, 64) if turn >= 5 else (64, 48))
-    assert bool(by_convention.encoded_anew) == (turn > 1)
+    assert bool(by_convention.reencoded) == (turn > 1)
     assert "exif" not in Image.open(BytesIO(by_convention.data)).info or turn == 1
 
 
@@ -107,7 +107,7 @@ def test_a_box_is_on_what_it_was_drawn_around_whichever_way_the_camera_was_held(
             (tmp_path / f"{i}.txt").write_text("0 " + " ".join(map(str, numbers)))
             (tmp_path / "classes.txt").write_text("spot\n")
     opened = open_dataset(str(tmp_path), tmp_path.parent / f"{tmp_path.name} cache")
-    records = [record for part in opened.parts.values() for record in read_records(part.files)]
+    records = [record for part in opened.parts.values() for record in read_images(part.files)]
     assert len(records) == 5
     for record in records:
         assert record.pixel_boxes()[0] == pytest.approx(np.array(spot_of(record.image)), abs=1.1)

@@ -1,7 +1,7 @@
-"""tf.train.Example, the message in every record of the Object Detection API, without TensorFlow.
+"""Encodes and decodes tf.train.Example, the message in TFRecord files for the Object Detection API, without TensorFlow.
 
-The message is declared here after tensorflow/core/example/{example,feature}.proto, in a descriptor pool of
-its own, so that a process which also imports TensorFlow sees no second declaration.
+The message is declared as in tensorflow/core/example/{example,feature}.proto, but in a separate descriptor pool, so
+that it does not clash with TensorFlow's own declaration in the same process.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _example_class() -> Any:
 
 
 def encode(features: Mapping[str, Value]) -> bytes:
-    """The message, the same bytes for the same features; a list's first item decides its kind."""
+    """The serialised message, deterministic for the same features. The first item of a list decides its type."""
     example = _example_class()()
     table = example.features.feature
     for name, value in features.items():
@@ -80,11 +80,11 @@ def encode(features: Mapping[str, Value]) -> bytes:
 
 
 def decode(data: bytes) -> dict[str, list[Any]]:
-    """The features by name, lists of bytes, floats or ints. Raises ValueError when `data` is no Example."""
+    """The features by name, as lists of bytes, floats or ints. Raises ValueError if `data` is no tf.train.Example."""
     try:
         example = _example_class().FromString(data)
     except DecodeError:
-        raise ValueError("it holds no tf.train.Example") from None
+        raise ValueError("not a tf.train.Example") from None
     features: dict[str, list[Any]] = {}
     for name, feature in example.features.feature.items():
         kind = feature.WhichOneof("kind")

@@ -1,4 +1,4 @@
-"""Builds a folder of the cache whole or not at all, once, however many processes ask for it or die."""
+"""Builds a dataset in the cache: atomically, and once even if several processes ask for it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from trainers.errors import UserError
 
 
 @contextmanager
-def clear_about_the_disk(where: Path) -> Iterator[None]:
-    """Turn a full or a read-only disk into one line."""
+def disk_errors_as_user_errors(where: Path) -> Iterator[None]:
+    """Turn a full or read-only disk into a UserError; `where` is the folder being written."""
     full = f"the disk is full at {where}; free some space, or choose another cache folder"
     try:
         yield
@@ -35,28 +35,29 @@ def clear_about_the_disk(where: Path) -> Iterator[None]:
 
 
 def lock_file(cache: Path, folder_name: str) -> Path:
-    """What a process holds while it builds `folder_name`."""
+    """The lock that a process holds while it builds `folder_name`."""
     return cache / f".{folder_name}.lock"
 
 
-def built(cache: Path, folder_name: str, build: Callable[[Path], Dataset]) -> Dataset:
-    """The dataset in `cache/folder_name`, built by `build` in a folder beside it when it is not there.
+def build_once(cache: Path, folder_name: str, build: Callable[[Path], Dataset]) -> Dataset:
+    """The dataset in `cache/folder_name`; `build` makes it if it does not exist yet.
 
-    build: fills the empty folder it is given and returns the Dataset that lies in it.
-    Raises UserError when the cache cannot be written; nothing half-written is left.
+    build: fills the empty folder that it is given, and returns the Dataset in it. The folder gets its final name only
+        after that.
+    Raises UserError when the cache cannot be written; no partial folder is left.
     """
     folder = cache / folder_name
     if (folder / MANIFEST).is_file():
         return read_manifest(folder)
-    with clear_about_the_disk(cache):
+    with disk_errors_as_user_errors(cache):
         cache.mkdir(parents=True, exist_ok=True)
         lock = lock_file(cache, folder_name)
-        lock.touch()  # FileLock would wait for ever for a folder in which nothing can be made
+        lock.touch()  # raises in a read-only folder, where FileLock would wait for ever
         with FileLock(lock):
             if (folder / MANIFEST).is_file():
                 return read_manifest(folder)
             partial = cache / f".{folder_name}.partial"
-            shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed: we hold its lock
+            shutil.rmtree(partial, ignore_errors=True)  # left by a killed process, since we hold the lock
             partial.mkdir()
             try:
                 build(partial).write_manifest(partial)

@@ -7,10 +7,9 @@ import numpy as np
 from hypothesis import HealthCheck
 from labelled_folders import picture
 
-from trainers.datasets import formats
-from trainers.datasets.preparing import look_through
+from trainers.datasets import check, formats
 from trainers.datasets.problems import Problem
-from trainers.datasets.records.record import Record
+from trainers.datasets.records.checked_image import CheckedImage
 
 NAMES = [known.NAME for known in formats.all_formats()]
 CLASSES = ("vehicle", "pedestrian", "cyclist")
@@ -19,17 +18,17 @@ PICTURES = [picture(number) for number in range(30)]
 ANY = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
-def record(number: int, boxes: list[tuple]) -> Record:
+def checked_image(number: int, boxes: list[tuple]) -> CheckedImage:
     """Picture `number` with boxes [ymin, xmin, ymax, xmax] in pixels."""
     rows = np.array(boxes, np.float64).reshape(-1, 4) / [HEIGHT, WIDTH, HEIGHT, WIDTH]
     labels = tuple(index % 3 + 1 for index in range(len(boxes)))
     none = (False,) * len(boxes)
-    return Record(
+    return CheckedImage(
         f"n{number}.jpg", PICTURES[number], "jpeg", WIDTH, HEIGHT, rows.astype(np.float32), labels, none, none
     )
 
 
-def written(name: str, folder: Path, records: list[Record]) -> Path:
+def written(name: str, folder: Path, records: list[CheckedImage]) -> Path:
     """The records in a format, four fifths of them to train on."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -41,9 +40,7 @@ def written(name: str, folder: Path, records: list[Record]) -> Path:
     return folder
 
 
-def looked_through(folder: Path) -> tuple[list[Problem], int, int]:
+def checked(folder: Path) -> tuple[list[Problem], int, int]:
     """Every problem of a source, and how many of how many images are affected."""
-    heard: list[Problem] = []
-    found = formats.recognise(folder)
-    listed, problems = look_through(str(folder), folder, found, heard.append, lambda _: None)
-    return heard, problems.affected, listed.images
+    report = check(folder)
+    return list(report.problems), report.affected, report.images

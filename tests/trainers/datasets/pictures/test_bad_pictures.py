@@ -50,14 +50,14 @@ ENCODED_ANEW = {
 def test_what_tensorflow_reads_stays_as_it_is_to_the_byte(kind):
     data = AS_THEY_ARE[kind]
     found = read(data)
-    assert (found.data, found.width, found.height, found.encoded_anew) == (data, 64, 48, "")
+    assert (found.data, found.width, found.height, found.reencoded) == (data, 64, 48, "")
 
 
 @pytest.mark.parametrize("kind", ENCODED_ANEW)
 def test_what_it_would_read_otherwise_is_encoded_anew_and_looks_the_same(kind):
     data = ENCODED_ANEW[kind]
     found = read(data)
-    assert found.encoded_anew
+    assert found.reencoded
     assert Image.open(BytesIO(found.data)).mode in ("L", "RGB")
     assert read(found.data).data == found.data
     deep = np.repeat((DEEP >> 8)[..., None], 3, axis=2).astype(int)
@@ -148,7 +148,7 @@ def test_a_picture_of_any_kind_and_size_becomes_what_a_person_sees_or_is_refused
         min(width, height) >= 16
     ):  # JPEG and WebP keep one colour for every four pixels, few of which are alike in less
         assert np.abs(pixels(found.data) - expected).mean() < 8
-    assert read(found.data) == replace(found, encoded_anew="")
+    assert read(found.data) == replace(found, reencoded="")
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
@@ -191,20 +191,20 @@ def test_a_jpeg_is_plain_only_if_a_decoder_would_take_it():
     without_tables = good.replace(b"\xff\xc4", b"\xff\xfe", 1)  # a comment where Huffman codes were
     assert plain_jpeg(without_tables) is None
     scan = good.index(b"\xff\xda")
-    with pytest.raises(CorruptJpeg, match="cut off"):
+    with pytest.raises(CorruptJpeg, match="truncated"):
         plain_jpeg(good[:-2])
-    with pytest.raises(CorruptJpeg, match="cannot be there"):
+    with pytest.raises(CorruptJpeg, match="unexpected marker"):
         plain_jpeg(good[: scan + 40] + b"\xff\xc0" + good[scan + 42 :])
-    with pytest.raises(CorruptJpeg, match="ends too early"):
+    with pytest.raises(CorruptJpeg, match="ends early"):
         plain_jpeg(good[: scan + 16] + b"\xff\xd9")
 
 
 @pytest.mark.parametrize(
     ("data", "why"),
     [
-        (b"", "an empty file"),
-        (b"GIF89a", "not a picture"),
-        (b"<html>", "not a picture of a known format"),
+        (b"", "empty file"),
+        (b"GIF89a", "not an image"),
+        (b"<html>", "not an image in a supported format"),
     ],
 )
 def test_a_refusal_says_why(data, why):
@@ -214,5 +214,5 @@ def test_a_refusal_says_why(data, why):
 
 def test_a_picture_too_large_to_train_on_is_refused_without_decoding_it():
     bomb = saved(Image.new("1", (20_000, 20_000)), "PNG")
-    with pytest.raises(BadPicture, match=r"million|larger"):
+    with pytest.raises(BadPicture, match=r"million|too many"):
         read(bomb)

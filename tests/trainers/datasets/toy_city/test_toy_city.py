@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from trainers.datasets import dataset
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.records import example
-from trainers.datasets.records.tfrecords import Place, places, read_record
-from trainers.datasets.toy_city.generating import open_toy_city, record
+from trainers.datasets.records import tf_example
+from trainers.datasets.records.tfrecords import RecordLocation, read_record, record_locations
+from trainers.datasets.toy_city.generating import labelled_scene, open_toy_city
 from trainers.datasets.toy_city.pictures import draw
 from trainers.datasets.toy_city.road_users import KINDS
 from trainers.datasets.toy_city.scenes import RoadUser, Scene, ToyCity
@@ -21,18 +21,18 @@ SMALL = ToyCity(train_images=12, validation_images=5)
 
 def examples(file: Path) -> list[dict[str, list]]:
     with file.open("rb") as opened:
-        found = list(places(file))
-        assert all(isinstance(place, Place) for place in found)
-        return [example.decode(read_record(opened, place)) for place in found]
+        found = list(record_locations(file))
+        assert all(isinstance(place, RecordLocation) for place in found)
+        return [tf_example.decode(read_record(opened, place)) for place in found]
 
 
 def test_the_same_scene_is_drawn_again_to_the_last_bit():
-    assert record(SMALL, "train", 3).image == record(SMALL, "train", 3).image
+    assert labelled_scene(SMALL, "train", 3).image == labelled_scene(SMALL, "train", 3).image
 
 
 def test_the_parts_share_no_scene_and_other_seeds_are_other_cities():
     digests = [
-        record(city, part, number).digest()
+        labelled_scene(city, part, number).digest()
         for city in (SMALL, ToyCity(seed=1))
         for part in ("train", "validation")
         for number in range(4)
@@ -44,7 +44,7 @@ def test_every_class_is_there_in_sizes_that_a_small_detector_can_see():
     counts = np.zeros(3, int)
     sides = []
     for number in range(60):
-        drawn = record(SMALL, "train", number)
+        drawn = labelled_scene(SMALL, "train", number)
         assert len(drawn.labels) <= SMALL.users[1]
         assert (drawn.boxes >= 0).all()
         assert (drawn.boxes <= 1).all()

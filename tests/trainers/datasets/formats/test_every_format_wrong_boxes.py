@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from every_format import ANY, CLASSES, HEIGHT, NAMES, WIDTH, looked_through, record, written
+from every_format import ANY, CLASSES, HEIGHT, NAMES, WIDTH, checked, checked_image, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +23,7 @@ def replaced(box: tuple, edge: int, value: float) -> tuple:
 
 FAR = st.floats(2.5, 1e6)
 WRONG_BOXES = {
-    "box that is not a number": st.builds(
+    "invalid box coordinates": st.builds(
         replaced, INSIDE, st.integers(0, 3), st.sampled_from([math.nan, math.inf, -math.inf])
     ),
     "box without area": st.builds(
@@ -32,13 +32,13 @@ WRONG_BOXES = {
         st.integers(0, 1),
         st.sampled_from([0, 2, 40]),
     ),
-    "box outside its image": st.builds(
+    "box outside the image": st.builds(
         lambda box, down, right: tuple(e + d for e, d in zip(box, (down, right) * 2, strict=True)),
         INSIDE,
         st.sampled_from([0, -60, 60, 5000]),
         st.sampled_from([-90, 90, 70_000]),
     ),
-    "box beyond its image's edge": st.builds(
+    "box exceeds the image": st.builds(
         lambda box, edge, far: replaced(box, edge, -far if edge < 2 else (HEIGHT, WIDTH)[edge - 2] + far),
         INSIDE,
         st.integers(0, 3),
@@ -55,9 +55,9 @@ BOX = st.just(None).flatmap(lambda _: INSIDE.map(lambda box: ("", box))) | st.sa
 @settings(max_examples=8, **ANY)
 def test_every_wrong_box_is_counted_and_named_with_its_file_and_image(name, tmp_path_factory, images):
     images = [[("", (4, 8, 40, 60))], *images]
-    records = [record(number, [box for _, box in boxes]) for number, boxes in enumerate(images)]
+    records = [checked_image(number, [box for _, box in boxes]) for number, boxes in enumerate(images)]
     folder = written(name, tmp_path_factory.getbasetemp() / f"boxes_{name}", records)
-    heard, affected, count = looked_through(folder)
+    heard, affected, count = checked(folder)
     expected = Counter(
         (f"n{number}", kind) for number, boxes in enumerate(images) for kind, _ in boxes if kind
     )
@@ -72,14 +72,14 @@ def test_every_wrong_box_is_counted_and_named_with_its_file_and_image(name, tmp_
 @pytest.mark.parametrize("name", NAMES)
 def test_a_wrong_box_in_twenty_images_is_noted_and_two_are_refused(name, kind, tmp_path):
     wrong = {
-        "box that is not a number": (4, math.nan, 40, 60),
+        "invalid box coordinates": (4, math.nan, 40, 60),
         "box without area": (4, 8, 4, 60),
-        "box outside its image": (4, 80, 40, 90),
-        "box beyond its image's edge": (-9, 8, 40, 60),
+        "box outside the image": (4, 80, 40, 90),
+        "box exceeds the image": (-9, 8, 40, 60),
     }[kind]
     good = (4, 8, 40, 60)
     for bad in (1, 2):
-        records = [record(number, [good, wrong] if number < bad else [good]) for number in range(20)]
+        records = [checked_image(number, [good, wrong] if number < bad else [good]) for number in range(20)]
         folder = written(name, tmp_path / f"{bad} bad", records)
         if bad == 1:
             opened = open_dataset(str(folder), tmp_path / "cache")
@@ -87,6 +87,6 @@ def test_a_wrong_box_in_twenty_images_is_noted_and_two_are_refused(name, kind, t
             assert note.startswith("1 x ")
             assert opened.train.images + opened.validation.images == 20
         else:
-            with pytest.raises(UserError, match=f"2 of 20 images cannot be trusted.*2 x {kind}") as refused:
+            with pytest.raises(UserError, match=f"2 of 20 images have problems.*2 x {kind}") as refused:
                 open_dataset(str(folder), tmp_path / "cache")
             assert "\n" not in str(refused.value)

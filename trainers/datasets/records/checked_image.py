@@ -1,34 +1,31 @@
-"""Record: one checked image with its boxes, and the Object Detection API's tf.train.Example of it."""
+"""CheckedImage: an image that passed the checks, with its boxes, encoded as a tf.train.Example."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainers.datasets.records import example
-from trainers.datasets.records.tfrecords import CorruptRecord, places, read_record
-from trainers.errors import UserError
+from trainers.datasets.records import tf_example
 
-if TYPE_CHECKING:  # who only lists images does not wait for numpy
+if TYPE_CHECKING:  # a process that only lists images does not load numpy
     import numpy as np
     from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Record:
-    """What training reads.
+class CheckedImage:
+    """An image as training reads it.
 
-    name: file name or whatever tells it from the others.
-    image: JPEG or PNG bytes, 8-bit, grey or colour.
+    name: unique name, usually the path in the source.
+    image: encoded JPEG or PNG, 8 bits a channel, grey or RGB.
     format: "jpeg" or "png".
     width, height: pixels.
-    boxes: float32 [objects, 4], [ymin, xmin, ymax, xmax], fractions of the image in 0..1.
-    labels: ids 1..N, one a box.
-    difficult, crowd: one a box.
+    boxes: float32 [objects, 4], each [ymin, xmin, ymax, xmax] in fractions of the image, 0 to 1.
+    labels: label ids 1..N, one for each box.
+    difficult, crowd: flags, one for each box.
     """
 
     name: str
@@ -43,21 +40,22 @@ class Record:
 
     @cached_property
     def image_sha256(self) -> bytes:
-        """32 bytes that tell the image."""
+        """SHA-256 of the encoded image, 32 bytes."""
         return hashlib.sha256(self.image).digest()
 
     def pixel_boxes(self) -> NDArray[np.float64]:
-        """[objects, 4], [ymin, xmin, ymax, xmax] in pixels."""
+        """float64 [objects, 4], each [ymin, xmin, ymax, xmax] in pixels."""
         return self.boxes.astype("float64") * [self.height, self.width, self.height, self.width]
 
     def encode(self, classes: Sequence[str], ids: Sequence[int] | None = None) -> bytes:
-        """The tf.train.Example; its keys are TfExampleFields of object_detection/core/standard_fields.py.
+        """The serialised tf.train.Example, with the keys of TfExampleFields in object_detection/core/standard_fields.py.
 
-        ids: the classes' label ids where they are not 1..N.
+        classes: class names; label id i is classes[i - 1].
+        ids: label ids to write for `classes`, if not 1..N.
         """
         name = self.name.encode()
         ymin, xmin, ymax, xmax = self.boxes.T.tolist() if len(self.boxes) else ([], [], [], [])
-        return example.encode(
+        return tf_example.encode(
             {
                 "image/height": [self.height],
                 "image/width": [self.width],
@@ -78,7 +76,7 @@ class Record:
         )
 
     def digest(self) -> int:
-        """256 bits of its contents: image, boxes and labels, but not its name."""
+        """A 256-bit digest of image, boxes and labels; the name does not change it."""
         content = hashlib.sha256(self.image_sha256)
         rows = [
             (box.tobytes(), label, difficult, crowd)
@@ -90,14 +88,14 @@ class Record:
         return int.from_bytes(content.digest(), "little")
 
 
-def decode(data: bytes) -> Record:
-    """The Record that `encode` wrote, or that another tool wrote as the Object Detection API takes it."""
+def decode(data: bytes) -> CheckedImage:
+    """The inverse of `CheckedImage.encode`; also reads other tools' examples for the Object Detection API."""
     import numpy as np
 
-    features = example.decode(data)
+    features = tf_example.decode(data)
     edges = [features.get(f"image/object/bbox/{edge}", []) for edge in ("ymin", "xmin", "ymax", "xmax")]
     labels = features.get("image/object/class/label", [])
-    return Record(
+    return CheckedImage(
         name=(features.get("image/filename") or features.get("image/source_id") or [b""])[0].decode(),
         image=features["image/encoded"][0],
         format="png" if features["image/encoded"][0].startswith(b"\x89PNG") else "jpeg",
@@ -108,35 +106,3 @@ def decode(data: bytes) -> Record:
         difficult=tuple(map(bool, features.get("image/object/difficult") or [0] * len(labels))),
         crowd=tuple(map(bool, features.get("image/object/is_crowd") or [0] * len(labels))),
     )
-
-
-def encoded_records(files: Iterable[Path]) -> Iterator[bytes]:
-    """The tf.train.Examples of a dataset's shards. Raises UserError when one has been changed since it was opened."""
-    for path in files:
-        with path.open("rb") as file:
-            for place in places(path):
-                try:
-                    if isinstance(place, CorruptRecord):
-                        raise place
-                    yield read_record(file, place)
-                except CorruptRecord as error:
-                    raise UserError(f"{path}: {error}; delete its folder to convert anew") from None
-
-
-def read_chosen_records(files: Iterable[Path], positions: Collection[int]) -> Iterator[Record]:
-    """The records at these positions, counted from 0 over all files; the others are not read."""
-    every = ((path, place) for path in files for place in places(path))
-    for position, (path, place) in enumerate(every):
-        if position in positions:
-            with path.open("rb") as file:
-                try:
-                    if isinstance(place, CorruptRecord):
-                        raise place
-                    yield decode(read_record(file, place))
-                except CorruptRecord as error:
-                    raise UserError(f"{path}: {error}; delete its folder to convert anew") from None
-
-
-def read_records(files: Iterable[Path]) -> Iterator[Record]:
-    """The records of a dataset's shards. Raises UserError as `encoded_records` does."""
-    return map(decode, encoded_records(files))

@@ -6,7 +6,8 @@ from labelled_folders import picture
 
 from trainers.datasets import formats
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.records.record import Record, read_records
+from trainers.datasets.records.checked_image import CheckedImage
+from trainers.datasets.records.reading import read_images
 
 NAMES = [known.NAME for known in formats.all_formats()]
 ANY_CLASSES = ("пешеход", "traffic light", "vélo 🚲")
@@ -14,7 +15,7 @@ CLASSES = {"waymo": ("vehicle", "pedestrian", "cyclist")}
 PARTS = {"train": 20, "validation": 7, "test": 3}
 
 
-def records(part: str) -> list[Record]:
+def records(part: str) -> list[CheckedImage]:
     made = []
     for number in range(PARTS[part]):
         draw = np.random.default_rng([number, PARTS[part]])
@@ -25,7 +26,7 @@ def records(part: str) -> list[Record]:
         corners[:, 1] += 0.2  # boxes of some size
         labels = tuple(int(label) for label in draw.integers(1, 4, number % 4))
         made.append(
-            Record(
+            CheckedImage(
                 name=f"street {part}/café {number}.{'png' if kind == 'PNG' else 'jpg'}",
                 image=data,
                 format=kind.lower(),
@@ -40,7 +41,7 @@ def records(part: str) -> list[Record]:
     return made
 
 
-def objects(record: Record, classes) -> list[tuple]:
+def objects(record: CheckedImage, classes) -> list[tuple]:
     """Its boxes in pixels with their names, in a fixed order."""
     named = [classes[label - 1] for label in record.labels]
     return sorted(zip(named, record.pixel_boxes().round(1).tolist(), strict=True))
@@ -60,7 +61,7 @@ def test_thirty_images_come_back_as_they_were_written(name, tmp_path):
     assert sorted(opened.classes) == sorted(classes)
     assert {part: its.images for part, its in opened.parts.items()} == PARTS
     for part, its in opened.parts.items():
-        back = {record.image: record for record in read_records(its.files)}
+        back = {record.image: record for record in read_images(its.files)}
         for record in records(part):
             found = back[record.image]
             assert (found.width, found.height, found.format) == (record.width, record.height, record.format)

@@ -1,0 +1,80 @@
+"""YOLO folders and dataset YAMLs as people and their tools leave them, written by hand."""
+
+import pytest
+from published_folders import images, recognised, yolo
+
+from trainers.datasets.opening import open_dataset
+from trainers.datasets.records.reading import read_images
+from trainers.errors import UserError
+
+YAMLS = {
+    "a list of names": "train: images/train\nval: images/val\nnc: 2\nnames: ['cat', 'dog']\n",
+    "names by number": "path: .\ntrain: images/train  # as Ultralytics\nval: images/val\nnames:\n  0: cat\n  1: dog\n",
+    "Roboflow's": "train: ../images/train\nval: ../images/val\nnames: ['cat', 'dog']\n",
+    "another's path": "path: ../datasets/elsewhere\ntrain: images/train\nval: images/val\nnames: ['cat', 'dog']\n",
+    "lists of images": "train: train.txt\nval: [images/val]\nnames: ['cat', 'dog']\n",
+}
+
+
+@pytest.mark.parametrize("kind", YAMLS)
+def test_yolo_with_a_data_yaml(tmp_path, kind):
+    root = tmp_path / "pets"
+    yolo(root, "images/train/a.jpg", "labels/train/a.txt", "1 0.5 0.5 0.25 0.5")
+    yolo(root, "images/train/b.jpg", "labels/train/b.txt", "0 0.1 0.1 0.9 0.1 0.9 0.8", "")
+    images(root, "images/train/nothing.jpg")
+    yolo(root, "images/val/c.jpg", "labels/val/c.txt", "0 0.5 0.5 1 1")
+    (root / "train.txt").write_text("./images/train/a.jpg\nimages/train/b.jpg\n./images/train/nothing.jpg\n")
+    (root / "data.yaml").write_text(YAMLS[kind])
+    opened = recognised(root, "dataset_yaml", tmp_path)
+    assert opened.classes == ("cat", "dog")
+    assert (opened.train.images, opened.validation.images) == (3, 1)
+    boxes = {record.name.split("/")[-1]: record.boxes.tolist() for record in read_images(opened.train.files)}
+    assert boxes["a.jpg"][0] == pytest.approx([0.25, 0.375, 0.75, 0.625])
+    assert boxes["b.jpg"][0] == pytest.approx([0.1, 0.1, 0.8, 0.9])
+    assert boxes["nothing.jpg"] == []
+    assert open_dataset(str(root / "data.yaml"), tmp_path / "cache").fingerprint == opened.fingerprint
+
+
+def test_a_change_behind_a_yaml_is_seen(tmp_path):
+    root = tmp_path / "pets"
+    for part, name in (("train", "a"), ("train", "b"), ("val", "c")):
+        yolo(root, f"images/{part}/{name}.jpg", f"labels/{part}/{name}.txt", "0 0.5 0.5 0.25 0.5")
+    (root / "yaml").mkdir()
+    (root / "yaml" / "mine.yaml").write_text(
+        f"path: {root}\ntrain: images/train\nval: images/val\nnames: [cat]\n"
+    )
+    before = open_dataset(str(root / "yaml" / "mine.yaml"), tmp_path / "cache")
+    (root / "labels" / "train" / "a.txt").write_text("0 0.5 0.5 0.5 0.5")
+    assert (
+        open_dataset(str(root / "yaml" / "mine.yaml"), tmp_path / "cache").fingerprint != before.fingerprint
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("train: nowhere\nval: nowhere\n", ".*nowhere does not exist"),
+        ("train: images\nnames: [a, a]\n", "a different name"),
+        ("train: images\nnames: cats\n", "names: expected a list"),
+        ("train: [\n", "cannot be read as YAML"),
+        ("- train: images\ntrain: images", "cannot be read as YAML"),
+    ],
+)
+def test_a_yaml_that_cannot_be_used_is_refused(tmp_path, text, why):
+    yolo(tmp_path, "images/a.jpg", "labels/a.txt", "0 0.5 0.5 1 1")
+    (tmp_path / "data.yaml").write_text(text)
+    with pytest.raises(UserError, match=why):
+        open_dataset(str(tmp_path / "data.yaml"), tmp_path / "cache")
+
+
+def test_yolo_labels_without_names_are_refused(tmp_path):
+    yolo(tmp_path / "pets", "images/a.jpg", "labels/a.txt", "0 0.5 0.5 1 1")
+    with pytest.raises(UserError, match=r"add a classes\.txt"):
+        recognised(tmp_path / "pets", "yolo", tmp_path)
+
+
+def test_a_yolo_class_without_a_name_is_refused_with_its_line(tmp_path):
+    yolo(tmp_path / "pets", "a.jpg", "a.txt", "0 0.5 0.5 1 1", "7 0.5 0.5 1 1")
+    (tmp_path / "pets" / "classes.txt").write_text("cat\n")
+    with pytest.raises(UserError, match=r"a\.txt:2: class 7 is not in classes\.txt"):
+        recognised(tmp_path / "pets", "yolo", tmp_path)

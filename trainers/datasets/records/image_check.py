@@ -1,0 +1,103 @@
+"""Checks one labelled image and makes the CheckedImage that training reads, or reports why it cannot.
+
+Images that TensorFlow would decode differently from other programs are re-encoded: CMYK, 16 bits a channel,
+alpha, palettes, formats other than JPEG and PNG. EXIF rotation is ignored, as in TensorFlow, unless the labels
+refer to the rotated image: then its pixels are rotated. The size stated in the labels decides which it is;
+without one, the convention of the label format does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainers.datasets.labelled_image import Box, LabelledImage
+from trainers.datasets.pictures.picture import BadPicture, Picture, read_picture
+from trainers.datasets.problems import Problem
+from trainers.datasets.records.checked_image import CheckedImage
+
+# Pixels by which a box may exceed its image without a report: labels are rounded, and some tools count from 1.
+ROUNDING = 1.0
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The checked image, or None if the image is unusable, and every problem found."""
+
+    image: CheckedImage | None
+    problems: tuple[Problem, ...]
+
+
+def check_image(image: LabelledImage, data: bytes, ids: Mapping[str, int]) -> CheckResult:
+    """Check `image`, whose encoded bytes are `data`.
+
+    ids: label ids by class name, with every class of the boxes.
+    """
+    try:
+        picture = read_picture(data, image.size, image.rotated_by_default)
+    except BadPicture as error:
+        return CheckResult(None, (Problem("unreadable image", image.name, str(error), image.name),))
+    problems = [Problem("image re-encoded", image.name, picture.reencoded)] if picture.reencoded else []
+    size = (picture.width, picture.height)
+    if image.size and image.size != size:
+        stated = f"labels state {image.size[0]}x{image.size[1]} px, the image has {size[0]}x{size[1]}"
+        return CheckResult(
+            None, (*problems, Problem("image size mismatch", image.labelled_in, stated, image.name))
+        )
+    boxes = []
+    for box in image.boxes:
+        fractions, problem = _inside(box, image, picture)
+        if problem:
+            problems.append(problem)
+        if fractions:
+            boxes.append((box, fractions))
+    checked = CheckedImage(
+        name=image.name,
+        image=picture.data,
+        format=picture.format,
+        width=picture.width,
+        height=picture.height,
+        boxes=np.array([fractions for _, fractions in boxes], np.float32).reshape(-1, 4),
+        labels=tuple(ids[box.name] for box, _ in boxes),
+        difficult=tuple(box.difficult for box, _ in boxes),
+        crowd=tuple(box.crowd for box, _ in boxes),
+    )
+    return CheckResult(checked, tuple(problems))
+
+
+Fractions = tuple[float, float, float, float]
+
+
+def _inside(box: Box, image: LabelledImage, picture: Picture) -> tuple[Fractions | None, Problem | None]:
+    """The box in fractions, clipped to the image, or None if nothing of it is left; and the problem, if any."""
+    given = (box.ymin, box.xmin, box.ymax, box.xmax)
+    high, wide = (1.0, 1.0) if image.fractions else (picture.height, picture.width)
+    if 0 <= given[0] < given[2] <= high and 0 <= given[1] < given[3] <= wide:  # the usual case, for speed
+        return (given[0] / high, given[1] / wide, given[2] / high, given[3] / wide), None
+    where = image.label_place(box)
+    shown = f"{box.name} [ymin {given[0]:g}, xmin {given[1]:g}, ymax {given[2]:g}, xmax {given[3]:g}]"
+    if not all(math.isfinite(edge) for edge in given):
+        return None, Problem("invalid box coordinates", where, shown, image.name)
+    scale = (picture.height, picture.width, picture.height, picture.width)
+    pixels = (
+        [edge * side for edge, side in zip(given, scale, strict=True)] if image.fractions else list(given)
+    )
+    if pixels[2] <= pixels[0] or pixels[3] <= pixels[1]:
+        return None, Problem("box without area", where, shown, image.name)
+    cut = [min(max(edge, 0.0), float(side)) for edge, side in zip(pixels, scale, strict=True)]
+    if cut[2] <= cut[0] or cut[3] <= cut[1]:
+        return None, Problem(
+            "box outside the image", where, f"{shown} in {picture.width}x{picture.height} px", image.name
+        )
+    ymin, xmin, ymax, xmax = (
+        was if image.fractions and after == before else after / side
+        for was, before, after, side in zip(given, pixels, cut, scale, strict=True)
+    )
+    problem = None
+    if max(abs(a - b) for a, b in zip(cut, pixels, strict=True)) > ROUNDING:
+        shown = f"{shown} in {picture.width}x{picture.height} px; clipped"
+        problem = Problem("box exceeds the image", where, shown, image.name)
+    return (ymin, xmin, ymax, xmax), problem
