@@ -42,7 +42,7 @@ def sections(written):
 
 def test_a_finished_study_has_every_part(sections):
     assert list(sections) == [
-        "ranking", "backbones", "predictions", "curves", "losses", "parameters", "breakdown", "early-stopping", "known",
+        "ranking", "detectors", "predictions", "curves", "losses", "parameters", "breakdown", "early-stopping", "known",
         "cost", "next", "about",
     ]  # fmt: skip
 
@@ -75,7 +75,7 @@ def test_trials_whose_detections_are_of_another_mean_ap_get_no_interval(tmp_path
 
 
 def test_detectors_are_compared_where_all_have_been_and_at_equal_numbers(material, sections):
-    found = sections["backbones"].data["detectors"]
+    found = sections["detectors"].data["detectors"]
     assert {each["model"] for each in found} == {"mobilenet", "retinanet", "efficientdet"}
     for each in found:
         mine = [r for r in material.records if r.recipe["model"] == each["model"]]

@@ -83,7 +83,7 @@ def section(material: Material) -> Section | None:
     )
     data = {"detectors": [asdict(each) for each in found]}
     return Section(
-        "backbones", "Standings at equal budgets", text, [Table(columns, rows)], [chart], data=data
+        "detectors", "Detectors at equal budgets", text, [Table(columns, rows)], [chart], data=data
     )
 
 
