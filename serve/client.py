@@ -12,7 +12,7 @@ from typing import Any
 import requests
 
 from serve.errors import Refused
-from serve.options import Options
+from serve.jobs.options import Options
 from trainers.errors import UserError
 
 PIECE = 1 << 20

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from serve.client import Client
-from serve.options import Options
+from serve.jobs.options import Options
 from serve.run import TOKEN
 from trainers.command import Parser, run
 from trainers.errors import UserError
@@ -139,8 +139,8 @@ def _local(
     shown: Callable[[int, int, float | None], None],
 ) -> None:
     from serve.backends import choosing
+    from serve.exports.locating import located
     from serve.local import NO_LIMITS, annotated
-    from serve.locating import located
     from serve.video import processing
     from serve.video.opening import probe
     from trainers.detection import export as exports

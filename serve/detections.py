@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from serve.options import Options
+from serve.jobs.options import Options
 from trainers.detection.export import Export
 from trainers.detection.samples import Found
 

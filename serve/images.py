@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from serve.errors import Refused
-from serve.limits import Limits
+from serve.jobs.limits import Limits
 from serve.video.opening import check_size
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")

@@ -8,10 +8,10 @@ from typing import Any
 
 from serve.backends import measuring
 from serve.backends.backend import Backend
+from serve.backends.batching import Batcher
 from serve.backends.choosing import Choice
-from serve.batching import Batcher
-from serve.limits import Limits
-from serve.options import Options
+from serve.jobs.limits import Limits
+from serve.jobs.options import Options
 from serve.video.assembling import assemble
 from serve.video.opening import probe
 from serve.video.processing import Process, Progress

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from serve.client import Client
-from serve.locating import located
+from serve.exports.locating import located
 from serve.run import TOKEN
 from trainers.command import Parser, run
 from trainers.errors import UserError

@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from serve import models
 from serve.api.tokens import Tokens
 from serve.backends import choosing
-from serve.counters import Counters
-from serve.database import Database
-from serve.locating import located
-from serve.rollout import Rollout
-from serve.settings import Settings, parsed
+from serve.deployment.counters import Counters
+from serve.deployment.database import Database
+from serve.deployment.rollout import Rollout
+from serve.deployment.settings import Settings, parsed
+from serve.exports import models
+from serve.exports.locating import located
 from trainers.command import Parser, run
 from trainers.detection import export as exports
 from trainers.errors import UserError
@@ -94,7 +94,7 @@ def parser() -> Parser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="one of serve/limits.py, as upload_bytes=1e9",
+        help="one of serve/jobs/limits.py, as upload_bytes=1e9",
     )
     add("--address", help="of a running Ray cluster, or auto (default: Ray on this machine)")
     add(
@@ -198,7 +198,7 @@ def _serve(chosen: Namespace, settings: Settings, token: str | None) -> None:
     import ray
     from ray import serve as ray_serve
 
-    from serve.deployment import build
+    from serve.deployment.application import build
 
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     stopped = threading.Event()

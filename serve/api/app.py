@@ -14,13 +14,13 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from serve.api import images, jobs, metrics, model, problems, results
 from serve.api.context import Context
 from serve.api.tokens import Tokens
-from serve.counters import Counters
-from serve.database import Database
+from serve.deployment.counters import Counters
+from serve.deployment.database import Database
+from serve.deployment.rollout import Rollout
+from serve.deployment.settings import Settings
 from serve.errors import Refused
+from serve.jobs.options import Options
 from serve.jobs.store import JobStore
-from serve.options import Options
-from serve.rollout import Rollout
-from serve.settings import Settings
 
 PAGE = Path(__file__).with_name("page.html")
 # the page is one file with its own style and script, and plays what this server sends; nothing else, from nowhere else
@@ -35,7 +35,7 @@ class Detecting(Protocol):
     """Whatever answers for the replicas."""
 
     async def detect(self, images: Sequence[bytes], model_id: str, options: Options) -> dict[str, Any]:
-        """See serve.replica.Replica."""
+        """See serve.deployment.replica.Replica."""
 
     async def about(self) -> dict[str, Any]:
         """Likewise; raises when no replica answers."""

@@ -15,8 +15,8 @@ from serve.api import problems, schemas
 from serve.api.context import Context
 from serve.api.uploads import read_form
 from serve.errors import Refused
-from serve.options import Options
-from serve.sources import check_room
+from serve.jobs.options import Options
+from serve.jobs.sources import check_room
 
 BODY = {
     "required": True,

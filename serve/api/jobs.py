@@ -13,15 +13,15 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
-from serve import sources
 from serve.api import problems, schemas
 from serve.api.context import Context
 from serve.api.images import ERRORS
 from serve.api.uploads import read_form
 from serve.errors import Refused
+from serve.jobs import sources
 from serve.jobs.job import Job, State
+from serve.jobs.options import Options
 from serve.jobs.store import INPUT
-from serve.options import Options
 from serve.video.opening import VideoFacts, probe
 
 BODY = {

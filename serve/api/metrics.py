@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from serve.counters import Counters
+from serve.deployment.counters import Counters
 from serve.jobs.job import STATES
 from serve.jobs.store import JobStore
 

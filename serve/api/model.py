@@ -10,12 +10,12 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from serve import models
 from serve.api import problems, schemas
 from serve.api.context import Context
 from serve.api.images import ERRORS
+from serve.deployment.rollout import Bounds
 from serve.errors import Refused
-from serve.rollout import Bounds
+from serve.exports import models
 from trainers.detection import export as exports
 from trainers.errors import UserError
 

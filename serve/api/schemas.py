@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serve.options import Options
+from serve.jobs.options import Options
 
 
 class Video(BaseModel):

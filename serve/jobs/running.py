@@ -7,14 +7,14 @@ import threading
 import time
 from pathlib import Path
 
-from serve.batching import NetworkFailed
-from serve.counters import Counters
+from serve.backends.batching import NetworkFailed
+from serve.deployment.counters import Counters
+from serve.deployment.rollout import Rollout
+from serve.deployment.settings import Settings
+from serve.exports.models import Model, Models
 from serve.jobs.job import Job
+from serve.jobs.sources import fetch
 from serve.jobs.store import INPUT, RESULT, WORK, JobStore
-from serve.models import Model, Models
-from serve.rollout import Rollout
-from serve.settings import Settings
-from serve.sources import fetch
 from serve.video.assembling import assemble
 from serve.video.opening import VideoFacts, probe
 from serve.video.processing import Cancelled, Process, Progress

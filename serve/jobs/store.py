@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from serve.database import Database
+from serve.deployment.database import Database
 from serve.errors import Refused
 from serve.jobs.job import Job, State
-from serve.options import Options
+from serve.jobs.options import Options
 from serve.video.opening import VideoFacts
 from serve.video.processing import Progress
 

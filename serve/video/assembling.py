@@ -13,7 +13,7 @@ from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from serve import detections
-from serve.options import Container, Options
+from serve.jobs.options import Container, Options
 from serve.video.audio import Sound
 from serve.video.decoding import upright
 from serve.video.opening import VideoFacts

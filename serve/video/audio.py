@@ -10,7 +10,7 @@ from typing import Any
 
 import av
 
-from serve.options import Container
+from serve.jobs.options import Container
 from serve.video.opening import opened
 
 # what each container takes in browsers, and what other sound is encoded as

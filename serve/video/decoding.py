@@ -13,7 +13,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from serve.errors import Refused
-from serve.limits import Limits
+from serve.jobs.limits import Limits
 from serve.video.opening import check_size, opened, rate_of, rotation_of, video_stream
 
 

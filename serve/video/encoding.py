@@ -12,7 +12,7 @@ import av
 import cv2
 import numpy as np
 
-from serve.options import Codec
+from serve.jobs.options import Codec
 
 os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder tells of itself on stderr for each segment otherwise
 

@@ -12,7 +12,7 @@ from typing import Any
 import av
 
 from serve.errors import Refused
-from serve.limits import Limits
+from serve.jobs.limits import Limits
 
 # What FFmpeg may take the file for. Playlists (hls, dash, concat, sdp, ...) name further files and addresses, and
 # text, subtitles and images would be "videos" too: none of those is here.

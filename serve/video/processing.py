@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from serve import detections
-from serve.batching import Batcher
+from serve.backends.batching import Batcher
 from serve.detections import Detection
 from serve.errors import Refused
-from serve.limits import Limits
-from serve.options import Options
+from serve.jobs.limits import Limits
+from serve.jobs.options import Options
 from serve.video import audio
 from serve.video.ahead import ahead
 from serve.video.decoding import Decoder, Frame

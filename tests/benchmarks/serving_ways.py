@@ -87,8 +87,8 @@ def notebook(model: str, video: str, out: str, saved_model: str) -> dict[str, An
 def ours(model: str, video: str, codec: str = "vp9", every: str = "1") -> dict[str, Any]:
     """`python -m serve.detect --local --every EVERY`, and the seconds that each stage worked."""
     from serve.backends import choosing
+    from serve.jobs.options import Options
     from serve.local import annotated
-    from serve.options import Options
     from trainers.detection import export as exports
 
     export = exports.read(Path(model))

@@ -34,7 +34,7 @@ def backend(rectangles):
 
 @pytest.fixture
 def batcher(backend):
-    from serve.batching import Batcher
+    from serve.backends.batching import Batcher
 
     batcher = Batcher(backend, 8)
     yield batcher
@@ -46,8 +46,8 @@ def server(rectangles_folder, tmp_path_factory):
     """A whole deployment in this process; a module's tests share it."""
     from servers import prepare, served
 
-    from serve.limits import Limits
-    from serve.settings import Settings
+    from serve.deployment.settings import Settings
+    from serve.jobs.limits import Limits
 
     data = tmp_path_factory.mktemp("serving")
     (data / "allowed").mkdir()

@@ -14,16 +14,16 @@ from typing import Any
 import requests
 import uvicorn
 
-from serve import models
 from serve.api.app import create_app
 from serve.api.tokens import Tokens
 from serve.backends import choosing
 from serve.backends.choosing import Choice
-from serve.counters import Counters
-from serve.database import Database
-from serve.replica import Replica
-from serve.rollout import Rollout
-from serve.settings import Settings
+from serve.deployment.counters import Counters
+from serve.deployment.database import Database
+from serve.deployment.replica import Replica
+from serve.deployment.rollout import Rollout
+from serve.deployment.settings import Settings
+from serve.exports import models
 from trainers.detection.export import Export
 
 TOKEN, READER = "token-for-tests", "reader-for-tests"

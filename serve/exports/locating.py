@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from serve.winner import export_winner
+from serve.exports.winner import export_winner
 from trainers.detection import export as exports
 from trainers.errors import UserError
 

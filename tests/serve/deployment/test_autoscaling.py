@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from serve.autoscaling import replicas_for_jobs
+from serve.deployment.autoscaling import replicas_for_jobs
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_every_job_has_its_place_within_the_bounds(jobs, requests, running, want
 def test_the_serve_config_file_builds_the_application():
     from serve import deployment
 
-    config = yaml.safe_load((Path(__file__).parents[2] / "serve" / "config.yaml").read_text())
+    config = yaml.safe_load((Path(__file__).parents[3] / "serve" / "config.yaml").read_text())
     (application,) = config["applications"]
     module, _, name = application["import_path"].partition(":")
     assert module == deployment.__name__

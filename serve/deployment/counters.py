@@ -7,7 +7,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator
 
-from serve.database import Database
+from serve.deployment.database import Database
 
 
 class Counters:

@@ -197,6 +197,6 @@ def test_the_client_follows_a_job(server, clip):
 
 
 def clips_options():
-    from serve.options import Options
+    from serve.jobs.options import Options
 
     return Options(annotate=False)

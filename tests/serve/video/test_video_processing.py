@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from serve.errors import Refused
-from serve.limits import Limits
-from serve.options import Options
+from serve.jobs.limits import Limits
+from serve.jobs.options import Options
 from serve.video.assembling import assemble
 from serve.video.opening import probe
 from serve.video.processing import Cancelled, Process

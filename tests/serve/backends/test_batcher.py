@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from serve.batching import Batcher, NetworkFailed
+from serve.backends.batching import Batcher, NetworkFailed
 from trainers.detection.samples import Found
 
 

@@ -15,12 +15,12 @@ import pytest
 import requests
 from servers import TOKEN, Server, choose, free_port, wait_for
 
-from serve.settings import Settings
+from serve.deployment.settings import Settings
 from trainers.detection import export
 
 pytestmark = [pytest.mark.slow(120), pytest.mark.timeout(1800)]  # of a busy machine
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def start(data, *words):

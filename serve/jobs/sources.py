@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from serve.deployment.settings import Settings
 from serve.errors import Refused
-from serve.settings import Settings
 
 
 def check(uri: str, settings: Settings) -> None:

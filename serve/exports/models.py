@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serve.backends import choosing
+from serve.backends.batching import Batcher
 from serve.backends.choosing import Choice
-from serve.batching import Batcher
-from serve.settings import Settings
+from serve.deployment.settings import Settings
 from trainers.detection import export as exports
 from trainers.detection.export import Export
 from trainers.files import replace_folder

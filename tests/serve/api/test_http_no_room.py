@@ -7,8 +7,8 @@ import pytest
 from problems import is_problem, nothing_left
 from servers import prepare, served
 
-from serve.limits import Limits
-from serve.settings import Settings
+from serve.deployment.settings import Settings
+from serve.jobs.limits import Limits
 
 pytestmark = pytest.mark.slow
 

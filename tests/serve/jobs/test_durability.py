@@ -14,15 +14,15 @@ from servers import Server, free_port, prepare, run_http, run_replica, served, s
 
 from serve.api.tokens import Tokens
 from serve.backends import cache
-from serve.counters import Counters
-from serve.database import Database
+from serve.deployment.counters import Counters
+from serve.deployment.database import Database
+from serve.deployment.rollout import Rollout
+from serve.deployment.settings import Settings
 from serve.errors import Refused
+from serve.exports.models import Models
+from serve.jobs.limits import Limits
+from serve.jobs.options import Options
 from serve.jobs.store import JobStore
-from serve.limits import Limits
-from serve.models import Models
-from serve.options import Options
-from serve.rollout import Rollout
-from serve.settings import Settings
 from serve.video.opening import probe
 
 KILLS = int(os.environ.get("KILLS", "10"))  # KILLS=30 for a longer trial of patience
@@ -116,7 +116,7 @@ def test_a_stopped_replica_leaves_its_job_to_the_next(settings, tmp_path):
 def test_a_job_keeps_the_model_it_started_with(settings, store, tmp_path, rectangles, rectangles_folder):
     from rectangles import build
 
-    from serve import models
+    from serve.exports import models
 
     other = models.keep(settings, build(tmp_path / "shifted", shift=0.05))
     clip = clips.make(tmp_path / "clip.mp4", 20)

@@ -12,9 +12,9 @@ from rectangles import build, picture
 from servers import Server, choose, prepare, served, wait_for
 
 from serve import promote
-from serve.limits import Limits
-from serve.rollout import Bounds, judged
-from serve.settings import Settings
+from serve.deployment.rollout import Bounds, judged
+from serve.deployment.settings import Settings
+from serve.jobs.limits import Limits
 from trainers.detection import export
 
 

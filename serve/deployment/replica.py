@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 
 from serve import detections
-from serve.counters import Counters
-from serve.database import Database
+from serve.deployment.counters import Counters
+from serve.deployment.database import Database
+from serve.deployment.rollout import Rollout
+from serve.deployment.settings import Settings
+from serve.exports.models import Model, Models
 from serve.images import decoded
+from serve.jobs.options import Options
 from serve.jobs.running import JobRunner
 from serve.jobs.store import JobStore
-from serve.models import Model, Models
-from serve.options import Options
-from serve.rollout import Rollout
-from serve.settings import Settings
 from trainers.errors import UserError
 
 LOOK_SECONDS = 0.25  # between looks for a job

@@ -12,8 +12,8 @@ from typing import Any
 from ray import serve as ray_serve
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 
-from serve.options import Options
-from serve.settings import Settings, parsed
+from serve.deployment.settings import Settings, parsed
+from serve.jobs.options import Options
 
 ANSWER_SECONDS = 5.0  # a replica that says nothing for so long is not ready
 
@@ -23,15 +23,14 @@ class Detector:
     """A Replica: image requests come by Serve's handle, jobs from the shared record."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
-        from serve.replica import (
-            Replica,  # the runtimes are imported where they are needed, not by the controller
-        )
+        # the runtimes are imported where they are needed, not by the controller
+        from serve.deployment.replica import Replica
 
         self._jobs_at_once = settings["jobs_at_once"]
         self._replica = Replica(Settings.model_validate(settings))
 
     async def detect(self, images: Sequence[bytes], model_id: str, options: dict[str, Any]) -> dict[str, Any]:
-        """See serve.replica.Replica."""
+        """See serve.deployment.replica.Replica."""
         return await self._replica.detect(images, model_id, Options.model_validate(options))
 
     async def about(self) -> dict[str, Any]:
@@ -44,7 +43,7 @@ class Detector:
             replica.close()
 
     def record_autoscaling_stats(self) -> dict[str, float]:
-        """Jobs that wait or run, and how many one replica takes, for serve.autoscaling."""
+        """Jobs that wait or run, and how many one replica takes, for serve.deployment.autoscaling."""
         return {"jobs": float(self._replica.jobs()), "jobs_at_once": float(self._jobs_at_once)}
 
 
@@ -111,7 +110,7 @@ def build(arguments: dict[str, Any]) -> Any:
     settings = parsed(**values).model_dump(mode="json")
     scaling: dict[str, Any] = {"num_replicas": least}
     if most > least:
-        policy = AutoscalingPolicy(policy_function="serve.autoscaling:replicas_for_jobs")
+        policy = AutoscalingPolicy(policy_function="serve.deployment.autoscaling:replicas_for_jobs")
         scaling = {
             "num_replicas": None,
             "autoscaling_config": AutoscalingConfig(

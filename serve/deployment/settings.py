@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from serve.limits import Limits
+from serve.jobs.limits import Limits
 from trainers.errors import UserError
 
 

@@ -8,8 +8,8 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from serve.counters import Counters
-from serve.database import Database
+from serve.deployment.counters import Counters
+from serve.deployment.database import Database
 from serve.errors import Refused
 
 Phase = Literal["loading", "canary", "promoted", "rolled back", "failed"]
