@@ -1,4 +1,4 @@
-"""Context: what the routes share."""
+"""Context: the objects that all routes use."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from serve.jobs.store import JobStore
 
 @dataclass(frozen=True)
 class Context:
-    """One deployment's parts. detecting: see serve.api.app.Detecting."""
+    """One deployment. replicas: a serve.api.app.ReplicaClient."""
 
     settings: Settings
     store: JobStore
     rollout: Rollout
     counters: Counters
     tokens: Tokens
-    detecting: Any
+    replicas: Any

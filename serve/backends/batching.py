@@ -1,4 +1,4 @@
-"""Batcher: the threads that own the network and give it whatever waits, from all jobs and requests together."""
+"""Batcher: groups images from all jobs and requests into batches for one network."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from trainers.detection.samples import Found
 
 
 class NetworkFailed(Exception):
-    """The network raised an error while it ran; the message is its own."""
+    """The network raised an error while it ran; the message is the runtime's."""
 
 
 class Batcher:
-    """Runs `backend` on squares in the order they come, urgent ones (a person waits for an image) first.
+    """Runs `backend` on squares in arrival order, urgent ones (image requests) first.
 
-    A thread for each of the backend's streams. No clock decides when a batch is full: while all run, the next gathers,
-    up to `size`.
-    tally: what has happened: ("batches", size) how many batches had this size; images, errors (images whose batch
-    failed), objects (found with a score of at least `threshold`), seconds in the network, all streams together.
+    One thread per stream of the backend. There is no batching delay: while all streams are busy, the next batch
+    gathers, up to `size` images.
+    counts: ("batches", size): batches of that size; images; errors: images in failed batches; objects: detections with
+    a score of at least `threshold`; seconds: time in the network, summed over streams.
     """
 
     def __init__(self, backend: Backend, size: int, threshold: float = 0.5) -> None:
         self.size = size
-        self.tally: Counter[str | tuple[str, int]] = Counter()
+        self.counts: Counter[str | tuple[str, int]] = Counter()
         self._threshold = threshold
         self._backend = backend
         self._waiting: deque[tuple[np.ndarray, Future[Found]]] = deque()
@@ -43,7 +43,7 @@ class Batcher:
             thread.start()
 
     def submit(self, square: np.ndarray, urgent: bool = False) -> Future[Found]:
-        """(S, S, 3) uint8 -> what is found in it, once it has been its turn."""
+        """(S, S, 3) uint8 RGB -> a future of its detections. Raises RuntimeError once closed."""
         future: Future[Found] = Future()
         with self._changed:
             if self._closed:
@@ -53,17 +53,17 @@ class Batcher:
         return future
 
     @property
-    def at_once(self) -> int:
-        """So many squares the network works on together, when there are enough."""
+    def capacity(self) -> int:
+        """How many squares the network can process at the same time."""
         return self.size * len(self._threads)
 
     @property
     def waiting(self) -> int:
-        """Squares that no batch has taken yet."""
+        """Squares not yet in a batch."""
         return len(self._urgent) + len(self._waiting)
 
     def close(self) -> None:
-        """Finish what waits, and end."""
+        """Process the squares that were submitted, then end the threads."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -88,17 +88,17 @@ class Batcher:
         began = time.perf_counter()
         try:
             found = self._backend.detect(np.stack([square for square, _ in batch]))
-        except Exception as error:  # noqa: BLE001 - it belongs to those who asked
+        except Exception as error:  # noqa: BLE001 - passed on to the callers through their futures
             with self._changed:
-                self.tally["errors"] += len(batch)
+                self.counts["errors"] += len(batch)
             for _, future in batch:
                 future.set_exception(NetworkFailed(f"{type(error).__name__}: {error}"))
             return
         seconds = time.perf_counter() - began
         with self._changed:
-            self.tally["seconds"] += seconds  # type: ignore[assignment]
-            self.tally["batches", len(batch)] += 1
-            self.tally["images"] += len(batch)
-            self.tally["objects"] += sum(int((each.scores >= self._threshold).sum()) for each in found)
+            self.counts["seconds"] += seconds  # type: ignore[assignment]
+            self.counts["batches", len(batch)] += 1
+            self.counts["images"] += len(batch)
+            self.counts["objects"] += sum(int((each.scores >= self._threshold).sum()) for each in found)
         for (_, future), each in zip(batch, found, strict=True):
             future.set_result(each)

@@ -1,6 +1,6 @@
-"""The application on Ray Serve: one deployment answers HTTP, one holds the network and runs jobs.
+"""The Ray Serve application: one deployment answers HTTP, the other runs the model and the jobs.
 
-`build` is what `serve run` and `serve deploy` import (serve/config.yaml); `python -m serve.run` uses it too.
+`build` is the import path in serve/config.yaml (for `serve run` and `serve deploy`); `python -m serve.run` calls it too.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 from serve.deployment.settings import Settings, parsed
 from serve.jobs.options import Options
 
-ANSWER_SECONDS = 5.0  # a replica that says nothing for so long is not ready
+ABOUT_SECONDS = 5.0  # without an answer for this long, the replicas are not ready
 
 
-@ray_serve.deployment(max_ongoing_requests=200, health_check_period_s=5, graceful_shutdown_timeout_s=10)
-class Detector:
-    """A Replica: image requests come by Serve's handle, jobs from the shared record."""
+# the name is in the title of its processes
+@ray_serve.deployment(
+    name="Detector", max_ongoing_requests=200, health_check_period_s=5, graceful_shutdown_timeout_s=10
+)
+class ReplicaDeployment:
+    """A Replica: image requests come through Serve's handle, jobs from the shared database."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
-        # the runtimes are imported where they are needed, not by the controller
+        # imported here, so that Serve's controller does not load the runtimes
         from serve.deployment.replica import Replica
 
         self._jobs_at_once = settings["jobs_at_once"]
@@ -34,7 +37,7 @@ class Detector:
         return await self._replica.detect(images, model_id, Options.model_validate(options))
 
     async def about(self) -> dict[str, Any]:
-        """Likewise."""
+        """See serve.deployment.replica.Replica."""
         return self._replica.about()
 
     def __del__(self) -> None:
@@ -43,32 +46,32 @@ class Detector:
             replica.close()
 
     def record_autoscaling_stats(self) -> dict[str, float]:
-        """Jobs that wait or run, and how many one replica takes, for serve.deployment.autoscaling."""
+        """Unfinished jobs, and how many one replica takes, for serve.deployment.autoscaling."""
         return {"jobs": float(self._replica.jobs()), "jobs_at_once": float(self._jobs_at_once)}
 
 
-class Handle:
-    """serve.api.app.Detecting, by way of a Serve handle."""
+class ReplicaHandle:
+    """serve.api.app.ReplicaClient through a Serve handle."""
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle
 
     async def detect(self, images: Sequence[bytes], model_id: str, options: Options) -> dict[str, Any]:
-        """Raises what the replica raised."""
+        """Raises the replica's exception."""
         from ray.exceptions import RayTaskError
 
         try:
             return dict(await self._handle.detect.remote(images, model_id, options.model_dump()))
-        except RayTaskError as error:  # Ray wraps what was raised; a Refused is what the client is to see
+        except RayTaskError as error:  # unwrap it: the API answers with the status of a Refused
             raise error.cause if isinstance(error.cause, Exception) else error from None
 
     async def about(self) -> dict[str, Any]:
         """Raises TimeoutError when no replica answers."""
-        return dict(await asyncio.wait_for(self._handle.about.remote(), ANSWER_SECONDS))
+        return dict(await asyncio.wait_for(self._handle.about.remote(), ABOUT_SECONDS))
 
 
-class Door:
-    """The ASGI application that Serve imports; the real one is the replica's own, over the settings it was given."""
+class IngressApp:
+    """The ASGI application given to `ray_serve.ingress` at import; forwards to the one that ApiDeployment creates."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """ASGI."""
@@ -82,26 +85,27 @@ class Door:
 
 
 @ray_serve.deployment(
+    name="Api",
     max_ongoing_requests=1000,
     health_check_period_s=5,
     graceful_shutdown_timeout_s=5,
     ray_actor_options={"num_cpus": 0},
 )
-@ray_serve.ingress(Door())
-class Api:
-    """The HTTP application; it needs no CPU of its own beside the network's."""
+@ray_serve.ingress(IngressApp())
+class ApiDeployment:
+    """The HTTP application. It reserves no CPU, so that the model gets all of them."""
 
-    def __init__(self, settings: dict[str, Any], detector: Any) -> None:
+    def __init__(self, settings: dict[str, Any], replicas: Any) -> None:
         from serve.api.app import create_app
 
-        self.application = create_app(Settings.model_validate(settings), Handle(detector))
+        self.application = create_app(Settings.model_validate(settings), ReplicaHandle(replicas))
 
 
 def build(arguments: dict[str, Any]) -> Any:
-    """The application. arguments: fields of Settings, and of the deployment:
+    """The application for Ray Serve. Raises UserError for an invalid setting.
 
-    replicas: at least so many (1); max_replicas: autoscaling goes up to it (replicas); cpus, gpus: of each replica,
-    fractions too (1, 0).
+    arguments: fields of Settings, and: replicas: minimum (default 1); max_replicas: maximum for autoscaling (default:
+    `replicas`); cpus, gpus: of each replica, fractions allowed (default 1 and 0).
     """
     values = dict(arguments)
     least = int(values.pop("replicas", 1))
@@ -117,5 +121,5 @@ def build(arguments: dict[str, Any]) -> Any:
                 min_replicas=least, max_replicas=most, upscale_delay_s=5, downscale_delay_s=60, policy=policy
             ),
         }
-    detector = Detector.options(ray_actor_options=actor, **scaling).bind(settings)  # type: ignore[attr-defined]
-    return Api.bind(settings, detector)  # type: ignore[attr-defined]
+    replicas = ReplicaDeployment.options(ray_actor_options=actor, **scaling).bind(settings)  # type: ignore[attr-defined]
+    return ApiDeployment.bind(settings, replicas)  # type: ignore[attr-defined]

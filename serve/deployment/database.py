@@ -1,4 +1,4 @@
-"""The SQLite file that all processes of a deployment share: connections, transactions, tables."""
+"""The SQLite database that all processes of a deployment share: tables, connections, transactions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 
 
 class Database:
-    """One file; a connection for each thread that uses it."""
+    """One file, with a connection per thread. Raises UserError when it cannot be opened or created."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -36,22 +36,22 @@ class Database:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with self._open() as connection:
-                # two processes may begin at once; the switch to WAL takes the whole file for a moment
+                # two processes may start at the same time; switching to WAL needs an exclusive lock, so wait for it
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.executescript(SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise UserError(
-                f"{path}: cannot be used as the record of jobs: {error}; give another --data"
+                f"{path}: cannot be used as the database of jobs: {error}; give another --data"
             ) from None
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """For SELECTs."""
+        """A connection for SELECTs."""
         yield self._connection()
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that has the only right to write from its begin on; rolled back if it raises."""
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """A write transaction; it holds the write lock from the start, and is rolled back on an exception."""
         connection = self._connection()
         connection.execute("BEGIN IMMEDIATE")
         try:

@@ -1,4 +1,4 @@
-"""Rollout: which model answers, and how a new one takes over: loaded first, watched with a share, or rolled back."""
+"""Rollout: which model serves, and how a new one replaces it: loaded, tried as a canary, promoted or rolled back."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from serve.deployment.database import Database
 from serve.errors import Refused
 
 Phase = Literal["loading", "canary", "promoted", "rolled back", "failed"]
-NOTE = "rollout"
+ROW = "rollout"  # name of the row in the table of notes
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """When a candidate is rolled back, and when it has proved itself.
+    """When a canary is promoted or rolled back.
 
-    images: it must have looked at so many before it is judged. errors: share of images it may fail on.
-    rate: how far its detections an image may be from the champion's, relative to them.
+    images: how many it must process before it is judged. errors: share of images it may fail on.
+    rate: largest relative difference of its detections per image from the champion's.
     """
 
     images: int = 200
@@ -31,7 +31,11 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model on its way. share: of requests and jobs that it gets. why: of a rollback or a failure, one line."""
+    """A model being rolled out, or the last one that was.
+
+    model: export id. share: of requests and jobs that it receives. since: seconds since 1970. baseline: the counters of
+    all models at the start. why: reason for a rollback or failure, one line.
+    """
 
     model: str
     share: float
@@ -44,44 +48,49 @@ class Candidate:
 
 @dataclass(frozen=True)
 class State:
-    """What is served now, and what was tried last."""
+    """The export id of the model that serves, and the latest candidate."""
 
     champion: str | None = None
     candidate: Candidate | None = None
 
 
 class Rollout:
-    """The state, in the database that all processes share."""
+    """The rollout state, stored in the shared database."""
 
     def __init__(self, database: Database, counters: Counters) -> None:
         self._database = database
         self._counters = counters
 
     def state(self) -> State:
-        """As it is now."""
+        """The present state."""
         with self._database.reading() as db:
-            row = db.execute("SELECT value FROM notes WHERE name = ?", (NOTE,)).fetchone()
+            row = db.execute("SELECT value FROM notes WHERE name = ?", (ROW,)).fetchone()
         return _state(row["value"]) if row else State()
 
     def begin(self, model: str) -> None:
-        """Serve `model` at once: the start of a deployment."""
+        """Serve `model` immediately; for the start of a deployment."""
         self._change(lambda state: state if state.champion == model else State(champion=model))
 
     def propose(self, model: str, share: float, bounds: Bounds) -> State:
-        """Let a replica load `model`; then it gets `share` of the work, all of it at 1. Raises Refused (409)."""
+        """Roll out `model`: a replica loads it, then it receives `share` of the work; 1 promotes it at once.
+
+        Raises Refused (409) when it serves already or another rollout is in progress.
+        """
 
         def proposed(state: State) -> State:
             if state.champion == model:
-                raise Refused(409, f"{model} is the model that serves already")
+                raise Refused(409, f"{model} is already the model in use")
             if state.candidate and state.candidate.phase in ("loading", "canary"):
-                raise Refused(409, f"{state.candidate.model} is being rolled out; wait, or roll it back")
-            candidate = Candidate(model, share, "loading", time.time(), bounds, self._tallies())
+                raise Refused(
+                    409, f"the rollout of {state.candidate.model} is in progress; wait for it or roll it back"
+                )
+            candidate = Candidate(model, share, "loading", time.time(), bounds, self._counts_by_model())
             return replace(state, candidate=candidate)
 
         return self._change(proposed)
 
     def loaded(self, model: str) -> None:
-        """A replica has the candidate ready."""
+        """A replica has loaded the candidate."""
 
         def moved(state: State) -> State:
             candidate = _of(state, model, "loading")
@@ -94,7 +103,7 @@ class Rollout:
         self._change(moved)
 
     def failed(self, model: str, why: str) -> None:
-        """The candidate cannot be loaded; the champion goes on."""
+        """The candidate cannot be loaded; the champion keeps serving."""
 
         def moved(state: State) -> State:
             candidate = _of(state, model, "loading")
@@ -107,26 +116,26 @@ class Rollout:
         self._change(moved)
 
     def roll_back(self, why: str) -> State:
-        """Take the work from a candidate that has not yet won. Raises Refused (409) when there is none."""
+        """Cancel the rollout in progress. Raises Refused (409) when there is none."""
 
         def moved(state: State) -> State:
             if state.candidate is None or state.candidate.phase not in ("loading", "canary"):
-                raise Refused(409, "no model is being rolled out")
+                raise Refused(409, "no rollout is in progress")
             return replace(state, candidate=replace(state.candidate, phase="rolled back", why=why))
 
         return self._change(moved)
 
     def judge(self) -> None:
-        """Promote or roll back the canary if what was counted since its start suffices."""
+        """Promote or roll back the canary, once it has processed enough images."""
         state = self.state()
         if state.candidate is None or state.candidate.phase != "canary" or state.champion is None:
             return
-        now = self._tallies()
+        now = self._counts_by_model()
         ours = _since(now, state.candidate.baseline, state.candidate.model)
         theirs = _since(now, state.candidate.baseline, state.champion)
-        if theirs["images"] < state.candidate.bounds.images:  # too few lately: its whole past speaks for it
+        if theirs["images"] < state.candidate.bounds.images:  # too few since the start: use its whole history
             theirs = _since(now, {}, state.champion)
-        verdict = judged(ours, theirs, state.candidate.bounds)
+        verdict = judge_canary(ours, theirs, state.candidate.bounds)
         if verdict is None:
             return
 
@@ -142,45 +151,45 @@ class Rollout:
         self._change(moved)
 
     def pick(self) -> str:
-        """The model for a new request or job. Raises Refused (503) before there is one."""
+        """The export id of the model for a new request or job. Raises Refused (503) when there is none yet."""
         state = self.state()
         if state.champion is None:
-            raise Refused(503, "no model is served yet", retry_after=5)
+            raise Refused(503, "no model is available yet", retry_after=5)
         canary = state.candidate
         if canary and canary.phase == "canary" and random.random() < canary.share:
             return canary.model
         return state.champion
 
-    def _tallies(self) -> dict[str, dict[str, float]]:
-        tallies: dict[str, dict[str, float]] = {}
+    def _counts_by_model(self) -> dict[str, dict[str, float]]:
+        counts: dict[str, dict[str, float]] = {}
         for name, labels, value in self._counters.all():
             if name in ("images", "errors", "objects") and "model" in labels:
-                tallies.setdefault(labels["model"], {})[name] = value
-        return tallies
+                counts.setdefault(labels["model"], {})[name] = value
+        return counts
 
     def _change(self, step) -> State:  # type: ignore[no-untyped-def]
-        with self._database.writing() as db:
-            row = db.execute("SELECT value FROM notes WHERE name = ?", (NOTE,)).fetchone()
+        with self._database.transaction() as db:
+            row = db.execute("SELECT value FROM notes WHERE name = ?", (ROW,)).fetchone()
             state: State = step(_state(row["value"]) if row else State())
-            db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (NOTE, json.dumps(asdict(state))))
+            db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (ROW, json.dumps(asdict(state))))
         return state
 
 
-def judged(ours: dict[str, float], theirs: dict[str, float], bounds: Bounds) -> str | None:
-    """None: not yet. "": the candidate has proved itself. Else why it is rolled back.
+def judge_canary(ours: dict[str, float], theirs: dict[str, float], bounds: Bounds) -> str | None:
+    """None: too early. "": promote the canary. Otherwise the reason to roll it back.
 
-    ours, theirs: images, errors and objects of the candidate and of the champion.
+    ours, theirs: numbers of images, errors and objects of the canary and of the champion.
     """
     tried = ours["images"] + ours["errors"]
     allowed = bounds.errors * max(tried, bounds.images)
     if ours["errors"] > allowed:
-        return f"it failed on {ours['errors']:.0f} of {tried:.0f} images"
+        return f"failed on {ours['errors']:.0f} of {tried:.0f} images"
     if tried < bounds.images:
         return None
     our_rate = ours["objects"] / max(ours["images"], 1)
     their_rate = theirs["objects"] / max(theirs["images"], 1)
     if theirs["images"] and abs(our_rate - their_rate) > bounds.rate * max(their_rate, 1 / bounds.images):
-        return f"it finds {our_rate:.2f} objects an image, the model before it {their_rate:.2f}"
+        return f"detects {our_rate:.2f} objects per image, the present model {their_rate:.2f}"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Settings: what a deployment is told when it is started. Plain values, so that a Serve config file can hold them."""
+"""Settings of a deployment. Plain values, so that a Ray Serve config file can hold them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from trainers.errors import UserError
 
 
 class Settings(BaseModel):
-    """Of the whole deployment.
+    """Frozen, and validated when built.
 
-    data: folder for jobs, models and the record of both; `serve.run --prepare` makes it.
-    file_roots: folders from which a job may name files; s3_prefixes: likewise.
+    data: folder for jobs, models, tokens and the database; `serve.run --prepare` creates it.
+    file_roots, s3_prefixes: folders and prefixes from which jobs may use videos by file:// and s3:// URI.
     model_roots: folders from which models may be promoted. threads: CPU threads of a replica; None for all.
-    batch: images a network call. jobs_at_once: videos that a replica works on together, so that one's frames fill
-    another's batches. segment_frames: see serve.video.processing.
+    batch: largest batch of the network. jobs_at_once: videos that a replica processes concurrently, so that frames of
+    one fill the batches of another. segment_frames: see serve.video.pipeline.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,32 +37,32 @@ class Settings(BaseModel):
     @field_validator("data", "file_roots", "model_roots")
     @classmethod
     def _absolute(cls, value: Any) -> Any:
-        """Replicas may have another working directory."""
+        """Absolute, because replicas may have another working directory."""
         if isinstance(value, tuple):
             return tuple(path.absolute() for path in value)
         return value.absolute()
 
     @property
     def thread_count(self) -> int:
-        """Decided."""
+        """CPU threads of a replica."""
         return self.threads or os.cpu_count() or 1
 
     @property
     def jobs_folder(self) -> Path:
-        """A folder a job."""
+        """One folder per job."""
         return self.data / "jobs"
 
     @property
     def models_folder(self) -> Path:
-        """A folder a model, by export id."""
+        """One folder per model, named by export id."""
         return self.data / "models"
 
 
 def parsed(**values: object) -> Settings:
-    """Settings of these values. Raises UserError."""
+    """Settings from these values. Raises UserError naming the first invalid one."""
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise UserError(f"the setting {where}: {first['msg']}; not {first['input']!r}") from None
+        raise UserError(f"invalid setting {where}: {first['msg']}; not {first['input']!r}") from None

@@ -1,1 +1,1 @@
-"""Exports that are served: where to find them, how a study's best trial becomes one, which ones are loaded."""
+"""Exports: find one, export a study's best trial, copy one into a deployment, load those that are in use."""

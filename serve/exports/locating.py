@@ -1,7 +1,8 @@
-"""Finds the export that a person names: a folder, a study's winner, or a model in MLflow's registry."""
+"""Finds an export by what a user names: a folder, a study, or a model in MLflow's registry."""
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from pathlib import Path
 
 from serve.exports.winner import export_winner
@@ -9,22 +10,31 @@ from trainers.detection import export as exports
 from trainers.errors import UserError
 
 
-def located(model: str | None, study: str | None, studies_dir: Path, tracking_uri: str | None = None) -> Path:
-    """The export's folder. Raises UserError.
+def add_flags(line: ArgumentParser, title: str = "model") -> None:
+    """The flags --study, --model, --studies-dir and --tracking-uri, in a group of their own."""
+    add = line.add_argument_group(title).add_argument
+    add("--study", metavar="NAME", help="the best trial of this study")
+    add("--model", metavar="MODEL", help="an export's folder, or models:/NAME@ALIAS from MLflow's registry")
+    add("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="default: ./studies")
+    add("--tracking-uri", metavar="URI", help="MLflow server (default: mlflow.db in the studies folder)")
 
-    model: a folder, or models:/NAME@ALIAS or models:/NAME/VERSION of MLflow; study: a study's name; one of them.
+
+def located(model: str | None, study: str | None, studies_dir: Path, tracking_uri: str | None = None) -> Path:
+    """The export's folder; a study's best trial is exported first if needed. Raises UserError.
+
+    model: a folder, or models:/NAME@ALIAS or models:/NAME/VERSION in MLflow. study: a study's name. Give one of them.
     """
     if model is not None and model.startswith("models:/"):
         return _from_registry(model, tracking_uri or f"sqlite:///{(studies_dir / 'mlflow.db').absolute()}")
     if model is not None:
         return Path(model)
     if study is None:
-        raise UserError("name what is to be served: --study NAME or --model FOLDER")
+        raise UserError("no model was chosen; give --study NAME or --model FOLDER")
     folder = studies_dir / study
     if not folder.is_dir():
         known = sorted(path.parent.name for path in studies_dir.glob("*/summary.json"))
-        hint = f"; there are {', '.join(known)}" if known else ""
-        raise UserError(f"{folder}: there is no such study{hint}; give another --study or --studies-dir")
+        hint = f"; available: {', '.join(known)}" if known else ""
+        raise UserError(f"{folder}: no such study{hint}; give another --study or --studies-dir")
     return export_winner(folder)
 
 
@@ -37,8 +47,8 @@ def _from_registry(uri: str, tracking_uri: str) -> Path:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     except (MlflowException, OSError) as error:
         line = " ".join(str(error).split())[:200]
-        raise UserError(f"{uri}: cannot be fetched from {tracking_uri} ({line})") from None
+        raise UserError(f"{uri}: cannot be downloaded from {tracking_uri} ({line})") from None
     found = sorted(folder.rglob(exports.MANIFEST))
     if not found:
-        raise UserError(f"{uri}: holds no export (no {exports.MANIFEST} in it); register an export's folder")
+        raise UserError(f"{uri}: contains no export (no {exports.MANIFEST}); register an export's folder")
     return found[0].parent

@@ -1,4 +1,4 @@
-"""Limits: how much one request or job may ask of the server. Data in one place; every field is a setting."""
+"""Limits on what one request or job may ask of the server. Each field is a setting: `serve.run --limit NAME=VALUE`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Limits(BaseModel):
-    """What is refused before it costs the server anything.
+    """Requests beyond a limit are refused before they cost the server anything.
 
-    upload_bytes: of a video; image_bytes: of an images:detect request. pixels: of a frame or image (8k is 33 million).
-    side: smallest width and height. seconds, frames: of a video, as it says and as it turns out to be.
-    queued: jobs that may wait. images: of one request. free_bytes: left on the disk by whatever is accepted.
-    job_days, result_bytes: finished jobs older, or the oldest beyond this sum of their files, are removed.
+    upload_bytes: of a video. image_bytes: of an images:detect request. pixels: of a frame or image (8K has 33 million).
+    side: smallest width and height, pixels. seconds, frames: of a video, both declared and actual.
+    queued: jobs waiting. images: per images:detect request. free_bytes: disk space that must stay free.
+    job_days: age in days at which finished jobs are removed. result_bytes: total size of finished jobs' files; beyond
+    it the oldest are removed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,3 +28,7 @@ class Limits(BaseModel):
     free_bytes: int = Field(1 << 30, ge=0)
     job_days: float = Field(7.0, gt=0)
     result_bytes: int = Field(50 << 30, gt=0)
+
+
+# for a user's own videos and images on their own machine
+NO_LIMITS = Limits(upload_bytes=1 << 60, pixels=1 << 60, side=1, seconds=1e9, frames=1 << 60, free_bytes=0)

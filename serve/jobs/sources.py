@@ -1,4 +1,4 @@
-"""Sources: videos that a job names instead of sending them: files in allowed folders, objects under allowed prefixes."""
+"""Videos given by URI instead of upload: file:// in allowed folders, s3:// under allowed prefixes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from serve.errors import Refused
 
 
 def check(uri: str, settings: Settings) -> None:
-    """Raise Refused when the server does not allow this address, or nothing (or too much) is there."""
+    """Raise Refused when the URI is not allowed, or the video does not exist or is too large."""
     try:
         scheme = urlsplit(uri).scheme
     except ValueError:
@@ -23,21 +23,23 @@ def check(uri: str, settings: Settings) -> None:
     elif scheme == "s3":
         size = _s3_size(uri, settings)
     else:
-        raise Refused(422, "a job names its video by s3:// or file:// only; send others in the field 'file'")
-    check_room(size, settings)
+        raise Refused(
+            422, "only file:// and s3:// URIs are supported; upload other videos in the field 'file'"
+        )
+    check_disk_space(size, settings)
 
 
-def check_room(size: int, settings: Settings) -> None:
-    """Raise Refused when a video of `size` bytes is too large, or would fill the disk."""
+def check_disk_space(size: int, settings: Settings) -> None:
+    """Raise Refused when a video of `size` bytes exceeds the limit (413) or would fill the disk (507)."""
     if size > settings.limits.upload_bytes:
-        raise Refused(413, f"the video has {size} bytes; at most {settings.limits.upload_bytes} are taken")
+        raise Refused(413, f"the video has {size} bytes; the limit is {settings.limits.upload_bytes} bytes")
     free = shutil.disk_usage(settings.data).free
     if free - size < settings.limits.free_bytes:
         raise Refused(507, "the server's disk is nearly full; try again later", retry_after=600)
 
 
 def fetch(uri: str, target: Path, settings: Settings) -> None:
-    """Copy the video to `target`, whole or not at all. Raises Refused."""
+    """Copy the video to `target`, complete or not at all. Raises Refused as `check`."""
     check(uri, settings)
     partial = target.with_name(f".{target.name}.partial")
     if urlsplit(uri).scheme == "file":
@@ -53,16 +55,16 @@ def fetch(uri: str, target: Path, settings: Settings) -> None:
 def _allowed_file(uri: str, settings: Settings) -> Path:
     parts = urlsplit(uri)
     if parts.netloc not in ("", "localhost") or "\0" in uri:
-        raise Refused(422, "a file:// address names a file of the server itself: file:///path")
+        raise Refused(422, "a file:// URI must name a file on the server: file:///path")
     try:
-        # after every link and '..' has been followed: what counts is where it leads
+        # resolve links and '..' before the check against the allowed folders
         path: Path | None = Path(unquote(parts.path)).resolve(strict=True)
     except (OSError, RuntimeError, ValueError):
         path = None
     roots = [root.resolve() for root in settings.file_roots]
-    # one answer for both, so that nobody learns which files there are
+    # the same message in all cases, so that a client cannot find out which files exist
     if path is None or not any(path.is_relative_to(root) for root in roots) or not path.is_file():
-        raise Refused(422, "no such file in the folders that this server allows")
+        raise Refused(422, "no such file in the folders that this server allows (--file-root)")
     return path
 
 
@@ -78,12 +80,12 @@ def _s3_size(uri: str, settings: Settings) -> int:
     plain = f"s3://{bucket}/{key}"
     allowed = (prefix.rstrip("/") + "/" for prefix in settings.s3_prefixes)
     if ".." in key.split("/") or not any(plain.startswith(prefix) for prefix in allowed):
-        raise Refused(422, "this server does not allow that s3:// address")
+        raise Refused(422, "this server does not allow that s3:// URI (--s3-prefix)")
     try:
         return int(_s3_client().head_object(Bucket=bucket, Key=key)["ContentLength"])
     except (BotoCoreError, ClientError) as error:
         code = getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__)
-        raise Refused(422, f"{plain} cannot be read ({code})") from None
+        raise Refused(422, f"{plain}: cannot be read ({code})") from None
 
 
 def _s3_client() -> Any:

@@ -1,4 +1,4 @@
-"""Requests that mean nothing, images that are none, strangers: each is answered as a problem, and leaves nothing."""
+"""Invalid requests, invalid images and unknown tokens: each is answered with a problem, and leaves no files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORM = "multipart/form-data; boundary=b"
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(server):
+def no_files_are_left(server):
     with nothing_left(server):
         yield
 
@@ -61,7 +61,7 @@ def test_an_unknown_job_is_not_found(server, job_id):
         "\x00",
     ],
 )
-def test_options_that_mean_nothing_are_refused(server, tmp_path, options):
+def test_invalid_options_are_refused(server, tmp_path, options):
     is_problem(server.submit(clips.make(tmp_path / "clip.mp4", 2), options), 422, "options")
 
 
@@ -98,7 +98,7 @@ def test_options_that_mean_nothing_are_refused(server, tmp_path, options):
         ),
     ],
 )
-def test_a_body_that_is_not_what_it_should_be_is_refused(server, body, kind, status):
+def test_a_malformed_body_is_refused(server, body, kind, status):
     is_problem(server.call("POST", "/v1/jobs", data=body, headers={"Content-Type": kind}), status)
 
 
@@ -107,7 +107,7 @@ def test_a_compressed_body_is_refused_before_it_is_unpacked(server):
     is_problem(server.call("POST", "/v1/jobs", data=gzip.compress(bytes(1_000_000)), headers=headers), 415)
 
 
-def test_a_client_that_goes_away_leaves_nothing(server):
+def test_a_client_that_disconnects_leaves_no_files(server):
     where = urlsplit(server.url)
     with socket.create_connection((where.hostname, where.port)) as connection:
         connection.sendall(
@@ -121,7 +121,7 @@ def test_a_client_that_goes_away_leaves_nothing(server):
 
 
 def bomb(side: int) -> bytes:
-    """A PNG of side x side zeros in a few kilobytes."""
+    """A decompression bomb: a PNG that declares side x side pixels in a few kilobytes."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
@@ -155,19 +155,19 @@ def jpeg(height=64, width=64) -> bytes:
         (b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>', 422),
     ],
 )
-def test_what_is_not_an_image_or_too_large_a_one_is_refused(server, body, status):
+def test_an_invalid_or_too_large_image_is_refused(server, body, status):
     is_problem(
         server.call("POST", "/v1/images:detect", data=body, headers={"Content-Type": "image/png"}), status
     )
 
 
-def test_more_images_than_are_taken_are_refused(server):
+def test_too_many_images_are_refused(server):
     files = [("file", (f"{i}.jpg", jpeg())) for i in range(5)]
     is_problem(server.call("POST", "/v1/images:detect", files=files), 422, "at most 4 files")
 
 
 @pytest.mark.parametrize("query", ["threshold=2", "threshold=nan", "threshold=x", "classes="])
-def test_a_query_that_means_nothing_is_refused(server, query):
+def test_an_invalid_query_is_refused(server, query):
     answer = server.call(
         "POST", f"/v1/images:detect?{query}", data=jpeg(), headers={"Content-Type": "image/jpeg"}
     )
@@ -175,7 +175,7 @@ def test_a_query_that_means_nothing_is_refused(server, query):
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "Tokén", "a" * 10_000])
-def test_without_a_known_token_nothing_is_told(server, token):
+def test_every_route_refuses_an_unknown_token(server, token):
     stranger = Server(server.url, server.settings)
     stranger.session.headers["Authorization"] = f"Bearer {token}".encode()
     for method, path in (
@@ -187,18 +187,18 @@ def test_without_a_known_token_nothing_is_told(server, token):
         is_problem(stranger.call(method, path), 401)
 
 
-def test_no_answer_tells_whether_a_job_is_there_without_a_token(server):
+def test_without_a_token_the_answer_does_not_depend_on_whether_a_job_exists(server):
     stranger = Server(server.url, server.settings)
     del stranger.session.headers["Authorization"]
     is_problem(stranger.call("GET", "/v1/jobs/nothing"), 401)
 
 
-def test_a_path_that_is_not_there_is_a_problem_too(server):
+def test_an_unknown_path_is_answered_with_a_problem(server):
     is_problem(server.call("GET", "/v2/jobs"), 404)
     is_problem(server.call("PUT", "/v1/jobs"), 405)
 
 
-def test_tokens_are_not_kept_in_the_clear(server):
+def test_tokens_are_not_stored_in_plain_text(server):
     path = server.settings.data / "tokens.json"
     assert "token-for-tests" not in path.read_text()
     assert oct(path.stat().st_mode)[-3:] == "600"
@@ -206,5 +206,5 @@ def test_tokens_are_not_kept_in_the_clear(server):
 
 
 @pytest.mark.parametrize("key", ["", "k" * 300])
-def test_an_idempotency_key_that_is_none_is_refused(server, tmp_path, key):
+def test_an_invalid_idempotency_key_is_refused(server, tmp_path, key):
     is_problem(server.submit(clips.make(tmp_path / "clip.mp4", 2), headers={"Idempotency-Key": key}), 422)

@@ -1,4 +1,4 @@
-"""Videos that are none, or too much, under names and addresses that mean ill: each is refused, and leaves nothing."""
+"""Invalid, oversized and malicious videos, names and URIs: each is refused, and leaves no files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from problems import is_problem, nothing_left
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(server):
+def no_files_are_left(server):
     with nothing_left(server):
         yield
 
@@ -49,7 +49,7 @@ def test_what_is_not_a_video_is_refused(server, make, kind, name):
     is_problem(server.submit(make(name, NOT_VIDEOS[kind])), 422)
 
 
-def test_a_video_of_the_wrong_name_is_taken_for_what_it_is(server, tmp_path):
+def test_a_video_with_the_wrong_suffix_is_processed(server, tmp_path):
     clip = clips.make(tmp_path / "clip.mp4", 3)
     wrong = clip.rename(tmp_path / "clip.txt")
     job = server.submit(wrong, '{"annotate": false}').json()
@@ -57,7 +57,7 @@ def test_a_video_of_the_wrong_name_is_taken_for_what_it_is(server, tmp_path):
     server.call("DELETE", f"/v1/jobs/{job['id']}")
 
 
-def test_only_sound_is_refused_by_that_word(server, tmp_path):
+def test_a_file_with_only_sound_is_refused_and_told_so(server, tmp_path):
     path = tmp_path / "sound.mp4"
     with av.open(str(path), "w") as file:
         stream = file.add_stream("aac", rate=48_000)
@@ -68,7 +68,7 @@ def test_only_sound_is_refused_by_that_word(server, tmp_path):
     is_problem(server.submit(path), 422, "only sound")
 
 
-def test_a_video_cut_off_in_its_header_is_refused(server, tmp_path):
+def test_a_video_truncated_in_its_header_is_refused(server, tmp_path):
     clip = clips.make(tmp_path / "clip.mp4", 10)
     clip.write_bytes(clip.read_bytes()[:600])
     is_problem(server.submit(clip), 422)
@@ -95,16 +95,16 @@ def test_a_frame_of_a_single_pixel_is_refused(server, tmp_path):
 
 def test_frames_beyond_the_limit_of_pixels_are_refused_before_they_are_decoded(server, tmp_path):
     is_problem(
-        server.submit(clips.make(tmp_path / "wide.mp4", 1, size=(64, 8192))), 413, "8192x64 are too large"
+        server.submit(clips.make(tmp_path / "wide.mp4", 1, size=(64, 8192))), 413, "8192x64 is too large"
     )
 
 
 def test_a_video_that_is_too_long_is_refused(server, tmp_path):
     path = clips.make(tmp_path / "long.mkv", 3, times=[0.0, 1.0, 4000.0])
-    is_problem(server.submit(path), 413, "at most 60 s are taken")
+    is_problem(server.submit(path), 413, "the limit is 60 s")
 
 
-def test_a_body_beyond_the_limit_is_refused_by_its_length_and_without_one(server, make):
+def test_a_body_beyond_the_limit_is_refused_with_and_without_a_declared_length(server, make):
     large = make("large.mp4", bytes(5_000_000))
     is_problem(server.submit(large), 413)
 
@@ -121,7 +121,7 @@ def test_a_body_beyond_the_limit_is_refused_by_its_length_and_without_one(server
 @pytest.mark.parametrize(
     "name", ["../../../../tmp/evil.mp4", "/etc/passwd", "a\\..\\b.mp4", "x" * 5000, "\u202egnp.exe", "a\0b"]
 )
-def test_a_name_is_shown_and_never_used(server, tmp_path, name):
+def test_a_client_name_is_shown_and_never_used_as_a_path(server, tmp_path, name):
     clip = clips.make(tmp_path / "clip.mp4", 3)
     before = {path for path in tmp_path.parent.rglob("*") if "evil" in path.name}
     with clip.open("rb") as file:
@@ -165,7 +165,7 @@ def test_a_name_is_shown_and_never_used(server, tmp_path, name):
         "s3://videos/in/%2e%2e/x",
     ],
 )
-def test_an_address_outside_what_the_server_allows_is_refused(server, uri):
+def test_a_uri_that_the_server_does_not_allow_is_refused(server, uri):
     allowed = server.settings.file_roots[0]
     link = allowed / "link"
     if not link.is_symlink():

@@ -1,4 +1,4 @@
-"""Images over HTTP, what is said of the model, health, metrics and the page."""
+"""Images over HTTP, the description of the model, health, metrics and the web page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def encoded(kind: str = "PNG", size: tuple[int, int] = (120, 200), **save) -> by
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP"])
-def test_an_image_is_answered_at_once(server, kind):
+def test_an_image_is_answered_with_its_detections(server, kind):
     answer = server.call(
         "POST", "/v1/images:detect", data=encoded(kind), headers={"Content-Type": f"image/{kind.lower()}"}
     )
@@ -35,15 +35,15 @@ def test_an_image_is_answered_at_once(server, kind):
     np.testing.assert_allclose(found["pixels"], [60, 24, 140, 72], atol=4)
 
 
-def test_many_images_are_answered_in_their_order(server):
+def test_several_images_are_answered_in_order(server):
     files = [("file", (f"{i}.png", encoded(size=(64 + 20 * i, 64)))) for i in range(4)]
     images = server.call("POST", "/v1/images:detect", files=files).json()["images"]
     assert [image["height"] for image in images] == [64, 84, 104, 124]
 
 
-def test_an_image_is_turned_upright_by_its_exif(server):
+def test_an_image_is_rotated_by_its_exif_orientation(server):
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn by 90 degrees clockwise
+    exif[0x0112] = 6  # rotate by 90 degrees clockwise
     answer = server.call(
         "POST", "/v1/images:detect", data=encoded("JPEG", exif=exif), headers={"Content-Type": "image/jpeg"}
     )
@@ -53,7 +53,7 @@ def test_an_image_is_turned_upright_by_its_exif(server):
     np.testing.assert_allclose(image["objects"][0]["box"], (xmin, 1 - ymax, xmax, 1 - ymin), atol=0.03)
 
 
-def test_threshold_and_classes_can_be_asked_for(server):
+def test_threshold_and_classes_can_be_given(server):
     for query, count in (("threshold=0.99", 0), ("classes=red", 0), ("classes=red&classes=green", 1)):
         answer = server.call(
             "POST", f"/v1/images:detect?{query}", data=encoded(), headers={"Content-Type": "image/png"}
@@ -69,7 +69,7 @@ def test_the_model_is_described(server, rectangles):
     assert model["replica"]["models"][rectangles.export_id]["backend"] == "openvino"
 
 
-def test_health_needs_no_token_and_tells_no_secret(server):
+def test_only_health_needs_no_token(server):
     assert requests.get(server.url + "/healthz", timeout=60).json() == {"status": "ok"}
     ready = requests.get(server.url + "/readyz", timeout=60)
     assert ready.status_code == 200
@@ -102,14 +102,14 @@ def test_metrics_are_prometheus_text(server):
     assert "/v1/images:detect" in routes
 
 
-def test_the_page_is_whole_and_asks_nobody_else(server):
+def test_the_page_is_complete_and_loads_nothing_from_elsewhere(server):
     answer = requests.get(server.url + "/", timeout=60)
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     assert "<title>Object detection</title>" in answer.text
     assert not re.findall(r"(?:src|href)=[\"']?https?:", answer.text)
 
 
-def test_other_sites_may_not_read_answers(server):
+def test_other_sites_cannot_read_answers(server):
     answer = server.call("GET", "/v1/jobs", headers={"Origin": "https://elsewhere.example"})
     assert "access-control-allow-origin" not in answer.headers
     assert (

@@ -11,6 +11,7 @@ from servers import READER, Server, wait_for
 
 from serve.client import Client
 from serve.detect import main
+from serve.jobs.options import Options
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def done(server, clip):
     return server.ended(job["id"])
 
 
-def test_a_video_becomes_its_results(server, done, tmp_path):
+def test_a_submitted_video_has_all_its_results(server, done, tmp_path):
     assert done["state"] == "done", done["error"]
     assert done["frames"] == done["frames_total"] == 40
     assert done["progress"] == 1.0
@@ -48,7 +49,7 @@ def test_a_video_becomes_its_results(server, done, tmp_path):
     assert manifest["job"] == done["id"]
 
 
-def test_ranges_of_a_video_are_served(server, done):
+def test_range_requests_of_a_video_are_supported(server, done):
     whole = server.call("GET", f"/v1/jobs/{done['id']}/video").content
     part = server.call("GET", f"/v1/jobs/{done['id']}/video", headers={"Range": "bytes=100-199"})
     assert part.status_code == 206
@@ -60,14 +61,14 @@ def test_ranges_of_a_video_are_served(server, done):
     )
 
 
-def test_a_result_that_was_not_asked_for_is_not_there(server, clip):
+def test_a_result_that_was_not_requested_is_not_found(server, clip):
     job = server.ended(server.submit(clip, '{"annotate": false}').json()["id"])
     answer = server.call("GET", f"/v1/jobs/{job['id']}/video")
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_progress_is_told_as_events_until_the_end(server, clip):
+def test_progress_is_sent_as_events_until_the_end(server, clip):
     job = server.submit(clip).json()
     with server.call("GET", f"/v1/jobs/{job['id']}/events", stream=True) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -98,7 +99,7 @@ def test_jobs_are_listed_newest_first_page_by_page(server, clip):
     assert all(job["state"] == "done" for job in server.call("GET", "/v1/jobs?state=done").json()["jobs"])
 
 
-def test_a_running_job_is_cancelled_promptly_and_its_files_go(server, tmp_path):
+def test_a_running_job_is_cancelled_promptly_and_its_files_are_removed(server, tmp_path):
     long = clips.make(tmp_path / "long.mp4", 1400)
     job = server.submit(long).json()
     wait_for(lambda: server.job(job["id"])["frames"] > 0)
@@ -118,7 +119,7 @@ def test_a_finished_job_is_removed(server, clip):
     assert not (server.settings.jobs_folder / job["id"]).exists()
 
 
-def test_a_ticket_plays_one_job_and_no_other(server, done, clip):
+def test_a_ticket_is_valid_for_one_job_only(server, done, clip):
     import requests
 
     other = server.submit(clip, '{"annotate": false}').json()
@@ -135,11 +136,11 @@ def test_a_ticket_plays_one_job_and_no_other(server, done, clip):
     server.ended(other["id"])
 
 
-def test_the_video_as_it_was_sent_can_be_had(server, done, clip):
+def test_the_original_video_can_be_downloaded(server, done, clip):
     assert server.call("GET", f"/v1/jobs/{done['id']}/source").content == clip.read_bytes()
 
 
-def test_a_video_that_the_server_has_is_named_by_its_address(server, clip):
+def test_a_video_on_the_server_is_given_by_uri(server, clip):
     allowed = server.settings.file_roots[0]
     shutil.copy(clip, allowed / "a clip.mp4")
     answer = server.call("POST", "/v1/jobs", json={"uri": f"file://{allowed}/a%20clip.mp4"})
@@ -167,18 +168,18 @@ def test_the_command_sends_a_video_and_fetches_its_results(server, clip, tmp_pat
     assert len(lines.read_text().splitlines()) == 40
 
 
-def test_the_command_says_a_server_s_refusal_in_one_line(server, tmp_path, capsys):
+def test_the_command_prints_a_refusal_in_one_line(server, tmp_path, capsys):
     (tmp_path / "noise.mp4").write_bytes(b"noise" * 1000)
     words = [str(tmp_path / "noise.mp4"), "--url", server.url, "--out", str(tmp_path / "out.webm")]
     assert main([*words, "--token", "token-for-tests"]) == 2
-    assert "not a video that can be read" in capsys.readouterr().err
+    assert "not a readable video" in capsys.readouterr().err
     assert main([*words, "--token", "wrong"]) == 2
-    assert "this token is not known here" in capsys.readouterr().err
+    assert "unknown token" in capsys.readouterr().err
     assert main([*words[:2], "http://127.0.0.1:9", *words[3:], "--token", "x"]) == 2
     assert "is the server running?" in capsys.readouterr().err
 
 
-def test_a_reader_reads_and_no_more(server, done, clip):
+def test_a_read_token_allows_reading_only(server, done, clip):
     reader = Server(server.url, server.settings, READER)
     assert reader.call("GET", f"/v1/jobs/{done['id']}").status_code == 200
     assert reader.submit(clip).status_code == 403
@@ -189,14 +190,8 @@ def test_a_reader_reads_and_no_more(server, done, clip):
 def test_the_client_follows_a_job(server, clip):
     client = Client(server.url, "token-for-tests")
     sent = []
-    job = client.submit(clip, clips_options(), sent=lambda done, of: sent.append((done, of)))
+    job = client.submit(clip, Options(annotate=False), sent=lambda done, of: sent.append((done, of)))
     states = [each["state"] for each in client.events(job["id"])]
     assert states[-1] == "done"
     assert sent[-1][0] <= sent[-1][1]
     client.delete(job["id"])
-
-
-def clips_options():
-    from serve.jobs.options import Options
-
-    return Options(annotate=False)

@@ -1,4 +1,4 @@
-"""The page in headless Chromium: a person drops a video, sees it done, and plays the result."""
+"""The web page in headless Chromium: upload a video, wait for it, play the result."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def tab(tmp_path):
 
 
 @pytest.mark.parametrize("codec", ["vp9", "av1", "h264"])
-def test_a_person_sends_a_video_and_plays_its_result(codec, server, tab, tmp_path):
+def test_a_video_is_uploaded_and_its_result_plays(codec, server, tab, tmp_path):
     clip = clips.make(tmp_path / "clip.mp4", 50, size=(240, 320), audio="aac")
     tab.open(f"{server.url}/#token=token-for-tests")
     tab.wait("!document.getElementById('main').hidden")
@@ -54,7 +54,7 @@ def test_a_person_sends_a_video_and_plays_its_result(codec, server, tab, tmp_pat
     assert (tmp_path / "page.png").stat().st_size > 10_000
 
 
-def test_the_boxes_are_toggled_at_the_same_moment(server, tab, tmp_path):
+def test_toggling_the_boxes_keeps_the_playing_time(server, tab, tmp_path):
     clip = clips.make(tmp_path / "clip.mp4", 50, size=(240, 320))
     tab.open(f"{server.url}/#token=token-for-tests")
     tab.wait("!document.getElementById('main').hidden")
@@ -67,12 +67,12 @@ def test_the_boxes_are_toggled_at_the_same_moment(server, tab, tmp_path):
     assert tab.value("document.getElementById('video').error") is None
 
 
-def test_what_goes_wrong_is_said_on_the_page(server, tab, tmp_path):
+def test_an_error_is_shown_on_the_page(server, tab, tmp_path):
     (tmp_path / "noise.mp4").write_bytes(b"noise" * 1000)
     tab.open(f"{server.url}/#token=token-for-tests")
     tab.wait("!document.getElementById('main').hidden")
     tab.choose_file("#file", tmp_path / "noise.mp4")
-    tab.wait("document.getElementById('status').textContent.includes('not a video')")
+    tab.wait("document.getElementById('status').textContent.includes('not a readable video')")
 
 
 def test_without_the_token_the_page_shows_nothing(server, tab):

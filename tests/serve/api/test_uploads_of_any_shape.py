@@ -1,4 +1,4 @@
-"""Property: however a multipart body is cut into pieces, and whatever is in it, the same file arrives, or a refusal."""
+"""Property: for any content and any chunking of a multipart body, the same file arrives, or it is refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CUTS = st.lists(st.integers(0, 10**6), max_size=5)
 
 
 def read(body: bytes, cuts: list[int], boundary: str, limit: int = 10_000):
-    """The form that a body in pieces becomes, with its files' contents; or the status of the refusal."""
+    """The form parsed from a body in chunks, with its files' contents; or the status of the refusal."""
     edges = sorted({0, len(body), *(cut % (len(body) + 1) for cut in cuts)})
     pieces = [body[a:b] for a, b in itertools.pairwise(edges)]
     messages = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
@@ -57,7 +57,7 @@ def body_of(content: bytes, field: str, boundary: str) -> bytes:
     field=st.text('abc{}": 1', max_size=50),
     cuts=st.lists(st.integers(0, 10**6), max_size=30),
 )
-def test_a_file_arrives_as_it_was_sent_however_it_is_cut(content, field, cuts):
+def test_a_file_arrives_unchanged_for_any_chunking(content, field, cuts):
     body = body_of(content, field, "BOUNDARY")
     fields, files, digest = read(body, cuts, "BOUNDARY")
     assert fields == {"options": field}
@@ -71,7 +71,7 @@ def test_a_file_arrives_as_it_was_sent_however_it_is_cut(content, field, cuts):
     at=st.integers(0, 10**6),
     cuts=CUTS,
 )
-def test_a_body_that_ends_anywhere_is_refused_not_taken_for_whole(content, at, cuts):
+def test_a_truncated_body_is_refused(content, at, cuts):
     body = body_of(content, "{}", "BOUNDARY").removesuffix(b"--\r\n")
     assert read(body[: at % len(body)], cuts, "BOUNDARY") == 400
 
@@ -83,7 +83,7 @@ def test_noise_is_refused(body, cuts):
 
 
 @pytest.mark.parametrize("piece", [64 * 1024, 700_000, 2**20, 10**7])
-def test_a_file_larger_than_what_is_held_at_once_arrives_whatever_its_pieces(piece):
+def test_a_file_larger_than_the_buffer_arrives_for_any_chunk_size(piece):
     content = bytes(range(256)) * 20_000
     body = body_of(content, "{}", "BOUNDARY")
     cuts = list(range(piece, len(body), piece))

@@ -1,4 +1,4 @@
-"""The batcher: everything is answered once, in batches, urgent first."""
+"""Batcher: every image is processed once, in batches, urgent ones first."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trainers.detection.samples import Found
 
 
 class Slow:
-    """Finds in each image as many objects as its first pixel says; waits at a gate before each batch."""
+    """Detects as many objects as the first pixel's value; waits for the gate before each batch."""
 
     def __init__(self, streams=1):
         self.streams = streams
@@ -37,10 +37,10 @@ def slow():
     return Slow()
 
 
-def test_what_waits_is_taken_together_up_to_the_size_and_urgent_first(slow):
+def test_waiting_images_form_a_batch_up_to_the_size_with_urgent_ones_first(slow):
     batcher = Batcher(slow, 4)
     first = batcher.submit(square(1))
-    while batcher.waiting:  # the thread has taken it, and waits at the gate
+    while batcher.waiting:  # until the thread has taken it and waits at the gate
         pass
     rest = [batcher.submit(square(n)) for n in range(2, 8)]
     urgent = batcher.submit(square(20), urgent=True)
@@ -51,24 +51,24 @@ def test_what_waits_is_taken_together_up_to_the_size_and_urgent_first(slow):
     assert [len(each.result(10).scores) for each in rest] == [2, 3, 4, 5, 6, 7]
     assert slow.batches == [[1], [20, 2, 3, 4], [5, 6, 7]]
     batcher.close()
-    assert batcher.tally["images"] == 8
-    assert batcher.tally["batches", 4] == 1
-    assert batcher.tally["objects"] == 1 + 20 + sum(range(2, 8))
+    assert batcher.counts["images"] == 8
+    assert batcher.counts["batches", 4] == 1
+    assert batcher.counts["objects"] == 1 + 20 + sum(range(2, 8))
 
 
-def test_each_stream_of_the_network_has_a_batch_of_its_own():
-    both = threading.Barrier(2, timeout=10)  # which only two batches at once can pass
+def test_each_stream_of_the_network_runs_its_own_batch():
+    both = threading.Barrier(2, timeout=10)  # passes only when two batches run at the same time
     slow = Slow(streams=2)
     slow.gate.acquire = both.wait
     batcher = Batcher(slow, 1)
     waiting = [batcher.submit(square(n)) for n in range(6)]
     assert [len(each.result(10).scores) for each in waiting] == [0, 1, 2, 3, 4, 5]
     batcher.close()
-    assert batcher.at_once == 2
-    assert batcher.tally["images"] == batcher.tally["batches", 1] == 6
+    assert batcher.capacity == 2
+    assert batcher.counts["images"] == batcher.counts["batches", 1] == 6
 
 
-def test_a_network_that_fails_fails_those_who_asked_and_goes_on(slow):
+def test_a_failing_batch_fails_its_images_and_the_next_one_runs(slow):
     batcher = Batcher(slow, 4)
     for _ in range(2):
         slow.gate.release()
@@ -76,10 +76,10 @@ def test_a_network_that_fails_fails_those_who_asked_and_goes_on(slow):
         batcher.submit(square(99)).result(10)
     assert len(batcher.submit(square(3)).result(10).scores) == 3
     batcher.close()
-    assert batcher.tally["errors"] == 1
+    assert batcher.counts["errors"] == 1
 
 
-def test_closing_finishes_what_waits_and_refuses_more(slow):
+def test_closing_processes_the_waiting_images_and_refuses_new_ones(slow):
     batcher = Batcher(slow, 1)
     waiting = [batcher.submit(square(n)) for n in range(3)]
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Replicas follow the queue."""
+"""Autoscaling: the number of replicas follows the queue."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from serve.deployment.autoscaling import replicas_for_jobs
     ("jobs", "requests", "running", "wanted"),
     [(0, 0, 1, 1), (2, 0, 1, 1), (3, 0, 1, 2), (100, 0, 1, 4), (0, 200, 2, 3), (0, 10, 2, 1)],
 )
-def test_every_job_has_its_place_within_the_bounds(jobs, requests, running, wanted):
+def test_there_are_enough_replicas_for_all_jobs_within_the_bounds(jobs, requests, running, wanted):
     context = SimpleNamespace(
         aggregated_metrics={"jobs": {"a": jobs, "b": jobs}, "jobs_at_once": {"a": 2, "b": 2}},
         total_num_requests=requests,

@@ -1,4 +1,4 @@
-"""The whole deployment on Ray Serve, as a person starts it: it serves, parts of it die, it serves again."""
+"""The whole deployment on Ray Serve, started by the command: parts are killed, and it recovers."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from servers import TOKEN, Server, choose, free_port, wait_for
 from serve.deployment.settings import Settings
 from trainers.detection import export
 
-pytestmark = [pytest.mark.slow(120), pytest.mark.timeout(1800)]  # of a busy machine
+pytestmark = [pytest.mark.slow(120), pytest.mark.timeout(1800)]  # on a busy machine
 
 ROOT = Path(__file__).parents[3]
 
 
 def start(data, *words):
-    """`python -m serve.run`, ready."""
+    """Start `python -m serve.run` and wait until it is ready."""
     port = free_port()
     command = [
         sys.executable,
@@ -56,7 +56,7 @@ def start(data, *words):
 
 
 def parts(process, name):
-    """Living processes of the deployment with `name` in their command line."""
+    """The deployment's running processes with `name` in their command line."""
     found = []
     for each in psutil.Process(process.pid).children(recursive=True):
         try:
@@ -77,20 +77,20 @@ def answers(server):
 def stop(process, how=signal.SIGTERM):
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(how)
-    if how == signal.SIGKILL:  # everything, at once
+    if how == signal.SIGKILL:  # all its processes
         for each in family:
             each.kill()
     assert process.wait(300) in (0, -how)
     psutil.wait_procs(family, 120)
 
 
-def test_parts_and_the_whole_are_killed_and_every_job_is_done_once(rectangles_folder, tmp_path):
+def test_after_kills_of_parts_and_of_the_whole_every_job_is_done_once(rectangles_folder, tmp_path):
     data = tmp_path / "data"
     clip = clips.make(tmp_path / "clip.mp4", 200)
     choose(export.read(rectangles_folder), Settings(data=data), "openvino")
     process, server = start(data, "--model", str(rectangles_folder))
     try:
-        # from another process, a queue that outlives whoever sent it
+        # these jobs outlive the server
         ids = [server.submit(clip, '{"audio": false}').json()["id"] for _ in range(3)]
         for part in ("ServeReplica:detector:Detector", "ServeReplica:detector:Api", "ProxyActor"):
             wait_for(lambda part=part: parts(process, part), 300)[0].kill()
@@ -102,7 +102,7 @@ def test_parts_and_the_whole_are_killed_and_every_job_is_done_once(rectangles_fo
             assert job["state"] == "done", job["error"]
             lines = server.call("GET", f"/v1/jobs/{job_id}/detections").text.splitlines()
             assert [json.loads(line)["frame"] for line in lines] == list(range(200))
-        # images, errors of the client's and large answers go through Serve's handle and proxy too
+        # images, refusals and large bodies through Serve's handle and proxy
         problem = server.call(
             "POST", "/v1/images:detect", data=b"noise", headers={"Content-Type": "image/png"}
         )

@@ -1,4 +1,4 @@
-"""A new model takes over: at once, after a trial, or not at all; nobody's request fails meanwhile."""
+"""Rollout of a new model: immediate, canary or rolled back; no request fails meanwhile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rectangles import build, picture
 from servers import Server, choose, prepare, served, wait_for
 
 from serve import promote
-from serve.deployment.rollout import Bounds, judged
+from serve.deployment.rollout import Bounds, judge_canary
 from serve.deployment.settings import Settings
 from serve.jobs.limits import Limits
 from trainers.detection import export
@@ -27,16 +27,16 @@ def counted(images=0.0, errors=0.0, objects=0.0):
     [
         (counted(10, 0, 10), counted(500, 0, 500), None),
         (counted(300, 0, 310), counted(500, 0, 500), ""),
-        (counted(300, 0, 100), counted(500, 0, 500), "it finds 0.33 objects"),
-        (counted(300, 0, 600), counted(500, 0, 500), "it finds 2.00 objects"),
-        (counted(10, 3, 10), counted(500, 0, 500), "it failed on 3 of 13 images"),
+        (counted(300, 0, 100), counted(500, 0, 500), "detects 0.33 objects"),
+        (counted(300, 0, 600), counted(500, 0, 500), "detects 2.00 objects"),
+        (counted(10, 3, 10), counted(500, 0, 500), "failed on 3 of 13 images"),
         (counted(10, 1, 10), counted(500, 0, 500), None),
         (counted(300, 0, 0), counted(500, 0, 0), ""),
         (counted(300, 0, 100), counted(), ""),
     ],
 )
-def test_a_candidate_is_judged_by_what_was_counted(ours, theirs, verdict):
-    found = judged(ours, theirs, Bounds(images=200, errors=0.01, rate=0.5))
+def test_a_canary_is_judged_by_its_errors_and_detections(ours, theirs, verdict):
+    found = judge_canary(ours, theirs, Bounds(images=200, errors=0.01, rate=0.5))
     assert found == verdict if not verdict else found.startswith(verdict)
 
 
@@ -57,7 +57,7 @@ def image() -> bytes:
 
 
 class Clients:
-    """Asks all the time, from several threads; every answer is to be a good one."""
+    """Sends requests continuously from several threads, and collects the statuses."""
 
     def __init__(self, server: Server):
         self.statuses: list[int] = []
@@ -108,7 +108,7 @@ def test_a_hot_swap_fails_no_request(server, tmp_path, rectangles, capsys):
 
 
 @pytest.mark.slow
-def test_a_canary_that_finds_as_much_is_promoted(server, tmp_path):
+def test_a_canary_with_as_many_detections_is_promoted(server, tmp_path):
     new = build(tmp_path / "new", shift=0.01)
     answer = server.call("POST", "/v1/model:promote", json={"model": str(new), "canary": 0.5, "images": 30})
     assert answer.status_code == 202, answer.text
@@ -119,7 +119,7 @@ def test_a_canary_that_finds_as_much_is_promoted(server, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_canary_that_finds_nothing_is_rolled_back(server, tmp_path, rectangles):
+def test_a_canary_without_detections_is_rolled_back(server, tmp_path, rectangles):
     blind = build(tmp_path / "blind", blind=True)
     server.call("POST", "/v1/model:promote", json={"model": str(blind), "canary": 0.5, "images": 30})
     with Clients(server) as clients:
@@ -127,11 +127,11 @@ def test_a_canary_that_finds_nothing_is_rolled_back(server, tmp_path, rectangles
     assert set(clients.statuses) == {200}
     state = server.call("GET", "/v1/model").json()
     assert state["model"] == rectangles.export_id
-    assert "it finds 0.00 objects an image" in state["rollout"]["candidate"]["why"]
+    assert "detects 0.00 objects per image" in state["rollout"]["candidate"]["why"]
 
 
 @pytest.mark.slow
-def test_a_model_that_fails_to_load_leaves_the_old_one_serving_and_readyz_says_why(
+def test_a_model_that_fails_to_load_is_reported_and_the_old_one_keeps_serving(
     server, tmp_path, rectangles, capsys
 ):
     broken = build(tmp_path / "broken", broken=True)
@@ -141,13 +141,15 @@ def test_a_model_that_fails_to_load_leaves_the_old_one_serving_and_readyz_says_w
     ready = server.call("GET", "/readyz")
     assert ready.status_code == 200
     assert ready.json()["model"] == rectangles.export_id
-    assert "no backend can serve it here" in ready.json()["candidate"]["why"]
+    assert "no backend can run it on this machine" in ready.json()["candidate"]["why"]
 
 
 @pytest.mark.slow
 def test_a_canary_that_fails_on_some_images_fails_no_request_and_no_job(server, tmp_path, rectangles):
-    fragile = build(tmp_path / "fragile", fragile=True)  # runs its own samples, and fails on grey images
-    choose(export.read(fragile), server.settings, "tensorflow")  # OpenVINO leaves assertions out
+    fragile = build(
+        tmp_path / "fragile", fragile=True
+    )  # valid on its samples, but fails on images without green
+    choose(export.read(fragile), server.settings, "tensorflow")  # OpenVINO removes assertions
     server.call("POST", "/v1/model:promote", json={"model": str(fragile), "canary": 0.6, "images": 60})
     wait_for(lambda: phase(server) == "canary")
     clip = clips.make(tmp_path / "clip.mp4", 20, name="blue")
@@ -159,7 +161,7 @@ def test_a_canary_that_fails_on_some_images_fails_no_request_and_no_job(server, 
     assert server.call("GET", "/v1/model").json()["model"] == rectangles.export_id
 
 
-def test_what_cannot_be_promoted_is_refused(server, tmp_path, rectangles_folder):
+def test_an_invalid_promotion_is_refused(server, tmp_path, rectangles_folder):
     for model, status in (
         ("/etc", 422),
         (str(tmp_path / "nothing"), 422),
@@ -170,6 +172,13 @@ def test_what_cannot_be_promoted_is_refused(server, tmp_path, rectangles_folder)
         assert answer.status_code == status
         assert answer.headers["content-type"] == "application/problem+json"
     assert server.call("POST", "/v1/model:rollback").status_code == 409
+
+
+@pytest.mark.parametrize("flag", ["--rollback", "--roll-back"])
+def test_the_command_rolls_back_by_either_spelling_and_documents_one(server, flag, capsys):
+    assert promote.main([flag, "--url", server.url, "--token", "token-for-tests"]) == 2
+    assert "no rollout is in progress" in capsys.readouterr().err
+    assert "--roll-back" not in promote.parser().format_help()
 
 
 def test_without_a_model_that_loads_readyz_says_why(tmp_path, rectangles_folder):

@@ -1,4 +1,4 @@
-"""The export's folder: what is read, what is refused."""
+"""The format of an export's folder: reading it, refusing damaged ones, and mapping boxes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def copy(rectangles_folder, tmp_path):
     return shutil.copytree(rectangles_folder, tmp_path / "copy")
 
 
-def test_an_export_says_what_serving_needs(rectangles):
+def test_an_export_has_classes_threshold_and_framing(rectangles):
     assert rectangles.classes == ("red", "green", "blue")
     assert rectangles.threshold == 0.5
     assert rectangles.framing == Framing(64, "stretch")
 
 
-def test_its_id_is_of_its_contents_alone(rectangles, copy):
+def test_its_id_depends_on_its_files_alone(rectangles, copy):
     exports.amend(copy, study="night")
     again = exports.read(copy)
     assert again.export_id == rectangles.export_id
@@ -66,7 +66,7 @@ def age(folder):
         (shutil.rmtree, "not an export"),
     ],
 )
-def test_a_folder_that_is_not_what_was_exported_is_refused_in_one_line(copy, damage, says):
+def test_a_damaged_export_is_refused_in_one_line(copy, damage, says):
     damage(copy)
     with pytest.raises(UserError, match=says) as error:
         exports.read(copy)
@@ -75,7 +75,7 @@ def test_a_folder_that_is_not_what_was_exported_is_refused_in_one_line(copy, dam
 
 @pytest.mark.parametrize("resize", ["stretch", "pad"])
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (48, 96), (200, 30)])
-def test_boxes_come_back_from_the_square_to_where_they_are_in_the_image(resize, height, width):
+def test_boxes_are_mapped_from_the_square_back_to_the_image(resize, height, width):
     framing = Framing(64, resize, (1, 2, 3))
     image = np.zeros((height, width, 3), np.uint8)
     image[height // 4 : height // 2, width // 3 : 2 * width // 3] = 255
@@ -91,7 +91,7 @@ def test_boxes_come_back_from_the_square_to_where_they_are_in_the_image(resize, 
         assert tuple(square[-1, -1]) == (1, 2, 3)
 
 
-def test_a_square_of_the_right_size_is_left_as_it_is():
+def test_an_image_of_the_right_size_is_not_changed():
     image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     np.testing.assert_array_equal(Framing(64, "stretch").square(image), image)
 
@@ -116,12 +116,12 @@ ONE = ([[0.1, 0.1, 0.5, 0.5]], [0.9], [1])
         (([[0.1, 0.1, 0.5, 0.5], [0.6, 0.6, 0.9, 0.9]], [0.9, 0.05], [1, 1]), True),
     ],
 )
-def test_detections_are_the_same_when_boxes_scores_and_classes_are(other, within):
+def test_detections_are_equal_within_tolerance_of_boxes_scores_and_classes(other, within):
     assert samples.difference([found(*ONE)], [found(*other)]).within() is within
     assert samples.difference([found(*other)], [found(*ONE)]).within() is within
 
 
-def test_the_threshold_is_the_one_of_the_best_f1():
+def test_the_threshold_has_the_best_f1():
     truth = np.array([[0.1, 0.1, 0.5, 0.5]], np.float32)
     wrong = [0.6, 0.6, 0.9, 0.9]
     each = found([*truth.tolist(), wrong], [0.62, 0.41], [1, 1])

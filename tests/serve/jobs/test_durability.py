@@ -1,4 +1,4 @@
-"""Processes die at any moment; jobs do not."""
+"""Durability: processes are killed at any moment, and no job is lost or repeated."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from serve.deployment.database import Database
 from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
 from serve.errors import Refused
-from serve.exports.models import Models
+from serve.exports.loaded_models import LoadedModels
+from serve.exports.model_folder import add_model
 from serve.jobs.limits import Limits
 from serve.jobs.options import Options
 from serve.jobs.store import JobStore
 from serve.video.opening import probe
 
-KILLS = int(os.environ.get("KILLS", "10"))  # KILLS=30 for a longer trial of patience
+KILLS = int(os.environ.get("KILLS", "10"))  # KILLS=30 for a longer test
 
 
 @pytest.fixture
@@ -50,20 +51,20 @@ def added(store, tmp_path, clip, number=0, key=None, digest="", limit=100, optio
     return store.add(folder, "clip", "upload", options, facts, "model", limit, key, digest)
 
 
-def test_a_job_is_held_by_one_at_a_time_and_let_go_by_the_dead(store, tmp_path):
+def test_a_job_is_locked_by_one_worker_and_released_when_it_dies(store, tmp_path):
     job, new = added(store, tmp_path, clips.make(tmp_path / "clip.mp4", 3))
     assert new
-    with store.locked(job.id) as first:
+    with store.lock(job.id) as first:
         assert first
-        with store.locked(job.id) as second:
+        with store.lock(job.id) as second:
             assert not second
-    with store.locked(job.id) as third:
+    with store.lock(job.id) as third:
         assert third
-    with store.locked("gone") as none:
+    with store.lock("gone") as none:
         assert not none
 
 
-def test_a_full_queue_refuses_and_says_when_to_come_again(store, tmp_path):
+def test_a_full_queue_refuses_jobs_with_a_retry_time(store, tmp_path):
     clip = clips.make(tmp_path / "clip.mp4", 3)
     added(store, tmp_path, clip, 0, limit=1)
     with pytest.raises(Refused) as error:
@@ -73,26 +74,26 @@ def test_a_full_queue_refuses_and_says_when_to_come_again(store, tmp_path):
 
 
 @pytest.mark.slow(100)
-def test_a_job_that_kills_its_process_again_and_again_is_given_up(settings, store, tmp_path):
+def test_a_job_that_keeps_crashing_its_process_fails(settings, store, tmp_path):
     job, _ = added(store, tmp_path, clips.make(tmp_path / "clip.mp4", 3))
     for _ in range(8):
-        assert store.begin(job.id, segments=0) is not None  # and dies
+        assert store.start(job.id, segments=0) is not None  # and is killed
     with served(settings) as server:
         ended = server.ended(job.id)
     assert ended["state"] == "failed"
-    assert "died 8 times at the same place" in ended["error"]
+    assert "crashed 8 times at the same place" in ended["error"]
 
 
-def test_attempts_are_counted_anew_after_headway(store, tmp_path):
+def test_attempts_are_counted_anew_after_a_new_segment(store, tmp_path):
     job, _ = added(store, tmp_path, clips.make(tmp_path / "clip.mp4", 3))
-    assert [store.begin(job.id, segments).attempts for segments in (0, 0, 1, 1, 2)] == [1, 2, 1, 2, 1]
+    assert [store.start(job.id, segments).attempts for segments in (0, 0, 1, 1, 2)] == [1, 2, 1, 2, 1]
 
 
-def test_old_results_go_by_age_and_by_size(store, tmp_path):
+def test_ended_jobs_expire_by_age_and_by_total_size(store, tmp_path):
     clip = clips.make(tmp_path / "clip.mp4", 3)
     jobs = [added(store, tmp_path, clip, i)[0] for i in range(3)]
     for job in jobs:
-        store.begin(job.id, 0)
+        store.start(job.id, 0)
         assert store.done(job.id, {"frames": 3, "objects": 0, "damaged": 0}, size=100)
     assert store.expired(days=1, size=1000) == []
     assert store.expired(days=1, size=250) == [jobs[0].id]
@@ -100,7 +101,7 @@ def test_old_results_go_by_age_and_by_size(store, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_stopped_replica_leaves_its_job_to_the_next(settings, tmp_path):
+def test_the_next_replica_resumes_the_job_of_a_stopped_one(settings, tmp_path):
     clip = clips.make(tmp_path / "clip.mp4", 800)
     with served(settings) as server:
         job = server.submit(clip).json()
@@ -116,9 +117,7 @@ def test_a_stopped_replica_leaves_its_job_to_the_next(settings, tmp_path):
 def test_a_job_keeps_the_model_it_started_with(settings, store, tmp_path, rectangles, rectangles_folder):
     from rectangles import build
 
-    from serve.exports import models
-
-    other = models.keep(settings, build(tmp_path / "shifted", shift=0.05))
+    other = add_model(settings, build(tmp_path / "shifted", shift=0.05))
     clip = clips.make(tmp_path / "clip.mp4", 20)
     with served(settings, replica=False) as server:
         job = server.submit(clip, '{"annotate": false}').json()
@@ -150,7 +149,7 @@ def test_several_replicas_share_the_work(settings, tmp_path):
 
 @pytest.mark.slow
 def test_a_model_is_measured_once_and_loaded_once(settings, rectangles):
-    models = Models(settings)
+    models = LoadedModels(settings)
     with models.using(rectangles.export_id) as first, models.using(rectangles.export_id) as again:
         assert again is first
     assert list(cache.folder(rectangles).glob("backend-*.json"))
@@ -163,7 +162,7 @@ def test_tokens_outlive_the_server(settings):
 
 
 @pytest.mark.slow
-def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(settings, tmp_path):
+def test_random_kills_lose_no_job_and_repeat_no_frame(settings, tmp_path):
     rng = random.Random(11)
     port = free_port()
     server = Server(f"http://127.0.0.1:{port}", settings)
@@ -207,7 +206,7 @@ def test_kills_at_random_moments_lose_nothing_and_repeat_nothing(settings, tmp_p
             for name in victims:
                 start(name)
             wait_for(answers)
-            # a client that did not hear the answer sends again, and gets the job it has
+            # a client that got no answer sends again, and gets the same job
             again = server.submit(
                 clip, json.dumps({"track": True, "audio": False}), headers={"Idempotency-Key": "0"}
             )

@@ -26,7 +26,7 @@ def bucket(monkeypatch):
     running.stop()
 
 
-def test_a_video_under_an_allowed_prefix_is_fetched_and_done(server, bucket, tmp_path):
+def test_a_video_under_an_allowed_prefix_is_fetched_and_processed(server, bucket, tmp_path):
     clip = clips.make(tmp_path / "clip.mp4", 10)
     bucket.upload_file(str(clip), "videos", "in/night/a clip.mp4")
     answer = server.call("POST", "/v1/jobs", json={"uri": "s3://videos/in/night/a%20clip.mp4"})
@@ -44,7 +44,7 @@ def test_a_video_under_an_allowed_prefix_is_fetched_and_done(server, bucket, tmp
         ("in/large.mp4", 413, "bytes"),
     ],
 )
-def test_what_is_not_there_not_allowed_or_too_large_is_refused(server, bucket, key, status, says):
+def test_a_missing_forbidden_or_too_large_object_is_refused(server, bucket, key, status, says):
     bucket.put_object(Bucket="videos", Key="secret/clip.mp4", Body=b"x")
     bucket.put_object(Bucket="videos", Key="in/large.mp4", Body=bytes(4_000_000))
     answer = server.call("POST", "/v1/jobs", json={"uri": f"s3://videos/{key}"})
@@ -52,8 +52,8 @@ def test_what_is_not_there_not_allowed_or_too_large_is_refused(server, bucket, k
     assert says in answer.json()["detail"]
 
 
-def test_what_is_there_and_no_video_becomes_a_failed_job_that_says_so(server, bucket):
+def test_an_object_that_is_not_a_video_becomes_a_failed_job(server, bucket):
     bucket.put_object(Bucket="videos", Key="in/noise.mp4", Body=b"noise" * 1000)
     job = server.ended(server.call("POST", "/v1/jobs", json={"uri": "s3://videos/in/noise.mp4"}).json()["id"])
     assert job["state"] == "failed"
-    assert "not a video that can be read" in job["error"]
+    assert "not a readable video" in job["error"]

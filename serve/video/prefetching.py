@@ -1,4 +1,4 @@
-"""Overlaps the stages of a pipeline: each is a plain generator, and `ahead` runs one in a thread of its own."""
+"""Runs the stages of a pipeline concurrently: each is a plain generator, and `prefetch` runs one in its own thread."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ T = TypeVar("T")
 _END = object()
 
 
-def ahead(items: Iterable[T], depth: int, name: str) -> Generator[T, None, None]:
-    """The same items, made in a thread that is at most `depth` of them ahead of who takes them.
+def prefetch(items: Iterable[T], depth: int, name: str) -> Generator[T, None, None]:
+    """The same items, produced in a thread that runs at most `depth` items ahead of the consumer.
 
-    An exception of `items` is raised here, in its place. Closing this generator ends the thread and closes `items`.
+    An exception from `items` is raised here, in order. Closing this generator ends the thread and closes `items`.
     """
     made: queue.Queue[object] = queue.Queue(depth)
     stopped = threading.Event()
@@ -34,7 +34,7 @@ def ahead(items: Iterable[T], depth: int, name: str) -> Generator[T, None, None]
             for item in items:
                 if not put(item):
                     break
-        except BaseException as error:  # noqa: BLE001 - raised where the items are taken
+        except BaseException as error:  # noqa: BLE001 - raised again in the consumer
             failed.append(error)
         finally:
             if isinstance(items, Generator):
@@ -51,12 +51,12 @@ def ahead(items: Iterable[T], depth: int, name: str) -> Generator[T, None, None]
     finally:
         stopped.set()
         while thread.is_alive():
-            with_room(made)
+            _drain(made)
             thread.join(0.05)
 
 
-def with_room(made: queue.Queue[object]) -> None:
-    """Empty a queue, so that who waits to put something into it goes on."""
+def _drain(made: queue.Queue[object]) -> None:
+    """Empty the queue, so that a blocked producer continues and sees that it is stopped."""
     try:
         while True:
             made.get_nowait()

@@ -1,4 +1,4 @@
-"""Processes a video: decode, infer, draw, encode, and sound, each in a thread, in segments that outlive a kill."""
+"""VideoPipeline: decodes, detects, draws and encodes, one thread per stage, in segments that survive a kill."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from pathlib import Path
 
 import numpy as np
 
-from serve import detections
 from serve.backends.batching import Batcher
-from serve.detections import Detection
+from serve.detections import Detection, frame_line, objects
 from serve.errors import Refused
 from serve.jobs.limits import Limits
 from serve.jobs.options import Options
 from serve.video import audio
-from serve.video.ahead import ahead
 from serve.video.decoding import Decoder, Frame
 from serve.video.drawing import draw
 from serve.video.encoding import SegmentWriter
 from serve.video.opening import VideoFacts
+from serve.video.prefetching import prefetch
 from serve.video.segments import Segment, SegmentFolder
 from serve.video.tracking import Tracker
 from trainers.detection.export import Export
 from trainers.detection.samples import Found
 
-SEGMENT_FRAMES = 128  # so much is done again after a kill: a few seconds of work
-WAITING = 8  # frames between two stages; so many more as the network works on, while they are looked at
-DOUBTFUL_SHARE = (
-    0.5  # of the threshold: scores that may continue a track, as ByteTrack's .1 against .5 and more
-)
+SEGMENT_FRAMES = 128  # the work lost when a process is killed: a few seconds
+QUEUE_FRAMES = 8  # between two stages
+# of the threshold: detections from this score on may continue a track (ByteTrack: 0.1, with a threshold from 0.5)
+LOW_SCORE_FRACTION = 0.5
 
 
 class Cancelled(Exception):
-    """Whoever asked for the job wants it no more, or this process is to end; finished segments stay."""
+    """The job was cancelled, or this process is stopping. Finished segments are kept."""
 
 
 @dataclass
 class Progress:
-    """Where a job stands: frames done of how many (0: unknown), those done by this process and since when.
+    """Progress of one video.
 
-    stages: seconds that each stage has worked (not waited). damaged: see Decoder.
+    frames, total: done, and in the video (0: unknown). here, began: frames done by this process, and when it began
+    (time.monotonic). objects: detections so far. damaged: see Decoder. stages: seconds of work per stage, without
+    waiting. finished: whether all frames are done.
     """
 
     frames: int = 0
@@ -58,34 +58,35 @@ class Progress:
     damaged: int = 0
     began: float = field(default_factory=time.monotonic)
     stages: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    finished: bool = False
 
     @property
     def frames_per_second(self) -> float:
-        """Of this process."""
+        """Speed of this process so far."""
         return self.here / max(time.monotonic() - self.began, 1e-6)
 
     @property
     def seconds_left(self) -> float | None:
-        """By the speed so far; None while nothing is known."""
+        """Estimated from the speed so far; None while unknown."""
         if not self.total or not self.here:
             return None
         return max(0, self.total - self.frames) / self.frames_per_second
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """A frame on its way: with what was found in it; None for a frame that was not looked at."""
+class _Result:
+    """A frame after detection. found: its detections, None for a skipped frame. shown: the boxes to draw."""
 
     frame: Frame
     found: list[Detection] | None
     shown: list[Detection]
 
 
-class Process:
-    """One video's processing.
+class VideoPipeline:
+    """The processing of one video.
 
-    source: the video; facts: of it. work: folder for segments. threads: of the CPU, which the stages share.
-    heard: called often with the progress; it may raise Cancelled.
+    source: the video file; facts: its properties. work: folder for segments. threads: CPU threads shared by the stages.
+    report: called after every frame, and once when all are done; it may raise Cancelled.
     """
 
     def __init__(
@@ -97,38 +98,38 @@ class Process:
         batcher: Batcher,
         options: Options,
         limits: Limits,
-        heard: Callable[[Progress], None],
+        report: Callable[[Progress], None],
         threads: int = 2,
         segment_frames: int = SEGMENT_FRAMES,
     ) -> None:
         self._source, self._facts, self._export, self._batcher = source, facts, export, batcher
-        self._options, self._limits, self._heard = options, limits, heard
-        self._coding_threads = max(1, threads // 2)  # the network has work for as many as there are
+        self._options, self._limits, self._report = options, limits, report
+        self._coding_threads = max(1, threads // 2)  # the network can use all of them
         self._segment_frames = segment_frames
         self.segments = SegmentFolder(work, options.suffix if options.annotate else None)
         self.progress = Progress(total=facts.frames)
         self._threshold = export.threshold if options.threshold is None else options.threshold
 
     def run(self) -> list[Segment]:
-        """Finish every segment; those that are finished already are left alone. Returns all of them.
+        """Process all frames after the last finished segment. Returns all segments, in order.
 
-        Raises Refused when nothing can be decoded or a limit is passed on the way.
+        Raises Refused when no frame can be decoded or the video turns out to exceed a limit.
         """
         finished = self.segments.finished()
         first = finished[-1].next if finished else 0
         self.progress.frames = first
         decoder = Decoder(self._source, self._limits, first, self._coding_threads)
-        tracker, last_seen = self._replayed(finished)
-        # closed in order when something goes wrong, the last stage first, so that no thread outlives the job
+        tracker, last_shown = self._restore(finished)
+        # on an error the stages are closed last one first, so that no thread outlives the job
         with contextlib.ExitStack() as stack:
-            sound = self._sound(stack)
-            frames = self._stage(stack, self._timed("decode", iter(decoder)), WAITING, "decode")
-            asked = self._stage(stack, self._ask(frames), 2 * self._batcher.at_once, "ask")
-            seen = self._seen(asked, tracker, last_seen)
+            sound = self._start_sound(stack)
+            frames = self._stage(stack, self._timed("decode", iter(decoder)), QUEUE_FRAMES, "decode")
+            submitted = self._stage(stack, self._submit(frames), 2 * self._batcher.capacity, "submit")
+            results = self._results(submitted, tracker, last_shown)
             if self._options.annotate:
-                seen = self._stage(stack, self._drawn(seen), WAITING, "draw")
+                results = self._stage(stack, self._draw(results), QUEUE_FRAMES, "draw")
             for number in itertools.count(len(finished)):
-                chunk = itertools.islice(seen, self._segment_frames)
+                chunk = itertools.islice(results, self._segment_frames)
                 segment = self._write(number, chunk)
                 if segment is None:
                     break
@@ -139,20 +140,24 @@ class Process:
         if not finished:
             raise Refused(422, "no frame of the video can be decoded")
         self.progress.total = self.progress.frames
+        self.progress.finished = True
+        self._report(self.progress)
         return finished
 
-    def _sound(self, stack: contextlib.ExitStack) -> Future[None] | None:
-        """The sound, made ready beside the pictures, where it is wanted."""
+    def _start_sound(self, stack: contextlib.ExitStack) -> Future[None] | None:
+        """Start extracting the sound in a thread of its own, if the result is to have sound."""
         if not (self._options.annotate and self._options.audio and self._facts.audio):
             return None
         stopped = threading.Event()
-        beside = ThreadPoolExecutor(1, "sound")
-        stack.callback(beside.shutdown)
+        executor = ThreadPoolExecutor(1, "sound")
+        stack.callback(executor.shutdown)
         stack.callback(stopped.set)
-        return beside.submit(audio.prepare, self._source, self.segments.sound, self._options.suffix, stopped)
+        return executor.submit(
+            audio.extract, self._source, self.segments.sound, self._options.suffix, stopped
+        )
 
     def _stage(self, stack: contextlib.ExitStack, items: Iterable, depth: int, name: str) -> Generator:  # type: ignore[type-arg]
-        stage = ahead(items, depth, name)
+        stage = prefetch(items, depth, name)
         stack.callback(stage.close)
         return stage
 
@@ -165,7 +170,7 @@ class Process:
                 return
             yield item
 
-    def _ask(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Future[Found] | None]]:
+    def _submit(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Future[Found] | None]]:
         for frame in frames:
             if frame.index % self._options.every:
                 yield frame, None
@@ -175,37 +180,37 @@ class Process:
             self.progress.stages["resize"] += time.perf_counter() - began
             yield frame, self._batcher.submit(square)
 
-    def _seen(
+    def _results(
         self,
-        asked: Iterable[tuple[Frame, Future[Found] | None]],
+        submitted: Iterable[tuple[Frame, Future[Found] | None]],
         tracker: Tracker | None,
         shown: list[Detection],
-    ) -> Iterator[_Seen]:
-        for frame, future in asked:
+    ) -> Iterator[_Result]:
+        for frame, future in submitted:
             if future is None:
-                yield _Seen(frame, None, shown)
+                yield _Result(frame, None, shown)
                 continue
             began = time.perf_counter()
             result = future.result()
             self.progress.stages["wait for network"] += time.perf_counter() - began
             height, width = frame.image.shape[:2]
             if tracker is None:
-                shown = detections.of(result, self._export, self._options, height, width)
+                shown = objects(result, self._export, self._options, height, width)
             else:
-                low = self._options.model_copy(update={"threshold": self._threshold * DOUBTFUL_SHARE})
-                tracked = tracker.update(detections.of(result, self._export, low, height, width))
+                low = self._options.model_copy(update={"threshold": self._threshold * LOW_SCORE_FRACTION})
+                tracked = tracker.update(objects(result, self._export, low, height, width))
                 shown = [each for each in tracked if each.track is not None]
-            yield _Seen(frame, shown, shown)
+            yield _Result(frame, shown, shown)
 
-    def _drawn(self, seen: Iterable[_Seen]) -> Iterator[_Seen]:
-        for each in seen:
+    def _draw(self, results: Iterable[_Result]) -> Iterator[_Result]:
+        for each in results:
             began = time.perf_counter()
             image = each.frame.image if each.frame.image.flags.writeable else np.copy(each.frame.image)
             draw(image, each.shown)
             self.progress.stages["draw"] += time.perf_counter() - began
             yield each
 
-    def _write(self, number: int, chunk: Iterator[_Seen]) -> Segment | None:
+    def _write(self, number: int, chunk: Iterator[_Result]) -> Segment | None:
         lines: list[str] = []
         first: Frame | None = None
         last = Fraction(0)
@@ -229,13 +234,13 @@ class Process:
                     writer.write(frame.image, frame.time - first.time)
                     self.progress.stages["encode"] += time.perf_counter() - began
                 if each.found is not None:
-                    lines.append(detections.line(frame.index, float(frame.time), each.found, height, width))
+                    lines.append(frame_line(frame.index, float(frame.time), each.found, height, width))
                     self.progress.objects += len(each.found)
                 last = frame.time
                 count += 1
                 self.progress.frames += 1
                 self.progress.here += 1
-                self._heard(self.progress)
+                self._report(self.progress)
         if first is None:
             return None
         end = last + 1 / Fraction(self._facts.rate)
@@ -244,8 +249,8 @@ class Process:
         self.segments.finish(segment, lines)
         return segment
 
-    def _replayed(self, finished: list[Segment]) -> tuple[Tracker | None, list[Detection]]:
-        """The tracker and the boxes to show, as they were after the finished segments."""
+    def _restore(self, finished: list[Segment]) -> tuple[Tracker | None, list[Detection]]:
+        """The tracker and the boxes shown, in the state after the finished segments."""
         tracker = Tracker(self._threshold) if self._options.track else None
         shown: list[Detection] = []
         for segment in finished:
@@ -258,13 +263,3 @@ class Process:
                     if tracker is not None:
                         tracker.replay(shown)
         return tracker, shown
-
-
-def stop_with(stopped: threading.Event) -> Callable[[Progress], None]:
-    """A `heard` that cancels when the event is set."""
-
-    def heard(_: Progress) -> None:
-        if stopped.is_set():
-            raise Cancelled
-
-    return heard

@@ -1,4 +1,4 @@
-"""A video through the whole pipeline: what comes out is the same video, with the right boxes, each frame once."""
+"""The video pipeline: the result has every frame of the source once, at its time, with the right boxes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import pytest
 from serve.errors import Refused
 from serve.jobs.limits import Limits
 from serve.jobs.options import Options
-from serve.video.assembling import assemble
+from serve.video.annotating import annotate
 from serve.video.opening import probe
-from serve.video.processing import Cancelled, Process
+from serve.video.pipeline import Cancelled, VideoPipeline
 
 LIMITS = Limits(free_bytes=0)
 
 
 class Killed(BaseException):
-    """As if the process had died here."""
+    """Raised in place of killing the process."""
 
 
 def run(
@@ -30,26 +30,14 @@ def run(
     rectangles,
     batcher,
     options=Options(),  # noqa: B008
-    heard=lambda progress: None,
+    report=lambda progress: None,
     segment_frames=16,
     threads=1,
 ):
     facts = probe(source, LIMITS)
-    process = Process(
-        source,
-        facts,
-        work / "work",
-        rectangles,
-        batcher,
-        options,
-        LIMITS,
-        heard,
-        threads,
-        segment_frames=segment_frames,
+    manifest = annotate(
+        source, facts, work, rectangles, batcher, options, LIMITS, report, {}, threads, segment_frames
     )
-    segments = process.run()
-    about = {"damaged": process.progress.damaged}
-    manifest = assemble(work / "result", facts, segments, process.segments, rectangles, options, about)
     lines = [json.loads(line) for line in (work / "result" / "detections.jsonl").read_text().splitlines()]
     video = work / "result" / manifest["files"]["video"] if options.annotate else None
     return manifest, lines, video
@@ -74,7 +62,7 @@ def test_the_result_has_every_frame_once_at_its_time_with_its_box(
     assert facts["duration"] == pytest.approx(1.6, abs=0.05)
 
 
-def test_boxes_are_drawn_where_they_were_found(rectangles, batcher, tmp_path):
+def test_boxes_are_drawn_at_their_positions(rectangles, batcher, tmp_path):
     source = clips.make(tmp_path / "clip.mp4", 3, size=(120, 160))
     _, lines, video = run(source, tmp_path, rectangles, batcher, Options(codec="h264"))
     with av.open(str(video)) as file:
@@ -84,7 +72,7 @@ def test_boxes_are_drawn_where_they_were_found(rectangles, batcher, tmp_path):
     inside = image[(top + bottom) // 2, (left + right) // 2]
     assert inside[0] > 200
     assert inside[1] < 60
-    assert (edge[:, 1] > 90).any(), "the box's orange has green in it, the rectangle's red has none"
+    assert (edge[:, 1] > 90).any(), "the orange of the box contains green, the red of the rectangle does not"
 
 
 @pytest.mark.parametrize("rate", [Fraction(30000, 1001), Fraction(24000, 1001), Fraction(25, 2)])
@@ -109,7 +97,7 @@ def test_a_variable_rate_is_kept(rectangles, batcher, tmp_path):
 @pytest.mark.parametrize(
     ("codec", "sound"), [("vp9", "aac"), ("vp9", "libopus"), ("h264", "aac"), ("h264", "libopus")]
 )
-def test_the_sound_is_kept_and_as_long_as_the_pictures(codec, sound, rectangles, batcher, tmp_path):
+def test_the_sound_is_kept_and_as_long_as_the_video(codec, sound, rectangles, batcher, tmp_path):
     source = clips.make(tmp_path / "clip.mp4", 50, audio=sound)
     _, _, video = run(source, tmp_path, rectangles, batcher, Options(codec=codec))
     assert clips.facts_of(video)["sound"] == pytest.approx(2.0, abs=0.1)
@@ -118,7 +106,7 @@ def test_the_sound_is_kept_and_as_long_as_the_pictures(codec, sound, rectangles,
 
 
 @pytest.mark.parametrize("rotation", [90, 180, 270])
-def test_a_turned_video_comes_out_upright(rotation, rectangles, batcher, tmp_path):
+def test_a_rotated_video_becomes_upright(rotation, rectangles, batcher, tmp_path):
     lying = clips.make(tmp_path / "lying.mp4", 4)
     source = clips.turned(lying, tmp_path / "clip.mp4", rotation)
     assert probe(source, LIMITS).rotation == rotation
@@ -133,7 +121,7 @@ def test_a_turned_video_comes_out_upright(rotation, rectangles, batcher, tmp_pat
     assert clips.facts_of(video)["size"] == ((64, 96) if rotation == 180 else (96, 64))
 
 
-def test_odd_sides_are_made_even_and_boxes_stay(rectangles, batcher, tmp_path):
+def test_odd_sizes_are_made_even_and_boxes_stay(rectangles, batcher, tmp_path):
     source = clips.make(tmp_path / "clip.webm", 4, size=(65, 97), codec="libvpx-vp9")
     _, lines, video = run(source, tmp_path, rectangles, batcher, Options(codec="h264"))
     assert clips.facts_of(video)["size"] == (66, 98)
@@ -142,7 +130,7 @@ def test_odd_sides_are_made_even_and_boxes_stay(rectangles, batcher, tmp_path):
 
 @pytest.mark.parametrize("killed_at", [1, 15, 16, 17, 39])
 @pytest.mark.parametrize("track", [False, True])
-def test_a_process_that_dies_loses_no_frame_and_repeats_none(killed_at, track, rectangles, batcher, tmp_path):
+def test_after_a_kill_no_frame_is_lost_or_repeated(killed_at, track, rectangles, batcher, tmp_path):
     source = clips.make(tmp_path / "clip.mp4", 40, audio="aac")
     options = Options(track=track, every=3)
     manifest, straight, _ = run(source, tmp_path / "straight", rectangles, batcher, options)
@@ -156,15 +144,20 @@ def test_a_process_that_dies_loses_no_frame_and_repeats_none(killed_at, track, r
     (tmp_path / "work" / "000001.part").write_bytes(b"half a segment")
     (tmp_path / "work" / "sound.webm.part").write_bytes(b"half a sound")
     done = []
-    again, lines, video = run(source, tmp_path, rectangles, batcher, options, lambda p: done.append(p.frames))
-    assert len(done) == 40 - (killed_at - 1) // 16 * 16, "finished segments are not done again"
+
+    def count(progress):
+        if not progress.finished:
+            done.append(progress.frames)
+
+    again, lines, video = run(source, tmp_path, rectangles, batcher, options, count)
+    assert len(done) == 40 - (killed_at - 1) // 16 * 16, "finished segments are not processed again"
     assert lines == straight
     assert again["frames"] == manifest["frames"] == 40
     assert len(clips.facts_of(video)["times"]) == 40
     assert clips.facts_of(video)["sound"] == pytest.approx(1.6, abs=0.1)
 
 
-def test_cancelling_stops_at_the_next_frame_and_ends_every_thread(rectangles, batcher, tmp_path):
+def test_cancelling_stops_at_the_next_frame_and_ends_all_threads(rectangles, batcher, tmp_path):
     import threading
 
     before = set(threading.enumerate())
@@ -175,11 +168,11 @@ def test_cancelling_stops_at_the_next_frame_and_ends_every_thread(rectangles, ba
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        run(source, tmp_path, rectangles, batcher, heard=cancel)
+        run(source, tmp_path, rectangles, batcher, report=cancel)
     assert set(threading.enumerate()) == before
 
 
-def test_only_every_nth_frame_is_looked_at_but_all_are_in_the_video(rectangles, batcher, tmp_path):
+def test_detection_on_every_nth_frame_keeps_all_frames_in_the_video(rectangles, batcher, tmp_path):
     source = clips.make(tmp_path / "clip.mp4", 20)
     manifest, lines, video = run(source, tmp_path, rectangles, batcher, Options(every=4))
     assert [line["frame"] for line in lines] == [0, 4, 8, 12, 16]
@@ -187,7 +180,7 @@ def test_only_every_nth_frame_is_looked_at_but_all_are_in_the_video(rectangles, 
     assert manifest["frames"] == 20
 
 
-def test_threshold_and_classes_decide_what_is_shown(rectangles, batcher, tmp_path):
+def test_threshold_and_classes_select_detections(rectangles, batcher, tmp_path):
     source = clips.make(tmp_path / "clip.mp4", 4)
     cases = ((Options(threshold=0.99), 0), (Options(classes=("green",)), 0), (Options(classes=("red",)), 1))
     for number, (options, count) in enumerate(cases):
@@ -195,7 +188,7 @@ def test_threshold_and_classes_decide_what_is_shown(rectangles, batcher, tmp_pat
         assert all(len(line["objects"]) == count for line in lines)
 
 
-def test_tracks_stay_with_their_object_until_it_jumps(rectangles, batcher, tmp_path):
+def test_a_track_follows_its_object_until_it_jumps(rectangles, batcher, tmp_path):
     source = clips.make(tmp_path / "clip.mp4", 60)  # at frame 40 it jumps back
     _, lines, _ = run(source, tmp_path, rectangles, batcher, Options(track=True))
     tracks = [line["objects"][0]["track"] for line in lines]
@@ -203,7 +196,7 @@ def test_tracks_stay_with_their_object_until_it_jumps(rectangles, batcher, tmp_p
     assert set(tracks[41:]) == {2}
 
 
-def test_without_a_video_only_detections_are_made(rectangles, batcher, tmp_path):
+def test_without_annotation_there_are_only_detections(rectangles, batcher, tmp_path):
     source = clips.make(tmp_path / "clip.mp4", 4)
     manifest, lines, video = run(source, tmp_path, rectangles, batcher, Options(annotate=False))
     assert video is None
@@ -212,7 +205,7 @@ def test_without_a_video_only_detections_are_made(rectangles, batcher, tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp"])
-def test_a_preview_moves(kind, rectangles, batcher, tmp_path):
+def test_a_preview_has_several_frames(kind, rectangles, batcher, tmp_path):
     from PIL import Image
 
     source = clips.make(tmp_path / "clip.mp4", 50)
@@ -221,7 +214,7 @@ def test_a_preview_moves(kind, rectangles, batcher, tmp_path):
         assert image.n_frames > 8
 
 
-def test_coco_results_say_the_same_in_pixels(rectangles, batcher, tmp_path):
+def test_coco_results_have_the_same_boxes_in_pixels(rectangles, batcher, tmp_path):
     source = clips.make(tmp_path / "clip.mp4", 5)
     _, lines, _ = run(source, tmp_path, rectangles, batcher)
     results = json.loads((tmp_path / "result" / "coco.json").read_text())
@@ -233,29 +226,27 @@ def test_coco_results_say_the_same_in_pixels(rectangles, batcher, tmp_path):
         assert result["category_id"] == 1
 
 
-def test_frames_that_cannot_be_decoded_are_counted_and_the_others_are_there(rectangles, batcher, tmp_path):
+def test_damaged_frames_are_counted_and_all_others_are_kept(rectangles, batcher, tmp_path):
     source = clips.damaged(clips.make(tmp_path / "whole.mkv", 60), tmp_path / "clip.mkv", {20, 21, 40})
     manifest, lines, _ = run(source, tmp_path, rectangles, batcher)
-    assert 3 <= manifest["damaged"] < 30, (
-        "what follows a lost frame is decoded with errors until the next key frame"
-    )
+    assert 3 <= manifest["damaged"] < 30, "frames after a lost one have errors until the next key frame"
     assert 50 <= manifest["frames"] <= 57
     assert [line["frame"] for line in lines] == list(range(manifest["frames"]))
 
 
-def test_a_video_that_is_cut_off_gives_what_is_there(rectangles, batcher, tmp_path):
+def test_a_truncated_video_gives_the_frames_it_has(rectangles, batcher, tmp_path):
     source = clips.make(tmp_path / "clip.mkv", 60)
     source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
     manifest, _, _ = run(source, tmp_path, rectangles, batcher)
     assert 5 < manifest["frames"] < 60
 
 
-def test_a_video_that_goes_on_beyond_what_it_says_is_stopped(rectangles, batcher, tmp_path):
+def test_a_video_longer_than_declared_is_refused_at_the_limit(rectangles, batcher, tmp_path):
     source = clips.make(tmp_path / "clip.mkv", 60)
     facts = probe(source, LIMITS)
-    process = Process(
+    pipeline = VideoPipeline(
         source, facts, tmp_path / "work", rectangles, batcher, Options(), Limits(frames=20), lambda p: None, 1
     )
-    with pytest.raises(Refused, match="goes on beyond 20 frames") as error:
-        process.run()
+    with pytest.raises(Refused, match="longer than 20 frames") as error:
+        pipeline.run()
     assert error.value.status == 413
