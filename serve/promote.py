@@ -38,16 +38,22 @@ def parser() -> Parser:
         type=float,
         default=1.0,
         metavar="SHARE",
-        help="share of the work during a trial (default: 1, no trial)",
+        help="share of the work at first (default: 1, all at once)",
     )
     add("--images", type=int, default=200, metavar="N", help="judge the canary after N images (default: 200)")
-    add("--errors", type=float, default=0.01, metavar="SHARE", help="images that may fail (default: 0.01)")
+    add(
+        "--errors",
+        type=float,
+        default=0.01,
+        metavar="SHARE",
+        help="share of images that may fail (default: 0.01)",
+    )
     add(
         "--rate",
         type=float,
         default=0.5,
         metavar="R",
-        help="max. relative change of objects per image (default: 0.5)",
+        help="allowed change of objects per image (default: 0.5)",
     )
     add("--rollback", action="store_true", help="cancel the rollout in progress")
     add("--roll-back", action="store_true", dest="rollback", help=SUPPRESS)  # the spelling before

@@ -13,10 +13,11 @@ from serve.deployment.preparing import backend_table, prepare_model, prepare_tok
 from serve.deployment.serving import Placement, check_port, serve_until_stopped
 from serve.deployment.settings import Settings, parsed
 from serve.exports.locating import add_flags, located
+from serve.jobs.limits import Limits
 from trainers.command import Parser, run
 from trainers.errors import UserError
 
-EXAMPLES = """\
+EXAMPLES = f"""\
 examples:
   python -m serve.run --study street                       a study's best trial, on http://127.0.0.1:8000
   python -m serve.run --model exports/best --port 9000     an export's folder
@@ -24,6 +25,9 @@ examples:
   python -m serve.run                                      the model and the jobs already in ./serving
 
 Jobs and models are kept in --data. After a stop or a crash, the same command continues all unfinished jobs.
+
+limits (see serve/jobs/limits.py):
+  {", ".join(Limits.model_fields)}
 """
 
 
@@ -38,7 +42,7 @@ def parser() -> Parser:
     add_flags(line)
     add = line.add_argument_group("server").add_argument
     add("--port", type=int, default=8000, help="default: 8000")
-    add("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)")
+    add("--host", default="127.0.0.1", help="default: 127.0.0.1, reachable from this machine only")
     add(
         "--data",
         type=Path,
@@ -50,10 +54,10 @@ def parser() -> Parser:
     add = line.add_argument_group("access").add_argument
     add(
         "--token",
-        help=f"a token with full access (default: ${TOKEN_VARIABLE}, or one is generated and printed)",
+        help=f"full access (default: ${TOKEN_VARIABLE}, or generated)",
     )
-    add("--read-token", metavar="TOKEN", help="a token with read access only")
-    add("--new-token", action="store_true", help="generate and print another token; earlier ones stay valid")
+    add("--read-token", metavar="TOKEN", help="read access only")
+    add("--new-token", action="store_true", help="generate another token; earlier ones stay valid")
     add(
         "--file-root",
         type=Path,
@@ -82,7 +86,7 @@ def parser() -> Parser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="change a limit, as upload_bytes=1e9; names: serve/jobs/limits.py",
+        help="change a limit (names below)",
     )
     add = line.add_argument_group("machines").add_argument
     add("--cpus", type=int, metavar="N", help="CPU threads of each replica (default: all)")
@@ -91,24 +95,24 @@ def parser() -> Parser:
         type=float,
         default=0.0,
         metavar="N",
-        help="GPUs of each replica, fractions allowed (default: 0)",
+        help="GPUs of each replica, as 1 or 0.5 (default: 0)",
     )
     add("--replicas", type=int, default=1, metavar="N", help="default: 1")
     add(
         "--max-replicas",
         type=int,
         metavar="N",
-        help="add replicas for queued jobs, up to N (default: --replicas)",
+        help="add some for queued jobs (default: --replicas)",
     )
     add(
         "--jobs-at-once",
         type=int,
         default=2,
         metavar="N",
-        help="videos processed concurrently per replica (default: 2)",
+        help="concurrent videos per replica (default: 2)",
     )
     add("--batch", type=int, default=4, metavar="N", help="largest batch of the network (default: 4)")
-    add("--address", help="a running Ray cluster, or auto (default: start Ray here)")
+    add("--address", help="a Ray cluster, or auto (default: Ray is started)")
     line.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return line
 

@@ -14,9 +14,9 @@ def add_flags(line: ArgumentParser, title: str = "model") -> None:
     """The flags --study, --model, --studies-dir and --tracking-uri, in a group of their own."""
     add = line.add_argument_group(title).add_argument
     add("--study", metavar="NAME", help="the best trial of this study")
-    add("--model", metavar="MODEL", help="an export's folder, or models:/NAME@ALIAS from MLflow's registry")
+    add("--model", metavar="MODEL", help="an export's folder, or models:/NAME@ALIAS")
     add("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="default: ./studies")
-    add("--tracking-uri", metavar="URI", help="MLflow server (default: mlflow.db in the studies folder)")
+    add("--tracking-uri", metavar="URI", help="of MLflow (default: mlflow.db in --studies-dir)")
 
 
 def located(model: str | None, study: str | None, studies_dir: Path, tracking_uri: str | None = None) -> Path:
