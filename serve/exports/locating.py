@@ -47,7 +47,7 @@ def _from_registry(uri: str, tracking_uri: str) -> Path:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     except (MlflowException, OSError) as error:
         line = " ".join(str(error).split())[:200]
-        raise UserError(f"{uri}: cannot be downloaded from {tracking_uri} ({line})") from None
+        raise UserError(f"{uri}: cannot be fetched from {tracking_uri} ({line})") from None
     found = sorted(folder.rglob(exports.MANIFEST))
     if not found:
         raise UserError(f"{uri}: contains no export (no {exports.MANIFEST}); register an export's folder")

@@ -114,7 +114,7 @@ def test_an_invalid_threshold_is_refused(detector, threshold):
         ({"export": "RECTANGLES", "threads": 0}, "threads must be at least 1"),
         pytest.param(
             {"export": "models:/street@champion", "tracking_uri": "sqlite:////nowhere/at.db"},
-            "cannot be downloaded",
+            "cannot be fetched",
             marks=pytest.mark.slow,
         ),
     ],
