@@ -17,7 +17,7 @@ class Metric:
 
     name: as in Metrics.values, or `validation_loss/<part>`.
     direction: whether larger or smaller is better.
-    chance: values from 0 up to this one say nothing about a trial and count as equal; 0 where every value counts.
+    chance: smaller values of a metric to maximize say nothing about a trial and count as 0; 0 where every value counts.
     resolution: values that round to the same multiple of it are equal; 0 compares exactly.
     bounded: whether it lies in 0..1.
     """

@@ -96,13 +96,13 @@ def register(model: Model) -> Model:
 
     Raises UserError when another model has the name, or one of its own recipe fields has the name of a shared one.
     """
-    from trainers.recipe import Recipe
+    from trainers.recipe import OLD_NAMES, Recipe
 
     known = _registered.get(model.name)
     if known is not None and known != model:
         raise UserError(f"two models are called '{model.name}'; rename one of them")
     own = {name for kind in model.recipe.__mro__ if kind not in Recipe.__mro__ for name in _annotations(kind)}
-    if clash := sorted(own & set(Recipe.model_fields)):
+    if clash := sorted(own & {*Recipe.model_fields, *OLD_NAMES}):
         raise UserError(
             f"model '{model.name}': its recipe field '{clash[0]}' is a shared field; give it another name"
         )

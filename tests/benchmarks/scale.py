@@ -36,7 +36,9 @@ from curve_trainer import CurveTrainer  # noqa: E402
 import search_spaces  # noqa: E402
 from trainers import recipe as recipes  # noqa: E402
 from tuning.search.fitting import Fitting  # noqa: E402
-from tuning.search.scheduler import Halving, rung_steps  # noqa: E402
+from tuning.search.halving import Halving  # noqa: E402
+from tuning.search.sampler import Question  # noqa: E402
+from tuning.search.scheduler import rung_steps  # noqa: E402
 from tuning.search.search import Search  # noqa: E402
 from tuning.search.tpe import TPESampler  # noqa: E402
 from tuning.study import manifest  # noqa: E402
@@ -99,7 +101,8 @@ def simulate(folder: Path, trials: int) -> dict[str, Any]:
     """Fill the study in `folder` up with simulated trials."""
     study = Study.open(folder, manifest.read(folder / "study.json"))
     conditions = study.manifest.conditions()
-    sampler = TPESampler(lambda trial: SPACE.suggest(trial, conditions), 0, Fitting(SPACE, conditions).fit)
+    fit = Fitting(SPACE, conditions).fit
+    sampler = TPESampler(Question(lambda trial: SPACE.suggest(trial, conditions), 0, study.objective, fit))
     search = Search(study, sampler, Halving(rung_steps(STEPS), 3, 3), trials)
     process = psutil.Process()
     suggestion: list[float] = []

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 def stock(trial: str, folder: str) -> dict[str, Any]:
     """The API's own exporter (exporter_lib_v2) over the trial's newest checkpoint, into `folder`/out."""
     from trainers.object_detection_api import compat
-    from tuning.execution.worker import newest_checkpoint
+    from tuning.study.trial_folder import newest_checkpoint
 
     compat.install()
     import tensorflow as tf

@@ -58,7 +58,10 @@ class TPESampler:
         if self._study is None:
             return
         if trial.number not in self._places:
-            self._add(trial)
+            if trial.number < next(reversed(self._places), trial.number):
+                self._study = None  # TPE is told of trials by number, in whatever order they are learned
+            else:
+                self._add(trial)
         elif self._memory.get_trial(self._places[trial.number]).state.is_finished():
             self._study = None  # it waited, and was promoted: what TPE was told no longer holds
         elif trial.state.is_finished():
