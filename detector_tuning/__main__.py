@@ -87,8 +87,8 @@ def _help() -> str:
 def _unknown(name: str) -> str:
     import difflib
 
-    if near := difflib.get_close_matches(name, [*COMMANDS, "requirements"], n=2, cutoff=0.5):
-        return f"unknown command '{name}'; did you mean {' or '.join(near)}?"
+    if near := difflib.get_close_matches(name, [*COMMANDS, "requirements"], n=1, cutoff=0.6):
+        return f"unknown command '{name}'; did you mean {near[0]}?"
     return f"unknown command '{name}'; see {PROGRAM} --help"
 
 
