@@ -13,7 +13,7 @@ from trainers import recipe as recipes
 from trainers.metrics import TOTAL_LOSS
 from tuning.search import history
 from tuning.search.callback import Callback
-from tuning.search.free_workers import FreeWorkers
+from tuning.search.idle_workers import FreeWorkers
 from tuning.search.sampler import Sampler, paused_at_its_rung
 from tuning.search.scheduler import Scheduler, reached
 from tuning.study import verdict as verdicts

@@ -106,7 +106,7 @@ class Manifest:
             seed=self.seed,
         )
 
-    def in_short(self) -> dict[str, Any]:
+    def for_warm_start(self) -> dict[str, Any]:
         """What another study must know to start from this one."""
         return {name: getattr(self, name) for name in ("study", "space", *COMPARED)} | {
             "classes": self.data["classes"],

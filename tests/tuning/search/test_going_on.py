@@ -17,7 +17,7 @@ from search_spaces.conditions import Conditions
 from search_spaces.parts.parameters import Range
 from search_spaces.space import Space
 from trainers.errors import UserError
-from tuning.api import earlier as earlier_studies
+from tuning.api import earlier_study as earlier_studies
 from tuning.search import warm_start
 from tuning.search.fitting import Fitting
 from tuning.search.halving import Halving
