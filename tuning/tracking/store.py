@@ -17,11 +17,9 @@ from filelock import FileLock
 
 from trainers.errors import UserError
 
-STUDY, TRIAL, VERDICT, REASON = "tuning.study.study", "tuning.trial", "verdict", "verdict.reason"
-MANIFEST, SUGGESTED = (
-    "tuning.study.manifest",
-    "tuning.suggested",
-)  # as JSON; --warm-start reads them
+# names of tags in users' stores: never change them
+STUDY, TRIAL, VERDICT, REASON = "tuning.study", "tuning.trial", "verdict", "verdict.reason"
+MANIFEST, SUGGESTED = "tuning.manifest", "tuning.suggested"  # JSON, which --warm-start reads
 RECIPE_FILE = "recipe.yaml"
 DATA = ("name", "source", "given", "fingerprint", "subset")  # tags of a trial's run, after "data."
 
