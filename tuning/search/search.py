@@ -105,7 +105,7 @@ class Search:
             if self._interrupted:
                 number = next(filter(self._workers.has_graph_of, self._interrupted), self._interrupted[0])
                 self._interrupted.remove(number)
-                record = self.study.take_up(number)
+                record = self.study.resume(number)
                 self._live[record.number] = None
                 if not record.rungs or self._settle(record.rungs[-1], record.number):
                     return self._begin(record)

@@ -88,7 +88,8 @@ def test_an_interrupted_trial_goes_on_with_more_steps_as_another_one(open_study)
     taken = search.propose()
     assert taken.provenance["continues"] == str(number)
     assert (
-        study.record(number).verdict.reason == f"goes on from step 10 as trial {taken.number}, with 270 steps"
+        study.record(number).verdict.reason
+        == f"continued from step 10 by trial {taken.number}, with 270 steps"
     )
     assert [trial.state for trial in stored(study)] == [TrialState.PRUNED, TrialState.RUNNING]
     assert search.propose() is None
