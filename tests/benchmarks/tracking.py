@@ -123,8 +123,8 @@ def once(folder: Path, trials: int, tracked: bool) -> dict[str, float]:
     if timed:
         timed.tracking.start()
     search(trials, study, timed)
-    if timed and (untold := timed.tracking.close(patience=600)):
-        raise SystemExit(f"MLflow was not told of {untold}")
+    if timed and (unlogged := timed.tracking.close(timeout=600)):
+        raise SystemExit(f"not logged to MLflow: {unlogged}")
     found = {"cpu": sum(os.times()[:4]) - cpu, "kept": timed.seconds if timed else 0.0}
     study.close()
     return found

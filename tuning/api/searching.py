@@ -20,7 +20,7 @@ from trainers.datasets.toy_city.naming import parse_city
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights
 from trainers.task import Task
-from tuning.api import closing, earlier, initial_weights, plan
+from tuning.api import earlier_study, final_report, initial_weights, plan
 from tuning.api.plan import Plan
 from tuning.api.settings import Settings
 from tuning.callbacks.pictures import Pictures
@@ -120,7 +120,7 @@ def _earlier(here: Resolved) -> Earlier | None:
         return None
     uri = settings.tracking_uri or default_uri(settings.studies_dir)
     objective = here.task.objective(None if "/" in (settings.objective or "") else settings.objective, ())
-    return earlier.read(settings.warm_start, settings.studies_dir, uri, objective)
+    return earlier_study.read(settings.warm_start, settings.studies_dir, uri, objective)
 
 
 def run(
@@ -193,7 +193,7 @@ def _search(
     artifacts = None if settings.tracking_uri else settings.studies_dir / "mlruns" / study.name
     spending = Spending(study, budget, settings.gpus, settings.steps)
     share = Share(max(1, int(settings.cpus)), settings.gpus, settings.price_per_gpu_hour)
-    command = shlex.join(closing.python_command(words)) if words else ""
+    command = shlex.join(final_report.python_command(words)) if words else ""
     tracking = Tracking(study, uri, artifacts, settings.steps, share, command)
     pictures = Pictures(study, job.dataset, tracking.drawn, job.modules)
     progress, summary = Progress(console, spending.line), SummaryFile(study)
@@ -233,7 +233,9 @@ def _search(
     if unlogged := tracking.close():
         line = f"not yet logged to MLflow at {uri}: {unlogged}; run the command again to sync"
         console.print(line, highlight=False, soft_wrap=True, markup=False)
-    closing.show(study, console, uri, closing.python_command(words) if words else None, budget.trials)
+    final_report.show(
+        study, console, uri, final_report.python_command(words) if words else None, budget.trials
+    )
     states = {record.state for record in study.records()}
     return Ended(study.folder, search.stop_reason, search.limit_reached, states == {"failed"})
 

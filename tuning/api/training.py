@@ -20,7 +20,7 @@ from trainers.datasets.dataset import Dataset, Part
 from trainers.errors import UserError
 from trainers.recipe import Recipe
 from tuning.api import searching
-from tuning.api.closing import python_command
+from tuning.api.final_report import python_command
 from tuning.api.recipe_source import Source
 from tuning.api.searching import Ended
 from tuning.callbacks.pictures import Pictures
@@ -28,7 +28,7 @@ from tuning.callbacks.progress import Progress
 from tuning.callbacks.summary import SummaryFile
 from tuning.execution.engine import stopped_by_signals
 from tuning.execution.environment import Share
-from tuning.execution.work import Work, assigned
+from tuning.execution.trial_source import Work, assigned
 from tuning.execution.worker import Trainers, Worker
 from tuning.search.full_training import FullTraining
 from tuning.search.random_sampler import RandomSampler
@@ -168,8 +168,8 @@ def _train(asked: Training, study: Study, worker: Worker, dataset: Dataset, cons
     finally:
         summary.write()
         pictures.close()
-    untold = tracking.close()
-    _close(study, console, uri, untold)
+    unlogged = tracking.close()
+    _close(study, console, uri, unlogged)
     return Ended(study.folder, search.stop_reason, None, study.record(0).state != "completed")
 
 
@@ -209,12 +209,12 @@ def _check_same(folder: Path, about: Manifest) -> None:
         raise UserError(f"{folder}: is {what}, and this is {about.space_hash}; give another --study")
 
 
-def _close(study: Study, console: Console, uri: str, untold: str | None) -> None:
+def _close(study: Study, console: Console, uri: str, unlogged: str | None) -> None:
     def say(name: str, text: str) -> None:
         console.print(f"{name:<12}{text}", highlight=False, soft_wrap=True, markup=False)
 
-    if untold:
-        say("MLflow", f"not yet logged to {uri}: {untold}; run the command again to sync")
+    if unlogged:
+        say("MLflow", f"not yet logged to {uri}: {unlogged}; run the command again to sync")
     record, folder = study.record(0), study.trial_folder(0)
     assert record.verdict is not None
     say(record.state, record.verdict.reason)

@@ -19,7 +19,7 @@ from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
 from tuning.execution import ray_processes
 from tuning.execution.python_path import ROOT, python_path
-from tuning.execution.work import Work
+from tuning.execution.trial_source import Work
 
 # Ray Tune keeps nothing for us (no result logs, experiment snapshots or working folders) and prints nothing: the
 # search's

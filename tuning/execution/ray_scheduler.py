@@ -9,7 +9,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from tuning.execution.ray_searcher import assignment
 from tuning.execution.trainable import RESULT
-from tuning.execution.work import Work
+from tuning.execution.trial_source import Work
 
 
 class StudyScheduler(TrialScheduler):

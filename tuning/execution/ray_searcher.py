@@ -7,7 +7,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from tuning.execution.work import Work, assigned
+from tuning.execution.trial_source import Work, assigned
 from tuning.study.trial_record import TrialRecord
 
 

@@ -13,7 +13,7 @@ from trainers import recipe as recipes
 from trainers.metrics import TOTAL_LOSS
 from tuning.search import history
 from tuning.search.callback import Callback
-from tuning.search.free_workers import FreeWorkers
+from tuning.search.idle_workers import FreeWorkers
 from tuning.search.sampler import Sampler, paused_at_its_rung
 from tuning.search.scheduler import Scheduler, reached
 from tuning.study import verdict as verdicts
@@ -105,7 +105,7 @@ class Search:
             if self._interrupted:
                 number = next(filter(self._workers.has_graph_of, self._interrupted), self._interrupted[0])
                 self._interrupted.remove(number)
-                record = self.study.take_up(number)
+                record = self.study.resume(number)
                 self._live[record.number] = None
                 if not record.rungs or self._settle(record.rungs[-1], record.number):
                     return self._begin(record)

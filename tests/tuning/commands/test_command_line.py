@@ -57,7 +57,7 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--space", "mobilenet", "--subset", "0%"], "--subset: subset '0%' should be a share"),
         (["--space", "mobilenet", "--weights", "no/such/weights"], "no/such/weights"),
         (["--space", "mobilenet", "--warm-start", "nowhere"], "--warm-start nowhere: no such study"),
-        (["--space", "mobilenet", "--warm-start", "mlflow:nowhere"], "no MLflow database is there"),
+        (["--space", "mobilenet", "--warm-start", "mlflow:nowhere"], "there is no MLflow database"),
     ],
 )
 @pytest.mark.parametrize("dry", [True, False])

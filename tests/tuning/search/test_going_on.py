@@ -17,7 +17,7 @@ from search_spaces.conditions import Conditions
 from search_spaces.parts.parameters import Range
 from search_spaces.space import Space
 from trainers.errors import UserError
-from tuning.api import earlier as earlier_studies
+from tuning.api import earlier_study as earlier_studies
 from tuning.search import warm_start
 from tuning.search.fitting import Fitting
 from tuning.search.halving import Halving
@@ -88,7 +88,8 @@ def test_an_interrupted_trial_goes_on_with_more_steps_as_another_one(open_study)
     taken = search.propose()
     assert taken.provenance["continues"] == str(number)
     assert (
-        study.record(number).verdict.reason == f"goes on from step 10 as trial {taken.number}, with 270 steps"
+        study.record(number).verdict.reason
+        == f"continued from step 10 by trial {taken.number}, with 270 steps"
     )
     assert [trial.state for trial in stored(study)] == [TrialState.PRUNED, TrialState.RUNNING]
     assert search.propose() is None

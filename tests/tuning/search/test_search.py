@@ -115,7 +115,7 @@ def test_an_interrupted_trial_goes_on_first_under_its_own_number(open_study):
     search.interrupt()
     assert (
         study.record(first.number).verdict.reason
-        == "the search was stopped at step 17; goes on with the search"
+        == "the search was stopped at step 17; resumes with the search"
     )
     assert {trial.state for trial in stored(study)} == {TrialState.WAITING}
 

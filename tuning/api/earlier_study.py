@@ -41,7 +41,7 @@ def _of_folder(source: str, studies: Path) -> Earlier:
     except UserError as error:
         raise UserError(f"--warm-start {error}") from None
     trials = [trial for trial in found.trials if trial.state in records.ENDED and trial.value is not None]
-    return Earlier(source, found.manifest.in_short(), trials)
+    return Earlier(source, found.manifest.for_warm_start(), trials)
 
 
 def _of_mlflow(name: str, tracking_uri: str, objective: Objective) -> Earlier:
