@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,6 +23,10 @@ LEARNS: dict[str, Any] = {
 }  # fmt: skip
 
 
+# of this project; other tests may have registered more
+OURS = [name for name, each in models.all_models().items() if each.trainer.startswith("trainers.")]
+
+
 class OwnRecipe(Recipe):
     """With a field of its own."""
 
@@ -37,18 +40,17 @@ OWN = Model(
 )  # fmt: skip
 
 
-@pytest.fixture(params=models.all_models())
+@pytest.fixture(params=OURS)
 def model(request) -> Model:
     return models.get(request.param)
 
 
 @pytest.fixture
-def registered(monkeypatch) -> Iterator[None]:
+def registered(monkeypatch) -> None:
     """What a test registers is known in that test alone."""
     models.all_models()
     monkeypatch.setattr(models, "_registered", dict(models._registered))
     monkeypatch.setattr(tasks, "_registered", dict(tasks._registered))
-    yield
 
 
 def line(refused: pytest.ExceptionInfo[UserError]) -> str:
@@ -175,7 +177,8 @@ def test_an_own_recipe_field_with_the_name_of_a_shared_one_is_refused(recipe, fi
 
 
 def test_an_unknown_model_is_refused_with_the_known():
-    known = "known are retinanet, mobilenet, efficientdet"
+    known = f"known are {', '.join(models.all_models())}"
+    assert known.startswith("known are retinanet, mobilenet, efficientdet")
     with pytest.raises(UserError) as refused:
         models.get("yolo")
     assert line(refused) == f"unknown model 'yolo'; {known}"
@@ -194,7 +197,7 @@ def test_a_model_that_is_no_word_is_refused(name):
 def test_an_unknown_task_is_refused_with_the_known():
     with pytest.raises(UserError) as refused:
         tasks.get("segmentation")
-    assert line(refused) == "unknown task 'segmentation'; known are detection"
+    assert line(refused).startswith("unknown task 'segmentation'; known are detection")
 
 
 @pytest.mark.usefixtures("registered")
@@ -214,5 +217,5 @@ def test_two_tasks_of_one_name_are_refused_and_a_new_one_joins():
     made = Segmentation()
     assert tasks.register(made) is made is tasks.get("segmentation")
     assert tasks.register(Segmentation()) is made  # its module may be imported again
-    with pytest.raises(UserError, match="known are detection, segmentation"):
+    with pytest.raises(UserError, match=r"known are detection, (.*, )?segmentation$"):
         tasks.get("pose")

@@ -77,11 +77,11 @@ def test_without_a_word_it_is_the_tasks_own_with_the_tasks_ties():
             "AP/trafic light",
             "unknown metric 'AP/trafic light'; did you mean AP/traffic light? there are mAP, ",
         ),
-        ("F1", "unknown metric 'F1'; there are mAP, mAP50, "),
+        ("F1", "unknown metric 'F1'; metrics: mAP, mAP50, "),
         ("0.7*mAP+0.3*Recall", "unknown metric 'Recall'; there are mAP, "),
         ("0.7*AP/vehicles", "unknown metric 'AP/vehicles'; did you mean AP/vehicle? there are mAP, "),
-        ("mAP+", "is not a metric or a weighted sum of metrics, like 0.7*A+0.3*B; there are mAP, "),
-        ("+", "is not a metric or a weighted sum of metrics, like 0.7*A+0.3*B; there are mAP, "),
+        ("mAP+", "not a metric or a weighted sum of metrics such as 0.7*A+0.3*B; metrics: mAP, "),
+        ("+", "not a metric or a weighted sum of metrics such as 0.7*A+0.3*B; metrics: mAP, "),
         ("0.7*", "unknown metric '0.7*'; there are mAP, "),
         ("0*mAP", "the weight of mAP must be above 0, not 0"),
         ("0.7*mAP+0.0*mAP50", "the weight of mAP50 must be above 0, not 0"),
@@ -89,7 +89,7 @@ def test_without_a_word_it_is_the_tasks_own_with_the_tasks_ties():
         ("1e999*mAP", "the weight of mAP must be above 0, not inf"),
         (
             "mAP+validation_loss/total",
-            "its metrics are not all better when larger, or all when smaller",
+            "cannot add metrics to maximize and metrics to minimize",
         ),
     ],
 )

@@ -57,11 +57,11 @@ def test_a_study_of_the_first_versions_is_one_of_map(open_study):
     ("objective", "says"),
     [
         ("mAP_smal", ["unknown metric 'mAP_smal'; did you mean mAP_small?", "mAP, mAP50, mAP75", "AR_large"]),
-        ("0.7*mAP+0.3*fog", ["unknown metric 'fog'; there are mAP, mAP50"]),
+        ("0.7*mAP+0.3*fog", ["unknown metric 'fog'; metrics: mAP, mAP50"]),
         ("0*mAP", ["the weight of mAP must be above 0, not 0"]),
-        ("mAP+", ["is not a metric or a weighted sum of metrics, like 0.7*A+0.3*B; there are mAP"]),
+        ("mAP+", ["not a metric or a weighted sum of metrics such as 0.7*A+0.3*B; metrics: mAP"]),
         ("AP/bus", ["unknown metric 'AP/bus'", "AP/vehicle, AP/pedestrian, AP/cyclist", "validation_loss/total"]),
-        ("mAP+validation_loss/total", ["its metrics are not all better when larger, or all when smaller"]),
+        ("mAP+validation_loss/total", ["cannot add metrics to maximize and metrics to minimize"]),
     ],
 )  # fmt: skip
 def test_an_objective_that_the_task_does_not_offer_is_one_line_with_what_it_offers(

@@ -1,4 +1,4 @@
-"""Predictions: validation images with the truth and what the best trials predict, side by side."""
+"""Predictions: validation images with the ground truth and the best trials' predictions, side by side."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TITLE = "Side by side"
 
 
 def section(material: Material) -> Section | None:
-    """The pictures, or a sentence on why there are none."""
+    """The pictures, or the reason why the data could not be opened; None if no trial has stored results."""
     about, folder, task = material.study.manifest, material.study.folder, material.study.task
     best = {
         f"trial {record.number}": task.read_results(folder / "trials" / str(record.number), record.step)
@@ -28,5 +28,5 @@ def section(material: Material) -> Section | None:
     text, rows = task.side_by_side(kept, dataset)
     if not rows:
         return None
-    pictures = [[Picture(each.jpeg, each.says) for each in row] for row in rows]
+    pictures = [[Picture(each.jpeg, each.caption) for each in row] for row in rows]
     return Section("predictions", TITLE, [text], pictures=pictures, data={"images": len(rows)})
