@@ -228,7 +228,7 @@ def _term(part: str, text: str, offered: Mapping[str, Metric]) -> tuple[float, s
         near = difflib.get_close_matches(name, offered, 1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise UserError(f"--objective {text}: unknown metric '{name}'; {hint}metrics: {_listed(offered)}")
-    if not weight > 0:
+    if not 0 < weight < math.inf:
         raise UserError(f"--objective {text}: the weight of {name} must be above 0, not {weight:g}")
     return weight, name
 

@@ -72,17 +72,17 @@ def test_without_a_word_it_is_the_tasks_own_with_the_tasks_ties():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("mAP_smal", "unknown metric 'mAP_smal'; did you mean mAP_small? there are mAP, mAP50, mAP75, "),
+        ("mAP_smal", "unknown metric 'mAP_smal'; did you mean mAP_small? metrics: mAP, mAP50, mAP75, "),
         (
             "AP/trafic light",
-            "unknown metric 'AP/trafic light'; did you mean AP/traffic light? there are mAP, ",
+            "unknown metric 'AP/trafic light'; did you mean AP/traffic light? metrics: mAP, ",
         ),
         ("F1", "unknown metric 'F1'; metrics: mAP, mAP50, "),
-        ("0.7*mAP+0.3*Recall", "unknown metric 'Recall'; there are mAP, "),
-        ("0.7*AP/vehicles", "unknown metric 'AP/vehicles'; did you mean AP/vehicle? there are mAP, "),
+        ("0.7*mAP+0.3*Recall", "unknown metric 'Recall'; metrics: mAP, "),
+        ("0.7*AP/vehicles", "unknown metric 'AP/vehicles'; did you mean AP/vehicle? metrics: mAP, "),
         ("mAP+", "not a metric or a weighted sum of metrics such as 0.7*A+0.3*B; metrics: mAP, "),
         ("+", "not a metric or a weighted sum of metrics such as 0.7*A+0.3*B; metrics: mAP, "),
-        ("0.7*", "unknown metric '0.7*'; there are mAP, "),
+        ("0.7*", "unknown metric '0.7*'; metrics: mAP, "),
         ("0*mAP", "the weight of mAP must be above 0, not 0"),
         ("0.7*mAP+0.0*mAP50", "the weight of mAP50 must be above 0, not 0"),
         ("-1*mAP", "the weight of mAP must be above 0, not -1"),
@@ -103,10 +103,10 @@ def test_what_is_no_objective_is_refused_in_one_line_with_what_is_offered(text, 
 def test_of_many_metrics_an_error_lists_the_first_and_counts_the_others():
     classes = [f"class {number}" for number in range(1, 31)]
     with pytest.raises(
-        UserError, match=r"there are mAP, .*AR_large, AP/class 1, .*, AP/class 8 and 25 more$"
+        UserError, match=r"metrics: mAP, .*AR_large, AP/class 1, .*, AP/class 8 and 25 more$"
     ):
         DETECTION.objective("F1", classes)
-    with pytest.raises(UserError, match=r"there are accuracy, error, fit, cost$"):
+    with pytest.raises(UserError, match=r"metrics: accuracy, error, fit, cost$"):
         parse("F1", OFFERED)
 
 
