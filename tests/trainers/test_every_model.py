@@ -171,7 +171,7 @@ def test_an_own_recipe_field_with_the_name_of_a_shared_one_is_refused(recipe, fi
     with pytest.raises(UserError) as refused:
         models.register(dataclasses.replace(OWN, recipe=recipe))
     assert (
-        line(refused) == f"model 'mine': its recipe field '{field}' is a shared field; give it another name"
+        line(refused) == f"model 'mine': its recipe field '{field}' is already a field of Recipe; rename it"
     )
     assert "mine" not in models.all_models()
 
