@@ -39,7 +39,7 @@ import search_spaces  # noqa: E402
 from search_spaces.conditions import Conditions  # noqa: E402
 from tuning.replay import Rule, replay  # noqa: E402
 from tuning.search.scheduler import TOTAL_LOSS, rung_steps  # noqa: E402
-from tuning.search.simulation import Curve, Reached, Table, read_curves  # noqa: E402
+from tuning.search.simulation import Curve, RungReached, Table, read_curves  # noqa: E402
 from tuning.search.tpe import Proposal  # noqa: E402
 
 CURVES = Path(__file__).with_name("mobilenet_curves.json")
@@ -50,7 +50,7 @@ RUNGS = rung_steps(CONDITIONS.steps)
 STATISTICS_STEPS = 4
 IN_ALL = ("mAP", "mAP50", TOTAL_LOSS)  # the parts of the loss were recorded of the later curves only
 BUDGETS = (5, 10, 20)  # full trainings, at which the regret is told
-History = list[Reached]
+History = list[RungReached]
 
 
 def recorded(path: Path, moving_averages: bool = False) -> list[Curve]:
@@ -107,7 +107,7 @@ def stock(curves: Sequence[Curve], seed: int) -> History:
         for iteration, step in enumerate(RUNGS, start=1):
             taken, before = taken + step - before, step
             result = {"training_iteration": iteration, "step": step, "mAP": curve.at(step)["mAP"]}
-            history.append(Reached(0.0, taken, number, step, result["mAP"]))
+            history.append(RungReached(0.0, taken, number, step, result["mAP"]))
             if scheduler.on_trial_result(None, trial, result) == TrialScheduler.STOP:
                 searcher.on_trial_complete(trial.trial_id, result)
                 break

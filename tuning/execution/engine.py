@@ -19,7 +19,7 @@ from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
 from tuning.execution import ray_processes
 from tuning.execution.python_path import ROOT, python_path
-from tuning.execution.trial_source import Work
+from tuning.execution.trial_source import TrialSource
 
 # Ray Tune keeps nothing for us (no result logs, experiment snapshots or working folders) and prints nothing: the
 # search's
@@ -76,7 +76,7 @@ class Job:
     early_images: int | None = None
 
 
-def run(search: Work, job: Job, resources: Resources) -> None:
+def run(search: TrialSource, job: Job, resources: Resources) -> None:
     """Run `search` until it is exhausted or stopped. Its unfinished trials are then interrupted.
 
     SIGINT and SIGTERM stop it in order; a second SIGINT at once.
@@ -88,15 +88,15 @@ def run(search: Work, job: Job, resources: Resources) -> None:
             _tune(search, job, resources)
     except Exception:
         # the study is as it was after the last whole operation; what still runs is interrupted when it is opened
-        if search.broken is not None:
-            raise search.broken from None
+        if search.driver_error is not None:
+            raise search.driver_error from None
         raise
     search.interrupt()
-    if search.halted is not None:
-        raise UserError(search.halted.reason)
+    if search.fatal_result is not None:
+        raise UserError(search.fatal_result.reason)
 
 
-def _tune(search: Work, job: Job, resources: Resources) -> None:
+def _tune(search: TrialSource, job: Job, resources: Resources) -> None:
     from ray import tune
 
     from tuning.execution.ray_scheduler import StudyScheduler
@@ -125,7 +125,7 @@ def _tune(search: Work, job: Job, resources: Resources) -> None:
         )
 
 
-def _stopper(search: Work) -> Any:
+def _stopper(search: TrialSource) -> Any:
     from ray.tune import Stopper
     from ray.tune.stopper import NoopStopper
 
@@ -151,7 +151,7 @@ def _stopper(search: Work) -> Any:
 
 
 @contextlib.contextmanager
-def stopped_by_signals(search: Work) -> Iterator[None]:
+def stopped_by_signals(search: TrialSource) -> Iterator[None]:
     """SIGINT and SIGTERM stop `search` in order meanwhile; a second SIGINT raises KeyboardInterrupt.
 
     Without effect in another thread than the main one, to which Python gives signals.

@@ -7,15 +7,15 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from tuning.execution.ray_searcher import assignment
+from tuning.execution.ray_searcher import ray_config
 from tuning.execution.trainable import RESULT
-from tuning.execution.trial_source import Work
+from tuning.execution.trial_source import TrialSource
 
 
 class StudyScheduler(TrialScheduler):
     """Passes every result to `search`, which updates Optuna and decides the verdict before Ray acts on it."""
 
-    def __init__(self, search: Work) -> None:
+    def __init__(self, search: TrialSource) -> None:
         super().__init__()
         self._search = search
 
@@ -28,7 +28,7 @@ class StudyScheduler(TrialScheduler):
         try:
             return "CONTINUE" if self._search.report(result[RESULT]) else "STOP"
         except Exception as error:
-            self._search.broken = error  # Ray raises another in its place
+            self._search.driver_error = error  # Ray raises another in its place
             raise
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
@@ -41,7 +41,7 @@ class StudyScheduler(TrialScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Its worker died. If Ray starts it again, then from what is known of it now, not when it was proposed."""
         number = trial.config["assignment"]["number"]
-        trial.set_config(trial.config | assignment(self._search, self._search.lost(number)))
+        trial.set_config(trial.config | ray_config(self._search, self._search.lost(number)))
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """Its verdict was given with its last result."""

@@ -7,13 +7,13 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from tuning.execution.trial_source import Work, assigned
+from tuning.execution.trial_source import TrialSource, assignment_of
 from tuning.study.trial_record import TrialRecord
 
 
-def assignment(search: Work, record: TrialRecord) -> dict[str, Any]:
+def ray_config(search: TrialSource, record: TrialRecord) -> dict[str, Any]:
     """The Ray config that gives a trial to a worker: an Assignment in plain values."""
-    given = assigned(search, record)
+    given = assignment_of(search, record)
     return {"assignment": asdict(given) | {"folder": str(given.folder)}}
 
 
@@ -23,7 +23,7 @@ FINISHED = "FINISHED"  # Searcher.FINISHED
 class StudySearcher(Searcher):
     """Proposes the trials of `search`, to no more than `workers` workers at once."""
 
-    def __init__(self, search: Work, workers: int) -> None:
+    def __init__(self, search: TrialSource, workers: int) -> None:
         super().__init__()
         self._search = search
         self._workers = workers
@@ -37,7 +37,7 @@ class StudySearcher(Searcher):
         if record is None:
             return FINISHED if self._search.exhausted else None
         self._numbers[trial_id] = record.number
-        return assignment(self._search, record)
+        return ray_config(self._search, record)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

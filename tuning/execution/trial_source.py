@@ -1,4 +1,4 @@
-"""Work: the interface of what the engine runs on Ray: a search, or an audit."""
+"""TrialSource: the interface of what the engine runs on Ray: a search, or an audit."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tuning.study.study import Study
 from tuning.study.trial_record import TrialRecord
 
 
-class Work(Protocol):
+class TrialSource(Protocol):
     """Hands out trials and hears of them. tuning.search.search.Search says what each means."""
 
     study: Study
     scheduler: Scheduler
     stop_reason: str | None
-    halted: StepResult | None
-    broken: Exception | None
+    fatal_result: StepResult | None
+    driver_error: Exception | None
 
     @property
     def live(self) -> int:
@@ -51,7 +51,7 @@ class Work(Protocol):
         """The engine has ended; what still ran does not."""
 
 
-def assigned(work: Work, record: TrialRecord) -> Assignment:
+def assignment_of(work: TrialSource, record: TrialRecord) -> Assignment:
     """The trial as a worker takes it on."""
     return Assignment(
         number=record.number,

@@ -43,7 +43,7 @@ def test_impossible_limits_are_refused(limits, message):
 
 
 def test_a_budget_that_cannot_pay_for_one_rung_is_refused():
-    with pytest.raises(UserError, match=r"--like 0.05 cannot pay for one rung of 10 steps; 0.11 can"):
+    with pytest.raises(UserError, match=r"--like 0.05 is less than one rung of 10 steps; give at least 0.11"):
         Budget(trainings=0.05).check_fits(0, 90, 10)
     Budget(trainings=0.2).check_fits(0, 90, 10)
 
