@@ -82,7 +82,7 @@ def test_it_goes_on_after_ctrl_c_a_killed_driver_and_a_killed_ray(begin, tmp_pat
     said, wrong = ended(without_ray, "trial 1 goes on from step 30", kill_raylet)
     assert without_ray.returncode == 2
     assert (
-        "error: Ray's own process raylet has died (out of memory, or killed); the same command goes on"
+        "error: Ray's own process raylet has died (out of memory, or killed); run the same command to resume"
         in wrong
     )
 

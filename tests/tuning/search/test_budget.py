@@ -50,7 +50,7 @@ def test_a_budget_that_cannot_pay_for_one_rung_is_refused():
 
 @pytest.mark.parametrize("limits", [{"gpu_hours": 4}, {"cost": 9, "price_per_gpu_hour": 3}])
 def test_gpu_hours_without_a_gpu_are_refused(limits):
-    with pytest.raises(UserError, match="trials have none"):
+    with pytest.raises(UserError, match="trials use no GPU"):
         Budget(**limits).check_fits(0, 90, 10)
     Budget(**limits).check_fits(0.5, 90, 10)
 

@@ -7,7 +7,7 @@ from searches import CONDITIONS, OBJECTIVE, SPACE, context, score
 
 import search_spaces
 from tuning.search.sampler import SamplerContext
-from tuning.search.scheduler import Judgement, reached
+from tuning.search.scheduler import Judgement, make_rung
 from tuning.search.tpe import BEST, LATEST, TPESampler, most_informative
 from tuning.study.step_result import StepResult
 from tuning.study.trial_record import RUNG
@@ -63,7 +63,7 @@ def test_where_all_maps_are_0_it_learns_from_what_the_scheduler_breaks_ties_by()
         trial = ended(number, proposal, number % 7 / 1e5, TrialState.PRUNED, 10)
         own = score(trial.value, 0.0, loss)
         result = StepResult(number, 10, "rung", metrics={"mAP": own.value, "validation_loss/total": loss})
-        told = reached(result, own, Judgement("stop", 1, 1, None), OBJECTIVE)
+        told = make_rung(result, own, Judgement("stop", 1, 1, None), OBJECTIVE)
         trial.user_attrs = {f"{RUNG}10": told.to_dict()}
         sampler.learn(trial)
     assert kinds[-20:].count("rms_prop") >= 16
