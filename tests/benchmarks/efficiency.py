@@ -40,7 +40,7 @@ from search_spaces.conditions import Conditions  # noqa: E402
 from trainers.metrics import TOTAL_LOSS  # noqa: E402
 from tuning.api.replaying import Rule, replay  # noqa: E402
 from tuning.search.scheduler import rung_steps  # noqa: E402
-from tuning.search.simulation import Curve, Reached, Table, read_curves  # noqa: E402
+from tuning.search.simulation import Curve, RungReached, Table, read_curves  # noqa: E402
 from tuning.study.proposal import Proposal  # noqa: E402
 
 CURVES = Path(__file__).with_name("mobilenet_curves.json")
@@ -51,7 +51,7 @@ RUNGS = rung_steps(CONDITIONS.steps)
 STATISTICS_STEPS = 4
 IN_ALL = ("mAP", "mAP50", TOTAL_LOSS)  # the parts of the loss were recorded of the later curves only
 BUDGETS = (5, 10, 20)  # full trainings, at which the regret is told
-History = list[Reached]
+History = list[RungReached]
 
 
 def recorded(path: Path, moving_averages: bool = False) -> list[Curve]:
@@ -108,7 +108,7 @@ def stock(curves: Sequence[Curve], seed: int) -> History:
         for iteration, step in enumerate(RUNGS, start=1):
             taken, before = taken + step - before, step
             result = {"training_iteration": iteration, "step": step, "mAP": curve.at(step)["mAP"]}
-            history.append(Reached(0.0, taken, number, step, result["mAP"]))
+            history.append(RungReached(0.0, taken, number, step, result["mAP"]))
             if scheduler.on_trial_result(None, trial, result) == TrialScheduler.STOP:
                 searcher.on_trial_complete(trial.trial_id, result)
                 break

@@ -32,7 +32,7 @@ from trainers.errors import TrialFailed  # noqa: E402
 from trainers.files import write_text  # noqa: E402
 from trainers.metrics import Metrics  # noqa: E402
 from trainers.object_detection_api.trainer import DetectorTrainer, alone_in_process  # noqa: E402
-from tuning.search.sampler import Question  # noqa: E402
+from tuning.search.sampler import SamplerContext  # noqa: E402
 from tuning.search.scheduler import rung_steps  # noqa: E402
 from tuning.search.tpe import TPESampler  # noqa: E402
 
@@ -57,7 +57,7 @@ class Recorder(DetectorTrainer):
 def record(trainer: Recorder, number: int) -> dict[str, Any]:
     """One recipe's curve as simulation.Curve.to_dict has it, with `moving_averages` besides its `metrics`."""
     space = search_spaces.get("mobilenet")
-    question = Question(lambda trial: space.suggest(trial, CONDITIONS), SEED, OBJECTIVE)
+    question = SamplerContext(lambda trial: space.suggest(trial, CONDITIONS), SEED, OBJECTIVE)
     at_random = TPESampler(question, startup_trials=10**9)
     proposal = at_random.propose(number)
     trainer.start(proposal.recipe)

@@ -39,7 +39,7 @@ from trainers.recipe import Recipe  # noqa: E402
 from tuning.execution import engine  # noqa: E402
 from tuning.execution.engine import Job, Resources  # noqa: E402
 from tuning.search.halving import Halving  # noqa: E402
-from tuning.search.sampler import Question  # noqa: E402
+from tuning.search.sampler import SamplerContext  # noqa: E402
 from tuning.search.search import Search  # noqa: E402
 from tuning.search.tpe import TPESampler  # noqa: E402
 from tuning.study import manifest  # noqa: E402
@@ -92,7 +92,7 @@ def ours(folder: Path) -> list[Trial]:
         image_size=None, batch_size=None, weights="none", reduction_factor=3, seed=0, versions={}, objective="mAP",
     )  # fmt: skip
     study = Study.open(folder / "truth", about)
-    sampler = TPESampler(Question(lambda trial: SPACE.suggest(trial, CONDITIONS), 0, study.objective))
+    sampler = TPESampler(SamplerContext(lambda trial: SPACE.suggest(trial, CONDITIONS), 0, study.objective))
     search = Search(study, sampler, Halving(RUNGS, 3, 3), TRIALS)
     job = Job("detection", DATASET, factories={"mobilenet": "truth:HardTrainer"})
     engine.run(search, job, Resources(WORKERS))

@@ -102,9 +102,7 @@ def test_what_is_no_objective_is_refused_in_one_line_with_what_is_offered(text, 
 
 def test_of_many_metrics_an_error_lists_the_first_and_counts_the_others():
     classes = [f"class {number}" for number in range(1, 31)]
-    with pytest.raises(
-        UserError, match=r"metrics: mAP, .*AR_large, AP/class 1, .*, AP/class 8 and 25 more$"
-    ):
+    with pytest.raises(UserError, match=r"metrics: mAP, .*AR_large, AP/class 1, .*, AP/class 8 and 25 more$"):
         DETECTION.objective("F1", classes)
     with pytest.raises(UserError, match=r"metrics: accuracy, error, fit, cost$"):
         parse("F1", OFFERED)

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from trainers.errors import UserError
 from trainers.objective import Objective
-from tuning.search.warm_start import Earlier
+from tuning.search.warm_start import EarlierStudy
 from tuning.study import reading
 from tuning.study import trial_record as records
 from tuning.tracking.store import MANIFEST, SUGGESTED, TRIAL, VERDICT, opened
@@ -18,7 +18,7 @@ from tuning.tracking.store import MANIFEST, SUGGESTED, TRIAL, VERDICT, opened
 MLFLOW = "mlflow:"
 
 
-def read(source: str, studies: Path, tracking_uri: str, objective: Objective) -> Earlier:
+def read(source: str, studies: Path, tracking_uri: str, objective: Objective) -> EarlierStudy:
     """The study that `--warm-start` names: a folder, a study beside the others, or `mlflow:EXPERIMENT`.
 
     objective: of the new search; runs in MLflow hold metrics, from which the values of their trials follow.
@@ -35,16 +35,16 @@ def read(source: str, studies: Path, tracking_uri: str, objective: Objective) ->
     return found
 
 
-def _of_folder(source: str, studies: Path) -> Earlier:
+def _of_folder(source: str, studies: Path) -> EarlierStudy:
     try:
         found = reading.read(source, studies)
     except UserError as error:
         raise UserError(f"--warm-start {error}") from None
     trials = [trial for trial in found.trials if trial.state in records.ENDED and trial.value is not None]
-    return Earlier(source, found.manifest.for_warm_start(), trials)
+    return EarlierStudy(source, found.manifest.for_warm_start(), trials)
 
 
-def _of_mlflow(name: str, tracking_uri: str, objective: Objective) -> Earlier:
+def _of_mlflow(name: str, tracking_uri: str, objective: Objective) -> EarlierStudy:
     with opened(tracking_uri) as store:
         experiment = store.get_experiment_by_name(name)
         if experiment is None:
@@ -64,7 +64,7 @@ def _of_mlflow(name: str, tracking_uri: str, objective: Objective) -> Earlier:
     trials = [trial for trial in trials if trial.value is not None]
     if not about:
         raise UserError(f"--warm-start {MLFLOW}{name}: holds no study of this program")
-    return Earlier(f"{MLFLOW}{name}", about, trials)
+    return EarlierStudy(f"{MLFLOW}{name}", about, trials)
 
 
 def _of_run(run: Any, objective: Objective) -> FrozenTrial:
@@ -82,6 +82,6 @@ def _of_run(run: Any, objective: Objective) -> FrozenTrial:
         intermediate_values={} if value is None else {int(run.data.metrics["rung"]): value},
         user_attrs={records.RECIPE: recipe},
     )
-    trial.params = json.loads(run.data.tags[SUGGESTED])  # fitting asks the space for their distributions
+    trial.params = json.loads(run.data.tags[SUGGESTED])  # SpaceAdapter adds their distributions
     trial.number = int(run.data.tags[TRIAL])
     return trial

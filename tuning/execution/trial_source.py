@@ -1,4 +1,4 @@
-"""Work: the interface of what the engine runs on Ray: a search, or an audit."""
+"""TrialSource: the interface of what the engine runs on Ray, a search or an audit."""
 
 from __future__ import annotations
 
@@ -11,53 +11,53 @@ from tuning.study.study import Study
 from tuning.study.trial_record import TrialRecord
 
 
-class Work(Protocol):
-    """Hands out trials and hears of them. tuning.search.search.Search says what each means."""
+class TrialSource(Protocol):
+    """Proposes trials and takes in their results. tuning.search.search.Search documents each member."""
 
     study: Study
     scheduler: Scheduler
     stop_reason: str | None
-    halted: StepResult | None
-    broken: Exception | None
+    fatal_result: StepResult | None
+    driver_error: Exception | None
 
     @property
     def live(self) -> int:
-        """How many trials are running."""
+        """Number of running trials."""
 
     @property
     def over(self) -> bool:
-        """Whether it ends before its trials have."""
+        """Whether it is to end now, with trials still running."""
 
     @property
     def exhausted(self) -> bool:
-        """Whether `propose` has no more to give, now or later."""
+        """Whether `propose` has no more trials, now and later."""
 
     def propose(self) -> TrialRecord | None:
-        """The next trial to run; None when there is none now."""
+        """The next trial to run; None if there is none now."""
 
     def report(self, result: StepResult) -> bool:
-        """Take in what a worker says of a trial; whether the trial goes on."""
+        """Process a worker's message. Returns whether the trial goes on."""
 
     def lost(self, number: int) -> TrialRecord:
-        """A trial's worker is gone; what is known of the trial, for another to go on with."""
+        """A trial's worker died. Returns the trial's record, from which another worker resumes it."""
 
     def crashed(self, number: int, reason: str) -> None:
-        """A trial's worker is gone and will not be tried again."""
+        """A trial's worker died once too often."""
 
     def stop(self, reason: str) -> None:
-        """Propose nothing more, and let no trial go on."""
+        """Propose no more trials, and end the running ones at their next report."""
 
     def interrupt(self) -> None:
-        """The engine has ended; what still ran does not."""
+        """The engine has ended: no trial runs any more."""
 
 
-def assigned(work: Work, record: TrialRecord) -> Assignment:
-    """The trial as a worker takes it on."""
+def assignment_of(source: TrialSource, record: TrialRecord) -> Assignment:
+    """What a worker needs to run the trial."""
     return Assignment(
         number=record.number,
         recipe=record.recipe,
-        folder=work.study.trial_folder(record.number).absolute(),
-        rungs=work.scheduler.rungs_of(record.number),
+        folder=source.study.trial_folder(record.number).absolute(),
+        rungs=source.scheduler.rungs_of(record.number),
         reported=record.step,
         seconds_training=record.seconds_training,
         seconds_overhead=record.seconds_overhead,

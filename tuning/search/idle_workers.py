@@ -1,4 +1,4 @@
-"""FreeWorkers: what each worker that has no trial built last, so that it can be given one that needs just that."""
+"""IdleWorkers: the graph that each idle worker has built, so that its next trial can reuse it."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Any
 from trainers.recipe import graph_key
 
 
-class FreeWorkers:
-    """Workers as they become free and are given trials, in that order: Ray gives a trial to who has waited longest."""
+class IdleWorkers:
+    """A queue of idle workers: Ray gives the next trial to the worker that has been idle for longest."""
 
     def __init__(self) -> None:
-        self._needs: dict[int, tuple[Any, ...]] = {}  # by trial, what a worker builds for it
-        self._free: deque[tuple[Any, ...]] = deque()
+        self._graph_keys: dict[int, tuple[Any, ...]] = {}  # by trial
+        self._idle: deque[tuple[Any, ...]] = deque()
 
-    def know(self, trial: int, recipe: Mapping[str, Any]) -> None:
-        """A trial that may run, and its recipe's plain values."""
-        self._needs[trial] = graph_key(recipe)
+    def add_trial(self, trial: int, recipe: Mapping[str, Any]) -> None:
+        """Note the recipe (plain values) of a trial that may run."""
+        self._graph_keys[trial] = graph_key(recipe)
 
-    def give(self, trial: int, recipe: Mapping[str, Any]) -> None:
-        """The trial goes to a worker: the first of the free, or a new one."""
-        self.know(trial, recipe)
-        if self._free:
-            self._free.popleft()
+    def assign(self, trial: int, recipe: Mapping[str, Any]) -> None:
+        """Give a trial to the first idle worker, or to a new one if none is idle."""
+        self.add_trial(trial, recipe)
+        if self._idle:
+            self._idle.popleft()
 
-    def add(self, trial: int) -> None:
-        """The worker of `trial` has none now."""
-        self._free.append(self._needs[trial])
+    def release(self, trial: int) -> None:
+        """Mark the trial's worker idle."""
+        self._idle.append(self._graph_keys[trial])
 
     def has_graph_of(self, trial: int) -> bool:
-        """Whether the worker that is to get the next trial has built what this one needs."""
-        return bool(self._free) and self._needs[trial] == self._free[0]
+        """Whether the worker that gets the next trial has already built the graph of this one."""
+        return bool(self._idle) and self._graph_keys[trial] == self._idle[0]

@@ -20,7 +20,7 @@ from trainers.errors import UserError
 from tuning.api.settings import Settings
 from tuning.search import sampler as samplers
 from tuning.search.halving import Halving
-from tuning.search.sampler import Question, Sampler, paused_at_its_rung
+from tuning.search.sampler import SamplerContext, Sampler, paused_at_its_rung
 from tuning.search.scheduler import Judgement, reached
 from tuning.search.search import Search
 from tuning.study.proposal import Proposal
@@ -224,7 +224,7 @@ def test_a_study_that_goes_on_is_proposed_what_it_would_have_been(name, objectiv
 class AlwaysTheFirst:
     """Proposes the space's first published recipe."""
 
-    def __init__(self, asked: Question) -> None:
+    def __init__(self, asked: SamplerContext) -> None:
         self._asked = asked
 
     def learn(self, trial: FrozenTrial) -> None:

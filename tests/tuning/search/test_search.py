@@ -12,7 +12,7 @@ from searches import CONDITIONS, OBJECTIVE, SPACE, run_here, search_of
 
 from trainers.errors import UserError
 from tuning.search.halving import Halving
-from tuning.search.sampler import Question
+from tuning.search.sampler import SamplerContext
 from tuning.search.search import Search
 from tuning.search.tpe import TPESampler
 from tuning.study.step_result import StepResult
@@ -198,7 +198,7 @@ def test_a_space_that_makes_no_recipe_ends_the_search_and_leaves_no_trial(open_s
         raise UserError("space 'mobilenet': schedule.base: must be above 0")
 
     study = open_study()
-    search = Search(study, TPESampler(Question(impossible, 1, OBJECTIVE)), Halving((10,)), 3)
+    search = Search(study, TPESampler(SamplerContext(impossible, 1, OBJECTIVE)), Halving((10,)), 3)
     with pytest.raises(UserError, match=r"schedule\.base"):
         search.propose()
     assert stored(study) == []
@@ -211,7 +211,7 @@ def test_what_the_user_must_mend_stops_the_search_and_keeps_the_trial(open_study
     assert not search.report(StepResult(number, 0, "halt", reason="weights.zip: is gone"))
     search.interrupt()
     assert search.propose() is None
-    assert search.halted.reason == "weights.zip: is gone"
+    assert search.fatal_result.reason == "weights.zip: is gone"
     assert study.record(number).state == "interrupted"
 
 
@@ -274,7 +274,7 @@ def test_a_free_worker_gets_the_trial_whose_graph_it_has(open_study):
     def suggest(trial):
         return SPACE.suggest(trial, CONDITIONS).replace(batch_size=next(sizes))
 
-    sampler = TPESampler(Question(suggest, 1, OBJECTIVE))
+    sampler = TPESampler(SamplerContext(suggest, 1, OBJECTIVE))
     search = Search(open_study(), sampler, Halving((10, 30, 90), mode="promote"), 6)
     for _ in range(6):  # as many workers
         search.propose()

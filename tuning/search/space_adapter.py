@@ -1,4 +1,4 @@
-"""What a trial of an earlier space, of fewer steps or of another study means in a search: as TPE should see it."""
+"""SpaceAdapter: makes trials of an earlier space, of fewer steps or of another study usable for a sampler."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ from tuning.study.trial_record import RECIPE
 
 
 @dataclass(frozen=True)
-class Fitting:
-    """The search's space and conditions, and the first trial of its study that was proposed by them."""
+class SpaceAdapter:
+    """Converts trials to a search's space and conditions.
+
+    since: number of the study's first trial that this space proposed; trials from it on need no conversion.
+    """
 
     space: Space
     conditions: Conditions
     since: int = 0
 
-    def fit(self, trial: FrozenTrial) -> FrozenTrial | None:
-        """The trial in this space; None when one of its values is no longer possible.
+    def adapt(self, trial: FrozenTrial) -> FrozenTrial | None:
+        """The trial in this space, as a copy; None if one of its values is no longer possible.
 
-        A trial that was complete with fewer steps is as one that was pruned there: worse than all that went further.
+        A trial completed with fewer steps becomes one that was pruned there, so it ranks below all that went further.
         """
-        told = copy.copy(trial)
+        adapted = copy.copy(trial)
         if trial.number < self.since:
             params = dict(trial.params)
             if len(self.space.branches) > 1:
@@ -38,7 +41,7 @@ class Fitting:
                 replayed = self.space.replay(params, self.conditions)
             except UserError:
                 return None
-            told.params, told.distributions = params, replayed.distributions
+            adapted.params, adapted.distributions = params, replayed.distributions
         if trial.state == TrialState.COMPLETE and trial.user_attrs[RECIPE]["steps"] < self.conditions.steps:
-            told.state = TrialState.PRUNED
-        return told
+            adapted.state = TrialState.PRUNED
+        return adapted
