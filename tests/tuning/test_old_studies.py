@@ -59,11 +59,11 @@ def test_it_resumes_under_todays_space_and_goes_on(studies, name, space):
     assert asked.hash(about.conditions()) == about.space_hash
     study = Study.open(studies / name, about)
     before = study.records()
-    question = samplers.SamplerContext(
+    context = samplers.SamplerContext(
         lambda trial: asked.suggest(trial, about.conditions()), about.seed, study.objective
     )
     rules = Rules((30, 90), about.reduction_factor, 2)
-    search = Search(study, samplers.make("tpe", question), schedulers.make("promote", rules), len(before) + 3)
+    search = Search(study, samplers.make("tpe", context), schedulers.make("promote", rules), len(before) + 3)
     run_here(search)
     records = study.records()
     study.close()
