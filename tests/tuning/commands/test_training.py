@@ -75,7 +75,7 @@ def test_a_trial_of_a_study_and_a_run_of_mlflow_are_the_same_recipe_on_the_same_
     capsys.readouterr()
     other = "toy-city:train_images=6,validation_images=4"
     assert train(studies, "--trial", "one/0", "--study", "four", data=other) == 0
-    assert f"--data {other} is other data than trial 0 of one was trained on" in capsys.readouterr().out
+    assert f"--data {other} is not the data that trial 0 of one was trained on" in capsys.readouterr().out
 
 
 @slow
@@ -127,7 +127,7 @@ def test_all_the_data_are_the_training_and_the_validation_images():
     dataset, note = training.with_all_images(held_out)
     assert dataset.validation == held_out.test
     assert dataset.test is None
-    assert "measured on the test images" in note
+    assert "evaluated on the test images" in note
 
 
 @pytest.mark.parametrize("steps", [1, 3, 10, 25, 20000])
@@ -158,8 +158,8 @@ REFUSED = [
     (["no.yaml"], "no.yaml: cannot be read as a recipe"),
     (["{here}/list.yaml"], "list.yaml: a recipe is a mapping"),
     (["{here}/wrong.yaml"], "wrong.yaml: steps: must be greater than 0"),
-    (["--trial", "one"], "--trial one: give a study's name or folder, and a trial's number"),
-    (["--trial", "one/best"], "--trial one/best: give a study's name"),
+    (["--trial", "one"], "--trial one: is not STUDY/NUMBER; give a study's name or folder"),
+    (["--trial", "one/best"], "--trial one/best: is not STUDY/NUMBER"),
     (["--trial", "street/0"], "street: no such study in"),
     (["--run", "abc"], "there is no MLflow database"),
     (["{here}/recipe.yaml", "--max-steps", "0"], "--max-steps must be at least 1"),
