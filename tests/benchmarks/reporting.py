@@ -26,11 +26,9 @@ import made_study  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
+from trainers.detection.task import DETECTION  # noqa: E402
 from tuning import report  # noqa: E402
-from tuning.reporting.statistics import evidence  # noqa: E402
-from tuning.reporting.statistics.bootstrap import RESAMPLES, draws  # noqa: E402
-from tuning.study import reading  # noqa: E402
-from tuning.study.reading import StudyRead  # noqa: E402
+from tuning.reporting.statistics.bootstrap import RESAMPLES, draw_resamples  # noqa: E402
 
 
 def timed(work: Callable[[], object]) -> dict[str, float]:
@@ -40,11 +38,17 @@ def timed(work: Callable[[], object]) -> dict[str, float]:
     return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
 
 
-def bootstrap(study: StudyRead, images: int) -> Callable[[], object]:
-    """What a report does for each of its foremost trials."""
+def bootstrap(images: int) -> Callable[[], object]:
+    """The bootstrap of one trial: mAP and the AP of each class, as in a report."""
     classes = made_study.CLASSES
     results = made_study.found(made_study.truth(images, len(classes)), 0.7, len(classes), 1)
-    return lambda: evidence.weigh(study, results, draws(images))
+    names = ["mAP", *(f"AP/{name}" for name in classes)]
+
+    def resample() -> object:
+        drawn = draw_resamples(images)
+        return DETECTION.resampled(results, classes, (drawn.all, drawn.resampled, drawn.halved), names)
+
+    return resample
 
 
 def measure(trials: int, images: int, rounds: int) -> dict[str, Any]:

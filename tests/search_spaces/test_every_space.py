@@ -15,8 +15,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
 import search_spaces
-from search_spaces.answers import Answers
 from search_spaces.conditions import PRESETS, Conditions
+from search_spaces.fixed_trials import RecordingTrial
 from search_spaces.rows import fingerprint, from_dict
 from trainers import model as models
 from trainers.recipe import InitialWeights, Recipe
@@ -33,14 +33,14 @@ def case(request):
     return space, Conditions(steps=space.default_steps(preset), preset=preset, seed=7)
 
 
-class Randomly(Answers):
+class Randomly(RecordingTrial):
     """Uniform over each distribution, as Optuna's random sampler but without its storage's cost."""
 
     def __init__(self, generator):
         super().__init__()
         self.generator = generator
 
-    def answer(self, name, distribution):
+    def value_of(self, name, distribution):
         if isinstance(distribution, CategoricalDistribution):
             return self.generator.choice(distribution.choices)
         if isinstance(distribution, IntDistribution):

@@ -89,7 +89,7 @@ def test_what_had_to_change_is_said():
     seeds = {seed.name: seed for seed in space.seeds(Conditions(steps=100, batch_size=8))}
     assert seeds["zoo efficientdet"].changed == (
         "batch 128 → 8",
-        "rate 0.08 → 0.005 with it",
+        "learning rate 0.08 → 0.005 (scaled with the batch)",
         "mild_scale_crop.scale_min 0.1 → 0.6",
         "mild_scale_crop.scale_max 2 → 1.5",
     )

@@ -17,8 +17,8 @@ from trainers.detection.task import RESOLUTION
 from trainers.metrics import Metrics
 from tuning import compare, report
 from tuning.callbacks.summary import SummaryFile
+from tuning.reporting.context import ReportContext
 from tuning.reporting.ledger import ledger, lines
-from tuning.reporting.material import Material
 from tuning.reporting.parts import curves, ranking
 from tuning.study import reading
 from tuning.study.study import Study
@@ -113,18 +113,18 @@ def test_the_ranking_the_headline_and_the_curves_follow_it(objective, searched, 
     for rung in found["sections"]["curves"]["rungs"]:
         there = [r.value for record in study.records() for r in record.rungs if r.step == rung["step"]]
         assert rung["best"] == pick(there)
-    [chart] = curves.section(Material(read(study))).charts
+    [chart] = curves.section(ReportContext(read(study))).charts
     assert chart.figure.layout.yaxis.title.text == objective
     assert report.main([str(study.folder), "--format", "markdown"]) == 0
     said = capsys.readouterr().out.replace("\\", "")
     assert f"best {objective}" in said
-    assert f"| objective | {objective}, {'minimize' if objective == LOSS else 'maximize'}d |" in said
+    assert f"| objective | {'minimize' if objective == LOSS else 'maximize'} {objective} |" in said
 
 
 @whichever
 def test_the_ledger_and_its_audits_are_of_it(objective, searched):
     study = searched(objective)
-    best = next(r for r in ranking.standings(Material(read(study)))).value
+    best = next(r for r in ranking.ranked_trials(ReportContext(read(study)))).value
     pruned = [record.number for record in study.records() if record.state == "pruned"]
     sign = -1 if objective == LOSS else 1
 
@@ -140,7 +140,7 @@ def test_the_ledger_and_its_audits_are_of_it(objective, searched):
     assert found.best == best
     assert [entry.value for entry in found.entries] == [study.record(number).value for number in pruned]
     assert found.regrets == [pytest.approx(0.02), 0.0]
-    assert f"audit: 1 of 2 sampled would have won, by 0.020 {objective} at most" in lines(found)[-1]
+    assert f"audit: 1 of 2 sampled trials would have won, by at most 0.020 {objective}" in lines(found)[-1]
     assert found.to_dict()["objective"] == objective
 
 
@@ -184,7 +184,7 @@ def test_studies_are_compared_by_it_and_not_across_objectives(objective, searche
     searched("mAP", trials=2, folder="other", study="other")
     assert compare.main(["short", "other", "--studies-dir", str(tmp_path), "--format", "json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["headline"] == "Studies of different objectives"
+    assert found["headline"] == "Not comparable: the studies have different objectives"
     assert "levels" not in found["sections"]
     assert found["sections"]["differences"]["conditions"]["objective"] in (
         ["mAP", objective],
@@ -196,7 +196,7 @@ def test_studies_are_compared_by_it_and_not_across_objectives(objective, searche
 @pytest.mark.parametrize(("objective", "known"), [(ONE_CLASS, True), (SUM, True), (LOSS, False)])
 def test_intervals_are_of_it_where_the_results_of_images_can_say_it(objective, known, tmp_path, capsys):
     made_study.make(tmp_path / "street", 8, images=24, objective=objective)
-    found = ranking.standings(Material(reading.read("street", tmp_path)))
+    found = ranking.ranked_trials(ReportContext(reading.read("street", tmp_path)))
     for each in found:
         record = reading.read("street", tmp_path).record(each.trial)
         assert each.value == pytest.approx(expected(objective, record.rungs[-1].metrics))
@@ -233,7 +233,7 @@ def test_mlflow_has_it_on_every_trials_run_and_the_best_on_the_studys(
     runs = client.search_runs([client.get_experiment_by_name("street").experiment_id])
     parent = next(run for run in runs if "tuning.trial" not in run.data.tags)
     best = study.record(int(parent.data.tags["best_trial"]))
-    assert best.number == Material(read(study)).best.number
+    assert best.number == ReportContext(read(study)).best.number
     assert parent.data.params["objective"] == objective
     assert parent.data.metrics[name] == pytest.approx(best.value)
     told = [point.value for point in client.get_metric_history(parent.info.run_id, name)]
