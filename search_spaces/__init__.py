@@ -1,6 +1,7 @@
-"""What may vary: one module for each `--space`.
+"""Search spaces: one module per `--space`, and the registry of all of them.
 
-A new space is a module with a `SPACE` and a name in DETECTORS, or is registered; the tests of all spaces then cover it.
+To add a space, call `register`, or add a module with a `SPACE` and its name to DETECTORS. The tests of all spaces then
+cover it.
 """
 
 from __future__ import annotations
@@ -14,25 +15,25 @@ from trainers.errors import UserError
 if TYPE_CHECKING:
     from search_spaces.space import Space
 
-DETECTORS = ("retinanet", "mobilenet", "efficientdet")  # spaces of one detector each, joined in `all`
+DETECTORS = ("retinanet", "mobilenet", "efficientdet")  # spaces of one detector each; `all` combines them
 MODULES = {name: f"search_spaces.{name}" for name in (*DETECTORS, "all")}
 _registered: dict[str, Space] = {}
 
 
 def register(space: Space) -> Space:
-    """Make a space known to `--space` by its name and return it. Raises UserError when another has the name."""
+    """Register a space under its name, for `--space`, and return it. Raises UserError if another has that name."""
     if space.name in MODULES or _registered.get(space.name, space) is not space:
         raise UserError(f"two spaces are called '{space.name}'; rename one of them")
     return _registered.setdefault(space.name, space)
 
 
 def names() -> tuple[str, ...]:
-    """What `--space` takes."""
+    """The names of all spaces: the possible values of `--space`."""
     return (*MODULES, *_registered)
 
 
 def get(name: str) -> Space:
-    """The space called `name`. Raises UserError, with the names that are close, when there is none."""
+    """The space called `name`. Raises UserError, with similar names, if there is none."""
     if name in _registered:
         return _registered[name]
     if name not in MODULES:

@@ -1,4 +1,4 @@
-"""`python -m search_spaces [NAME]` prints a space and its first trials; without NAME, lists the spaces."""
+"""`python -m search_spaces [NAME]`: prints the parameters and first trials of a search space, or lists all spaces."""
 
 from __future__ import annotations
 
@@ -17,16 +17,36 @@ from search_spaces.space import Space
 from trainers.command import Parser, run
 from trainers.recipe import InitialWeights
 
+EXAMPLES = """\
+examples:
+  python -m search_spaces                                 list all spaces
+  python -m search_spaces {name}                       print one of them
+  python -m search_spaces all --preset zoo                print the space for long trials at 640 px from COCO weights
+  python -m search_spaces {name} --weights none        print the learning rates for training from scratch
+  python -m search_spaces all --format json | jq '.parameters[].name'
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
-    parser = Parser(prog="python -m search_spaces", description=__doc__)
-    parser.add_argument("name", nargs="?", help="the space to print; without it, all are listed")
-    parser.add_argument("--preset", choices=PRESETS, default="laptop")
-    parser.add_argument(
-        "--weights", metavar="none|zoo|PATH", help="where trials start; its learning rates depend on it"
+    """Run the command; returns its exit code."""
+    parser = Parser(
+        prog="python -m search_spaces",
+        description="Print the parameters and first trials of a search space, or list all spaces.",
+        epilog=EXAMPLES.format(name=search_spaces.DETECTORS[0]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--format", choices=("table", "json"), default="table")
+    parser.add_argument("name", nargs="?", help="space to print (default: list all spaces)")
+    parser.add_argument(
+        "--preset", choices=PRESETS, default="laptop", help="scale of the trials (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="none|zoo|PATH",
+        help="initial weights, on which the ranges of learning rates depend (default: the preset's)",
+    )
+    parser.add_argument(
+        "--format", choices=("table", "json"), default="table", help="output format (default: %(default)s)"
+    )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     chosen = parser.parse_args(arguments)
     return run(lambda: _main(chosen), chosen.debug)
@@ -67,14 +87,14 @@ def _describe(space: Space, preset: Any, weights: InitialWeights | None) -> dict
 
 def _list(spaces: Sequence[dict[str, Any]]) -> None:
     table = Table(title=f"search spaces ({spaces[0]['preset']})")
-    for header in ("space", "models", "parameters", "first trials", "steps", "hash"):
+    for header in ("space", "models", "parameters", "first trials", "steps per trial", "hash"):
         table.add_column(header, no_wrap=header in ("space", "hash"))
     for space in spaces:
         counts = (str(len(space["parameters"])), str(len(space["seeds"])), f"{space['steps']:,}")
         table.add_row(space["space"], ", ".join(space["models"]), *counts, space["hash"])
     console = Console()
     console.print(table)
-    console.print("python -m search_spaces NAME prints one")
+    console.print("To print one of them: python -m search_spaces NAME")
 
 
 def _print(space: dict[str, Any]) -> None:
@@ -85,13 +105,13 @@ def _print(space: dict[str, Any]) -> None:
         title=f"{space['space']} ({space['preset']}, {start}): {count} parameters, hash {space['hash']}"
     )
     table.add_column("parameter", no_wrap=True)
-    for header in ("values", "scale", "when"):
+    for header in ("values", "scale", "condition"):
         table.add_column(header)
     for row in space["parameters"]:
         table.add_row(row["name"], row["values"], row["scale"], row["condition"])
     console.print(table)
     seeds = Table(
-        "trial", "from", "changed for this space", title=f"first trials, {space['steps']:,} steps each"
+        "recipe", "source", "changed to fit this space", title=f"first trials, {space['steps']:,} steps each"
     )
     for seed in space["seeds"]:
         seeds.add_row(seed["name"], seed["source"], "; ".join(seed["changed"]))

@@ -1,4 +1,4 @@
-"""Branch: one model's part of a space: what varies for it, and the recipes that are known for it."""
+"""Branch: the contract of one model's part of a search space: its parameters, and its published recipes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from trainers.recipe import Recipe
 
 @dataclass(frozen=True)
 class Published:
-    """A recipe with a name for people and its source: who, the result, and what they did not publish."""
+    """A published recipe, which a search tries first.
+
+    name: short and unique. source: the author, the reported result, and which values are assumed.
+    """
 
     name: str
     source: str
@@ -25,33 +28,57 @@ class Published:
 
 
 class Branch(ABC):
-    """One model's part of a space. A subclass says what a trial may suggest.
+    """One model's part of a space. A subclass implements `suggest` and its inverse, `express`.
 
-    model: its registered name.
+        @dataclass(frozen=True)
+        class LinearBranch(Branch):
+            model: str = "linear"
+
+            def suggest(self, trial, conditions):
+                rate = Range(1e-4, 1.0, log=True).suggest(trial, "linear.learning_rate")
+                return self.fixed(conditions) | {"schedule": {"kind": "constant", "base": rate}}
+
+            def express(self, recipe, conditions):
+                return {"linear.learning_rate": recipe.schedule.base}, []
+
+        SPACE = search_spaces.register(Space("linear", (LinearBranch(),)))
+
+    Rules for `suggest`, which search_spaces.walk relies on: only choices and switches (parts.parameters) may decide
+    which parameters follow, never a number; a parameter has the same range wherever it is suggested; a parameter that
+    means something else for each model has the model's name in front.
+
+    model: the registered name of the model (trainers.model.Model.name).
     """
 
     model: str
 
     @abstractmethod
     def suggest(self, trial: Trial, conditions: Conditions) -> dict[str, Any]:
-        """All fields of a Recipe, the suggested ones asked of `trial`."""
+        """The fields of a Recipe (trainers.recipe.build), the varied ones suggested by `trial`.
+
+        Optuna names and ranges come from the calls on `trial`. Raises UserError for an invalid range.
+        """
 
     @abstractmethod
     def express(self, recipe: Recipe, conditions: Conditions) -> tuple[dict[str, Any], list[str]]:
-        """The parameters that say `recipe` under `conditions`, whatever the ranges; and what had to change."""
+        """The inverse of `suggest`: the parameters with which `suggest` would return `recipe`.
+
+        Values may lie outside their ranges; Space.seeds moves them to the nearest valid ones. The second value lists
+        what `suggest` cannot return under these conditions, one phrase per change, such as "batch 64 → 8".
+        """
 
     @property
     def about(self) -> Model:
-        """What is known of the model."""
+        """The model's description."""
         return models.get(self.model)
 
     def defaults(self, preset: str) -> Mapping[str, Any]:
-        """The model's own Recipe fields for the preset; those of its first preset where it has no such one."""
+        """The model's Recipe fields for the preset, or for its first preset if it does not have this one."""
         presets = self.about.presets
         return presets[preset] if preset in presets else next(iter(presets.values()))
 
     def fixed(self, conditions: Conditions) -> dict[str, Any]:
-        """The preset's Recipe fields, with what the conditions say in their place."""
+        """The preset's Recipe fields, overridden by the conditions: the starting point of `suggest`."""
         fields = dict(self.defaults(conditions.preset))
         fields |= {"model": self.model, "steps": conditions.steps, "seed": conditions.seed}
         if "precision" in self.about.recipe.model_fields:
@@ -63,15 +90,15 @@ class Branch(ABC):
         return fields
 
     def batch_sizes(self, conditions: Conditions) -> tuple[int, ...]:
-        """The batch sizes that trials may have."""
+        """The batch sizes to choose from."""
         if conditions.batch_size is not None:
             return (conditions.batch_size,)
         return (int(self.defaults(conditions.preset)["batch_size"]),)
 
     def published(self, preset: str) -> Sequence[Published]:
-        """The preset's own default first, then the model's other presets, then what people published with it."""
+        """Published recipes to try first: the preset's default, then the model's other presets. May be extended."""
         about = self.about
-        told = {
+        sources = {
             "laptop": f"{about.title} from scratch in minutes on a CPU, on the toy city",
             "zoo": about.published_at,
         }
@@ -81,13 +108,13 @@ class Branch(ABC):
         return [
             Published(
                 f"{name} {about.name}",
-                told.get(name, f"{about.title}, preset {name}"),
-                built(f"{name} {about.name}", {"model": about.name, **about.presets[name]}),
+                sources.get(name, f"{about.title}, preset {name}"),
+                recipe_of(f"{name} {about.name}", {"model": about.name, **about.presets[name]}),
             )
             for name in names
         ]
 
 
-def built(name: str, fields: Mapping[str, Any]) -> Recipe:
-    """A published recipe of plain values. Raises UserError, with its name."""
+def recipe_of(name: str, fields: Mapping[str, Any]) -> Recipe:
+    """Build the published recipe called `name` from plain values. Raises UserError if it is invalid."""
     return recipes.build(fields, where=f"published recipe '{name}'")

@@ -1,4 +1,4 @@
-"""Conditions: what a person fixes before a search, and a space therefore leaves alone."""
+"""Conditions: the settings that are the same for every trial of a search."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 @dataclass(frozen=True)
 class Conditions:
-    """What holds for every trial of a search.
+    """The settings that are the same for every trial of a search. Raises UserError for an unknown preset.
 
-    steps: each trial's full budget of gradient steps.
+    steps: gradient steps of a full-length trial.
     preset: "laptop" (small images, from scratch, one graph for all trials) or "zoo" (640 px, COCO weights).
-    image_size: pixels; None for the preset's, by detector.
-    batch_size: images a step; None for the preset's: laptop has one, zoo a choice of them.
-    weights: where the variables start; None for the preset's: laptop none, zoo the published checkpoint. From
-        scratch and from a checkpoint need different learning rates, so a space's ranges depend on it.
-    precision: of every trial (trainers.recipe.Recipe).
-    seed: of every trial; the trials then differ by their settings alone.
+    image_size: side of the square input, pixels; None for the model's own in this preset.
+    batch_size: images per step; None for the preset's: one size with "laptop", a choice of several with "zoo".
+    weights: initial weights; None for the preset's: none with "laptop", the published checkpoint with "zoo". Ranges of
+        learning rates depend on it.
+    precision: arithmetic of the network, "float32" or "bfloat16".
+    seed: the random seed of every trial, so that trials differ only in their recipes.
     """
 
     steps: int
@@ -41,5 +41,5 @@ class Conditions:
 
     @property
     def from_scratch(self) -> bool:
-        """Whether the variables start at random."""
+        """Whether the initial weights are random."""
         return self.preset == "laptop" if self.weights is None else self.weights.source == "none"

@@ -1,4 +1,4 @@
-"""DetectorBranch: one detector's part of a space. Its data say what varies; its `suggest` asks a trial for it."""
+"""DetectorBranch: the Branch of a detector: learning rate, optimizer, schedule, augmentations and batch size vary."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from trainers.recipe import Recipe
 
 @dataclass(frozen=True)
 class DetectorBranch(Branch):
-    """What may vary for one detector.
+    """The search space of one detector.
 
     model: its registered name.
-    from_scratch, fine_tuning: the optimizers to choose from, each with its range of learning rates.
-    augmentations: by preset, the names of what may be done to the images (augmentation.AUGMENTATIONS).
-    runs: what people published with it.
-    zoo_batch_sizes: what the zoo preset chooses from. The laptop preset keeps the detector's own: another
-        batch size is another graph, and tracing that costs a CPU more than many steps.
+    from_scratch, fine_tuning: optimizer -> range of its learning rate, without and with initial weights.
+    augmentations: preset -> the augmentations that trials may use (keys of augmentation.AUGMENTATIONS).
+    zoo_batch_sizes: the choices of the zoo preset. The laptop preset has a single batch size, the detector's default:
+        another one needs another graph, and tracing it takes a CPU longer than many steps.
+    runs: published training runs of the detector.
     """
 
     model: str
@@ -34,7 +34,7 @@ class DetectorBranch(Branch):
     runs: tuple[Run, ...] = ()
 
     def suggest(self, trial: Trial, conditions: Conditions) -> dict[str, Any]:
-        """All fields of a Recipe."""
+        """Recipe fields, the varied ones suggested by `trial`."""
         fields = self.fixed(conditions)
         batches = self.batch_sizes(conditions)
         fields["batch_size"] = (
@@ -48,10 +48,7 @@ class DetectorBranch(Branch):
         return fields
 
     def express(self, recipe: Recipe, conditions: Conditions) -> tuple[dict[str, Any], list[str]]:
-        """The parameters that say `recipe` under `conditions`, whatever the ranges; and what had to change.
-
-        Another batch size takes a learning rate in proportion, where the optimizer wants that.
-        """
+        """See Branch.express. If the batch size must change, some optimizers' learning rates change in proportion."""
         fields = recipe.to_dict()
         rate, changed = float(fields["schedule"]["base"]), []
         batches = self.batch_sizes(conditions)
@@ -60,7 +57,7 @@ class DetectorBranch(Branch):
             changed.append(f"batch {recipe.batch_size} → {batch}")
             if recipe.optimizer.kind in optimization.SCALED_WITH_BATCH:
                 scaled = rate * batch / recipe.batch_size
-                changed.append(f"rate {rate:g} → {scaled:g} with it")
+                changed.append(f"learning rate {rate:g} → {scaled:g} (scaled with the batch)")
                 rate = scaled
         params = {f"{self.model}.batch_size": batch}
         params |= optimization.express(fields, self.model, rate, recipe.steps)
@@ -71,17 +68,17 @@ class DetectorBranch(Branch):
         return params | augmentations, changed + [f"without {name}" for name in missing]
 
     def fixed(self, conditions: Conditions) -> dict[str, Any]:
-        """The Recipe fields that no trial decides."""
+        """The Recipe fields that do not vary."""
         return {name: value for name, value in super().fixed(conditions).items() if name not in _SUGGESTED}
 
     def batch_sizes(self, conditions: Conditions) -> tuple[int, ...]:
-        """The batch sizes that trials may have."""
+        """The batch sizes to choose from."""
         if conditions.batch_size is None and conditions.preset == "zoo":
             return self.zoo_batch_sizes
         return super().batch_sizes(conditions)
 
     def published(self, preset: str) -> Sequence[Published]:
-        """The preset's own default first, then the zoo's, then what people published with this detector."""
+        """The preset's default recipe first, then the zoo's, then the published runs."""
         return [*super().published(preset), *(run.published(self.model) for run in self.runs)]
 
     def _rates(self, conditions: Conditions) -> Mapping[str, Range]:

@@ -1,4 +1,4 @@
-"""The space `efficientdet`: EfficientDet-D1. Change the values here to search elsewhere."""
+"""The space `efficientdet`: EfficientDet-D1. Edit the ranges here to search other values."""
 
 from search_spaces import published
 from search_spaces.detector_branch import DetectorBranch
@@ -34,7 +34,7 @@ BRANCH = DetectorBranch(
             {"kind": "cosine", "base": 0.08, "warmup_rate": 0.001, "warmup": 0.1},
             (published.FLIP, published.SCALE_CROP),
             "mAP .079, mAP50 .200",
-            "warm-up not published: a tenth of the steps",
+            "warm-up not published: a tenth of the steps is assumed",
         ),
     ),
 )

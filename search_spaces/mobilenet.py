@@ -1,4 +1,4 @@
-"""The space `mobilenet`: SSD MobileNet V2 FPNLite. Change the values here to search elsewhere."""
+"""The space `mobilenet`: SSD MobileNet V2 FPNLite. Edit the ranges here to search other values."""
 
 from search_spaces import published
 from search_spaces.detector_branch import DetectorBranch
@@ -8,13 +8,13 @@ from search_spaces.space import Space
 
 BRANCH = DetectorBranch(
     model="mobilenet",
-    # seen from scratch on the toy city: Adam 1e-3 reaches .30 in 150 steps, 2e-3 .18, 5e-4 .14
+    # measured from scratch on the toy city: mAP .30 after 150 steps with Adam at 1e-3, .18 at 2e-3, .14 at 5e-4
     from_scratch={
         "adam": Range(3e-4, 4e-3, log=True),
         "momentum": Range(5e-3, 1e-1, log=True),
         "rms_prop": Range(1e-3, 3e-2, log=True),
     },
-    # published: Adam 5e-4; momentum .04
+    # published rates: Adam 5e-4; momentum .04
     fine_tuning={
         "adam": Range(5e-5, 3e-3, log=True),
         "momentum": Range(1e-3, 8e-2, log=True),

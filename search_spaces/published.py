@@ -1,8 +1,8 @@
-"""What published trainings of detectors are made of; each detector's own are beside its space.
+"""Published training runs of detectors: the type, and the settings that several of them share.
 
-Each as its author ran it (640 px, COCO weights, their batch and steps), with the result they report. Where an
-author published no value, `source` says what stands in its place. Runs without a learning rate are left out
-(eslam69's three).
+The runs of each detector are in the module of its space. Each is as its author ran it (640 px, COCO weights, their
+batch size and steps), with the result they report. Where an author did not publish a value, `assumed` says which one
+is used. Runs without a published learning rate are left out (three by eslam69).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from search_spaces.branch import Published, built
+from search_spaces.branch import Published, recipe_of
 from search_spaces.parts.parameters import significant
 
 FLIP = {"name": "random_horizontal_flip"}
@@ -52,20 +52,19 @@ EXPERIMENT_SCHEDULE = {
     "base": 5e-4,
     "drops": [{"at": 0.25, "factor": 0.2}, {"at": 0.5, "factor": 0.1}, {"at": 0.75, "factor": 0.02}],
 }
-# cosine over 30,000 steps, warm-up 500, stopped at 2,000: as good as held at its base to the end
+# a cosine over 30,000 steps with 500 of warm-up, stopped at step 2,000: practically constant after the warm-up
 STOPPED_COSINE = {"kind": "cosine", "base": 0.04, "warmup_rate": 0.001, "warmup": 0.25, "hold": 0.7}
 MOMENTUM = {"kind": "momentum", "momentum": 0.9}
 ADAM = {"kind": "adam"}
-ZOO_COSINE = "schedule not published: the zoo's cosine"
+ZOO_COSINE = "schedule not published: the zoo's cosine is assumed"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A published training.
+    """A published training run, at 640 px from COCO weights.
 
-    name, who: for people. batch_size, steps, optimizer, schedule, augmentations: of the recipe, at 640 px from
-        COCO weights.
-    result: as they report it. assumed: what they did not publish, and what stands in its place.
+    name: short and unique. who: the author or repository. batch_size, steps, optimizer, schedule, augmentations: as
+        in a Recipe. result: as the author reports it. assumed: what was not published, and the value used instead.
     """
 
     name: str
@@ -79,7 +78,7 @@ class Run:
     assumed: str = ""
 
     def published(self, model: str) -> Published:
-        """The run as a recipe of the model."""
+        """The run as a published recipe of the model called `model`."""
         fields = {
             "model": model,
             "image_size": 640,
@@ -91,11 +90,11 @@ class Run:
             "weights": {"source": "zoo"},
         }
         source = f"{self.who}: {self.result}" + (f"; {self.assumed}" if self.assumed else "")
-        return Published(self.name, source, built(self.name, fields))
+        return Published(self.name, source, recipe_of(self.name, fields))
 
 
 def zoo_cosine(base: float) -> dict[str, Any]:
-    """The zoo's for batch 64 (.04, from a third of it, over the first .08 of steps) with another base."""
+    """The zoo's cosine for batch 64 (base .04, warm-up from a third of it over .08 of the steps), with another base."""
     return {"kind": "cosine", "base": base, "warmup_rate": significant(base / 3), "warmup": 0.08}
 
 

@@ -1,4 +1,4 @@
-"""Row: one parameter of a space, its values, when it is asked. A space's table, hash and diff are of rows."""
+"""Row: one parameter of a space, its values and its condition. A space is printed, hashed and compared by its rows."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from optuna.distributions import (
 
 @dataclass(frozen=True)
 class Row:
-    """One parameter.
+    """One parameter of a space.
 
-    name: as Optuna stores it.
-    distribution: Optuna's.
-    when: (parameter, its values) pairs that must all hold for this one to be asked; only the nearest ones, as
-        a condition's own parameter has its own conditions.
+    name: its name in Optuna. distribution: its Optuna distribution.
+    when: (parameter, values) pairs; the parameter is suggested only if each of these parameters has one of its values.
+        Only direct conditions are listed: a condition's parameter has its own.
     """
 
     name: str
@@ -32,7 +31,7 @@ class Row:
 
     @property
     def values(self) -> str:
-        """`0.0005 to 0.05`, or `adam, momentum`."""
+        """The values as text: `0.0005 to 0.05`, or `adam, momentum`."""
         if isinstance(self.distribution, CategoricalDistribution):
             return ", ".join(map(_shown, self.distribution.choices))
         assert isinstance(self.distribution, FloatDistribution | IntDistribution)
@@ -40,7 +39,7 @@ class Row:
 
     @property
     def scale(self) -> str:
-        """`choice`, `log`, `linear`, `whole` or `whole log`."""
+        """`choice`, `log`, `linear`, `whole` (integers) or `whole log`."""
         if isinstance(self.distribution, CategoricalDistribution):
             return "choice"
         assert isinstance(self.distribution, FloatDistribution | IntDistribution)
@@ -51,26 +50,26 @@ class Row:
 
     @property
     def condition(self) -> str:
-        """`optimizer is adam`; empty when it is always asked."""
+        """The condition as text: `optimizer is adam`; empty for an unconditional parameter."""
         return " and ".join(f"{name} is {' or '.join(map(_shown, values))}" for name, values in self.when)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; `from_dict` takes them back, and the hash is of them."""
+        """JSON values: the input of `from_dict`, and of the space's hash."""
         if isinstance(self.distribution, CategoricalDistribution):
-            asked: dict[str, Any] = {"choices": list(self.distribution.choices)}
+            values: dict[str, Any] = {"choices": list(self.distribution.choices)}
         else:
             assert isinstance(self.distribution, FloatDistribution | IntDistribution)
-            asked = {"low": self.distribution.low, "high": self.distribution.high}
+            values = {"low": self.distribution.low, "high": self.distribution.high}
         return {
             "name": self.name,
             "scale": self.scale,
-            **asked,
+            **values,
             "when": {name: list(values) for name, values in self.when},
         }
 
 
 def from_dict(fields: dict[str, Any]) -> Row:
-    """The row that `to_dict` wrote."""
+    """The row that `Row.to_dict` returned."""
     scale, log = fields["scale"], "log" in fields["scale"]
     distribution: BaseDistribution
     if scale == "choice":
@@ -84,14 +83,14 @@ def from_dict(fields: dict[str, Any]) -> Row:
 
 
 def fingerprint(rows: Sequence[Row]) -> str:
-    """Twelve hexadecimal digits of all that the rows say; their order and the machine do not matter."""
+    """Hash of the rows, twelve hexadecimal digits; independent of their order and of the machine."""
     plain = sorted((row.to_dict() for row in rows), key=lambda fields: str(fields["name"]))
     canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
 def difference(old: Sequence[Row], new: Sequence[Row]) -> list[str]:
-    """One line for each parameter that came (+), went (-) or changed (~); empty when the hashes are equal."""
+    """One line per parameter that was added (+), removed (-) or changed (~); empty if the hashes are equal."""
     before, after = {row.name: row for row in old}, {row.name: row for row in new}
     lines = [f"- {_line(row)}" for name, row in before.items() if name not in after]
     for name, row in after.items():

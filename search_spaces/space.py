@@ -1,4 +1,4 @@
-"""Space: what may vary in a search. It turns an Optuna trial into a Recipe; it has rows, a hash and seeds."""
+"""Space: a search space. It turns an Optuna trial into a Recipe, and has rows, a hash and first trials."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from optuna.distributions import BaseDistribution
 
-from search_spaces.answers import Exactly, Nearest, NotOffered
 from search_spaces.branch import Branch
 from search_spaces.conditions import Conditions
+from search_spaces.fixed_trials import ChoiceNotOffered, FixedTrial, NearestTrial
 from search_spaces.parts.parameters import Trial, choose
 from search_spaces.rows import Row, fingerprint
 from search_spaces.walk import walk
@@ -19,19 +19,18 @@ from trainers import recipe
 from trainers.errors import UserError
 from trainers.recipe import Recipe
 
-# Published fine-tunings took 2,000 to 25,000 steps; 10,000 is that of the two with full recipe and result.
+# Published fine-tunings took 2,000 to 25,000 steps; the two with a complete recipe and a result took 10,000.
 ZOO_STEPS = 10_000
 ZOO_TRIALS = 32
-LAPTOP_TRIALS = 6  # the slowest detector takes nine minutes for them on two CPU cores
+LAPTOP_TRIALS = 6  # nine minutes on two CPU cores with the slowest detector
 
 
 @dataclass(frozen=True)
 class Seed:
-    """A recipe that people use, as a first trial.
+    """A published recipe as a first trial of a search.
 
-    name, source: which, by whom, with what result, and what of it had not been published.
-    params: what `study.enqueue_trial` takes: a value for each parameter that this trial asks.
-    changed: one phrase for each thing that the conditions or the ranges changed in it; steps apart.
+    name, source: as in Published. params: the argument of Optuna's `study.enqueue_trial`.
+    changed: one phrase per value that had to change to fit the conditions and the ranges, except the steps.
     """
 
     name: str
@@ -41,7 +40,7 @@ class Seed:
 
 
 class Replayed(NamedTuple):
-    """What known parameters mean in a space; with it, `optuna.create_trial` takes them, branches and all."""
+    """The recipe and the distributions of given parameters, as Space.replay returns them, for `optuna.create_trial`."""
 
     recipe: Recipe
     distributions: dict[str, BaseDistribution]
@@ -49,10 +48,19 @@ class Replayed(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """A named search space over the branches of its models; with several, the model is a choice.
+    """A named search space over one or several models, one branch each.
 
-    laptop_steps: of a trial of the laptop preset; None for those of the model that learns in the fewest.
-    choice: the parameter that chooses among several models.
+        space = Space("mine", (LinearBranch(), QuadraticBranch()), choice="model")
+        conditions = Conditions(steps=200)
+        recipe = space.suggest(optuna_trial, conditions)
+        for seed in space.seeds(conditions):
+            optuna_study.enqueue_trial(seed.params)
+
+    All branches must be of the same task. `python -m search_spaces NAME` prints a registered space.
+
+    name: the value of `--space`. branches: one per model.
+    laptop_steps: default steps of a trial with the laptop preset; None for the smallest of the models' own.
+    choice: name of the categorical parameter that selects the model; only used with several branches.
     """
 
     name: str
@@ -62,26 +70,26 @@ class Space:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The names of the models that its recipes may have."""
+        """The names of its models."""
         return tuple(branch.model for branch in self.branches)
 
     @property
     def task(self) -> str:
-        """The name of the task that all its models have."""
+        """The name of its models' task."""
         return self.branches[0].about.task
 
     def default_steps(self, preset: str) -> int:
-        """Gradient steps of a trial."""
+        """Gradient steps of a full-length trial, without `--max-steps`."""
         if preset == "zoo":
             return ZOO_STEPS
         return self.laptop_steps or min(int(branch.defaults(preset)["steps"]) for branch in self.branches)
 
     def default_trials(self, preset: str) -> int:
-        """How many trials a search has that no limit was given for."""
+        """Number of trials of a search for which no limit was given."""
         return LAPTOP_TRIALS if preset == "laptop" else ZOO_TRIALS
 
     def suggest(self, trial: Trial, conditions: Conditions) -> Recipe:
-        """The recipe that the trial's suggestions make. Raises UserError when the space is impossible."""
+        """Let the trial suggest all parameters, and return the recipe. Raises UserError if the space is invalid."""
         try:
             fields = self._fields(trial, conditions)
         except UserError as error:
@@ -90,44 +98,47 @@ class Space:
         return recipe.build(fields, where=f"space '{self.name}', {branch}")
 
     def replay(self, params: Mapping[str, Any], conditions: Conditions) -> Replayed:
-        """What `params` (of an earlier trial, say) mean here. Raises UserError when one does not fit."""
-        trial = Exactly(params)
+        """The recipe of given parameters, such as those of an earlier trial.
+
+        Raises UserError if one is missing, out of its range, or not used with the other values.
+        """
+        trial = FixedTrial(params)
         made = self.suggest(trial, conditions)
         if left := [name for name in params if name not in trial.params]:
-            raise UserError(f"space '{self.name}': parameter '{left[0]}' is not asked in this branch")
+            raise UserError(f"space '{self.name}': parameter '{left[0]}' is not used with these choices")
         return Replayed(made, trial.distributions)
 
     def seeds(self, conditions: Conditions) -> list[Seed]:
-        """The models' own defaults, then what people have published; none twice.
+        """The first trials of a search: each model's default recipe, then the published ones, without duplicates.
 
-        Adapted to the conditions: schedules in fractions of the steps, the batch that there is (and a rate in
-        proportion where the optimizer wants that), values outside the space at its nearest end. A recipe with
-        an optimizer or a schedule that the space does not offer is left out.
+        Adapted to the conditions: the nearest possible batch size (with a proportional learning rate for some
+        optimizers), and values outside their range moved to the nearest end. Recipes with an optimizer or a schedule
+        that is not in the space are left out.
         """
         firsts: list[Seed] = []
         others: list[Seed] = []
         for branch in self.branches:
-            for i, known in enumerate(branch.published(conditions.preset)):
-                wanted, changed = branch.express(known.recipe, conditions)
-                trial = Nearest({self.choice: branch.model} | wanted)
+            for i, published in enumerate(branch.published(conditions.preset)):
+                wanted, changed = branch.express(published.recipe, conditions)
+                trial = NearestTrial({self.choice: branch.model} | wanted)
                 try:
                     self._fields(trial, conditions)
-                except NotOffered:
+                except ChoiceNotOffered:
                     continue
-                seed = Seed(known.name, known.source, trial.params, (*changed, *trial.moved))
+                seed = Seed(published.name, published.source, trial.params, (*changed, *trial.changes))
                 if all(seed.params != other.params for other in (*firsts, *others)):
                     (firsts if i == 0 else others).append(seed)
         return firsts + others
 
     def rows(self, conditions: Conditions) -> tuple[Row, ...]:
-        """One row for each parameter that any trial may be asked, found by walking every branch of `suggest`.
+        """One row per parameter that any trial may have, found by running `suggest` with every choice.
 
-        Raises UserError when a value that the space allows makes an impossible recipe.
+        Raises UserError if values within the ranges make an invalid recipe.
         """
         return _rows(self, conditions)
 
     def hash(self, conditions: Conditions) -> str:
-        """Twelve hexadecimal digits of the rows, their conditions included; steps and seed do not count."""
+        """Hash of the rows, twelve hexadecimal digits; independent of the conditions' steps and seed."""
         return fingerprint(self.rows(conditions))
 
     def _fields(self, trial: Trial, conditions: Conditions) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""Walks every branch of a define-by-run space, and so finds its rows: what is printed is what is suggested.
+"""Enumerates the parameters of a define-by-run space by running its own code, so what is printed is what is suggested.
 
-A walk is one run of the space's own code with some choices forced and the first choice taken elsewhere.
-Whatever walk reveals a parameter is walked again with each other choice in turn, so that a parameter behind
-two independent choices (a detector's rate for one optimizer) is found, and what it depends on shows. A space
-must branch on choices and switches only, never on a number; and a parameter must have one range wherever it
-is asked, or TPE cannot learn of it.
+A walk is one run of `suggest` with some choices forced and the first choice taken elsewhere. If a walk finds a new
+parameter, it is repeated with each other choice in turn. This finds parameters behind two independent choices (a
+detector's learning rate under one optimizer), and what each parameter depends on. Only choices and switches, never
+numbers, may decide which parameters follow; and a parameter must have the same range in all branches, or TPE cannot
+model it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from search_spaces.answers import Answers
+from search_spaces.fixed_trials import RecordingTrial
 from search_spaces.parts.parameters import Trial
 from search_spaces.rows import Row
 from trainers.errors import UserError
@@ -30,15 +30,15 @@ from trainers.errors import UserError
 _ABSENT = object()
 
 
-class _Walk(Answers):
-    """Takes the forced choices, else the first; of the numbers, in turn, those at their highest that it says."""
+class _Walk(RecordingTrial):
+    """Takes forced choices, else the first one; number i takes its high end if `at_high(i)`, else its low end."""
 
     def __init__(self, forced: Mapping[str, Any], at_high: Callable[[int], bool] = lambda _: False) -> None:
         super().__init__()
         self.forced, self.at_high = forced, at_high
         self.numbers = 0
 
-    def answer(self, name: str, distribution: BaseDistribution) -> Any:
+    def value_of(self, name: str, distribution: BaseDistribution) -> Any:
         if isinstance(distribution, CategoricalDistribution):
             return self.forced.get(name, distribution.choices[0])
         assert isinstance(distribution, FloatDistribution | IntDistribution)
@@ -61,11 +61,11 @@ class _Seen:
 
 
 def walk(suggest: Callable[[Trial], object], where: str) -> tuple[Row, ...]:
-    """The rows of the space that `suggest` is, in the order in which it asks.
+    """The rows of a space, in the order in which `suggest` suggests them.
 
-    `suggest` also runs with every two numbers at their four pairs of ends, so that impossible values raise its
-    UserError here and not in the middle of a search. Raises UserError, of `where`, when a parameter's range is
-    not the same everywhere.
+    `suggest` also runs with every pair of numbers at all four combinations of their ends, so that invalid recipes raise
+    UserError here and not in the middle of a search. Raises UserError, starting with `where`, if a parameter has
+    different ranges in different branches.
     """
     distributions: dict[str, BaseDistribution] = {}
     order: list[str] = []
@@ -97,7 +97,7 @@ def walk(suggest: Callable[[Trial], object], where: str) -> tuple[Row, ...]:
 
 
 def _corners(numbers: int) -> list[Callable[[int], bool]]:
-    """Which of so many numbers to put at their highest, so that any two meet at all four pairs of ends."""
+    """Functions `at_high` for _Walk that together put any two numbers at all four combinations of their ends."""
     bits = range(max(numbers - 1, 0).bit_length())
     return [lambda _: True, *(functools.partial(_has_bit, bit, one) for bit in bits for one in (0, 1))]
 
@@ -124,7 +124,7 @@ _Conditions = dict[str, tuple[Any, ...]]
 
 
 def _conditions(name: str, seen: list[_Seen], distributions: Mapping[str, BaseDistribution]) -> _Conditions:
-    """The choices that every walk with `name` had made, where other choices were possible."""
+    """The choices common to all walks that had parameter `name`, where other choices were possible."""
     found: _Conditions = {}
     with_it = [walked for walked in seen if name in walked.names]
     for other, distribution in distributions.items():
@@ -140,7 +140,7 @@ def _conditions(name: str, seen: list[_Seen], distributions: Mapping[str, BaseDi
 def _nearest(
     conditions: _Conditions, found: Mapping[str, _Conditions]
 ) -> tuple[tuple[str, tuple[Any, ...]], ...]:
-    """Without the conditions that another condition's parameter has anyway."""
+    """The conditions that are not implied by another condition's own conditions."""
     implied = {
         name
         for other in conditions

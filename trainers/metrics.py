@@ -1,4 +1,4 @@
-"""Metrics: what one evaluation measured, by name, whatever the task."""
+"""Metrics: the values that one evaluation measured, by name, for any task; Metric: the properties of one of them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Direction = Literal["maximize", "minimize"]
-LOSS = "validation_loss/"  # prefix of a loss's name among an evaluation's flat values
+LOSS = "validation_loss/"  # prefix of a loss's name in Metrics.flat
 TOTAL_LOSS = f"{LOSS}total"
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A number that a task measures and that a search may be judged by.
+    """A metric of a task, and how its values compare. A search can optimise it (`--objective`).
 
-    name: as in Metrics.values, or `validation_loss/<part>`.
-    direction: whether larger or smaller is better.
-    chance: values from 0 up to this one say nothing about a trial and count as equal; 0 where every value counts.
-    resolution: values that round to the same multiple of it are equal; 0 compares exactly.
-    bounded: whether it lies in 0..1.
+        Metric("mAP", chance=0.005, resolution=0.001)  # 0.0041 equals 0.0002; 0.1231 equals 0.1234
+        Metric("mae", "minimize", bounded=False)
+
+    name: a key of Metrics.values, or `validation_loss/<part>`.
+    direction: whether larger ("maximize") or smaller values are better.
+    chance: smaller values of a metric to maximize are indistinguishable from an untrained model's, and compare as 0;
+        0 to disable.
+    resolution: values that round to the same multiple of it compare as equal; 0 to compare exactly.
+    bounded: whether values lie in [0, 1]; -1 then means "not measured".
     """
 
     name: str
@@ -31,15 +35,19 @@ class Metric:
 
 @dataclass(frozen=True)
 class Metrics:
-    """One evaluation.
+    """The result of one evaluation (Trainer.evaluate).
 
-    step: gradient steps taken before it.
-    values: the task's metrics by name (Task.metrics); -1 where the validation images have nothing to measure it on.
-    losses: validation loss by part, `total` among them, means over images.
-    images: how many images were evaluated.
-    seconds: wall time it took.
-    results: truth and prediction of each image, in the dataset's order and in the task's own type; empty where only a
-        part of the images was measured, or the task keeps none.
+        Metrics(step=100, values={"mAP": 0.31, "AP/car": 0.31, "AP/cyclist": -1.0},
+                losses={"total": 0.8, "classification": 0.5, "localization": 0.3}, images=60, seconds=2.4)
+
+    step: gradient steps taken before the evaluation.
+    values: the task's metrics by name (Task.metrics, without the losses); -1 for a bounded metric that the validation
+        images cannot measure, such as the AP of a class that has no box in them.
+    losses: mean validation loss of each part, by name; "total" is required.
+    images: number of images evaluated.
+    seconds: wall time.
+    results: ground truth and prediction of every validation image, in dataset order, in a type that the task chooses;
+        empty if only some of the images were evaluated, or if the task keeps no per-image results.
     """
 
     step: int
@@ -50,5 +58,5 @@ class Metrics:
     results: Sequence[Any] = field(default=(), repr=False, compare=False)
 
     def flat(self) -> dict[str, float]:
-        """Values and losses in one mapping; the name of a loss begins with `validation_loss/`."""
+        """Values and losses in one mapping; a loss is called `validation_loss/<part>`."""
         return {**self.values, **{f"{LOSS}{part}": value for part, value in self.losses.items()}}

@@ -1,4 +1,7 @@
-"""Model: what is known of a model before anything is built, and the register of all models by name."""
+"""Model: a model's description (name, presets, cost, trainer factory), and the registry of all models.
+
+A new model is a module that calls `register`, and a line in MODULES (or an import by the program that uses it).
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,19 @@ from trainers.errors import UserError
 if TYPE_CHECKING:
     from trainers.recipe import Recipe
 
-# Importing one of these registers its models; none of them imports TensorFlow.
+# Importing one of these modules registers its models. None of them imports TensorFlow.
 MODULES = ("trainers.object_detection_api.detectors",)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What is known of a model's cost; None where nothing is.
+    """The measured cost of training a model; estimates of a trial's duration are based on it.
 
-    cpu_step_seconds: of a gradient step over `pixels` pixels on one CPU core of 40 GFLOP/s whose neighbour is as busy.
-    pixels: of all images of that step.
-    shared_part: the part of a step that more cores share, for Amdahl's law.
-    parameters: how many values its variables hold.
+    cpu_step_seconds: seconds of a gradient step over a batch of `pixels` pixels, on one CPU core of 40 GFLOP/s while
+        the other core is busy too; None if not measured.
+    pixels: pixels of that batch: images x height x width.
+    shared_part: the parallel fraction of a step, in [0, 1], for Amdahl's law.
+    parameters: number of scalars in the model's variables.
     """
 
     cpu_step_seconds: float | None = None
@@ -33,11 +37,11 @@ class Cost:
     parameters: int = 0
 
     def speedup(self, cpus: float) -> float:
-        """How many times faster a step is on so many cores than on one: Amdahl's law."""
+        """How many times faster a step is on `cpus` cores than on one, by Amdahl's law."""
         return 1 / (1 - self.shared_part + self.shared_part / max(1.0, cpus))
 
     def step_seconds(self, pixels: int, cpus: float) -> float | None:
-        """Seconds of a gradient step over so many pixels on so many cores; None when nothing is known."""
+        """Estimated seconds of a gradient step over a batch of `pixels` pixels on `cpus` cores; None if not measured."""
         if self.cpu_step_seconds is None:
             return None
         return self.cpu_step_seconds * pixels / self.pixels / self.speedup(cpus)
@@ -45,19 +49,35 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A model that recipes may name.
+    """The description of a model.
 
-    name: the word that a recipe and `--space` use. title: the name that people publish it under.
-    task: the name of its Task. trainer: "module:callable", called with a Dataset and the keywords `cpus` (int) and
-        `gpu_fraction` (float), returns its Trainer. In worker processes that module is imported first, and must
-        register the model.
-    recipe: its class of recipes: trainers.recipe.Recipe, or a subclass that adds the model's own fields.
-    presets: Recipe fields by preset: "laptop", with which it learns from scratch in minutes on a CPU, and possibly
-        "zoo", its published training.
-    min_image_size, image_size_multiple: pixels; rules for the side of its square input.
-    graph_fields: recipes that agree in these fields are trained by the same graph, so a worker builds nothing anew.
-    initial_weights: "module:callable" that resolves `--weights` for it (trainers.weights); None: from scratch only.
-    published_at: where its published training comes from, in a phrase.
+        MODEL = register(Model(
+            name="linear",
+            title="Linear regression",
+            task="regression",
+            trainer="my_package.linear:LinearTrainer",
+            recipe=LinearRecipe,  # or trainers.recipe.Recipe, if it needs no fields of its own
+            presets={"laptop": {
+                "image_size": 1, "batch_size": 8, "steps": 200,
+                "optimizer": {"kind": "momentum"}, "schedule": {"kind": "constant", "base": 0.01},
+            }},
+        ))
+
+    name: the word for it in recipes and in `--space`. title: the name under which it was published.
+    task: the name of its Task.
+    trainer: "module:callable" that returns its Trainer; called as `callable(dataset, cpus=int, gpu_fraction=float)`
+        with a trainers.datasets.dataset.Dataset, the CPU cores of the worker, and its share of a GPU (0 without one).
+        Worker processes import that module first, so importing it must register the model.
+    recipe: the class of its recipes: Recipe, or a subclass with the model's own fields.
+    presets: Recipe fields (all that have no default, except `model`) by preset: "laptop" trains from scratch in
+        minutes on a CPU; "zoo", if there is one, repeats the published training.
+    min_image_size, image_size_multiple: pixels; the side of its square input must be at least the one and a multiple
+        of the other.
+    graph_fields: Recipe fields that determine the TensorFlow graph. Recipes with equal values share a graph, so a
+        worker that has built it does not build it again.
+    initial_weights: "module:callable" that resolves `--weights` for it; None if it only trains from scratch.
+    published_at: the source of the "zoo" preset, for the report.
+    cost: what a gradient step costs, if measured.
     """
 
     name: str
@@ -74,7 +94,7 @@ class Model:
     cost: Cost = field(default_factory=Cost)
 
     def check_image_size(self, size: int) -> None:
-        """Raise ValueError, with the nearest sizes that work, when the model cannot take `size` pixels."""
+        """Raise ValueError, with the nearest valid sizes, if `size` (pixels) is not a valid side of its input."""
         multiple, smallest = self.image_size_multiple, self.min_image_size
         if size >= smallest and size % multiple == 0:
             return
@@ -92,33 +112,33 @@ _registered: dict[str, Model] = {}
 
 
 def register(model: Model) -> Model:
-    """Make `model` known by its name and return it.
+    """Register `model` under its name, and return it.
 
-    Raises UserError when another model has the name, or one of its own recipe fields has the name of a shared one.
+    Raises UserError if another model has that name, or if its recipe class redefines a field of Recipe.
     """
-    from trainers.recipe import Recipe
+    from trainers.recipe import OLD_NAMES, Recipe
 
     known = _registered.get(model.name)
     if known is not None and known != model:
         raise UserError(f"two models are called '{model.name}'; rename one of them")
     own = {name for kind in model.recipe.__mro__ if kind not in Recipe.__mro__ for name in _annotations(kind)}
-    if clash := sorted(own & set(Recipe.model_fields)):
+    if clash := sorted(own & {*Recipe.model_fields, *OLD_NAMES}):
         raise UserError(
-            f"model '{model.name}': its recipe field '{clash[0]}' is a shared field; give it another name"
+            f"model '{model.name}': its recipe field '{clash[0]}' is already a field of Recipe; rename it"
         )
     _registered[model.name] = model
     return model
 
 
 def all_models() -> Mapping[str, Model]:
-    """Every registered model by name."""
+    """All registered models by name."""
     for module in MODULES:
         importlib.import_module(module)
     return dict(_registered)
 
 
 def get(name: str) -> Model:
-    """The model called `name`. Raises UserError, with the known names, when there is none."""
+    """The model called `name`. Raises UserError, with the known names, if there is none."""
     known = all_models()
     if name not in known:
         raise UserError(f"unknown model '{name}'; known are {', '.join(known)}")
@@ -130,7 +150,7 @@ def _annotations(kind: type) -> set[str]:
 
 
 def modules_of(names: Iterable[str]) -> tuple[str, ...]:
-    """The modules that register these models, as far as they are not this package's own: other processes import them."""
+    """The modules outside this package that register these models; every new process must import them."""
     found = {get(name).trainer.partition(":")[0] for name in names}
     return tuple(
         sorted(module for module in found if not module.startswith(f"{__name__.partition('.')[0]}."))

@@ -1,4 +1,4 @@
-"""Objective: what a search optimises. Metrics of a task, what counts as chance, and how ties are broken."""
+"""Objective: what a search optimises: a metric or a weighted sum of metrics, its direction, and tie-breakers."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trainers.errors import UserError
-from trainers.metrics import Direction, Metric
+from trainers.metrics import LOSS, Direction, Metric
 
 SHOWN = 20  # metrics that an error lists
 
 
 @dataclass(frozen=True)
 class Score:
-    """What a trial is compared by at a rung.
+    """The score of a trial at a rung, made by Objective.score.
 
-    values: of each criterion of the objective, as measured; the first is the objective's own.
-    key: sorts trials from worse to better.
-    merit: the order of `key` in one number, for a sampler that takes only one.
+    values: the measured value of each criterion; the first is the objective's, the others are the tie-breakers'.
+    key: sort key, ascending from worst to best.
+    merit: `key` as one number, larger is better, for samplers that take a single value. Where values are compared
+        exactly it has no room for the tie-breakers.
     """
 
     values: tuple[float, ...]
@@ -35,11 +36,11 @@ class Score:
 
 @dataclass(frozen=True)
 class Criterion:
-    """A weighted sum of metrics that trials are compared by.
+    """A weighted sum of metrics by which trials are compared: the objective itself, or a tie-breaker.
 
-    label: its name for people. terms: (weight, metric's name) pairs.
-    direction, chance, resolution, bounded: as of a Metric.
-    otherwise: the criterion to use where one of its metrics was not measured.
+    label: its name for people. terms: (weight, metric name) pairs.
+    direction, chance, resolution, bounded: as for a Metric, of the sum.
+    otherwise: the criterion to use instead if one of the metrics was not measured.
     """
 
     label: str
@@ -51,31 +52,36 @@ class Criterion:
     otherwise: Criterion | None = None
 
     def value(self, metrics: Mapping[str, float]) -> float | None:
-        """The sum; None where a metric is missing, or is -1 because there was nothing to measure it on."""
-        found = [(weight, metrics.get(name)) for weight, name in self.terms]
-        if any(value is None or (self.bounded and value == -1.0) for _, value in found):
+        """The sum; None if one of the metrics is missing, or is -1 (not measured)."""
+        if any(unmeasured(name, metrics) for _, name in self.terms):
             return self.otherwise.value(metrics) if self.otherwise else None
-        return sum(weight * (value or 0.0) for weight, value in found)
+        return sum(weight * metrics[name] for weight, name in self.terms)
 
     @property
     def missing(self) -> float:
-        """The worst value: that of a trial that has none."""
-        return math.inf if self.direction == "minimize" else 0.0
+        """The value that stands for a missing one: the worst."""
+        if self.direction == "minimize":
+            return 1.0 if self.bounded else math.inf
+        return 0.0 if self.bounded else -math.inf
 
     def rank(self, value: float) -> float:
-        """The value as trials are compared by it: larger is better, chance is 0, in units of the resolution."""
-        signed = -value if self.direction == "minimize" else value
-        if self.chance and signed < self.chance:
-            signed = 0.0
-        return round(signed / self.resolution) if self.resolution else signed
+        """The value for comparisons: larger is better, 0 below chance, rounded to units of the resolution."""
+        signed = -value
+        if self.direction == "maximize":
+            signed = 0.0 if self.chance and value < self.chance else value
+        return round(signed / self.resolution) if self.resolution and math.isfinite(signed) else signed
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What a search optimises.
+    """What a search optimises; made by `parse` or Task.objective.
 
-    name: as a person writes it: a metric, or a weighted sum such as `0.7*mAP+0.3*mAP_small`.
-    criteria: the objective itself, then what breaks ties, in that order.
+        objective = task.objective("0.7*mAP+0.3*mAP_small", classes)
+        objective.value({"mAP": 0.5, "mAP_small": 0.2})  # 0.41
+        max(trials, key=lambda trial: objective.score(trial.metrics).key)  # the best trial, ties broken
+
+    name: as the user wrote it: a metric, or a weighted sum such as `0.7*mAP+0.3*mAP_small`.
+    criteria: the objective itself, then the tie-breakers in order.
     """
 
     name: str
@@ -88,12 +94,12 @@ class Objective:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The names of the metrics that it is made of."""
+        """The names of the metrics in the objective itself, without tie-breakers."""
         return tuple(name for _, name in self.criteria[0].terms)
 
     @property
     def judged_by(self) -> tuple[str, ...]:
-        """The names of all metrics that decide, those of the ties included."""
+        """The names of all metrics that can decide between trials, including the tie-breakers'."""
         found: list[str] = []
         for criterion in self.criteria:
             step: Criterion | None = criterion
@@ -103,37 +109,37 @@ class Objective:
         return tuple(dict.fromkeys(found))
 
     def value(self, metrics: Mapping[str, float]) -> float | None:
-        """The objective's value of an evaluation (Metrics.flat); None where it was not measured."""
+        """The objective's value in an evaluation (Metrics.flat); None if it was not measured."""
         return self.criteria[0].value(metrics)
 
     def score(self, metrics: Mapping[str, float]) -> Score:
-        """The score of an evaluation (Metrics.flat). Raises UserError where the objective was not measured."""
+        """The score of an evaluation (Metrics.flat). Raises UserError if the objective was not measured."""
         value = self.value(metrics)
         if value is None:
-            unmeasured = [name for name in self.metrics if metrics.get(name, -1.0) == -1.0]
+            first = next(name for name in self.metrics if unmeasured(name, metrics))
             raise UserError(
-                f"objective {self.name}: {unmeasured[0] if unmeasured else self.name} cannot be measured on these "
-                "validation images; choose another --objective"
+                f"objective {self.name}: {first} cannot be measured on these validation images; "
+                "choose another --objective"
             )
         others = [criterion.value(metrics) for criterion in self.criteria[1:]]
         pairs = zip(self.criteria[1:], others, strict=True)
         return self.of_values((value, *(c.missing if v is None else v for c, v in pairs)))
 
     def of_value(self, value: float) -> Score:
-        """The score of which only the objective's value is known."""
+        """The score of a trial of which only the objective's value is known; it loses every tie."""
         return self.of_values((value, *(criterion.missing for criterion in self.criteria[1:])))
 
     def of_values(self, values: tuple[float, ...]) -> Score:
-        """The score of a value for each criterion."""
+        """The score made of one value per criterion."""
         key = tuple(c.rank(value) for c, value in zip(self.criteria, values, strict=True))
-        return Score(values, key, key[0] + self._fraction(key, 1))
+        return Score(values, key, self._number(key, 0))
 
     def better(self, one: float, other: float) -> bool:
         """Whether the value `one` is better than `other`."""
         return one < other if self.direction == "minimize" else one > other
 
     def tie_broken_by(self, one: Score, other: Score) -> str:
-        """The criterion that tells two scores apart which are equal by the objective, and its values; "" if none."""
+        """Which tie-breaker decides between two scores, with both values; "" if the objective decides, or nothing."""
         for place, criterion in enumerate(self.criteria):
             if one.key[place] != other.key[place]:
                 if place == 0:
@@ -142,34 +148,47 @@ class Objective:
                 return f"{criterion.label}: {one.values[place]:{shown}} to {other.values[place]:{shown}}"
         return ""
 
+    def _number(self, key: tuple[float, ...], place: int) -> float:
+        """`key` from `place` on in one number, as far as one can hold it."""
+        criterion = self.criteria[place]
+        if criterion.resolution:
+            return key[place] + self._fraction(key, place + 1)
+        if criterion.chance and key[place] == 0:
+            return criterion.chance * self._fraction(key, place + 1)
+        return key[place]
+
     def _fraction(self, key: tuple[float, ...], place: int) -> float:
-        """What breaks ties from `place` on, as a number in 0..1 (below 1)."""
+        """The tie-breakers from index `place` on as one number in [0, 1)."""
         if place >= len(key):
             return 0.0
-        unit = self.criteria[place].resolution
-        if unit and self.criteria[place].bounded:
-            return (key[place] + self._fraction(key, place + 1)) * unit / (1 + 2 * unit)
-        return 0.5 + math.atan(key[place] + self._fraction(key, place + 1)) / math.pi
+        criterion, number = self.criteria[place], self._number(key, place)
+        if criterion.resolution and criterion.bounded and criterion.direction == "maximize":
+            return number * criterion.resolution / (1 + 2 * criterion.resolution)
+        return 0.5 + math.atan(number) / math.pi
 
 
-_TERM = re.compile(r"\s*(?:(?P<weight>[0-9]*\.?[0-9]+(?:[eE]-?[0-9]+)?)\s*\*\s*)?(?P<name>.+?)\s*")
+def unmeasured(name: str, metrics: Mapping[str, float]) -> bool:
+    """Whether an evaluation (Metrics.flat) lacks the metric, or has -1 because there was nothing to measure it on."""
+    return name not in metrics or (metrics[name] == -1.0 and not name.startswith(LOSS))
+
+
+_TERM = re.compile(r"\s*(?:(?P<weight>-?[0-9]*\.?[0-9]+(?:[eE]-?[0-9]+)?)\s*\*\s*)?(?P<name>.+?)\s*")
 
 
 def parse(text: str, offered: Mapping[str, Metric], ties: tuple[Criterion, ...] = ()) -> Objective:
-    """The objective that `text` names: one of the `offered` metrics, or a weighted sum of some.
+    """Parse an objective: the name of a metric, or a weighted sum such as `0.7*mAP+0.3*mAP_small`.
 
-    ties: what breaks ties; a criterion that is the objective itself is left out.
-    Raises UserError, with what is offered, for anything else.
+    offered: the task's metrics by name. ties: tie-breakers; one that equals the objective is dropped.
+    Raises UserError for an unknown metric (with those offered), a weight that is not above 0, a sum of metrics with
+    different directions, or text that does not parse.
     """
     if text in offered:
         terms: tuple[tuple[float, str], ...] = ((1.0, text),)
     else:
-        terms = tuple(_term(part, text, offered) for part in text.split("+"))
+        terms = tuple(_term(part, text, offered) for part in _parts(text, offered))
     kinds = [offered[name] for _, name in terms]
     if len({kind.direction for kind in kinds}) > 1:
-        raise UserError(
-            f"--objective {text}: its metrics are not all better when larger, or all when smaller"
-        )
+        raise UserError(f"--objective {text}: cannot add metrics to maximize and metrics to minimize")
     if len(terms) == 1:
         kind, weight = kinds[0], terms[0][0]
         own = Criterion(
@@ -183,20 +202,33 @@ def parse(text: str, offered: Mapping[str, Metric], ties: tuple[Criterion, ...] 
     return Objective(text, (own, *(tie for tie in ties if tie.terms != own.terms)))
 
 
+def _parts(text: str, offered: Mapping[str, Metric]) -> list[str]:
+    """The terms of a sum; a plus sign in a metric's name, as of the class `car+trailer`, divides none."""
+    pieces, found = text.split("+"), []
+    while pieces:
+        for count in range(len(pieces), 0, -1):
+            term = _TERM.fullmatch("+".join(pieces[:count]))
+            if count == 1 or (term and term["name"] in offered):
+                break
+        found.append("+".join(pieces[:count]))
+        del pieces[:count]
+    return found
+
+
 def _term(part: str, text: str, offered: Mapping[str, Metric]) -> tuple[float, str]:
     found = _TERM.fullmatch(part)
     if found is None:
         raise UserError(
-            f"--objective {text}: is not a metric or a weighted sum of metrics, like 0.7*A+0.3*B; "
-            f"there are {_listed(offered)}"
+            f"--objective {text}: not a metric or a weighted sum of metrics such as 0.7*A+0.3*B; "
+            f"metrics: {_listed(offered)}"
         )
     name = found["name"]
     weight = float(found["weight"]) if found["weight"] else 1.0
     if name not in offered:
         near = difflib.get_close_matches(name, offered, 1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise UserError(f"--objective {text}: unknown metric '{name}'; {hint}there are {_listed(offered)}")
-    if not weight > 0:
+        raise UserError(f"--objective {text}: unknown metric '{name}'; {hint}metrics: {_listed(offered)}")
+    if not 0 < weight < math.inf:
         raise UserError(f"--objective {text}: the weight of {name} must be above 0, not {weight:g}")
     return weight, name
 

@@ -1,4 +1,7 @@
-"""Task: what an answer is. Its metrics, its data, how results are kept, weighed and drawn, and what an export holds."""
+"""Task: the contract of a kind of problem, such as object detection: its metrics, data, per-image results and exports.
+
+A new task is a subclass of Task in a module of its own that calls `register`; nothing else changes.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,17 @@ from trainers.errors import UserError
 from trainers.metrics import Metric
 from trainers.objective import Criterion, Objective, parse
 
-# Importing one of these registers its task; none of them imports TensorFlow.
+# Importing one of these modules registers its task. None of them imports TensorFlow.
 MODULES = ("trainers.detection.task",)
 
 
 @dataclass(frozen=True)
 class Group:
-    """Metrics that a report shows together, in one table.
+    """A table of a report: some of the task's metrics, one row each.
 
-    title: what the rows are. metrics: the metric's name by the row's label.
-    sorted_by_value: whether the best row comes first; else the rows stay in their order.
-    intervals: whether the table gives each row's interval over the validation images.
+    title: heading of the label column, e.g. "AP of class". metrics: row label -> metric name, in display order.
+    sorted_by_value: sort the rows by value, highest first, and drop rows without a value (-1).
+    intervals: give each row its 95% confidence interval; needs Task.resampled.
     """
 
     title: str
@@ -37,19 +40,23 @@ class Group:
 
 @dataclass(frozen=True)
 class Example:
-    """One picture of an image with its truth or a prediction: JPEG bytes, and what it shows."""
+    """A validation image with its ground truth or a prediction drawn on it.
+
+    jpeg: the encoded image. caption: what it shows; also the alternative text.
+    """
 
     jpeg: bytes
-    says: str
+    caption: str
 
 
 @dataclass(frozen=True)
 class ExportEvidence:
-    """What is known of an export that has been read from the disk and found whole.
+    """The result of checking an export: its files are intact, and its predictions equal the trained model's.
 
-    export_id: of its contents. classes: names.
-    says: one line: how it was compared with the trained model, and with what result.
-    facts: the same as a table's rows, name and value.
+    export_id: derived from the hashes of its files (trainers.export.Sealed.export_id).
+    classes: class names, in label order; empty if the task has none.
+    says: one line for the user: how the export was compared with the trained model, and the result.
+    facts: the same result as rows of a table, name -> value.
     """
 
     export_id: str
@@ -60,12 +67,13 @@ class ExportEvidence:
 
 @dataclass(frozen=True)
 class ServingSignature:
-    """How a model registry describes an export to who runs it.
+    """How a model registry (MLflow) loads an export and describes its inputs and outputs.
 
-    loader: a Python file with `_load_pyfunc(path)`, which needs nothing of this project.
-    inputs, outputs: (NumPy dtype, shape with -1 for any size) by name.
-    example: one input by name.
-    requirements: installed packages that the loader needs.
+    loader: a Python file that defines `_load_pyfunc(path)`, MLflow's entry point. It is stored with the export and
+        must not import this project.
+    inputs, outputs: name -> (NumPy dtype, shape), e.g. {"images": ("uint8", (-1, -1, -1, 3))}; -1 is any size.
+    example: input name -> array, one example that MLflow stores.
+    requirements: names of the packages that the loader imports, of those installed here.
     """
 
     loader: Path
@@ -76,11 +84,42 @@ class ServingSignature:
 
 
 class Task(ABC):
-    """A task. The methods that are not abstract have answers that suit a task which keeps no results per image.
+    """The contract of a task. `metrics`, `open_data`, `check_export` and `signature` must be implemented.
 
-    name: as models and studies name it. title: for people.
-    default_objective: the metric that a search optimises unless it is told otherwise.
-    headline: metrics that are shown beside the objective wherever a trial is listed.
+    The other methods have defaults that suit a task without per-image results: no tie-breakers, tables, confidence
+    intervals or pictures. A task that wants these implements `write_results`, `result_files`, `has_results` and
+    `read_results` together; then `resampled` for the intervals, `draw` and `side_by_side` for the pictures. The
+    elements of `results` are of a type that the task chooses; nothing else looks into them.
+
+        class Regression(Task):
+            name = "regression"
+            title = "regression of one value"
+            default_objective = "mae"
+            headline = ("mae",)
+
+            def metrics(self, classes):
+                return {"mae": Metric("mae", "minimize", bounded=False)}
+
+            def open_data(self, source, cache, subset=1.0, on_progress=lambda line: None):
+                ...  # returns a trainers.datasets.dataset.Dataset
+
+            def check_export(self, folder):
+                sealed = trainers.export.read(folder)  # raises UserError if a file is missing or changed
+                return ExportEvidence(sealed.export_id, (), f"export {sealed.export_id}: all files are intact")
+
+            def signature(self, folder):
+                return ServingSignature(
+                    loader=Path(__file__).with_name("loader.py"),
+                    inputs={"x": ("float32", (-1, 8))},
+                    outputs={"y": ("float32", (-1,))},
+                    example={"x": np.zeros((1, 8), np.float32)},
+                )
+
+        REGRESSION = register(Regression())
+
+    name: the word by which models and studies refer to the task. title: its name for people.
+    default_objective: the metric that a search optimises without `--objective`; a key of `metrics`.
+    headline: names of metrics that every list of trials shows beside the objective.
     """
 
     name: str
@@ -90,7 +129,10 @@ class Task(ABC):
 
     @abstractmethod
     def metrics(self, classes: Sequence[str]) -> Mapping[str, Metric]:
-        """Every metric that an evaluation measures on data of these classes, by name."""
+        """Every metric that can be an objective, by name: keys of Metrics.values, and `validation_loss/<part>`.
+
+        classes: class names of the data, in label order.
+        """
 
     @abstractmethod
     def open_data(
@@ -100,40 +142,49 @@ class Task(ABC):
         subset: float = 1.0,
         on_progress: Callable[[str], None] = lambda line: None,
     ) -> Dataset:
-        """The dataset that `--data` names, None for the task's generated one; converted copies go to `cache`.
+        """Open the dataset that `--data` names.
 
-        Raises UserError when it is none.
+        source: a path, a URL or a name, as the user wrote it; None for the task's default, generated dataset.
+        cache: folder for downloaded and converted copies. subset: the share of the training part to use, in (0, 1].
+        on_progress: called with one line of text per stage of a download or conversion.
+        Raises UserError if the source is not a dataset of this task.
         """
 
     def ties(self, classes: Sequence[str]) -> tuple[Criterion, ...]:
-        """What tells trials apart that are equal by the objective, in that order."""
+        """Tie-breakers for trials with equal objectives, the first one first."""
         return ()
 
     def objective(self, text: str | None, classes: Sequence[str]) -> Objective:
-        """The objective that a person's words name; None for the task's own. Raises UserError with what is offered."""
+        """Parse `--objective`; None means `default_objective`. Raises UserError, with the metrics offered."""
         return parse(text or self.default_objective, self.metrics(classes), self.ties(classes))
 
     def groups(self, classes: Sequence[str]) -> tuple[Group, ...]:
-        """The tables in which a report breaks a trial's result down."""
+        """The tables in which a report breaks down the best trials' results."""
         return ()
 
     def remarks(self, trial: str, values: Mapping[str, float], classes: Sequence[str]) -> list[str]:
-        """What a report should point out in a trial's metrics, a sentence each. trial: how to call it."""
+        """Sentences that a report prints about a trial's metrics.
+
+        trial: how to refer to it, e.g. "Trial 3". values: the metrics of its last rung, by name (Metrics.flat).
+        """
         return []
 
     def write_results(self, trial: Path, step: int, results: Sequence[Any]) -> None:  # noqa: B027
-        """Keep the results of every validation image (Metrics.results) in a trial's folder, whole or not at all."""
+        """Store the per-image results of one evaluation (Metrics.results); atomic.
+
+        trial: the folder `<study>/trials/<number>`, which exists. step: the rung, in gradient steps.
+        """
 
     def result_files(self, trial: Path) -> list[Path]:
-        """The files that `write_results` wrote, of all steps."""
+        """All files that `write_results` wrote for this trial, of every step; retention may delete them."""
         return []
 
     def has_results(self, trial: Path, step: int) -> bool:
-        """Whether the results at `step` were kept."""
+        """Whether the results of the rung at `step` are stored."""
         return False
 
     def read_results(self, trial: Path, step: int) -> Sequence[Any]:
-        """What `write_results` kept; empty where nothing was. Raises UserError when a file is damaged."""
+        """The results that `write_results` stored, in dataset order; empty if none. UserError for a damaged file."""
         return ()
 
     def resampled(
@@ -143,39 +194,50 @@ class Task(ABC):
         counts: Sequence[np.ndarray],
         names: Sequence[str],
     ) -> Mapping[str, Sequence[np.ndarray]]:
-        """Metrics when image i is taken counts[k][b, i] times: for each name an array (B,) for each k.
+        """Metrics of bootstrap resamples, from which a report computes confidence intervals.
 
-        counts: (B, N) int each. NaN where there is nothing to measure. Names that cannot be told from `results` are
-        left out.
+        results: of N validation images (read_results). counts: K arrays, (B_k, N) int each; in resample b, image i
+        occurs counts[k][b, i] times (0: it is left out). names: the metrics to compute.
+        Returns for each name K arrays, (B_k,) float, NaN where a resample has nothing to measure the metric on.
+        Names that cannot be computed from `results` are left out. A mean of per-image values, for instance, is
+        `[each @ values / each.sum(axis=1) for each in counts]`.
         """
         return {}
 
     def draw(self, results: Sequence[Any], dataset: Dataset, title: str, folder: Path) -> None:  # noqa: B027
-        """Draw pictures of a trial's results into `folder`: for MLflow, and for people."""
+        """Write PNG or JPEG pictures of a trial's results into `folder`; they are logged to MLflow.
+
+        results: as read_results returns them, not empty. title: heading of each picture.
+        """
 
     def side_by_side(
         self, trials: Mapping[str, Sequence[Any]], dataset: Dataset
     ) -> tuple[str, Sequence[Sequence[Example]]]:
-        """A sentence, and for some validation images a row of pictures: the truth, then what each trial predicts.
+        """Validation images with the ground truth and each trial's predictions, for a report.
 
-        trials: results by how the trial is called.
+        trials: per-image results, none empty, by how to refer to the trial, e.g. "trial 3".
+        Returns one sentence of explanation, and a row of pictures per image: the ground truth, then each trial.
         """
         return "", ()
 
     @abstractmethod
     def check_export(self, folder: Path) -> ExportEvidence:
-        """Read an export. Raises UserError when it is none, is not whole or is not what was trained."""
+        """Verify the export in `folder`.
+
+        Raises UserError if it is not an export, a file is missing or changed, or its predictions differ from the
+        trained model's by more than the task's tolerance.
+        """
 
     @abstractmethod
     def signature(self, folder: Path) -> ServingSignature:
-        """How a registry describes the export in `folder`."""
+        """How a model registry loads and describes the export in `folder`."""
 
 
 _registered: dict[str, Task] = {}
 
 
 def register(task: Task) -> Task:
-    """Make `task` known by its name and return it. Raises UserError when another task has the name."""
+    """Register `task` under its name, and return it. Raises UserError if another task has that name."""
     known = _registered.get(task.name)
     if known is not None and type(known) is not type(task):
         raise UserError(f"two tasks are called '{task.name}'; rename one of them")
@@ -183,7 +245,7 @@ def register(task: Task) -> Task:
 
 
 def get(name: str) -> Task:
-    """The task called `name`. Raises UserError, with the known names, when there is none."""
+    """The task called `name`. Raises UserError, with the known names, if there is none."""
     for module in MODULES:
         importlib.import_module(module)
     if name not in _registered:

@@ -1,4 +1,4 @@
-"""Trainer: the contract between a search and whatever trains a model, of any task."""
+"""Trainer: the interface through which a search trains, evaluates, checkpoints and exports a model of any task."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from trainers.recipe import Recipe
 
 @dataclass(frozen=True)
 class TrainingCurve:
-    """What a stretch of training measured, one entry a step.
+    """The training losses of one call of Trainer.train: S gradient steps, one entry per step.
 
-    steps: the steps' numbers, from 1: entry i was measured by the step that made `steps[i]` of them.
-    losses: by part, `total` among them.
-    learning_rates: of each step.
-    seconds: wall time of the whole stretch; compute_seconds: of its gradient steps alone, without waiting for input.
-    images_per_second: over the stretch.
+    steps: S step numbers, counted from 1 at the start of the trial.
+    losses: S training losses of each part, by name; "total" is required.
+    learning_rates: S learning rates.
+    seconds: wall time of the call. compute_seconds: time in gradient steps alone, without waiting for input.
+    images_per_second: mean throughput of the call.
     """
 
     steps: Sequence[int]
@@ -32,35 +32,53 @@ class TrainingCurve:
 
 
 class Trainer(Protocol):
-    """Trains one recipe at a time on one dataset; kept alive, it reuses what it has built for the next."""
+    """Trains one trial at a time on the dataset that its factory was given (Model.trainer).
+
+    A worker keeps the trainer alive and calls `start` again for its next trial. A trainer may reuse what it has built
+    (graphs, decoded images), but a reused trainer must produce the same losses as a fresh one for the same recipe.
+    The order of calls in a trial, with rungs at 100 and 200 steps:
+
+        trainer.start(recipe)
+        curve = trainer.train(until_step=100)
+        metrics = trainer.evaluate()
+        saved = trainer.save(trial / "checkpoint")  # runs in the background
+        curve = trainer.train(until_step=200)
+        saved.result()
+        trainer.export(trial / "export")
+
+    Each method may also raise TrialFailed, which ends this trial as failed and leaves the search running.
+    """
 
     @property
     def step(self) -> int:
-        """Gradient steps taken since `start` (from a checkpoint: since the trial's start)."""
+        """Gradient steps of the current trial so far, including those before the checkpoint that it resumed from."""
 
     def start(self, recipe: Recipe, checkpoint: Path | None = None) -> None:
-        """Begin a trial at step 0 with fresh variables, or go on from its checkpoint as if never interrupted.
+        """Begin a trial at step 0 with the recipe's initial weights, or resume it from `checkpoint`.
 
-        What an earlier recipe's graph can serve is reused, unseen.
+        checkpoint: a directory that `save` wrote for a trial of this recipe. A resumed trial must continue exactly as
+        if it had not been interrupted: same losses, same order of images, same random numbers.
         """
 
     def train(self, until_step: int) -> TrainingCurve:
-        """Take steps until `until_step` of them are done. Raises Diverged on a NaN or infinite loss."""
+        """Train until `step` equals `until_step`, at most recipe.steps. Raises Diverged for a NaN or infinite loss."""
 
     def evaluate(self, images: int | None = None) -> Metrics:
-        """Measure the model, with its averaged weights if the recipe asks for them, on the validation part.
+        """Evaluate the model on the validation images, with averaged weights if the recipe has `averaging`.
 
-        images: on so many of its images only, spread evenly over it and the same each time; None for all.
+        images: how many images to use, evenly spaced and the same in every call; None for all. Metrics.results must
+        be empty unless all images were used. Evaluation must not affect later training.
         """
 
     def save(self, directory: Path) -> Future[None]:
-        """Begin to write a checkpoint (model, optimizer, step, place in the data) into `directory`, whole or not at all.
+        """Write a checkpoint of the present state (variables, optimizer, step, position in the data) to `directory`.
 
-        It is of what is now, whatever the trainer does meanwhile. What is returned waits for it, and raises OSError.
+        Atomic: `directory` appears, or is replaced, only when the checkpoint is complete. May return before it is
+        written; later training does not change what is written. The future's `result()` waits, and raises OSError.
         """
 
     def export(self, directory: Path) -> None:
-        """Write what serving needs into `directory`, whole or not at all."""
+        """Export the current model for inference to `directory`; atomic. Task.check_export must accept the result."""
 
     def files(self) -> Mapping[str, str]:
-        """What else to keep of the trial last given to `start`: texts by file name."""
+        """Further text files to keep in the trial's folder, file name -> content, such as a framework's own config."""

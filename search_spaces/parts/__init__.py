@@ -1,1 +1,1 @@
-"""Parts of a recipe that a space suggests: optimizer, schedule, augmentations."""
+"""The parts of a recipe that detectors' spaces vary, one module each, and the parameter types they are written in."""

@@ -1,7 +1,6 @@
-"""The part of every space that says how the weights move: optimizer, rate, clipping, weight decay, averaging.
+"""Optimization: optimizer, learning rate, gradient clipping, L2 regularization and weight averaging.
 
-The rate's range belongs to a detector (the module of its space); the optimizers' own parameters do
-not.
+Ranges of learning rates are specific to a detector and are in its module; all other ranges are here.
 """
 
 from __future__ import annotations
@@ -11,12 +10,12 @@ from typing import Any
 
 from search_spaces.parts.parameters import Range, Trial, choose, significant, switch
 
-# optimizer's parameter -> values; 1e-8, .9, .9 and 1 are the API's defaults
+# optimizer -> parameter -> range; the API's defaults are 1e-8, .9, .9 and 1
 OPTIMIZERS: dict[str, dict[str, Range]] = {
     "adam": {"epsilon": Range(1e-8, 1e-4, log=True)},
     "momentum": {"momentum": Range(0.8, 0.97)},
-    # an epsilon near 1 makes RMSProp's step proportional to the gradient, and its rate one of momentum's
-    # kind; much smaller ones would need a range of rates of their own
+    # With an epsilon near 1, RMSProp's step is proportional to the gradient and its learning rates are similar to
+    # momentum's; much smaller values would need their own range of learning rates.
     "rms_prop": {
         "momentum": Range(0.8, 0.95),
         "decay": Range(0.85, 0.99),
@@ -25,18 +24,23 @@ OPTIMIZERS: dict[str, dict[str, Range]] = {
 }
 GRADIENT_CLIP = Range(1.0, 20.0, log=True)  # global norm
 L2 = Range(1e-6, 1e-3, log=True)  # the zoo's are 4e-5 and 4e-4
-AVERAGING = Range(0.01, 0.2, log=True)  # what the average remembers, as a fraction of the trial's steps
+AVERAGING = Range(
+    0.01, 0.2, log=True
+)  # time constant of the moving average, as a fraction of the trial's steps
 
-# whose rate grows with the batch (Goyal et al. 2017, "linear scaling rule"); Adam's does not depend on it so
+# optimizers whose learning rate scales with the batch size (Goyal et al. 2017, "linear scaling rule"); Adam's does not
 SCALED_WITH_BATCH = ("momentum", "rms_prop")
 
 
 def suggest(
     trial: Trial, detector: str, rates: Mapping[str, Range], steps: int
 ) -> tuple[dict[str, Any], float]:
-    """Recipe fields `optimizer`, `gradient_clip`, `l2`, `averaging`; and the schedule's highest rate."""
+    """Recipe fields `optimizer`, `gradient_clip`, `l2` and `averaging`; and the peak learning rate of the schedule.
+
+    rates: optimizer -> range of its learning rate. steps: gradient steps of the trial.
+    """
     kind = choose(trial, "optimizer", tuple(rates))
-    # a rate means something else for each detector and optimizer, so it has a name of its own
+    # good rates differ between detectors and optimizers, so each combination is a parameter of its own
     rate = rates[kind].suggest(trial, rate_name(detector, kind))
     optimizer = {name: values.suggest(trial, f"{kind}.{name}") for name, values in OPTIMIZERS[kind].items()}
     fields: dict[str, Any] = {"optimizer": {"kind": kind} | optimizer}
@@ -51,7 +55,7 @@ def suggest(
 
 
 def express(fields: Mapping[str, Any], detector: str, rate: float, steps: int) -> dict[str, Any]:
-    """The parameters that `suggest` would need to say `fields` (of a Recipe): its inverse."""
+    """The inverse of `suggest`: the parameters for a Recipe's `fields` with learning rate `rate`."""
     optimizer = dict(fields["optimizer"])
     kind = optimizer.pop("kind")
     params = {"optimizer": kind, rate_name(detector, kind): rate}
@@ -65,5 +69,5 @@ def express(fields: Mapping[str, Any], detector: str, rate: float, steps: int) -
 
 
 def rate_name(detector: str, optimizer: str) -> str:
-    """The parameter that holds the learning rate of this detector under this optimizer."""
+    """The name of the learning-rate parameter of this detector with this optimizer."""
     return f"{detector}.{optimizer}.learning_rate"

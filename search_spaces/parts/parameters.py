@@ -1,4 +1,4 @@
-"""The pieces that a space is written in: ranges, choices and switches, asked of whatever can suggest."""
+"""The parameter types of spaces: ranges, choices and switches, which any object with Optuna's suggest methods fills."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trainers.errors import UserError
 
 
 class Trial(Protocol):
-    """What a space needs of a trial: `optuna.Trial`, `optuna.trial.FixedTrial`, `answers.Answers` have it."""
+    """The methods of an Optuna trial that spaces use; also implemented by `fixed_trials.RecordingTrial`."""
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
@@ -27,51 +27,54 @@ class Trial(Protocol):
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`, both included; `log`: every factor of ten is as likely as the next."""
+    """Floats in [low, high]; `log`: sampled uniformly in the logarithm."""
 
     low: float
     high: float
     log: bool = False
 
     def suggest(self, trial: Trial, name: str) -> float:
-        """The trial's number for parameter `name`. Raises UserError when the range is impossible."""
+        """Let the trial suggest parameter `name`. Raises UserError if the range is invalid."""
         _check(self, name)
         return trial.suggest_float(name, float(self.low), float(self.high), log=self.log)
 
 
 @dataclass(frozen=True)
-class Whole:
-    """Whole numbers from `low` to `high`, both included."""
+class IntRange:
+    """Integers in [low, high]; `log`: sampled uniformly in the logarithm."""
 
     low: int
     high: int
     log: bool = False
 
     def suggest(self, trial: Trial, name: str) -> int:
-        """The trial's whole number for parameter `name`. Raises UserError when the range is impossible."""
+        """Let the trial suggest parameter `name`. Raises UserError if the range is invalid."""
         _check(self, name)
         return trial.suggest_int(name, self.low, self.high, log=self.log)
 
 
-def _check(span: Range | Whole, name: str) -> None:
+def _check(span: Range | IntRange, name: str) -> None:
     finite = math.isfinite(span.low) and math.isfinite(span.high)
     if not finite or span.low > span.high or (span.log and span.low <= 0):
-        rule = "finite, low <= high" + (" and above 0 (it is logarithmic)" if span.log else "")
-        raise UserError(f"{name}: impossible range {span.low:g} to {span.high:g}; it must be {rule}")
+        rule = "finite, with low <= high" + (" and low > 0 (log scale)" if span.log else "")
+        raise UserError(f"{name}: invalid range {span.low:g} to {span.high:g}; it must be {rule}")
 
 
 def choose(trial: Trial, name: str, choices: Sequence[Any]) -> Any:
-    """The trial's choice for parameter `name`. Only choices and switches may decide what is asked next."""
+    """Let the trial choose parameter `name`. Only choices and switches may decide which parameters follow.
+
+    Raises UserError if there are no choices.
+    """
     if not choices:
-        raise UserError(f"{name}: there is nothing to choose from")
+        raise UserError(f"{name}: the list of choices is empty")
     return trial.suggest_categorical(name, list(choices))
 
 
 def switch(trial: Trial, name: str) -> bool:
-    """Whether the trial has what `name` says; off comes first, so that off is the rule of a bare trial."""
+    """Let the trial switch `name` on or off. False is the first choice, so it is the default in walks."""
     return bool(trial.suggest_categorical(name, [False, True]))
 
 
 def significant(value: float, digits: int = 6) -> float:
-    """`value` to so many digits, so that what is computed of suggestions equals what a person wrote."""
+    """`value` rounded to significant digits, so that computed values equal those that people write."""
     return float(f"{value:.{digits}g}")

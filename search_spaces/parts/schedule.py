@@ -1,4 +1,4 @@
-"""The part of every space that says how the learning rate moves, in fractions of the trial's steps."""
+"""Learning-rate schedule: its kind and shape, in fractions of the trial's steps."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from search_spaces.parts.parameters import Range, Trial, choose, significant, sw
 
 KINDS = ("cosine", "manual_step", "exponential", "constant")
 
-# fractions of the trial's steps; a warm-up's rate and what a decay leaves are fractions of the base rate
-WARMUP = Range(0.0, 0.25)  # the zoo's .008 to .08; .25 is a published 500 of 2,000 steps
-WARMUP_RATE = Range(0.0, 0.5)  # the zoo's 1/80 and 1/3
-BURNIN_RATE = Range(0.01, 0.5)  # above 0: to the API, a burn-in's rate of 0 means the base rate
+# Times are fractions of the trial's steps; warm-up rates and final rates are fractions of the base rate.
+WARMUP = Range(0.0, 0.25)  # the zoo has .008 to .08; .25 was published (500 of 2,000 steps)
+WARMUP_RATE = Range(0.0, 0.5)  # the zoo has 1/80 and 1/3
+BURNIN_RATE = Range(0.01, 0.5)  # not 0, which the API takes for the base rate
 COSINE_HOLD = Range(0.0, 0.7)
 STEP_WARMUP = Range(0.02, 0.15)
-STEP_DROPS = (1, 2, 3)  # spread evenly from the first one to the end
+STEP_DROPS = (1, 2, 3)  # number of drops, evenly spaced from the first one to the end
 STEP_FIRST = Range(0.2, 0.7)
-STEP_FACTOR = Range(0.05, 0.6, log=True)  # of the rate before it
-EXPONENTIAL_FINAL = Range(0.01, 0.5, log=True)  # of the base rate, when all steps have gone by
+STEP_FACTOR = Range(0.05, 0.6, log=True)  # relative to the rate before the drop
+EXPONENTIAL_FINAL = Range(0.01, 0.5, log=True)  # final rate, relative to the base rate
 
 
 def suggest(trial: Trial, base: float) -> dict[str, Any]:
-    """A Recipe's `schedule` whose highest rate is `base`."""
+    """The `schedule` of a Recipe with the peak learning rate `base`."""
     kind = choose(trial, "schedule", KINDS)
     if kind == "cosine":
         return {"kind": kind, "base": base} | _cosine(trial, base)
@@ -43,7 +43,7 @@ def _cosine(trial: Trial, base: float) -> dict[str, Any]:
 
 def _manual_step(trial: Trial) -> dict[str, Any]:
     warmup = switch(trial, "manual_step.warmup")
-    # the API warms up until the first drop, so a drop to the base rate itself ends the warm-up early
+    # the API warms up until the first drop, so a "drop" with factor 1 ends the warm-up
     drops = (
         [{"at": STEP_WARMUP.suggest(trial, "manual_step.warmup.fraction"), "factor": 1.0}] if warmup else []
     )
@@ -67,7 +67,7 @@ def _exponential(trial: Trial, base: float) -> dict[str, Any]:
 
 
 def express(schedule: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that `suggest` would need to say `schedule` (a Recipe's), as near as they can."""
+    """The inverse of `suggest`: the parameters that come closest to a Recipe's `schedule`."""
     kind, base = schedule["kind"], schedule["base"]
     params: dict[str, Any] = {"schedule": kind}
     if kind == "cosine":

@@ -26,9 +26,9 @@ import made_study  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
+from trainers.detection.task import DETECTION  # noqa: E402
 from tuning import report  # noqa: E402
-from tuning.reporting.statistics import evidence  # noqa: E402
-from tuning.reporting.statistics.bootstrap import RESAMPLES, draws  # noqa: E402
+from tuning.reporting.statistics.bootstrap import RESAMPLES, draw_resamples  # noqa: E402
 
 
 def timed(work: Callable[[], object]) -> dict[str, float]:
@@ -39,10 +39,16 @@ def timed(work: Callable[[], object]) -> dict[str, float]:
 
 
 def bootstrap(images: int) -> Callable[[], object]:
-    """What a report does for each of its foremost trials."""
+    """The bootstrap of one trial: mAP and the AP of each class, as in a report."""
     classes = made_study.CLASSES
     results = made_study.found(made_study.truth(images, len(classes)), 0.7, len(classes), 1)
-    return lambda: evidence.weigh(results, classes, draws(images))
+    names = ["mAP", *(f"AP/{name}" for name in classes)]
+
+    def resample() -> object:
+        drawn = draw_resamples(images)
+        return DETECTION.resampled(results, classes, (drawn.all, drawn.resampled, drawn.halved), names)
+
+    return resample
 
 
 def measure(trials: int, images: int, rounds: int) -> dict[str, Any]:
@@ -52,7 +58,7 @@ def measure(trials: int, images: int, rounds: int) -> dict[str, Any]:
         made_study.make(study, trials, space="all")
         built = [timed(lambda: report.main([str(study)])) for _ in range(rounds)]
         size = (study / "report.html").stat().st_size / 1e6
-    resampled = [timed(bootstrap(images)) for _ in range(rounds)]
+        resampled = [timed(bootstrap(reading.read("street", Path(folder)), images)) for _ in range(rounds)]
     return {
         "trials": trials, "images": images, "resamples": RESAMPLES, "cores": os.cpu_count(),
         "report": built, "report_megabytes": size, "bootstrap": resampled,

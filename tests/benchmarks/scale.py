@@ -35,7 +35,9 @@ from curve_trainer import CurveTrainer  # noqa: E402
 
 import search_spaces  # noqa: E402
 from trainers import recipe as recipes  # noqa: E402
-from tuning.search.scheduler import Halving, rung_steps  # noqa: E402
+from tuning.search.halving import Halving  # noqa: E402
+from tuning.search.sampler import SamplerContext  # noqa: E402
+from tuning.search.scheduler import rung_steps  # noqa: E402
 from tuning.search.search import Search  # noqa: E402
 from tuning.search.space_adapter import SpaceAdapter  # noqa: E402
 from tuning.search.tpe import TPESampler  # noqa: E402
@@ -99,8 +101,9 @@ def simulate(folder: Path, trials: int) -> dict[str, Any]:
     """Fill the study in `folder` up with simulated trials."""
     study = Study.open(folder, manifest.read(folder / "study.json"))
     conditions = study.manifest.conditions()
+    adapt = SpaceAdapter(SPACE, conditions).adapt
     sampler = TPESampler(
-        lambda trial: SPACE.suggest(trial, conditions), 0, SpaceAdapter(SPACE, conditions).adapt
+        SamplerContext(lambda trial: SPACE.suggest(trial, conditions), 0, study.objective, adapt)
     )
     search = Search(study, sampler, Halving(rung_steps(STEPS), 3, 3), trials)
     process = psutil.Process()

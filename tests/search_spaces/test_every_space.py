@@ -1,4 +1,4 @@
-"""The contract of a space, held by every registered one under both presets."""
+"""The contract of a space, held by every one of this project under both presets."""
 
 import functools
 import itertools
@@ -15,15 +15,15 @@ import pytest
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
 import search_spaces
-from search_spaces.answers import Answers
 from search_spaces.conditions import PRESETS, Conditions
+from search_spaces.fixed_trials import RecordingTrial
 from search_spaces.rows import fingerprint, from_dict
 from trainers import model as models
 from trainers.recipe import InitialWeights, Recipe
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-CASES = list(itertools.product(search_spaces.names(), PRESETS))
+CASES = list(itertools.product(search_spaces.MODULES, PRESETS))
 
 
 @pytest.fixture(params=CASES, ids=lambda case: "-".join(case))
@@ -33,14 +33,14 @@ def case(request):
     return space, Conditions(steps=space.default_steps(preset), preset=preset, seed=7)
 
 
-class Randomly(Answers):
+class Randomly(RecordingTrial):
     """Uniform over each distribution, as Optuna's random sampler but without its storage's cost."""
 
     def __init__(self, generator):
         super().__init__()
         self.generator = generator
 
-    def answer(self, name, distribution):
+    def value_of(self, name, distribution):
         if isinstance(distribution, CategoricalDistribution):
             return self.generator.choice(distribution.choices)
         if isinstance(distribution, IntDistribution):
@@ -182,9 +182,9 @@ def test_hashes_are_the_same_in_another_process_with_another_string_hashing():
     conditions = "Conditions(steps=100, preset='zoo')"
     program = (
         "import search_spaces; from search_spaces.conditions import Conditions; "
-        f"print([search_spaces.get(name).hash({conditions}) for name in search_spaces.names()])"
+        f"print([search_spaces.get(name).hash({conditions}) for name in search_spaces.MODULES])"
     )
-    spaces = [search_spaces.get(name) for name in search_spaces.names()]
+    spaces = [search_spaces.get(name) for name in search_spaces.MODULES]
     here = [space.hash(Conditions(steps=100, preset="zoo")) for space in spaces]
     assert output_of(program, PYTHONHASHSEED="12345").strip() == str(here)
     assert len(set(here)) == len(here)

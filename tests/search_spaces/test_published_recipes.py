@@ -63,7 +63,7 @@ def test_all_begins_with_one_default_of_each_detector_and_ends_with_every_publis
 
 def test_the_same_settings_are_proposed_once():
     # at batch 8 the zoo's MobileNet and EfficientDet rates are the same, their detectors not
-    for name in search_spaces.names():
+    for name in search_spaces.MODULES:
         params = [str(sorted(s.params.items())) for s in search_spaces.get(name).seeds(Conditions(steps=9))]
         assert len(set(params)) == len(params)
 
@@ -89,7 +89,7 @@ def test_what_had_to_change_is_said():
     seeds = {seed.name: seed for seed in space.seeds(Conditions(steps=100, batch_size=8))}
     assert seeds["zoo efficientdet"].changed == (
         "batch 128 → 8",
-        "rate 0.08 → 0.005 with it",
+        "learning rate 0.08 → 0.005 (scaled with the batch)",
         "mild_scale_crop.scale_min 0.1 → 0.6",
         "mild_scale_crop.scale_max 2 → 1.5",
     )

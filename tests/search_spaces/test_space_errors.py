@@ -26,7 +26,21 @@ def test_an_unknown_space_names_the_close_ones():
     assert line(error) == "unknown space 'retinnet'; did you mean retinanet?"
     with pytest.raises(UserError) as error:
         search_spaces.get("yolo")
-    assert line(error) == "unknown space 'yolo'; known are retinanet, mobilenet, efficientdet, all"
+    known = ", ".join(search_spaces.names())
+    assert line(error) == f"unknown space 'yolo'; known are {known}"
+    assert known.startswith("retinanet, mobilenet, efficientdet, all")
+
+
+def test_two_spaces_of_one_name_are_refused_and_a_new_one_joins(monkeypatch):
+    monkeypatch.setattr(search_spaces, "_registered", {})
+    mine = Space("mine", search_spaces.get("mobilenet").branches)
+    assert search_spaces.register(mine) is mine is search_spaces.get("mine")
+    assert search_spaces.register(mine) is mine
+    assert search_spaces.names() == ("retinanet", "mobilenet", "efficientdet", "all", "mine")
+    for name in ("mine", "all"):
+        with pytest.raises(UserError) as error:
+            search_spaces.register(replace(mine, name=name))
+        assert line(error) == f"two spaces are called '{name}'; rename one of them"
 
 
 def test_an_unknown_preset_names_the_known_ones():
@@ -42,13 +56,13 @@ def test_an_unknown_preset_names_the_known_ones():
         (
             "WARMUP",
             Range(0.4, 0.1),
-            "cosine.warmup: impossible range 0.4 to 0.1; it must be finite, low <= high",
+            "cosine.warmup: invalid range 0.4 to 0.1; it must be finite, with low <= high",
         ),
-        ("STEP_FACTOR", Range(0.0, 0.5, log=True), "manual_step.factor_1: impossible range 0 to 0.5;"),
+        ("STEP_FACTOR", Range(0.0, 0.5, log=True), "manual_step.factor_1: invalid range 0 to 0.5;"),
         ("STEP_FIRST", Range(0.05, 0.7), "drops must come in rising order"),
-        ("COSINE_HOLD", Range(0.0, float("nan")), "cosine.hold: impossible range 0 to nan"),
+        ("COSINE_HOLD", Range(0.0, float("nan")), "cosine.hold: invalid range 0 to nan"),
         ("EXPONENTIAL_FINAL", Range(0.1, 2.0), "schedule.factor: must be less than 1, not 2.0"),
-        ("KINDS", (), "schedule: there is nothing to choose from"),
+        ("KINDS", (), "schedule: the list of choices is empty"),
     ],
 )
 def test_an_impossible_schedule_value_is_refused_before_any_trial(monkeypatch, name, values, said):
@@ -81,11 +95,11 @@ def test_an_unknown_augmentation_names_the_known_ones():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"retinanet.adam.learning_rate": 1.0}, "retinanet.adam.learning_rate=1.0 is outside"),
-        ({"optimizer": "adamw"}, "optimizer='adamw' is outside"),
-        ({"gradient_clip": True}, "parameter 'gradient_clip.norm' has no value"),
-        ({"gray.probability": 0.2}, "parameter 'gray.probability' is not asked in this branch"),
-        ({"flip": 1}, "flip=1 is outside"),
+        ({"retinanet.adam.learning_rate": 1.0}, "retinanet.adam.learning_rate=1.0 is not in"),
+        ({"optimizer": "adamw"}, "optimizer='adamw' is not in"),
+        ({"gradient_clip": True}, "parameter 'gradient_clip.norm' is missing"),
+        ({"gray.probability": 0.2}, "parameter 'gray.probability' is not used with these choices"),
+        ({"flip": 1}, "flip=1 is not in"),
     ],
 )
 def test_parameters_of_another_space_are_told_why_they_do_not_fit(change, said):

@@ -158,8 +158,8 @@ def test_a_study_refuses_another_objective(studies):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"objective": "depth"}, "unknown metric 'depth'; there are height, distance, hits"),
-        ({"objective": "0.5*height+0.5*hits"}, "not all better when larger, or all when smaller"),
+        ({"objective": "depth"}, "unknown metric 'depth'; metrics: height, distance, hits"),
+        ({"objective": "0.5*height+0.5*hits"}, "cannot add metrics to maximize and metrics to minimize"),
         ({"sampler": "oracle"}, "unknown sampler 'oracle'; known are"),
         ({"scheduler": "never"}, "unknown scheduler 'never'; known are"),
         ({"trials": "six"}, "trials: must be a valid integer"),

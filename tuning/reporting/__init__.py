@@ -1,1 +1,1 @@
-"""What a study has to say for itself: each file one part of it, `report.py` the whole, `page.py` and others its form."""
+"""The report on a study: `report.py` assembles the sections (`parts/`); `page.py` and `as_*.py` render it."""

@@ -1,4 +1,4 @@
-"""The report for programs: each part's numbers under its key."""
+"""The report as JSON, for programs: the text and the values of each section under its key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tuning.reporting.report import Report
 
 
 def render(report: Report) -> str:
-    """JSON of one object; numbers that JSON does not have are null."""
+    """One JSON object; NaN and infinity become null."""
     plain = {
         "study": report.study,
         "headline": report.headline,

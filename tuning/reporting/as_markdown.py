@@ -1,4 +1,4 @@
-"""The report as Markdown: its sentences and tables, for a pull request or a terminal. Charts are for HTML."""
+"""The report as Markdown, for a pull request or a terminal: text and tables, without charts and pictures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tuning.reporting.section import Table
 
 
 def render(report: Report) -> str:
-    """One document, headings from the second level on below its title."""
+    """The Markdown document: the study as its title, a second-level heading per section."""
     lines = [
         f"# {escaped(report.study)}",
         "",
@@ -27,12 +27,12 @@ def render(report: Report) -> str:
             lines += [escaped(sentence), ""]
         for table in section.tables:
             lines += [*rows_of(table), ""]
-    lines.append(f"Written {report.generated}; `--format html` has the charts and the pictures.")
+    lines.append(f"Written {report.generated}. Charts and pictures are in the HTML report (`--format html`).")
     return "\n".join(lines) + "\n"
 
 
 def rows_of(table: Table) -> list[str]:
-    """A table's lines, and its note."""
+    """The lines of a Markdown table, and its note."""
 
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(escaped(cell) for cell in cells) + " |"
@@ -42,6 +42,6 @@ def rows_of(table: Table) -> list[str]:
 
 
 def escaped(text: str) -> str:
-    """Text that Markdown shows as it is, also where it is made of a stranger's class names."""
+    """Text with Markdown and HTML escaped, so that any class name is shown literally."""
     plain = html.escape(" ".join(text.split()), quote=False)
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", plain)

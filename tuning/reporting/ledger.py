@@ -1,4 +1,7 @@
-"""Ledger: which trials early stopping ended, what that saved, and what an audit says it cost."""
+"""Ledger: the trials that early stopping ended, the steps and time saved, and the results of audits.
+
+An audit trains a sample of the stopped trials to their last step, to measure how often early stopping was wrong.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ from tuning.study.trial_record import TrialRecord
 class Entry:
     """One stopped trial.
 
-    step: of the rung where it ended; value: the objective there; cutoff: what it would have needed.
-    saved_steps, saved_seconds: what the rest of its training would have taken, at its own speed.
-    audited: its objective after all its steps, if an audit has trained it on.
+    step: the rung at which it was stopped. value: its objective there. cutoff: the objective needed to continue.
+    saved_steps, saved_seconds: the rest of its training, the time estimated from its own speed.
+    audited: its objective after all its steps, if an audit has trained it to the end.
     """
 
     trial: int
@@ -32,7 +35,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The stopped trials of a study, what all its trials took, and the best objective of those that went all the way."""
+    """The stopped trials of a study.
+
+    spent_steps: gradient steps of all trials. best: the best objective of the trials that completed all their steps.
+    """
 
     objective: Objective
     entries: tuple[Entry, ...]
@@ -41,29 +47,29 @@ class Ledger:
 
     @property
     def saved_steps(self) -> int:
-        """Gradient steps that were not taken."""
+        """Gradient steps saved, of all stopped trials."""
         return sum(entry.saved_steps for entry in self.entries)
 
     @property
     def saved_share(self) -> float:
-        """Of the steps that training everything to the end would have taken."""
+        """The saved steps as a fraction of those needed to train every trial to its end."""
         all_steps = self.saved_steps + self.spent_steps
         return self.saved_steps / all_steps if all_steps else 0.0
 
     @property
     def audited(self) -> list[Entry]:
-        """The entries that an audit has trained to their end."""
+        """The audited trials."""
         return [entry for entry in self.entries if entry.audited is not None]
 
     @property
     def regrets(self) -> list[float]:
-        """By how much each audited trial would have beaten the best; 0 for one that would not."""
+        """By how much each audited trial would have beaten the best; 0 if it would not have."""
         sign = -1.0 if self.objective.direction == "minimize" else 1.0
         best = self.best or 0.0
         return [max(0.0, sign * ((entry.audited or 0.0) - best)) for entry in self.audited]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON holds them."""
+        """The ledger as JSON values."""
         return {
             "objective": self.objective.name,
             "entries": [asdict(entry) for entry in self.entries],
@@ -83,7 +89,7 @@ def ledger(
 ) -> Ledger:
     """The ledger of a study's trials.
 
-    audits: final metrics of audited trials, by their number as text.
+    max_steps: steps of a full trial. audits: final metrics of audited trials, by their number as a string.
     """
     entries: list[Entry] = []
     spent, best = 0, None
@@ -103,23 +109,23 @@ def ledger(
 
 
 def lines(found: Ledger) -> list[str]:
-    """The ledger as a person reads it."""
-    said = []
+    """The ledger as lines of text: one per stopped trial, then the totals, then the result of the audits."""
+    text = []
     for entry in found.entries:
         line = f"trial {entry.trial} {entry.reason}; saved {entry.saved_steps} steps, {duration(entry.saved_seconds)}"
         if entry.audited is not None:
-            line += f"; audited: {found.objective.name} {entry.audited:.3f} at its end"
-        said.append(line)
+            line += f"; audited: {found.objective.name} {entry.audited:.3f} after all its steps"
+        text.append(line)
     seconds = duration(sum(entry.saved_seconds for entry in found.entries))
-    said.append(
+    text.append(
         f"{len(found.entries)} stopped trials saved {found.saved_steps:,} steps ({found.saved_share:.0%}) and {seconds} "
         "of training"
     )
     if found.audited:
         regrets = found.regrets
         won = sum(regret > 0 for regret in regrets)
-        said.append(
-            f"audit: {won} of {len(regrets)} sampled would have won, by {max(regrets):.3f} {found.objective.name} "
-            f"at most ({sum(regrets) / len(regrets):.4f} on average), against the best of {found.best or 0:.3f}"
+        text.append(
+            f"audit: {won} of {len(regrets)} sampled trials would have won, by at most {max(regrets):.3f} "
+            f"{found.objective.name} ({sum(regrets) / len(regrets):.4f} on average) over the best, {found.best or 0:.3f}"
         )
-    return said
+    return text

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs no network: plotly.js, pictures and style are in it."""
+"""The report as one self-contained HTML file: plotly.js, pictures and styles are embedded, so it needs no network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 
 
 def render(report: Report) -> str:
-    """The page; every text in it is escaped."""
+    """The HTML page. All text is escaped: class names and study names may be hostile."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -36,6 +36,6 @@ def render(report: Report) -> str:
 
 
 def _in_script(value: object) -> Markup:
-    """JSON that cannot end the script element that it stands in."""
+    """JSON that cannot close the <script> element around it."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))

@@ -1,4 +1,4 @@
-"""Report: all parts, in the order in which a person asks."""
+"""Report: all sections of the report on a study, the most important first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuning.reporting.material import Material
+from tuning.reporting.context import ReportContext
 from tuning.reporting.parts import (
     about,
     advice,
@@ -16,16 +16,16 @@ from tuning.reporting.parts import (
     curves,
     detectors,
     early_stopping,
-    known,
     losses,
     parameters,
     predictions,
+    published_recipes,
     ranking,
 )
 from tuning.reporting.section import Section, with_interval
 from tuning.study.reading import StudyRead
 
-PARTS: tuple[Callable[[Material], Section | None], ...] = (
+PARTS: tuple[Callable[[ReportContext], Section | None], ...] = (
     ranking.section,
     detectors.section,
     predictions.section,
@@ -34,7 +34,7 @@ PARTS: tuple[Callable[[Material], Section | None], ...] = (
     parameters.section,
     breakdown.section,
     early_stopping.section,
-    known.section,
+    published_recipes.section,
     cost.section,
     advice.section,
     about.section,
@@ -43,11 +43,10 @@ PARTS: tuple[Callable[[Material], Section | None], ...] = (
 
 @dataclass(frozen=True)
 class Report:
-    """What is said of a study.
+    """The report on a study, independent of its format.
 
-    headline: the best trial's objective, or "no result yet". subtitle: how many trials ended how, and whether it
-        goes on.
-    commands: what a reader may do next, a line each. generated: when, in local time.
+    headline: the best trial's objective, or "No result yet". subtitle: the number of trials in each state.
+    commands: (purpose, command line) pairs: what a reader may want to do next. generated: local date and time.
     """
 
     study: str
@@ -59,25 +58,30 @@ class Report:
 
 
 def report(study: StudyRead, data: str | None = None, price_per_hour: float | None = None) -> Report:
-    """The report on a study as it was read; see Material."""
-    material = Material(study, data, price_per_hour)
-    sections = [section for part in PARTS if (section := part(material)) is not None]
-    best, name = material.best, study.manifest.study
-    open_trials = sum(record.state in ("running", "interrupted") for record in material.records)
-    goes_on = f"; unfinished: {open_trials} may still go on" if open_trials else ""
-    headline, commands = "No result yet", [("see the search", _command("tuning.ledger", study.folder, name))]
+    """Build the report on a study, finished or running.
+
+    data: where its dataset is now, if it was moved; for the pictures. price_per_hour: of one worker, for the cost.
+    Raises UserError if a file of results is damaged.
+    """
+    context = ReportContext(study, data, price_per_hour)
+    sections = [section for part in PARTS if (section := part(context)) is not None]
+    best, name = context.best, study.manifest.study
+    open_trials = sum(record.state in ("running", "interrupted") for record in context.records)
+    unfinished = f"; {open_trials} unfinished" if open_trials else ""
+    headline = "No result yet"
+    commands = [("list the stopped trials", _command("tuning.ledger", study.folder, name))]
     if best is not None and best.value is not None:
-        evidence = material.evidence.get(best.number)
-        interval = material.bounded(evidence.objective.interval()) if evidence else None
+        bootstrap = context.bootstraps.get(best.number)
+        interval = context.clip_interval(bootstrap.objective.interval()) if bootstrap else None
         headline = f"{study.objective.name} {with_interval(best.value, interval)} by trial {best.number}"
         commands = [
-            ("run it again", _command("tuning.train", study.folder, f"--trial {name}/{best.number}")),
+            ("train it again", _command("tuning.train", study.folder, f"--trial {name}/{best.number}")),
             ("promote it", _command("tuning.promote", study.folder, f"{name} --trial {best.number}")),
         ]
     return Report(
         study=name,
         headline=headline,
-        subtitle=about.states(material) + goes_on,
+        subtitle=about.states(context) + unfinished,
         commands=tuple(commands),
         generated=time.strftime("%Y-%m-%d %H:%M"),
         sections=tuple(sections),

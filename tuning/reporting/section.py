@@ -1,4 +1,4 @@
-"""Section: one part of a report, in plain pieces that every format can show."""
+"""Section: one part of a report as text, tables, charts and pictures, which every output format can render."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tuning.reporting.statistics.bootstrap import Interval
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under column names. note: what a reader should know of it, such as what was left out."""
+    """A table of text cells. note: a remark below it, such as how many rows were left out."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -20,27 +20,27 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A plotly figure, and what it shows, for who cannot see it. small: a third of the page's width suits it."""
+    """A plotly figure. description: what it shows, for screen readers. small: a third of the page's width is enough."""
 
     figure: Any
-    says: str
+    description: str
     small: bool = False
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A JPEG image, and what it shows."""
+    """A JPEG image and its caption."""
 
     jpeg: bytes
-    says: str
+    caption: str
 
 
 @dataclass(frozen=True)
 class Section:
-    """One part.
+    """One part of a report.
 
-    key: its name in JSON and in links. text: sentences, a paragraph each. pictures: rows of them, that belong
-        together. data: the same for programs, plain values.
+    key: its name in the JSON report and in links to it. text: paragraphs. pictures: rows of pictures.
+    data: the content of the section as plain values, for the JSON report.
     """
 
     key: str
@@ -53,7 +53,7 @@ class Section:
 
 
 def number(value: float | None) -> str:
-    """An AP as people write it; a dash where there is none."""
+    """A metric with three decimals; a dash for None and for -1 (not measured)."""
     return "–" if value is None or value < 0 else f"{value:.3f}"
 
 
@@ -63,7 +63,7 @@ def with_interval(value: float, interval: Interval | None) -> str:
 
 
 def listed(names: Sequence[Any], most: int = 8) -> str:
-    """`1, 2 and 3`; of many the first, and how many more."""
+    """`1, 2 and 3`; of more than `most` names the first ones, and how many more."""
     shown = [str(name) for name in names]
     if len(shown) > most:
         shown = [*shown[:most], f"{len(names) - most} more"]

@@ -1,4 +1,4 @@
-"""How the charts look: colours that serve on white and on black, and no more around a chart than it needs."""
+"""The look of the charts: colours that work on white and on black, and a plain layout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-# Okabe and Ito's that show on white and on black; people with colour blindness tell them apart (jfly.uni-koeln.de/color)
+# those of Okabe and Ito's colour-blind-safe palette that are visible on white and on black (jfly.uni-koeln.de/color)
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
 LOW, HIGH = "#6a9fc4", "#d55e00"
 SCALE = [[0, LOW], [1, HIGH]]
@@ -22,24 +22,24 @@ STATES = {
 
 
 def colour(index: int) -> str:
-    """The same for the same index."""
+    """The colour of the series `index`; repeats after the last one."""
     return COLOURS[index % len(COLOURS)]
 
 
 def between(share: float) -> str:
-    """The colour at that share of the way from LOW to HIGH."""
+    """The colour between LOW (0) and HIGH (1)."""
     return str(sample_colorscale(SCALE, [min(max(share, 0.0), 1.0)])[0])
 
 
 def figure(x: str, y: str) -> go.Figure:
-    """An empty chart with named axes."""
+    """An empty chart with axis titles."""
     empty = go.Figure()
     empty.update_layout(xaxis_title=x, yaxis_title=y)
     return plain(empty)
 
 
 def plain(made: go.Figure) -> go.Figure:
-    """Without title and ground, the legend on top, for any width; the page gives it the colours of the day."""
+    """No title, transparent background, legend on top, any width; the page sets the colours of its theme."""
     legend = {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0}
     margin = {"l": 55, "r": 15, "t": 40, "b": 50}
     made.update_layout(template="none", title=None, autosize=True, width=None, legend=legend, margin=margin)
@@ -50,5 +50,5 @@ def plain(made: go.Figure) -> go.Figure:
 
 
 def text(value: Any) -> str:
-    """Any text as plotly shows it literally: it takes some HTML for its own."""
+    """Text escaped for plotly, which interprets some HTML tags."""
     return html.escape(str(value))

@@ -1,4 +1,4 @@
-"""Writing a report in a format, into a file or to standard output: what the commands `report` and `compare` share."""
+"""Writes a report in one of its formats, to a file or to standard output; for the commands `report` and `compare`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ FORMATS = {"html": page.render, "markdown": as_markdown.render, "json": as_json.
 
 
 def write(report: Report, form: str, out: Path | None) -> None:
-    """Into `out`, whole or not at all, and say so; printed without one."""
+    """Write the report to `out`, atomically, and print the path; without `out`, print the report itself.
+
+    form: a key of FORMATS.
+    """
     text = FORMATS[form](report)
     if out is None:
         sys.stdout.write(text)

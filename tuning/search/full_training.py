@@ -56,8 +56,10 @@ class FullTraining:
         return []
 
     def foremost(self, waiting: Mapping[int, int]) -> int:
-        """The waiting trial with the lowest number."""
-        return min(waiting)
+        """The waiting trial with the best score at the highest rung."""
+        return max(
+            waiting, key=lambda trial: (waiting[trial], self._scores[waiting[trial]][trial].key, -trial)
+        )
 
 
 register("full", lambda rules: FullTraining(rules.rungs))

@@ -255,7 +255,7 @@ class Search:
         if self.scheduler.measured(number, step):
             return  # a resumed trial has reached this rung before
         objective = self.study.objective
-        for name in (*objective.metrics, TOTAL_LOSS):
+        for name in dict.fromkeys((*objective.metrics, TOTAL_LOSS, *objective.judged_by)):
             if not math.isfinite(result.metrics.get(name, 0.0)):
                 self._end(number, verdicts.failed(f"{name} is {result.metrics[name]} at step {step}", step))
                 return

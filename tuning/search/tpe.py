@@ -58,7 +58,12 @@ class TPESampler:
         if self._study is None:
             return
         if trial.number not in self._memory_ids:
-            self._add(trial)
+            if trial.number < next(reversed(self._memory_ids), trial.number):
+                self._study = (
+                    None  # TPE sees trials in the order of their numbers, whatever order they are learned in
+                )
+            else:
+                self._add(trial)
         elif self._memory.get_trial(self._memory_ids[trial.number]).state.is_finished():
             self._study = None  # a paused trial was promoted: rebuild, as a finished trial cannot be changed
         elif trial.state.is_finished():

@@ -39,7 +39,8 @@ def test_an_audit_says_how_often_and_by_how_much_a_stopped_trial_would_have_won(
     found = ledger(stopped.records(), 90, audits, stopped.objective)
     assert found.regrets == [pytest.approx(0.02), 0.0]
     assert (
-        "audit: 1 of 2 sampled would have won, by 0.020 mAP at most (0.0100 on average)" in lines(found)[-1]
+        "audit: 1 of 2 sampled trials would have won, by at most 0.020 mAP (0.0100 on average)"
+        in lines(found)[-1]
     )
 
 

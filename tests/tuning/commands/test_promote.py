@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from searches import run_here, search_of
 
-from serve.locating import located
+from serve.exports.locating import located
 from trainers.detection import export as exports
 from trainers.detection.export import Framing, Proof
 from trainers.detection.samples import Found, Samples

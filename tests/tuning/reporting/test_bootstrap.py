@@ -12,7 +12,7 @@ from trainers.detection import coco_metrics
 from trainers.detection.coco_metrics import ImageResult
 from trainers.detection.matching import RECALLS, ClassMatches, match, mean_average_precision
 from tuning.reporting.statistics import bootstrap
-from tuning.reporting.statistics.bootstrap import draws, sample
+from tuning.reporting.statistics.bootstrap import bootstrap_metric, draw_resamples
 
 CLASSES = ("vehicle", "pedestrian", "cyclist")
 
@@ -81,13 +81,13 @@ def truth() -> float:
 @pytest.mark.parametrize("seed", range(6))
 def test_the_map_of_all_images_is_the_one_that_trials_are_judged_by(seed):
     images = city(seed)
-    found = mean_average_precision(match(images, len(CLASSES)), draws(len(images)).all)[0]
+    found = mean_average_precision(match(images, len(CLASSES)), draw_resamples(len(images)).all)[0]
     assert found == pytest.approx(coco_metrics.evaluate(images, CLASSES)["mAP"], abs=1e-12)
 
 
 def test_the_map_of_a_draw_is_that_of_the_images_so_repeated():
     images = city(7, images=20)
-    drawn = draws(len(images), resamples=8).resampled
+    drawn = draw_resamples(len(images), resamples=8).resampled
     found = mean_average_precision(match(images, len(CLASSES)), drawn)
     for counts, value in zip(drawn, found, strict=True):
         repeated = [image for image, times in zip(images, counts, strict=True) for _ in range(times)]
@@ -102,7 +102,7 @@ def test_nothing_found_is_zero_and_nothing_to_find_is_minus_one():
         )
         for i in images
     ]
-    everything = draws(len(images)).all
+    everything = draw_resamples(len(images)).all
     assert mean_average_precision(match(blind, 3), everything) == [0.0]
     empty = [
         ImageResult(
@@ -125,22 +125,22 @@ def test_the_known_answer_is_what_very_many_images_give():
 )  # of 60 images it covers 92.8%: a percentile interval is short of a little there
 def test_the_interval_covers_the_known_answer_in_93_to_97_of_a_hundred_cases(images):
     cases, known = 500, truth()
-    drawn = draws(images, resamples=200, seed=1)
+    drawn = draw_resamples(images, resamples=200, seed=1)
     intervals = []
     for case in range(cases):
         measure = functools.partial(mean_average_precision, pooled(case, images))
-        intervals.append(sample(measure, drawn).interval())
+        intervals.append(bootstrap_metric(measure, drawn).interval())
     covered = sum(each.low <= known <= each.high for each in intervals) / cases
     assert 0.93 <= covered <= 0.97
 
 
 def test_differences_are_paired_so_that_what_all_trials_share_is_no_noise():
     images = city(3, images=40, crowds=0)
-    drawn = draws(len(images), resamples=100)
+    drawn = draw_resamples(len(images), resamples=100)
 
     def sampled(results):
         matches = match(results, 3)
-        return sample(lambda counts: mean_average_precision(matches, counts), drawn)
+        return bootstrap_metric(lambda counts: mean_average_precision(matches, counts), drawn)
 
     better = sampled(images)
     worse = sampled(

@@ -46,7 +46,7 @@ def test_every_rung_is_told_to_optuna_the_stopping_one_too(open_study):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-@pytest.mark.parametrize("name", ["mAP", "validation_loss/total"])
+@pytest.mark.parametrize("name", ["mAP", "mAP50", "validation_loss/total", "validation_loss/localization"])
 def test_a_rung_that_is_not_a_number_fails_the_trial_and_is_never_a_value(open_study, name, value):
     study = open_study()
     search = search_of(study, 1)

@@ -1,31 +1,31 @@
-"""Cost: where the workers' time went, by how trials ended and by model."""
+"""Cost: gradient steps and worker time, by the state in which trials ended and by model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from tuning.reporting.material import Material
+from tuning.reporting.context import ReportContext
 from tuning.reporting.section import Section, Table, counted
 from tuning.search.budget import duration
 from tuning.study.trial_record import TrialRecord
 
 
-def section(material: Material) -> Section | None:
-    """What the trials took; nothing before one has taken anything."""
-    spent = [record for record in material.records if record.rungs or record.verdict is not None]
+def section(context: ReportContext) -> Section | None:
+    """Totals and a breakdown; None before the first trial has reached a rung or ended."""
+    spent = [record for record in context.records if record.rungs or record.verdict is not None]
     if not spent:
         return None
     steps, training, overhead = totals(spent)
-    most = material.study.manifest.max_steps
+    most = context.study.manifest.max_steps
     seconds = training + overhead
     text = [
-        f"{counted(len(spent), 'trial')} took {steps:,} gradient steps, as many as {steps / most:.1f} full "
-        f"trainings, and {duration(seconds)} of workers: {training / max(seconds, 1e-9):.0%} in gradient steps, the "
-        "rest in starting, reading data, evaluating and saving."
+        f"{counted(len(spent), 'trial')} took {steps:,} gradient steps ({steps / most:.1f} full-length trials) and "
+        f"{duration(seconds)} of worker time: {training / max(seconds, 1e-9):.0%} in gradient steps, the rest in "
+        "starting, reading data, evaluating and saving."
     ]
-    price = material.price_per_hour
+    price = context.price_per_hour
     if price is not None:
-        text.append(f"At {price:g} an hour of a worker that is {seconds / 3600 * price:.2f}.")
+        text.append(f"At {price:g} per worker and hour, that costs {seconds / 3600 * price:.2f}.")
     rows, data = [], []
     kinds: list[tuple[str, Callable[[TrialRecord], str]]] = [
         ("ended", lambda record: record.state),
@@ -42,12 +42,12 @@ def section(material: Material) -> Section | None:
     total = {"trials": len(spent), "steps": steps, "training": training, "overhead": overhead}
     if price is not None:
         total["cost"] = seconds / 3600 * price
-    columns = ("", "trials", "steps", "gradient steps took", "the rest")
+    columns = ("state or model", "trials", "steps", "time in gradient steps", "other time")
     return Section("cost", "Cost", text, [Table(columns, rows)], data={"total": total, "by": data})
 
 
 def totals(records: Iterable[TrialRecord]) -> tuple[int, float, float]:
-    """Gradient steps, seconds in them, and seconds besides, of all these trials."""
-    known = list(records)
-    steps = sum(max(r.step, r.verdict.step if r.verdict else 0) for r in known)
-    return steps, sum(r.seconds_training for r in known), sum(r.seconds_overhead for r in known)
+    """Gradient steps, seconds in gradient steps, and other seconds, summed over the trials."""
+    trials = list(records)
+    steps = sum(max(r.step, r.verdict.step if r.verdict else 0) for r in trials)
+    return steps, sum(r.seconds_training for r in trials), sum(r.seconds_overhead for r in trials)

@@ -1,27 +1,27 @@
-"""Early stopping: the ledger of what it saved, and what an audit says it cost."""
+"""Early stopping: the steps and time that it saved, and what an audit says about the trials that it stopped."""
 
 from __future__ import annotations
 
+from tuning.reporting.context import ReportContext
 from tuning.reporting.ledger import ledger, lines
-from tuning.reporting.material import Material
 from tuning.reporting.section import Section, Table, counted
 from tuning.search.budget import duration
 
 SHOWN = 25
 
 
-def section(material: Material) -> Section | None:
-    """The ledger of the stopped trials; nothing where none was."""
-    study = material.study
-    found = ledger(material.records, study.manifest.max_steps, study.audits, study.objective)
+def section(context: ReportContext) -> Section | None:
+    """The ledger of the stopped trials; None if no trial was stopped."""
+    study = context.study
+    found = ledger(context.records, study.manifest.max_steps, study.audits, study.objective)
     if not found.entries:
         return None
     name = study.objective.name
-    said = lines(found)[len(found.entries) :]
+    totals = lines(found)[len(found.entries) :]
     if not found.audited:
-        said.append(
-            f"Nobody knows what they would have become: python -m tuning.ledger {study.manifest.study} --audit 3 "
-            "trains three of them to their end."
+        totals.append(
+            "Whether a stopped trial would have won is not known. To find out, train three of them to their last step: "
+            f"python -m tuning.ledger {study.manifest.study} --audit 3."
         )
     rows = [
         (
@@ -36,17 +36,17 @@ def section(material: Material) -> Section | None:
         )[:SHOWN]
     ]  # fmt: skip
     unseen = len(found.entries) - SHOWN
-    note = f"{counted(unseen, 'more trial')} in python -m tuning.ledger." if unseen > 0 else ""
+    note = f"python -m tuning.ledger lists {counted(unseen, 'more trial')}." if unseen > 0 else ""
     columns = (
         "trial",
-        "stopped at",
-        f"{name} there",
+        "stopped at step",
+        f"{name} at that step",
         "cutoff",
         "steps saved",
         "time saved",
         f"audited {name}",
     )
-    text = [_sentence(line) for line in said]
+    text = [_sentence(line) for line in totals]
     return Section(
         "early-stopping",
         "What early stopping saved",

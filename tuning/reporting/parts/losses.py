@@ -1,4 +1,4 @@
-"""Losses: training and validation loss of the foremost trials on one chart, and whether they overfit."""
+"""Losses: training and validation loss of the best trials in one chart, and whether they overfit."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from pathlib import Path
 
 from trainers.metrics import TOTAL_LOSS
 from tuning.reporting import style
-from tuning.reporting.material import Material
+from tuning.reporting.context import ReportContext
 from tuning.reporting.section import Chart, Section, Table
 from tuning.study import curves
 from tuning.study.trial_record import TrialRecord
 
-SHOWN = 4
-POINTS = 200  # of a curve
-RISE = 0.02  # a validation loss that has risen by this share since its least has turned
+SHOWN = 4  # trials
+POINTS = 200  # most points of a curve
+RISE = 0.02  # the validation loss counts as rising from this share above its minimum
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How a trial's two losses moved.
+    """How a trial's two losses developed.
 
-    training, validation: at its last rung; training is the median of the steps since the rung before it.
-    least, least_step: of the validation loss. says: overfitting, or not, in a sentence.
+    training: median training loss between its last two rungs; None if there is none. validation: validation loss at
+    its last rung. least, least_step: the minimum of the validation loss, and where. says: the verdict, a sentence.
     """
 
     trial: int
@@ -34,14 +34,14 @@ class Fit:
     says: str
 
 
-def section(material: Material) -> Section | None:
-    """The losses of the best trials that have any."""
-    chosen = [record for record in material.ranked if _validation(record)][:SHOWN]
+def section(context: ReportContext) -> Section | None:
+    """The losses of the best trials that have a validation loss; None if there are none."""
+    chosen = [record for record in context.ranked if _validation(record)][:SHOWN]
     if not chosen:
         return None
     figure, fits = style.figure("step", "loss"), []
     for i, record in enumerate(chosen):
-        curve = training_curve(material.study.folder / "trials" / str(record.number))
+        curve = training_curve(context.study.folder / "trials" / str(record.number))
         found = _validation(record)
         stride = -(-len(curve) // POINTS) or 1
         colour, name = style.colour(i), f"trial {record.number}"
@@ -52,7 +52,7 @@ def section(material: Material) -> Section | None:
         )  # fmt: skip
         figure.add_scatter(
             x=[step for step, _ in found], y=[loss for _, loss in found], name=name, legendgroup=name,
-            showlegend=False,  # a phone has no room for both
+            showlegend=False,  # both would not fit on a phone
             mode="lines+markers", line={"color": colour, "width": 2.5, "dash": "dash"}, marker={"size": 9},
             hovertemplate="step %{x}, validation loss %{y:.3f}",
         )  # fmt: skip
@@ -61,26 +61,33 @@ def section(material: Material) -> Section | None:
     if min(drawn) > 0 and max(drawn) > 20 * min(drawn):
         figure.update_yaxes(type="log")
     rows = [_row(each) for each in fits]
-    columns = ("trial", "training loss", "validation loss", "its least", "at step")
+    columns = ("trial", "training loss", "validation loss", "lowest validation loss", "at step")
     return Section(
         "losses",
         "Training and validation loss",
-        ["Lines are training loss, marks validation loss at the rungs.", *(each.says for each in fits)],
+        [
+            "Solid lines: training loss. Dashed lines: validation loss, measured at the rungs.",
+            *(each.says for each in fits),
+        ],
         [Table(columns, rows)],
-        [Chart(figure, "training loss as lines and validation loss as marks at the rungs, by step")],
+        [
+            Chart(
+                figure, "training loss (solid lines) and validation loss at the rungs (dashed lines) by step"
+            )
+        ],
         data={"trials": [asdict(each) for each in fits]},
     )
 
 
 def fit(trial: int, training: Sequence[tuple[int, float]], validation: Sequence[tuple[int, float]]) -> Fit:
-    """What (step, loss) points, rising in step, say of overfitting; validation has at least one."""
+    """Judge overfitting from (step, loss) points in ascending order of steps; `validation` has at least one."""
     step, last = validation[-1]
     before = validation[-2][0] if len(validation) > 1 else 0
     late = _median([loss for at, loss in training if before < at <= step])
     least_step, least = min(validation, key=lambda point: point[1])
-    known = Fit(trial, late, last, least, least_step, "")
+    measured = Fit(trial, late, last, least, least_step, "")
     if len(validation) == 1:
-        says = f"Trial {trial}: one rung only, which says nothing of overfitting."
+        says = f"Trial {trial}: one rung only; too little to judge overfitting."
     elif last > least * (1 + RISE):
         early = _median([loss for at, loss in training if at <= least_step])
         fell = early is not None and late is not None and late < early
@@ -92,9 +99,9 @@ def fit(trial: int, training: Sequence[tuple[int, float]], validation: Sequence[
         says = (
             f"Trial {trial}: validation loss has risen from {least:.3f} at step {least_step:,} to {last:.3f}, {cause}. "
             + (
-                "Fewer steps, or more augmentation or decay, would suit it."
+                "Try fewer steps, more augmentation or more weight decay."
                 if fell
-                else "A lower rate would suit it."
+                else "Try a lower learning rate."
             )
         )
     elif last <= least:
@@ -102,14 +109,12 @@ def fit(trial: int, training: Sequence[tuple[int, float]], validation: Sequence[
             f"Trial {trial}: no overfitting; validation loss was still falling at its last rung ({last:.3f})."
         )
     else:
-        says = (
-            f"Trial {trial}: validation loss has been level since step {least_step:,}; no clear overfitting."
-        )
-    return Fit(**(asdict(known) | {"says": says}))
+        says = f"Trial {trial}: validation loss has not fallen further since step {least_step:,}; no clear overfitting."
+    return Fit(**(asdict(measured) | {"says": says}))
 
 
 def training_curve(trial: Path) -> list[tuple[int, float]]:
-    """The (step, total training loss) points of the trial's folder."""
+    """The (step, total training loss) points stored in the trial's folder."""
     name = "training_loss/total"
     lines = (line for _, line in curves.read(trial / "metrics.jsonl"))
     return [(line["step"], line["metrics"][name]) for line in lines if name in line["metrics"]]

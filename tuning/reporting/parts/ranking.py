@@ -1,13 +1,13 @@
-"""Ranking: the trials, best first, with intervals over the validation images and what their differences are worth."""
+"""Ranking: the trials, best first, with confidence intervals, and whether their differences are significant."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from tuning.reporting.material import Material
+from tuning.reporting.context import ReportContext
 from tuning.reporting.section import Section, Table, counted, number, with_interval
-from tuning.reporting.statistics import noise
+from tuning.reporting.statistics import significance
 from tuning.reporting.statistics.bootstrap import Interval
 from tuning.study.trial_record import TrialRecord, in_words
 
@@ -15,11 +15,11 @@ SHOWN = 25
 
 
 @dataclass(frozen=True)
-class Standing:
-    """A trial's place.
+class RankedTrial:
+    """A trial in the ranking.
 
-    value: the objective at `step`, its last rung. headline: the task's other headline metrics there.
-    lead: of the best over it, where both had as many steps.
+    value: the objective at its last rung, `step`. interval: its 95% confidence interval. headline: the task's other
+    headline metrics at that rung. lead: the interval by which the best trial is ahead, if both have as many steps.
     """
 
     rank: int
@@ -34,76 +34,78 @@ class Standing:
     recipe_id: str
 
 
-def standings(material: Material) -> list[Standing]:
-    """Every trial that has reached a rung, best first."""
-    return [_standing(material, rank, record) for rank, record in enumerate(material.ranked, start=1)]
+def ranked_trials(context: ReportContext) -> list[RankedTrial]:
+    """The trials that reached a rung and did not fail, best first."""
+    return [_ranked_trial(context, rank, record) for rank, record in enumerate(context.ranked, start=1)]
 
 
-def headline(material: Material) -> list[str]:
-    """The task's headline metrics besides the objective."""
-    return [name for name in material.study.task.headline if name != material.study.objective.name]
+def headline(context: ReportContext) -> list[str]:
+    """The task's headline metrics, without the objective."""
+    return [name for name in context.study.task.headline if name != context.study.objective.name]
 
 
-def section(material: Material) -> Section:
-    """The ranking as a part of the report."""
-    found = standings(material)
+def section(context: ReportContext) -> Section:
+    """The ranking; always there, so that the report of a study without results says so."""
+    found = ranked_trials(context)
     if not found:
-        return Section("ranking", "Ranking", ["No trial has reached a rung yet: there is nothing to rank."])
-    best, name = found[0], material.study.objective.name
+        return Section(
+            "ranking", "Ranking", ["No trial has reached a rung yet, so there is nothing to rank."]
+        )
+    best, name = found[0], context.study.objective.name
     leads = {each.trial: each.lead for each in found if each.lead is not None}
     stopped = [each.trial for each in found if each.step < best.step]
-    images = int(material.study.manifest.data["images"]["validation"])
+    images = int(context.study.manifest.data["images"]["validation"])
     text = []
     if best.interval is None:
         text.append(
-            f"Trial {best.trial} is first with {name} {best.value:.3f}. Its results by image were not kept, or are of "
-            "too few images, so there is no interval: a difference may be noise of the validation images."
+            f"Trial {best.trial} is first with {name} {best.value:.3f}. There is no confidence interval, because its "
+            "per-image results are not stored, or there are too few images. Small differences may be chance."
         )
     else:
         text.append(
-            f"Trial {best.trial} is first with {name} {best.value:.3f}; on endless images of the same kind it "
-            f"would be between {best.interval.low:.3f} and {best.interval.high:.3f} (95%)."
+            f"Trial {best.trial} is first with {name} {best.value:.3f} (95% confidence interval over the validation "
+            f"images: {best.interval.low:.3f} to {best.interval.high:.3f})."
         )
-        text += noise.sentences(name, best.trial, leads, images, stopped, len(found))
+        text += significance.sentences(name, best.trial, leads, images, stopped, len(found))
     unseen = len(found) - SHOWN
     note = f"{counted(unseen, 'more trial')} in the JSON report." if unseen > 0 else ""
     columns = (
-        "", "trial", "recipe", "ended", "step", f"{name} (95% interval)", *headline(material),
-        "behind the best (95%)",
+        "rank", "trial", "recipe", "state", "step", f"{name} (95% interval)", *headline(context),
+        "behind the best (95% interval)",
     )  # fmt: skip
     table = Table(columns, [_row(each, best) for each in found[:SHOWN]], note)
     return Section("ranking", "Ranking", text, [table], data={"trials": [asdict(each) for each in found]})
 
 
-def _standing(material: Material, rank: int, record: TrialRecord) -> Standing:
-    best, evidence = material.best, material.evidence
+def _ranked_trial(context: ReportContext, rank: int, record: TrialRecord) -> RankedTrial:
+    best, evidence = context.best, context.bootstraps
     assert best is not None
     last = record.rungs[-1]
     own, first = evidence.get(record.number), evidence.get(best.number)
     comparable = own is not None and first is not None and record is not best and record.step == best.step
-    return Standing(
+    return RankedTrial(
         rank=rank,
         trial=record.number,
         state=record.state,
         step=last.step,
         value=last.value,
-        interval=material.bounded(own.objective.interval()) if own else None,
-        headline={name: last.metrics.get(name, -1.0) for name in headline(material)},
-        lead=material.lead(first, own) if comparable and own and first else None,
+        interval=context.clip_interval(own.objective.interval()) if own else None,
+        headline={name: last.metrics.get(name, -1.0) for name in headline(context)},
+        lead=context.lead(first, own) if comparable and own and first else None,
         recipe=in_words(record.recipe),
         recipe_id=record.recipe_id,
     )
 
 
-def _row(each: Standing, best: Standing) -> tuple[str, ...]:
+def _row(each: RankedTrial, best: RankedTrial) -> tuple[str, ...]:
     if each is best:
         behind = "–"
     elif each.lead is not None:
         lead = each.lead
         behind = f"{lead.value:.3f} ({lead.low:+.3f} to {lead.high:+.3f})"
-        behind += "" if lead.excludes_zero else " noise"
+        behind += "" if lead.excludes_zero else ", not significant"
     else:
-        behind = "fewer steps" if each.step < best.step else "not weighed"
+        behind = "fewer steps" if each.step < best.step else "no interval"
     return (
         str(each.rank), str(each.trial), each.recipe, each.state, f"{each.step:,}",
         with_interval(each.value, each.interval), *map(number, each.headline.values()), behind,

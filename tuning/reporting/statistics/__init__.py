@@ -1,1 +1,1 @@
-"""The numbers behind a report: intervals, noise, and trials compared at equal budgets."""
+"""The statistics behind a report: bootstrap intervals, significance, and comparisons of trials at equal budgets."""

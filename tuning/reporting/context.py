@@ -1,0 +1,85 @@
+"""ReportContext: the data that all sections of a report share, computed once from a study as it was read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from tuning.reporting.statistics import rung_trials, trial_bootstrap
+from tuning.reporting.statistics.bootstrap import Interval
+from tuning.reporting.statistics.rung_trials import RungTrials
+from tuning.reporting.statistics.trial_bootstrap import TrialBootstrap
+from tuning.study import trial_record as records
+from tuning.study.reading import StudyRead
+from tuning.study.trial_record import TrialRecord
+
+BOOTSTRAPPED = 12  # this many of the best trials get intervals, and the best of each model
+
+
+@dataclass(frozen=True)
+class ReportContext:
+    """A snapshot of a study, which may still be running.
+
+    data: where its dataset is now, if it was moved. price_per_hour: of one worker, in the user's currency.
+    """
+
+    study: StudyRead
+    data: str | None = None
+    price_per_hour: float | None = None
+
+    @cached_property
+    def records(self) -> list[TrialRecord]:
+        """All trials, by number."""
+        return self.study.records
+
+    @cached_property
+    def ranked(self) -> list[TrialRecord]:
+        """The trials that reached a rung and did not fail, best first."""
+        measured = [record for record in self.records if record.rungs and record.state != "failed"]
+        return records.ranking(measured)
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The best trial."""
+        return self.ranked[0] if self.ranked else None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in label order."""
+        return tuple(self.study.manifest.data["classes"])
+
+    @cached_property
+    def best_by_model(self) -> dict[str, TrialRecord]:
+        """The best trial of each model, best first."""
+        found: dict[str, TrialRecord] = {}
+        for record in self.ranked:
+            found.setdefault(record.model, record)
+        return found
+
+    def clip_interval(self, interval: Interval) -> Interval:
+        """An interval of the objective, clipped to the objective's possible values."""
+        return interval.clip(0, 1) if self.study.objective.criteria[0].bounded else interval
+
+    def lead(self, one: TrialBootstrap, other: TrialBootstrap) -> Interval:
+        """By how much `one` is better than `other` in the objective: positive if it is, in either direction."""
+        ahead = one.objective - other.objective
+        if self.study.objective.direction == "minimize":
+            ahead = other.objective - one.objective
+        return ahead.interval()
+
+    @cached_property
+    def bootstraps(self) -> dict[int, TrialBootstrap]:
+        """Bootstrap results of the best trials, by number; only of trials with stored per-image results."""
+        chosen = {record.number: record for record in self.ranked[:BOOTSTRAPPED]}
+        chosen |= {record.number: record for record in self.best_by_model.values()}
+        return trial_bootstrap.bootstrap_trials(self.study, list(chosen.values()))
+
+    @cached_property
+    def rung_trials(self) -> RungTrials | None:
+        """The trials at the rung that suits comparisons best."""
+        return rung_trials.trials_at_rung(self.ranked, self.study.trials, self.study.objective.direction)
+
+    @cached_property
+    def importances(self) -> dict[str, float]:
+        """Parameter importances among `rung_trials`."""
+        return rung_trials.importances(self.rung_trials)
