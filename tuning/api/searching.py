@@ -59,7 +59,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Resolved:
-    """The settings and the resolved search space. Raises UserError for all that can be checked before opening the data."""
+    """The settings and the resolved search space. Raises UserError for what can be checked before opening data."""
 
     settings: Settings
     space: Space

@@ -97,7 +97,9 @@ class Settings:
                 raise UserError(f"--{flag}: unknown {flag} '{chosen}'; known are {', '.join(known)}")
         name = self.study or ""
         if name in (*RESERVED, ".", "..") or "/" in name or name != name.strip():
-            raise UserError(f"--study '{name}' cannot be a study's folder; give a plain name")
+            raise UserError(
+                f"--study '{name}' is not a valid name; give a plain name other than data and mlruns"
+            )
 
     @property
     def budget(self) -> Budget:

@@ -165,7 +165,7 @@ REFUSED = [
     (["{here}/recipe.yaml", "--max-steps", "0"], "--max-steps must be at least 1"),
     (["{here}/recipe.yaml", "--threads", "0"], "--threads must be at least 1"),
     (["{here}/recipe.yaml", "--gpus", "-1"], "--gpus must be at least 0"),
-    (["{here}/recipe.yaml", "--study", "../x"], "--study '../x' cannot be a study's folder"),
+    (["{here}/recipe.yaml", "--study", "../x"], "--study '../x' is not a valid name"),
     (["{here}/recipe.yaml", "--data", "no/photos"], "no/photos"),
     ([], "one of the arguments recipe --trial --run is required"),
 ]
@@ -185,7 +185,7 @@ def test_a_study_that_is_something_else_is_not_trained_into(open_study, tmp_path
     open_study("search").close()
     (tmp_path / "recipe.yaml").write_text(RECIPE.to_yaml())
     words = [str(tmp_path / "recipe.yaml"), "--study", "search", "--data", CITY]
-    assert "is a search, not one recipe's training" in refused(words, tmp_path, capsys)
+    assert "is a search, not a training of recipe" in refused(words, tmp_path, capsys)
     assert "has no trial 4 (there is none yet)" in refused(["--trial", "search/4"], tmp_path, capsys)
 
 
