@@ -122,7 +122,7 @@ def test_all_the_data_are_the_training_and_the_validation_images():
     dataset, note = training.with_all_images(DATASET)
     assert dataset.train.images == 120
     assert dataset.train.files == (*DATASET.train.files, *DATASET.validation.files)
-    assert "measured on images that are trained on" in note
+    assert "evaluated on images that it trains on" in note
     held_out = dataclasses.replace(DATASET, test=DATASET.validation)
     dataset, note = training.with_all_images(held_out)
     assert dataset.validation == held_out.test
