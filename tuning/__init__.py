@@ -1,13 +1,13 @@
-"""Many trials: search for the best recipe of a model, train one recipe, open what a search has left.
+"""Hyperparameter search: search for the best recipe of a model, train one recipe, open a finished or running study.
 
     import tuning
 
     result = tuning.search("NAME", data="photos/", trials=12)     # what `python -m tuning.run --space NAME` does
     result.best.value, result.to_dataframe(), result.report(), result.promote()
-    tuning.load_study("studies/street")                           # the same, of a search that was run before
+    tuning.load_study("studies/street")                           # the StudyResult of an earlier search
     tuning.train("recipe.yaml", data="photos/")                   # one recipe to its last step
 
-Errors that a caller can cause are UserError, with the one line that the commands print.
+Every error that the caller can cause is a UserError, whose message is the line that the commands print.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _PLACES = {
 
 
 class _Package(ModuleType):
-    """Gives the API's names on demand, so that `import tuning` stays light.
+    """Imports the API's names on first access, so that `import tuning` is fast.
 
-    `search` and `train` are also a room and a command. Importing those must not take the functions' place: Python sets
-    a package's attribute to each submodule that it imports.
+    `search` is also a subpackage, and `train` a command module. Python sets an attribute of the package for each
+    submodule that it imports; __setattr__ keeps these from replacing the functions.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:

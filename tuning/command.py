@@ -1,4 +1,4 @@
-"""What the commands of this package share: where they print."""
+"""The console that the commands of this package print to."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from rich.console import Console
 
-LOG_WIDTH = 140  # columns, where no terminal says
+LOG_WIDTH = 140  # columns, if the output is not a terminal
 
 
 def console_of(stream: TextIO) -> Console:
-    """Where a command prints: as wide as the terminal, or wide enough for a log."""
+    """A console on `stream`: as wide as the terminal, or LOG_WIDTH columns in a log."""
     from rich.console import Console
 
     return Console(file=stream) if stream.isatty() else Console(file=stream, width=LOG_WIDTH)

@@ -1,4 +1,4 @@
-"""`python -m tuning.compare STUDY STUDY…`: studies side by side: the best of each, and what it took to reach a level."""
+"""`python -m tuning.compare STUDY STUDY...`: compares studies: the best trial of each, and the cost to reach a level."""
 
 from __future__ import annotations
 
@@ -11,15 +11,34 @@ from pathlib import Path
 from trainers.command import Parser, run
 from trainers.errors import UserError
 
+EXAMPLES = """\
+examples:
+  python -m tuning.compare street street-long                       print the comparison
+  python -m tuning.compare street street-long --format html --out comparison.html
+"""
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    line = Parser(prog="python -m tuning.compare", description=__doc__)
-    line.add_argument("studies", nargs="+", metavar="STUDY", help="its name, or its folder; two at least")
-    line.add_argument("--studies-dir", type=Path, default=Path("studies"))
-    line.add_argument("--format", choices=("markdown", "html", "json"), default="markdown")
-    line.add_argument("--out", type=Path, help="file to write (default: it is printed)")
-    line.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    line = Parser(
+        prog="python -m tuning.compare",
+        description="Compares studies: the best trial of each, and what it cost to reach a level of the objective.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = line.add_argument_group("what to compare").add_argument
+    add("studies", nargs="+", metavar="STUDY", help="name or folder of a study; at least two")
+    add("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="default: ./studies")
+
+    add = line.add_argument_group("output").add_argument
+    add(
+        "--format",
+        choices=("markdown", "html", "json"),
+        default="markdown",
+        help="format of the comparison (default: markdown)",
+    )
+    add("--out", type=Path, metavar="FILE", help="file to write (default: print it)")
+    add("--debug", action="store_true", help="print the traceback of an error")
     return line
 
 
@@ -31,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(chosen: argparse.Namespace) -> int:
     if len(chosen.studies) < 2:
-        raise UserError(f"{chosen.studies[0]} alone compares with nothing; give two studies at least")
+        raise UserError(f"{chosen.studies[0]}: is only one study; give at least two to compare")
     from tuning.reporting.comparison import compare
     from tuning.reporting.writing import write
     from tuning.study import reading
@@ -42,5 +61,5 @@ def _main(chosen: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it quietly
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # no traceback after `| head`
     sys.exit(main())

@@ -1,8 +1,4 @@
-"""`python -m tuning.ledger STUDY`: which trial was stopped where and why, what it saved, and what it may have cost.
-
-`--audit N` trains a random sample of the stopped trials to their end, and so finds out how often, and by how much, one
-of them would have won.
-"""
+"""`python -m tuning.ledger STUDY`: lists the trials that were stopped early: where, why, what that saved or cost."""
 
 from __future__ import annotations
 
@@ -19,21 +15,41 @@ from tuning.command import console_of
 from tuning.reporting.ledger import Ledger, ledger, lines
 from tuning.study import reading
 
+EXAMPLES = """\
+examples:
+  python -m tuning.ledger street                   which trial was stopped where, why, and what that saved
+  python -m tuning.ledger street --audit 3         train 3 stopped trials to their end first
+  python -m tuning.ledger street --format json
+
+An audit shows how often, and by how much, a stopped trial would have won.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    line = Parser(
+        prog="python -m tuning.ledger",
+        description="Lists the trials that a search stopped early: where, why, what that saved, what it may have cost.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = line.add_argument_group("what to list").add_argument
+    add("study", help="name or folder of the study")
+    add("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="default: ./studies")
+    add("--format", choices=("text", "json"), default="text", help="format of the list (default: text)")
+    add("--debug", action="store_true", help="print the traceback of an error")
+
+    add = line.add_argument_group("audit").add_argument
+    add("--audit", type=int, metavar="N", help="train N random stopped trials to their end first")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the random choice (default: 0)")
+    add("--data", metavar="PATH", help="where the study's data are now, if they have moved")
+    add("--trainer", help=argparse.SUPPRESS)
+    return line
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = Parser(prog="python -m tuning.ledger", description=__doc__)
-    parser.add_argument("study", help="its name, or its folder")
-    parser.add_argument("--studies-dir", type=Path, default=Path("studies"))
-    parser.add_argument(
-        "--audit", type=int, metavar="N", help="train so many of the stopped trials to their end"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the audit's sample")
-    parser.add_argument("--data", help="of the study, if it is no longer where it was")
-    parser.add_argument("--format", choices=("text", "json"), default="text")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser.add_argument("--trainer", help=argparse.SUPPRESS)
-    chosen = parser.parse_args(arguments)
+    chosen = parser().parse_args(arguments)
     return run(lambda: _main(chosen), chosen.debug)
 
 
@@ -52,7 +68,7 @@ def _main(chosen: argparse.Namespace) -> int:
 
 
 def show(found: Ledger, console: Console, form: str) -> None:
-    """Print it, as text or JSON."""
+    """Print the ledger. form: "text" or "json"."""
     if form == "json":
         console.print_json(json.dumps(found.to_dict()))
         return

@@ -1,4 +1,4 @@
-"""`python -m tuning.promote STUDY`: makes a study's best detector the champion of MLflow's registry, or goes back."""
+"""`python -m tuning.promote STUDY`: makes a study's best trial the champion in MLflow's model registry."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tuning.command import console_of
 EXAMPLES = """\
 examples:
   python -m tuning.promote street               the best completed trial becomes models:/street@champion
-  python -m tuning.promote street --trial 7     that one
-  python -m tuning.promote street --rollback    the champion before is champion again
+  python -m tuning.promote street --trial 7     trial 7 does
+  python -m tuning.promote street --rollback    the previous champion becomes champion again
   python -m serve.run --model models:/street@champion
 
-The trial is exported, and the export, read again from the disk, is compared with the trained model on validation images:
-boxes, scores and mAP must agree within the tolerances that are printed, or nothing is registered. Exit code: 0, 2 for an
-error.
+The trial is exported. The export is loaded again and compared with the trained model on validation images; it is
+registered only if they agree within the tolerances that are printed.
+Exit code: 0; 2 for an error.
 """
 
 
@@ -30,23 +30,20 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     line = Parser(
         prog="python -m tuning.promote",
-        description="Makes a study's best detector the champion of MLflow's model registry, or goes back.",
+        description="Exports a study's best trial and makes it the champion in MLflow's model registry.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = line.add_argument
-    add("study", help="its name, or its folder")
-    add("--trial", type=int, metavar="N", help="this trial (default: the best completed one)")
-    add("--rollback", action="store_true", help="give the alias back to the version that had it before")
-    add("--model", metavar="NAME", help="of the registered model (default: the study's name)")
-    add(
-        "--studies-dir",
-        type=Path,
-        default=Path("studies"),
-        help="where studies are kept (default: ./studies)",
-    )
-    add("--tracking-uri", help="of the MLflow server (default: the one that the study was run with)")
-    add("--debug", action="store_true", help="show the traceback of an error")
+    add = line.add_argument_group("what to promote").add_argument
+    add("study", help="name or folder of the study")
+    add("--trial", type=int, metavar="N", help="number of the trial (default: the best completed one)")
+    add("--rollback", action="store_true", help="make the previous champion champion again")
+    add("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="default: ./studies")
+
+    add = line.add_argument_group("registry").add_argument
+    add("--model", metavar="NAME", help="registered model (default: named after the study)")
+    add("--tracking-uri", metavar="URI", help="MLflow server (default: the one that the study was run with)")
+    add("--debug", action="store_true", help="print the traceback of an error")
     add("--trainer", help=argparse.SUPPRESS)
     return line
 
@@ -59,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(chosen: argparse.Namespace) -> int:
     if chosen.rollback and chosen.trial is not None:
-        raise UserError("--rollback goes to the champion before; leave out --trial")
+        raise UserError("--rollback takes the previous champion; leave out --trial")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
     from tuning.api import promotion

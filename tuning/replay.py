@@ -1,7 +1,7 @@
-"""`python -m tuning.replay STUDY`: what a past search would have cost, and found, under other settings.
+"""`python -m tuning.replay STUDY`: simulates a past search under other settings: its cost, and what it would have found.
 
 Runs the same sampler and scheduler on a simulated clock over the study's learning curves (or a JSON file of curves),
-once for each seed. A proposal becomes the recorded trial that is nearest to it.
+once for each seed. Each proposal is replaced by the nearest recorded trial.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = line.add_argument
-    add("study", help="its name, its folder, or a JSON file of learning curves")
+    add("study", help="name or folder of a study, or a JSON file of learning curves")
     add("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="default: ./studies")
-    add("--space", metavar="NAME", help="space of a file of curves")
+    add("--space", metavar="NAME", help="the space of a file of curves")
     add("--trials", type=int, metavar="N", help="of each replay (default: as many as there are curves)")
     add("--sampler", default="tpe", metavar="NAME", help=f"{' or '.join(sampler.names())} (default: tpe)")
     add(
@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     add("--workers", type=int, default=1, metavar="N", help="simulated trials at once (default: 1)")
     add("--random", action="store_const", const="random", dest="sampler", help="the same as --sampler random")
     add("--seeds", type=int, default=20, metavar="N", help="replays (default: 20)")
-    add("--format", choices=("text", "json"), default="text")
+    add("--format", choices=("text", "json"), default="text", help="format of the result (default: text)")
     add("--debug", action="store_true", help="print the traceback of an error")
     return line
 

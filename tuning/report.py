@@ -1,4 +1,4 @@
-"""`python -m tuning.report STUDY`: a study's evidence as one page; also while its search is still running."""
+"""`python -m tuning.report STUDY`: writes a study's report: one page with all its evidence."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from trainers.errors import UserError
 
 EXAMPLES = """\
 examples:
-  python -m tuning.report street                          writes studies/street/report.html
-  python -m tuning.report street --format markdown        prints it, for a pull request
+  python -m tuning.report street                          write studies/street/report.html
+  python -m tuning.report street --format markdown        print it, for a pull request
   python -m tuning.report street --format json | jq '.sections.ranking.trials[0]'
+
+The search may still be running.
 """
 
 
@@ -23,21 +25,30 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     line = Parser(
         prog="python -m tuning.report",
-        description=__doc__,
+        description="Writes the report of a study: ranking, evidence, costs and advice on one page.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    line.add_argument("study", help="its name, or its folder")
-    line.add_argument("--studies-dir", type=Path, default=Path("studies"))
-    line.add_argument("--format", choices=("html", "markdown", "json"), default="html")
-    line.add_argument(
+    add = line.add_argument_group("what to report").add_argument
+    add("study", help="name or folder of the study")
+    add("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="default: ./studies")
+    add("--data", metavar="PATH", help="where the study's data are now, if they have moved (for pictures)")
+    add("--price-per-hour", type=float, metavar="N", help="price of a worker's hour, in any currency")
+
+    add = line.add_argument_group("output").add_argument
+    add(
+        "--format",
+        choices=("html", "markdown", "json"),
+        default="html",
+        help="format of the report (default: html)",
+    )
+    add(
         "--out",
         type=Path,
-        help="file to write (default: report.html in the study's folder; others are printed)",
+        metavar="FILE",
+        help="file to write (default: report.html in the study; others are printed)",
     )
-    line.add_argument("--data", help="of the study, if it is no longer where it was; for the pictures")
-    line.add_argument("--price-per-hour", type=float, help="of one worker, in any currency")
-    line.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add("--debug", action="store_true", help="print the traceback of an error")
     return line
 
 
@@ -52,7 +63,7 @@ def _main(chosen: argparse.Namespace) -> int:
         raise UserError(f"--price-per-hour must be 0 or more, not {chosen.price_per_hour:g}")
     from tuning.reporting.report import report
     from tuning.reporting.writing import write
-    from tuning.study import reading  # with what else takes seconds to load, which --help does without
+    from tuning.study import reading  # imports take seconds, for which --help should not wait
 
     study = reading.read(chosen.study, chosen.studies_dir)
     page = study.folder / "report.html" if chosen.format == "html" else None
@@ -61,5 +72,5 @@ def _main(chosen: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it quietly
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # no traceback after `| head`
     sys.exit(main())

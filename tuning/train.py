@@ -1,4 +1,4 @@
-"""`python -m tuning.train recipe.yaml`: trains one recipe to its last step, as a search would have logged it."""
+"""`python -m tuning.train recipe.yaml`: trains one recipe to its last step."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tuning.command import console_of
 EXAMPLES = """\
 examples:
   python -m tuning.train recipe.yaml                           on the generated toy city
-  python -m tuning.train recipe.yaml --data photos/            on one's own images
+  python -m tuning.train recipe.yaml --data photos/            on your own images
   python -m tuning.train --trial street/7                      trial 7 of the study street again, to its last step
   python -m tuning.train --trial street/7 --max-steps 20000 --all-data
                                                                longer, and on the validation images too
   python -m tuning.train --run 0a1b2c... --tracking-uri http://mlflow:5000
-                                                               what MLflow holds of a trial, without its study
+                                                               a trial that is in MLflow, without its study
 
-A training is a study of one trial: <studies-dir>/<study>/ holds it, MLflow records it, `python -m tuning.promote` takes
-it. The same command again goes on where it was interrupted. The same recipe, data and seed give the same losses with
---threads 1 on a CPU. Exit code: 0, 1 if the training failed, 2 for an error of the user's, 130 after Ctrl-C.
+A training is a study of one trial, in <studies-dir>/<study>; it is logged to MLflow and can be promoted.
+Run the same command again to resume it. With --threads 1 on a CPU, the same recipe, data and seed give equal losses.
+Exit code: 0; 1 if the training failed; 2 for wrong input; 130 after Ctrl-C.
 """
 
 
@@ -37,39 +37,41 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    source = line.add_mutually_exclusive_group(required=True)
-    source.add_argument("recipe", nargs="?", type=Path, help="a YAML file, as every trial's folder has one")
-    source.add_argument("--trial", metavar="STUDY/7", help="the recipe and the data of a study's trial")
-    source.add_argument(
-        "--run", metavar="MLFLOW_ID", help="the recipe and the data of a trial's run in MLflow"
-    )
-    add = line.add_argument
+    group = line.add_argument_group("what to train (one of the first three)")
+    add = group.add_mutually_exclusive_group(required=True).add_argument
+    add("recipe", nargs="?", type=Path, help="recipe file, such as recipe.yaml in a trial's folder")
+    add("--trial", metavar="STUDY/7", help="recipe and data of a study's trial")
+    add("--run", metavar="ID", help="recipe and data of a trial's run in MLflow")
+    group.add_argument("--max-steps", type=int, metavar="N", help="gradient steps (default: the recipe's)")
+
+    add = line.add_argument_group("data").add_argument
     add(
         "--data",
-        help="labelled images: a folder or s3://... (default: the trial's; with a recipe.yaml, the toy city)",
+        metavar="PATH",
+        help="labelled images: a folder or s3://... (default: the trial's, or the toy city)",
     )
-    add("--all-data", action="store_true", help="train on the validation images too, and on all the images where the "
-        "trial had a --subset")  # fmt: skip
     add(
-        "--max-steps",
-        type=int,
-        help="gradient steps (default: the recipe's; its schedule is in fractions of them)",
+        "--all-data",
+        action="store_true",
+        help="train on the validation images too, and without the trial's --subset",
     )
-    add("--study", help="the training's name (default: after the recipe and the data)")
-    add(
-        "--studies-dir",
-        type=Path,
-        default=Path("studies"),
-        help="where studies are kept (default: ./studies)",
-    )
-    add("--tracking-uri", help="of an MLflow server (default: mlflow.db in the studies' folder)")
-    add("--threads", type=int, help="CPU threads (default: all)")
+
+    add = line.add_argument_group("machine").add_argument
+    add("--threads", type=int, metavar="N", help="CPU threads (default: all)")
     add(
         "--gpus",
         type=float,
-        help="a GPU, or a fraction of one's memory; 0 for none (default: one if there is one)",
+        metavar="N",
+        help="a GPU, a fraction of one's memory, or 0 (default: one if there is one)",
     )
-    add("--debug", action="store_true", help="show the traceback of an error")
+
+    add = line.add_argument_group("study").add_argument
+    add("--study", metavar="NAME", help="default: named after the recipe and the data")
+    add("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="default: ./studies")
+    add(
+        "--tracking-uri", metavar="URI", help="of an MLflow server (default: mlflow.db in the studies folder)"
+    )
+    add("--debug", action="store_true", help="print the traceback of an error")
     add("--trainer", help=argparse.SUPPRESS)
     return line
 
@@ -77,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     chosen = parser().parse_args(arguments)
-    return run(lambda: _main(chosen), chosen.debug, interrupted="stopped at once; the same command goes on")
+    return run(lambda: _main(chosen), chosen.debug, interrupted="stopped; run the same command to resume")
 
 
 def _main(chosen: argparse.Namespace) -> int:
@@ -89,8 +91,8 @@ def _main(chosen: argparse.Namespace) -> int:
         raise UserError(f"--gpus must be at least 0, not {chosen.gpus:g}")
     name = chosen.study or ""
     if name in (*RESERVED, ".", "..") or "/" in name or name != name.strip():
-        raise UserError(f"--study '{name}' cannot be a study's folder; give a plain name")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # the trainer runs here, and TensorFlow talks
+        raise UserError(f"--study '{name}' is not a valid name; give a plain name other than data and mlruns")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow runs in this process
 
     from tuning.api import recipe_source, training
     from tuning.tracking.store import default_uri
@@ -100,7 +102,7 @@ def _main(chosen: argparse.Namespace) -> int:
     elif chosen.run is not None:
         source = recipe_source.of_run(chosen.run, chosen.tracking_uri or default_uri(chosen.studies_dir))
         if source.data is None and chosen.data is None:
-            raise UserError(f"--run {chosen.run}: does not say on what data it was trained; give --data")
+            raise UserError(f"--run {chosen.run}: does not name the data that it was trained on; give --data")
     else:
         source = recipe_source.of_file(chosen.recipe)
     asked = training.Training(

@@ -1,4 +1,4 @@
-"""Audit: trains a random sample of a study's stopped trials to their end. The study's own trials stay as they are."""
+"""Audit: trains a random sample of a study's stopped trials to their end, without changing the trials themselves."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from tuning.study.trial_record import TrialRecord
 
 
 class Audit:
-    """TrialSource for the engine, like a Search: the sampled trials, each from its checkpoint to its last step."""
+    """A TrialSource of the sampled trials: each is trained from its checkpoint to its last step.
+
+    console: where a line is printed for each event.
+    """
 
     def __init__(self, study: Study, sample: Sequence[TrialRecord], console: Console) -> None:
         self.study = study
@@ -36,17 +39,17 @@ class Audit:
 
     @property
     def live(self) -> int:
-        """How many trials are running."""
+        """Number of running trials."""
         return len(self._live)
 
     @property
     def over(self) -> bool:
-        """Whether it was stopped."""
+        """Whether the audit was stopped."""
         return self.stop_reason is not None
 
     @property
     def exhausted(self) -> bool:
-        """Whether `propose` has no more to give, now or later."""
+        """Whether `propose` has no more trials, now and later."""
         return self.over or not (self._left or self._live)
 
     def propose(self) -> TrialRecord | None:
@@ -55,11 +58,11 @@ class Audit:
             return None
         record = self._left.pop(0)
         self._live[record.number] = record
-        self._say(f"trial {record.number} goes on from step {record.step}, where it was stopped")
+        self._say(f"trial {record.number} resumes from step {record.step}, where it was stopped")
         return record
 
     def report(self, result: StepResult) -> bool:
-        """Take in what a worker says; keep the last rung's metrics with the study."""
+        """Process a worker's message; store the metrics of the last rung with the study."""
         if result.kind == "progress":
             return not self.over
         if result.kind == "halt":
@@ -68,7 +71,7 @@ class Audit:
             return False
         record = self._live.pop(result.trial)
         if result.kind == "failed":
-            self._say(f"trial {record.number} fails: {result.reason}")
+            self._say(f"trial {record.number} failed: {result.reason}")
             return False
         audits = self.study.attribute(AUDITS, {})
         audits[str(record.number)] = dict(result.metrics) | {"step": result.step}
@@ -80,19 +83,19 @@ class Audit:
         return False
 
     def lost(self, number: int) -> TrialRecord:
-        """A trial's worker is gone; the trial goes on from its checkpoint."""
+        """A trial's worker died; another resumes the trial from its checkpoint."""
         return self._live[number]
 
     def crashed(self, number: int, reason: str) -> None:
-        """A trial's worker is gone and will not be tried again."""
-        self._say(f"trial {self._live.pop(number).number} fails: {reason}")
+        """A trial's worker died once too often."""
+        self._say(f"trial {self._live.pop(number).number} failed: {reason}")
 
     def stop(self, reason: str) -> None:
-        """Begin no more, and let none go on."""
+        """Propose no more trials, and end the running ones at their next report."""
         self.stop_reason = self.stop_reason or reason
 
     def interrupt(self) -> None:
-        """Nothing is lost: a trial that was not finished is one that was not audited."""
+        """Forget the running trials: they count as not audited."""
         self._live.clear()
 
     def _say(self, line: str) -> None:
@@ -102,9 +105,11 @@ class Audit:
 def audit(
     found: StudyRead, count: int, seed: int, data: str | None, trainer: str | None, console: Console
 ) -> None:
-    """Train `count` of the stopped trials that no audit has trained yet to their end.
+    """Train `count` stopped trials, drawn at random from those not audited yet, to their end.
 
-    data: where the study's data are, if not where they were. Raises UserError when they are others, or none is left.
+    seed: of the draw. data: where the study's data are now, if they have moved. trainer: factory, "module:callable",
+    instead of the models' own.
+    Raises UserError when `count` is below 1, the data have changed, or every stopped trial is already audited.
     """
     if count < 1:
         raise UserError(f"--audit must be at least 1, not {count}")
@@ -120,7 +125,7 @@ def audit(
             if str(record.number) not in done
         ]
         if not stopped:
-            raise UserError(f"{found.folder}: no stopped trial is left to audit")
+            raise UserError(f"{found.folder}: no stopped trial is left to audit; leave out --audit")
         sample = random.Random(seed).sample(stopped, min(count, len(stopped)))
         options = {"cpus": cpus_here(), "gpu_fraction": min(1.0, float(gpus_here()))}
         names = {record.model for record in sample}

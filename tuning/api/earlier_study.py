@@ -19,10 +19,10 @@ MLFLOW = "mlflow:"
 
 
 def read(source: str, studies: Path, tracking_uri: str, objective: Objective) -> EarlierStudy:
-    """The study that `--warm-start` names: a folder, a study beside the others, or `mlflow:EXPERIMENT`.
+    """The study that `--warm-start` names: a folder, the name of a study in `studies`, or `mlflow:EXPERIMENT`.
 
-    objective: of the new search; runs in MLflow hold metrics, from which the values of their trials follow.
-    Raises UserError when there is none, or none of its trials has ended.
+    objective: of the new search; the values of trials from MLflow are computed from their metrics.
+    Raises UserError when there is no such study, or none of its trials has ended.
     """
     name = source.removeprefix(MLFLOW)
     found = (
@@ -31,7 +31,9 @@ def read(source: str, studies: Path, tracking_uri: str, objective: Objective) ->
         else _of_folder(source, studies)
     )
     if not found.trials:
-        raise UserError(f"--warm-start {source}: no trial of it has ended yet")
+        raise UserError(
+            f"--warm-start {source}: none of its trials has ended yet; wait, or give another study"
+        )
     return found
 
 
@@ -48,7 +50,9 @@ def _of_mlflow(name: str, tracking_uri: str, objective: Objective) -> EarlierStu
     with opened(tracking_uri) as store:
         experiment = store.get_experiment_by_name(name)
         if experiment is None:
-            raise UserError(f"--warm-start {MLFLOW}{name}: no such experiment at {tracking_uri}")
+            raise UserError(
+                f"--warm-start {MLFLOW}{name}: no such experiment at {tracking_uri}; give another name or --tracking-uri"
+            )
         runs = []
         page = None
         while page is None or page.token:
@@ -63,13 +67,15 @@ def _of_mlflow(name: str, tracking_uri: str, objective: Objective) -> EarlierStu
             trials.append(_of_run(run, objective))
     trials = [trial for trial in trials if trial.value is not None]
     if not about:
-        raise UserError(f"--warm-start {MLFLOW}{name}: holds no study of this program")
+        raise UserError(
+            f"--warm-start {MLFLOW}{name}: was not logged by this program; give another experiment"
+        )
     return EarlierStudy(f"{MLFLOW}{name}", about, trials)
 
 
 def _of_run(run: Any, objective: Objective) -> FrozenTrial:
     params = run.data.params
-    model = params["model"] if "model" in params else params["detector"]  # of the first versions
+    model = params["model"] if "model" in params else params["detector"]  # in runs of the first versions
     value = objective.value(run.data.metrics)
     recipe = {"model": model, "steps": int(run.data.params["steps"])}
     trial = create_trial(

@@ -1,4 +1,4 @@
-"""Exports a trial from its newest checkpoint, in a subprocess, and only once."""
+"""Exports a trial from its newest checkpoint, in a subprocess; an existing export is reused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tuning.execution.worker import make_trainer
 from tuning.study.trial_folder import newest_checkpoint
 
 EXPORT = "export"
-MEASURED_TOLERANCE = 0.005  # of the objective: other CPUs, and other numbers of threads, round otherwise
+MEASURED_TOLERANCE = 0.005  # of the objective: rounding differs between CPUs and numbers of threads
 
 
 def export_trial(
@@ -31,14 +31,15 @@ def export_trial(
     measured: Mapping[str, Any] | None = None,
     trainer: str | None = None,
 ) -> Path:
-    """The export of the trial in `<studies>/<study>/trials/<number>`, made in its `export` unless it is there.
+    """Export the trial in the folder `trial` (`<studies>/<study>/trials/<number>`); returns the folder of the export.
 
-    One of fewer steps than the trial has been trained for by now is made anew.
+    An existing export is returned, unless the trial has been trained further since.
 
-    data: the study's (Manifest.data). about: JSON values to keep with it.
-    measured: `objective`, its name, and `value`, what the trial had; what its checkpoint measures now must be the
-        same. None to let it be.
-    Raises UserError when the checkpoint or the data are gone, or the export is not what was trained.
+    data: the study's Manifest.data. about: JSON values to store in the export's manifest.
+    measured: {"objective": name, "value": value of the trial}: evaluate the checkpoint first, and check that the value
+        is the same within MEASURED_TOLERANCE. None: do not check.
+    trainer: factory, "module:callable", instead of the model's own.
+    Raises UserError when the checkpoint or the data are missing, or the export does not match the trained model.
     """
     target = trial / EXPORT
     newest = newest_checkpoint(trial)
@@ -56,7 +57,7 @@ def export_trial(
         "trial": str(trial), "data": data, "about": about, "measured": measured, "trainer": trainer,
         "modules": list(modules),
     }  # fmt: skip
-    # TensorFlow's memory goes with the process
+    # in a subprocess, so that TensorFlow's memory is freed
     done = subprocess.run(
         [sys.executable, "-m", "tuning.api.exporting"], input=json.dumps(job), stderr=subprocess.PIPE, text=True,
         check=False, env=os.environ | {"PYTHONPATH": python_path(modules)},
@@ -77,7 +78,7 @@ def make(
     trainer: str | None,
     modules: Sequence[str] = (),
 ) -> None:
-    """Make it in this process. Raises UserError, and TrialFailed when the export is not what was trained."""
+    """Make the export in this process. Raises UserError; TrialFailed when the export does not match the model."""
     from tuning.api.settings import cpus_here, gpus_here
     from tuning.api.training import with_all_images
     from tuning.study.data import reopen
@@ -99,8 +100,8 @@ def make(
         now = objective.score(model.evaluate().flat()).value
         if abs(now - measured["value"]) > MEASURED_TOLERANCE:
             raise UserError(
-                f"{newest[1]}: measures {objective.name} {now:.3f}, but the trial had {measured['value']:.3f} "
-                f"(tolerance {MEASURED_TOLERANCE})"
+                f"{newest[1]}: has {objective.name} {now:.3f} now, but the trial had {measured['value']:.3f} "
+                f"(tolerance {MEASURED_TOLERANCE}); train it again"
             )
     model.export(trial / EXPORT)
     exports.amend(trial / EXPORT, **about)

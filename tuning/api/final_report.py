@@ -1,4 +1,4 @@
-"""What is printed when a search ends: the ranking, the winner, and the next commands."""
+"""The final report of a search on the terminal: the ranking, the best trial, and the next commands."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from tuning.study import trial_record as records
 from tuning.study.study import Study
 from tuning.study.trial_folder import newest_checkpoint
 
-SHOWN = 10
-# columns that a reason has room in
-MEDIUM = 110
+SHOWN = 10  # trials in the ranking
+MEDIUM = 110  # columns from which on there is room for reasons
 
 
 def show(
     study: Study, console: Console, tracking_uri: str, command: list[str] | None, trials: int | None
 ) -> None:
-    """Print it.
+    """Print the final report.
 
-    command: the words that began the search, None if no command did; trials: how many it was to have, None for
-        any number.
+    command: the command line of the search; None if it was started from Python.
+    trials: the limit on the number of trials; None without one.
     """
     known = [record for record in study.records() if record.verdict is not None]
     ranked = records.ranking(known)
@@ -72,7 +71,7 @@ def show(
 
 
 def with_trials(command: list[str], trials: int) -> list[str]:
-    """The command with another `--trials`."""
+    """The command with `--trials` set to another value."""
     words = [word for word in command if not word.startswith("--trials=")]
     if "--trials" in words:
         at = words.index("--trials")
@@ -81,7 +80,7 @@ def with_trials(command: list[str], trials: int) -> list[str]:
 
 
 def python_command(arguments: list[str]) -> list[str]:
-    """How this program is begun with `arguments`."""
+    """The command line that runs `tuning.run` with these arguments."""
     return [_program("python"), "-m", "tuning.run", *arguments]
 
 

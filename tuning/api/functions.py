@@ -1,4 +1,4 @@
-"""The Python API: what the commands do, as functions. `tuning` exports them."""
+"""The functions of the Python API, which the package `tuning` exports: search, load_study, train."""
 
 from __future__ import annotations
 
@@ -37,17 +37,22 @@ def search(
     progress: bool = False,
     **settings: Any,
 ) -> StudyResult:
-    """Search, or resume a search, and return its study.
+    """Search for the best recipe, or resume a search; returns the study.
 
-    space: the name of a registered space, or a Space. data: as `--data`: a folder, file or s3://...; None for the task's
-        generated one.
-    trials: in all, earlier runs of the study included. objective: a metric's name or a weighted sum such as
-        "0.7*mAP+0.3*mAP_small"; None for the task's default. time: wall time in seconds, or like "45m" or "2h".
-    callbacks: hear of every event. progress: print a line for each event, as the command does.
-    settings: the other flags of `python -m tuning.run` with underscores (tuning.api.settings.Settings): `sampler`,
-        `scheduler`, `seed`, `max_steps`, `workers`, `study`, `tracking_uri`, ...
-    Ctrl-C stops it in order: the result is of what is finished, and its `stopped_by` says so.
-    Raises UserError, in one line, when an argument is wrong; nothing is then half-written.
+    space: str or Space. The name of a registered space, or a space (which is then registered).
+    data: str or Path. Labelled images: a folder, a file or s3://... Defaults to the task's generated data.
+    trials: int. Number of trials, earlier runs of the study included. Defaults to the space's, or to no limit if
+        another limit is given.
+    objective: str. A metric's name or a weighted sum such as "0.7*mAP+0.3*mAP_small". Defaults to the task's.
+    time: float or str. Limit of wall time, in seconds or as text such as "45m" or "2h".
+    studies_dir: str or Path. The folder of all studies.
+    callbacks: Callback objects, called for every event of the search.
+    progress: bool. Print a line for each event, as the command does.
+    settings: the other flags of `python -m tuning.run`, with underscores: `sampler`, `scheduler`, `seed`, `max_steps`,
+        `workers`, `study`, `tracking_uri`, ... (tuning.api.settings.Settings).
+
+    Ctrl-C stops the search gracefully: the result then has what is finished, and its `stopped_by` is set.
+    Raises UserError when an argument is wrong, before anything is written.
     """
     name = space
     if isinstance(space, Space):
@@ -72,9 +77,10 @@ def search(
 
 
 def load_study(path: str | Path, studies_dir: str | Path = "studies") -> StudyResult:
-    """The study in the folder `path`, or called so in `studies_dir`; its search may still be running.
+    """Open a study; its search may still be running.
 
-    Raises UserError when there is none.
+    path: str or Path. The study's folder, or its name in `studies_dir`.
+    Raises UserError when there is no such study.
     """
     return StudyResult(reading.read(str(_path("path", path)), _path("studies_dir", studies_dir)).folder)
 
@@ -92,12 +98,19 @@ def train(
     gpus: float | None = None,
     progress: bool = False,
 ) -> StudyResult:
-    """Train one recipe to its last step, or go on training it; a study of one trial.
+    """Train one recipe to its last step, or resume its training; returns it as a study of one trial.
 
-    recipe: a Recipe, its plain values, the path of a recipe.yaml, or "STUDY/NUMBER" for a trial of a study.
-    data: as in `search`; None for the trial's own, or the task's generated one.
-    max_steps: in the place of the recipe's. all_data: train on the validation images too.
-    threads, gpus: that TensorFlow may use; None for all there are. The other arguments are as in `search`.
+    recipe: Recipe, mapping, str or Path. A recipe, its plain values, the path of a recipe.yaml, or "STUDY/NUMBER" for
+        a trial of a study.
+    data: as in `search`. Defaults to the trial's data, otherwise to the task's generated data.
+    max_steps: int. Number of gradient steps. Defaults to the recipe's.
+    all_data: bool. Train on the validation images too.
+    study: str. Name of the new study. Defaults to one made from recipe and data.
+    tracking_uri: str. URI of an MLflow server. Defaults to mlflow.db in `studies_dir`.
+    threads: int. CPU threads. Defaults to all.
+    gpus: float. A GPU, or a fraction of one's memory. Defaults to one, if there is one.
+    progress: bool. Print a line for each event, as the command does.
+
     Raises UserError when an argument is wrong.
     """
     studies = _path("studies_dir", studies_dir)
@@ -132,7 +145,7 @@ def _source(recipe: Recipe | Mapping[str, Any] | str | Path, studies: Path) -> S
 
 
 def _settings(fields: Mapping[str, Any]) -> Settings:
-    """The settings of plain values. Raises UserError for a name or a type that they do not have."""
+    """Settings from keyword arguments. Raises UserError for an unknown name or a wrong type."""
     known = Settings.__dataclass_fields__
     if unknown := [name for name in fields if name not in known]:
         raise UserError(f"unknown argument '{unknown[0]}'; known are {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""What `--weights` means for the models of a space: where their trials start, said before anything trains."""
+"""Resolves `--weights`: the initial weights of a space's models."""
 
 from __future__ import annotations
 
@@ -13,26 +13,28 @@ from trainers.recipe import InitialWeights
 
 
 def resolve(choice: str, preset: str, names: tuple[str, ...]) -> tuple[InitialWeights | None, list[str]]:
-    """The initial weights of these models' trials, None for the preset's; and a sentence on each for the user.
+    """The initial weights for trials of the models `names`; and messages about them for the user.
 
-    choice: auto (the preset's), none or a path. May fetch an archive. Raises UserError when a path holds no checkpoint.
+    choice: "auto" (the preset's weights), "none" or the path of a checkpoint. preset: "laptop" or "zoo".
+    The weights are None when trials use the preset's. May download an archive.
+    Raises UserError when the path holds no checkpoint, or a model cannot start from one.
     """
     if choice == "none" or (choice == "auto" and preset == "laptop"):
         return InitialWeights(source="none"), ["trials start from scratch"]
     lacking = [name for name in names if models.get(name).initial_weights is None]
     if lacking and choice != "auto":
-        raise UserError(f"--weights {choice}: {lacking[0]} can only start from scratch; take --weights none")
+        raise UserError(f"--weights {choice}: {lacking[0]} can only start from scratch; give --weights none")
     if lacking:
         return InitialWeights(source="none"), [
             f"{lacking[0]} has no published weights: trials start from scratch"
         ]
-    # in a process of its own: reading a checkpoint takes TensorFlow, which the driver does without
+    # in a subprocess: reading a checkpoint needs TensorFlow, which the driver does not import
     spawn = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as pool:
         starts = [pool.submit(_resolved, choice, name).result() for name in names]
     said = [start.message for start in starts]
     sources = {start.source for start in starts}
-    if len(sources) > 1:  # a comparison of models must not depend on whose archive could be fetched
+    if len(sources) > 1:  # models must be compared from equal starts, whichever archives could be downloaded
         return InitialWeights(source="none"), [*said, "so all of them train from scratch"]
     source = sources.pop()
     return (None if source == "zoo" and preset == "zoo" else InitialWeights(source=source)), said

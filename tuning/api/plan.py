@@ -1,4 +1,4 @@
-"""What a search will take before it is begun: rungs, steps, disk and time; `--dry-run` prints it."""
+"""Plan: a forecast of a search's rungs, steps, disk space and time, which `--dry-run` prints."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from trainers import model as models
 from tuning.search.budget import Budget, duration
 from tuning.search.scheduler import Scheduler
 
-# seconds until a new process has done its first evaluation, as seen there; a later trial's start and evaluation
+# measured on a CPU: seconds until a new worker has done its first evaluation; a later trial's start and evaluation
 COLD_SECONDS, WARM_SECONDS = 40.0, 6.0
-# float32 values a parameter has in a checkpoint: itself and Adam's two moments, the most of the optimizers here
+# float32 values per parameter in a checkpoint: the parameter and Adam's two moments; other optimizers have fewer
 VALUES_PER_PARAMETER = 3
-MOST_TRIALS = 4096  # that a forecast looks at
+MOST_TRIALS = 4096  # in a forecast
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A forecast. Times are for CPUs; nothing is known of a GPU before it has run.
+    """A forecast. Times are for CPUs; the speed of a GPU is unknown before the first trial.
 
-    rungs: steps; arrivals: how many trials are expected to train to each.
-    steps: gradient steps of all trials; full_steps: were none stopped.
-    checkpoint_bytes: of the largest checkpoint; disk_bytes: of those that are kept.
-    seconds: of the search, start included; None when nothing is known of its models' speed.
+    trials: their number. rungs: in steps. arrivals: for each rung, the number of trials expected to train to it.
+    steps: gradient steps of all trials. full_steps: the same without early stopping.
+    checkpoint_bytes: size of the largest checkpoint. disk_bytes: of all checkpoints that are kept.
+    seconds: of the search, start included; None if the speed of its models is unknown.
     """
 
     trials: int
@@ -47,11 +47,11 @@ def plan(
     keep_checkpoints: int,
     seconds_per_step: float | None = None,
 ) -> Plan:
-    """The forecast for a search of `budget` over an even mixture of models.
+    """The forecast for a search with this budget, over an even mixture of models.
 
-    pixels: for each model, of all the images of its largest step. cpus: of each of the workers.
-    keep_checkpoints: of so many ended trials.
-    seconds_per_step: as measured by earlier trials of the study; None to go by what was seen on a CPU.
+    pixels: for each model, pixels of all images of a gradient step, at its largest batch size.
+    workers, cpus: number of workers, and CPUs of each. keep_checkpoints: number of ended trials that keep theirs.
+    seconds_per_step: measured in earlier trials of the study; None to use the models' figures for a CPU.
     """
     costs = {name: models.get(name).cost for name in pixels}
     if seconds_per_step is None:
@@ -98,15 +98,15 @@ def plan(
 
 
 def speedup(names: Collection[str], cpus: float) -> float:
-    """How many times faster the models' gradient step is on so many cores, on average."""
+    """The speedup of the models' gradient step on so many CPUs, against one; mean over the models."""
     return sum(models.get(name).cost.speedup(cpus) for name in names) / len(names)
 
 
 def expected_arrivals(scheduler: Scheduler, trials: int) -> tuple[int, ...]:
-    """How many of `trials` trials train to each rung, when all orders of their arrival are as likely.
+    """The expected number of trials that train to each rung, when all orders of arrival are equally likely.
 
-    One in factor of them is promoted. Where trials are stopped instead, the n-th to arrive at a rung goes on when it is
-    among the best n // factor so far: with that probability out of n.
+    A promoting scheduler promotes one in reduction_factor. A stopping one lets the n-th trial at a rung go on if it is
+    among the best n // reduction_factor so far, which has the probability (n // reduction_factor) / n.
     """
     arrivals = [trials]
     for _ in scheduler.rungs[1:]:
@@ -126,7 +126,7 @@ def _kept(scheduler: Scheduler, count: int) -> int:
 
 
 def lines(plan: Plan) -> list[str]:
-    """The plan as a person reads it."""
+    """The plan as lines for the user."""
     rungs = ", ".join(
         f"{step:,} ({count} trials)" for step, count in zip(plan.rungs, plan.arrivals, strict=True)
     )
@@ -144,5 +144,5 @@ def lines(plan: Plan) -> list[str]:
 
 
 def size(count: float) -> str:
-    """Bytes as `380 MB` or `1.6 GB`."""
+    """A number of bytes as `380 MB` or `1.6 GB`."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -1,4 +1,4 @@
-"""Promotes a trial: its export, proven equal to what was trained, becomes the champion of a registered model."""
+"""Promotion: exports a trial, checks the export against the trained model, and makes it the registry's champion."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tuning.tracking.store import default_uri, opened
 
 @dataclass(frozen=True)
 class Promoted:
-    """The registered model, its new champion and the one before, None for none."""
+    """model: the registered model. version: its new champion. before: the previous champion, None if there was none."""
 
     model: str
     version: str
@@ -34,21 +34,23 @@ def promote(
     trainer: str | None,
     say: Callable[[str], None],
 ) -> Promoted:
-    """Make trial `number`, or the best completed one, the champion of `model` at `uri`.
+    """Make a trial the champion of the registered model `model` in the MLflow store at `uri`.
 
-    Raises UserError when there is no such trial or no checkpoint of it, when its export is not what was trained, or when
-    MLflow cannot be told.
+    number: of the trial; None for the best completed one. trainer: factory, "module:callable", instead of the model's.
+    say: called with each line of progress.
+    Raises UserError when there is no such trial, it has no checkpoint, its export does not match the trained model, or
+    MLflow fails.
     """
     record = chosen(study, number)
     folder = study.folder / "trials" / str(record.number)
     run = read_note(folder, uri).get("run")
     if run is None:
         raise UserError(
-            f"trial {record.number} of {study.manifest.study} is not in MLflow at {uri}; run the study again with this "
-            "--tracking-uri, or give the one that it was run with"
+            f"trial {record.number} of {study.manifest.study} is not in MLflow at {uri}; give the --tracking-uri that "
+            "the study was run with, or run the study again with this one"
         )
     with opened(uri) as client:
-        client.get_run(run)  # before minutes of work
+        client.get_run(run)  # fails now rather than after minutes of work
         registry = Registry(client, uri, model)
         objective, task = study.objective.name, study.task
         say(f"trial {record.number}: {objective} {record.value:.3f} at step {record.step}")
@@ -60,7 +62,7 @@ def promote(
         }
         newest = newest_checkpoint(folder)
         measured = {"objective": objective, "value": record.value}
-        unchanged = newest is not None and newest[0] == record.step  # an audit may have trained it on
+        unchanged = newest is not None and newest[0] == record.step  # an audit may have trained it further
         made = export_trial(
             folder.absolute(), study.manifest.data, about, measured if unchanged else None, trainer
         )
@@ -75,7 +77,7 @@ def promote(
 
 
 def chosen(study: StudyRead, number: int | None) -> TrialRecord:
-    """The trial to promote. Raises UserError when there is none, or it cannot be."""
+    """The trial to promote: `number`, or the best completed one. Raises UserError when it cannot be promoted."""
     known = study.records
     if number is None:
         best = records.best(record for record in known if record.state == "completed")
@@ -84,7 +86,7 @@ def chosen(study: StudyRead, number: int | None) -> TrialRecord:
             there = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
             raise UserError(
                 f"{study.folder}: no trial is completed yet (there are {there or 'none'}); "
-                "--trial N names one that is not"
+                "wait, or choose another with --trial N"
             )
         return best
     record = study.record(number)
@@ -95,7 +97,7 @@ def chosen(study: StudyRead, number: int | None) -> TrialRecord:
 
 
 def facts_of(study: StudyRead, record: TrialRecord) -> dict[str, object]:
-    """What is known of a champion, by names."""
+    """Facts about a champion, by name, for the version's tags and description."""
     last, data = record.rungs[-1], study.manifest.data
     return {
         "study": study.manifest.study,
@@ -123,12 +125,12 @@ def _by_group(study: StudyRead, record: TrialRecord) -> dict[str, str]:
 
 
 def store_of(study: StudyRead, tracking_uri: str | None) -> str:
-    """The MLflow store that is meant: the one named, else the one that the study was told to."""
+    """The MLflow store to use: `tracking_uri` if given, otherwise the one that the study was logged to."""
     return tracking_uri or str(read_note(study.folder).get("uri") or default_uri(study.folder.parent))
 
 
 def serving_command(promoted: Promoted, studies: Path, uri: str) -> list[str]:
-    """What serves the champion."""
+    """The command line that serves the champion."""
     words = ["python", "-m", "serve.run", "--model", f"models:/{promoted.model}@{ALIAS}"]
     if uri != default_uri(studies):
         return [*words, "--tracking-uri", uri]

@@ -17,10 +17,10 @@ from tuning.tracking.store import RECIPE_FILE, data_of_run, opened
 
 @dataclass(frozen=True)
 class Source:
-    """A recipe, and whence.
+    """A recipe and its origin.
 
-    name, where: of a person's words: "trial 7 of street", its folder.
-    data: the account of the data (Manifest.data) that it was made on; None when nothing is known of them.
+    name, where: of the origin, for the user, such as "trial 7 of street" and the study's folder.
+    data: Manifest.data of the data that it was trained on; None if unknown.
     """
 
     recipe: Recipe
@@ -30,15 +30,17 @@ class Source:
 
 
 def of_file(path: Path) -> Source:
-    """The recipe in a YAML file. Raises UserError."""
+    """The recipe in a YAML file. Raises UserError when it cannot be read or is invalid."""
     return Source(recipes.read(path), str(path), str(path.absolute()))
 
 
 def of_trial(named: str, studies: Path) -> Source:
-    """The recipe of STUDY/NUMBER. Raises UserError when there is no such study or trial."""
+    """The recipe of the trial STUDY/NUMBER. Raises UserError when there is no such study or trial."""
     name, _, number = named.rstrip("/").rpartition("/")
     if not name or not number.isdecimal():
-        raise UserError(f"--trial {named}: give a study's name or folder, and a trial's number: street/7")
+        raise UserError(
+            f"--trial {named}: is not STUDY/NUMBER; give a study's name or folder and a trial's number, like street/7"
+        )
     study = reading.read(name.removesuffix("/trials"), studies)
     record = study.record(int(number))
     recipe = recipes.build(dict(record.recipe), where=f"trial {number}")
@@ -48,7 +50,7 @@ def of_trial(named: str, studies: Path) -> Source:
 
 
 def of_run(run_id: str, tracking_uri: str) -> Source:
-    """The recipe of a trial's run in MLflow. Raises UserError when there is none, or the store cannot be read."""
+    """The recipe of a trial's run in MLflow. Raises UserError when the run has none or the store cannot be read."""
     with opened(tracking_uri) as store, tempfile.TemporaryDirectory() as folder:
         data = data_of_run(store.get_run(run_id))
         if RECIPE_FILE not in [file.path for file in store.list_artifacts(run_id)]:

@@ -1,4 +1,4 @@
-"""Replays a search under other settings: the same sampler and scheduler on a simulated clock over recorded curves."""
+"""Replay: simulates a search under other settings, with its real sampler and scheduler, over recorded curves."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tuning.study.study import Study
 
 @dataclass(frozen=True)
 class Rule:
-    """The settings of a replayed search. sampler, scheduler: their names."""
+    """The settings of a replayed search. scheduler, sampler: their names. trials: at most. workers: simulated ones."""
 
     scheduler: str = "stop"
     reduction_factor: int = 3
@@ -47,10 +47,10 @@ class Rule:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One replay.
+    """The result of one replay.
 
-    found: the best objective of a trial that went to its end; regret: how much worse than the best of all curves it is.
-    trainings: gradient steps, in full trainings; seconds: simulated; completed: trials that went to their end.
+    found: the best objective of a completed trial. regret: its difference to the best of all curves.
+    trainings: gradient steps, in full-length trials. seconds: simulated. completed: number of completed trials.
     """
 
     found: float
@@ -61,18 +61,18 @@ class Outcome:
 
 
 class NearestSampler:
-    """Proposes what another sampler does, as the nearest recorded trial."""
+    """Wraps a sampler: replaces each proposal by the nearest recorded trial."""
 
     def __init__(self, sampler: Sampler, table: Table) -> None:
         self._sampler = sampler
         self._table = table
 
     def learn(self, trial: FrozenTrial) -> None:
-        """As the other sampler."""
+        """Pass the trial to the wrapped sampler."""
         self._sampler.learn(trial)
 
     def propose(self, number: int, fixed: Mapping[str, Any] | None = None) -> Proposal:
-        """The nearest recorded trial to what the other sampler proposes."""
+        """The recorded trial nearest to the wrapped sampler's proposal."""
         return self._table.nearest(self._sampler.propose(number, fixed))
 
 
@@ -84,9 +84,9 @@ def replay(
     seed: int,
     objective: Objective | None = None,
 ) -> tuple[Outcome, list[RungReached]]:
-    """One search by `rule` over the curves; its outcome and its history (simulation.simulate).
+    """Simulate one search over the curves. Returns its outcome and its history (simulation.simulate).
 
-    objective: what to optimise; None for the default of the space's task.
+    objective: None for the default of the space's task. seed: of the search.
     """
     objective = objective or tasks.get(space.task).objective(None, ())
     ends = [value for curve in curves if (value := objective.value(curve.at(curve.steps[-1]))) is not None]
@@ -113,7 +113,7 @@ def replay(
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and half of its 95% interval, by the normal approximation."""
+    """The mean and the half-width of its 95% confidence interval (normal approximation)."""
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
     return statistics.fmean(values), 1.96 * spread / math.sqrt(len(values))
 
@@ -135,7 +135,7 @@ def _manifest(space: Space, conditions: Conditions, seed: int, objective: Object
 
 
 def lines(curves: int, rule: Rule, outcomes: Sequence[Outcome]) -> list[str]:
-    """The outcomes as a person reads them: means with 95% intervals over the seeds."""
+    """The outcomes as lines for the user: means over the seeds, with 95% confidence intervals."""
 
     def mean(name: str) -> tuple[float, float]:
         return interval([getattr(outcome, name) for outcome in outcomes])
@@ -146,14 +146,14 @@ def lines(curves: int, rule: Rule, outcomes: Sequence[Outcome]) -> list[str]:
         f"factor {rule.reduction_factor}, {rule.brackets} brackets, {rule.workers} workers",
         f"best       {found[0]:.3f} ± {found[1]:.3f}",
         f"regret     {regret[0]:.4f} ± {regret[1]:.4f} worse than the best of all curves",
-        f"cost       {trainings[0]:.2f} ± {trainings[1]:.2f} full trainings of gradient steps",
+        f"cost       {trainings[0]:.2f} ± {trainings[1]:.2f} full-length trials, in gradient steps",
         f"time       {duration(seconds[0])} ± {duration(seconds[1])}, simulated",
     ]
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """Learning curves, and the space, the conditions and the objective that they were recorded with."""
+    """Learning curves, with the space, the conditions and the objective of their search."""
 
     curves: list[Curve]
     space: Space
@@ -162,11 +162,14 @@ class Recorded:
 
 
 def recorded(named: str, studies: Path, space: str | None) -> Recorded:
-    """The curves of the study, or of the file, that is named. space: of a file of curves. Raises UserError."""
+    """The curves of a study (name or folder), or of a JSON file of curves.
+
+    space: the name of the space of a file of curves. Raises UserError when there is nothing to read.
+    """
     path = Path(named)
     if path.is_file():
         if space is None:
-            raise UserError(f"{path}: of which --space are these curves?")
+            raise UserError(f"{path}: is a file of curves; give the --space that they were recorded with")
         curves = simulation.read_curves(path)
         of = search_spaces.get(space)
         return Recorded(

@@ -1,4 +1,4 @@
-"""A search, from its settings to its result: what `tuning.search` and `python -m tuning.run` do."""
+"""Runs a search from settings to result; behind `tuning.search` and `python -m tuning.run`."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ from tuning.tracking.store import default_uri
 class Ended:
     """How a search ended.
 
-    folder: the study's. stopped_by: Ctrl-C or a signal; limit: the limit of the budget that was reached; None without.
-    all_failed: whether every trial of the study has failed.
+    folder: of the study. stopped_by: "Ctrl-C" or a signal's name, None if it was not stopped.
+    limit: of the budget, that was reached, None without. all_failed: whether every trial of the study has failed.
     """
 
     folder: Path
@@ -59,18 +59,19 @@ class Ended:
 
 @dataclass(frozen=True)
 class Resolved:
-    """The settings and the resolved search space."""
+    """The settings and the resolved search space. Raises UserError for what can be checked before opening data."""
 
     settings: Settings
     space: Space
     conditions: Conditions
 
     def __post_init__(self) -> None:
-        # all that can be refused before anything is read or written
         self.space.rows(self.conditions)
         settings = self.settings
         settings.budget.check_fits(settings.gpus, settings.steps, settings.new_scheduler().rungs[0])
-        if settings.objective and "/" not in settings.objective:  # one of a class needs the data
+        if (
+            settings.objective and "/" not in settings.objective
+        ):  # a metric of one class needs the data's classes
             self.task.objective(settings.objective, ())
 
     @property
@@ -79,7 +80,7 @@ class Resolved:
         return tasks.get(self.space.task)
 
     def plan(self) -> Plan:
-        """What the search will take."""
+        """The forecast for this search."""
         pixels = {
             branch.model: branch.fixed(self.conditions)["image_size"] ** 2
             * max(branch.batch_sizes(self.conditions))
@@ -96,7 +97,7 @@ class Resolved:
 
 
 def dry_run(settings: Settings, console: Console) -> None:
-    """Print what the search would take. Opens no data, fetches no weights, writes nothing."""
+    """Print the plan of the search. Opens no data, downloads no weights, writes nothing."""
     space = search_spaces.get(settings.space)
     scratch = settings.weights == "none" or (settings.weights == "auto" and settings.preset == "laptop")
     here = Resolved(settings, space, settings.conditions(InitialWeights(source="none") if scratch else None))
@@ -104,7 +105,7 @@ def dry_run(settings: Settings, console: Console) -> None:
         parse_city(settings.data)
     elif settings.data is not None and "://" not in settings.data and not Path(settings.data).exists():
         raise UserError(f"{settings.data}: no such file or folder")
-    _earlier(here)  # so that a wrong name is said here too
+    _read_earlier_study(here)  # reports a wrong name here too
     planned = here.plan()
     console.print(f"space    {space.name}: {', '.join(space.models)}", highlight=False)
     about = "" if settings.budget.trials else "about "
@@ -113,8 +114,8 @@ def dry_run(settings: Settings, console: Console) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def _earlier(here: Resolved) -> EarlierStudy | None:
-    """The study that --warm-start names; looked for before the data are read, which may take minutes."""
+def _read_earlier_study(here: Resolved) -> EarlierStudy | None:
+    """The study of --warm-start, if any. Called before the data are read, since that may take minutes."""
     settings = here.settings
     if not settings.warm_start:
         return None
@@ -130,29 +131,29 @@ def run(
     trainer: str | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Ended:
-    """Search.
+    """Run or resume a search.
 
-    console: where progress and results are printed. words: the arguments of `tuning.run` that say the same, for the
-        commands that are printed. trainer: "module:callable" in the place of the models' own.
-    callbacks: hear of every event besides this package's own.
-    Raises UserError when something that the user gave is wrong; nothing is then half-written.
+    console: where progress and results are printed. words: the command-line arguments of this search, for the commands
+        that are printed; () if it was started from Python.
+    trainer: factory, "module:callable", instead of the models' own. callbacks: in addition to this package's own.
+    Raises UserError when the user's input is wrong, before anything is written.
     """
 
     def say(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     space = search_spaces.get(settings.space)
-    found = _earlier(Resolved(settings, space, settings.conditions(None)))
+    earlier = _read_earlier_study(Resolved(settings, space, settings.conditions(None)))
     weights, messages = initial_weights.resolve(settings.weights, settings.preset, space.models)
     here = Resolved(settings, space, settings.conditions(weights))
     dataset = here.task.open_data(settings.data, settings.studies_dir / "data", settings.subset, say)
     about = settings.manifest(dataset, space, here.conditions)
-    _make(settings.studies_dir)  # not before: what is no data leaves no folder behind
+    _create_folder(settings.studies_dir)  # only now: wrong data must leave no folder behind
     adapter = SpaceAdapter(space, here.conditions)
-    start = None
-    if found is not None:
-        start = warm_start.warm_start(found, about, adapter)
-        messages.append(start.message)
+    warm = None
+    if earlier is not None:
+        warm = warm_start.warm_start(earlier, about, adapter)
+        messages.append(warm.message)
     study = Study.open(settings.studies_dir / about.study, about, settings.accept_space_change)
     try:
         say(f"study {study.name} in {study.folder}")
@@ -174,7 +175,7 @@ def run(
             modules=models.modules_of(space.models),
             early_images=settings.early_images,
         )
-        return _search(here, study, start, job, list(words), console, callbacks)
+        return _search(here, study, warm, job, list(words), console, callbacks)
     finally:
         study.close()
 
@@ -182,11 +183,11 @@ def run(
 def _search(
     here: Resolved,
     study: Study,
-    start: WarmStart | None,
+    warm: WarmStart | None,
     job: Job,
     words: list[str],
     console: Console,
-    more: Sequence[Callback],
+    extra_callbacks: Sequence[Callback],
 ) -> Ended:
     settings, space, budget = here.settings, here.space, here.settings.budget
     uri = settings.tracking_uri or default_uri(settings.studies_dir)
@@ -207,9 +208,9 @@ def _search(
     )
     sampler = samplers.make(settings.sampler, context)
     seeds = space.seeds(here.conditions)
-    if start is not None:
-        seeds = [*start.seeds, *seeds]
-        for prior in start.prior_trials:
+    if warm is not None:
+        seeds = [*warm.seeds, *seeds]
+        for prior in warm.prior_trials:
             sampler.learn(prior)
     search = Search(
         study,
@@ -217,7 +218,7 @@ def _search(
         settings.new_scheduler(),
         budget.trials,
         seeds,
-        callbacks=(tracking, spending, progress, summary, pictures, retention, *more),
+        callbacks=(tracking, spending, progress, summary, pictures, retention, *extra_callbacks),
         limit=spending.limit,
     )
     summary.write()
@@ -244,13 +245,15 @@ def _search(
 
 
 def describe(dataset: Dataset) -> str:
-    """One line on the data."""
+    """A line for the user about the data."""
     counts = f"{dataset.train.images} training and {dataset.validation.images} validation images"
     return f"data {dataset.name}: {counts} of {', '.join(dataset.classes)}"
 
 
-def _make(studies: Path) -> None:
+def _create_folder(studies: Path) -> None:
     try:
         studies.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{studies}: cannot be made: {error.strerror}; give another --studies-dir") from None
+        raise UserError(
+            f"{studies}: cannot be created: {error.strerror}; give another --studies-dir"
+        ) from None

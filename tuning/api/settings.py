@@ -1,4 +1,4 @@
-"""Settings: what a person asks of a search, checked, and made into what its parts take."""
+"""Settings: the user's settings of a search: checks them and derives scheduler, budget, conditions and manifest."""
 
 from __future__ import annotations
 
@@ -26,17 +26,21 @@ if TYPE_CHECKING:
     from search_spaces.space import Space
     from tuning.study.manifest import Manifest
 
-MOST_AT_ONCE = 4  # of more, each proposal would know too little of the others
-WORTH = 1.2  # with less gained, a search is longer: its last trial has the machine to itself, and a part of the CPUs
+MOST_AT_ONCE = 4  # on CPUs; with more at once, each proposal would know too few results
+WORTH = 1.2  # least speedup for several workers on CPUs: the last trial runs alone on a part of the CPUs
 WORKER_BYTES = (
     4 * 2**30
-)  # the largest detector's graph, optimizer and averages take 1.5 GB; a worker may keep three
-RESERVED = ("data", "mlruns")  # folders beside the studies
+)  # graph, optimizer and averages of the largest model take 1.5 GB; a worker may keep three
+RESERVED = ("data", "mlruns")  # folders in the studies folder that are no studies
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The flags of `python -m tuning.run`; None where a preset or the machine decides."""
+    """The flags of `python -m tuning.run`; None where the preset or the machine decides.
+
+    subset: fraction of the training images. time: seconds. gpus_per_trial, cpus_per_trial: fractions are allowed.
+    Raises UserError when a value is out of range, or a name is unknown.
+    """
 
     space: str
     data: str | None = None
@@ -93,11 +97,13 @@ class Settings:
                 raise UserError(f"--{flag}: unknown {flag} '{chosen}'; known are {', '.join(known)}")
         name = self.study or ""
         if name in (*RESERVED, ".", "..") or "/" in name or name != name.strip():
-            raise UserError(f"--study '{name}' cannot be a study's folder; give a plain name")
+            raise UserError(
+                f"--study '{name}' is not a valid name; give a plain name other than data and mlruns"
+            )
 
     @property
     def budget(self) -> Budget:
-        """What the study may cost; the preset's number of trials, where nothing else limits it."""
+        """The budget of the study; without any limit, the preset's number of trials."""
         limited = any(limit is not None for limit in (self.time, self.gpu_hours, self.cost, self.like))
         return Budget(
             trials=self.trials
@@ -111,25 +117,24 @@ class Settings:
 
     @property
     def steps(self) -> int:
-        """A trial's full budget of gradient steps."""
+        """Gradient steps of a full trial."""
         return self.max_steps or search_spaces.get(self.space).default_steps(self.preset)
 
     @property
     def at_once(self) -> int:
-        """Trials that train at once: as said, or as many as this machine has GPUs for; without one, CPUs and memory for
-        small images.
+        """Number of workers: --workers, or one per GPU of this machine; without GPUs as many as CPUs and memory allow.
 
-        Two trials on a CPU each mostly take less than one after the other on both: tests/benchmarks/threads.py.
+        Two trials on one CPU each are mostly faster than one after the other on both: tests/benchmarks/threads.py.
         """
         if self.workers is not None:
             return self.workers
-        if self.address is not None:  # that of another machine, whose size is not known here
+        if self.address is not None:  # a cluster, whose size is unknown here
             return 1
         trials = self.budget.trials or MOST_AT_ONCE
         gpus = gpus_here()
         if gpus and self.gpus_per_trial != 0:
             return max(1, min(trials, int(gpus / (self.gpus_per_trial or 1))))
-        if self.preset == "zoo":  # of large images, whose activations alone may take a machine's memory
+        if self.preset == "zoo":  # large images, whose activations alone may fill the memory
             return 1
         cpus = int(cpus_here() / (self.cpus_per_trial or 1))
         most = max(1, min(trials, MOST_AT_ONCE, cpus, memory_here() // WORKER_BYTES))
@@ -141,31 +146,31 @@ class Settings:
 
     @property
     def cpus(self) -> float:
-        """Of each worker: an even share of this machine's, unless it was said."""
+        """CPUs of each worker: --cpus-per-trial, or an even share of this machine's."""
         return self.cpus_per_trial or max(1, cpus_here() // self.at_once)
 
     @property
     def gpus(self) -> float:
-        """Of each worker: up to one, an even share of this machine's, unless it was said."""
+        """GPUs of each worker: --gpus-per-trial, or an even share of this machine's, at most one."""
         if self.gpus_per_trial is not None:
             return self.gpus_per_trial
         return min(1.0, gpus_here() / self.at_once)
 
     def new_scheduler(self) -> Scheduler:
-        """The scheduler, which has yet to hear of any trial."""
+        """A new scheduler, without any trial."""
         factor = self.reduction_factor
         rungs = rung_steps(self.steps, factor)
-        # a search of few trials that waited for as many as divide a rung would train half of them to the end
+        # a smaller quorum for few trials: otherwise half of them would be trained to the end
         quorum = factor if self.budget.trials is None else max(2, min(factor, self.budget.trials // 3))
         return scheduler.make(self.scheduler, Rules(rungs, factor, quorum, self.brackets, self.seed))
 
     def study_name(self, dataset: Dataset) -> str:
-        """As said, or after the space, the data and the preset: the same command finds its study again."""
+        """--study, or a name made from space, data and preset, so that the same command resumes its study."""
         plain = "".join(c if c.isalnum() or c in "-_." else "-" for c in dataset.name).strip("-")
         return self.study or f"{self.space}-{plain}" + ("" if self.preset == "laptop" else f"-{self.preset}")
 
     def conditions(self, weights: InitialWeights | None) -> Conditions:
-        """What holds for every trial."""
+        """The conditions that all trials share."""
         return Conditions(
             steps=self.steps,
             preset=self.preset,
@@ -177,8 +182,8 @@ class Settings:
         )
 
     def manifest(self, dataset: Dataset, space: Space, conditions: Conditions) -> Manifest:
-        """What a study that these settings begin is begun with."""
-        from tuning.study.manifest import (  # takes Optuna, which --help does without
+        """The manifest of a new study with these settings."""
+        from tuning.study.manifest import (  # imports Optuna, which --help should not wait for
             Manifest,
             of_data,
             versions,
@@ -212,12 +217,12 @@ class Settings:
 
 
 def cpus_here() -> int:
-    """CPUs that this process may use."""
+    """Number of CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def gpus_here() -> int:
-    """GPUs that the NVIDIA driver lists; 0 without one."""
+    """Number of GPUs that the NVIDIA driver lists; 0 without a driver."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return 0

@@ -1,4 +1,4 @@
-"""StudyResult: a study opened from a program: its trials, its best one, tables, reports, promotion."""
+"""StudyResult: the Python API of a study: trials, best trial, data frames, report, promotion."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 
 class StudyResult:
-    """A study's folder, read when it is asked; a search may be at work on it.
+    """A study. Each access reads its folder, so the results are current even while its search is running.
 
-    folder: `<studies>/<study>`. stopped_by: what stopped the search that returned this (Ctrl-C, a signal), limit: the
-        limit of its budget that it reached; None where nothing did, and of a study that was loaded.
+    folder: Path. The study's folder, `<studies_dir>/<study>`.
+    stopped_by: str or None. What stopped the search that returned this result: "Ctrl-C" or a signal's name.
+    limit: str or None. The limit that ended the search, such as "--time 2 h 00 min". Both are None for a loaded study.
     """
 
     def __init__(self, folder: Path, stopped_by: str | None = None, limit: str | None = None) -> None:
@@ -39,17 +40,17 @@ class StudyResult:
 
     @property
     def objective(self) -> Objective:
-        """What it optimises."""
+        """The objective of the search."""
         return self._read().objective
 
     @property
     def trials(self) -> list[TrialRecord]:
-        """Every trial by number."""
+        """A TrialRecord for every trial, by number."""
         return self._read().records
 
     @property
     def best(self) -> TrialRecord | None:
-        """The best trial, as the search ranks: the longest trained first, then by the objective. None before a rung."""
+        """The best trial: of those trained for longest, the one with the best objective. None before the first rung."""
         return trial_record.best(self.trials)
 
     def recipe(self, number: int) -> Recipe:
@@ -57,12 +58,15 @@ class StudyResult:
         return recipes.build(self._read().record(number).recipe, where=f"trial {number}")
 
     def trial_folder(self, number: int) -> Path:
-        """Where a trial's files are: recipe.yaml, checkpoints, pictures, ..."""
+        """The folder of a trial's files: recipe.yaml, checkpoints, pictures, ... UserError if there is no such trial."""
         self._read().record(number)
         return self.folder / "trials" / str(number)
 
     def curve(self, number: int) -> pd.DataFrame:
-        """A trial's training curve: a row for each step that is kept, with its losses, learning rate and images/s."""
+        """A trial's training curve, one row per recorded step, indexed by `step`.
+
+        Columns: `training_loss/<part>`, `learning_rate` and `images_per_second`.
+        """
         import pandas as pd
 
         lines = [line for _, line in curves.read(self.trial_folder(number) / "metrics.jsonl")]
@@ -70,10 +74,10 @@ class StudyResult:
         return pd.DataFrame(rows, columns=None if rows else ["step"]).set_index("step")
 
     def to_dataframe(self) -> pd.DataFrame:
-        """A row for each trial, indexed by its number.
+        """All trials, one row each, indexed by `trial`, the trial's number.
 
-        Columns: `state`, `reason`, `step`, the objective under its name, every other metric of the last rung,
-        `seconds_training`, `seconds_overhead`, `recipe_id`, and what the search suggested as `params.<name>`.
+        Columns: `state`, `reason`, `step`, the objective (under its name) and every other metric of the last rung,
+        `seconds_training`, `seconds_overhead`, `recipe_id`, and each sampled parameter as `params.<name>`.
         """
         import pandas as pd
 
@@ -104,11 +108,14 @@ class StudyResult:
         data: str | None = None,
         price_per_hour: float | None = None,
     ) -> Path | str:
-        """The report: of "html" the file that was written (report.html in the study's folder unless `out` says), of
-        "markdown" and "json" the text, or the file `out`.
+        """Make the study's report.
 
-        data: where the study's data are now, for the pictures. price_per_hour: of one worker, in any currency.
-        Raises UserError for another form.
+        form: "html", "markdown" or "json".
+        out: the file to write. Defaults to report.html in the study's folder for "html", to no file for other forms.
+        data: where the study's data are now, if they have moved; for the pictures.
+        price_per_hour: of one worker, in any currency.
+        Returns the path of the file; the text of the report if no file is written.
+        Raises UserError for any other form.
         """
         from trainers.files import write_text
         from tuning.reporting.report import report
@@ -130,11 +137,13 @@ class StudyResult:
         model: str | None = None,
         say: Callable[[str], None] = lambda line: None,
     ) -> Promoted:
-        """Make a trial, or the best completed one, the champion of a registered model, and return its version.
+        """Export a trial, register it in MLflow's model registry, and make it the champion.
 
-        model: the registered model's name, the study's unless given. tracking_uri: of the MLflow store, the one that the
-            study was logged to unless given. say: is called with what is being done.
-        Raises UserError when there is no such trial, or its export is not what was trained.
+        trial: its number. Defaults to the best completed trial.
+        tracking_uri: of the MLflow store. Defaults to the one that the study was logged to.
+        model: name of the registered model. Defaults to the study's name.
+        say: called with each line of progress.
+        Raises UserError when there is no such trial, or its export does not match the trained model.
         """
         from tuning.api import promotion
 
@@ -146,7 +155,7 @@ class StudyResult:
         return f"StudyResult({str(self.folder)!r})"
 
     def _repr_html_(self) -> str:
-        """A notebook's view: the ranking's table."""
+        """The table that a notebook shows: state, step and objective of each trial."""
         columns: list[Any] = ["state", "step", self.objective.name]
         frame = self.to_dataframe()
         shown = frame[[name for name in columns if name in frame]]

@@ -1,4 +1,4 @@
-"""One recipe from its first step to its last: a study of one trial, which this process trains itself."""
+"""Trains one recipe to its last step, in this process, as a study of one trial."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ from tuning.study.trial_folder import newest_checkpoint
 from tuning.tracking.callback import Tracking
 from tuning.tracking.store import default_uri
 
-EVALUATIONS = 10  # spread evenly; each with a checkpoint
-KEEP_SECONDS = 300.0  # between checkpoints besides these, so that a kill costs no more
+EVALUATIONS = 10  # evenly spaced, each with a checkpoint
+KEEP_SECONDS = 300.0  # between further checkpoints: a kill costs at most this much training
 
 
 @dataclass(frozen=True)
 class Training:
-    """What is asked for.
+    """The settings of a training.
 
-    source: of the recipe; max_steps: in the place of the recipe's own.
-    data: in the place of the source's; all_data: validation images are trained on too.
-    study: its name, None for one after recipe and data.
-    threads, gpus: that TensorFlow may take.
+    source: the recipe and its origin. max_steps: instead of the recipe's.
+    data: instead of the source's. all_data: train on the validation images too.
+    study: its name; None for a name made from recipe and data.
+    threads, gpus: CPU threads, and GPUs or a fraction of one, for TensorFlow.
     """
 
     source: Source
@@ -68,12 +68,16 @@ class Training:
 
     @property
     def recipe(self) -> Recipe:
-        """With the steps that are asked for."""
+        """The recipe, with `max_steps` if given."""
         return self.source.recipe.replace(steps=self.max_steps) if self.max_steps else self.source.recipe
 
 
 def run(asked: Training, trainer: str | None, console: Console) -> Ended:
-    """Train, or go on training. trainer: "module:callable" in the place of the model's own."""
+    """Train the recipe, or resume its training.
+
+    trainer: factory, "module:callable", instead of the model's own. console: where progress is printed.
+    Raises UserError when the user's input is wrong.
+    """
 
     def say(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
@@ -90,7 +94,7 @@ def run(asked: Training, trainer: str | None, console: Console) -> Ended:
         dataset = task.open_data(asked.data, cache, on_progress=say)
         account = manifest.of_data(dataset, asked.data)
         if known is not None and known["fingerprint"] != dataset.fingerprint:
-            say(f"--data {asked.data} is other data than {asked.source.name} was trained on")
+            say(f"--data {asked.data} is not the data that {asked.source.name} was trained on")
     if asked.all_data:
         dataset, note = with_all_images(dataset)
         say(note)
@@ -114,33 +118,33 @@ def run(asked: Training, trainer: str | None, console: Console) -> Ended:
 
 
 def with_all_images(dataset: Dataset) -> tuple[Dataset, str]:
-    """The dataset with its validation images trained on as well, and a sentence on what its result then means."""
+    """The dataset with its validation images added to training, and a note on what it is then evaluated on."""
     files = (*dataset.train.files, *dataset.validation.files)
     images = dataset.train.images + dataset.validation.images
     measured = dataset.test or dataset.validation
     note = f"training on all {images} images of training and validation; " + (
-        "it is measured on the test images"
+        "it is evaluated on the test images"
         if dataset.test
-        else "it is measured on images that are trained on, which proves nothing"
+        else "it is evaluated on images that it trains on, so the metrics say nothing about new images"
     )
     return dataclasses.replace(dataset, train=Part(files, images), validation=measured, test=None), note
 
 
-def train_here(work: TrialSource, worker: Worker) -> None:
-    """Run `work` in this process, one trial at a time. What is unfinished at its end is saved and interrupted."""
-    with stopped_by_signals(work):
-        while (record := work.propose()) is not None:
-            worker.begin(assignment_of(work, record))
+def train_here(trials: TrialSource, worker: Worker) -> None:
+    """Run `trials` in this process, one at a time. When it is stopped, saves and interrupts the unfinished trial."""
+    with stopped_by_signals(trials):
+        while (record := trials.propose()) is not None:
+            worker.begin(assignment_of(trials, record))
             saved = time.monotonic()
-            while work.report(worker.step()):
+            while trials.report(worker.step()):
                 if time.monotonic() - saved > KEEP_SECONDS:
                     worker.keep()
                     saved = time.monotonic()
-        if work.over and work.fatal_result is None:
+        if trials.over and trials.fatal_result is None:
             worker.keep()
-    work.interrupt()
-    if work.fatal_result is not None:
-        raise UserError(work.fatal_result.reason)
+    trials.interrupt()
+    if trials.fatal_result is not None:
+        raise UserError(trials.fatal_result.reason)
 
 
 def _train(asked: Training, study: Study, worker: Worker, dataset: Dataset, console: Console) -> Ended:
@@ -174,7 +178,7 @@ def _train(asked: Training, study: Study, worker: Worker, dataset: Dataset, cons
 
 
 def evaluations(steps: int) -> tuple[int, ...]:
-    """The steps at which a training of so many is measured and saved."""
+    """The steps, rising, at which a training of so many steps is evaluated and saved."""
     return tuple(sorted({math.ceil(steps * part / EVALUATIONS) for part in range(1, EVALUATIONS + 1)}))
 
 
@@ -205,8 +209,8 @@ def _check_same(folder: Path, about: Manifest) -> None:
     path = folder / "study.json"
     if path.exists() and (there := manifest.read(path)).space_hash != about.space_hash:
         is_recipe = there.space_hash.startswith("recipe ")
-        what = f"of {there.space_hash}" if is_recipe else "a search, not one recipe's training"
-        raise UserError(f"{folder}: is {what}, and this is {about.space_hash}; give another --study")
+        what = f"a training of {there.space_hash}" if is_recipe else "a search"
+        raise UserError(f"{folder}: is {what}, not a training of {about.space_hash}; give another --study")
 
 
 def _close(study: Study, console: Console, uri: str, unlogged: str | None) -> None:

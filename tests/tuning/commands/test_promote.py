@@ -183,7 +183,7 @@ def test_an_export_that_is_not_what_was_trained_is_refused_and_nothing_registere
 def test_what_cannot_be_promoted_is_one_line(street, uri, tmp_path, made, capsys):
     assert "no such study in" in refused_of("elsewhere", capsys, tmp_path)
     assert "has no trial 9 (there are 0 to 5)" in refused(capsys, tmp_path, "--trial", "9")
-    assert "--rollback goes to the champion before" in refused(capsys, tmp_path, "--rollback", "--trial", "1")
+    assert "--rollback takes the previous champion" in refused(capsys, tmp_path, "--rollback", "--trial", "1")
     assert "has no model 'street'" in refused(capsys, tmp_path, "--rollback")
     other = f"sqlite:///{tmp_path / 'other.db'}"
     assert f"is not in MLflow at {other}" in refused(capsys, tmp_path, "--tracking-uri", other)

@@ -119,7 +119,7 @@ def test_curves_are_kept_in_a_file(tmp_path, capsys):
     assert read_curves(path) == CURVES
     assert main([str(path), "--space", "mobilenet", "--seeds", "1", "--trials", "5"]) == 0
     assert main([str(path), "--seeds", "1"]) == 2
-    assert "of which --space are these curves?" in capsys.readouterr().err
+    assert "give the --space that they were recorded with" in capsys.readouterr().err
     path.write_text("[{}]")
     with pytest.raises(UserError, match="cannot be read as learning curves"):
         read_curves(path)

@@ -75,7 +75,7 @@ def test_a_trial_of_a_study_and_a_run_of_mlflow_are_the_same_recipe_on_the_same_
     capsys.readouterr()
     other = "toy-city:train_images=6,validation_images=4"
     assert train(studies, "--trial", "one/0", "--study", "four", data=other) == 0
-    assert f"--data {other} is other data than trial 0 of one was trained on" in capsys.readouterr().out
+    assert f"--data {other} is not the data that trial 0 of one was trained on" in capsys.readouterr().out
 
 
 @slow
@@ -122,12 +122,12 @@ def test_all_the_data_are_the_training_and_the_validation_images():
     dataset, note = training.with_all_images(DATASET)
     assert dataset.train.images == 120
     assert dataset.train.files == (*DATASET.train.files, *DATASET.validation.files)
-    assert "measured on images that are trained on" in note
+    assert "evaluated on images that it trains on" in note
     held_out = dataclasses.replace(DATASET, test=DATASET.validation)
     dataset, note = training.with_all_images(held_out)
     assert dataset.validation == held_out.test
     assert dataset.test is None
-    assert "measured on the test images" in note
+    assert "evaluated on the test images" in note
 
 
 @pytest.mark.parametrize("steps", [1, 3, 10, 25, 20000])
@@ -158,14 +158,14 @@ REFUSED = [
     (["no.yaml"], "no.yaml: cannot be read as a recipe"),
     (["{here}/list.yaml"], "list.yaml: a recipe is a mapping"),
     (["{here}/wrong.yaml"], "wrong.yaml: steps: must be greater than 0"),
-    (["--trial", "one"], "--trial one: give a study's name or folder, and a trial's number"),
-    (["--trial", "one/best"], "--trial one/best: give a study's name"),
+    (["--trial", "one"], "--trial one: is not STUDY/NUMBER; give a study's name or folder"),
+    (["--trial", "one/best"], "--trial one/best: is not STUDY/NUMBER"),
     (["--trial", "street/0"], "street: no such study in"),
     (["--run", "abc"], "there is no MLflow database"),
     (["{here}/recipe.yaml", "--max-steps", "0"], "--max-steps must be at least 1"),
     (["{here}/recipe.yaml", "--threads", "0"], "--threads must be at least 1"),
     (["{here}/recipe.yaml", "--gpus", "-1"], "--gpus must be at least 0"),
-    (["{here}/recipe.yaml", "--study", "../x"], "--study '../x' cannot be a study's folder"),
+    (["{here}/recipe.yaml", "--study", "../x"], "--study '../x' is not a valid name"),
     (["{here}/recipe.yaml", "--data", "no/photos"], "no/photos"),
     ([], "one of the arguments recipe --trial --run is required"),
 ]
@@ -185,7 +185,7 @@ def test_a_study_that_is_something_else_is_not_trained_into(open_study, tmp_path
     open_study("search").close()
     (tmp_path / "recipe.yaml").write_text(RECIPE.to_yaml())
     words = [str(tmp_path / "recipe.yaml"), "--study", "search", "--data", CITY]
-    assert "is a search, not one recipe's training" in refused(words, tmp_path, capsys)
+    assert "is a search, not a training of recipe" in refused(words, tmp_path, capsys)
     assert "has no trial 4 (there is none yet)" in refused(["--trial", "search/4"], tmp_path, capsys)
 
 

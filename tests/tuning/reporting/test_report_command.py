@@ -202,7 +202,7 @@ def test_a_comparison_is_a_page_too(pair, tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["long"], "long alone compares with nothing"), (["long", "nowhere"], "nowhere: no such study in")],
+    [(["long"], "long: is only one study"), (["long", "nowhere"], "nowhere: no such study in")],
 )
 def test_what_cannot_be_compared_is_refused_in_one_line(pair, capsys, arguments, message):
     _refuses(compare.main, [*arguments, "--studies-dir", str(pair)], message, capsys)

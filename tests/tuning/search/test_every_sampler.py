@@ -20,7 +20,7 @@ from trainers.errors import UserError
 from tuning.api.settings import Settings
 from tuning.search import sampler as samplers
 from tuning.search.halving import Halving
-from tuning.search.sampler import Sampler, SamplerContext, paused_at_its_rung
+from tuning.search.sampler import Sampler, SamplerContext, paused_as_pruned
 from tuning.search.scheduler import Judgement, reached
 from tuning.search.search import Search
 from tuning.study.proposal import Proposal
@@ -83,9 +83,9 @@ def lives() -> list[list[FrozenTrial]]:
             told.append([begun])
         elif state == TrialState.COMPLETE:
             last = at_rung(at_rung(first, 30, mean + 0.1), 90, mean + 0.2)
-            told.append([begun, paused_at_its_rung(first), first, ended(last, state)])
+            told.append([begun, paused_as_pruned(first), first, ended(last, state)])
         elif state == TrialState.PRUNED:
-            told.append([begun, paused_at_its_rung(first), ended(first, state)])
+            told.append([begun, paused_as_pruned(first), ended(first, state)])
         else:
             told.append([begun, ended(first, state)])
     return told
@@ -154,7 +154,7 @@ def test_a_failed_trial_and_one_of_an_earlier_study_are_taken(name):
 
 
 def test_what_means_nothing_in_this_search_teaches_nothing(name):
-    made = learned(name, [life[-1] for life in lives()], fit=lambda trial: None)
+    made = learned(name, [life[-1] for life in lives()], adapt=lambda trial: None)
     assert made.propose(COUNT) == sampler(name).propose(COUNT)
 
 

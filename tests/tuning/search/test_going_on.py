@@ -235,7 +235,7 @@ def test_a_warm_start_without_a_use_is_one_line(earlier, open_study, tmp_path):
     with pytest.raises(UserError, match="no such study in"):
         read("never", tmp_path, "")
     open_study("empty")
-    with pytest.raises(UserError, match="no trial of it has ended yet"):
+    with pytest.raises(UserError, match="none of its trials has ended yet"):
         read("empty", tmp_path, "")
 
 
