@@ -8,7 +8,7 @@ UV_VERSION := 0.13.8
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test quick lint check wheel lock clean
+.PHONY: help setup run test quick lint check wheel lock clean benchmarks examples pictures
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 8
@@ -50,6 +50,15 @@ CUDA_TENSORFLOW := tensorflow[and-cuda]==2.21.0
 COMPILE := $(VENV)/bin/uv pip compile pyproject.toml --universal --python-version 3.11 \
     --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
 LOCKED  := --extra dev --generate-hashes
+
+benchmarks: $(STAMP)  ## each benchmark in a short form: half an hour, one table (docs/benchmarks.md has the full runs)
+	$(PY) tests/benchmarks/all.py
+
+examples: $(STAMP)  ## run the notebooks of examples/ and keep their outputs
+	$(PY) examples/run.py --save
+
+pictures: $(STAMP)  ## make the pictures of README and docs anew (needs Chromium)
+	$(PY) docs/make_pictures.py
 
 clean:  ## remove .venv and what the tools leave behind (studies stay)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

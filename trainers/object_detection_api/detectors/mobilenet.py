@@ -198,7 +198,7 @@ DETECTOR = register(
                 "batch_norm_decay": 0.9,
             },
         },
-        # shared_part: tests/benchmarks/threads.py
+        # shared_part: tests/benchmarks/training/threads.py
         cost=Cost(cpu_step_seconds=0.39, shared_part=0.5, parameters=2_667_003),
     )
 )

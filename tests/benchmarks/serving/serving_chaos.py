@@ -1,6 +1,6 @@
 """Kills parts of a real deployment by SIGKILL at random moments while videos are worked on, and counts what was lost.
 
-    .venv/bin/python tests/benchmarks/serving_chaos.py --model studies/mobilenet-toy-city/trials/0/export --kills 40
+    .venv/bin/python tests/benchmarks/serving/serving_chaos.py --model TRIAL/export --kills 40
 
 Victims: a replica with the network, the HTTP application, Serve's proxy and controller, Ray's raylet and GCS server, the
 command itself, and everything at once. Where the command or one of Ray's needed processes has died, the same command is

@@ -1,6 +1,6 @@
 """End-to-end frames a second: here, in the way notebooks do it, and each stage alone.
 
-    .venv/bin/python tests/benchmarks/serving_speed.py --trial studies/mobilenet-toy-city/trials/0 --video cars
+    .venv/bin/python tests/benchmarks/serving/serving_speed.py --trial studies/mobilenet-toy-city/trials/0 --video cars
 
 The trial's folder has the export that is served (export/) and the checkpoint of which the API's own exporter makes the
 notebook's. "notebook" is the usual loop over that, "notebook_ours" the same loop over the served SavedModel. Rounds take

@@ -1,6 +1,6 @@
 """Trials side by side on a core each, against one after the other on all cores: images a second.
 
-    .venv/bin/python tests/benchmarks/threads.py --detectors mobilenet retinanet --rounds 5
+    .venv/bin/python tests/benchmarks/training/threads.py --detectors mobilenet retinanet --rounds 5
 
 A process with a thread for each core, and as many processes of one thread, each with its trial ready; they take the same
 number of steps in turns: the one alone, then the others all at once.
@@ -17,11 +17,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from machine import Others, machine
+ROOT = Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "benchmarks")]
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
-OUT = Path(__file__).parent / "results" / "threads.json"
+from machine import Others, machine  # noqa: E402
+
+OUT = Path(__file__).resolve().parents[1] / "results" / "threads.json"
 CITY = "toy-city:train_images=48,validation_images=16"
 CORES = len(os.sched_getaffinity(0))
 STEPS = {"mobilenet": 30, "retinanet": 20, "efficientdet": 15}

@@ -1,6 +1,6 @@
 """Whether the memory that a video takes depends on its length: the peak for a long one and for a short one.
 
-    .venv/bin/python tests/benchmarks/serving_memory.py --model studies/mobilenet-toy-city/trials/0/export
+    .venv/bin/python tests/benchmarks/serving/serving_memory.py --model studies/mobilenet-toy-city/trials/0/export
 
 Both have 25 frames a second of 320x240; each is annotated in a process of its own, as `serve.detect --local` does it.
 All frames are decoded, drawn into and encoded; the network looks at every tenth unless told otherwise, to save time.

@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 
 def stock(trial: str, folder: str) -> dict[str, Any]:

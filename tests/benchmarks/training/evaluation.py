@@ -1,6 +1,6 @@
 """An evaluation of 1,000 images here and by the API's `eager_eval_loop` with pycocotools: whole, and the metric alone.
 
-    .venv/bin/python tests/benchmarks/evaluation.py --rounds 5
+    .venv/bin/python tests/benchmarks/training/evaluation.py --rounds 5
 
 Both evaluate the same model with the same variables in one process, and their mAP is told. "first" is the first one of
 a worker, which traces and reads; "here" the later ones, whose batches are kept. The API traces each anew.
@@ -21,11 +21,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from machine import Others, machine
+ROOT = Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "benchmarks")]
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
-OUT = Path(__file__).parent / "results" / "evaluation.json"
+from machine import Others, machine  # noqa: E402
+
+OUT = Path(__file__).resolve().parents[1] / "results" / "evaluation.json"
 STEPS = 60
 
 

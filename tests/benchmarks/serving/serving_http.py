@@ -1,6 +1,6 @@
 """What HTTP costs: a job through the server, from the upload to the fetched result, against the same without a server.
 
-    .venv/bin/python tests/benchmarks/serving_http.py --model studies/mobilenet-toy-city/trials/0/export
+    .venv/bin/python tests/benchmarks/serving/serving_http.py --model studies/mobilenet-toy-city/trials/0/export
 
 The clip is of 720p and a minute long. Server and model are loaded before; rounds take turns. The CPU seconds are of all
 processes of the server, and tell more than the wall's where the machine has other work.

@@ -17,14 +17,16 @@ from typing import Any
 import av
 import numpy as np
 import psutil
-from machine import machine
 from rich.console import Console
 from rich.table import Table
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
+ROOT = Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "benchmarks")]
+
+from machine import machine  # noqa: E402
+
 CARS = ROOT.parent / "shared" / "data" / "video" / "car-detection.mp4"
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).resolve().parents[1] / "results"
 TOKEN = "benchmark"
 
 

@@ -1,6 +1,6 @@
 """Many clients at once, with images and videos: errors, waiting times, throughput against one client, and memory.
 
-    .venv/bin/python tests/benchmarks/serving_load.py --model studies/mobilenet-toy-city/trials/0/export
+    .venv/bin/python tests/benchmarks/serving/serving_load.py --model studies/mobilenet-toy-city/trials/0/export
 
 Each client sends one request after another, one in twenty a video of 4 s that it waits for, the others a 640x360 image.
 """

@@ -1,6 +1,6 @@
 """What a trial costs besides its gradient steps: here, cold and warm, and in the stock arrangement.
 
-    .venv/bin/python tests/benchmarks/trial_cost.py --repeats 5
+    .venv/bin/python tests/benchmarks/training/trial_cost.py --repeats 5
 
 Run again, it adds to what the file holds: `--repeats 1 --detectors mobilenet` takes two or three minutes.
 Fixed cost: from the start of the process (cold, stock) or of the trial (warm) to its first finished evaluation, less its
@@ -23,12 +23,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from machine import Others, machine
-
 BEGAN = time.time()
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
-OUT = Path(__file__).parent / "results" / "trial_cost.json"
+ROOT = Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "benchmarks")]
+
+from machine import Others, machine  # noqa: E402
+
+OUT = Path(__file__).resolve().parents[1] / "results" / "trial_cost.json"
 DETECTORS = ("mobilenet", "retinanet", "efficientdet")
 STEPS, WARM = 20, 4
 BESIDE = 10  # of a cold trial's steps, its evaluation may be traced meanwhile
@@ -93,7 +94,7 @@ def run(*words: str) -> Any:
 def stock(pipeline: Path, evaluation: float) -> float:
     """The fixed cost of the stock arrangement; `evaluation` is what one takes by itself."""
     began = time.time()
-    found = run(str(Path(__file__).with_name("stock_trial.py")), str(pipeline), str(STEPS))
+    found = run(str(Path(__file__).resolve().parents[1] / "stock_trial.py"), str(pipeline), str(STEPS))
     return fixed(found["measured"] - began, found["steps"], evaluation, 1)
 
 

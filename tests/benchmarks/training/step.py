@@ -1,6 +1,6 @@
 """What the input costs a step: fed by the pipeline against the same step on one constant batch; and images a second.
 
-    .venv/bin/python tests/benchmarks/step.py --rounds 7
+    .venv/bin/python tests/benchmarks/training/step.py --rounds 7
 
 --xla compiles the step (`tuning.run --xla`), and adds its own rows to the file.
 Blocks of steps are taken in turn, fed and on the batch that came first. Without a step in between, the pipeline is
@@ -21,11 +21,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from machine import Others, machine
+ROOT = Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "benchmarks")]
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
-OUT = Path(__file__).parent / "results" / "step.json"
+from machine import Others, machine  # noqa: E402
+
+OUT = Path(__file__).resolve().parents[1] / "results" / "step.json"
 CITY = "toy-city:train_images=240,validation_images=16"
 AUGMENTATIONS = [
     {"name": "random_horizontal_flip"},

@@ -1,6 +1,6 @@
 """A worker's resident set over many warm trials of alternating recipes: is it flat?
 
-    .venv/bin/python tests/benchmarks/memory.py --trials 60
+    .venv/bin/python tests/benchmarks/training/memory.py --trials 60
 
 Each trial takes a few steps of two images, is evaluated on eight and saved. Recipes alternate between two graphs, three
 optimizers, and augmentations that no trial has had before. Told are the means of trials 11 to 20 and of the last ten.
@@ -17,11 +17,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from machine import machine
+ROOT = Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "benchmarks")]
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
-OUT = Path(__file__).parent / "results" / "memory.json"
+from machine import machine  # noqa: E402
+
+OUT = Path(__file__).resolve().parents[1] / "results" / "memory.json"
 CITY = "toy-city:train_images=48,validation_images=16"
 STEPS = 3
 
