@@ -3,7 +3,7 @@
     .venv/bin/python tests/benchmarks/all.py
     .venv/bin/python tests/benchmarks/all.py --only conversion rungs
 
-Short forms are noisy: they show that a benchmark runs and roughly where its figure is. The figures to quote are of the full
+Short forms are noisy: they show that a benchmark runs, and roughly where its figure is. The figures to quote are of the full
 runs, in docs/benchmarks.md; the last column names the commit of each.
 """
 
