@@ -16,9 +16,8 @@ LOCKS = {"cpu": "requirements.lock", "cuda": "requirements-cuda.lock"}
 
 
 def pins(path: Path) -> set[str]:
-    """Its lines `name==version ; marker`, without hashes."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return {line.rstrip(" \\") for line in lines if re.match(r"[a-z0-9]", line)}
+    """Each `name==version` of it. Not the markers: what only developers need may want a package on more systems."""
+    return set(re.findall(r"^[a-z0-9][^\s;]*==[^\s;]+", path.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def names(lines: set[str]) -> set[str]:
