@@ -62,11 +62,11 @@ def export_trial(
         [sys.executable, "-m", "tuning.api.exporting"], input=json.dumps(job), stderr=subprocess.PIPE, text=True,
         check=False, env=os.environ | {"PYTHONPATH": python_path(modules)},
     )  # fmt: skip
-    said = done.stderr.strip().splitlines() or ["it was killed"]
+    errors = done.stderr.strip().splitlines() or ["it was killed"]
     if done.returncode == 2:
-        raise UserError(said[-1].removeprefix("error: "))
+        raise UserError(errors[-1].removeprefix("error: "))
     if done.returncode:
-        raise UserError(f"{trial}: the export failed: {said[-1][:300]}")
+        raise UserError(f"{trial}: the export failed: {errors[-1][:300]}")
     return target
 
 

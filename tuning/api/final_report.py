@@ -63,7 +63,7 @@ def show(
     if command is None:
         pass
     elif trials is None or ended < trials:
-        lines.append(("go on", shlex.join(command)))
+        lines.append(("resume", shlex.join(command)))
     else:
         lines.append(("more trials", shlex.join(with_trials(command, 2 * trials))))
     for name, text in lines:

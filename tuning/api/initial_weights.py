@@ -31,13 +31,13 @@ def resolve(choice: str, preset: str, names: tuple[str, ...]) -> tuple[InitialWe
     # in a subprocess: reading a checkpoint needs TensorFlow, which the driver does not import
     spawn = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        starts = [pool.submit(_resolved, choice, name).result() for name in names]
-    said = [start.message for start in starts]
-    sources = {start.source for start in starts}
+        resolved = [pool.submit(_resolved, choice, name).result() for name in names]
+    messages = [start.message for start in resolved]
+    sources = {start.source for start in resolved}
     if len(sources) > 1:  # models must be compared from equal starts, whichever archives could be downloaded
-        return InitialWeights(source="none"), [*said, "so all of them train from scratch"]
+        return InitialWeights(source="none"), [*messages, "so all of them train from scratch"]
     source = sources.pop()
-    return (None if source == "zoo" and preset == "zoo" else InitialWeights(source=source)), said
+    return (None if source == "zoo" and preset == "zoo" else InitialWeights(source=source)), messages
 
 
 def _resolved(choice: str, name: str) -> Any:

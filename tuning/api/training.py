@@ -231,4 +231,4 @@ def _close(study: Study, console: Console, uri: str, unlogged: str | None) -> No
     if record.state == "completed":
         say("serve it", f"{python} -m tuning.promote {shlex.quote(str(study.folder))}")
     elif record.state == "failed":
-        say("again", "give another --study")
+        say("retry", "give another --study")

@@ -61,7 +61,7 @@ class Search:
         self._live: dict[int, StepResult | None] = {}
         self._interrupted: list[int] = []
         self._waiting: dict[int, int] = {}  # for promotion: the step of the rung, by trial
-        self._idle_workers = IdleWorkers()
+        self._idle = IdleWorkers()
         for trial in study.trials():
             sampler.learn(trial)
         records = study.records()
@@ -72,7 +72,7 @@ class Search:
         self._continuing, self._to_continue = earlier.continuing, earlier.to_continue
         for record in earlier.interrupted:
             self._interrupted.append(record.number)
-            self._idle_workers.add_trial(record.number, record.recipe)
+            self._idle.add_trial(record.number, record.recipe)
         for record, by in earlier.superseded:
             self._supersede(record, by)
 
@@ -107,9 +107,7 @@ class Search:
         """
         while not self.exhausted:
             if self._interrupted:
-                number = next(
-                    filter(self._idle_workers.has_graph_of, self._interrupted), self._interrupted[0]
-                )
+                number = next(filter(self._idle.has_graph_of, self._interrupted), self._interrupted[0])
                 self._interrupted.remove(number)
                 record = self.study.resume(number)
                 self._live[record.number] = None
@@ -176,7 +174,7 @@ class Search:
     def _release(self, number: int) -> None:
         """Mark the trial's worker idle."""
         if self._live.pop(number) is not None:
-            self._idle_workers.release(number)
+            self._idle.release(number)
 
     def _new(self) -> TrialRecord:
         number = len(self.study.trials())
@@ -194,7 +192,7 @@ class Search:
         return self._ended + len(begun) < self.trials
 
     def _promotable(self) -> int | None:
-        same_graph = set(filter(self._idle_workers.has_graph_of, self._waiting))
+        same_graph = set(filter(self._idle.has_graph_of, self._waiting))
         return self.scheduler.promotable(self._waiting, self._may_start_new, same_graph)
 
     def _promote(self, number: int) -> TrialRecord:
@@ -208,12 +206,8 @@ class Search:
             judgement = self.scheduler.judge(number, step)
             rung = self.study.record(number).rungs[-1]
             cutoff = rung.value if judgement.cutoff is None else judgement.cutoff.value
-            self._end(
-                number,
-                verdicts.pruned(
-                    step, f"was not promoted: {judgement.reason(rung.score, self.study.objective)}", cutoff
-                ),
-            )
+            reason = f"was not promoted: {judgement.reason(rung.score, self.study.objective)}"
+            self._end(number, verdicts.pruned(step, reason, cutoff))
 
     def _continue(self, shorter: TrialRecord) -> TrialRecord:
         """A new trial with more steps, from the checkpoint of a shorter one."""
@@ -237,15 +231,14 @@ class Search:
         return record
 
     def _supersede(self, shorter: TrialRecord, by: int) -> None:
-        record = self.study.tell(
-            shorter.number, verdicts.continued(shorter.step, by, self.scheduler.rungs[-1])
-        )
+        verdict = verdicts.continued(shorter.step, by, self.scheduler.rungs[-1])
+        record = self.study.tell(shorter.number, verdict)
         for callback in self._callbacks:
             callback.ended(record)
 
     def _begin(self, record: TrialRecord) -> TrialRecord:
         self._live.setdefault(record.number, None)
-        self._idle_workers.assign(record.number, record.recipe)
+        self._idle.assign(record.number, record.recipe)
         for callback in self._callbacks:
             callback.began(record)
         return record
