@@ -8,7 +8,7 @@ UV_VERSION := 0.13.8
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test quick lint lock clean
+.PHONY: help setup run test quick lint check wheel lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 8
@@ -29,17 +29,30 @@ lint: $(STAMP)  ## ruff and mypy
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-lock: | $(VENV)/bin/uv  ## resolve pyproject.toml anew into requirements.lock and requirements-cuda.lock
-	echo "$(CPU_TENSORFLOW)" | $(COMPILE) --override - --extra cpu -o requirements.lock
-	echo "$(CUDA_TENSORFLOW)" | $(COMPILE) --override - --extra cuda --constraint requirements.lock -o requirements-cuda.lock
-# whatever release tf-models-official or tf-keras asks for
+check: lint quick  ## lint, then the quick tests: what to run before a commit
+
+wheel: $(STAMP)  ## build the source distribution and the wheel into dist/
+	rm -rf build dist *.egg-info
+	$(VENV)/bin/uv build --quiet --no-build-isolation --python $(PY)
+	@ls dist/*
+
+lock: | $(VENV)/bin/uv  ## resolve pyproject.toml anew into the two locks and the two lists for pip
+	echo "$(CPU_TENSORFLOW)" | $(COMPILE) $(LOCKED) --override - --extra cpu -o requirements.lock
+	echo "$(CUDA_TENSORFLOW)" | $(COMPILE) $(LOCKED) --override - --extra cuda --constraint requirements.lock \
+	    -o requirements-cuda.lock
+	echo "$(CPU_TENSORFLOW)" | $(COMPILE) --override - --extra cpu --constraint requirements.lock \
+	    -o detector_tuning/requirements-cpu.txt
+	echo "$(CUDA_TENSORFLOW)" | $(COMPILE) --override - --extra cuda --constraint requirements-cuda.lock \
+	    -o detector_tuning/requirements-cuda.txt
+# overrides whatever release of TensorFlow tf-models-official or tf-keras asks for
 CPU_TENSORFLOW  := tensorflow==2.21.0; sys_platform != 'linux' or platform_machine != 'x86_64'
 CUDA_TENSORFLOW := tensorflow[and-cuda]==2.21.0
-COMPILE := $(VENV)/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+COMPILE := $(VENV)/bin/uv pip compile pyproject.toml --universal --python-version 3.11 \
     --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
+LOCKED  := --extra dev --generate-hashes
 
 clean:  ## remove .venv and what the tools leave behind (studies stay)
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/bin/uv:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \

@@ -1,1 +1,37 @@
-"""The winner behind HTTP: an export, a video pipeline, durable jobs, and their application on Ray Serve."""
+"""Runs exported detectors: behind HTTP (`serve.run`), on one video (`serve.detect`), or from Python (`serve.Detector`).
+
+    import serve
+
+    with serve.Detector("studies/street/trials/3/export") as detector:
+        found = detector.detect("junction.jpg")[0]
+        detector.annotate("drive.mp4", "found.webm")
+
+Importing `serve` imports neither TensorFlow nor any other runtime.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from serve.detections import Detections
+    from serve.detector import Detector
+
+__all__ = ["Detections", "Detector"]
+
+# Every process of this package imports this module first, so TensorFlow's and absl's start-up lines are silenced here.
+# 3: only fatal lines of the C++ log. Errors that matter also reach Python as exceptions.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Detector":
+        from serve.detector import Detector
+
+        return Detector
+    if name == "Detections":
+        from serve.detections import Detections
+
+        return Detections
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

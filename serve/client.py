@@ -1,4 +1,4 @@
-"""Client of the HTTP API, for programs and for `python -m serve.detect --url`."""
+"""Client of the HTTP API, for programs and for `serve.detect` and `serve.promote`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from typing import Any
 import requests
 
 from serve.errors import Refused
-from serve.options import Options
+from serve.jobs.options import Options
 from trainers.errors import UserError
 
-PIECE = 1 << 20
-SECONDS = 60.0  # without a byte from the server
+TOKEN_VARIABLE = "SERVE_TOKEN"
+DEFAULT_URL = "http://127.0.0.1:8000"
+CHUNK_BYTES = 1 << 20
+TIMEOUT_SECONDS = 60.0  # without a byte from the server
 
 
 class Client:
-    """One server. token: what it printed when it was first started."""
+    """One server. token: printed by `serve.run` at its first start."""
 
     def __init__(self, url: str, token: str) -> None:
         self._url = url.rstrip("/")
@@ -34,7 +36,11 @@ class Client:
         key: str | None = None,
         sent: Callable[[int, int], None] | None = None,
     ) -> dict[str, Any]:
-        """Send a video, in pieces; the job. key: the same one again gives the same job. sent: told bytes sent of all."""
+        """Upload a video in chunks; returns the new job.
+
+        key: idempotency key; a second call with the same key returns the same job. sent: upload progress, called with
+        bytes sent and total bytes.
+        """
         key = key or secrets.token_hex(16)
         boundary = secrets.token_hex(16)
         head = (
@@ -43,12 +49,12 @@ class Client:
             "Content-Type: application/octet-stream\r\n\r\n"
         ).encode()
         tail = f"\r\n--{boundary}--\r\n".encode()
-        body = _Body(head, video, tail, sent)
+        body = _MultipartBody(head, video, tail, sent)
         headers = {"Content-Type": f"multipart/form-data; boundary={boundary}", "Idempotency-Key": key}
         return dict(self._json("POST", "/v1/jobs", data=body, headers=headers))
 
     def events(self, job_id: str) -> Iterator[dict[str, Any]]:
-        """The job as it goes on, until it ends; goes on after a connection that breaks."""
+        """The job after each change, until it ends. Reconnects when the connection breaks."""
         while True:
             try:
                 with self._call("GET", f"/v1/jobs/{job_id}/events", stream=True) as answer:
@@ -59,34 +65,34 @@ class Client:
                             if job["state"] not in ("queued", "running"):
                                 return
             except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
-                pass  # a server that is started again knows the job; `job` raises if it does not come back
+                pass  # a restarted server still has the job; `job` below raises if the server stays away
             job = self.job(job_id)
             yield job
             if job["state"] not in ("queued", "running"):
                 return
 
     def job(self, job_id: str) -> dict[str, Any]:
-        """Where it stands."""
+        """The job's present state."""
         return dict(self._json("GET", f"/v1/jobs/{job_id}"))
 
     def jobs(self, limit: int = 100) -> list[dict[str, Any]]:
-        """The newest of all, so many at most."""
+        """The newest `limit` jobs."""
         return list(self._json("GET", f"/v1/jobs?limit={limit}")["jobs"])
 
     def delete(self, job_id: str) -> None:
-        """Cancel it, or remove it."""
+        """Cancel the job; remove it if it has ended."""
         self._call("DELETE", f"/v1/jobs/{job_id}")
 
     def fetch(self, job_id: str, what: str, target: Path) -> None:
-        """Write one of its results (video, detections, coco, preview, manifest) to `target`, whole or not at all."""
+        """Download one result (video, detections, coco, preview, manifest) to `target`, complete or not at all."""
         partial = target.with_name(f".{target.name}.partial")
         try:
             with (
                 self._call("GET", f"/v1/jobs/{job_id}/{what}", stream=True) as answer,
                 partial.open("wb") as file,
             ):
-                for piece in answer.iter_content(PIECE):
-                    file.write(piece)
+                for chunk in answer.iter_content(CHUNK_BYTES):
+                    file.write(chunk)
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(target)
@@ -94,20 +100,20 @@ class Client:
             partial.unlink(missing_ok=True)
 
     def detect(self, images: list[bytes]) -> dict[str, Any]:
-        """Detections in encoded images, at once."""
+        """Detections in encoded images, without a job."""
         files = [("file", (f"{i}", image)) for i, image in enumerate(images)]
         return dict(self._json("POST", "/v1/images:detect", files=files))
 
     def model(self) -> dict[str, Any]:
-        """What serves."""
+        """The served model and its rollout."""
         return dict(self._json("GET", "/v1/model"))
 
     def promote(self, **promotion: Any) -> dict[str, Any]:
-        """See serve.api.schemas.Promotion."""
+        """Replace the model. promotion: the fields of serve.api.schemas.Promotion."""
         return dict(self._json("POST", "/v1/model:promote", json=promotion))
 
     def roll_back(self) -> dict[str, Any]:
-        """Take the work from the model that is being tried."""
+        """Cancel the rollout in progress; the present model keeps serving."""
         return dict(self._json("POST", "/v1/model:rollback"))
 
     def _json(self, method: str, path: str, **request: Any) -> Any:
@@ -115,10 +121,10 @@ class Client:
 
     def _call(self, method: str, path: str, **request: Any) -> requests.Response:
         try:
-            answer = self._session.request(method, self._url + path, timeout=SECONDS, **request)
+            answer = self._session.request(method, self._url + path, timeout=TIMEOUT_SECONDS, **request)
         except requests.ConnectionError as error:
             raise UserError(
-                f"{self._url}: does not answer ({type(error).__name__}); is the server running?"
+                f"{self._url}: no answer ({type(error).__name__}); is the server running?"
             ) from None
         except requests.RequestException as error:
             raise UserError(f"{self._url}: {' '.join(str(error).split())[:200]}") from None
@@ -131,8 +137,16 @@ class Client:
         return answer
 
 
-class _Body:
-    """A multipart body that is never in memory as a whole; `requests` asks for its length and its pieces."""
+def connect(url: str, token: str | None, otherwise: str = "") -> Client:
+    """A client with `token`, or the one in the environment. Raises UserError without one; otherwise: added to it."""
+    token = token or os.environ.get(TOKEN_VARIABLE)
+    if not token:
+        raise UserError(f"no token; give the server's with --token or ${TOKEN_VARIABLE}{otherwise}")
+    return Client(url, token)
+
+
+class _MultipartBody:
+    """A multipart body read from disk while it is sent; `requests` uses its length and iterates over its chunks."""
 
     def __init__(
         self, head: bytes, video: Path, tail: bytes, sent: Callable[[int, int], None] | None
@@ -147,9 +161,9 @@ class _Body:
         yield self._head
         done = 0
         with self._video.open("rb") as file:
-            while piece := file.read(PIECE):
-                yield piece
-                done += len(piece)
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
+                done += len(chunk)
                 if self._sent is not None:
                     self._sent(done, self._length)
         yield self._tail

@@ -1,4 +1,4 @@
-"""Detection: one object in one frame, and the line of JSON that a frame becomes."""
+"""Detections of one image: as arrays (Detections), as objects (Detection), as JSON Lines and as COCO results."""
 
 from __future__ import annotations
 
@@ -7,17 +7,37 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from serve.options import Options
+import numpy as np
+
+from serve.backends.backend import FIRST_CLASS_ID
+from serve.jobs.options import Options
 from trainers.detection.export import Export
 from trainers.detection.samples import Found
 
 
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """All detections of one image, highest score first; what `serve.Detector.detect` returns.
+
+    boxes: (D, 4) float32, [ymin, xmin, ymax, xmax], normalised to the image (0 to 1). scores: (D,) float32.
+    class_ids: (D,) int64, counted from 1 as in the export's label map. class_names: D names.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    class_ids: np.ndarray
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
 @dataclass(frozen=True)
 class Detection:
-    """One object.
+    """One detected object.
 
-    box: [ymin, xmin, ymax, xmax], normalised to the frame. class_id: from 1; name: of the class.
-    track: the object's id through the video, where one was asked for.
+    box: [ymin, xmin, ymax, xmax], normalised to the frame. class_id: from 1. name: of the class.
+    track: the object's id through the video, None without tracking.
     """
 
     box: tuple[float, float, float, float]
@@ -32,7 +52,7 @@ class Detection:
         return xmin * width, ymin * height, xmax * width, ymax * height
 
     def to_dict(self, height: int, width: int) -> dict[str, Any]:
-        """As JSON holds it: `box` normalised [ymin, xmin, ymax, xmax], `pixels` [left, top, right, bottom]."""
+        """For JSON: `box` normalised [ymin, xmin, ymax, xmax], `pixels` [left, top, right, bottom]."""
         plain: dict[str, Any] = {
             "class": self.name,
             "class_id": self.class_id,
@@ -43,31 +63,35 @@ class Detection:
         return plain if self.track is None else plain | {"track": self.track}
 
 
-def of(found: Found, export: Export, options: Options, height: int, width: int) -> list[Detection]:
-    """What the network found in the square of a `height` x `width` frame, as the options ask for it."""
-    kept = found.above(export.threshold if options.threshold is None else options.threshold)
-    boxes = export.framing.restore(kept.boxes, height, width)
-    detections = (
-        Detection(
-            (float(b[0]), float(b[1]), float(b[2]), float(b[3])),
-            float(score),
-            int(label),
-            export.classes[label - 1],
+def in_image(found: Found, export: Export, threshold: float, height: int, width: int) -> Detections:
+    """The network's detections with at least `threshold`, their boxes mapped from the square to the image."""
+    kept = found.above(threshold)
+    names = tuple(export.classes[class_id - FIRST_CLASS_ID] for class_id in kept.classes)
+    return Detections(export.framing.restore(kept.boxes, height, width), kept.scores, kept.classes, names)
+
+
+def objects(found: Found, export: Export, options: Options, height: int, width: int) -> list[Detection]:
+    """The network's detections in a `height` x `width` frame, with the threshold and the classes of the options."""
+    threshold = export.threshold if options.threshold is None else options.threshold
+    kept = in_image(found, export, threshold, height, width)
+    return [
+        Detection((float(b[0]), float(b[1]), float(b[2]), float(b[3])), float(score), int(class_id), name)
+        for b, score, class_id, name in zip(
+            kept.boxes, kept.scores, kept.class_ids, kept.class_names, strict=True
         )
-        for b, score, label in zip(boxes, kept.scores, kept.classes, strict=True)
-    )
-    return [each for each in detections if options.classes is None or each.name in options.classes]
+        if options.classes is None or name in options.classes
+    ]
 
 
-def line(index: int, time: float, detections: Sequence[Detection], height: int, width: int) -> str:
-    """A frame's line of JSON, with its line feed."""
-    objects = [each.to_dict(height, width) for each in detections]
-    return json.dumps({"frame": index, "time": round(time, 4), "objects": objects}, ensure_ascii=False) + "\n"
+def frame_line(index: int, time: float, detections: Sequence[Detection], height: int, width: int) -> str:
+    """One frame as a line of JSON, line feed included. time: seconds."""
+    found = [each.to_dict(height, width) for each in detections]
+    return json.dumps({"frame": index, "time": round(time, 4), "objects": found}, ensure_ascii=False) + "\n"
 
 
-def coco(lines: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
-    """Frames' lines -> COCO results: image_id is the frame's number, bbox [x, y, width, height] in pixels."""
-    for frame in lines:
+def coco_results(frames: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
+    """Parsed lines of `frame_line` -> COCO results: image_id is the frame index, bbox [x, y, w, h] in pixels."""
+    for frame in frames:
         for found in frame["objects"]:
             left, top, right, bottom = found["pixels"]
             yield {

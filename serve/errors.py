@@ -1,4 +1,4 @@
-"""Refused: what a client gave cannot be served. One line for a terminal, problem+json over HTTP."""
+"""Refused: a request or an input that serve rejects. One line in a terminal, application/problem+json over HTTP."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from trainers.errors import UserError
 
 
 class Refused(UserError):
-    """A UserError with the HTTP status that says the same.
+    """A UserError with an HTTP status.
 
-    status: 4xx or 503. retry_after: seconds after which it may work, or None.
+    status: 4xx, 503 or 507. detail: the message, one line. retry_after: seconds until a retry may succeed, or None.
     """
 
     def __init__(self, status: int, detail: str, retry_after: int | None = None) -> None:
@@ -18,5 +18,5 @@ class Refused(UserError):
         self.retry_after = retry_after
 
     def __reduce__(self) -> tuple[type[Refused], tuple[int, str, int | None]]:
-        """It crosses from one process to another."""
+        """Keeps all three fields when Ray pickles the error."""
         return type(self), (self.status, self.detail, self.retry_after)

@@ -1,62 +1,78 @@
-"""`python -m serve.promote --model FOLDER`: lets another model take over a running server, without a failed request."""
+"""`python -m serve.promote --model FOLDER`: replaces the model of a running server, without a failed request."""
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from argparse import Namespace
+from argparse import SUPPRESS, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
-from pathlib import Path
 
-from serve.client import Client
-from serve.locating import located
-from serve.run import TOKEN
+from serve.client import DEFAULT_URL, TOKEN_VARIABLE, Client, connect
+from serve.exports.locating import add_flags, located
 from trainers.command import Parser, run
 from trainers.errors import UserError
+
+EXAMPLES = """\
+examples:
+  python -m serve.promote --study next                     replace the model as soon as the new one is loaded
+  python -m serve.promote --study next --canary 0.1        try the new model on a tenth of the work first
+  python -m serve.promote --rollback                       cancel that; the present model keeps serving
+
+A canary is promoted or rolled back automatically after --images images: it is rolled back if it fails too often, or if
+its number of detections per image differs too much from the present model's.
+"""
 
 
 def parser() -> Parser:
     """The command line."""
     line = Parser(
         prog="python -m serve.promote",
-        description="Lets another model take over a running server. With --canary it is tried with a share of the work "
-        "first, and rolled back by itself if it fails or finds much more or much less than the present one.",
+        description="Replaces the model of a running server.",
+        epilog=EXAMPLES,
+        formatter_class=RawDescriptionHelpFormatter,
     )
-    add = line.add_argument
-    add("--study", help="the best trial of this study")
-    add("--studies-dir", type=Path, default=Path("studies"), help="(default: ./studies)")
-    add("--model", help="an export's folder, or models:/NAME@ALIAS of MLflow's registry")
-    add("--tracking-uri", help="of the MLflow server (default: mlflow.db in the studies' folder)")
+    add_flags(line, "new model")
+    add = line.add_argument_group("rollout").add_argument
     add(
         "--canary",
         type=float,
         default=1.0,
-        help="share of the work until it has proved itself (default: 1, at once)",
+        metavar="SHARE",
+        help="share of the work at first (default: 1, all at once)",
     )
-    add("--images", type=int, default=200, help="images after which a canary is judged (default: 200)")
-    add("--errors", type=float, default=0.01, help="share of images that it may fail on (default: 0.01)")
-    add("--rate", type=float, default=0.5, help="how far its objects an image may be from the present model's, relative "
-        "to them (default: 0.5)")  # fmt: skip
-    add("--roll-back", action="store_true", help="take the work from the model that is being tried")
-    add("--url", default="http://127.0.0.1:8000", help="of the server (default: http://127.0.0.1:8000)")
-    add("--token", help=f"of the server (default: ${TOKEN})")
-    add("--debug", action="store_true", help="show the traceback of an error")
+    add("--images", type=int, default=200, metavar="N", help="judge the canary after N images (default: 200)")
+    add(
+        "--errors",
+        type=float,
+        default=0.01,
+        metavar="SHARE",
+        help="share of images that may fail (default: 0.01)",
+    )
+    add(
+        "--rate",
+        type=float,
+        default=0.5,
+        metavar="R",
+        help="allowed change of objects per image (default: 0.5)",
+    )
+    add("--rollback", action="store_true", help="cancel the rollout in progress")
+    add("--roll-back", action="store_true", dest="rollback", help=SUPPRESS)  # the spelling before
+    add = line.add_argument_group("server").add_argument
+    add("--url", default=DEFAULT_URL, help=f"default: {DEFAULT_URL}")
+    add("--token", help=f"its token (default: ${TOKEN_VARIABLE})")
+    line.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code: 1 if the new model did not take over."""
+    """Runs the command; returns its exit code: 1 if the new model was not promoted."""
     chosen = parser().parse_args(arguments)
     return run(lambda: _main(chosen), chosen.debug)
 
 
 def _main(chosen: Namespace) -> int:
-    token = chosen.token or os.environ.get(TOKEN)
-    if not token:
-        raise UserError(f"give the server's token with --token or in ${TOKEN}")
-    client = Client(chosen.url, token)
-    if chosen.roll_back:
+    client = connect(chosen.url, chosen.token)
+    if chosen.rollback:
         client.roll_back()
         print("rolled back")
         return 0
@@ -64,12 +80,16 @@ def _main(chosen: Namespace) -> int:
     state = client.promote(
         model=str(folder), canary=chosen.canary, images=chosen.images, errors=chosen.errors, rate=chosen.rate
     )
-    model = state["candidate"]["model"]
+    return _follow(client, state["candidate"]["model"])
+
+
+def _follow(client: Client, model: str) -> int:
+    """Print the phases of the rollout until the model is loaded or has failed; the exit code."""
     shown = None
     while True:
         candidate = client.model()["rollout"]["candidate"]
         if candidate is None or candidate["model"] != model:
-            raise UserError(f"{model}: another model was promoted meanwhile")
+            raise UserError(f"{model}: replaced by the rollout of another model")
         phase = candidate["phase"]
         if phase != shown:
             print(f"{model}: {phase}" + (f", {candidate['why']}" if candidate["why"] else ""), flush=True)

@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from serve import backends
 from serve.backends import measuring
 from serve.detect import main as detect
-from serve.locating import located
+from serve.exports.locating import located
 from trainers import recipe as recipes
 from trainers.detection import export as exports
 from trainers.detection import results, samples

@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import traceback
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NoReturn
 
 from trainers.errors import UserError
 
 
 class Parser(argparse.ArgumentParser):
-    """Refuses wrong arguments in one line and with exit code 2."""
+    """Refuses wrong arguments in one line and with exit code 2.
+
+    shown_as: names of commands to replace in --help, {"python -m tuning.run": "detector-tuning run"}; set by the console
+        script, so that the usage and the examples name the command as the user typed it.
+    """
+
+    shown_as: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.prog = self._as_typed(self.prog)
+
+    def format_help(self) -> str:
+        """The text of --help."""
+        return self._as_typed(super().format_help())
+
+    def _as_typed(self, text: str) -> str:
+        for command, shown in self.shown_as.items():
+            # a line break may stand for any space; tuning.report is not the beginning of tuning.reporting
+            text = re.sub(re.escape(command).replace(r"\ ", r"\s+") + r"(?!\w|\.\w)", shown, text)
+        return text
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and leave."""

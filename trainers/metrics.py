@@ -20,7 +20,8 @@ class Metric:
 
     name: a key of Metrics.values, or `validation_loss/<part>`.
     direction: whether larger ("maximize") or smaller values are better.
-    chance: values in [0, chance) are indistinguishable from an untrained model's, and compare as equal; 0 to disable.
+    chance: smaller values of a metric to maximize are indistinguishable from an untrained model's, and compare as 0;
+        0 to disable.
     resolution: values that round to the same multiple of it compare as equal; 0 to compare exactly.
     bounded: whether values lie in [0, 1]; -1 then means "not measured".
     """

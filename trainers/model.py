@@ -116,13 +116,13 @@ def register(model: Model) -> Model:
 
     Raises UserError if another model has that name, or if its recipe class redefines a field of Recipe.
     """
-    from trainers.recipe import Recipe
+    from trainers.recipe import OLD_NAMES, Recipe
 
     known = _registered.get(model.name)
     if known is not None and known != model:
         raise UserError(f"two models are called '{model.name}'; rename one of them")
     own = {name for kind in model.recipe.__mro__ if kind not in Recipe.__mro__ for name in _annotations(kind)}
-    if clash := sorted(own & set(Recipe.model_fields)):
+    if clash := sorted(own & {*Recipe.model_fields, *OLD_NAMES}):
         raise UserError(
             f"model '{model.name}': its recipe field '{clash[0]}' is already a field of Recipe; rename it"
         )

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trainers.errors import UserError
-from trainers.metrics import Direction, Metric
+from trainers.metrics import LOSS, Direction, Metric
 
 SHOWN = 20  # metrics that an error lists
 
@@ -20,7 +20,8 @@ class Score:
 
     values: the measured value of each criterion; the first is the objective's, the others are the tie-breakers'.
     key: sort key, ascending from worst to best.
-    merit: one number with the same order as `key`, larger is better, for samplers that take a single value.
+    merit: `key` as one number, larger is better, for samplers that take a single value. Where values are compared
+        exactly it has no room for the tie-breakers.
     """
 
     values: tuple[float, ...]
@@ -52,22 +53,23 @@ class Criterion:
 
     def value(self, metrics: Mapping[str, float]) -> float | None:
         """The sum; None if one of the metrics is missing, or is -1 (not measured)."""
-        found = [(weight, metrics.get(name)) for weight, name in self.terms]
-        if any(value is None or (self.bounded and value == -1.0) for _, value in found):
+        if any(unmeasured(name, metrics) for _, name in self.terms):
             return self.otherwise.value(metrics) if self.otherwise else None
-        return sum(weight * (value or 0.0) for weight, value in found)
+        return sum(weight * metrics[name] for weight, name in self.terms)
 
     @property
     def missing(self) -> float:
         """The value that stands for a missing one: the worst."""
-        return math.inf if self.direction == "minimize" else 0.0
+        if self.direction == "minimize":
+            return 1.0 if self.bounded else math.inf
+        return 0.0 if self.bounded else -math.inf
 
     def rank(self, value: float) -> float:
         """The value for comparisons: larger is better, 0 below chance, rounded to units of the resolution."""
-        signed = -value if self.direction == "minimize" else value
-        if self.chance and signed < self.chance:
-            signed = 0.0
-        return round(signed / self.resolution) if self.resolution else signed
+        signed = -value
+        if self.direction == "maximize":
+            signed = 0.0 if self.chance and value < self.chance else value
+        return round(signed / self.resolution) if self.resolution and math.isfinite(signed) else signed
 
 
 @dataclass(frozen=True)
@@ -114,10 +116,10 @@ class Objective:
         """The score of an evaluation (Metrics.flat). Raises UserError if the objective was not measured."""
         value = self.value(metrics)
         if value is None:
-            unmeasured = [name for name in self.metrics if metrics.get(name, -1.0) == -1.0]
+            first = next(name for name in self.metrics if unmeasured(name, metrics))
             raise UserError(
-                f"objective {self.name}: {unmeasured[0] if unmeasured else self.name} cannot be measured on these "
-                "validation images; choose another --objective"
+                f"objective {self.name}: {first} cannot be measured on these validation images; "
+                "choose another --objective"
             )
         others = [criterion.value(metrics) for criterion in self.criteria[1:]]
         pairs = zip(self.criteria[1:], others, strict=True)
@@ -130,7 +132,7 @@ class Objective:
     def of_values(self, values: tuple[float, ...]) -> Score:
         """The score made of one value per criterion."""
         key = tuple(c.rank(value) for c, value in zip(self.criteria, values, strict=True))
-        return Score(values, key, key[0] + self._fraction(key, 1))
+        return Score(values, key, self._number(key, 0))
 
     def better(self, one: float, other: float) -> bool:
         """Whether the value `one` is better than `other`."""
@@ -146,17 +148,31 @@ class Objective:
                 return f"{criterion.label}: {one.values[place]:{shown}} to {other.values[place]:{shown}}"
         return ""
 
+    def _number(self, key: tuple[float, ...], place: int) -> float:
+        """`key` from `place` on in one number, as far as one can hold it."""
+        criterion = self.criteria[place]
+        if criterion.resolution:
+            return key[place] + self._fraction(key, place + 1)
+        if criterion.chance and key[place] == 0:
+            return criterion.chance * self._fraction(key, place + 1)
+        return key[place]
+
     def _fraction(self, key: tuple[float, ...], place: int) -> float:
         """The tie-breakers from index `place` on as one number in [0, 1)."""
         if place >= len(key):
             return 0.0
-        unit = self.criteria[place].resolution
-        if unit and self.criteria[place].bounded:
-            return (key[place] + self._fraction(key, place + 1)) * unit / (1 + 2 * unit)
-        return 0.5 + math.atan(key[place] + self._fraction(key, place + 1)) / math.pi
+        criterion, number = self.criteria[place], self._number(key, place)
+        if criterion.resolution and criterion.bounded and criterion.direction == "maximize":
+            return number * criterion.resolution / (1 + 2 * criterion.resolution)
+        return 0.5 + math.atan(number) / math.pi
 
 
-_TERM = re.compile(r"\s*(?:(?P<weight>[0-9]*\.?[0-9]+(?:[eE]-?[0-9]+)?)\s*\*\s*)?(?P<name>.+?)\s*")
+def unmeasured(name: str, metrics: Mapping[str, float]) -> bool:
+    """Whether an evaluation (Metrics.flat) lacks the metric, or has -1 because there was nothing to measure it on."""
+    return name not in metrics or (metrics[name] == -1.0 and not name.startswith(LOSS))
+
+
+_TERM = re.compile(r"\s*(?:(?P<weight>-?[0-9]*\.?[0-9]+(?:[eE]-?[0-9]+)?)\s*\*\s*)?(?P<name>.+?)\s*")
 
 
 def parse(text: str, offered: Mapping[str, Metric], ties: tuple[Criterion, ...] = ()) -> Objective:
@@ -169,7 +185,7 @@ def parse(text: str, offered: Mapping[str, Metric], ties: tuple[Criterion, ...] 
     if text in offered:
         terms: tuple[tuple[float, str], ...] = ((1.0, text),)
     else:
-        terms = tuple(_term(part, text, offered) for part in text.split("+"))
+        terms = tuple(_term(part, text, offered) for part in _parts(text, offered))
     kinds = [offered[name] for _, name in terms]
     if len({kind.direction for kind in kinds}) > 1:
         raise UserError(f"--objective {text}: cannot add metrics to maximize and metrics to minimize")
@@ -186,6 +202,19 @@ def parse(text: str, offered: Mapping[str, Metric], ties: tuple[Criterion, ...] 
     return Objective(text, (own, *(tie for tie in ties if tie.terms != own.terms)))
 
 
+def _parts(text: str, offered: Mapping[str, Metric]) -> list[str]:
+    """The terms of a sum; a plus sign in a metric's name, as of the class `car+trailer`, divides none."""
+    pieces, found = text.split("+"), []
+    while pieces:
+        for count in range(len(pieces), 0, -1):
+            term = _TERM.fullmatch("+".join(pieces[:count]))
+            if count == 1 or (term and term["name"] in offered):
+                break
+        found.append("+".join(pieces[:count]))
+        del pieces[:count]
+    return found
+
+
 def _term(part: str, text: str, offered: Mapping[str, Metric]) -> tuple[float, str]:
     found = _TERM.fullmatch(part)
     if found is None:
@@ -199,7 +228,7 @@ def _term(part: str, text: str, offered: Mapping[str, Metric]) -> tuple[float, s
         near = difflib.get_close_matches(name, offered, 1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise UserError(f"--objective {text}: unknown metric '{name}'; {hint}metrics: {_listed(offered)}")
-    if not weight > 0:
+    if not 0 < weight < math.inf:
         raise UserError(f"--objective {text}: the weight of {name} must be above 0, not {weight:g}")
     return weight, name
 

@@ -1,1 +1,1 @@
-"""The HTTP application: who may do what, uploads, jobs, results, metrics and the page. It knows nothing of Ray."""
+"""The HTTP application: access, uploads, jobs, results, metrics and the web page. It does not depend on Ray."""

@@ -1,4 +1,4 @@
-"""The application: routes, and who may use them. What they do is elsewhere."""
+"""The FastAPI application: its routes, authentication and request metrics."""
 
 from __future__ import annotations
 
@@ -14,61 +14,60 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from serve.api import images, jobs, metrics, model, problems, results
 from serve.api.context import Context
 from serve.api.tokens import Tokens
-from serve.counters import Counters
-from serve.database import Database
+from serve.deployment.counters import Counters
+from serve.deployment.database import Database
+from serve.deployment.rollout import Rollout
+from serve.deployment.settings import Settings
 from serve.errors import Refused
+from serve.jobs.options import Options
 from serve.jobs.store import JobStore
-from serve.options import Options
-from serve.rollout import Rollout
-from serve.settings import Settings
 
 PAGE = Path(__file__).with_name("page.html")
-# the page is one file with its own style and script, and plays what this server sends; nothing else, from nowhere else
+# the page is one file with inline style and script; it may load and play only what this server sends
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; media-src 'self' blob:; img-src 'self' data: blob:; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"  # fmt: skip  # noqa: E501
-BEARER = HTTPBearer(
-    auto_error=False, description="the token that was printed when the server was first started"
-)
+BEARER = HTTPBearer(auto_error=False, description="The token that serve.run printed at its first start")
 FLUSH_SECONDS = 1.0
 
 
-class Detecting(Protocol):
-    """Whatever answers for the replicas."""
+class ReplicaClient(Protocol):
+    """Client interface to the model replicas."""
 
     async def detect(self, images: Sequence[bytes], model_id: str, options: Options) -> dict[str, Any]:
-        """See serve.replica.Replica."""
+        """See serve.deployment.replica.Replica."""
 
     async def about(self) -> dict[str, Any]:
-        """Likewise; raises when no replica answers."""
+        """See serve.deployment.replica.Replica; raises when no replica answers."""
 
 
-def create_app(settings: Settings, detecting: Detecting) -> FastAPI:
-    """The application over one deployment's data."""
+def create_app(settings: Settings, replicas: ReplicaClient) -> FastAPI:
+    """The HTTP application of one deployment."""
     database = Database(settings.data / "serve.sqlite")
     counters = Counters(database)
     store = JobStore(database, settings.jobs_folder)
     rollout = Rollout(database, counters)
     tokens = Tokens(settings.data)
-    context = Context(settings, store, rollout, counters, tokens, detecting)
+    context = Context(settings, store, rollout, counters, tokens, replicas)
     app = FastAPI(
         title="Object detection in images and videos",
         version="1",
-        description="Send a video to /v1/jobs, watch it, fetch its annotated result; or images for an answer at once.",
+        description="Submit a video to /v1/jobs, follow its progress and download the annotated video; "
+        "or send images to /v1/images:detect and get their detections in the response.",
         openapi_url="/openapi.json",
         docs_url=None,
         redoc_url=None,
     )
-    problems.install(app)
-    _watch(app, counters)
+    problems.add_handlers(app)
+    _add_metrics(app, counters)
     guard = _guard(tokens)
     for routes in (jobs.routes, results.routes, images.routes, model.routes):
         app.include_router(routes(context, guard))
     _plain_routes(app, context, guard)
-    problems.document(app)
+    problems.document_errors(app)
     return app
 
 
 def _guard(tokens: Tokens) -> Callable[[str], Any]:
-    """Gives dependencies that let a request through with a token of the scope, or with a ticket for its job."""
+    """Creates dependencies that require a token with a scope; for reading a job, its ticket is enough."""
 
     def needs(scope: str) -> Any:
         async def check(
@@ -76,15 +75,15 @@ def _guard(tokens: Tokens) -> Callable[[str], Any]:
         ) -> None:
             ticket = request.query_params.get("ticket")
             job_id = request.path_params.get("job_id")
-            if scope == "read" and ticket and job_id and tokens.admits(ticket, job_id):
+            if scope == "read" and ticket and job_id and tokens.valid_ticket(ticket, job_id):
                 return
             if credentials is None:
                 raise Refused(401, "send the header 'Authorization: Bearer <token>'")
             scopes = tokens.scopes(credentials.credentials)
             if scopes is None:
-                raise Refused(401, "this token is not known here")
+                raise Refused(401, "unknown token")
             if scope not in scopes:
-                raise Refused(403, f"this token may not {scope}; it may {', '.join(scopes)}")
+                raise Refused(403, f"this token does not allow {scope}; it allows {', '.join(scopes)}")
 
         return Depends(check)
 
@@ -92,19 +91,19 @@ def _guard(tokens: Tokens) -> Callable[[str], Any]:
 
 
 def _plain_routes(app: FastAPI, context: Context, guard: Callable[[str], Any]) -> None:
-    @app.get("/", response_class=HTMLResponse, summary="A page for people", tags=["page"])
+    @app.get("/", response_class=HTMLResponse, summary="Web page", tags=["page"])
     def page() -> HTMLResponse:
         return HTMLResponse(PAGE.read_text(encoding="utf-8"), headers={"Content-Security-Policy": POLICY})
 
-    @app.get("/healthz", summary="Whether this process answers", tags=["health"])
+    @app.get("/healthz", summary="Whether the HTTP process is alive", tags=["health"])
     def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
     @app.get(
         "/readyz",
-        summary="Whether a model is loaded; if not, or if the last candidate was not, why",
+        summary="Whether a model is loaded, and if not, why; also why the last rollout failed",
         tags=["health"],
-        responses={503: {"description": "not ready", "content": {"application/json": {}}}},
+        responses={503: {"description": "Not ready", "content": {"application/json": {}}}},
     )
     async def readyz() -> Response:
         state = context.rollout.state()
@@ -113,18 +112,18 @@ def _plain_routes(app: FastAPI, context: Context, guard: Callable[[str], Any]) -
         if candidate is not None and candidate.phase in ("failed", "rolled back"):
             answer["candidate"] = {"model": candidate.model, "state": candidate.phase, "why": candidate.why}
         try:
-            about = await context.detecting.about()
-        except Exception as error:  # noqa: BLE001 - whatever keeps the replicas from answering is the answer
+            about = await context.replicas.about()
+        except Exception as error:  # noqa: BLE001 - the reason is the response
             return JSONResponse(
                 answer | {"ready": False, "why": f"no replica answers ({type(error).__name__})"}, 503
             )
         ready = state.champion is not None and about["problem"] is None
-        why = {} if ready else {"why": about["problem"] or "there is no model"}
+        why = {} if ready else {"why": about["problem"] or "no model was promoted yet"}
         return JSONResponse(answer | {"ready": ready} | why, 200 if ready else 503)
 
     @app.get(
         "/metrics",
-        summary="For Prometheus",
+        summary="Metrics in Prometheus format",
         tags=["health"],
         dependencies=[guard("read")],
         response_class=PlainTextResponse,
@@ -136,21 +135,21 @@ def _plain_routes(app: FastAPI, context: Context, guard: Callable[[str], Any]) -
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _watch(app: FastAPI, counters: Counters) -> None:
-    """Count requests; keep results from being sniffed or cached by others."""
+def _add_metrics(app: FastAPI, counters: Counters) -> None:
+    """Middleware: count requests, turn unexpected errors into problems, and set security headers."""
     flushed = time.monotonic()
 
     @app.middleware("http")
-    async def count(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+    async def count(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         nonlocal flushed
         began = time.perf_counter()
         try:
-            response = await go_on(request)
+            response = await call_next(request)
             status = response.status_code
-        except Exception as error:  # noqa: BLE001 - the last wall before the client
+        except Exception as error:  # noqa: BLE001 - no traceback may reach a client
             problems.log.error("%s %s failed", request.method, request.url.path, exc_info=error)
             response, status = (
-                problems.problem(500, "the server met an unexpected error; its log says more"),
+                problems.problem(500, "unexpected server error; see the server's log"),
                 500,
             )
         route = getattr(request.scope.get("route"), "path", "unknown")

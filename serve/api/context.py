@@ -1,4 +1,4 @@
-"""Context: what the routes share."""
+"""Context: the objects that all routes use."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from serve.api.tokens import Tokens
-from serve.counters import Counters
+from serve.deployment.counters import Counters
+from serve.deployment.rollout import Rollout
+from serve.deployment.settings import Settings
 from serve.jobs.store import JobStore
-from serve.rollout import Rollout
-from serve.settings import Settings
 
 
 @dataclass(frozen=True)
 class Context:
-    """One deployment's parts. detecting: see serve.api.app.Detecting."""
+    """One deployment. replicas: a serve.api.app.ReplicaClient."""
 
     settings: Settings
     store: JobStore
     rollout: Rollout
     counters: Counters
     tokens: Tokens
-    detecting: Any
+    replicas: Any

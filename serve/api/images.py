@@ -1,4 +1,4 @@
-"""POST /v1/images:detect: images in, detections out, at once."""
+"""POST /v1/images:detect: detections in images, in the response."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from serve.api import problems, schemas
 from serve.api.context import Context
 from serve.api.uploads import read_form
 from serve.errors import Refused
-from serve.options import Options
-from serve.sources import check_room
+from serve.jobs.options import Options
+from serve.jobs.sources import check_disk_space
 
 BODY = {
     "required": True,
@@ -35,20 +35,21 @@ BODY = {
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": problems.Problem, "description": what}
     for status, what in (
-        (400, "a body that ends too early"), (401, "no token, or an unknown one"), (403, "a token of another scope"),
-        (413, "too large"), (415, "another type of body"), (422, "not an image"), (503, "no model is loaded"),
+        (400, "The body is incomplete or malformed"), (401, "Missing or unknown token"),
+        (403, "The token does not allow this"), (413, "Too large"), (415, "Unsupported type of body"),
+        (422, "Invalid request, image or video"), (503, "No model is available"),
     )
 }  # fmt: skip
 
 
 def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
-    """The router."""
+    """The routes of this module."""
     router = APIRouter(prefix="/v1", tags=["images"])
     limits = context.settings.limits
 
     @router.post(
         "/images:detect",
-        summary="Detections in one or many images, at once",
+        summary="Detect objects in images",
         response_model=schemas.DetectAnswer,
         dependencies=[guard("submit")],
         openapi_extra={"requestBody": BODY},
@@ -62,10 +63,10 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         try:
             options = Options(threshold=threshold, classes=tuple(classes) if classes else None)
         except ValidationError as error:
-            raise Refused(422, problems.first_of(error)) from None
+            raise Refused(422, problems.first_error(error)) from None
         model = context.rollout.pick()
         images = await _images(request)
-        return await context.detecting.detect(images, model, options)
+        return await context.replicas.detect(images, model, options)
 
     async def _images(request: Request) -> list[bytes]:
         if request.headers.get("content-type", "").startswith("image/"):
@@ -73,7 +74,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > limits.image_bytes:
-                    raise Refused(413, f"images of more than {limits.image_bytes} bytes are not taken")
+                    raise Refused(413, f"the body is larger than the limit of {limits.image_bytes} bytes")
             if not body:
                 raise Refused(422, "the body is empty; send an image")
             return [bytes(body)]
@@ -86,10 +87,10 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
                 folder,
                 limits.image_bytes,
                 limits.images,
-                lambda size: check_room(size, context.settings),
+                lambda size: check_disk_space(size, context.settings),
             )
             if not form.files:
-                raise Refused(422, "there is no field 'file' with an image")
+                raise Refused(422, "the field 'file' with an image is missing")
             return [path.read_bytes() for _, path, _ in form.files]
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""/v1/jobs: videos in; where they stand; no longer wanted."""
+"""/v1/jobs: submit a video, list jobs, show one, cancel or remove one."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
-from serve import sources
 from serve.api import problems, schemas
 from serve.api.context import Context
 from serve.api.images import ERRORS
 from serve.api.uploads import read_form
 from serve.errors import Refused
+from serve.jobs import sources
 from serve.jobs.job import Job, State
+from serve.jobs.options import Options
 from serve.jobs.store import INPUT
-from serve.options import Options
 from serve.video.opening import VideoFacts, probe
 
 BODY = {
@@ -33,7 +33,7 @@ BODY = {
                 "required": ["file"],
                 "properties": {
                     "file": {"type": "string", "format": "binary"},
-                    "options": {"type": "string", "description": "JSON of Options"},
+                    "options": {"type": "string", "description": "Options as JSON"},
                 },
             }
         },
@@ -47,7 +47,7 @@ BODY = {
                         "type": "string",
                         "minLength": 1,
                         "maxLength": 4096,
-                        "description": "file:///... or s3://... that the server allows",
+                        "description": "file:///... or s3://..., in a place that the server allows",
                     },
                     "options": {"$ref": "#/components/schemas/Options"},
                 },
@@ -57,20 +57,20 @@ BODY = {
 }
 SUBMIT_ERRORS: dict[int | str, dict[str, Any]] = {
     **ERRORS,
-    200: {"model": schemas.JobModel, "description": "the job that this Idempotency-Key made before"},
-    409: {"model": problems.Problem, "description": "the Idempotency-Key was used for something else"},
-    429: {"model": problems.Problem, "description": "the queue is full; see Retry-After"},
-    507: {"model": problems.Problem, "description": "the disk is nearly full"},
+    200: {"model": schemas.JobModel, "description": "The existing job of this Idempotency-Key"},
+    409: {"model": problems.Problem, "description": "The Idempotency-Key was used with another request"},
+    429: {"model": problems.Problem, "description": "The queue is full; see Retry-After"},
+    507: {"model": problems.Problem, "description": "The server's disk is nearly full"},
 }
 READ_ERRORS: dict[int | str, dict[str, Any]] = {
     **{status: ERRORS[status] for status in (401, 403, 422)},
-    404: {"model": problems.Problem, "description": "no such job, or no such result of it"},
-    409: {"model": problems.Problem, "description": "the job is not done"},
+    404: {"model": problems.Problem, "description": "No such job, or it has no such result"},
+    409: {"model": problems.Problem, "description": "The job is not done"},
 }
 
 
 def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
-    """The router."""
+    """The routes of this module."""
     router = APIRouter(prefix="/v1", tags=["jobs"])
     settings, store = context.settings, context.store
     read: dict[str, Any] = {"dependencies": [guard("read")], "responses": READ_ERRORS}
@@ -80,7 +80,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
 
     @router.post(
         "/jobs",
-        summary="Have a video looked at",
+        summary="Submit a video for detection",
         status_code=202,
         response_model=schemas.JobModel,
         dependencies=[guard("submit")],
@@ -95,7 +95,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         incoming.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=incoming))
         try:
-            name, source, options, facts, digest = await _taken_in(request, folder)
+            name, source, options, facts, digest = await _receive(request, folder)
             job, new = await asyncio.to_thread(
                 store.add,
                 folder,
@@ -112,27 +112,31 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
             await asyncio.to_thread(shutil.rmtree, folder, True)
         return JSONResponse(shown(job), 202 if new else 200, headers={"Location": f"/v1/jobs/{job.id}"})
 
-    async def _taken_in(request: Request, folder: Path) -> tuple[str, str, Options, VideoFacts | None, str]:
+    async def _receive(request: Request, folder: Path) -> tuple[str, str, Options, VideoFacts | None, str]:
         if request.headers.get("content-type", "").split(";")[0].strip() == "application/json":
             wanted = await _json_request(request)
             await asyncio.to_thread(sources.check, wanted.uri, settings)
             digest = wanted.model_dump_json()
             return wanted.uri.rsplit("/", 1)[-1], wanted.uri, wanted.options, None, digest
         form = await read_form(
-            request, folder, settings.limits.upload_bytes, 1, lambda size: sources.check_room(size, settings)
+            request,
+            folder,
+            settings.limits.upload_bytes,
+            1,
+            lambda size: sources.check_disk_space(size, settings),
         )
         unknown = set(form.fields) - {"options"}
         if unknown:
-            raise Refused(422, f"unknown field '{min(unknown)[:50]}'; known are file and options")
+            raise Refused(422, f"unknown field '{min(unknown)[:50]}'; allowed: file, options")
         if not form.files:
-            raise Refused(422, "there is no field 'file' with a video")
+            raise Refused(422, "the field 'file' with a video is missing")
         try:
             options = Options.model_validate_json(form.fields.get("options") or "{}")
         except ValidationError as error:
-            raise Refused(422, f"options: {problems.first_of(error)}") from None
+            raise Refused(422, f"options: {problems.first_error(error)}") from None
         name, path, size = form.files[0]
         if size == 0:
-            raise Refused(422, "the file is empty; give a video")
+            raise Refused(422, "the file is empty; send a video")
         path.replace(folder / INPUT)
         facts = await asyncio.to_thread(probe, folder / INPUT, settings.limits)
         return name, "upload", options, facts, form.digest
@@ -142,32 +146,32 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         async for chunk in request.stream():
             body += chunk
             if len(body) > 1 << 20:
-                raise Refused(413, "a JSON body of more than a megabyte is not taken")
+                raise Refused(413, "the JSON body is larger than the limit of 1 MiB")
         try:
             return schemas.JobRequest.model_validate_json(bytes(body))
         except ValidationError as error:
-            raise Refused(422, problems.first_of(error)) from None
+            raise Refused(422, problems.first_error(error)) from None
 
-    @router.get("/jobs", summary="Jobs, newest first", response_model=schemas.JobList, **read)
+    @router.get("/jobs", summary="List jobs, newest first", response_model=schemas.JobList, **read)
     def listed(
         state: State | None = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         before: Annotated[float | None, Query(allow_inf_nan=False)] = None,
     ) -> Any:
-        return {"jobs": [shown(job) for job in store.listed(state, limit, before)]}
+        return {"jobs": [shown(job) for job in store.list_jobs(state, limit, before)]}
 
-    @router.get("/jobs/{job_id}", summary="Where a job stands", response_model=schemas.JobModel, **read)
+    @router.get("/jobs/{job_id}", summary="Show a job", response_model=schemas.JobModel, **read)
     def get(job_id: str) -> Any:
         return shown(store.get(job_id))
 
     @router.delete(
         "/jobs/{job_id}",
-        summary="Cancel a job, or remove one that has ended",
+        summary="Cancel an active job, or remove an ended one",
         status_code=204,
         dependencies=[guard("submit")],
         responses={
             **READ_ERRORS,
-            202: {"model": schemas.JobModel, "description": "it was active, and is cancelled"},
+            202: {"model": schemas.JobModel, "description": "The job was active and is now cancelled"},
         },
     )
     def delete(job_id: str) -> Response:

@@ -1,4 +1,4 @@
-"""/metrics: the deployment's counters and its queue, in Prometheus' text format."""
+"""/metrics: counters and queue of the deployment in Prometheus text format."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from serve.counters import Counters
+from serve.deployment.counters import Counters
 from serve.jobs.job import STATES
 from serve.jobs.store import JobStore
 
-# name of a counter -> name for Prometheus, what it says
+# name of a counter -> Prometheus name, help text
 COUNTERS = {
-    "frames": ("serve_frames", "video frames processed; its rate is frames a second"),
-    "images": ("serve_network_images", "images that the network looked at"),
-    "objects": ("serve_objects", "detections at the model's own threshold"),
+    "frames": ("serve_frames", "video frames processed"),
+    "images": ("serve_network_images", "images processed by the network"),
+    "objects": ("serve_objects", "detections above the model's own threshold"),
     "errors": ("serve_network_errors", "images on which the network failed"),
     "batches": ("serve_batches", "network calls by batch size"),
-    "stage_seconds": ("serve_stage_seconds", "seconds that each stage has worked"),
-    "jobs_ended": ("serve_jobs_ended", "jobs by how they ended"),
-    "errors_unexpected": ("serve_unexpected_errors", "errors that are this program's own"),
+    "stage_seconds": ("serve_stage_seconds", "seconds of work by stage"),
+    "jobs_ended": ("serve_jobs_ended", "ended jobs by state"),
+    "errors_unexpected": ("serve_unexpected_errors", "unexpected errors by type"),
     "requests": ("serve_http_requests", "requests by method, route and status"),
     "request_seconds": ("serve_http_request_seconds", "seconds until the response began"),
 }
@@ -41,20 +41,20 @@ class _Collector(Collector):
             families[name].add_metric([labels[key] for key in sorted(labels)], value)
         yield from families.values()
         count, age = self._store.waiting()
-        yield GaugeMetricFamily("serve_queue_age_seconds", "how long the oldest queued job has waited", age)
-        yield GaugeMetricFamily("serve_queue_jobs", "jobs that wait", count)
-        jobs = GaugeMetricFamily("serve_jobs", "jobs in the record by state", labels=["state"])
+        yield GaugeMetricFamily("serve_queue_age_seconds", "age of the oldest queued job in seconds", age)
+        yield GaugeMetricFamily("serve_queue_jobs", "queued jobs", count)
+        jobs = GaugeMetricFamily("serve_jobs", "stored jobs by state", labels=["state"])
         counts = self._store.counts()
         for state in STATES:
             jobs.add_metric([state], counts.get(state, 0))
         yield jobs
-        running = [job for job in self._store.listed("running") if job.frames_per_second]
+        running = [job for job in self._store.list_jobs("running") if job.frames_per_second]
         speed = sum(job.frames_per_second or 0.0 for job in running)
-        yield GaugeMetricFamily("serve_frames_per_second", "of all running jobs together", speed)
+        yield GaugeMetricFamily("serve_frames_per_second", "frames per second, sum over running jobs", speed)
 
 
 def text(counters: Counters, store: JobStore) -> bytes:
-    """The whole page."""
+    """The response body."""
     registry = CollectorRegistry()
     registry.register(_Collector(counters, store))
     return generate_latest(registry)

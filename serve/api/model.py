@@ -1,4 +1,4 @@
-"""/v1/model: what serves, and how another model takes its place."""
+"""/v1/model: the served model, and the rollout of another one."""
 
 from __future__ import annotations
 
@@ -10,28 +10,30 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from serve import models
 from serve.api import problems, schemas
 from serve.api.context import Context
 from serve.api.images import ERRORS
+from serve.deployment.rollout import Bounds
 from serve.errors import Refused
-from serve.rollout import Bounds
-from trainers.detection import export as exports
+from serve.exports.model_folder import add_model, read_model
 from trainers.errors import UserError
 
 CONFLICT: dict[int | str, dict[str, Any]] = {
     **{status: ERRORS[status] for status in (400, 401, 403, 422)},
-    409: {"model": problems.Problem, "description": "another model is on its way, or none is"},
+    409: {
+        "model": problems.Problem,
+        "description": "A rollout is in progress already, or, for a rollback, none is",
+    },
 }
 
 
 def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
-    """The router."""
+    """The routes of this module."""
     router = APIRouter(prefix="/v1", tags=["model"])
 
     @router.get(
         "/model",
-        summary="What serves, what is tried, and where it comes from",
+        summary="Show the served model and its rollout",
         response_model=schemas.ModelAnswer,
         dependencies=[guard("read")],
         responses={status: ERRORS[status] for status in (401, 403)},
@@ -41,13 +43,13 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         manifest: dict[str, Any] = {}
         if state.champion is not None:
             try:
-                folder = context.settings.models_folder / state.champion
-                manifest = dict((await asyncio.to_thread(exports.read, folder)).manifest)
-            except UserError:  # readyz says what is wrong with it
+                export = await asyncio.to_thread(read_model, context.settings, state.champion)
+                manifest = dict(export.manifest)
+            except UserError:  # /readyz reports what is wrong with it
                 manifest = {}
         try:
-            replica = await context.detecting.about()
-        except Exception as error:  # noqa: BLE001 - the model is described without its replica then
+            replica = await context.replicas.about()
+        except Exception as error:  # noqa: BLE001 - the response says so
             replica = {"problem": f"no replica answers ({type(error).__name__})"}
         return {
             "model": state.champion,
@@ -60,7 +62,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
 
     @router.post(
         "/model:promote",
-        summary="Let another model take over, at once or after a trial with a share of the work",
+        summary="Replace the model, immediately or after a canary phase",
         status_code=202,
         dependencies=[guard("admin")],
         responses=CONFLICT,
@@ -70,17 +72,17 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         folder = Path(promotion.model).resolve() if "\0" not in promotion.model else None
         if folder is None or not any(folder.is_relative_to(root) for root in roots):
             raise Refused(422, "no such model in the folders that this server allows (--model-root)")
-        export = await asyncio.to_thread(models.keep, context.settings, folder)
+        export = await asyncio.to_thread(add_model, context.settings, folder)
         bounds = Bounds(promotion.images, promotion.errors, promotion.rate)
         return asdict(context.rollout.propose(export.export_id, promotion.canary, bounds))
 
     @router.post(
         "/model:rollback",
-        summary="Take the work from the model that is being tried",
+        summary="Cancel the rollout in progress",
         dependencies=[guard("admin")],
         responses=CONFLICT,
     )
     def rollback() -> dict[str, Any]:
-        return asdict(context.rollout.roll_back("asked for"))
+        return asdict(context.rollout.roll_back("requested"))
 
     return router

@@ -1,4 +1,4 @@
-"""Every error as application/problem+json (RFC 9457): what is wrong and what to do, never a traceback."""
+"""All errors as application/problem+json (RFC 9457), without tracebacks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Problem(BaseModel):
-    """An error."""
+    """An error (RFC 9457)."""
 
     type: str = "about:blank"
     title: str
@@ -28,20 +28,20 @@ class Problem(BaseModel):
 
 
 def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """The response."""
+    """The error response."""
     body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail).model_dump()
     return JSONResponse(body, status, media_type="application/problem+json", headers=headers)
 
 
-def first_of(error: ValidationError | RequestValidationError) -> str:
-    """The first complaint of pydantic's, in one line."""
+def first_error(error: ValidationError | RequestValidationError) -> str:
+    """The first of pydantic's errors, in one line."""
     first: Any = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
     return f"{where}: {first['msg']}" if where else str(first["msg"])
 
 
-def install(app: FastAPI) -> None:
-    """Answer with problems whatever goes wrong."""
+def add_handlers(app: FastAPI) -> None:
+    """Answer every exception with a problem."""
 
     @app.exception_handler(Refused)
     async def refused(_: Request, error: Refused) -> JSONResponse:
@@ -56,7 +56,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        return problem(422, first_of(error))
+        return problem(422, first_error(error))
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> JSONResponse:
@@ -65,11 +65,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return problem(500, "the server met an unexpected error; its log says more")
+        return problem(500, "unexpected server error; see the server's log")
 
 
-def document(app: FastAPI) -> None:
-    """Let the OpenAPI document say of every error what it is: a Problem, as application/problem+json."""
+def document_errors(app: FastAPI) -> None:
+    """Declare every error response in the OpenAPI document as a Problem, application/problem+json."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""/v1/jobs/{id}/...: what a job has made, and its progress as it makes it."""
+"""/v1/jobs/{id}/...: a job's results, and its progress as server-sent events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from fastapi.responses import FileResponse, StreamingResponse
 from serve.api.context import Context
 from serve.api.jobs import READ_ERRORS
 from serve.errors import Refused
-from serve.jobs.store import INPUT, RESULT
+from serve.jobs.store import INPUT
+from serve.video.annotating import RESULT
 
 EVENT_SECONDS = 0.5
 TYPES = {".webm": "video/webm", ".mp4": "video/mp4", ".gif": "image/gif", ".webp": "image/webp",
@@ -21,20 +22,20 @@ TYPES = {".webm": "video/webm", ".mp4": "video/mp4", ".gif": "image/gif", ".webp
 
 
 class Result(FileResponse):
-    """A file in pieces of a megabyte: each goes through Ray's proxy as a message of its own."""
+    """A file sent in chunks of 1 MiB, because Ray's proxy handles each chunk as a message."""
 
     chunk_size = 1 << 20
 
 
 def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
-    """The router."""
+    """The routes of this module."""
     router = APIRouter(prefix="/v1", tags=["results"])
     store = context.store
     read: dict[str, Any] = {"dependencies": [guard("read")], "responses": READ_ERRORS}
 
     @router.get(
         "/jobs/{job_id}/events",
-        summary="Where a job stands, as server-sent events until it ends",
+        summary="Follow a job by server-sent events until it ends",
         response_class=StreamingResponse,
         **{**read, "responses": {**READ_ERRORS, 200: {"content": {"text/event-stream": {}}}}},
     )
@@ -46,7 +47,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
             while True:
                 try:
                     job = await asyncio.to_thread(store.get, job_id)
-                except Refused:  # removed meanwhile
+                except Refused:  # the job was removed
                     return
                 text = json.dumps(job.to_dict())
                 if text != last:
@@ -63,13 +64,14 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         if job.state != "done":
             raise Refused(
                 409,
-                f"the job is {job.state}" + (f": {job.error}" if job.error else "; its results come later"),
+                f"the job is {job.state}"
+                + (f": {job.error}" if job.error else "; results exist only once it is done"),
             )
         folder = store.folder(job_id) / RESULT
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         name = "manifest.json" if what == "manifest" else manifest["files"].get(what)
         if name is None:
-            raise Refused(404, f"the job was not asked for a {what}")
+            raise Refused(404, f"the job's options did not ask for {what}")
         path = folder / name
         return Result(path, media_type=TYPES[path.suffix], headers={"Cache-Control": "private, max-age=3600"})
 
@@ -85,21 +87,25 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         def fetch(job_id: str) -> Response:
             return result(job_id, what)
 
-    result_route("video", "The annotated video; ranges are served", "video/webm", "video/mp4")
-    result_route("detections", "JSON Lines, one frame a line", "application/jsonl")
-    result_route("coco", "COCO results; image_id is the frame's number", "application/json")
-    result_route("preview", "The short animation", "image/gif", "image/webp")
-    result_route("manifest", "What was done, with which model", "application/json")
+    result_route(
+        "video", "Download the annotated video; range requests are supported", "video/webm", "video/mp4"
+    )
+    result_route("detections", "Download the detections: JSON Lines, one line per frame", "application/jsonl")
+    result_route(
+        "coco", "Download the detections as COCO results; image_id is the frame index", "application/json"
+    )
+    result_route("preview", "Download the short animation", "image/gif", "image/webp")
+    result_route("manifest", "Show the model, options and numbers of the job", "application/json")
 
     @router.get(
-        "/jobs/{job_id}/source", summary="The video as it was sent", response_class=FileResponse, **read
+        "/jobs/{job_id}/source", summary="Download the original video", response_class=FileResponse, **read
     )
     def source(job_id: str) -> Response:
         store.get(job_id)
         path = store.folder(job_id) / INPUT
         if not path.exists():
-            raise Refused(404, "the video is not here")
-        # whatever it claims to be, a browser is to play it or leave it
+            raise Refused(404, "the original video was removed, or not fetched yet")
+        # a fixed type, so that a browser plays the file and never renders it as a page
         return Result(path, media_type="video/mp4", headers={"Content-Disposition": "inline"})
 
     return router

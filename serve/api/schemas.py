@@ -1,4 +1,4 @@
-"""What the HTTP API answers with, for its OpenAPI document."""
+"""Request and response models of the HTTP API, for validation and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -6,79 +6,81 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serve.options import Options
+from serve.jobs.options import Options
 
 
 class Video(BaseModel):
-    """What a video says of itself; see serve.video.opening.VideoFacts."""
+    """Properties declared by a video file."""
 
-    width: int
-    height: int
-    rotation: int
-    rate: str
-    seconds: float
-    frames: int
+    width: int = Field(description="pixels, after rotation")
+    height: int = Field(description="pixels, after rotation")
+    rotation: int = Field(description="degrees, counter-clockwise")
+    rate: str = Field(description="frames per second as a fraction, as 30000/1001")
+    seconds: float = Field(description="0 if not declared")
+    frames: int = Field(description="0 if not declared")
     codec: str
-    audio: str | None
+    audio: str | None = Field(description="codec of the sound; null without sound")
 
 
 class JobModel(BaseModel):
-    """A job."""
+    """A submitted video."""
 
     id: str
     state: Literal["queued", "running", "done", "failed", "cancelled"]
-    name: str
-    source: str
+    name: str = Field(description="the client's name of the video")
+    source: str = Field(description="'upload', or the video's URI")
     options: Options
     video: Video | None
-    model: str
-    created: float
+    model: str = Field(description="export id of the model")
+    created: float = Field(description="seconds since 1970")
     started: float | None
     ended: float | None
     progress: float = Field(ge=0, le=1)
-    frames: int
-    frames_total: int
-    objects: int
-    frames_damaged: int
+    frames: int = Field(description="frames done")
+    frames_total: int = Field(description="0 if unknown")
+    objects: int = Field(description="detections")
+    frames_damaged: int = Field(description="frames that could not be decoded")
     frames_per_second: float | None
     seconds_left: float | None
     error: str | None
     ticket: str = Field(
-        description="as ?ticket=..., lets a browser read this job's results without the token"
+        description="?ticket=... in the URL gives read access to this job without a token, for 12 hours"
     )
 
 
 class JobList(BaseModel):
-    """Newest first; `before` of the next page is the last one's `created`."""
+    """Newest first. For the next page, pass the last job's `created` as `before`."""
 
     jobs: list[JobModel]
 
 
 class JobRequest(BaseModel):
-    """A job whose video the server can reach itself."""
+    """A job with a video that the server fetches itself."""
 
     model_config = ConfigDict(extra="forbid")
 
     uri: str = Field(
-        min_length=1, max_length=4096, description="file:///... or s3://... that the server allows"
+        min_length=1,
+        max_length=4096,
+        description="file:///... or s3://..., in a place that the server allows",
     )
     options: Options = Options()
 
 
 class Object(BaseModel):
-    """A detection."""
+    """A detected object."""
 
     model_config = ConfigDict(populate_by_name=True)
 
     name: str = Field(alias="class")
-    class_id: int
+    class_id: int = Field(description="counted from 1")
     score: float
-    box: list[float] = Field(description="[ymin, xmin, ymax, xmax], normalised")
-    pixels: list[float] = Field(description="[left, top, right, bottom]")
+    box: list[float] = Field(description="[ymin, xmin, ymax, xmax], normalised (0 to 1)")
+    pixels: list[float] = Field(description="[left, top, right, bottom] in pixels")
 
 
 class ImageAnswer(BaseModel):
-    """One image."""
+    """Size and detections of one image."""
 
     height: int
     width: int
@@ -86,14 +88,14 @@ class ImageAnswer(BaseModel):
 
 
 class DetectAnswer(BaseModel):
-    """Of each image, in order."""
+    """Detections of each image, in order."""
 
     model: str
     images: list[ImageAnswer]
 
 
 class ModelAnswer(BaseModel):
-    """What serves, what is being tried, and the manifest of the export."""
+    """The served model with its manifest, the rollout, and the state of a replica."""
 
     model: str | None
     classes: list[str]
@@ -104,16 +106,24 @@ class ModelAnswer(BaseModel):
 
 
 class Promotion(BaseModel):
-    """A new model."""
+    """The rollout of a new model."""
 
     model_config = ConfigDict(extra="forbid")
 
-    model: str = Field(min_length=1, max_length=4096, description="an export's folder that the server allows")
-    canary: float = Field(
-        1.0, gt=0, le=1, description="share of the work for it until it has proved itself; 1: at once"
+    model: str = Field(
+        min_length=1, max_length=4096, description="an export's folder, in a place that the server allows"
     )
-    images: int = Field(200, ge=1, le=10**9, description="it must have looked at so many to be judged")
+    canary: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of the work for the new model until it is judged; 1: replace at once",
+    )
+    images: int = Field(200, ge=1, le=10**9, description="images after which the canary is judged")
     errors: float = Field(0.01, ge=0, le=1, description="share of images it may fail on")
     rate: float = Field(
-        0.5, gt=0, le=1e9, description="how far its objects an image may be from the present model's"
+        0.5,
+        gt=0,
+        le=1e9,
+        description="largest relative difference of its objects per image from the present model's",
     )

@@ -1,4 +1,4 @@
-"""Tokens: who may read, submit and administer. Only their digests are kept; tickets let a browser play a result."""
+"""Tokens with scopes, stored as digests; and tickets, which give a browser read access to one job."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ TICKET_SECONDS = 12 * 3600
 
 
 class Tokens:
-    """The deployment's tokens, in `<data>/tokens.json`."""
+    """The tokens of a deployment, in `<data>/tokens.json`."""
 
     def __init__(self, data: Path) -> None:
         self._path = data / FILE
 
     def exist(self) -> bool:
-        """Whether any token was ever given."""
+        """Whether any token was created yet."""
         return self._path.exists()
 
     def add(self, scopes: Sequence[Scope] = ALL, token: str | None = None) -> str:
-        """Let `token` (a new one unless given) do what `scopes` say, and return it; it cannot be asked for again."""
+        """Store `token`, or a new random one, with these scopes, and return it. It cannot be read back later."""
         token = token or secrets.token_urlsafe(24)
         kept = self._read()
         kept["tokens"][_digest(token)] = list(scopes)
@@ -40,7 +40,7 @@ class Tokens:
         return token
 
     def scopes(self, token: str) -> Sequence[str] | None:
-        """What a token may do; None for one that is not known. Takes the same time for every wrong one."""
+        """The token's scopes; None if it is unknown. Compares in constant time."""
         digest, found = _digest(token), None
         for known, scopes in self._read()["tokens"].items():
             if hmac.compare_digest(known, digest):
@@ -48,12 +48,12 @@ class Tokens:
         return found
 
     def ticket(self, path: str) -> str:
-        """Lets whoever has it read `path` and what is below it for some hours, without a token: for <video src=...>."""
+        """A signed string that gives read access to `path` without a token, for TICKET_SECONDS."""
         expires = int(time.time()) + TICKET_SECONDS
         return f"{expires}-{self._signature(path, expires)}"
 
-    def admits(self, ticket: str, path: str) -> bool:
-        """Whether `ticket` is for `path` and still good."""
+    def valid_ticket(self, ticket: str, path: str) -> bool:
+        """Whether `ticket` was issued for `path` and has not expired."""
         expires, _, signature = ticket.partition("-")
         if not (expires.isascii() and expires.isdigit()) or len(expires) > 12 or int(expires) < time.time():
             return False
@@ -71,5 +71,5 @@ class Tokens:
 
 
 def _digest(token: str) -> str:
-    # tokens are random, not words that people choose: a plain digest cannot be guessed back
+    # tokens are random, so an unsalted digest is enough
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()

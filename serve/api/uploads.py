@@ -1,4 +1,4 @@
-"""Reads multipart bodies as they arrive: files go to the disk in pieces, and stop at the limit, not after it."""
+"""Streams multipart bodies to disk while they arrive, and stops as soon as a limit is exceeded."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDeco
 
 from serve.errors import Refused
 
-FIELD_BYTES = 1 << 20  # of all plain fields together
-PARTS = 200
-PIECE = 1 << 20
+FIELD_BYTES = 1 << 20  # limit of all plain fields together
+MAX_PARTS = 200
+CHUNK_BYTES = 1 << 20
 
 
 @dataclass
 class Form:
-    """A body that has been read. files: (name the client gave, where it was written, bytes), in order."""
+    """A parsed body. files: (client's file name, path where it was written, bytes), in order. digest: of all parts."""
 
     fields: dict[str, str] = field(default_factory=dict)
     files: list[tuple[str, Path, int]] = field(default_factory=list)
@@ -33,42 +33,43 @@ class Form:
 
 
 async def read_form(
-    request: Request, folder: Path, limit: int, files: int, check_room: Callable[[int], None]
+    request: Request, folder: Path, limit: int, files: int, check_disk_space: Callable[[int], None]
 ) -> Form:
-    """Write up to `files` parts named "file" into `folder` (names of our own) and gather the plain fields.
+    """Write up to `files` parts named "file" into `folder`, under generated names, and collect the plain fields.
 
-    limit: bytes of all files. check_room: raises Refused when so many bytes do not fit the disk.
-    Raises Refused: 413 beyond a limit, 400 when the body is not multipart or ends too early, 415 for other types.
+    limit: bytes of all files. check_disk_space: raises Refused when that many bytes do not fit on the disk.
+    Raises Refused: 413 beyond a limit, 400 for an incomplete or malformed body, 415 for another type, 422 for an
+    unexpected part.
     """
     kind, parameters = parse_options_header(request.headers.get("content-type", ""))
     boundary = parameters.get("boundary", "")
     if kind != "multipart/form-data" or not 0 < len(boundary) <= 200 or not boundary.isascii():
         raise Refused(415, "send multipart/form-data with the field 'file'")
     if request.headers.get("content-encoding", "identity") != "identity":
-        raise Refused(415, "send the body as it is, without a Content-Encoding")
+        raise Refused(415, "send the body without a Content-Encoding")
     length = request.headers.get("content-length", "")
     if length.isdigit():
         if int(length) > limit + FIELD_BYTES:
-            raise Refused(413, f"the body has {int(length)} bytes; files of at most {limit} are taken")
-        check_room(int(length))
+            raise Refused(413, f"the body has {int(length)} bytes; the limit for files is {limit} bytes")
+        check_disk_space(int(length))
     reader = _Reader(boundary.encode(), folder, limit, files)
     checked = 0
     try:
         pending = bytearray()
         async for chunk in request.stream():
             pending += chunk
-            if len(pending) >= PIECE or not chunk:
+            if len(pending) >= CHUNK_BYTES or not chunk:
                 await asyncio.to_thread(reader.feed, bytes(pending))
                 pending.clear()
-            if reader.written - checked > 64 * PIECE:  # a body that does not say its length
+            if reader.written - checked > 64 * CHUNK_BYTES:  # for a body of undeclared length
                 checked = reader.written
-                check_room(0)
+                check_disk_space(0)
         await asyncio.to_thread(reader.feed, bytes(pending))
         await asyncio.to_thread(reader.end)
     except RequestEntityTooLarge:
-        raise Refused(413, "the body has too many parts, or too large fields") from None
+        raise Refused(413, "the body has too many parts or too much text in its fields") from None
     except ClientDisconnect:
-        raise Refused(400, "the body ended too early") from None
+        raise Refused(400, "the body is incomplete") from None
     except ValueError:
         raise Refused(400, "the body is not well-formed multipart/form-data") from None
     finally:
@@ -80,8 +81,8 @@ class _Reader:
     def __init__(self, boundary: bytes, folder: Path, limit: int, files: int) -> None:
         self.form = Form()
         self.written = 0
-        # its limit is of what it holds at once: the piece that it was given, and a field or headers that go on
-        self._decoder = MultipartDecoder(boundary, FIELD_BYTES + PIECE, max_parts=PARTS)
+        # its limit is for what it buffers: a chunk, and the beginning of an unfinished field or header
+        self._decoder = MultipartDecoder(boundary, FIELD_BYTES + CHUNK_BYTES, max_parts=MAX_PARTS)
         self._in_fields = 0
         self._folder, self._limit, self._most = folder, limit, files
         self._digest = hashlib.sha256()
@@ -92,13 +93,13 @@ class _Reader:
         self._ended = False
 
     def feed(self, data: bytes) -> None:
-        """Take in the next piece of the body."""
-        for start in range(0, len(data), PIECE):
-            self._decoder.receive_data(data[start : start + PIECE])
+        """Parse the next part of the body."""
+        for start in range(0, len(data), CHUNK_BYTES):
+            self._decoder.receive_data(data[start : start + CHUNK_BYTES])
             self._events()
 
     def end(self) -> None:
-        """The body is over. Raises ValueError when it should not be."""
+        """Finish. Raises ValueError when the body is incomplete."""
         self._decoder.receive_data(None)
         self._events()
         if not self._ended:
@@ -106,7 +107,7 @@ class _Reader:
         self.form.digest = self._digest.hexdigest()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file being written."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -131,13 +132,13 @@ class _Reader:
         self._digest.update(f"\0{part.name}\0".encode("utf-8", "replace"))
         if isinstance(part, File):
             if part.name != "file":
-                raise Refused(422, f"files go into the field 'file', not '{part.name[:50]}'")
+                raise Refused(422, f"files must be in the field 'file', not '{part.name[:50]}'")
             if len(self.form.files) == self._most:
-                raise Refused(422, f"at most {self._most} file{'s' if self._most > 1 else ''} in a request")
+                raise Refused(422, f"at most {self._most} file{'s' if self._most > 1 else ''} per request")
             encoding = Headers(part.headers).get("content-transfer-encoding", "binary").lower()
             if encoding not in ("binary", "8bit", "7bit"):
-                raise Refused(415, "send files as they are, without a Content-Transfer-Encoding")
-            # the client's name is shown, never used
+                raise Refused(415, "send files without a Content-Transfer-Encoding")
+            # the client's file name is never used as a path
             self._path = self._folder / f"upload-{len(self.form.files)}"
             self._file = self._path.open("wb")
 
@@ -147,7 +148,7 @@ class _Reader:
         if isinstance(self._part, File):
             self.written += len(data)
             if self.written > self._limit:
-                raise Refused(413, f"files of more than {self._limit} bytes are not taken")
+                raise Refused(413, f"the files are larger than the limit of {self._limit} bytes")
             assert self._file is not None
             self._file.write(data)
         else:

@@ -1,4 +1,4 @@
-"""What can run an export: one module a backend, known by its name. A deployment chooses among them (choosing.py)."""
+"""Backends: the runtimes that can run an export, one module each. choosing.py picks the fastest on this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from serve.backends.backend import Backend
 from trainers.detection.export import Export
 from trainers.errors import UserError
 
-# name -> class; a module is imported when its backend is used, for each brings a runtime of its own
+# name -> class; the module, and with it the runtime, is imported only when the backend is loaded
 REGISTERED = {
     "openvino": "serve.backends.openvino:OpenVino",
     "tensorflow": "serve.backends.tensorflow:TensorFlow",
@@ -16,9 +16,9 @@ REGISTERED = {
 
 
 def load(name: str, export: Export, threads: int) -> Backend:
-    """The export, ready to run. Raises UserError when there is no such backend."""
+    """The export, loaded and ready to run. Raises UserError for an unknown backend."""
     if name not in REGISTERED:
-        raise UserError(f"unknown backend '{name}'; known are {', '.join(REGISTERED)}")
+        raise UserError(f"unknown backend '{name}'; available: {', '.join(REGISTERED)}")
     module, _, attribute = REGISTERED[name].partition(":")
     backend: Backend = getattr(importlib.import_module(module), attribute)(export, threads)
     return backend

@@ -1,4 +1,9 @@
-"""Backend: the contract of whatever runs an export's network on this machine."""
+"""Backend: the contract of a runtime that runs an export's network on this machine.
+
+Class ids are counted from 1 everywhere in serve, as in the export's `detection_classes` and label map: in Found,
+Detection, the HTTP API and COCO results. A backend whose runtime counts from 0 converts with `class_ids`, and the name
+of a class is `export.classes[class_id - FIRST_CLASS_ID]` (serve/detections.py); nothing else converts.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +14,32 @@ import numpy as np
 
 from trainers.detection.samples import Found
 
+FIRST_CLASS_ID = 1
+
 
 class Backend(Protocol):
-    """A loaded network. Made of an Export and a number of CPU threads.
+    """A loaded network. Constructed from an Export and a number of CPU threads.
 
-    streams: how many threads may call `detect` at once; so many calls keep all its CPU threads at work.
+    streams: how many threads may call `detect` concurrently; that many calls use all its CPU threads.
     """
 
     streams: int
 
     def detect(self, images: np.ndarray) -> Sequence[Found]:
-        """(N, S, S, 3) uint8 RGB squares, N >= 1 -> what is found in each, boxes normalised to the square."""
+        """(N, S, S, 3) uint8 RGB squares, N >= 1 -> detections of each; boxes normalised to the square, ids from 1."""
+
+
+def class_ids(indices: np.ndarray) -> np.ndarray:
+    """(D,) class indices from 0 -> (D,) int64 class ids from 1."""
+    ids: np.ndarray = indices.astype(np.int64) + FIRST_CLASS_ID
+    return ids
 
 
 def found(boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, counts: np.ndarray) -> list[Found]:
-    """The export's four outputs -> detections of each image."""
+    """The export's four outputs -> detections of each image.
+
+    boxes: (N, D, 4). scores: (N, D). classes: (N, D) ids from 1. counts: (N,), how many of the D are valid.
+    """
     return [
         Found(boxes[i, :count], scores[i, :count], classes[i, :count].astype(np.int64))
         for i, count in enumerate(counts.astype(int))

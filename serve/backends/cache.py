@@ -1,4 +1,4 @@
-"""What this machine has found out of an export, and need not find out again: its backend, its converted network."""
+"""This machine's cache for each export: its measured backend and its converted network."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from trainers.errors import UserError
 
 VARIABLE = "DETECTOR_SERVING_CACHE"
 DEFAULT = "~/.cache/detector-tuning/serving"
-KEPT = 8  # exports; a converted network is as large as the export's own
+MAX_EXPORTS = 8  # a converted network is as large as the export
 
 
 def folder(export: Export) -> Path:
-    """A folder for this export, whose id stands for its content. The exports that were used least lately lose theirs.
+    """The export's cache folder, created if needed; beyond MAX_EXPORTS the least recently used ones are removed.
 
-    In ~/.cache/detector-tuning/serving unless the environment names another place. Raises UserError when it cannot be
-    written.
+    It is in ~/.cache/detector-tuning/serving, or in $DETECTOR_SERVING_CACHE. Named by export id, which depends on the
+    export's contents alone. Raises UserError when it cannot be written.
     """
     root = Path(os.environ.get(VARIABLE) or DEFAULT).expanduser()
     found = root / export.export_id
@@ -29,7 +29,9 @@ def folder(export: Export) -> Path:
             (path for path in root.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime
         )
     except OSError as error:
-        raise UserError(f"{found}: cannot be used ({error.strerror}); name a folder in ${VARIABLE}") from None
-    for path in others[:-KEPT]:
+        raise UserError(
+            f"{found}: not usable ({error.strerror}); set ${VARIABLE} to another folder"
+        ) from None
+    for path in others[:-MAX_EXPORTS]:
         shutil.rmtree(path, ignore_errors=True)
     return found

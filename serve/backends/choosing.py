@@ -1,14 +1,14 @@
-"""Chooses the backend for an export on this machine: the fastest among those that find what the trained model found."""
+"""Chooses the backend of an export on this machine: the fastest whose detections match the trained model's."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import json
-import multiprocessing
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -27,10 +27,12 @@ from trainers.errors import UserError
 from trainers.files import write_text
 from tuning.execution.environment import hardware
 
+ROOT = Path(__file__).parents[2]
+
 
 @dataclass(frozen=True)
 class Choice:
-    """What was measured, and which backend won."""
+    """The backend chosen for an export with this number of CPU threads, and the measurements."""
 
     export_id: str
     threads: int
@@ -38,30 +40,26 @@ class Choice:
     measured: Sequence[Measured]
 
     def table(self) -> list[str]:
-        """Lines for a person."""
+        """The measurements as lines of text."""
         lines = [f"{'backend':<12}{'ms/image':>10}{'alone':>8}{'mAP':>8}{'score':>8}{'IoU':>8}"]
         for row in self.measured:
             if row.seconds is None or row.seconds_single is None or row.difference is None:
-                lines.append(f"{row.backend:<12}refused: {row.problem}")
+                lines.append(f"{row.backend:<12}rejected: {row.problem}")
                 continue
-            chosen = (
-                "  <- serves"
-                if row.backend == self.backend
-                else f"  refused: {row.problem}"
-                if row.problem
-                else ""
-            )
+            note = "  <- in use" if row.backend == self.backend else ""
+            if row.problem:
+                note = f"  rejected: {row.problem}"
             lines.append(
                 f"{row.backend:<12}{1000 * row.seconds:>10.1f}{1000 * row.seconds_single:>8.1f}{row.mean_ap:>8.3f}"
-                f"{row.difference.score:>8.4f}{row.difference.iou:>8.4f}{chosen}"
+                f"{row.difference.score:>8.4f}{row.difference.iou:>8.4f}{note}"
             )
         return lines
 
 
 def choose(export: Export, threads: int | None = None, names: Sequence[str] = ()) -> tuple[Choice, Backend]:
-    """Measure the backends called `names` (all, unless given) in this process; the fastest that may serve, loaded.
+    """Measure the backends called `names` (default: all) in this process; the fastest valid one, loaded.
 
-    Raises UserError when none may.
+    Raises UserError when no backend is valid.
     """
     threads = _threads(threads)
     measured, allowed = measure(export, threads, names or list(backends.REGISTERED))
@@ -70,48 +68,60 @@ def choose(export: Export, threads: int | None = None, names: Sequence[str] = ()
     ]
     if not rows:
         reasons = "; ".join(f"{row.backend}: {row.problem}" for row in measured)
-        raise UserError(f"{export.directory}: no backend can serve it here ({reasons})")
+        raise UserError(f"{export.directory}: no backend can run it on this machine ({reasons})")
     name = min(rows)[1]
     return Choice(export.export_id, threads, name, measured), allowed[name]
 
 
-def chosen(export: Export, threads: int | None = None) -> tuple[Choice, Backend]:
-    """This machine's choice for the export, and its backend, loaded and checked.
+def load_chosen(export: Export, threads: int | None = None) -> tuple[Choice, Backend]:
+    """This machine's choice for the export, and that backend, loaded and checked against the export's samples.
 
-    Measured once, and kept; see `choice_for`. Raises UserError as `choose`.
+    Measured once per export, machine and runtime version; see `choice_for`. Raises UserError as `choose` does.
     """
     choice = choice_for(export, threads)
     backend = backends.load(choice.backend, export, choice.threads)
     if parity(backend, export, samples.load(export.directory / SAMPLES))[2] is None:
         return choice, backend
-    shutil.rmtree(cache.folder(export))  # what is kept of it is not what it was
+    shutil.rmtree(cache.folder(export))  # the cached conversion is damaged: measure and convert again
     choice = choice_for(export, threads)
     return choice, backends.load(choice.backend, export, choice.threads)
 
 
 def choice_for(export: Export, threads: int | None = None) -> Choice:
-    """The choice that this machine keeps; measured first where there is none, or a runtime's version is another.
+    """The cached choice; without one, or after an update of a runtime, all backends are measured first.
 
-    In a process of its own: the runtimes that lose take hundreds of megabytes.
+    The measurement runs in a process of its own, because the runtimes that are not chosen take hundreds of megabytes.
+    Raises UserError as `choose` does.
     """
     threads = _threads(threads)
-    with FileLock(cache.folder(export) / "choosing.lock"):  # replicas that measure at once disturb each other
-        kept = _kept(export, threads)
+    with FileLock(cache.folder(export) / "choosing.lock"):  # concurrent measurements would disturb each other
+        kept = _read_choice(export, threads)
         if kept is not None:
             return kept
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            choice = pool.submit(_choose, export.directory, threads).result()
-        keep(export, choice)
-    return choice
+        _measure_in_subprocess(export, threads)
+        kept = _read_choice(export, threads)
+        assert kept is not None
+        return kept
 
 
-def keep(export: Export, choice: Choice) -> None:
-    """Let it be this machine's."""
+def save_choice(export: Export, choice: Choice) -> None:
+    """Write the choice to this machine's cache."""
     write_text(_path(export, choice.threads), json.dumps(asdict(choice), indent=2) + "\n")
 
 
-def _choose(directory: Path, threads: int) -> Choice:
-    return choose(exports.read(directory), threads)[0]
+def _measure_in_subprocess(export: Export, threads: int) -> None:
+    # not multiprocessing, which would run the caller's script again, and fails in one without a __main__ guard
+    words = [sys.executable, "-m", __name__, str(export.directory.absolute()), str(threads)]
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(
+        words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": path},
+        check=False,
+    )  # fmt: skip
+    last = (done.stderr.strip().splitlines() or ["it was killed"])[-1]
+    if done.returncode == 2:
+        raise UserError(last.removeprefix("error: "))
+    if done.returncode:
+        raise UserError(f"{export.directory}: measuring the backends failed: {last[:300]}")
 
 
 def _threads(threads: int | None) -> int:
@@ -119,7 +129,7 @@ def _threads(threads: int | None) -> int:
 
 
 def _path(export: Export, threads: int) -> Path:
-    """Its name tells the machine and the runtimes apart: a home folder may be shared by several machines."""
+    """The file name identifies machine and runtime versions, because machines may share a home folder."""
     versions = [f"{name} {_version(name)}" for name in ("tensorflow", "tensorflow-cpu", "openvino")]
     here = sha256(json.dumps([hardware(), versions]).encode()).hexdigest()[:8]
     return cache.folder(export) / f"backend-{threads}-threads-{here}.json"
@@ -132,7 +142,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _kept(export: Export, threads: int) -> Choice | None:
+def _read_choice(export: Export, threads: int) -> Choice | None:
     try:
         kept = json.loads(_path(export, threads).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -142,3 +152,12 @@ def _kept(export: Export, threads: int) -> Choice | None:
         for row in kept["measured"]
     ]
     return Choice(export.export_id, threads, kept["backend"], tuple(rows))
+
+
+if __name__ == "__main__":  # what _measure_in_subprocess runs
+    try:
+        measured_export = exports.read(Path(sys.argv[1]))
+        save_choice(measured_export, choose(measured_export, int(sys.argv[2]))[0])
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

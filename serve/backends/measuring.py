@@ -1,4 +1,4 @@
-"""Measures backends against one another: whether each finds what the trained model found, and how fast."""
+"""Measures backends: whether their detections match the trained model's, and how fast they are."""
 
 from __future__ import annotations
 
@@ -15,22 +15,20 @@ from trainers.detection import samples
 from trainers.detection.export import SAMPLES, Export
 from trainers.detection.samples import Difference, Samples
 
-BATCH = 4  # of the measurement, and of serving unless told otherwise
+BATCH = 4  # batch size of the measurement; also the default for serving
 ROUNDS = 8
-CLEAR = (
-    1.3  # so many times slower than another after CLEAR_ROUNDS rounds: more rounds would not change the order
-)
-CLEAR_ROUNDS = 3
-MAP_TOLERANCE = 0.001  # a backend may not lose or win more mAP on the export's samples
+# stop early when every other backend is this many times slower after so many rounds: more would not change the order
+CLEAR_RATIO, CLEAR_ROUNDS = 1.3, 3
+MAP_TOLERANCE = 0.001  # largest allowed difference of mAP on the export's samples, either way
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One backend on this machine.
+    """Measurements of one backend on this machine.
 
-    problem: why it may not serve, or None. difference: from the trained model, on the export's samples.
-    seconds: an image, with batches of BATCH in all streams; best of the rounds (others' work on the machine only ever
-    adds to it). seconds_single: of an image alone.
+    problem: why it may not be used, or None. mean_ap, difference: on the export's samples; difference is from the
+    trained model's detections. seconds: per image, with batches of BATCH in all streams; the best round, because other
+    load on the machine only ever adds time. seconds_single: per image, one at a time.
     """
 
     backend: str
@@ -42,7 +40,7 @@ class Measured:
 
 
 def parity(backend: Backend, export: Export, shown: Samples) -> tuple[float, Difference, str | None]:
-    """mAP on the samples, distance from what the export found when it was made, and what is wrong with that."""
+    """mAP on the samples, the difference from the trained model's detections, and what is wrong with them (or None)."""
     found = [
         each
         for i in range(0, len(shown.images), BATCH)
@@ -51,42 +49,42 @@ def parity(backend: Backend, export: Export, shown: Samples) -> tuple[float, Dif
     mean_ap, expected = shown.mean_ap(found, export.classes), shown.mean_ap(shown.found, export.classes)
     apart = samples.difference(found, shown.found)
     if abs(mean_ap - expected) > MAP_TOLERANCE:
-        return mean_ap, apart, f"mAP {mean_ap:.4f}, the export's is {expected:.4f}"
+        return mean_ap, apart, f"mAP {mean_ap:.4f}, but the export has {expected:.4f}"
     if not apart.within():
-        return mean_ap, apart, f"detections differ: {asdict(apart)}"
+        return mean_ap, apart, f"detections differ from the export's: {asdict(apart)}"
     return mean_ap, apart, None
 
 
 def measure(
     export: Export, threads: int, names: Sequence[str]
 ) -> tuple[Sequence[Measured], Mapping[str, Backend]]:
-    """Load, check and race the backends called `names`: a row for each, and those that may serve, by name."""
+    """Load, check and time the backends called `names`: a row for each, and the valid ones, loaded, by name."""
     shown = samples.load(export.directory / SAMPLES)
     rows, loaded = {}, {}
     for name in names:
         try:
             backend = backends.load(name, export, threads)
             mean_ap, apart, problem = parity(backend, export, shown)
-        except Exception as error:  # noqa: BLE001 - any runtime's own; it is shown in the table
+        except Exception as error:  # noqa: BLE001 - runtimes raise anything; the table shows it
             line = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             rows[name] = Measured(name, line)
             continue
         rows[name], loaded[name] = Measured(name, problem, mean_ap, apart), backend
-    for name, (seconds, single) in race(loaded, shown.images).items():
+    for name, (seconds, single) in time_backends(loaded, shown.images).items():
         rows[name] = replace(rows[name], seconds=seconds, seconds_single=single)
     allowed = {name: backend for name, backend in loaded.items() if rows[name].problem is None}
     return tuple(rows.values()), allowed
 
 
-def race(loaded: Mapping[str, Backend], images: np.ndarray) -> dict[str, tuple[float, float]]:
-    """By name: seconds of an image in a batch, and of one alone; the best of rounds in which all take their turn.
+def time_backends(loaded: Mapping[str, Backend], images: np.ndarray) -> dict[str, tuple[float, float]]:
+    """By name: seconds per image in a batch, and for a single image; the best of several rounds.
 
-    A moment at which something else works on the machine thus meets all of them, and decides nothing. images:
-    (N, S, S, 3) uint8.
+    All backends take turns in each round, so that other load on the machine hits all of them. images: (N, S, S, 3)
+    uint8.
     """
     batch = np.resize(images, (BATCH, *images.shape[1:]))
     best = dict.fromkeys(loaded, (np.inf, np.inf))
-    for backend in loaded.values():  # the first calls build what later ones use
+    for backend in loaded.values():  # warm up
         in_all_streams(backend, [batch] * backend.streams)
         backend.detect(batch[:1])
     for round_ in range(ROUNDS):
@@ -99,14 +97,14 @@ def race(loaded: Mapping[str, Backend], images: np.ndarray) -> dict[str, tuple[f
             best[name] = min(best[name][0], taken[0]), min(best[name][1], taken[1])
         taken_in_batches = sorted(seconds for seconds, _ in best.values())
         if round_ + 1 >= CLEAR_ROUNDS and all(
-            seconds > CLEAR * taken_in_batches[0] for seconds in taken_in_batches[1:]
+            seconds > CLEAR_RATIO * taken_in_batches[0] for seconds in taken_in_batches[1:]
         ):
             break
     return best
 
 
 def in_all_streams(backend: Backend, batches: Iterable[np.ndarray]) -> None:
-    """Run the batches, as many at once as the backend takes."""
+    """Run the batches, one per stream at a time."""
     with ThreadPoolExecutor(backend.streams) as pool:
         for _ in pool.map(backend.detect, batches):
             pass

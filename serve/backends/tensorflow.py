@@ -1,8 +1,7 @@
-"""The export's SavedModel, run by TensorFlow."""
+"""The TensorFlow backend: runs the export's SavedModel."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,21 +12,20 @@ from trainers.detection.samples import Found
 
 
 class TensorFlow:
-    """On a GPU where TensorFlow sees one, else on the CPU.
+    """Runs on a GPU if TensorFlow finds one, otherwise on the CPU.
 
-    threads: of the CPU; heeded by the first network that a process loads.
+    threads: CPU threads; the first model loaded in a process decides them for the process.
     """
 
     streams = 1
 
     def __init__(self, export: Export, threads: int) -> None:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         import tensorflow as tf
 
         try:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
-        except RuntimeError:  # TensorFlow has begun its work in this process; it keeps its threads
+        except RuntimeError:  # TensorFlow is already running in this process and keeps its threads
             pass
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)

@@ -1,1 +1,1 @@
-"""Jobs that outlive the processes that work on them: a record in SQLite, a folder each, a lock the kernel lets go."""
+"""Durable jobs: rows in SQLite, a folder each, and a file lock that the kernel releases when a process dies."""

@@ -1,11 +1,11 @@
-"""Job: one video that somebody wants looked at, as its record knows it."""
+"""Job: one submitted video, as stored in the database."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from serve.options import Options
+from serve.jobs.options import Options
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 STATES: tuple[State, ...] = get_args(State)
@@ -14,11 +14,13 @@ ACTIVE: tuple[State, ...] = ("queued", "running")
 
 @dataclass(frozen=True)
 class Job:
-    """A row of the record.
+    """A row of the jobs table.
 
-    name: what the client called the video; shown, never used as a path. source: "upload", or the URI.
-    model: export id of the model that it began with. created, started, ended: seconds since 1970.
-    frames of total (0: unknown): done so far. damaged: frames that could not be decoded. error: of a failed job.
+    name: the client's name of the video; shown, never used as a path. source: "upload", or the video's URI.
+    facts: fields of VideoFacts, None before the video was fetched. model: export id of the model that processes it.
+    created, started, ended: seconds since 1970. frames, total: done so far, and in the video (0: unknown).
+    objects: detections. damaged: frames that could not be decoded. seconds_left: estimate. error: of a failed job.
+    attempts: starts since the last new segment. segments: finished ones at the last start.
     """
 
     id: str
@@ -43,11 +45,11 @@ class Job:
 
     @property
     def active(self) -> bool:
-        """Whether it waits or runs."""
+        """Whether it is queued or running."""
         return self.state in ACTIVE
 
     def to_dict(self) -> dict[str, Any]:
-        """As the HTTP API shows it."""
+        """The job in the HTTP API's format."""
         return {
             "id": self.id,
             "state": self.state,

@@ -1,4 +1,4 @@
-"""JobStore: the record of all jobs. What it says has happened has, whatever is killed afterwards."""
+"""JobStore: the jobs table and one folder per job. Every change is durable when its method returns."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from serve.database import Database
+from serve.deployment.database import Database
 from serve.errors import Refused
 from serve.jobs.job import Job, State
-from serve.options import Options
+from serve.jobs.options import Options
 from serve.video.opening import VideoFacts
-from serve.video.processing import Progress
+from serve.video.pipeline import Progress
 
-INPUT, WORK, RESULT, LOCK = "input", "work", "result", "lock"
+INPUT, LOCK = "input", "lock"
 
 
 class JobStore:
-    """Jobs in `database`, each with a folder in `folder`: input, work/ (segments), result/, lock."""
+    """Jobs in `database`, each with a folder in `folder`: the files input and lock, and work/ and result/."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         self._database = database
@@ -33,31 +33,33 @@ class JobStore:
         folder.mkdir(parents=True, exist_ok=True)
 
     def folder(self, job_id: str) -> Path:
-        """Of a job that is in the record."""
+        """The job's folder."""
         return self._folder / job_id
 
     def add(
         self, incoming: Path, name: str, source: str, options: Options, facts: VideoFacts | None, model: str,
         queue_limit: int, key: str | None = None, digest: str = "",
     ) -> tuple[Job, bool]:  # fmt: skip
-        """Take over the folder `incoming` (with its input) as a new job; whether it is new.
+        """Create a job from the folder `incoming`, which holds its input. Returns the job, and whether it is new.
 
-        key: a client's idempotency key: the second job of a key is the first one, if `digest` is the same.
-        Raises Refused: 429 when the queue is full, 409 when the key was used for something else.
+        key: the client's idempotency key; for a known key with the same `digest`, the existing job is returned.
+        Raises Refused: 429 when the queue is full, 409 when the key was used with another digest.
         """
         job_id = time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + secrets.token_hex(5)
-        with self._database.writing() as db:
+        with self._database.transaction() as db:
             if key is not None:
                 known = db.execute("SELECT * FROM jobs WHERE key = ?", (key,)).fetchone()
                 if known is not None:
                     if known["digest"] != digest:
-                        raise Refused(409, "this Idempotency-Key was used for another video or other options")
+                        raise Refused(
+                            409, "this Idempotency-Key was already used with another video or other options"
+                        )
                     return _job(known), False
             waiting = db.execute("SELECT count(*) FROM jobs WHERE state = 'queued'").fetchone()[0]
             if waiting >= queue_limit:
-                raise Refused(429, f"{waiting} jobs are waiting already; try again later", retry_after=30)
+                raise Refused(429, f"the queue is full ({waiting} jobs); try again later", retry_after=30)
             size = sum(f.stat().st_size for f in incoming.iterdir())
-            # the folder first: a job in the record always has one, and a folder without a job is swept up
+            # the folder first: a job always has one, and a folder without a job is removed later
             incoming.replace(self.folder(job_id))
             db.execute(
                 "INSERT INTO jobs (id, state, name, source, options, facts, model, created, total, bytes, key, digest) "
@@ -70,15 +72,17 @@ class JobStore:
         return self.get(job_id), True
 
     def get(self, job_id: str) -> Job:
-        """Raises Refused (404)."""
+        """The job. Raises Refused (404) when it does not exist."""
         with self._database.reading() as db:
             row = db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
         if row is None:
             raise Refused(404, "there is no such job")
         return _job(row)
 
-    def listed(self, state: State | None = None, limit: int = 100, before: float | None = None) -> list[Job]:
-        """Newest first; `before`: created earlier than this."""
+    def list_jobs(
+        self, state: State | None = None, limit: int = 100, before: float | None = None
+    ) -> list[Job]:
+        """Newest first. before: only jobs created before this time, seconds since 1970."""
         with self._database.reading() as db:
             rows = db.execute(
                 "SELECT * FROM jobs WHERE (:state IS NULL OR state = :state) "
@@ -88,7 +92,7 @@ class JobStore:
         return [_job(row) for row in rows]
 
     def active(self) -> list[str]:
-        """Ids of jobs that wait or should be running, oldest first."""
+        """Ids of the queued and running jobs, oldest first."""
         with self._database.reading() as db:
             rows = db.execute(
                 "SELECT id FROM jobs WHERE state IN ('queued', 'running') ORDER BY created, id"
@@ -96,8 +100,11 @@ class JobStore:
         return [row["id"] for row in rows]
 
     @contextmanager
-    def locked(self, job_id: str) -> Iterator[bool]:
-        """Hold the job against all other threads and processes; False when another has it, or it is gone."""
+    def lock(self, job_id: str) -> Iterator[bool]:
+        """Lock the job against all other threads and processes; False when it is locked already or does not exist.
+
+        The kernel releases the lock when its process dies.
+        """
         try:
             descriptor = os.open(self.folder(job_id) / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except FileNotFoundError:
@@ -113,12 +120,12 @@ class JobStore:
         finally:
             os.close(descriptor)
 
-    def begin(self, job_id: str, segments: int) -> Job | None:
-        """Under the lock: the job as it is to be worked on, or None when there is nothing left to do for it.
+    def start(self, job_id: str, segments: int) -> Job | None:
+        """Mark the locked job as running; None when it has ended meanwhile.
 
-        segments: finished ones. Counts attempts without a new segment between them.
+        segments: how many are finished. Counts the attempts since the last new segment.
         """
-        with self._database.writing() as db:
+        with self._database.transaction() as db:
             row = db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
             if row is None or row["state"] not in ("queued", "running"):
                 return None
@@ -130,9 +137,9 @@ class JobStore:
             )
         return self.get(job_id)
 
-    def progressed(self, job_id: str, progress: Progress) -> bool:
-        """Keep where it stands; whether it is still wanted."""
-        with self._database.writing() as db:
+    def update_progress(self, job_id: str, progress: Progress) -> bool:
+        """Store the progress. False when the job is no longer running, because it was cancelled."""
+        with self._database.transaction() as db:
             changed = db.execute(
                 "UPDATE jobs SET frames = ?, total = max(total, ?), frames_per_second = ?, seconds_left = ? "
                 "WHERE id = ? AND state = 'running'",
@@ -144,32 +151,32 @@ class JobStore:
         return changed > 0
 
     def set_facts(self, job_id: str, facts: VideoFacts) -> None:
-        """Of a video that was fetched after the job was taken in."""
-        with self._database.writing() as db:
+        """Store the properties of a video that was fetched by URI."""
+        with self._database.transaction() as db:
             db.execute(
                 "UPDATE jobs SET facts = ?, total = ? WHERE id = ?",
                 (json.dumps(facts.to_dict()), facts.frames, job_id),
             )
 
     def done(self, job_id: str, manifest: dict[str, Any], size: int) -> bool:
-        """The results are in place; False when it was cancelled meanwhile."""
+        """Mark the job as done. False when it was cancelled meanwhile. size: bytes of its files."""
         return self._end(
             job_id, "done", frames=manifest["frames"], total=manifest["frames"], objects=manifest["objects"],
             damaged=manifest["damaged"], bytes=size,
         )  # fmt: skip
 
     def failed(self, job_id: str, reason: str) -> bool:
-        """It cannot be done; the reason is one line."""
+        """Mark the job as failed. False when it was cancelled meanwhile."""
         return self._end(job_id, "failed", error=" ".join(reason.split())[:500])
 
-    def let_go(self, job_id: str) -> None:
-        """Whoever worked on it ends in good order: that attempt does not count against the job."""
-        with self._database.writing() as db:
+    def release(self, job_id: str) -> None:
+        """After an orderly stop of its process: do not count this attempt."""
+        with self._database.transaction() as db:
             db.execute("UPDATE jobs SET attempts = max(0, attempts - 1) WHERE id = ?", (job_id,))
 
-    def again_with(self, job_id: str, model: str) -> None:
-        """Put it back into the queue, to be done from its start by another model."""
-        with self._database.writing() as db:
+    def requeue(self, job_id: str, model: str) -> None:
+        """Put the job back into the queue, to be processed from the start by another model."""
+        with self._database.transaction() as db:
             db.execute(
                 "UPDATE jobs SET state = 'queued', model = ?, frames = 0, segments = 0, attempts = 0 "
                 "WHERE id = ? AND state = 'running'",
@@ -177,22 +184,22 @@ class JobStore:
             )
 
     def cancel(self, job_id: str) -> Job | None:
-        """An active job becomes cancelled, and who works on it stops; a finished one is removed (None).
+        """Cancel an active job and return it, or remove one that has ended (None).
 
-        Raises Refused (404).
+        A replica that is processing the job notices at its next progress update. Raises Refused (404).
         """
         self.get(job_id)
         if self._end(job_id, "cancelled"):
-            self.clear(job_id)
+            self.remove_files(job_id)
             return self.get(job_id)
-        with self._database.writing() as db:
+        with self._database.transaction() as db:
             db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
         shutil.rmtree(self.folder(job_id), ignore_errors=True)
         return None
 
-    def clear(self, job_id: str) -> None:
-        """Remove the files of a cancelled job, unless somebody is still at work: then that one does."""
-        with self.locked(job_id) as held:
+    def remove_files(self, job_id: str) -> None:
+        """Remove a cancelled job's files, unless a replica still has it locked: then the replica removes them."""
+        with self.lock(job_id) as held:
             if held:
                 for entry in self.folder(job_id).iterdir():
                     if entry.is_dir():
@@ -201,7 +208,7 @@ class JobStore:
                         entry.unlink()
 
     def waiting(self) -> tuple[int, float]:
-        """How many jobs are queued, and for how many seconds the oldest has been."""
+        """The number of queued jobs, and the age of the oldest in seconds."""
         with self._database.reading() as db:
             count, oldest = db.execute(
                 "SELECT count(*), min(created) FROM jobs WHERE state = 'queued'"
@@ -209,17 +216,17 @@ class JobStore:
         return count, max(0.0, time.time() - oldest) if oldest else 0.0
 
     def unfinished(self) -> int:
-        """How many jobs wait or run."""
+        """The number of queued and running jobs."""
         counts = self.counts()
         return counts.get("queued", 0) + counts.get("running", 0)
 
     def counts(self) -> dict[str, int]:
-        """Jobs by state."""
+        """The number of jobs by state."""
         with self._database.reading() as db:
             return dict(db.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall())
 
     def expired(self, days: float, size: int) -> list[str]:
-        """Finished jobs that are older than `days`, or the oldest beyond `size` bytes of files."""
+        """Ids of ended jobs older than `days`, and of the oldest ones beyond `size` bytes of files in all."""
         with self._database.reading() as db:
             rows = db.execute(
                 "SELECT id, ended, bytes FROM jobs WHERE state NOT IN ('queued', 'running') ORDER BY ended DESC, id"
@@ -231,14 +238,14 @@ class JobStore:
                 found.append(row["id"])
         return found
 
-    def known(self, job_id: str) -> bool:
-        """Whether it is in the record."""
+    def exists(self, job_id: str) -> bool:
+        """Whether there is such a job."""
         with self._database.reading() as db:
             return db.execute("SELECT 1 FROM jobs WHERE id = ?", (job_id,)).fetchone() is not None
 
     def _end(self, job_id: str, state: State, **fields: Any) -> bool:
         columns = "".join(f", {name} = :{name}" for name in fields)
-        with self._database.writing() as db:
+        with self._database.transaction() as db:
             changed = db.execute(
                 f"UPDATE jobs SET state = :state, ended = :now, seconds_left = NULL{columns} "
                 "WHERE id = :id AND state IN ('queued', 'running')",

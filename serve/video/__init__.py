@@ -1,1 +1,1 @@
-"""From a video file to the same video with boxes, and a line of detections for each frame."""
+"""Video pipeline: decode, detect, track, draw, encode; in segments that survive a kill, joined into the results."""

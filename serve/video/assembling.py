@@ -1,4 +1,4 @@
-"""Joins finished segments into a job's results: video with sound, JSON Lines, COCO results, preview and manifest."""
+"""Joins finished segments into a job's results: video with sound, JSON Lines, COCO results, preview, manifest."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import av
 from av.video.reformatter import VideoReformatter
 from PIL import Image
 
-from serve import detections
-from serve.options import Container, Options
-from serve.video.audio import Sound
+from serve.detections import coco_results
+from serve.jobs.options import Container, Options
+from serve.video.audio import AudioTrack
 from serve.video.decoding import upright
 from serve.video.opening import VideoFacts
 from serve.video.segments import Segment, SegmentFolder
@@ -33,9 +33,9 @@ def assemble(
     options: Options,
     about: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Write the results into `folder`, whole or not at all, and return their manifest.
+    """Write the results into `folder`, all or nothing, and return their manifest.
 
-    about: JSON values that are added to the manifest as they are.
+    kept: the folder of the segments. about: JSON values added to the manifest.
     """
     frames = sum(segment.frames for segment in segments)
     with replace_folder(folder) as new:
@@ -80,7 +80,7 @@ def _join_lines(path: Path, segments: list[Segment], kept: SegmentFolder) -> Non
 def _write_coco(path: Path, lines: Path) -> int:
     count = 0
     with lines.open(encoding="utf-8") as frames, path.open("w", encoding="utf-8") as file:
-        for result in detections.coco(map(json.loads, frames)):
+        for result in coco_results(map(json.loads, frames)):
             file.write(("[" if not count else ",\n ") + json.dumps(result))
             count += 1
         file.write("]\n" if count else "[]\n")
@@ -88,12 +88,12 @@ def _write_coco(path: Path, lines: Path) -> int:
 
 
 def _join_videos(path: Path, segments: list[Segment], kept: SegmentFolder, container: Container) -> None:
-    """Copies packets of pictures and sound, in the order of their times."""
+    """Copy the packets of video and sound in order of time, without encoding again."""
     options = {"movflags": "+faststart"} if container == "mp4" else {"cues_to_front": "1"}
     with av.open(str(path), "w", options=options) as output:
         with av.open(str(kept.video(segments[0].number))) as first:
             stream = output.add_stream_from_template(first.streams.video[0], opaque=True)
-        sound = Sound(kept.sound, output, container, timed=True) if kept.sound.exists() else None
+        sound = AudioTrack(kept.sound, output, container, timed=True) if kept.sound.exists() else None
         heard = sound.packets() if sound is not None else iter(())
         waiting = next(heard, None)
         last = -1
@@ -112,13 +112,13 @@ def _join_videos(path: Path, segments: list[Segment], kept: SegmentFolder, conta
                         waiting = next(heard, None)
                     packet.stream = stream
                     output.mux(packet)
-        while waiting is not None and waiting[0] < end:  # sound that outlasts the pictures is cut
+        while waiting is not None and waiting[0] < end:  # cut sound that is longer than the video
             output.mux(waiting[1])
             waiting = next(heard, None)
 
 
 def _preview(path: Path, video: Path) -> None:
-    """The first seconds, small and slow, as an animation."""
+    """The first seconds as a small animation with few frames a second."""
     images = list(_small_frames(video))
     images[0].save(path, save_all=True, append_images=images[1:], duration=1000 // PREVIEW_RATE, loop=0)
 

@@ -1,4 +1,4 @@
-"""The sound of a video, as packets for another container: copied where it can take them, encoded anew where not."""
+"""The sound of a video for another container: packets are copied if it allows their codec, else encoded anew."""
 
 from __future__ import annotations
 
@@ -10,28 +10,27 @@ from typing import Any
 
 import av
 
-from serve.options import Container
+from serve.jobs.options import Container
 from serve.video.opening import opened
 
-# what each container takes in browsers, and what other sound is encoded as
-TAKES = {"webm": ("opus", "vorbis"), "mp4": ("aac", "mp3", "opus")}
+# codecs that browsers play in each container, and the encoder for all other sound
+PLAYABLE = {"webm": ("opus", "vorbis"), "mp4": ("aac", "mp3", "opus")}
 ENCODER = {"webm": "libopus", "mp4": "aac"}
 BIT_RATE = 128_000
 
 
-class Sound:
-    """The first audio stream of `source`, added to the av container `output`.
+class AudioTrack:
+    """The first audio stream of `source`, added as a stream to the av container `output`.
 
-    timed: whether the source's times are from the video's start already, as `prepare` writes them.
-    Iterating gives packets with their time in seconds from the video's start, in order; those that cannot be decoded
-    are left out.
+    timed: the source's times are relative to the video's start already, as `extract` writes them.
+    Packets that cannot be decoded are left out.
     """
 
     def __init__(self, source: Path, output: Any, container: Container, timed: bool = False) -> None:
         self._source, self._timed = source, timed
         with opened(source) as file:
             template = file.streams.audio[0]
-            self._copied = template.codec_context.name in TAKES[container]
+            self._copied = template.codec_context.name in PLAYABLE[container]
             if self._copied:
                 self._stream = output.add_stream_from_template(template, opaque=True)
             else:
@@ -40,7 +39,7 @@ class Sound:
                 self._stream.layout = "stereo" if template.codec_context.channels > 1 else "mono"
 
     def packets(self) -> Iterator[tuple[float, Any]]:
-        """(seconds, packet for the output)."""
+        """(seconds from the video's start, packet for the output), in order."""
         with opened(self._source) as file:
             stream = file.streams.audio[0]
             start = 0 if self._timed else (file.start_time or 0) / av.time_base
@@ -56,7 +55,7 @@ class Sound:
     def _copies(self, file: Any, stream: Any) -> Iterator[Any]:
         try:
             yield from (packet for packet in file.demux(stream) if packet.size)
-        except av.error.FFmpegError:  # the file ends in the middle of something
+        except av.error.FFmpegError:  # the file is truncated
             return
 
     def _encoded(self, file: Any, stream: Any) -> Iterator[Any]:
@@ -86,16 +85,16 @@ class Sound:
             yield from frames
 
 
-def prepare(source: Path, target: Path, container: Container, stopped: threading.Event) -> None:
-    """Write the source's sound into `target`, as `container` takes it, whole or not at all.
+def extract(source: Path, target: Path, container: Container, stopped: threading.Event) -> None:
+    """Write the source's sound to `target` for `container`, complete or not at all.
 
-    Does nothing when it is there already, and ends early once `stopped`.
+    Does nothing if `target` exists; returns early once `stopped` is set.
     """
     if target.exists():
         return
     partial = target.with_name(f"{target.name}.part")
     with av.open(str(partial), "w", format=container) as output:
-        for _, packet in Sound(source, output, container).packets():
+        for _, packet in AudioTrack(source, output, container).packets():
             if stopped.is_set():
                 return
             output.mux(packet)

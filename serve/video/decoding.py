@@ -1,4 +1,4 @@
-"""Frames of a video, in order, each with its number and its time. What cannot be decoded is counted, not fatal."""
+"""Decodes a video frame by frame, with index and time. Damaged packets are counted and skipped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from serve.errors import Refused
-from serve.limits import Limits
+from serve.jobs.limits import Limits
 from serve.video.opening import check_size, opened, rate_of, rotation_of, video_stream
 
 
@@ -21,7 +21,7 @@ from serve.video.opening import check_size, opened, rate_of, rotation_of, video_
 class Frame:
     """One frame.
 
-    index: from 0, of those that could be decoded. time: seconds since the video's start.
+    index: from 0, counting decodable frames only. time: seconds since the video's start.
     image: (H, W, 3) uint8 RGB, upright.
     """
 
@@ -31,11 +31,12 @@ class Frame:
 
 
 class Decoder:
-    """Iterates over a video's frames from number `first` on, always numbered from the video's start.
+    """Iterates over a video's frames from index `first` on; indices always count from the video's start.
 
-    Frames before `first` are decoded too (a frame's number is known only so), but not converted.
-    threads: of the decoder; 0 for as many as FFmpeg thinks right.
-    damaged: packets that could not be decoded and frames that decoded with errors, so far.
+    Frames before `first` are decoded as well (only then is a frame's index known), but not converted to RGB.
+    threads: of the decoder; 0 lets FFmpeg decide.
+    damaged: packets that could not be decoded and frames that were decoded with errors, so far.
+    Raises Refused (413) when the video is longer than the limits allow.
     """
 
     def __init__(self, path: Path, limits: Limits, first: int = 0, threads: int = 0) -> None:
@@ -58,15 +59,15 @@ class Decoder:
                 if index >= self._limits.frames or time > self._limits.seconds:
                     raise Refused(
                         413,
-                        f"the video goes on beyond {index} frames and {float(time):.0f} s; "
-                        f"at most {self._limits.frames} frames and {self._limits.seconds:.0f} s are taken",
+                        f"the video is longer than {index} frames, {float(time):.0f} s; "
+                        f"the limit is {self._limits.frames} frames and {self._limits.seconds:.0f} s",
                     )
                 if index < self._first:
                     continue
                 check_size(frame.width, frame.height, self._limits)
                 image = upright(frame, converter)
                 size = size or image.shape[:2]
-                if image.shape[:2] != size:  # a stream may change its size; the result keeps the first
+                if image.shape[:2] != size:  # the size may change within a stream; the result keeps the first
                     image = upright(
                         frame.reformat(size[1], size[0]) if not rotation_of(frame) % 180 else frame, converter
                     )
@@ -80,7 +81,7 @@ class Decoder:
                 packet = next(demuxed)
             except StopIteration:
                 return
-            except av.error.FFmpegError:  # the file ends in the middle of something
+            except av.error.FFmpegError:  # the file is truncated
                 self.damaged += 1
                 return
             try:
@@ -94,7 +95,7 @@ class Decoder:
 
 
 class _Clock:
-    """Times of frames: what the file says, made to rise where it does not."""
+    """Frame times as the file gives them, corrected where they do not increase."""
 
     def __init__(self, stream: Any, container: Any) -> None:
         self._frame_time = 1 / rate_of(stream)
@@ -102,7 +103,7 @@ class _Clock:
         self._last: Fraction | None = None
 
     def time(self, frame: Any) -> Fraction:
-        """Seconds since the start; at least a millisecond after the frame before, which is all that WebM can tell."""
+        """Seconds since the start; at least a millisecond after the previous frame, the resolution of WebM."""
         if frame.pts is None:
             time = Fraction(0) if self._last is None else self._last + self._frame_time
         else:
@@ -113,9 +114,9 @@ class _Clock:
 
 
 def upright(frame: Any, converter: VideoReformatter) -> np.ndarray:
-    """An av frame -> (H, W, 3) uint8 RGB, turned as the video asks.
+    """An av frame -> (H, W, 3) uint8 RGB, rotated upright by the video's rotation.
 
-    converter: one for all of a video's frames; to make its tables anew takes as long as to use them.
+    converter: use the same one for all frames of a video; creating one takes as long as a conversion.
     """
     image: np.ndarray = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
     rotation = rotation_of(frame)

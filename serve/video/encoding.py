@@ -1,4 +1,4 @@
-"""Encodes frames into one segment of a video: a file of its own that begins with a key frame at time 0."""
+"""Encodes one segment of a video: a file of its own, which begins with a key frame at time 0."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ import av
 import cv2
 import numpy as np
 
-from serve.options import Codec
+from serve.jobs.options import Codec
 
-os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder tells of itself on stderr for each segment otherwise
+os.environ.setdefault("SVT_LOG", "1")  # otherwise the AV1 encoder prints to stderr for each segment
 
-TIME_BASE = Fraction(1, 90_000)  # exact for 24, 25, 30, 60 and 1001-ths of them; WebM keeps milliseconds
+TIME_BASE = Fraction(
+    1, 90_000
+)  # exact for 24, 25, 30 and 60 Hz and their 1000/1001 variants; WebM stores milliseconds
 
-# name in FFmpeg and its options; the quality is constant, so that segments join without a seam
+# FFmpeg encoder and options; constant quality, so that no seams are visible between segments
 ENCODERS: dict[Codec, tuple[str, dict[str, str]]] = {
     "vp9": ("libvpx-vp9", {
         "deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "b": "0", "crf": "33", "g": "240",
@@ -26,15 +28,15 @@ ENCODERS: dict[Codec, tuple[str, dict[str, str]]] = {
     "av1": ("libsvtav1", {"preset": "12", "crf": "35", "g": "240", "svtav1-params": "rtc=1:pred-struct=1:lookahead=0"}),
     "h264": ("libx264", {"preset": "veryfast", "crf": "23", "tune": "zerolatency", "g": "240"}),
 }  # fmt: skip
-# what lets an encoder use several threads, and costs it a quarter more CPU
-SHARED: dict[Codec, dict[str, str]] = {"vp9": {"row-mt": "1", "tile-columns": "2"}}
+# options that let an encoder use several threads, for about 25% more CPU time
+MULTITHREADED: dict[Codec, dict[str, str]] = {"vp9": {"row-mt": "1", "tile-columns": "2"}}
 
 
 class SegmentWriter:
-    """Writes one segment. A context manager: on success the file is whole and on the disk.
+    """Writes one segment. A context manager; after a normal exit the file is complete and synced to disk.
 
-    width, height: pixels of the frames; odd ones are made even by doubling the last column or row.
-    rate: average frames a second, a hint to the encoder.
+    width, height: of the frames, pixels; an odd one is made even by repeating the last column or row.
+    rate: average frames per second, a hint for the encoder.
     """
 
     def __init__(
@@ -43,8 +45,8 @@ class SegmentWriter:
         self._path = path
         name, options = ENCODERS[codec]
         if threads > 1:
-            options = options | SHARED.get(codec, {})
-        # by its format, for the name ends in .part
+            options = options | MULTITHREADED.get(codec, {})
+        # the format is given because the file name ends in .part
         self._file: Any = av.open(str(path), "w", format="mp4" if codec == "h264" else "webm")
         self._stream: Any = self._file.add_stream(name, rate=rate.limit_denominator(1001), options=options)
         self._stream.width, self._stream.height = width + width % 2, height + height % 2
@@ -61,7 +63,7 @@ class SegmentWriter:
         """Add an (H, W, 3) uint8 RGB frame, `time` seconds after the segment's start."""
         if any(self._odd):
             image = cv2.copyMakeBorder(image, 0, self._odd[0], 0, self._odd[1], cv2.BORDER_REPLICATE)
-        # by OpenCV, in a third of the time that FFmpeg's scaler takes
+        # OpenCV takes a third of the time of FFmpeg's scaler
         planes = cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420)
         frame = av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")
         frame.pts = max(round(time / TIME_BASE), self._last + 1)

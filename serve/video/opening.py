@@ -1,4 +1,4 @@
-"""Opens a video that nobody vouches for: no network, no other files, nothing beyond the limits."""
+"""Opens untrusted video files: no network access, no other files, nothing beyond the limits."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from typing import Any
 import av
 
 from serve.errors import Refused
-from serve.limits import Limits
+from serve.jobs.limits import Limits
 
-# What FFmpeg may take the file for. Playlists (hls, dash, concat, sdp, ...) name further files and addresses, and
-# text, subtitles and images would be "videos" too: none of those is here.
+# Container formats that FFmpeg may detect. Excluded: playlists (hls, dash, concat, sdp, ...), which refer to other
+# files and addresses, and text, subtitles and images, which FFmpeg would open as videos.
 FORMATS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,ivf,h264,hevc,obu,gif,mjpeg,m4v,yuv4mpegpipe,nut,dv,apng"
-RATE = Fraction(25)  # of a video that does not say
+DEFAULT_RATE = Fraction(25)  # of a video that does not declare one
 
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What a video says of itself.
+    """What a video file declares about itself.
 
-    width, height: pixels, after its rotation. rotation: degrees, counter-clockwise.
-    rate: frames a second, exactly ("30000/1001"), an average where it varies. seconds, frames: 0 where it does not say.
+    width, height: pixels, after rotation. rotation: degrees, counter-clockwise.
+    rate: frames per second as a fraction ("30000/1001"), the average if it varies. seconds, frames: 0 if not declared.
+    codec, audio: names of the codecs; audio is None without sound.
     """
 
     width: int
@@ -38,48 +39,48 @@ class VideoFacts:
     audio: str | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON holds them."""
+        """Plain values for JSON."""
         return asdict(self)
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """The file as an av container. Raises Refused (422) when it is no video file."""
+    """The file as an av container. Raises Refused (422) when it is not a video file."""
     options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
     try:
         container = av.open(f"file:{path}", options=options, metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise Refused(422, f"not a video that can be read ({reason})") from None
+        raise Refused(422, f"not a readable video ({reason})") from None
     with container:
         yield container
 
 
 def video_stream(container: Any) -> Any:
-    """The container's video; cover pictures do not count. Raises Refused (422) when there is none."""
+    """The first video stream that is not a cover picture. Raises Refused (422) when there is none."""
     streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
     if not streams:
-        what = "only sound" if container.streams.audio else "no video stream"
-        raise Refused(422, f"there is {what} in the file; give a video")
+        what = "contains only sound" if container.streams.audio else "has no video stream"
+        raise Refused(422, f"the file {what}; send a video")
     return streams[0]
 
 
 def rate_of(stream: Any) -> Fraction:
-    """Frames a second, within what encoders take."""
-    rate = stream.average_rate or stream.guessed_rate or RATE
-    return Fraction(rate) if Fraction(1, 100) <= rate <= 1000 else RATE
+    """Frames per second, within the range that encoders support."""
+    rate = stream.average_rate or stream.guessed_rate or DEFAULT_RATE
+    return Fraction(rate) if Fraction(1, 100) <= rate <= 1000 else DEFAULT_RATE
 
 
 def probe(path: Path, limits: Limits) -> VideoFacts:
-    """What the file says of itself, from its header and first frame. Raises Refused: 422 for none, 413 for too much."""
+    """Read header and first frame. Raises Refused: 422 if it is not a readable video, 413 if it exceeds a limit."""
     with opened(path) as container:
         stream = video_stream(container)
         check_size(stream.codec_context.width, stream.codec_context.height, limits)
         seconds = seconds_of(container, stream)
         if seconds > limits.seconds:
-            raise Refused(413, f"the video lasts {seconds:.0f} s; at most {limits.seconds:.0f} s are taken")
+            raise Refused(413, f"the video is {seconds:.0f} s long; the limit is {limits.seconds:.0f} s")
         if stream.frames > limits.frames:
-            raise Refused(413, f"the video has {stream.frames} frames; at most {limits.frames} are taken")
+            raise Refused(413, f"the video has {stream.frames} frames; the limit is {limits.frames}")
         frame = _first_frame(container, stream)
         check_size(frame.width, frame.height, limits)
         rotation = rotation_of(frame)
@@ -93,24 +94,22 @@ def probe(path: Path, limits: Limits) -> VideoFacts:
 
 
 def check_size(width: int, height: int, limits: Limits) -> None:
-    """Raise Refused when a picture is too small to see anything in, or larger than the server takes."""
+    """Raise Refused when an image or frame exceeds the limit of pixels (413) or is too small (422)."""
     if width * height > limits.pixels:
-        raise Refused(
-            413, f"pictures of {width}x{height} are too large; at most {limits.pixels} pixels are taken"
-        )
+        raise Refused(413, f"{width}x{height} is too large; the limit is {limits.pixels} pixels")
     if 0 < min(width, height) < limits.side or width * height == 0:
         raise Refused(
-            422, f"pictures of {width}x{height} are too small; each side needs at least {limits.side}"
+            422, f"{width}x{height} is too small; each side must have at least {limits.side} pixels"
         )
 
 
 def rotation_of(frame: Any) -> int:
-    """Degrees, counter-clockwise, by which the frame wants to be turned: 0, 90, 180 or 270."""
+    """Degrees, counter-clockwise, by which to rotate the frame: 0, 90, 180 or 270."""
     return int(round(frame.rotation / 90) * 90 % 360)
 
 
 def seconds_of(container: Any, stream: Any) -> float:
-    """How long the video says it lasts; 0 where it does not say."""
+    """The declared duration in seconds; 0 if not declared."""
     if stream.duration and stream.time_base:
         return float(max(0, stream.duration * stream.time_base))
     return float(max(0, container.duration or 0) / av.time_base)

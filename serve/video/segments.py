@@ -1,9 +1,9 @@
-"""Segments: what a video's processing has finished, kept in a folder so that a killed process goes on after it.
+"""Segments: the finished parts of a video's processing, on disk, so that processing resumes after a kill.
 
-<work>/000000.webm     frames of the segment, encoded (where a video is wanted)
+<work>/000000.webm     the segment's encoded frames (if a video is to be made)
 <work>/000000.jsonl    their detections
-<work>/000000.json     the mark that both are whole; written last, atomically
-<work>/sound.webm      the sound of the whole video, where it has one that is wanted; whole once it is there
+<work>/000000.json     marks both as complete; written last, atomically
+<work>/sound.webm      the sound of the whole video (if it is to have sound); complete if it exists
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from trainers.files import write_text
 
 @dataclass(frozen=True)
 class Segment:
-    """A finished stretch of frames.
+    """A finished segment.
 
-    number: from 0. first, frames: number of its first frame, and how many. start, end: time of its first frame and
-    of the one after its last, seconds as a fraction ("3003/90000"). height, width: pixels of its frames.
+    number: from 0. first, frames: index of its first frame, and how many it has. start, end: times of its first frame
+    and of the frame after its last, seconds as a fraction ("3003/90000"). height, width: of its frames, pixels.
     """
 
     number: int
@@ -35,17 +35,17 @@ class Segment:
 
     @property
     def next(self) -> int:
-        """Number of the first frame after it."""
+        """Index of the first frame after it."""
         return self.first + self.frames
 
     @property
     def start_time(self) -> Fraction:
-        """Seconds."""
+        """Time of its first frame in seconds."""
         return Fraction(self.start)
 
 
 class SegmentFolder:
-    """The segments of one job. `suffix`: of their videos, or None where there are none."""
+    """The segments of one job. suffix: of their video files, or None if no video is made."""
 
     def __init__(self, folder: Path, suffix: str | None) -> None:
         self.folder = folder
@@ -53,19 +53,19 @@ class SegmentFolder:
         folder.mkdir(parents=True, exist_ok=True)
 
     def finished(self) -> list[Segment]:
-        """In order, up to the first that is missing."""
+        """The finished segments in order, up to the first gap."""
         segments: list[Segment] = []
         while (mark := self._path(len(segments), "json")).exists():
             segments.append(Segment(**json.loads(mark.read_text(encoding="utf-8"))))
         return segments
 
     def video(self, number: int) -> Path:
-        """Of a finished segment."""
+        """A finished segment's video file."""
         assert self._suffix is not None
         return self._path(number, self._suffix)
 
     def lines(self, number: int) -> Path:
-        """Of a finished segment: JSON Lines."""
+        """A finished segment's detections, JSON Lines."""
         return self._path(number, "jsonl")
 
     def partial_video(self, number: int) -> Path:
@@ -74,11 +74,11 @@ class SegmentFolder:
 
     @property
     def sound(self) -> Path:
-        """Of the whole video."""
+        """The sound of the whole video."""
         return self.folder / f"sound.{self._suffix}"
 
     def finish(self, segment: Segment, lines: list[str]) -> None:
-        """Make a segment finished: all of it, or nothing, whenever the process is killed."""
+        """Mark a segment as finished, atomically, with its lines of detections."""
         write_text(self.lines(segment.number), "".join(lines))
         if self._suffix is not None:
             self.partial_video(segment.number).replace(self.video(segment.number))

@@ -1,8 +1,8 @@
-"""Tracker: gives detections of one video ids that stay with their objects, by ByteTrack's two associations.
+"""Tracker: multi-object tracking in one video by ByteTrack's two-step association.
 
-ByteTrack (Zhang et al., ECCV 2022, arXiv 2110.06864): confident detections are matched to tracks first, doubtful ones
-to the tracks left over, so that an object half hidden keeps its id. Here with a constant velocity instead of the paper's
-Kalman filter, and matching by IoU alone.
+ByteTrack (Zhang et al., ECCV 2022, arXiv 2110.06864): high-score detections are matched to tracks first, low-score ones
+to the remaining tracks, so that a partly hidden object keeps its id. Differences from the paper: constant velocity
+instead of a Kalman filter, and matching by IoU alone.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 from serve.detections import Detection
 from trainers.detection.samples import iou_matrix
 
-# as in the paper (its score limits are relative here to the score at which serving shows detections)
-MATCH_IOU, DOUBTFUL_IOU = 0.2, 0.5
+# minimum IoU of a match in the first and the second step, and frames until a lost track is removed, as in the paper
+HIGH_SCORE_IOU, LOW_SCORE_IOU = 0.2, 0.5
 KEEP_FRAMES = 30
 
 
@@ -31,40 +31,40 @@ class _Track:
     unseen: int = 0
 
     def move(self, box: np.ndarray) -> None:
-        """It is seen here: half of what was not foreseen goes into the velocity."""
+        """Set the observed box; half of the prediction error goes into the velocity."""
         self.velocity = self.velocity + 0.5 * (box - self.box) / max(self.unseen, 1)
         self.box, self.unseen = box, 0
 
 
 class Tracker:
-    """Feed it the detections of each frame in order.
+    """Call `update` with the detections of each frame, in order.
 
-    doubtful: detections of lower scores continue tracks, and begin none.
+    threshold: only detections with at least this score begin a track; lower ones can continue one.
     """
 
-    def __init__(self, doubtful: float) -> None:
-        self._doubtful = doubtful
+    def __init__(self, threshold: float) -> None:
+        self._threshold = threshold
         self._tracks: list[_Track] = []
         self._count = 0
 
     def update(self, detections: Sequence[Detection]) -> list[Detection]:
-        """The same detections with their tracks; a doubtful one that continues none stays without."""
+        """The same detections with their track ids; None for a low-score one that matches no track."""
         self._advance()
         numbers: dict[int, int] = {}
-        sure = [i for i, each in enumerate(detections) if each.score >= self._doubtful]
-        rest = [i for i, each in enumerate(detections) if each.score < self._doubtful]
+        high = [i for i, each in enumerate(detections) if each.score >= self._threshold]
+        low = [i for i, each in enumerate(detections) if each.score < self._threshold]
         left = list(self._tracks)
-        for candidates, least in ((sure, MATCH_IOU), (rest, DOUBTFUL_IOU)):
+        for candidates, least in ((high, HIGH_SCORE_IOU), (low, LOW_SCORE_IOU)):
             left = self._associate(detections, candidates, left, least, numbers)
-        for i in sure:
+        for i in high:
             if i not in numbers:
                 numbers[i] = self._count + 1
                 self._begin(detections[i], numbers[i])
-        self._forget()
+        self._remove_lost()
         return [dataclasses.replace(each, track=numbers.get(i)) for i, each in enumerate(detections)]
 
     def replay(self, detections: Sequence[Detection]) -> None:
-        """Take in a frame that an earlier tracker of the same video gave its tracks."""
+        """Restore the state from a frame that an earlier tracker of the same video has processed."""
         self._advance()
         known = {track.number: track for track in self._tracks}
         for each in detections:
@@ -73,7 +73,7 @@ class Tracker:
                 known[each.track].move(np.array(each.box))
             else:
                 self._begin(each, each.track)
-        self._forget()
+        self._remove_lost()
 
     def _advance(self) -> None:
         for track in self._tracks:
@@ -84,7 +84,7 @@ class Tracker:
         self._count = max(self._count, number)
         self._tracks.append(_Track(number, detection.class_id, np.array(detection.box), np.zeros(4)))
 
-    def _forget(self) -> None:
+    def _remove_lost(self) -> None:
         self._tracks = [track for track in self._tracks if track.unseen <= KEEP_FRAMES]
 
     def _associate(
@@ -95,7 +95,7 @@ class Tracker:
         least: float,
         numbers: dict[int, int],
     ) -> list[_Track]:
-        """Match candidates to tracks of their class; the tracks left over."""
+        """Match candidates to tracks of the same class; returns the unmatched tracks."""
         if not candidates or not tracks:
             return tracks
         boxes = np.array([detections[i].box for i in candidates])

@@ -37,10 +37,11 @@ sys.path.insert(0, str(ROOT))
 
 import search_spaces  # noqa: E402
 from search_spaces.conditions import Conditions  # noqa: E402
-from tuning.replay import Rule, replay  # noqa: E402
-from tuning.search.scheduler import TOTAL_LOSS, rung_steps  # noqa: E402
-from tuning.search.simulation import Curve, Reached, Table, read_curves  # noqa: E402
-from tuning.search.tpe import Proposal  # noqa: E402
+from trainers.metrics import TOTAL_LOSS  # noqa: E402
+from tuning.api.replaying import Rule, replay  # noqa: E402
+from tuning.search.scheduler import rung_steps  # noqa: E402
+from tuning.search.simulation import Curve, RungReached, Table, read_curves  # noqa: E402
+from tuning.study.proposal import Proposal  # noqa: E402
 
 CURVES = Path(__file__).with_name("mobilenet_curves.json")
 OUT = Path(__file__).parent / "results" / "efficiency.json"
@@ -50,7 +51,7 @@ RUNGS = rung_steps(CONDITIONS.steps)
 STATISTICS_STEPS = 4
 IN_ALL = ("mAP", "mAP50", TOTAL_LOSS)  # the parts of the loss were recorded of the later curves only
 BUDGETS = (5, 10, 20)  # full trainings, at which the regret is told
-History = list[Reached]
+History = list[RungReached]
 
 
 def recorded(path: Path, moving_averages: bool = False) -> list[Curve]:
@@ -107,7 +108,7 @@ def stock(curves: Sequence[Curve], seed: int) -> History:
         for iteration, step in enumerate(RUNGS, start=1):
             taken, before = taken + step - before, step
             result = {"training_iteration": iteration, "step": step, "mAP": curve.at(step)["mAP"]}
-            history.append(Reached(0.0, taken, number, step, result["mAP"]))
+            history.append(RungReached(0.0, taken, number, step, result["mAP"]))
             if scheduler.on_trial_result(None, trial, result) == TrialScheduler.STOP:
                 searcher.on_trial_complete(trial.trial_id, result)
                 break
@@ -125,7 +126,7 @@ def _as_recorded(trial: Any, table: Table) -> Curve:
 def reached(history: History, target: float, otherwise: float) -> float:
     """Full trainings until a trial had the target at its end."""
     for one in history:
-        if one.step == RUNGS[-1] and one.mAP >= target:
+        if one.step == RUNGS[-1] and one.value >= target:
             return one.taken / RUNGS[-1]
     return otherwise
 
@@ -133,7 +134,8 @@ def reached(history: History, target: float, otherwise: float) -> float:
 def best_within(history: History, budget: float) -> float:
     """The best final mAP of what so many full trainings pay for."""
     return max(
-        (one.mAP for one in history if one.step == RUNGS[-1] and one.taken <= budget * RUNGS[-1]), default=0.0
+        (one.value for one in history if one.step == RUNGS[-1] and one.taken <= budget * RUNGS[-1]),
+        default=0.0,
     )
 
 
@@ -141,7 +143,7 @@ SEARCHES: dict[str, Callable[..., History]] = {
     "stock": stock,
     "stop": functools.partial(here, scheduler="stop"),
     "promote": functools.partial(here, scheduler="promote"),
-    "promote, random proposals": functools.partial(here, scheduler="promote", tpe=False),
+    "promote, random proposals": functools.partial(here, scheduler="promote", sampler="random"),
 }
 
 

@@ -96,7 +96,7 @@ def measure(images: int, rounds: int) -> dict[str, Any]:
 
         without_summaries()
         path = Path(name) / "pipeline.config"
-        path.write_text(trainer.pipeline_config(), encoding="utf-8")
+        path.write_text(trainer.files()["pipeline.config"], encoding="utf-8")
         configs = config_util.get_configs_from_pipeline_file(str(path))
         others = Others()
         for number in range(rounds):
@@ -108,7 +108,7 @@ def measure(images: int, rounds: int) -> dict[str, Any]:
             found["metric stock"].append(took)
             took, whole = timed(lambda: stock(trainer, configs))
             found["stock"].append(took)
-            found["mAP"] = {"here": metrics.coco["mAP"], "pycocotools": other, "stock": whole}
+            found["mAP"] = {"here": metrics.values["mAP"], "pycocotools": other, "stock": whole}
             print(number, {n: v[-1] for n, v in found.items() if n != "mAP"}, found["mAP"], file=sys.stderr)
     return found | {"others": others.cores(), "images": images}
 

@@ -27,12 +27,13 @@ compat.install()
 import search_spaces  # noqa: E402
 from search_spaces.conditions import Conditions  # noqa: E402
 from trainers.datasets.opening import open_dataset  # noqa: E402
+from trainers.detection.task import DETECTION  # noqa: E402
 from trainers.errors import TrialFailed  # noqa: E402
 from trainers.files import write_text  # noqa: E402
 from trainers.metrics import Metrics  # noqa: E402
 from trainers.object_detection_api.trainer import DetectorTrainer, alone_in_process  # noqa: E402
+from tuning.search.sampler import SamplerContext  # noqa: E402
 from tuning.search.scheduler import rung_steps  # noqa: E402
-from tuning.search.simulation import JUDGED  # noqa: E402
 from tuning.search.tpe import TPESampler  # noqa: E402
 
 FILE = Path(__file__).with_name("mobilenet_curves.json")
@@ -40,6 +41,7 @@ FILE = Path(__file__).with_name("mobilenet_curves.json")
 CONDITIONS = Conditions(steps=300, batch_size=4)
 RUNGS = rung_steps(CONDITIONS.steps)
 SEED = 20  # of the recipes
+OBJECTIVE = DETECTION.objective(None, ())
 
 
 class Recorder(DetectorTrainer):
@@ -55,7 +57,8 @@ class Recorder(DetectorTrainer):
 def record(trainer: Recorder, number: int) -> dict[str, Any]:
     """One recipe's curve as simulation.Curve.to_dict has it, with `moving_averages` besides its `metrics`."""
     space = search_spaces.get("mobilenet")
-    at_random = TPESampler(lambda trial: space.suggest(trial, CONDITIONS), SEED, startup_trials=10**9)
+    question = SamplerContext(lambda trial: space.suggest(trial, CONDITIONS), SEED, OBJECTIVE)
+    at_random = TPESampler(question, startup_trials=10**9)
     proposal = at_random.propose(number)
     trainer.start(proposal.recipe)
     metrics: dict[str, list[float]] = {}
@@ -82,7 +85,7 @@ def record(trainer: Recorder, number: int) -> dict[str, Any]:
 def _add(curves: dict[str, list[float]], found: Metrics) -> None:
     """Put what a scheduler may judge by behind the rungs before."""
     flat = found.flat()
-    for name in JUDGED:
+    for name in OBJECTIVE.judged_by:
         curves.setdefault(name, []).append(round(flat[name], 5))
 
 

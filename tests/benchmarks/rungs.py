@@ -25,20 +25,23 @@ from scipy.stats import rankdata
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tuning.search.scheduler import DETECTION_LOSS, TOTAL_LOSS, Score, rung_steps  # noqa: E402
-from tuning.search.simulation import JUDGED  # noqa: E402
+from trainers.detection.task import DETECTION  # noqa: E402
+from trainers.metrics import LOSS, TOTAL_LOSS  # noqa: E402
+from trainers.objective import Score  # noqa: E402
+from tuning.search.scheduler import rung_steps  # noqa: E402
 
 CURVES = Path(__file__).with_name("mobilenet_curves.json")
 OUT = Path(__file__).parent / "results" / "rungs.json"
 RUNGS, DRAWS = rung_steps(300)[:-1], 2000
+OBJECTIVE = DETECTION.objective(None, ())
 WAYS = {"estimated anew": "metrics", "moving averages": "moving_averages"}
 
 
 # what a trial may be judged by; larger is better
 KEYS = {
-    "mAP": lambda found: found.mAP,
-    "mAP50": lambda found: found.mAP50,
-    "loss": lambda found: -found.loss,
+    "mAP": lambda found: found.values[0],
+    "mAP50": lambda found: found.values[1],
+    "loss": lambda found: -found.values[2],
     "here": lambda found: found.key,
 }
 
@@ -46,7 +49,7 @@ KEYS = {
 def measured(curve: dict[str, Any], step: int, way: str, names: Sequence[str]) -> Score:
     """What the scheduler would compare."""
     at = curve["steps"].index(step)
-    return Score.of({name: curve[WAYS[way]][name][at] for name in names})
+    return OBJECTIVE.score({name: curve[WAYS[way]][name][at] for name in names})
 
 
 def correlations(curves: list[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
@@ -89,10 +92,10 @@ def main() -> None:
     chosen = line.parse_args()
     everything = json.loads(chosen.curves.read_text(encoding="utf-8"))
     curves = [curve for curve in everything if "failed" not in curve]
-    later = [curve for curve in curves if DETECTION_LOSS[0] in curve["metrics"]]
+    later = [curve for curve in curves if f"{LOSS}classification" in curve["metrics"]]
     groups = {
         "the loss with regularization": (curves, ("mAP", "mAP50", TOTAL_LOSS)),
-        "the loss of boxes and classes": (later, JUDGED),
+        "the loss of boxes and classes": (later, OBJECTIVE.judged_by),
     }
     result = {}
     for name, (those, names) in groups.items():

@@ -35,9 +35,11 @@ from curve_trainer import CurveTrainer  # noqa: E402
 
 import search_spaces  # noqa: E402
 from trainers import recipe as recipes  # noqa: E402
-from tuning.search.fitting import Fitting  # noqa: E402
-from tuning.search.scheduler import Halving, rung_steps  # noqa: E402
+from tuning.search.halving import Halving  # noqa: E402
+from tuning.search.sampler import SamplerContext  # noqa: E402
+from tuning.search.scheduler import rung_steps  # noqa: E402
 from tuning.search.search import Search  # noqa: E402
+from tuning.search.space_adapter import SpaceAdapter  # noqa: E402
 from tuning.search.tpe import TPESampler  # noqa: E402
 from tuning.study import manifest  # noqa: E402
 from tuning.study.step_result import StepResult  # noqa: E402
@@ -99,7 +101,10 @@ def simulate(folder: Path, trials: int) -> dict[str, Any]:
     """Fill the study in `folder` up with simulated trials."""
     study = Study.open(folder, manifest.read(folder / "study.json"))
     conditions = study.manifest.conditions()
-    sampler = TPESampler(lambda trial: SPACE.suggest(trial, conditions), 0, Fitting(SPACE, conditions).fit)
+    adapt = SpaceAdapter(SPACE, conditions).adapt
+    sampler = TPESampler(
+        SamplerContext(lambda trial: SPACE.suggest(trial, conditions), 0, study.objective, adapt)
+    )
     search = Search(study, sampler, Halving(rung_steps(STEPS), 3, 3), trials)
     process = psutil.Process()
     suggestion: list[float] = []

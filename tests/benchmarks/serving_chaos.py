@@ -30,7 +30,7 @@ from serving_parts import ROOT, TOKEN, generated, keep
 
 from serve.client import Client
 from serve.errors import Refused
-from serve.options import Options
+from serve.jobs.options import Options
 from trainers.errors import UserError
 
 # what the victims' command lines hold

@@ -17,7 +17,7 @@ from typing import Any
 from serving_parts import TOKEN, Served, generated, keep, way
 
 from serve.client import Client
-from serve.options import Options
+from serve.jobs.options import Options
 
 
 def through(served: Served, video: Path, out: Path) -> float:

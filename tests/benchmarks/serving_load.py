@@ -23,7 +23,7 @@ import numpy as np
 from serving_parts import TOKEN, Served, generated, keep, memory
 
 from serve.client import Client
-from serve.options import Options
+from serve.jobs.options import Options
 
 VIDEO_SHARE = 0.05
 

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 def stock(trial: str, folder: str) -> dict[str, Any]:
     """The API's own exporter (exporter_lib_v2) over the trial's newest checkpoint, into `folder`/out."""
     from trainers.object_detection_api import compat
-    from tuning.execution.worker import newest_checkpoint
+    from tuning.study.trial_folder import newest_checkpoint
 
     compat.install()
     import tensorflow as tf
@@ -86,37 +86,30 @@ def notebook(model: str, video: str, out: str, saved_model: str) -> dict[str, An
 
 def ours(model: str, video: str, codec: str = "vp9", every: str = "1") -> dict[str, Any]:
     """`python -m serve.detect --local --every EVERY`, and the seconds that each stage worked."""
-    from serve.backends import choosing
-    from serve.local import annotated
-    from serve.options import Options
-    from trainers.detection import export as exports
+    from serve import Detector
 
-    export = exports.read(Path(model))
-    choice, backend = choosing.chosen(export)
-    with tempfile.TemporaryDirectory() as folder:
+    with Detector(model) as detector, tempfile.TemporaryDirectory() as folder:
         began, cpu = time.perf_counter(), time.process_time()
-        manifest = annotated(
-            Path(video), Path(folder), export, choice, backend,
-            Options.model_validate({"codec": codec, "every": int(every)}), lambda progress: None,
-        )  # fmt: skip
+        out = Path(folder) / f"video.{'mp4' if codec == 'h264' else 'webm'}"
+        manifest = detector.annotate(video, out, codec=codec, every=int(every))
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     frames = manifest["frames"]
     return {
         "frames_per_second": frames / seconds, "frames": frames, "cpu_ms_a_frame": 1000 * cpu / frames,
-        "stage_seconds": manifest["stage_seconds"], "backend": choice.backend,
+        "stage_seconds": manifest["stage_seconds"], "backend": manifest["backend"],
     }  # fmt: skip
 
 
 def alone(model: str, video: str, out: str, codec: str = "vp9") -> dict[str, Any]:
     """Frames a second of each stage with the machine to itself, and all its threads."""
     from serve.backends import choosing, measuring
-    from serve.local import NO_LIMITS
+    from serve.jobs.limits import NO_LIMITS
     from serve.video.decoding import Decoder
     from serve.video.encoding import SegmentWriter
     from trainers.detection import export as exports
 
     export = exports.read(Path(model))
-    choice, backend = choosing.chosen(export)
+    choice, backend = choosing.load_chosen(export)
     began = time.perf_counter()
     count = sum(1 for _ in Decoder(Path(video), NO_LIMITS))
     speeds: dict[str, Any] = {"decode": count / (time.perf_counter() - began)}

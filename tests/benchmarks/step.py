@@ -101,7 +101,9 @@ def measure(detector: str, rounds: int, xla: bool) -> dict[str, Any]:
             for name, value in zip(("fed", "constant", "ratio", "CPU ratio"), values, strict=True):
                 found[name].append(value)
         for side in ("here", "stock"):  # not in turn: the API's pipeline works ahead as far as it can
-            source = batches if side == "here" else stock_batches(trainer.pipeline_config(), Path(folder))
+            source = (
+                batches if side == "here" else stock_batches(trainer.files()["pipeline.config"], Path(folder))
+            )
             seconds(functools.partial(next, source), BATCHES)
             for _ in range(rounds):
                 each, cpu = seconds(functools.partial(next, source), BATCHES)

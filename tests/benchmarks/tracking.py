@@ -27,9 +27,10 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 from searches import CONDITIONS, SPACE, about  # noqa: E402
 
-from trainers.metrics import COCO_NAMES  # noqa: E402
+from trainers.detection.coco_metrics import COCO_NAMES  # noqa: E402
 from tuning.search.callback import Callback  # noqa: E402
-from tuning.search.scheduler import Halving  # noqa: E402
+from tuning.search.halving import Halving  # noqa: E402
+from tuning.search.sampler import SamplerContext  # noqa: E402
 from tuning.search.search import Search  # noqa: E402
 from tuning.search.tpe import TPESampler  # noqa: E402
 from tuning.study.step_result import StepResult  # noqa: E402
@@ -68,9 +69,8 @@ def search(trials: int, study: Study, timed: Timed | None) -> None:
     """The search."""
     callbacks = (timed,) if timed else ()
     halving = Halving(RUNGS, quorum=trials + 1)  # nobody is stopped
-    work = Search(
-        study, TPESampler(lambda t: SPACE.suggest(t, CONDITIONS), 1), halving, trials, (), callbacks
-    )
+    sampler = TPESampler(SamplerContext(lambda trial: SPACE.suggest(trial, CONDITIONS), 1, study.objective))
+    work = Search(study, sampler, halving, trials, (), callbacks)
     while (record := work.propose()) is not None:
         (study.trial_folder(record.number) / "pipeline.config").write_text("model {}\n" * 200)
         one_trial(work, record.number, timed)
@@ -123,8 +123,8 @@ def once(folder: Path, trials: int, tracked: bool) -> dict[str, float]:
     if timed:
         timed.tracking.start()
     search(trials, study, timed)
-    if timed and (untold := timed.tracking.close(patience=600)):
-        raise SystemExit(f"MLflow was not told of {untold}")
+    if timed and (unlogged := timed.tracking.close(timeout=600)):
+        raise SystemExit(f"not logged to MLflow: {unlogged}")
     found = {"cpu": sum(os.times()[:4]) - cpu, "kept": timed.seconds if timed else 0.0}
     study.close()
     return found

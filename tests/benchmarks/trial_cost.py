@@ -66,7 +66,7 @@ def here(detector: str, data: Path, pipeline: Path) -> None:
     for number in range(1 + WARM):
         trainer.start(recipe(number))
         if number == 0:
-            pipeline.write_text(trainer.pipeline_config(), encoding="utf-8")
+            pipeline.write_text(trainer.files()["pipeline.config"], encoding="utf-8")
         seconds = []
         for step in range(STEPS):
             before = time.perf_counter()

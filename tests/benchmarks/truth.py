@@ -33,11 +33,13 @@ from rich.table import Table  # noqa: E402
 
 import search_spaces  # noqa: E402
 from search_spaces.conditions import Conditions  # noqa: E402
-from trainers.metrics import COCO_NAMES, Metrics  # noqa: E402
+from trainers.detection.coco_metrics import COCO_NAMES  # noqa: E402
+from trainers.metrics import Metrics  # noqa: E402
 from trainers.recipe import Recipe  # noqa: E402
 from tuning.execution import engine  # noqa: E402
 from tuning.execution.engine import Job, Resources  # noqa: E402
-from tuning.search.scheduler import Halving  # noqa: E402
+from tuning.search.halving import Halving  # noqa: E402
+from tuning.search.sampler import SamplerContext  # noqa: E402
 from tuning.search.search import Search  # noqa: E402
 from tuning.search.tpe import TPESampler  # noqa: E402
 from tuning.study import manifest  # noqa: E402
@@ -63,8 +65,8 @@ class HardTrainer(CurveTrainer):
     def evaluate(self, images: int | None = None) -> Metrics:
         """By the formula."""
         mean, loss = measured(self._recipe, self._step)
-        coco = dict.fromkeys(COCO_NAMES, 0.0) | {"mAP": mean, "mAP50": mean}
-        return Metrics(self._step, coco, {}, {"total": loss}, 20, 0.0)
+        values = dict.fromkeys(COCO_NAMES, 0.0) | {"mAP": mean, "mAP50": mean}
+        return Metrics(self._step, values, {"total": loss}, 20, 0.0)
 
 
 @dataclass
@@ -87,12 +89,13 @@ def ours(folder: Path) -> list[Trial]:
     """This project's search."""
     about = Manifest(
         study="truth", space="mobilenet", space_hash="", data=manifest.of_data(DATASET), preset="laptop", max_steps=90,
-        image_size=None, batch_size=None, weights="none", reduction_factor=3, seed=0, versions={},
+        image_size=None, batch_size=None, weights="none", reduction_factor=3, seed=0, versions={}, objective="mAP",
     )  # fmt: skip
     study = Study.open(folder / "truth", about)
-    sampler = TPESampler(lambda trial: SPACE.suggest(trial, CONDITIONS), seed=0)
+    sampler = TPESampler(SamplerContext(lambda trial: SPACE.suggest(trial, CONDITIONS), 0, study.objective))
     search = Search(study, sampler, Halving(RUNGS, 3, 3), TRIALS)
-    engine.run(search, Job("truth:HardTrainer", DATASET), Resources(WORKERS))
+    job = Job("detection", DATASET, factories={"mobilenet": "truth:HardTrainer"})
+    engine.run(search, job, Resources(WORKERS))
     storage = optuna.storages.JournalStorage(
         optuna.storages.journal.JournalFileBackend(str(study.folder / "optuna.journal"))
     )

@@ -1,4 +1,4 @@
-"""The contract of a space, held by every registered one under both presets."""
+"""The contract of a space, held by every one of this project under both presets."""
 
 import functools
 import itertools
@@ -23,7 +23,7 @@ from trainers.recipe import InitialWeights, Recipe
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-CASES = list(itertools.product(search_spaces.names(), PRESETS))
+CASES = list(itertools.product(search_spaces.MODULES, PRESETS))
 
 
 @pytest.fixture(params=CASES, ids=lambda case: "-".join(case))
@@ -182,9 +182,9 @@ def test_hashes_are_the_same_in_another_process_with_another_string_hashing():
     conditions = "Conditions(steps=100, preset='zoo')"
     program = (
         "import search_spaces; from search_spaces.conditions import Conditions; "
-        f"print([search_spaces.get(name).hash({conditions}) for name in search_spaces.names()])"
+        f"print([search_spaces.get(name).hash({conditions}) for name in search_spaces.MODULES])"
     )
-    spaces = [search_spaces.get(name) for name in search_spaces.names()]
+    spaces = [search_spaces.get(name) for name in search_spaces.MODULES]
     here = [space.hash(Conditions(steps=100, preset="zoo")) for space in spaces]
     assert output_of(program, PYTHONHASHSEED="12345").strip() == str(here)
     assert len(set(here)) == len(here)

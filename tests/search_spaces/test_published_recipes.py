@@ -63,7 +63,7 @@ def test_all_begins_with_one_default_of_each_detector_and_ends_with_every_publis
 
 def test_the_same_settings_are_proposed_once():
     # at batch 8 the zoo's MobileNet and EfficientDet rates are the same, their detectors not
-    for name in search_spaces.names():
+    for name in search_spaces.MODULES:
         params = [str(sorted(s.params.items())) for s in search_spaces.get(name).seeds(Conditions(steps=9))]
         assert len(set(params)) == len(params)
 

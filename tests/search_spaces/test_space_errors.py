@@ -26,7 +26,21 @@ def test_an_unknown_space_names_the_close_ones():
     assert line(error) == "unknown space 'retinnet'; did you mean retinanet?"
     with pytest.raises(UserError) as error:
         search_spaces.get("yolo")
-    assert line(error) == "unknown space 'yolo'; known are retinanet, mobilenet, efficientdet, all"
+    known = ", ".join(search_spaces.names())
+    assert line(error) == f"unknown space 'yolo'; known are {known}"
+    assert known.startswith("retinanet, mobilenet, efficientdet, all")
+
+
+def test_two_spaces_of_one_name_are_refused_and_a_new_one_joins(monkeypatch):
+    monkeypatch.setattr(search_spaces, "_registered", {})
+    mine = Space("mine", search_spaces.get("mobilenet").branches)
+    assert search_spaces.register(mine) is mine is search_spaces.get("mine")
+    assert search_spaces.register(mine) is mine
+    assert search_spaces.names() == ("retinanet", "mobilenet", "efficientdet", "all", "mine")
+    for name in ("mine", "all"):
+        with pytest.raises(UserError) as error:
+            search_spaces.register(replace(mine, name=name))
+        assert line(error) == f"two spaces are called '{name}'; rename one of them"
 
 
 def test_an_unknown_preset_names_the_known_ones():

@@ -1,4 +1,4 @@
-"""Headless Chromium, driven over its debugging pipe: enough to use a page as a person would."""
+"""Headless Chromium, controlled over its debugging pipe."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FLAGS = (
 
 
 class Browser:
-    """One tab. A context manager."""
+    """One tab of a browser. A context manager."""
 
     def __init__(self, folder: Path) -> None:
         assert PROGRAM is not None
@@ -63,13 +63,13 @@ class Browser:
         self.wait("location.href != 'about:blank' && document.readyState == 'complete'")
 
     def value(self, expression: str) -> Any:
-        """Of a JavaScript expression; promises are waited for."""
+        """The value of a JavaScript expression; promises are awaited."""
         answer = self._ask("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
     def wait(self, expression: str, seconds: float = 60.0) -> Any:
-        """Its first true value."""
+        """The expression's first true value."""
         end = time.monotonic() + seconds
         while not (value := self.value(expression)):
             assert time.monotonic() < end, (
@@ -79,7 +79,7 @@ class Browser:
         return value
 
     def choose_file(self, selector: str, path: Path) -> None:
-        """As a person does in the file dialogue."""
+        """Choose a file in a file input, as the file dialogue does."""
         root = self._ask("DOM.getDocument")["root"]["nodeId"]
         node = self._ask("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         self._ask("DOM.setFileInputFiles", nodeId=node, files=[str(path)])

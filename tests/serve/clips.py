@@ -1,4 +1,4 @@
-"""Small videos made on the spot: a rectangle that moves in a way a test can foretell."""
+"""Small generated videos of a moving rectangle with known positions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rectangles import picture
 
 
 def position(index: int) -> tuple[float, float, float, float]:
-    """Where the rectangle of frame `index` is: [ymin, xmin, ymax, xmax] normalised."""
+    """Position of the rectangle in frame `index`: [ymin, xmin, ymax, xmax], normalised."""
     left = 0.05 + 0.6 * (index % 40) / 40
     return 0.3, left, 0.7, left + 0.25
 
@@ -27,7 +27,7 @@ def make(
     audio: str | None = None,
     name: str = "red",
 ) -> Path:
-    """A video of (height, width) with one rectangle of the class `name`. times: of the frames in seconds, else even."""
+    """A video of (height, width) with a rectangle of class `name`. times: of the frames, in seconds."""
     options = {"crf": "12", "g": "12"} if codec == "libx264" else {}
     with av.open(str(path), "w") as file:
         stream = file.add_stream(codec, rate=rate, options=options)
@@ -57,7 +57,7 @@ def make(
 
 
 def facts_of(path: Path) -> dict[str, object]:
-    """Frame times, size, rates and sound of a finished video, by decoding all of it."""
+    """Frame times, size, rate and length of the sound of a video, by decoding all of it."""
     with av.open(str(path)) as file:
         video = file.streams.video[0]
         times = [frame.time for frame in file.decode(video)]
@@ -89,7 +89,7 @@ def turned(source: Path, target: Path, rotation: int) -> Path:
 
 
 def damaged(source: Path, target: Path, numbers: set[int]) -> Path:
-    """The same video with noise in the place of the packets with these numbers."""
+    """The same video with noise in place of the packets with these numbers."""
     with av.open(str(source)) as file, av.open(str(target), "w") as output:
         stream = output.add_stream_from_template(file.streams.video[0])
         for number, packet in enumerate(file.demux(file.streams.video[0])):

@@ -1,4 +1,4 @@
-"""What the serving tests share: an export that is made in seconds, and a backend that has it loaded."""
+"""Shared fixtures: a small export that is made in seconds, a backend with it, and a whole deployment."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def backend(rectangles):
 
 @pytest.fixture
 def batcher(backend):
-    from serve.batching import Batcher
+    from serve.backends.batching import Batcher
 
     batcher = Batcher(backend, 8)
     yield batcher
@@ -43,11 +43,11 @@ def batcher(backend):
 
 @pytest.fixture(scope="module")
 def server(rectangles_folder, tmp_path_factory):
-    """A whole deployment in this process; a module's tests share it."""
+    """A whole deployment in this process, shared by the tests of a module."""
     from servers import prepare, served
 
-    from serve.limits import Limits
-    from serve.settings import Settings
+    from serve.deployment.settings import Settings
+    from serve.jobs.limits import Limits
 
     data = tmp_path_factory.mktemp("serving")
     (data / "allowed").mkdir()

@@ -1,4 +1,4 @@
-"""What a refusal looks like, and that it leaves nothing behind."""
+"""Assertions about refusals: their format, and that they leave no files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KEYS = {"type", "title", "status", "detail"}
 
 
 def is_problem(answer: requests.Response, status: int, says: str = "") -> None:
-    """A problem in one line, that `says` so, without a word of the code."""
+    """Assert that the answer is a problem with this status, one line that contains `says`, without a traceback."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     body = answer.json()
@@ -25,7 +25,7 @@ def is_problem(answer: requests.Response, status: int, says: str = "") -> None:
 
 @contextlib.contextmanager
 def nothing_left(server: Server) -> Iterator[None]:
-    """No file of an upload, no folder of a job, but those that were there before."""
+    """Assert that no new file of an upload and no new folder of a job is left at the end."""
     jobs = set(server.settings.jobs_folder.iterdir())
     yield
     assert not list((server.settings.data / "incoming").glob("*"))

@@ -1,4 +1,4 @@
-"""An export that needs no training: it finds the one red, green or blue rectangle of an image with plain TensorFlow."""
+"""A small export without training: plain TensorFlow that detects one red, green and blue rectangle per image."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIZE = 64
 def picture(
     height: int, width: int, boxes: dict[str, tuple[float, float, float, float]], noise: int = 0
 ) -> np.ndarray:
-    """(H, W, 3) uint8 grey, with a rectangle of each class named, at [ymin, xmin, ymax, xmax] normalised."""
+    """(H, W, 3) uint8 RGB, grey, with a rectangle of each named class at [ymin, xmin, ymax, xmax], normalised."""
     image = np.full((height, width, 3), 90, np.uint8)
     if noise:
         image = (
@@ -39,8 +39,8 @@ def picture(
 def build(
     folder: Path, shift: float = 0.0, broken: bool = False, blind: bool = False, fragile: bool = False
 ) -> Path:
-    """Write the export. shift: added to every box, for a model that is wrong; broken: it fails when it is run, and
-    fragile: on any image without green; blind: it finds nothing, and knows no better."""
+    """Write the export. Variants: shift is added to every box; broken fails on every image, fragile on any image
+    without green; blind detects nothing."""
     import tensorflow as tf
 
     class Rectangles(tf.Module):
@@ -89,7 +89,7 @@ def build(
             for name, (y, x) in zip(CLASSES, rng.uniform(0, 0.6, (3, 2)), strict=True)
             if rng.random() < 0.7
         }
-        # one class at a time, so that no rectangle hides another
+        # one class per image, so that no rectangle covers another
         name = "green" if fragile else next(iter(chosen), "red")
         box = chosen.get(name, (0.2, 0.2, 0.6, 0.6))
         images.append(picture(SIZE, SIZE, {name: box}))

@@ -1,4 +1,4 @@
-"""A deployment without Ray: replicas and the HTTP application in this process or in others, over one data folder."""
+"""A deployment without Ray: replicas and the HTTP application, in this process or in others, on one data folder."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from typing import Any
 import requests
 import uvicorn
 
-from serve import models
 from serve.api.app import create_app
 from serve.api.tokens import Tokens
 from serve.backends import choosing
 from serve.backends.choosing import Choice
-from serve.counters import Counters
-from serve.database import Database
-from serve.replica import Replica
-from serve.rollout import Rollout
-from serve.settings import Settings
+from serve.deployment.counters import Counters
+from serve.deployment.database import Database
+from serve.deployment.replica import Replica
+from serve.deployment.rollout import Rollout
+from serve.deployment.settings import Settings
+from serve.exports.model_folder import add_model
 from trainers.detection.export import Export
 
 TOKEN, READER = "token-for-tests", "reader-for-tests"
 
 
-class Direct:
-    """serve.api.app.Detecting over a replica of this process."""
+class LocalReplica:
+    """serve.api.app.ReplicaClient for a replica in this process."""
 
     def __init__(self, replica: Replica | None) -> None:
         self.replica = replica
@@ -46,10 +46,10 @@ class Direct:
 
 
 def prepare(settings: Settings, model: Path | None) -> None:
-    """What serve.run does before anything serves."""
+    """Prepare the data folder as serve.run does."""
     database = Database(settings.data / "serve.sqlite")
     if model is not None:
-        export = models.keep(settings, model)
+        export = add_model(settings, model)
         Rollout(database, Counters(database)).begin(export.export_id)
         choose(export, settings, "openvino")
     tokens = Tokens(settings.data)
@@ -58,8 +58,8 @@ def prepare(settings: Settings, model: Path | None) -> None:
 
 
 def choose(export: Export, settings: Settings, backend: str) -> None:
-    """As if `backend` had been the fastest; not measured: that takes seconds, and test_every_backend.py does it."""
-    choosing.keep(export, Choice(export.export_id, settings.thread_count, backend, ()))
+    """Save the choice of `backend` without measuring, which takes seconds; test_every_backend.py measures."""
+    choosing.save_choice(export, Choice(export.export_id, settings.thread_count, backend, ()))
 
 
 def free_port() -> int:
@@ -69,16 +69,16 @@ def free_port() -> int:
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 240.0) -> Any:
-    """Its first true value. Fails after `seconds`."""
+    """The condition's first true value. Fails after `seconds`."""
     end = time.monotonic() + seconds
     while not (value := condition()):
-        assert time.monotonic() < end, f"nothing happened in {seconds} s"
+        assert time.monotonic() < end, f"not true within {seconds} s"
         time.sleep(0.02)
     return value
 
 
 class Server:
-    """The HTTP side under test."""
+    """HTTP client of the deployment under test."""
 
     def __init__(self, url: str, settings: Settings, token: str = TOKEN) -> None:
         self.url, self.settings = url, settings
@@ -111,10 +111,10 @@ class Server:
 
 @contextlib.contextmanager
 def served(settings: Settings, replica: bool = True) -> Iterator[Server]:
-    """The application, and a replica unless told otherwise, in threads of this process."""
+    """The application, and by default a replica, in threads of this process."""
     worker = Replica(settings) if replica else None
     port = free_port()
-    app = create_app(settings, Direct(worker))
+    app = create_app(settings, LocalReplica(worker))
     server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -129,16 +129,16 @@ def served(settings: Settings, replica: bool = True) -> Iterator[Server]:
 
 
 def run_replica(settings: dict[str, Any]) -> None:
-    """A process of its own for one replica, until it is killed."""
+    """Runs a replica until the process is killed."""
     replica = Replica(Settings.model_validate(settings))
     threading.Event().wait()
     replica.close()
 
 
 def run_http(settings: dict[str, Any], port: int) -> None:
-    """A process of its own for the application, until it is killed."""
+    """Runs the application until the process is killed."""
     uvicorn.run(
-        create_app(Settings.model_validate(settings), Direct(None)),
+        create_app(Settings.model_validate(settings), LocalReplica(None)),
         host="127.0.0.1",
         port=port,
         log_level="error",

@@ -1,4 +1,4 @@
-"""`python -m serve.detect --local`: one video, no server."""
+"""`python -m serve.detect --local`: one video, without a server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_video_is_annotated_without_a_server(rectangles_folder, tmp_path, caps
     assert len(clips.facts_of(out)["times"]) == 20
     assert len(lines.read_text().splitlines()) == 20
     assert len(json.loads(coco.read_text())) == 20
-    assert not list(tmp_path.glob(".detect*")), "nothing is left behind"
+    assert not list(tmp_path.glob(".detect*")), "no temporary folder is left"
     assert "video: " in capsys.readouterr().out
 
 
@@ -42,19 +42,19 @@ def test_a_video_is_annotated_without_a_server(rectangles_folder, tmp_path, caps
             ["CLIP", "--out", "OUT.webm", "--threshold", "7"],
             "threshold: Input should be less than or equal to 1",
         ),
-        (["CLIP"], "nothing is asked for"),
-        (["CLIP", "--out", "nowhere/out.webm"], "its folder is not there"),
-        (["CLIP", "--out", "OUT.webm"], "name what is to be served"),
+        (["CLIP"], "no output was chosen"),
+        (["CLIP", "--out", "nowhere/out.webm"], "the folder does not exist"),
+        (["CLIP", "--out", "OUT.webm"], "no model was chosen"),
         (["CLIP", "--out", "OUT.webm", "--model", "."], "not an export"),
-        (["CLIP", "--out", "OUT.webm", "--study", "night"], "there is no such study"),
-        (["NOISE", "--out", "OUT.webm", "--model", "EXPORT"], "not a video that can be read"),
+        (["CLIP", "--out", "OUT.webm", "--study", "night"], "no such study"),
+        (["NOISE", "--out", "OUT.webm", "--model", "EXPORT"], "not a readable video"),
         (
             ["CLIP", "--out", "OUT.webm", "--model", "EXPORT", "--backend", "abacus"],
             "unknown backend 'abacus'",
         ),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line_and_nothing_is_written(
+def test_an_error_is_one_line_and_nothing_is_written(
     words, says, rectangles_folder, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)

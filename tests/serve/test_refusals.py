@@ -1,4 +1,4 @@
-"""A refusal means the same in every process."""
+"""Refused: an error that crosses processes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ import pickle
 from serve.errors import Refused
 
 
-def test_it_crosses_processes_whole():
+def test_a_refusal_keeps_its_fields_when_pickled():
     there = pickle.loads(pickle.dumps(Refused(429, "full", retry_after=30)))
     assert (there.status, there.detail, there.retry_after, str(there)) == (429, "full", 30, "full")

@@ -16,7 +16,7 @@ from trainers.objective import Score
 from trainers.recipe import Recipe
 from tuning.search.callback import Callback
 from tuning.search.halving import Halving
-from tuning.search.sampler import Question
+from tuning.search.sampler import SamplerContext
 from tuning.search.search import Search
 from tuning.search.tpe import TPESampler
 from tuning.study import manifest
@@ -34,9 +34,9 @@ def score(mean: float, mean50: float = 0.0, loss: float = math.inf) -> Score:
     return OBJECTIVE.of_values((mean, mean50, loss))
 
 
-def question(space: Space = SPACE, conditions: Conditions = CONDITIONS, seed: int = 1) -> Question:
+def context(space: Space = SPACE, conditions: Conditions = CONDITIONS, seed: int = 1) -> SamplerContext:
     """What a sampler over the space is made of, without a study."""
-    return Question(lambda trial: space.suggest(trial, conditions), seed, OBJECTIVE)
+    return SamplerContext(lambda trial: space.suggest(trial, conditions), seed, OBJECTIVE)
 
 
 def about(**changes: object) -> Manifest:
@@ -61,7 +61,7 @@ def about(**changes: object) -> Manifest:
 def search_of(
     study: Study, trials: int, callbacks: tuple[Callback, ...] = (), seeds: int = 0, **rule: object
 ) -> Search:
-    sampler = TPESampler(question(seed=study.manifest.seed))
+    sampler = TPESampler(context(seed=study.manifest.seed))
     halving = Halving((10, 30, 90), **rule)  # type: ignore[arg-type]
     return Search(study, sampler, halving, trials, SPACE.seeds(CONDITIONS)[:seeds], callbacks)
 

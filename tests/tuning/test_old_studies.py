@@ -59,7 +59,7 @@ def test_it_resumes_under_todays_space_and_goes_on(studies, name, space):
     assert asked.hash(about.conditions()) == about.space_hash
     study = Study.open(studies / name, about)
     before = study.records()
-    question = samplers.Question(
+    question = samplers.SamplerContext(
         lambda trial: asked.suggest(trial, about.conditions()), about.seed, study.objective
     )
     rules = Rules((30, 90), about.reduction_factor, 2)

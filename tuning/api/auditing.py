@@ -22,14 +22,14 @@ from tuning.study.trial_record import TrialRecord
 
 
 class Audit:
-    """Work for the engine, like a Search: the sampled trials, each from its checkpoint to its last step."""
+    """TrialSource for the engine, like a Search: the sampled trials, each from its checkpoint to its last step."""
 
     def __init__(self, study: Study, sample: Sequence[TrialRecord], console: Console) -> None:
         self.study = study
         self.scheduler: Scheduler = FullTraining((study.manifest.max_steps,))
         self.stop_reason: str | None = None
-        self.halted: StepResult | None = None
-        self.broken: Exception | None = None
+        self.fatal_result: StepResult | None = None
+        self.driver_error: Exception | None = None
         self._console = console
         self._left = list(sample)
         self._live: dict[int, TrialRecord] = {}
@@ -63,7 +63,7 @@ class Audit:
         if result.kind == "progress":
             return not self.over
         if result.kind == "halt":
-            self.halted = result
+            self.fatal_result = result
             self.stop(result.reason)
             return False
         record = self._live.pop(result.trial)

@@ -13,7 +13,7 @@ from tuning.study.reading import StudyRead
 from tuning.study.trial_folder import newest_checkpoint
 from tuning.study.trial_record import TrialRecord
 from tuning.tracking.notes import read_note
-from tuning.tracking.registry import ALIAS, Registered, Registry, evidence
+from tuning.tracking.registry import ALIAS, ModelExport, Registry, evidence
 from tuning.tracking.store import default_uri, opened
 
 
@@ -68,10 +68,10 @@ def promote(
         say(found.says)
         facts = facts_of(study, record)
         tags = {name: str(value) for name, value in facts.items()}
-        export = Registered(made, found.export_id, record.step, task.name, task.signature(made))
+        export = ModelExport(made, found.export_id, record.step, task.name, task.signature(made))
         table = evidence(found.export_id, {**found.facts, **facts, **_by_group(study, record)})
         version = registry.register(export, run, tags, table)
-        return Promoted(registry.name, version, registry.crown(version))
+        return Promoted(registry.name, version, registry.set_champion(version))
 
 
 def chosen(study: StudyRead, number: int | None) -> TrialRecord:

@@ -22,11 +22,11 @@ from tuning.search import sampler as samplers
 from tuning.search import scheduler as schedulers
 from tuning.search import simulation
 from tuning.search.budget import duration
-from tuning.search.fitting import Fitting
 from tuning.search.sampler import Sampler
 from tuning.search.scheduler import Rules, rung_steps
 from tuning.search.search import Search
-from tuning.search.simulation import Curve, Reached, Table
+from tuning.search.simulation import Curve, RungReached, Table
+from tuning.search.space_adapter import SpaceAdapter
 from tuning.study import reading
 from tuning.study.manifest import Manifest
 from tuning.study.proposal import Proposal
@@ -83,7 +83,7 @@ def replay(
     rule: Rule,
     seed: int,
     objective: Objective | None = None,
-) -> tuple[Outcome, list[Reached]]:
+) -> tuple[Outcome, list[RungReached]]:
     """One search by `rule` over the curves; its outcome and its history (simulation.simulate).
 
     objective: what to optimise; None for the default of the space's task.
@@ -94,10 +94,10 @@ def replay(
     factor = rule.reduction_factor
     rules = Rules(rung_steps(conditions.steps, factor), factor, factor, rule.brackets, seed)
     table = Table(curves, space, conditions)
-    question = samplers.Question(
-        lambda trial: space.suggest(trial, conditions), seed, objective, Fitting(space, conditions).fit
+    context = samplers.SamplerContext(
+        lambda trial: space.suggest(trial, conditions), seed, objective, SpaceAdapter(space, conditions).adapt
     )
-    sampler = NearestSampler(samplers.make(rule.sampler, question), table)
+    sampler = NearestSampler(samplers.make(rule.sampler, context), table)
     with tempfile.TemporaryDirectory(prefix="replay-") as folder:
         about = _manifest(space, conditions, seed, objective)
         study = Study.open(Path(folder) / "replay", about, durable=False)

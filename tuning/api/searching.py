@@ -20,7 +20,7 @@ from trainers.datasets.toy_city.naming import parse_city
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights
 from trainers.task import Task
-from tuning.api import closing, earlier, initial_weights, plan
+from tuning.api import earlier_study, final_report, initial_weights, plan
 from tuning.api.plan import Plan
 from tuning.api.settings import Settings
 from tuning.callbacks.pictures import Pictures
@@ -34,9 +34,9 @@ from tuning.execution.environment import Share
 from tuning.search import sampler as samplers
 from tuning.search import warm_start
 from tuning.search.callback import Callback
-from tuning.search.fitting import Fitting
 from tuning.search.search import Search
-from tuning.search.warm_start import Earlier, WarmStart
+from tuning.search.space_adapter import SpaceAdapter
+from tuning.search.warm_start import EarlierStudy, WarmStart
 from tuning.study.data import write_split
 from tuning.study.study import Study
 from tuning.tracking.callback import Tracking
@@ -113,14 +113,14 @@ def dry_run(settings: Settings, console: Console) -> None:
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def _earlier(here: Resolved) -> Earlier | None:
+def _earlier(here: Resolved) -> EarlierStudy | None:
     """The study that --warm-start names; looked for before the data are read, which may take minutes."""
     settings = here.settings
     if not settings.warm_start:
         return None
     uri = settings.tracking_uri or default_uri(settings.studies_dir)
     objective = here.task.objective(None if "/" in (settings.objective or "") else settings.objective, ())
-    return earlier.read(settings.warm_start, settings.studies_dir, uri, objective)
+    return earlier_study.read(settings.warm_start, settings.studies_dir, uri, objective)
 
 
 def run(
@@ -148,11 +148,11 @@ def run(
     dataset = here.task.open_data(settings.data, settings.studies_dir / "data", settings.subset, say)
     about = settings.manifest(dataset, space, here.conditions)
     _make(settings.studies_dir)  # not before: what is no data leaves no folder behind
-    fitting = Fitting(space, here.conditions)
+    adapter = SpaceAdapter(space, here.conditions)
     start = None
     if found is not None:
-        start = warm_start.warm_start(found, about, fitting)
-        messages.append(start.said)
+        start = warm_start.warm_start(found, about, adapter)
+        messages.append(start.message)
     study = Study.open(settings.studies_dir / about.study, about, settings.accept_space_change)
     try:
         say(f"study {study.name} in {study.folder}")
@@ -193,21 +193,24 @@ def _search(
     artifacts = None if settings.tracking_uri else settings.studies_dir / "mlruns" / study.name
     spending = Spending(study, budget, settings.gpus, settings.steps)
     share = Share(max(1, int(settings.cpus)), settings.gpus, settings.price_per_gpu_hour)
-    command = shlex.join(closing.python_command(words)) if words else ""
+    command = shlex.join(final_report.python_command(words)) if words else ""
     tracking = Tracking(study, uri, artifacts, settings.steps, share, command)
     pictures = Pictures(study, job.dataset, tracking.drawn, job.modules)
     progress, summary = Progress(console, spending.line), SummaryFile(study)
     retention = Retention(study, settings.keep_checkpoints)
-    fitting = Fitting(space, here.conditions, study.manifest.space_since)
-    question = samplers.Question(
-        lambda trial: space.suggest(trial, here.conditions), study.manifest.seed, study.objective, fitting.fit
+    adapter = SpaceAdapter(space, here.conditions, study.manifest.space_since)
+    context = samplers.SamplerContext(
+        lambda trial: space.suggest(trial, here.conditions),
+        study.manifest.seed,
+        study.objective,
+        adapter.adapt,
     )
-    sampler = samplers.make(settings.sampler, question)
+    sampler = samplers.make(settings.sampler, context)
     seeds = space.seeds(here.conditions)
     if start is not None:
         seeds = [*start.seeds, *seeds]
-        for lesson in start.lessons:
-            sampler.learn(lesson)
+        for prior in start.prior_trials:
+            sampler.learn(prior)
     search = Search(
         study,
         sampler,
@@ -233,7 +236,9 @@ def _search(
     if unlogged := tracking.close():
         line = f"not yet logged to MLflow at {uri}: {unlogged}; run the command again to sync"
         console.print(line, highlight=False, soft_wrap=True, markup=False)
-    closing.show(study, console, uri, closing.python_command(words) if words else None, budget.trials)
+    final_report.show(
+        study, console, uri, final_report.python_command(words) if words else None, budget.trials
+    )
     states = {record.state for record in study.records()}
     return Ended(study.folder, search.stop_reason, search.limit_reached, states == {"failed"})
 

@@ -20,7 +20,7 @@ from trainers.datasets.dataset import Dataset, Part
 from trainers.errors import UserError
 from trainers.recipe import Recipe
 from tuning.api import searching
-from tuning.api.closing import python_command
+from tuning.api.final_report import python_command
 from tuning.api.recipe_source import Source
 from tuning.api.searching import Ended
 from tuning.callbacks.pictures import Pictures
@@ -28,11 +28,11 @@ from tuning.callbacks.progress import Progress
 from tuning.callbacks.summary import SummaryFile
 from tuning.execution.engine import stopped_by_signals
 from tuning.execution.environment import Share
-from tuning.execution.work import Work, assigned
+from tuning.execution.trial_source import TrialSource, assignment_of
 from tuning.execution.worker import Trainers, Worker
 from tuning.search.full_training import FullTraining
 from tuning.search.random_sampler import RandomSampler
-from tuning.search.sampler import Question
+from tuning.search.sampler import SamplerContext
 from tuning.search.search import Search
 from tuning.study import manifest
 from tuning.study.data import reopen, write_split
@@ -126,21 +126,21 @@ def with_all_images(dataset: Dataset) -> tuple[Dataset, str]:
     return dataclasses.replace(dataset, train=Part(files, images), validation=measured, test=None), note
 
 
-def train_here(work: Work, worker: Worker) -> None:
+def train_here(work: TrialSource, worker: Worker) -> None:
     """Run `work` in this process, one trial at a time. What is unfinished at its end is saved and interrupted."""
     with stopped_by_signals(work):
         while (record := work.propose()) is not None:
-            worker.begin(assigned(work, record))
+            worker.begin(assignment_of(work, record))
             saved = time.monotonic()
             while work.report(worker.step()):
                 if time.monotonic() - saved > KEEP_SECONDS:
                     worker.keep()
                     saved = time.monotonic()
-        if work.over and work.halted is None:
+        if work.over and work.fatal_result is None:
             worker.keep()
     work.interrupt()
-    if work.halted is not None:
-        raise UserError(work.halted.reason)
+    if work.fatal_result is not None:
+        raise UserError(work.fatal_result.reason)
 
 
 def _train(asked: Training, study: Study, worker: Worker, dataset: Dataset, console: Console) -> Ended:
@@ -153,7 +153,7 @@ def _train(asked: Training, study: Study, worker: Worker, dataset: Dataset, cons
     progress, summary = Progress(console), SummaryFile(study)
     search = Search(
         study,
-        RandomSampler(Question(lambda trial: recipe, recipe.seed, study.objective)),
+        RandomSampler(SamplerContext(lambda trial: recipe, recipe.seed, study.objective)),
         FullTraining(evaluations(recipe.steps)),
         trials=1,
         seeds=[Seed(source.name, source.where, {}, ())],
@@ -168,8 +168,8 @@ def _train(asked: Training, study: Study, worker: Worker, dataset: Dataset, cons
     finally:
         summary.write()
         pictures.close()
-    untold = tracking.close()
-    _close(study, console, uri, untold)
+    unlogged = tracking.close()
+    _close(study, console, uri, unlogged)
     return Ended(study.folder, search.stop_reason, None, study.record(0).state != "completed")
 
 
@@ -209,12 +209,12 @@ def _check_same(folder: Path, about: Manifest) -> None:
         raise UserError(f"{folder}: is {what}, and this is {about.space_hash}; give another --study")
 
 
-def _close(study: Study, console: Console, uri: str, untold: str | None) -> None:
+def _close(study: Study, console: Console, uri: str, unlogged: str | None) -> None:
     def say(name: str, text: str) -> None:
         console.print(f"{name:<12}{text}", highlight=False, soft_wrap=True, markup=False)
 
-    if untold:
-        say("MLflow", f"not yet logged to {uri}: {untold}; run the command again to sync")
+    if unlogged:
+        say("MLflow", f"not yet logged to {uri}: {unlogged}; run the command again to sync")
     record, folder = study.record(0), study.trial_folder(0)
     assert record.verdict is not None
     say(record.state, record.verdict.reason)

@@ -1,1 +1,1 @@
-"""What else hears of a search's events: progress, summary, retention, spending, pictures."""
+"""Callbacks of a search: progress, summary.json, checkpoint retention, budget spending, pictures."""

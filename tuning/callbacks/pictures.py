@@ -1,4 +1,4 @@
-"""Draws every trial that is completed, one at a time, in a process of low priority beside the search."""
+"""Pictures: draws every completed trial, one at a time, in a low-priority subprocess beside the search."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tuning.study.study import Study
 from tuning.study.trial_folder import PICTURES
 from tuning.study.trial_record import TrialRecord
 
-LONGEST_SECONDS = 600.0  # on a machine that trains, with the lowest priority
+LONGEST_SECONDS = 600.0  # for one trial, at the lowest priority on a machine that trains
 
 
 class Pictures(Callback):
-    """`start` begins with what earlier runs left undrawn; `close` waits for the rest.
+    """Draws completed trials on a thread, from `start` to `close`.
 
-    drawn: is called with the number of each trial that has pictures. modules: register the task, in the process
-        that draws.
+    drawn: is called with a trial's number once its pictures are written.
+    modules: imported in the subprocess, to register the task.
     """
 
     def __init__(
@@ -41,38 +41,37 @@ class Pictures(Callback):
         self._task = tasks.get(study.manifest.task)
         self._modules = list(modules)
         self._drawn = drawn
-        self._due: queue.SimpleQueue[TrialRecord | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[TrialRecord | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._draw_all, name="pictures", daemon=True)
 
     def start(self) -> None:
-        """Begin with the completed trials that have none."""
+        """Start, with the completed trials that have no pictures yet."""
         for record in self._study.records():
             self.ended(record)
         self._thread.start()
 
     def ended(self, record: TrialRecord) -> None:
-        """A trial has its verdict."""
+        """Queue the trial if it is completed and can be drawn."""
         folder = self._study.trial_folder(record.number)
-        found = self._task.has_results(folder, record.step)  # a task without results has nothing to show
+        found = self._task.has_results(
+            folder, record.step
+        )  # without results per image there is nothing to draw
         if record.state == "completed" and found and not (folder / PICTURES).is_dir():
-            self._due.put(record)
+            self._queue.put(record)
 
     def close(self) -> None:
-        """Wait until all is drawn."""
-        self._due.put(None)
+        """Wait until every queued trial is drawn."""
+        self._queue.put(None)
         self._thread.join()
 
     def _draw_all(self) -> None:
-        while (record := self._due.get()) is not None:
+        while (record := self._queue.get()) is not None:
             try:
                 self._draw(record)
-            except (
-                OSError,
-                subprocess.SubprocessError,
-            ) as error:  # a search does not end for want of a picture
-                said = getattr(error, "stderr", None) or ""
+            except (OSError, subprocess.SubprocessError) as error:  # must not end the search
+                stderr = getattr(error, "stderr", None) or ""
                 logging.getLogger(__name__).warning(
-                    "trial %s was not drawn: %s %s", record.number, error, said[-500:]
+                    "trial %s was not drawn: %s %s", record.number, error, stderr[-500:]
                 )
             else:
                 self._drawn(record.number)
@@ -90,6 +89,6 @@ class Pictures(Callback):
         subprocess.run(
             [sys.executable, "-m", "tuning.pictures"],
             input=json.dumps(job), text=True, capture_output=True, check=True, timeout=LONGEST_SECONDS,
-            start_new_session=True,  # Ctrl-C is the search's
+            start_new_session=True,  # Ctrl-C must reach the driver only
             env=os.environ | {"PYTHONPATH": python_path(self._modules), "OMP_NUM_THREADS": "1"},
         )  # fmt: skip

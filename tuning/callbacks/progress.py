@@ -1,4 +1,4 @@
-"""What a person sees while a search runs: a live table on a terminal, else a plain line for each event."""
+"""Progress: shows a running search, as a live table on a terminal, otherwise as a line for each event."""
 
 from __future__ import annotations
 
@@ -28,32 +28,33 @@ COLORS = {
     "running": "cyan",
     "waits": "blue",
 }
-# finished trials that the live table shows besides the best
-RECENT = 8
-# columns that every text has room in
-WIDE = 180
+RECENT = 8  # ended trials in the live table, besides the best
+WIDE = 180  # columns from which on no text has to be shortened
 
 
 class Line:
-    """What is shown of one trial."""
+    """The row of one trial in the live table."""
 
     def __init__(self, record: TrialRecord) -> None:
         self.record = record
         self.step = record.step
         self.images_per_second = 0.0
-        self.waits = False  # for its promotion
+        self.waits = False  # for promotion
         self.began = time.monotonic()
         self.steps_at_begin = record.step
 
     @property
     def seconds_per_step(self) -> float | None:
-        """Wall seconds a step since the trial was begun here; None before the first."""
+        """Wall seconds per step since this run began the trial; None before its first step."""
         steps = self.step - self.steps_at_begin
         return (time.monotonic() - self.began) / steps if steps else None
 
 
 class Progress(Callback):
-    """Follows a search and what is `spent` on it; a context manager that shows it from `with` on."""
+    """Prints a search's events; as a context manager it shows the live table on a terminal.
+
+    console: where to print. spent: returns the budget spent so far, in words; shown below the table.
+    """
 
     def __init__(self, console: Console | None = None, spent: Callable[[], str] = str) -> None:
         self._spent = spent
@@ -68,7 +69,7 @@ class Progress(Callback):
         self._ended_here = 0
 
     def follow(self, search: Search) -> Progress:
-        """Show `search`, its earlier trials too."""
+        """Show `search`, with the trials of earlier runs. Returns self."""
         self._search = search
         for record in search.study.records():
             if record.verdict is not None and record.verdict.final:
@@ -87,20 +88,20 @@ class Progress(Callback):
             self._live = None
 
     def began(self, record: TrialRecord) -> None:
-        """A trial was given to a worker."""
+        """Add the trial's row; print a line."""
         self._running[record.number] = Line(record)
-        goes_on = f" goes on from step {record.step}" if record.step else " begins"
-        whence = f" ({record.provenance['name']})" if record.provenance else ""
-        self._say(f"trial {record.number}{goes_on}: {in_words(record.recipe)}{whence}")
+        starts = f"resumes from step {record.step}" if record.step else "starts"
+        source = f" ({record.provenance['name']})" if record.provenance else ""
+        self._say(f"trial {record.number} {starts}: {in_words(record.recipe)}{source}")
 
     def progressed(self, result: StepResult) -> None:
-        """A chunk of training is done."""
+        """Update the trial's step and speed."""
         line = self._running[result.trial]
         line.step = result.step
         line.images_per_second = result.images_per_second or line.images_per_second
 
     def reached(self, record: TrialRecord, rung: Rung) -> None:
-        """A rung was measured."""
+        """Update the trial's row; print the metrics."""
         line = self._running[record.number]
         line.record, line.step, line.waits = record, rung.step, rung.decision == "pause"
         self._compare(line)
@@ -109,11 +110,11 @@ class Progress(Callback):
         self._say(f"trial {record.number} step {rung.step}: {self._measured(rung)}{speed}{waits}")
 
     def lost(self, record: TrialRecord) -> None:
-        """A worker process died."""
+        """Print that the worker died."""
         self._say(f"trial {record.number}: its worker process died (out of memory, or killed)")
 
     def ended(self, record: TrialRecord) -> None:
-        """A trial has its verdict."""
+        """Print the verdict, and the time that the search will still take."""
         line = self._running.pop(record.number, None) or Line(record)
         line.record = record
         assert record.verdict is not None
@@ -126,7 +127,7 @@ class Progress(Callback):
         )
 
     def table(self) -> Table:
-        """The table as it is now."""
+        """The live table as it is now."""
         table = narrow_table(
             self.console.width, self._title(), {"recipe": 1}, "step", self._objective, "images/s", "left"
         )
@@ -206,9 +207,9 @@ class Progress(Callback):
 
 
 def narrow_table(width: int, title: str, texts: Mapping[str, int], *numbers: str) -> Table:
-    """A table of trial, state, `texts` and `numbers` in which only the texts give way to a narrow terminal.
+    """An empty table with the columns trial, state, `texts` and `numbers`; only texts are shortened if it is too wide.
 
-    texts: for each column, its share of the room that is left.
+    width: of the terminal. texts: names of text columns, each with its share of the remaining width.
     """
     table = Table(title=title, title_justify="left", expand=width < WIDE)
     table.add_column("trial", justify="right", no_wrap=True)

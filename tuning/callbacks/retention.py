@@ -1,4 +1,4 @@
-"""Retention: how many trials keep their checkpoint, of up to hundreds of megabytes, and their results by image."""
+"""Retention: deletes the checkpoints (up to hundreds of MB) and the results per image of all but the best trials."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from tuning.study.study import Study
 from tuning.study.trial_folder import newest_checkpoint
 from tuning.study.trial_record import TrialRecord
 
-SHOWN = 100  # best trials that a report compares image by image
+SHOWN = 100  # best trials, which a report compares image by image
 
 
 class Retention(Callback):
-    """Keeps the checkpoints of the `count` best ended trials, and of all that may go on; deletes the others.
+    """Keeps the files of the best trials.
 
-    The results of the validation images are kept of the `shown` best.
+    count: number of ended trials that keep their checkpoint, besides all trials that may still resume.
+    shown: number of ended trials that keep their results per validation image.
     """
 
     def __init__(self, study: Study, count: int, shown: int = SHOWN) -> None:
@@ -32,7 +33,7 @@ class Retention(Callback):
         self._trim()
 
     def ended(self, record: TrialRecord) -> None:
-        """A trial has its verdict."""
+        """Delete what is no longer among the best."""
         if record.verdict is not None and record.verdict.final:
             self._kept.append(record)
             self._seen.append(record)

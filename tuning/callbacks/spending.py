@@ -1,4 +1,4 @@
-"""Spending: what a study has cost so far, against its budget, while it runs."""
+"""Spending: tracks what a study has cost so far, and which limit of its budget is reached."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from tuning.study.trial_record import TrialRecord
 
 
 class Spending(Callback):
-    """What a study has cost so far; made of its earlier trials, it follows the running ones."""
+    """The cost of a study so far: of its earlier runs, and of the running trials.
+
+    gpus_per_trial: GPUs of a worker. max_steps: gradient steps of a full trial.
+    """
 
     def __init__(self, study: Study, budget: Budget, gpus_per_trial: float, max_steps: int) -> None:
         self._study = study
@@ -25,32 +28,32 @@ class Spending(Callback):
 
     @property
     def trainings(self) -> float:
-        """Gradient steps taken, in full trainings."""
+        """Gradient steps of all trials, in full-length trials."""
         return (self._steps + sum(step for step, _ in self._live.values())) / self._max_steps
 
     @property
     def gpu_hours(self) -> float:
-        """Of all workers."""
+        """GPU hours of all workers."""
         return (self._seconds + sum(seconds for _, seconds in self._live.values())) * self._gpus / 3600
 
     def began(self, record: TrialRecord) -> None:
-        """An interrupted trial that goes on is counted as a running one from now on; one that waited still is."""
+        """Count a resumed trial as running; one that was promoted already is."""
         if record.number not in self._live and (record.rungs or record.seconds_overhead):
             self._steps -= _steps(record)
             self._seconds -= record.seconds_training + record.seconds_overhead
             self._live[record.number] = (_steps(record), record.seconds_training + record.seconds_overhead)
 
     def progressed(self, result: StepResult) -> None:
-        """A chunk of training is done."""
+        """Update the running trial's cost."""
         self._live[result.trial] = (result.step, result.seconds_training + result.seconds_overhead)
 
     def ended(self, record: TrialRecord) -> None:
-        """A trial has its verdict."""
+        """Add the trial's final cost."""
         self._live.pop(record.number, None)
         self._add(record)
 
     def limit(self) -> str | None:
-        """The limit that is reached, in the words of its flag; None while there is something left."""
+        """The flag of the limit that is reached, such as "--time 2 h 00 min"; None while there is budget left."""
         budget = self._budget
         if budget.seconds is not None and self._study.wall_seconds >= budget.seconds:
             return f"--time {duration(budget.seconds)}"
@@ -63,7 +66,7 @@ class Spending(Callback):
         return None
 
     def line(self) -> str:
-        """What is spent of what, for a person; empty without a budget but trials."""
+        """What is spent of each limit, for the user; "" if only the number of trials is limited."""
         budget, parts = self._budget, []
         if budget.seconds is not None:
             parts.append(f"{duration(self._study.wall_seconds)} of {duration(budget.seconds)}")

@@ -1,4 +1,4 @@
-"""summary.json: a study's result, for people and programs. Its fields are documented in README and stay."""
+"""summary.json: a study's result, for people and programs. Its fields are documented and stay stable."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tuning.study import trial_record as records
 from tuning.study.study import Study
 from tuning.study.trial_record import TrialRecord
 
-# of the time a search takes, writing the summary of a long study may take this share
+# the largest share of a search's time that writing the summary may take
 SHARE = 0.05
 
 
 def summary(study: Study) -> dict[str, Any]:
-    """What `summary.json` says. Trials without a verdict (waiting, running) are not in it."""
+    """The content of summary.json. Trials without a verdict (waiting, running) are left out."""
     trials = study.records()
     best = records.best(trials)
     return {
@@ -33,7 +33,7 @@ def summary(study: Study) -> dict[str, Any]:
 
 
 def _best(record: TrialRecord, objective: str) -> dict[str, Any]:
-    """The objective stands under its own name too, where programs have looked for `mAP` from the first version on."""
+    """The best trial. The value is there under the objective's name too, as in the first versions."""
     return {
         "trial": record.number,
         "value": record.value,
@@ -60,7 +60,7 @@ def _trial(record: TrialRecord, objective: str) -> dict[str, Any]:
 
 
 class SummaryFile(Callback):
-    """Rewrites the study's summary.json after each verdict; less often once there are thousands."""
+    """Rewrites the study's summary.json after each verdict; less often when there are thousands of trials."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
@@ -68,12 +68,12 @@ class SummaryFile(Callback):
         self._not_before = 0.0
 
     def ended(self, record: TrialRecord) -> None:
-        """A trial has its verdict."""
+        """Rewrite the file, unless that would take too large a share of the time."""
         if time.monotonic() >= self._not_before:
             self.write()
 
     def write(self) -> None:
-        """Rewrite it now."""
+        """Rewrite the file now."""
         began = time.monotonic()
         text = json.dumps(summary(self._study), indent=2, allow_nan=False, ensure_ascii=False)
         write_text(self._path, text + "\n")

@@ -1,4 +1,4 @@
-"""Runs a Search on Ray Tune: a local Ray of its own, or a cluster's."""
+"""Runs a search on Ray Tune, on a local Ray that it starts, or on a cluster."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
 from tuning.execution import ray_processes
 from tuning.execution.python_path import ROOT, python_path
-from tuning.execution.work import Work
+from tuning.execution.trial_source import TrialSource
 
-# Ray Tune keeps nothing for us (no result logs, experiment snapshots or working folders) and prints nothing: the
-# search's
-# callbacks print what a person should know.
+# Ray Tune writes no result logs, snapshots or working folders, and prints nothing: the study keeps the state, and the
+# search's callbacks print.
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -36,18 +35,18 @@ QUIET = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
 PACKAGES = ("tuning", "search_spaces", "trainers")
-# after a request to stop, workers have so long to finish their chunk before they are told to leave
+# after a request to stop: the time for workers to finish their chunk before Ray ends them
 GRACE_SECONDS = 5.0
-# a worker process may die so often on one trial before the trial has failed
+# deaths of the worker process on one trial before the trial has failed
 WORKER_DEATHS = 2
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What the workers get.
+    """Workers and their hardware.
 
-    workers: processes that train at once; cpus: of each; gpus: of each, a fraction for several on a device.
-    address: of a running Ray cluster; None starts one on this machine for the search.
+    workers: number of processes, each training one trial. cpus, gpus: of each worker; a fraction shares a GPU.
+    address: of a running Ray cluster; None starts a Ray on this machine for the search.
     """
 
     workers: int = 1
@@ -60,11 +59,11 @@ class Resources:
 class Job:
     """What all trials share.
 
-    task: the name of the models' task. dataset, options: what trainers are made of.
-    factories: "module:callable" of the trainer by model; None for the models' own.
-    modules: are imported in each worker: they register models that this package does not know by itself.
-    chunk_seconds: how often a worker tells of its progress.
-    early_images: validation images on which the rungs before the last are measured; None for all.
+    task: the name of the models' task. dataset, options: arguments of the trainers' factories.
+    factories: the trainer's factory, "module:callable", by model; None for the models' own.
+    modules: to import in each worker, since they register the user's models.
+    chunk_seconds: seconds between a worker's messages.
+    early_images: number of validation images at the rungs before the last; None for all.
     """
 
     task: str
@@ -76,39 +75,39 @@ class Job:
     early_images: int | None = None
 
 
-def run(search: Work, job: Job, resources: Resources) -> None:
-    """Run `search` until it is exhausted or stopped. Its unfinished trials are then interrupted.
+def run(search: TrialSource, job: Job, resources: Resources) -> None:
+    """Run `search` until it is exhausted or stopped; trials that are unfinished then are interrupted.
 
-    SIGINT and SIGTERM stop it in order; a second SIGINT at once.
-    Raises UserError when Ray cannot be had, or a worker met what only the user can mend.
+    The first SIGINT or SIGTERM stops it gracefully, a second SIGINT at once.
+    Raises UserError when Ray cannot be started or reached, or a worker reports an error that the user must fix.
     """
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     try:
         with _ray(resources, job.modules), stopped_by_signals(search):
             _tune(search, job, resources)
     except Exception:
-        # the study is as it was after the last whole operation; what still runs is interrupted when it is opened
-        if search.broken is not None:
-            raise search.broken from None
+        # nothing to clean up: opening the study again interrupts the trials that are still running
+        if search.driver_error is not None:
+            raise search.driver_error from None
         raise
     search.interrupt()
-    if search.halted is not None:
-        raise UserError(search.halted.reason)
+    if search.fatal_result is not None:
+        raise UserError(search.fatal_result.reason)
 
 
-def _tune(search: Work, job: Job, resources: Resources) -> None:
+def _tune(search: TrialSource, job: Job, resources: Resources) -> None:
     from ray import tune
 
     from tuning.execution.ray_scheduler import StudyScheduler
     from tuning.execution.ray_searcher import StudySearcher
     from tuning.execution.trainable import TrialWorker
 
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failed trials are no error of Ray's
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # it logs failed trials as errors
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.workers)
     trainable = tune.with_parameters(TrialWorker, job=vars(job))
     wanted = {"cpu": resources.cpus} | ({"gpu": resources.gpus} if resources.gpus else {})
     with tempfile.TemporaryDirectory(prefix="tuning-") as scratch:
-        # tune.run and not a Tuner: that one pickles the searcher, to be restored from; a study restores itself
+        # tune.run and not tune.Tuner, which pickles the searcher; a study needs no pickle to resume
         tune.run(
             trainable,
             name="search",
@@ -125,12 +124,12 @@ def _tune(search: Work, job: Job, resources: Resources) -> None:
         )
 
 
-def _stopper(search: Work) -> Any:
+def _stopper(search: TrialSource) -> Any:
     from ray.tune import Stopper
     from ray.tune.stopper import NoopStopper
 
     class StopRequested(Stopper):
-        """Ends Ray's loop when the workers of a search that is over have had time to finish their chunk."""
+        """Ends Ray's loop GRACE_SECONDS after the search is over, so that workers can finish their chunk."""
 
         def __init__(self) -> None:
             self._since: float | None = None
@@ -139,7 +138,7 @@ def _stopper(search: Work) -> Any:
             return False
 
         def __reduce__(self) -> Any:
-            return NoopStopper, ()  # in Ray's snapshot of itself, which nobody reads
+            return NoopStopper, ()  # for Ray's snapshot, which nothing reads
 
         def stop_all(self) -> bool:
             if not search.over:
@@ -151,10 +150,10 @@ def _stopper(search: Work) -> Any:
 
 
 @contextlib.contextmanager
-def stopped_by_signals(search: Work) -> Iterator[None]:
-    """SIGINT and SIGTERM stop `search` in order meanwhile; a second SIGINT raises KeyboardInterrupt.
+def stopped_by_signals(search: TrialSource) -> Iterator[None]:
+    """Within the block SIGINT and SIGTERM stop `search` gracefully; a second SIGINT raises KeyboardInterrupt.
 
-    Without effect in another thread than the main one, to which Python gives signals.
+    Without effect outside the main thread, since only that one receives signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -177,17 +176,17 @@ def stopped_by_signals(search: Work) -> Iterator[None]:
 def _ray(resources: Resources, modules: tuple[str, ...]) -> Iterator[None]:
     import ray
 
-    if ray.is_initialized():  # a caller's own, as in the tests
+    if ray.is_initialized():  # by the caller, as in the tests
         yield
         return
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if resources.address:
-            # the cluster's machines are sent this code; what it needs, and the study's folder, they must have
+            # Ray sends this code to the cluster's machines, which must have its dependencies and the study's folder
             packages = [str(ROOT / name) for name in PACKAGES]
             ray.init(address=resources.address, runtime_env={"py_modules": packages}, **quiet)
         else:
-            # its processes import this code too, wherever the search was started
+            # Ray's processes import this code, whatever the current folder is
             os.environ["PYTHONPATH"] = python_path(modules)
             ray_processes.start(
                 num_cpus=math.ceil(resources.workers * resources.cpus),
@@ -195,8 +194,8 @@ def _ray(resources: Resources, modules: tuple[str, ...]) -> Iterator[None]:
                 object_store_memory=100 * 2**20,
                 **quiet,
             )
-    except Exception as error:  # of no kind of its own where one of Ray's processes is late
-        where = resources.address or "on this machine"
+    except Exception as error:  # Ray raises a bare Exception when one of its processes starts too slowly
+        where = f"at {resources.address}" if resources.address else "on this machine"
         raise UserError(f"Ray cannot be reached {where}: {' '.join(str(error).split())[:200]}") from error
     try:
         _check_fits(resources, ray.cluster_resources())
@@ -212,4 +211,6 @@ def _check_fits(resources: Resources, there: Mapping[str, float]) -> None:
         ("--cpus-per-trial", resources.cpus, "CPU"),
     ):
         if wanted > there.get(kind, 0):
-            raise UserError(f"{flag} {wanted:g}: only {there.get(kind, 0):g} {kind}s are here; ask for less")
+            raise UserError(
+                f"{flag} {wanted:g}: Ray has only {there.get(kind, 0):g} {kind}s; give a smaller {flag}"
+            )

@@ -1,4 +1,4 @@
-"""What a trial ran with, besides its recipe and its data: the code, the machine, and its share of it."""
+"""The environment of a trial: the version of the code, the machine, and the trial's share of it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from trainers.files import write_text
 
-HARDWARE_FILE = "hardware.json"  # in a trial's folder, of the machine that trained it last
+HARDWARE_FILE = "hardware.json"  # in a trial's folder: the machine that trained it last
 
 
 @dataclass(frozen=True)
 class Share:
-    """What each trial has of a machine: CPU threads, and GPUs or a fraction of one.
+    """A trial's share of a machine.
 
-    price_per_gpu_hour: in the user's currency; None when it was not said.
+    threads: CPU threads. gpus: GPUs, or a fraction of one. price_per_gpu_hour: in any currency; None if unknown.
     """
 
     threads: int = 1
@@ -27,7 +27,7 @@ class Share:
     price_per_gpu_hour: float | None = None
 
     def cost(self, seconds: float) -> float | None:
-        """Of so many seconds of a trial; None when nobody said the price."""
+        """The cost of so many seconds of a trial; None if the price is unknown."""
         if self.price_per_gpu_hour is None:
             return None
         return seconds / 3600 * self.gpus * self.price_per_gpu_hour
@@ -35,7 +35,7 @@ class Share:
 
 @cache
 def code() -> dict[str, str]:
-    """The git commit of this code under MLflow's own name for it, and whether it was changed since; {} without git."""
+    """The git commit of this code, under MLflow's tag for it, and whether files have changed since; {} without git."""
     root = str(Path(__file__).resolve().parents[2])
     git = ["git", "-C", root]
     try:
@@ -51,7 +51,7 @@ def code() -> dict[str, str]:
 
 @cache
 def hardware() -> dict[str, str]:
-    """The machine that this process runs on: cpu, cores, memory in GB, gpu."""
+    """This machine: cpu, cores, memory_gb, gpu."""
     return {
         "cpu": _cpu(),
         "cores": str(os.cpu_count()),
@@ -61,17 +61,17 @@ def hardware() -> dict[str, str]:
 
 
 def memory_here() -> int:
-    """Bytes of this machine's memory."""
+    """This machine's memory in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def note_hardware(trial: Path) -> None:
-    """Keep it in the trial's folder."""
+    """Write hardware.json into a trial's folder."""
     write_text(trial / HARDWARE_FILE, json.dumps(hardware()))
 
 
 def noted_hardware(trial: Path) -> dict[str, str]:
-    """What `note_hardware` kept; {} if it did not."""
+    """The content of a trial's hardware.json; {} if there is none."""
     try:
         kept: dict[str, str] = json.loads((trial / HARDWARE_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:

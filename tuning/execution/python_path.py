@@ -1,4 +1,4 @@
-"""Where processes that this one starts find this package, and the modules that register a user's models."""
+"""PYTHONPATH for subprocesses, so that they find this package and the modules that register a user's models."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def python_path(modules: Iterable[str] = ()) -> str:
-    """PYTHONPATH for such a process: this package, the folders of these imported modules, and what is in it now."""
+    """PYTHONPATH for a subprocess: this package, the folders of these imported modules, and the current value."""
     paths = [str(ROOT)]
     for name in modules:
         file = getattr(sys.modules.get(name), "__file__", None)

@@ -1,4 +1,4 @@
-"""Ray's own processes on this machine: starting them, and ending the driver in one line when one of them has died."""
+"""Ray's own processes on this machine: starts them, and ends the driver with one line when one of them dies."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any
 
 from trainers.errors import UserError
 
-# without one of these no trial can run, and none can be begun; the others Ray does without
+# processes without which no trial can run; Ray survives the death of the others
 NEEDED = ("raylet", "gcs_server")
-ATTEMPTS = 2  # a busy machine may need longer than the 30 seconds that Ray waits for its own start
-LOOK_SECONDS = 1.0
+ATTEMPTS = 2  # on a busy machine Ray's start may take longer than its timeout of 30 seconds
+LOOK_SECONDS = 1.0  # between checks
 
 
 def start(**options: Any) -> None:
-    """Start a Ray of one's own. Raises UserError when it does not start."""
+    """Start Ray on this machine, with `options` of ray.init. Raises UserError when it does not start."""
     import ray
 
     for attempt in range(ATTEMPTS):
         try:
             ray.init(address="local", **options)
             return
-        except Exception as error:  # noqa: BLE001 - that it timed out, Ray says by a bare Exception
+        except Exception as error:  # noqa: BLE001 - Ray raises a bare Exception for a timeout
             ray.shutdown()
             if attempt == ATTEMPTS - 1:
                 line = " ".join(str(error).split())[:200]
@@ -34,10 +34,11 @@ def start(**options: Any) -> None:
 
 @contextlib.contextmanager
 def watched(died: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Within it, the death of one of the NEEDED processes ends this one at once, with a line and exit code 2.
+    """Within the block, the death of one of the NEEDED processes ends this process with one line and exit code 2.
 
-    Ray would end it too, seconds or a minute later, without a word of what to do. The study is as it was after the last
-    whole operation, and its lock is the kernel's: nothing is left to put in order.
+    Ray would end it too, up to a minute later, without saying what to do. No clean-up is needed: the journal is written
+    operation by operation, and the kernel releases the study's lock.
+    died: is called with the name of the dead process, instead of ending this one.
     """
     from ray._private import worker
 
@@ -61,10 +62,10 @@ def watched(died: Callable[[str], None] | None = None) -> Iterator[None]:
 
 
 def _leave(kind: str) -> None:
-    cursor = "\x1b[?25h\n" if sys.stderr.isatty() else ""  # a live table hides it
+    cursor = "\x1b[?25h\n" if sys.stderr.isatty() else ""  # the live table hides the cursor
     sys.stdout.flush()
     print(
-        f"{cursor}error: Ray's own process {kind} has died (out of memory, or killed); the same command goes on",
+        f"{cursor}error: Ray's own process {kind} has died (out of memory, or killed); run the same command to resume",
         file=sys.stderr,
         flush=True,
     )

@@ -1,4 +1,4 @@
-"""Adapts a search to Ray Tune's Searcher: what to run next. Results reach the search through ray_scheduler.py."""
+"""Adapts a search to Ray Tune's Searcher: proposes what to run next. Results come back through ray_scheduler.py."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from tuning.execution.work import Work, assigned
+from tuning.execution.trial_source import TrialSource, assignment_of
 from tuning.study.trial_record import TrialRecord
 
 
-def assignment(search: Work, record: TrialRecord) -> dict[str, Any]:
-    """The Ray config that gives a trial to a worker: an Assignment in plain values."""
-    given = assigned(search, record)
+def ray_config(search: TrialSource, record: TrialRecord) -> dict[str, Any]:
+    """The config of a Ray trial: the Assignment in plain values."""
+    given = assignment_of(search, record)
     return {"assignment": asdict(given) | {"folder": str(given.folder)}}
 
 
@@ -21,34 +21,34 @@ FINISHED = "FINISHED"  # Searcher.FINISHED
 
 
 class StudySearcher(Searcher):
-    """Proposes the trials of `search`, to no more than `workers` workers at once."""
+    """Proposes the trials of `search`, at most `workers` at once."""
 
-    def __init__(self, search: Work, workers: int) -> None:
+    def __init__(self, search: TrialSource, workers: int) -> None:
         super().__init__()
         self._search = search
         self._workers = workers
         self._numbers: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """A trial for a worker that is free; None while none is, so that each proposal knows all that is known."""
+        """The config of the next trial; None while all workers are busy, so that proposals use the latest results."""
         if not self._search.exhausted and self._search.live >= self._workers:
             return None
         record = self._search.propose()
         if record is None:
             return FINISHED if self._search.exhausted else None
         self._numbers[trial_id] = record.number
-        return assignment(self._search, record)
+        return ray_config(self._search, record)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Ray has let go of a trial. One without a verdict lost its worker more often than it may."""
+        """Ray has ended a trial. With `error`, its worker died once too often."""
         number = self._numbers.pop(trial_id)
         if error:
             self._search.crashed(number, "its worker process died (out of memory, or killed)")
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the study holds all, and no pickle is ever read."""
+        """Does nothing: the study has the state, and no pickle is read."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing: a study goes on from its own folder."""
+        """Does nothing: a study resumes from its own folder."""

@@ -1,4 +1,4 @@
-"""A Worker as a Ray Tune class Trainable. Ray moves only small messages; checkpoints are the worker's own affair."""
+"""Adapts Worker to Ray Tune's Trainable. Only small messages go through Ray; the worker writes checkpoints itself."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ RESULT = "result"
 
 
 class TrialWorker(Trainable):
-    """One process that runs trials; Ray gives it the next by `reset_config`, and so the process stays."""
+    """One process that runs trials, one after another: Ray reuses it by `reset_config`."""
 
     def setup(self, config: dict[str, Any], *, job: dict[str, Any]) -> None:
-        """`job`: the fields of tuning.execution.engine.Job, which all trials share."""
+        """Make the worker. job: the fields of tuning.execution.engine.Job."""
         for module in job["modules"]:
             importlib.import_module(module)
         trainers = Trainers(job["factories"], job["dataset"], job["options"])
@@ -25,21 +25,21 @@ class TrialWorker(Trainable):
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take on the trial that `assignment` made `new_config` of."""
+        """Begin the trial of a config made by ray_searcher.ray_config."""
         fields = new_config["assignment"]
         self._worker.begin(Assignment(**(fields | {"folder": Path(fields["folder"])})))
         return True
 
     def step(self) -> dict[str, Any]:
-        """A chunk of the trial; the StepResult is the one entry, so that Ray has nothing to unpack."""
+        """Run a chunk of the trial; returns the StepResult as the only entry."""
         return {RESULT: self._worker.step()}
 
     def cleanup(self) -> None:
-        """The process ends, with its trial perhaps in the middle."""
+        """Save the trial, since the process ends."""
         self._worker.keep()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Ray is never asked to save; a trial's checkpoints are in its folder."""
+        """Never called: the worker saves checkpoints in the trial's folder."""
         raise NotImplementedError("a trial's checkpoints are in its study's folder")
 
     load_checkpoint = save_checkpoint

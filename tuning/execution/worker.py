@@ -1,4 +1,4 @@
-"""Worker: runs trials, one after another, on trainers that it keeps. Plain Python: trainable.py adapts it to Ray."""
+"""Worker: runs trials one after another, reusing its trainers. Independent of Ray: trainable.py adapts it."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from tuning.execution.environment import note_hardware
 from tuning.study.step_result import StepResult
 from tuning.study.trial_folder import CHECKPOINT, FILES, newest_checkpoint
 
-# what ends a search, not a trial, and the user can mend
+# errors of the disk end the search, not only the trial: the user must fix them
 DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """A trial as the driver hands it out.
+    """A trial for a worker to run.
 
-    number: in the study; recipe: plain values; folder: where its files are.
+    number: in the study. recipe: in plain values. folder: for the trial's files.
     rungs: steps at which it is saved and evaluated, rising.
-    reported: step of the last rung that the driver knows of, 0 for none.
-    seconds_training, seconds_overhead: what it has cost in earlier runs of the search.
+    reported: step of the last rung that the driver knows, 0 for none.
+    seconds_training, seconds_overhead: the trial's cost in earlier runs of the search.
     """
 
     number: int
@@ -49,17 +49,17 @@ class Assignment:
 
 
 def make_trainer(factory: str, dataset: Dataset, options: Mapping[str, Any]) -> Trainer:
-    """The Trainer that `factory` ("module:callable") makes of the dataset and the options."""
+    """Call `factory` ("module:callable") with the dataset and the options; returns the Trainer."""
     module, _, name = factory.partition(":")
     trainer: Trainer = getattr(importlib.import_module(module), name)(dataset, **options)
     return trainer
 
 
 class Trainers:
-    """The trainers of one process, made when they are first needed and kept: one for each factory.
+    """The trainers of one process, one per factory; each is made when it is first needed, and reused.
 
-    factories: of each model that a recipe may name, "module:callable"; None takes the models' own.
-    dataset, options: what each is made of.
+    factories: "module:callable" by model; None for the models' own.
+    dataset, options: arguments of the factories.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Trainers:
         self._made: dict[str, Trainer] = {}
 
     def __call__(self, model: str) -> Trainer:
-        """The trainer for the model called so."""
+        """The trainer of a model."""
         factory = self._factories[model] if model in self._factories else models.get(model).trainer
         if factory not in self._made:
             self._made[factory] = make_trainer(factory, self._dataset, self._options)
@@ -79,12 +79,12 @@ class Trainers:
 
 
 class Worker:
-    """One process's work.
+    """Runs one trial at a time: `begin`, then `step` until the trial has ended.
 
-    trainers: gives the trainer for a model's name; called when a trial begins.
+    trainers: returns the trainer of a model by its name; called when a trial starts.
     task: the name of the models' task.
-    chunk_seconds: a message is sent about as often, and so a stop is heeded.
-    early_images: validation images on which the rungs before the last are measured; None for all.
+    chunk_seconds: about the duration of a `step`, and so the time until a stop takes effect.
+    early_images: number of validation images at the rungs before the last; None for all.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Worker:
         self._clock = time.monotonic()
 
     def begin(self, assigned: Assignment) -> None:
-        """Take a trial on; `step` runs it. Costs nothing: a worker that waits for its next trial holds nobody up."""
+        """Set the trial that `step` runs. Returns at once: the trial starts with the first `step`."""
         self._assigned = assigned
         self._started = None
         self._reported = assigned.reported
@@ -112,9 +112,9 @@ class Worker:
         self._overhead = assigned.seconds_overhead
 
     def step(self) -> StepResult:
-        """Run the trial for a chunk: to its next rung at most, which is saved and evaluated.
+        """Train a chunk of the trial, at most to its next rung, where it is saved and evaluated.
 
-        Never raises on account of the trial: what goes wrong is in the result.
+        Does not raise: errors are reported in the result, as "failed" or "halt".
         """
         assert self._assigned is not None
         try:
@@ -123,16 +123,16 @@ class Worker:
             return self._result("failed", reason=error.reason)
         except UserError as error:
             return self._result("halt", reason=str(error), traceback=traceback.format_exc())
-        except Exception as error:  # noqa: BLE001 - it becomes the trial's verdict
+        except Exception as error:  # noqa: BLE001 - becomes the trial's verdict
             if isinstance(error, OSError) and error.errno in DISK:
                 where = f"{error.filename}: " if error.filename else ""
-                reason = f"{where}{error.strerror}; mend that, and the same command goes on"
+                reason = f"{where}{error.strerror}; fix that and run the same command to resume"
                 return self._result("halt", reason=reason, traceback=traceback.format_exc())
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             return self._result("failed", reason=reason, traceback=traceback.format_exc())
 
     def keep(self) -> None:
-        """Save the trial where it stands, so that an interruption loses nothing."""
+        """Save a checkpoint at the trial's current step, unless there is one, so that it can resume from there."""
         if self._started is not None and self._assigned is not None:
             newest = newest_checkpoint(self._assigned.folder)
             if self._started.step > (newest[0] if newest else 0):
@@ -143,7 +143,7 @@ class Worker:
         trainer = self._started or self._start(assigned)
         target = next((rung for rung in assigned.rungs if rung > trainer.step), assigned.rungs[-1])
         if trainer.step in assigned.rungs and trainer.step > self._reported:
-            target = trainer.step  # saved there, and killed before the driver heard of it
+            target = trainer.step  # it was saved there, and killed before the driver got the result
         curve = None
         if target > trainer.step:
             curve = trainer.train(min(target, trainer.step + self._chunk))
@@ -159,7 +159,9 @@ class Worker:
         return self._result("rung", curve, metrics=metrics.flat(), seconds_evaluation=metrics.seconds)
 
     def _start(self, assigned: Assignment) -> Trainer:
-        trainer = self._trainers(str(assigned.recipe["model"]))  # first: its module may register the model
+        trainer = self._trainers(
+            str(assigned.recipe["model"])
+        )  # first, since its module may register the model
         assigned.folder.mkdir(parents=True, exist_ok=True)
         newest = newest_checkpoint(assigned.folder)
         recipe = recipes.build(dict(assigned.recipe), where=f"trial {assigned.number}")
@@ -174,13 +176,13 @@ class Worker:
 
     def _choose_chunk(self, curve: TrainingCurve) -> None:
         each = max(curve.seconds / max(len(curve.steps), 1), 1e-6)
-        # the first steps of a graph are slow; grow by a factor so that one estimate cannot mislead far
+        # one measurement can mislead (the first steps of a graph are slow), so the chunk grows by at most a factor of 8
         self._chunk = max(1, min(round(self._chunk_seconds / each), self._chunk * 8))
 
     def _result(self, kind: Any, curve: TrainingCurve | None = None, **fields: Any) -> StepResult:
         assert self._assigned is not None
         now = time.monotonic()
-        # all of the process's time belongs to a trial: what was not training since the last message is overhead
+        # all time of the process is charged to a trial: what was not training since the last message is overhead
         elapsed, self._clock = now - self._clock, now
         self._overhead += elapsed - (curve.compute_seconds if curve else 0.0)
         curves = {} if curve is None else {f"training_loss/{part}": v for part, v in curve.losses.items()}
@@ -201,7 +203,7 @@ class Worker:
 
 @contextlib.contextmanager
 def _saving(trainer: Trainer, folder: Path) -> Iterator[None]:
-    """Save the trial beside what is done within; afterwards the checkpoint is there, and no other."""
+    """Write a checkpoint while the block runs; afterwards it is the only checkpoint in the trial's folder."""
     target = folder / f"{CHECKPOINT}{trainer.step}"
     written = trainer.save(target)
     try:
@@ -209,6 +211,6 @@ def _saving(trainer: Trainer, folder: Path) -> Iterator[None]:
     finally:
         written.result()
     for old in folder.iterdir():
-        # earlier ones, and what a killed process left half-written
+        # older checkpoints, and incomplete ones of a killed process
         if CHECKPOINT in old.name and old.is_dir() and old != target:
             shutil.rmtree(old)

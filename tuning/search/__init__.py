@@ -1,1 +1,1 @@
-"""What to try and which trials go on: the search, its sampler and its scheduler. Knows neither Ray nor MLflow."""
+"""The search, its samplers (what to try) and schedulers (which trials go on). Independent of Ray and MLflow."""

@@ -1,4 +1,4 @@
-"""Budget: what a study may cost in all, earlier runs included."""
+"""Budget: the limits of a study, earlier runs included."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits; None for none. A study ends at the first that it reaches.
+    """Limits of a study, each None for no limit. The search ends at the first that is reached.
 
-    trials: with a final verdict.
-    seconds: that drivers had the study open.
-    gpu_hours: of all workers; cost: the same times price_per_gpu_hour, in its currency.
-    trainings: so many full trainings' gradient steps, however they are spread over trials.
+    trials: number of trials with a final verdict.
+    seconds: wall time for which drivers had the study open.
+    gpu_hours: of all workers. cost: gpu_hours times price_per_gpu_hour, in the currency of the price.
+    trainings: gradient steps of all trials, in full-length trials.
+    Raises UserError for values that are not above 0, and for a cost without a price.
     """
 
     trials: int | None = None
@@ -40,21 +41,24 @@ class Budget:
             raise UserError("--price-per-gpu-hour needs --cost or --gpu-hours")
 
     def check_fits(self, gpus_per_trial: float, max_steps: int, first_rung: int) -> None:
-        """Raise UserError when it cannot pay for a trial's first rung, or is in GPU hours where no GPU is used."""
+        """Raise UserError when the budget cannot pay for one trial's first rung, or limits GPU hours without GPUs.
+
+        max_steps: gradient steps of a full trial. first_rung: steps to the first rung.
+        """
         if gpus_per_trial == 0 and (self.gpu_hours is not None or self.cost is not None):
             flag = "--gpu-hours" if self.gpu_hours is not None else "--cost"
             raise UserError(
-                f"{flag} is of GPUs, and trials have none; give --gpus-per-trial, or limit --time instead"
+                f"{flag} limits GPU hours, and trials use no GPU; give --gpus-per-trial, or limit --time instead"
             )
         if self.trainings is not None and self.trainings * max_steps < first_rung:
             least = first_rung / max_steps
             raise UserError(
-                f"--like {self.trainings:g} cannot pay for one rung of {first_rung} steps; {least:.2g} can"
+                f"--like {self.trainings:g} is less than one rung of {first_rung} steps; give at least {least:.2g}"
             )
 
     @property
     def all_gpu_hours(self) -> float | None:
-        """The stricter of gpu_hours and what cost buys."""
+        """The smaller of gpu_hours and of the GPU hours that cost buys; None without a limit."""
         bought = (
             None
             if self.cost is None or self.price_per_gpu_hour is None
@@ -65,7 +69,7 @@ class Budget:
 
 
 def parse_time(text: str) -> float:
-    """Seconds of `45s`, `90m`, `2h`, `1h30m`, `2d`. Raises ValueError for anything else."""
+    """Seconds of a duration such as `45s`, `90m`, `2h`, `1h30m` or `2d`. Raises ValueError for any other text."""
     parts = re.fullmatch(r"(?:(\d+(?:\.\d+)?)([smhd]))+", text.replace(" ", ""))
     if parts is None:
         raise ValueError(text)
@@ -73,7 +77,7 @@ def parse_time(text: str) -> float:
 
 
 def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3 h 20 min`."""
+    """Seconds for people: `45 s`, `12 min`, `3 h 20 min`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

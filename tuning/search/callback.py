@@ -1,4 +1,4 @@
-"""Callback: the interface for what hears of a search's events: tracking, progress, summary."""
+"""Callback: the interface for the events of a search. Tracking, progress and summary.json are callbacks."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from tuning.study.trial_record import Rung, TrialRecord
 
 
 class Callback:
-    """Gets every event in order, on the driver's thread, so it must return quickly. By default it ignores all."""
+    """Base class of callbacks; every method does nothing by default.
+
+    Methods are called in the order of events, on the driver's thread, so they must return quickly.
+    """
 
     def began(self, record: TrialRecord) -> None:
-        """A trial was given to a worker; one with rungs goes on where it was interrupted."""
+        """A trial was given to a worker. If `record` has rungs, the trial resumes after the last one."""
 
     def progressed(self, result: StepResult) -> None:
-        """A worker reported a chunk of training, of any kind."""
+        """A worker sent a message about its trial, of any kind."""
 
     def reached(self, record: TrialRecord, rung: Rung) -> None:
-        """A rung was measured and judged."""
+        """A trial was evaluated at a rung, and the scheduler has decided."""
 
     def lost(self, record: TrialRecord) -> None:
-        """A trial's worker process died; another goes on with it, unless it happened too often."""
+        """A trial's worker process died. Another worker resumes the trial, unless this has happened too often."""
 
     def ended(self, record: TrialRecord) -> None:
         """A trial has its verdict."""

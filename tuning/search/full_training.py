@@ -1,4 +1,4 @@
-"""Full training: a scheduler that ends no trial early. The baseline that early stopping is measured against."""
+"""FullTraining: a scheduler without early stopping, the baseline for measuring what early stopping gains."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tuning.search.scheduler import Judgement, register
 
 @dataclass
 class FullTraining:
-    """Every trial takes all its steps, and is measured at each rung.
+    """Every trial takes all its steps, and is evaluated at each rung.
 
     rungs: steps, rising.
     """
@@ -31,13 +31,13 @@ class FullTraining:
         return trial in self._scores.get(step, {})
 
     def record(self, trial: int, step: int, score: Score) -> None:
-        """Note a score; of two the first counts. ValueError for a NaN."""
+        """Record a score; if it is recorded again, the first one counts. Raises ValueError for a NaN."""
         if any(math.isnan(value) for value in score.values):
             raise ValueError(f"trial {trial} has no score at step {step}; a trial without one has failed")
         self._scores.setdefault(step, {}).setdefault(trial, score)
 
     def judge(self, trial: int, step: int) -> Judgement:
-        """Continue, with the trial's rank at the rung."""
+        """Always "continue", with the trial's rank at the rung."""
         there = self._scores[step]
         better = sum(score.key > there[trial].key for score in there.values())
         return Judgement("continue", 1 + better, len(there), None)
@@ -45,19 +45,21 @@ class FullTraining:
     def promotable(
         self, waiting: Mapping[int, int], more: bool, preferred: Container[int] = frozenset()
     ) -> int | None:
-        """Any trial that waits: another scheduler paused it, in an earlier run of the study."""
+        """The first waiting trial, if any. (Only trials that another scheduler paused wait.)"""
         return min(waiting, default=None)
 
     def promote(self, trial: int, step: int) -> None:
-        """Nothing depends on it."""
+        """Does nothing."""
 
     def hopeless(self, waiting: Mapping[int, int], trials: int) -> list[int]:
-        """None."""
+        """Always empty."""
         return []
 
     def foremost(self, waiting: Mapping[int, int]) -> int:
-        """The first."""
-        return min(waiting)
+        """The waiting trial with the best score at the highest rung."""
+        return max(
+            waiting, key=lambda trial: (waiting[trial], self._scores[waiting[trial]][trial].key, -trial)
+        )
 
 
 register("full", lambda rules: FullTraining(rules.rungs))

@@ -1,4 +1,4 @@
-"""History: what the earlier runs of a study left to do, and what they measured, told to the scheduler."""
+"""History: the state that earlier runs of a study left, from which a search resumes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from tuning.study.trial_record import CONTINUES, TrialRecord, worth_continuing
 
 @dataclass
 class History:
-    """The trials of a study that a search goes on with.
+    """The earlier trials of a study, as a search needs them.
 
-    ended: how many trials have a final verdict; completed: how many of all took as many steps as trials do now.
-    interrupted: trials to go on with. to_continue: trials of fewer steps that merit going on as new ones.
-    continuing: trials that continue others; they are no further trials. superseded: trials of fewer steps that were
-        interrupted, with the number of the trial that continues each: they have yet to be ended.
+    "Shorter" trials were begun under a smaller --max-steps than the study has now.
+
+    ended: number of trials with a final verdict. completed: number of those that took all steps of a full trial.
+    interrupted: trials to resume. to_continue: shorter trials to continue as new trials with more steps.
+    continuing: numbers of trials that continue shorter ones; they do not count as further trials.
+    superseded: interrupted shorter trials that another trial already continues, with its number; their verdicts are due.
     """
 
     ended: int = 0
@@ -28,7 +30,7 @@ class History:
 
 
 def of(records: Sequence[TrialRecord], scheduler: Scheduler) -> History:
-    """The history in a study's `records`; their rungs are recorded with the `scheduler`."""
+    """The history in a study's `records`. Also records their rungs with the `scheduler`."""
     found = History(continuing={record.number for record in records if CONTINUES in record.provenance})
     shorter = []
     for record in records:
@@ -50,8 +52,6 @@ def of(records: Sequence[TrialRecord], scheduler: Scheduler) -> History:
     for record in shorter:
         if record.state == "interrupted":
             found.ended += 1
-            if (
-                str(record.number) in by
-            ):  # the driver was killed between beginning the one and ending the other
+            if str(record.number) in by:  # the driver was killed before it had ended the shorter trial
                 found.superseded.append((record, by[str(record.number)]))
     return found

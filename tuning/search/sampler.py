@@ -1,4 +1,4 @@
-"""Sampler: what to try next. The protocol, and the register of all samplers by name."""
+"""Sampler: the protocol for what to try next, and the registry of samplers by name."""
 
 from __future__ import annotations
 
@@ -11,78 +11,80 @@ from typing import TYPE_CHECKING, Any, Protocol
 from trainers.errors import UserError
 from trainers.objective import Objective
 
-if TYPE_CHECKING:  # --help names the samplers, and does without Optuna
+if TYPE_CHECKING:  # --help lists the samplers, and should not wait for Optuna's import
     from optuna.trial import FrozenTrial, Trial
 
     from trainers.recipe import Recipe
     from tuning.study.proposal import Proposal
 
-# The samplers of this package: importing the module registers it.
+# This package's samplers by name; importing the module registers them.
 MODULES = {"tpe": "tuning.search.tpe", "random": "tuning.search.random_sampler"}
 
 
 class Sampler(Protocol):
-    """Proposes trials. What it proposes depends on the trials that it has learned, the seed and the number alone."""
+    """Proposes trials. A proposal depends only on the learned trials, the seed and the trial's number."""
 
     def learn(self, trial: FrozenTrial) -> None:
-        """Take in a trial as it is now, whenever it changes: running, ended, or paused (`paused_at_its_rung`).
+        """Take in the current state of a trial; called whenever it changes: running, ended, paused (`paused_as_pruned`).
 
-        Trials of earlier studies have numbers below 0. A failed trial has no value.
+        Trials of earlier studies (warm start) have numbers below 0. A failed trial has no value.
         """
 
     def propose(self, number: int, fixed: Mapping[str, Any] | None = None) -> Proposal:
-        """What the trial `number` should be; with `fixed`, the values that it is to have, where they are asked.
+        """A proposal for the trial `number`.
 
+        fixed: values for some parameters; those that the space does not sample are ignored.
         Raises what the space raises.
         """
 
 
 @dataclass(frozen=True)
-class Question:
-    """What a sampler is made of.
+class SamplerContext:
+    """What a sampler is made from.
 
-    suggest: makes a recipe of what an Optuna trial suggests. seed: of all its draws. objective: what trials are
-        judged by.
-    fit: what a trial means in this search, None for nothing (tuning.search.fitting.Fitting.fit).
+    suggest: samples the space with an Optuna trial, and returns the recipe.
+    seed: of all random draws. objective: what the search optimises.
+    adapt: converts an earlier trial to the space of this search; returns None if that is impossible
+        (tuning.search.space_adapter.SpaceAdapter.adapt).
     """
 
     suggest: Callable[[Trial], Recipe]
     seed: int
     objective: Objective
-    fit: Callable[[FrozenTrial], FrozenTrial | None] = lambda trial: trial
+    adapt: Callable[[FrozenTrial], FrozenTrial | None] = lambda trial: trial
 
     def seed_of(self, number: int) -> int:
-        """The seed of one proposal: it must not depend on how often the study was opened."""
+        """The seed for proposing the trial `number`; independent of how often the study was resumed."""
         return (self.seed * 1_000_003 + number) % 2**32
 
 
-_registered: dict[str, Callable[[Question], Sampler]] = {}
+_registered: dict[str, Callable[[SamplerContext], Sampler]] = {}
 
 
-def register(name: str, make: Callable[[Question], Sampler]) -> None:
-    """Make a sampler known to `--sampler` by its name."""
+def register(name: str, make: Callable[[SamplerContext], Sampler]) -> None:
+    """Register a sampler under the name that `--sampler` takes."""
     _registered[name] = make
 
 
 def names() -> tuple[str, ...]:
-    """What `--sampler` takes."""
+    """The names that `--sampler` takes."""
     return tuple(dict.fromkeys((*MODULES, *_registered)))
 
 
-def make(name: str, question: Question) -> Sampler:
-    """The sampler called `name`. Raises UserError, with the known names, when there is none."""
+def make(name: str, context: SamplerContext) -> Sampler:
+    """Make the sampler `name`. Raises UserError, listing the known names, when there is none."""
     if name not in names():
         raise UserError(f"unknown sampler '{name}'; known are {', '.join(names())}")
     if name not in _registered:
         importlib.import_module(MODULES[name])
-    return _registered[name](question)
+    return _registered[name](context)
 
 
-def paused_at_its_rung(trial: FrozenTrial) -> FrozenTrial:
-    """A running trial that waits for its promotion, as a sampler learns of it: as if it were pruned there."""
+def paused_as_pruned(trial: FrozenTrial) -> FrozenTrial:
+    """A copy of a trial that waits for promotion, in the state that samplers learn: pruned at its last rung."""
     from optuna.trial import TrialState
 
-    told = copy.copy(trial)
-    told.state = TrialState.PRUNED
-    told.values = [trial.intermediate_values[max(trial.intermediate_values)]]
-    return told
+    pruned = copy.copy(trial)
+    pruned.state = TrialState.PRUNED
+    pruned.values = [trial.intermediate_values[max(trial.intermediate_values)]]
+    return pruned

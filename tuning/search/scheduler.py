@@ -1,4 +1,4 @@
-"""Scheduler: which trials go on past a rung. The protocol, and the register of all schedulers by name."""
+"""Scheduler: the protocol for which trials go on past a rung, and the registry of schedulers by name."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from typing import TYPE_CHECKING, Protocol
 from trainers.errors import UserError
 from trainers.objective import Objective, Score
 
-if TYPE_CHECKING:  # --help names the schedulers, and does without Optuna
+if TYPE_CHECKING:  # --help lists the schedulers, and should not wait for Optuna's import
     from tuning.study.step_result import StepResult
     from tuning.study.trial_record import Decision, Rung
 
-# The schedulers of this package: importing the module registers it.
+# This package's schedulers by name; importing the module registers them.
 MODULES = {
     "promote": "tuning.search.halving",
     "stop": "tuning.search.halving",
     "full": "tuning.search.full_training",
 }
-# before so many steps no model shows what it will become; but there are always two rungs, and at most four
+# steps before which results predict nothing, and the largest number of rungs; there are always two at least
 FIRST_RUNG, MOST_RUNGS = 30, 4
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a scheduler says of one trial at one rung.
+    """A scheduler's decision on one trial at one rung.
 
-    decision: "continue", "stop", or "pause" until its promotion; at the last rung it continues, that is, it is done.
-    rank: its place among `of` trials that have reached the rung, from 1, at the time of asking.
-    cutoff: the worst score that goes on; None where all do.
+    decision: "continue", "stop", or "pause" until promotion. At the last rung "continue" means: completed.
+    rank: of the trial, from 1, among the `of` trials that have reached the rung so far.
+    cutoff: the worst score that passes the rung; None if every score does.
     """
 
     decision: Decision
@@ -41,7 +41,7 @@ class Judgement:
     cutoff: Score | None
 
     def reason(self, score: Score, objective: Objective) -> str:
-        """One line for a person: the place that `score` took, and by what a tie was broken."""
+        """The reason in one line, for the user: rank, value, cutoff, and the metric that broke a tie."""
         line = f"ranked {self.rank} of {self.of}: {objective.name} {score.value:.3f}"
         if self.cutoff is None or score.key >= self.cutoff.key:
             return line
@@ -51,60 +51,60 @@ class Judgement:
 
 
 class Scheduler(Protocol):
-    """Decides over the scores of all trials at all rungs. Pure decisions, on plain values: knows no Ray and no Optuna.
+    """Decides which trials go on, from the scores of all trials at all rungs. Independent of Ray and Optuna.
 
-    A trial is measured at each of its rungs. What was measured is noted by `record`, once for each trial and rung, and
-    then judged. A paused trial waits with a checkpoint until `promotable` names it, or the search ends it.
+    A trial is evaluated at each of its rungs; its score is passed to `record`, then `judge` decides. A paused trial
+    waits with a checkpoint until `promotable` returns it, or the search ends it.
     """
 
     @property
     def rungs(self) -> Sequence[int]:
-        """Steps, rising; the last one is a full trial's."""
+        """The rungs in gradient steps, rising; the last one is the length of a full trial."""
 
     @property
     def reduction_factor(self) -> int:
-        """Of the trials at a rung, one in so many goes on."""
+        """One in so many trials passes a rung."""
 
     @property
     def pauses(self) -> bool:
-        """Whether trials wait at rungs for their promotion."""
+        """Whether trials wait at rungs for promotion."""
 
     def rungs_of(self, trial: int) -> tuple[int, ...]:
-        """The rungs at which the trial is measured: the last one always."""
+        """The rungs at which the trial is evaluated; always includes the last one."""
 
     def measured(self, trial: int, step: int) -> bool:
         """Whether the trial's score at the rung `step` is known."""
 
     def record(self, trial: int, step: int, score: Score) -> None:
-        """Note what `trial` measured at the rung `step`. Of two scores the first counts. ValueError for a NaN."""
+        """Record a score; if it is recorded again, the first one counts. Raises ValueError for a NaN."""
 
     def judge(self, trial: int, step: int) -> Judgement:
-        """What becomes of `trial`, whose score at the rung `step` is recorded."""
+        """The decision for a trial whose score at the rung `step` is recorded."""
 
     def promotable(
         self, waiting: Mapping[int, int], more: bool, preferred: Container[int] = frozenset()
     ) -> int | None:
-        """The paused trial to let go on now; None while there is none.
+        """The paused trial to promote now; None if there is none.
 
         waiting: the step of the rung at which each paused trial waits, by trial. more: whether more trials will come.
-        preferred: trials to choose first among equals.
+        preferred: trials to promote first when the order does not matter (a worker has their graph).
         """
 
     def promote(self, trial: int, step: int) -> None:
-        """Note that `trial` was let past the rung `step`."""
+        """Record that `trial` was promoted past the rung `step`."""
 
     def hopeless(self, waiting: Mapping[int, int], trials: int) -> list[int]:
-        """The waiting trials that can no longer be promoted in a search of at most so many trials."""
+        """The waiting trials that can no longer be promoted. trials: the largest number that the search can have."""
 
     def foremost(self, waiting: Mapping[int, int]) -> int:
-        """Of the waiting trials the best at the highest rung."""
+        """The best of the waiting trials at the highest rung."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What a scheduler is made of.
+    """What a scheduler is made from.
 
-    rungs: steps, rising. reduction_factor, quorum, brackets, seed: as tuning.search.halving.Halving has them.
+    rungs: steps, rising. reduction_factor, quorum, brackets, seed: see tuning.search.halving.Halving.
     """
 
     rungs: Sequence[int]
@@ -118,17 +118,17 @@ _registered: dict[str, Callable[[Rules], Scheduler]] = {}
 
 
 def register(name: str, make: Callable[[Rules], Scheduler]) -> None:
-    """Make a scheduler known to `--scheduler` by its name."""
+    """Register a scheduler under the name that `--scheduler` takes."""
     _registered[name] = make
 
 
 def names() -> tuple[str, ...]:
-    """What `--scheduler` takes."""
+    """The names that `--scheduler` takes."""
     return tuple(dict.fromkeys((*MODULES, *_registered)))
 
 
 def make(name: str, rules: Rules) -> Scheduler:
-    """The scheduler called `name`. Raises UserError, with the known names, when there is none."""
+    """Make the scheduler `name`. Raises UserError, listing the known names, when there is none."""
     if name not in names():
         raise UserError(f"unknown scheduler '{name}'; known are {', '.join(names())}")
     if name not in _registered:
@@ -137,9 +137,9 @@ def make(name: str, rules: Rules) -> Scheduler:
 
 
 def rung_steps(max_steps: int, reduction_factor: int = 3) -> tuple[int, ...]:
-    """The steps at which trials are compared, rising: `max_steps`, and each before it a `reduction_factor`th.
+    """The rungs, rising: `max_steps`, max_steps / reduction_factor, and so on down to about FIRST_RUNG.
 
-    Raises UserError when `max_steps` cannot hold one rung.
+    At least two (if max_steps allows) and at most MOST_RUNGS. Raises UserError when `max_steps` is below 1.
     """
     if max_steps < 1:
         raise UserError(f"--max-steps must be at least 1, not {max_steps}")
@@ -148,8 +148,8 @@ def rung_steps(max_steps: int, reduction_factor: int = 3) -> tuple[int, ...]:
     return tuple(sorted({math.ceil(max_steps / reduction_factor**power) for power in range(count)}))
 
 
-def reached(result: StepResult, score: Score, judgement: Judgement, objective: Objective) -> Rung:
-    """The rung that a worker's result and the scheduler's judgement make."""
+def make_rung(result: StepResult, score: Score, judgement: Judgement, objective: Objective) -> Rung:
+    """The Rung to store, from a worker's result and the scheduler's judgement; without metrics that are not finite."""
     from tuning.study.trial_record import Rung
 
     return Rung(

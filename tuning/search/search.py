@@ -1,6 +1,6 @@
-"""Search: proposes trials, judges their rungs and gives the verdicts. The same on a cluster and on a simulated clock.
+"""Search: the loop that connects study, sampler and scheduler: proposes trials, judges rungs, gives verdicts.
 
-It knows the study, a Sampler and a Scheduler, not Ray: tuning.execution adapts it to Ray Tune.
+It does not depend on Ray: tuning.execution adapts it to Ray Tune, simulation.py runs it on a simulated clock.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from trainers import recipe as recipes
 from trainers.metrics import TOTAL_LOSS
 from tuning.search import history
 from tuning.search.callback import Callback
-from tuning.search.free_workers import FreeWorkers
-from tuning.search.sampler import Sampler, paused_at_its_rung
-from tuning.search.scheduler import Scheduler, reached
+from tuning.search.idle_workers import IdleWorkers
+from tuning.search.sampler import Sampler, paused_as_pruned
+from tuning.search.scheduler import Scheduler, make_rung
 from tuning.study import verdict as verdicts
 from tuning.study.proposal import Proposal
 from tuning.study.step_result import StepResult
@@ -26,12 +26,16 @@ from tuning.study.verdict import Verdict
 
 
 class Search:
-    """One run of a study, until `trials` of its trials have a final verdict, `limit` says so or `stop` is called.
+    """One run of a study, until `trials` trials have a final verdict, a limit is reached or `stop` is called.
 
-    sampler, scheduler: are told here of the study's earlier trials.
-    trials: None for any number, where something else limits the search.
-    seeds: are proposed first, in their order, each once in the life of the study.
-    limit: the limit of the budget that is reached, None before; asked after every event and in between.
+    sampler, scheduler: new ones; they learn the study's earlier trials here.
+    trials: in all, earlier runs included; None for any number.
+    seeds: recipes to propose first, in order, each once in the life of the study.
+    callbacks: are called for every event.
+    limit: returns the limit of the budget that is reached, or None; called often.
+
+    stop_reason: why `stop` was called; None before. limit_reached: the limit that ended the search; None before.
+    fatal_result: the worker's message that no trial can continue. driver_error: an exception in the driver itself.
     """
 
     def __init__(
@@ -49,15 +53,15 @@ class Search:
         self.trials = trials
         self.stop_reason: str | None = None
         self.limit_reached: str | None = None
-        self.halted: StepResult | None = None
-        self.broken: Exception | None = None  # what went wrong in the driver itself
+        self.fatal_result: StepResult | None = None
+        self.driver_error: Exception | None = None
         self._sampler = sampler
         self._callbacks = callbacks
         self._limit = limit
         self._live: dict[int, StepResult | None] = {}
         self._interrupted: list[int] = []
-        self._waiting: dict[int, int] = {}  # for promotion: the step of each one's rung
-        self._workers = FreeWorkers()
+        self._waiting: dict[int, int] = {}  # for promotion: the step of the rung, by trial
+        self._idle_workers = IdleWorkers()
         for trial in study.trials():
             sampler.learn(trial)
         records = study.records()
@@ -68,63 +72,67 @@ class Search:
         self._continuing, self._to_continue = earlier.continuing, earlier.to_continue
         for record in earlier.interrupted:
             self._interrupted.append(record.number)
-            self._workers.know(record.number, record.recipe)
+            self._idle_workers.add_trial(record.number, record.recipe)
         for record, by in earlier.superseded:
             self._supersede(record, by)
 
     @property
     def over(self) -> bool:
-        """Whether the search ends before its trials have: it was stopped, or reached a limit of its budget."""
+        """Whether the search is to end now, with trials still running: it was stopped, or reached a limit."""
         self.limit_reached = self.limit_reached or self._limit()
         return self.stop_reason is not None or self.limit_reached is not None
 
     @property
     def live(self) -> int:
-        """How many trials are running."""
+        """Number of running trials."""
         return len(self._live)
 
     @property
     def ended(self) -> int:
-        """How many trials have a final verdict, from earlier runs too."""
+        """Number of trials with a final verdict, earlier runs included."""
         return self._ended
 
     @property
     def exhausted(self) -> bool:
-        """Whether `propose` has no more to give, now or later."""
+        """Whether `propose` has no more trials, now and later."""
         if self.over:
             return True
-        to_come = self._interrupted or self._to_continue or self._may_begin
+        to_come = self._interrupted or self._to_continue or self._may_start_new
         return not to_come and not self.live and not self._waiting
 
     def propose(self) -> TrialRecord | None:
-        """The next trial to run: an interrupted one, one that merits its promotion, or a new one.
+        """The next trial to run: an interrupted one, a promoted one, or a new one.
 
-        None when there is none: for good if `exhausted`, else until a running one is heard of.
+        None if there is none: for good if `exhausted`, otherwise until the next `report`.
         """
         while not self.exhausted:
             if self._interrupted:
-                number = next(filter(self._workers.has_graph_of, self._interrupted), self._interrupted[0])
+                number = next(
+                    filter(self._idle_workers.has_graph_of, self._interrupted), self._interrupted[0]
+                )
                 self._interrupted.remove(number)
-                record = self.study.take_up(number)
+                record = self.study.resume(number)
                 self._live[record.number] = None
-                if not record.rungs or self._settle(record.rungs[-1], record.number):
+                if not record.rungs or self._apply_decision(record.rungs[-1], record.number):
                     return self._begin(record)
             elif self._to_continue:
                 return self._begin(self._continue(self._to_continue.pop(0)))
             elif (promoted := self._promotable()) is not None:
                 return self._promote(promoted)
-            elif self._may_begin:
+            elif self._may_start_new:
                 return self._begin(self._new())
             elif self.live:
                 return None
             elif not self._completed:
-                return self._promote(self.scheduler.foremost(self._waiting))  # somebody must go all the way
+                return self._promote(
+                    self.scheduler.foremost(self._waiting)
+                )  # one trial must train to its end
             else:
                 self._end_waiting(sorted(self._waiting))
         return None
 
     def report(self, result: StepResult) -> bool:
-        """Take in what a worker says of a trial; whether the trial goes on."""
+        """Process a worker's message. Returns whether the trial goes on."""
         number = result.trial
         self._live[number] = result
         for callback in self._callbacks:
@@ -132,14 +140,14 @@ class Search:
         if result.kind == "failed":
             self._end(number, verdicts.failed(result.reason, result.step))
         elif result.kind == "halt":
-            self.halted = result
+            self.fatal_result = result
             self.stop(result.reason)
         elif result.kind == "rung":
-            self._rung(result)
+            self._on_rung(result)
         return number in self._live and not self.over
 
     def lost(self, number: int) -> TrialRecord:
-        """A trial's worker is gone; what is known of the trial, for another to go on with."""
+        """A trial's worker died. Returns the trial's record, from which another worker resumes it."""
         self._note_seconds(number)
         record = self.study.record(number)
         for callback in self._callbacks:
@@ -147,18 +155,18 @@ class Search:
         return record
 
     def crashed(self, number: int, reason: str) -> None:
-        """A trial's worker is gone and will not be tried again."""
+        """A trial's worker died once too often: the trial has failed."""
         latest = self._live[number]
         self._note_seconds(number)
-        self._live[number] = None  # no worker is free of it
+        self._live[number] = None  # its worker is dead, not idle
         self._end(number, verdicts.failed(reason, latest.step if latest else 0))
 
     def stop(self, reason: str) -> None:
-        """Propose nothing more, and let no trial go on; the first reason given stays."""
+        """Propose no more trials, and end the running ones at their next report. The first reason is kept."""
         self.stop_reason = self.stop_reason or reason
 
     def interrupt(self) -> None:
-        """Every trial that is running or waits gets the verdict interrupted; it goes on when the study does."""
+        """Give every running or waiting trial the verdict interrupted; it resumes when the study does."""
         self._live |= dict.fromkeys(self._waiting)
         self._waiting.clear()
         for number, latest in list(self._live.items()):
@@ -168,7 +176,7 @@ class Search:
     def _release(self, number: int) -> None:
         """Mark the trial's worker idle."""
         if self._live.pop(number) is not None:
-            self._workers.add(number)
+            self._idle_workers.release(number)
 
     def _new(self) -> TrialRecord:
         number = len(self.study.trials())
@@ -179,15 +187,15 @@ class Search:
         return record
 
     @property
-    def _may_begin(self) -> bool:
+    def _may_start_new(self) -> bool:
         if self.trials is None:
             return True
         begun = {*self._live, *self._waiting, *self._interrupted} - self._continuing
         return self._ended + len(begun) < self.trials
 
     def _promotable(self) -> int | None:
-        handy = set(filter(self._workers.has_graph_of, self._waiting))
-        return self.scheduler.promotable(self._waiting, self._may_begin, handy)
+        same_graph = set(filter(self._idle_workers.has_graph_of, self._waiting))
+        return self.scheduler.promotable(self._waiting, self._may_start_new, same_graph)
 
     def _promote(self, number: int) -> TrialRecord:
         self.scheduler.promote(number, self._waiting.pop(number))
@@ -207,65 +215,67 @@ class Search:
                 ),
             )
 
-    def _continue(self, earlier: TrialRecord) -> TrialRecord:
-        """A new trial with more steps, from where an earlier one ended or was interrupted."""
+    def _continue(self, shorter: TrialRecord) -> TrialRecord:
+        """A new trial with more steps, from the checkpoint of a shorter one."""
         steps = self.scheduler.rungs[-1]
-        trial = self.study.trial(earlier.number)
-        recipe = recipes.build(dict(earlier.recipe) | {"steps": steps}, where=f"trial {earlier.number}")
-        newest = newest_checkpoint(self.study.trial_folder(earlier.number))
+        trial = self.study.trial(shorter.number)
+        recipe = recipes.build(dict(shorter.recipe) | {"steps": steps}, where=f"trial {shorter.number}")
+        newest = newest_checkpoint(self.study.trial_folder(shorter.number))
         record = self.study.begin(
             Proposal(recipe, trial.params, trial.distributions),
             {
-                "name": f"trial {earlier.number} continued",
+                "name": f"trial {shorter.number} continued",
                 "source": f"from its checkpoint at step {newest[0]}" if newest else "its checkpoint is gone",
-                CONTINUES: str(earlier.number),
+                CONTINUES: str(shorter.number),
             },
             newest[1] if newest else None,
         )
         self._continuing.add(record.number)
         self._sampler.learn(self.study.trial(record.number))
-        if earlier.state == "interrupted":
-            self._supersede(earlier, record.number)
+        if shorter.state == "interrupted":
+            self._supersede(shorter, record.number)
         return record
 
-    def _supersede(self, earlier: TrialRecord, by: int) -> None:
-        told = self.study.tell(earlier.number, verdicts.continued(earlier.step, by, self.scheduler.rungs[-1]))
+    def _supersede(self, shorter: TrialRecord, by: int) -> None:
+        record = self.study.tell(
+            shorter.number, verdicts.continued(shorter.step, by, self.scheduler.rungs[-1])
+        )
         for callback in self._callbacks:
-            callback.ended(told)
+            callback.ended(record)
 
     def _begin(self, record: TrialRecord) -> TrialRecord:
         self._live.setdefault(record.number, None)
-        self._workers.give(record.number, record.recipe)
+        self._idle_workers.assign(record.number, record.recipe)
         for callback in self._callbacks:
             callback.began(record)
         return record
 
-    def _rung(self, result: StepResult) -> None:
+    def _on_rung(self, result: StepResult) -> None:
         number, step = result.trial, result.step
         if self.scheduler.measured(number, step):
-            return  # a resumed trial passes a rung again; it was let past
+            return  # a resumed trial has reached this rung before
         objective = self.study.objective
-        for name in (*objective.metrics, TOTAL_LOSS):
+        for name in dict.fromkeys((*objective.metrics, TOTAL_LOSS, *objective.judged_by)):
             if not math.isfinite(result.metrics.get(name, 0.0)):
                 self._end(number, verdicts.failed(f"{name} is {result.metrics[name]} at step {step}", step))
                 return
         score = objective.score(result.metrics)
         self.scheduler.record(number, step, score)
-        rung = reached(result, score, self.scheduler.judge(number, step), objective)
+        rung = make_rung(result, score, self.scheduler.judge(number, step), objective)
         self.study.report(number, rung)
         record = self.study.record(number)
         for callback in self._callbacks:
             callback.reached(record, rung)
-        self._settle(rung, number)
+        self._apply_decision(rung, number)
 
-    def _settle(self, rung: Rung, number: int) -> bool:
-        """Carry out what was decided at a rung; whether the trial runs on."""
+    def _apply_decision(self, rung: Rung, number: int) -> bool:
+        """Carry out the decision at a rung. Returns whether the trial runs on."""
         if rung.decision == "pause":
             self._note_seconds(number)
             self._release(number)
             self._waiting[number] = rung.step
-            self._sampler.learn(paused_at_its_rung(self.study.trial(number)))
-            if self.trials is not None:  # their checkpoints need not be kept
+            self._sampler.learn(paused_as_pruned(self.study.trial(number)))
+            if self.trials is not None:  # end them now: their checkpoints take disk space
                 self._end_waiting(self.scheduler.hopeless(self._waiting, self.trials + len(self._continuing)))
             return False
         if rung.decision == "stop":
@@ -282,7 +292,7 @@ class Search:
         self._release(number)
         record = self.study.tell(number, verdict)
         self._sampler.learn(self.study.trial(number))
-        # what continues another trial is no further one
+        # a trial that continues a shorter one does not count as a further trial
         self._ended += verdict.final and number not in self._continuing
         self._completed += verdict.state == "completed"
         for callback in self._callbacks:

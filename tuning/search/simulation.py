@@ -1,4 +1,4 @@
-"""A search on a simulated clock: the same Search, Sampler and Scheduler, over recorded learning curves."""
+"""Simulation: runs a Search, with its real sampler and scheduler, on a simulated clock over recorded learning curves."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from tuning.study.trial_record import TrialRecord
 
 @dataclass(frozen=True)
 class Curve:
-    """A trial that was once trained to its end.
+    """The learning curve of a full trial.
 
-    steps: where it was evaluated, rising; metrics: by name, one value for each step.
+    params: the sampled parameters. steps: at which it was evaluated, rising. metrics: by name, one value for each step.
     seconds_per_step: of training.
     """
 
@@ -40,7 +40,7 @@ class Curve:
     seconds_per_step: float
 
     def at(self, step: int) -> dict[str, float]:
-        """The metrics at `step`, in a straight line between evaluations; before the first one, a metric rises from 0."""
+        """The metrics at `step`, linearly interpolated from 0 at step 0; losses are flat before the first evaluation."""
         found = {}
         for name, values in self.metrics.items():
             first = values[0] if name.startswith(LOSS) else 0.0
@@ -62,7 +62,7 @@ class Curve:
 
 
 def read_curves(path: Path) -> list[Curve]:
-    """The curves in a JSON file, a list of Curve.to_dict. Raises UserError when it holds none."""
+    """The curves in a JSON file, a list of Curve.to_dict(). Raises UserError when the file holds none."""
     try:
         curves = [
             Curve(
@@ -89,11 +89,17 @@ def of_records(
     max_steps: int,
     objective: Objective,
 ) -> list[Curve]:
-    """The curves of a study's trials; one that was stopped is drawn on as those that went further grew from there."""
+    """The curves of a study's trials.
+
+    A stopped trial's curve is extrapolated: from its last rung it grows as the full trials did on average.
+    Raises UserError when no trial took all its steps.
+    """
     known = [record for record in records if record.rungs and record.recipe["steps"] == max_steps]
     full = [record for record in known if record.step >= max_steps]
     if not full:
-        raise UserError("no trial of the study went to its end; there is no curve to replay")
+        raise UserError(
+            "no trial of the study is completed, so there is no curve to replay; let one train to its end"
+        )
     return [_curve(record, params[record.number], full, objective) for record in known]
 
 
@@ -109,7 +115,7 @@ def _curve(
     for step in sorted({rung.step for other in full for rung in other.rungs if rung.step > record.step}):
         for values in metrics.values():
             values.append(values[-1])
-        before, after = _means(full, steps[-1]), _means(full, step)
+        before, after = _mean_value(full, steps[-1]), _mean_value(full, step)
         if before and after and before > 0:
             grown = after / before if objective.direction == "minimize" else max(1.0, after / before)
             for name in objective.metrics:
@@ -121,13 +127,13 @@ def _curve(
     return Curve(recipe, params, steps, metrics, last.seconds_training / last.step)
 
 
-def _means(full: Sequence[TrialRecord], step: int) -> float | None:
+def _mean_value(full: Sequence[TrialRecord], step: int) -> float | None:
     found = [rung.value for record in full for rung in record.rungs if rung.step == step]
     return sum(found) / len(found) if found else None
 
 
 class Table:
-    """Recorded curves as a search space: what is proposed becomes the nearest curve that was not yet taken."""
+    """A tabular benchmark of recorded curves: each proposal becomes the nearest curve that is not yet taken."""
 
     def __init__(self, curves: Sequence[Curve], space: Space, conditions: Conditions) -> None:
         self._space, self._conditions = space, conditions
@@ -135,7 +141,7 @@ class Table:
         self._taken: dict[str, Curve] = {}
 
     def nearest(self, proposal: Proposal) -> Proposal:
-        """The proposal as a recorded trial; that one is then taken."""
+        """The recorded trial nearest to `proposal`, as a proposal; its curve is then taken."""
         at = min(self._free, key=lambda i: distance(proposal, self._free[i].params))
         curve = self._free.pop(at)
         self._taken[curve.recipe.recipe_id] = curve
@@ -143,23 +149,23 @@ class Table:
         return Proposal(curve.recipe, curve.params, distributions)
 
     def curve(self, record: TrialRecord) -> Curve:
-        """The curve that a trial of the search follows."""
+        """The curve of a trial of the search."""
         return self._taken[record.recipe_id]
 
 
 def distance(proposal: Proposal, params: Mapping[str, Any]) -> float:
-    """How unlike two sets of suggestions are: for each parameter 0 to 1, 1 where only one has it."""
+    """Distance of two sets of parameters, 0 to 1: the mean over all parameters, with 1 where only one set has it."""
     names = proposal.params.keys() | params.keys()
     total = 0.0
     for name in names:
         if name in proposal.params and name in params:
-            total += _apart(proposal.distributions[name], proposal.params[name], params[name])
+            total += _parameter_distance(proposal.distributions[name], proposal.params[name], params[name])
         else:
             total += 1.0
     return total / len(names)
 
 
-def _apart(distribution: BaseDistribution, one: Any, other: Any) -> float:
+def _parameter_distance(distribution: BaseDistribution, one: Any, other: Any) -> float:
     if isinstance(distribution, CategoricalDistribution):
         return float(one != other)
     assert isinstance(distribution, FloatDistribution | IntDistribution)
@@ -170,14 +176,14 @@ def _apart(distribution: BaseDistribution, one: Any, other: Any) -> float:
 
 @dataclass(frozen=True)
 class Clock:
-    """What besides training takes time: a trial's start, and each evaluation; in seconds."""
+    """Seconds that a trial takes besides training: its start, and each evaluation."""
 
     start: float = 2.0
     evaluation: float = 3.0
 
 
-class Reached(NamedTuple):
-    """A trial's rung on the simulated clock. taken: steps of all trials until then; value: the objective."""
+class RungReached(NamedTuple):
+    """A trial at a rung. seconds: simulated time. taken: gradient steps of all trials so far. value: the objective."""
 
     seconds: float
     taken: int
@@ -186,16 +192,19 @@ class Reached(NamedTuple):
     value: float
 
 
-def simulate(search: Search, table: Table, workers: int = 1, clock: Clock = Clock()) -> list[Reached]:
-    """Run `search` to its end, of no more trials than `table` has. Returns every rung that a trial reached, in order."""
+def simulate(search: Search, table: Table, workers: int = 1, clock: Clock = Clock()) -> list[RungReached]:
+    """Run `search` to its end on `workers` simulated workers. Returns every rung that a trial reached, in order of time.
+
+    The search must not have more trials than `table` has curves.
+    """
     events: list[tuple[float, int, TrialRecord]] = []
-    history: list[Reached] = []
+    history: list[RungReached] = []
     now, taken = 0.0, 0
     training: dict[int, float] = {}
     overhead: dict[int, float] = {}
     at: dict[int, int] = {}
 
-    def go_on(record: TrialRecord, pause: float) -> None:
+    def train_to_next_rung(record: TrialRecord, pause: float) -> None:
         step = at[record.number]
         rung = next(rung for rung in search.scheduler.rungs_of(record.number) if rung > step)
         seconds = (rung - step) * table.curve(record).seconds_per_step
@@ -209,7 +218,7 @@ def simulate(search: Search, table: Table, workers: int = 1, clock: Clock = Cloc
             at.setdefault(record.number, record.step)
             training.setdefault(record.number, 0.0)
             overhead.setdefault(record.number, 0.0)
-            go_on(record, clock.start)
+            train_to_next_rung(record, clock.start)
         if not events:
             return history
         now, number, record = heapq.heappop(events)
@@ -219,10 +228,10 @@ def simulate(search: Search, table: Table, workers: int = 1, clock: Clock = Cloc
         metrics = curve.at(step)
         value = search.study.objective.value(metrics)
         assert value is not None
-        history.append(Reached(now, taken, number, step, value))
+        history.append(RungReached(now, taken, number, step, value))
         result = StepResult(
             number, step, "rung", metrics=metrics,
             seconds_training=training[number], seconds_overhead=overhead[number],
         )  # fmt: skip
         if search.report(result):
-            go_on(record, 0.0)
+            train_to_next_rung(record, 0.0)

@@ -1,7 +1,7 @@
-"""Warm start: what a new study takes from an earlier one, in its folder or in an MLflow experiment.
+"""Warm start: uses an earlier study, from its folder or from an MLflow experiment, in a new one.
 
-Its best recipes are the first trials. Where data, steps and preset are the same, all its trials teach TPE as well;
-elsewhere they cannot, as a result on other images says nothing of these.
+The best recipes of the earlier study are tried first. If data, steps and preset are the same, the sampler also learns
+all its trials; results on other images are not comparable.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from search_spaces.space import Seed
 from trainers import task as tasks
 from trainers.errors import UserError
 from trainers.objective import Objective
-from tuning.search.fitting import Fitting
+from tuning.search.space_adapter import SpaceAdapter
 from tuning.study.manifest import Manifest
 
-SEEDS = 4  # of an earlier study's best recipes
+SEEDS = 4  # number of the best recipes to try first
 SAME = ("task", "objective", "preset", "max_steps", "image_size", "batch_size", "weights")
 
 
 @dataclass(frozen=True)
-class Earlier:
+class EarlierStudy:
     """An earlier study.
 
-    name: as the user gave it; about: the fields of its Manifest that are known; trials: the ended ones, by number.
+    name: as the user gave it. about: its Manifest.for_warm_start(). trials: the ended ones, by number.
     """
 
     name: str
@@ -37,49 +37,57 @@ class Earlier:
 
 @dataclass(frozen=True)
 class WarmStart:
-    """seeds: to propose first. lessons: to teach TPE, numbered below 0. said: a line for the user."""
+    """seeds: to propose first. prior_trials: for the sampler to learn, numbered below 0. message: for the user."""
 
     seeds: Sequence[Seed]
-    lessons: Sequence[FrozenTrial]
-    said: str
+    prior_trials: Sequence[FrozenTrial]
+    message: str
 
 
-def warm_start(earlier: Earlier, asked: Manifest, fitting: Fitting) -> WarmStart:
-    """What `earlier` is good for in a search for `asked`.
+def warm_start(earlier: EarlierStudy, asked: Manifest, adapter: SpaceAdapter) -> WarmStart:
+    """The warm start of the study `asked` from an earlier study.
 
-    Raises UserError when it is of another task or other classes, or nothing in it fits.
+    Raises UserError when the earlier study has other classes, or none of its trials fits the space.
     """
     theirs, ours = list(earlier.about["classes"]), list(asked.data["classes"])
     if sorted(theirs) != sorted(ours):
         raise UserError(
-            f"--warm-start {earlier.name}: is of other classes ({', '.join(theirs)}) than this data ({', '.join(ours)})"
+            f"--warm-start {earlier.name}: has other classes ({', '.join(theirs)}) than this data ({', '.join(ours)}); "
+            "give a study of the same classes"
         )
-    fitted = [told for trial in earlier.trials if (told := fitting.fit(_numbered(trial))) is not None]
-    if not fitted:
+    adapted = [
+        trial for each in earlier.trials if (trial := adapter.adapt(_with_negative_number(each))) is not None
+    ]
+    if not adapted:
         raise UserError(
-            f"--warm-start {earlier.name}: none of its {len(earlier.trials)} ended trials fits this space"
+            f"--warm-start {earlier.name}: none of its {len(earlier.trials)} ended trials fits this space; "
+            "give another study"
         )
     objective = asked.resolved_objective()
-    fitted.sort(key=lambda trial: _rank(trial, objective), reverse=True)
-    unlike: list[FrozenTrial] = []  # one that was continued with more steps is there twice
-    for trial in fitted:
-        if len(unlike) < SEEDS and all(trial.params != other.params for other in unlike):
-            unlike.append(trial)
-    seeds = [_seed(trial, earlier.name, objective) for trial in unlike]
+    adapted.sort(key=lambda trial: _rank(trial, objective), reverse=True)
+    distinct: list[FrozenTrial] = []  # a trial that was continued with more steps occurs twice
+    for trial in adapted:
+        if len(distinct) < SEEDS and all(trial.params != other.params for other in distinct):
+            distinct.append(trial)
+    seeds = [_seed(trial, earlier.name, objective) for trial in distinct]
     first = {
         "task": asked.task,
         "objective": tasks.get(asked.task).default_objective,
-    }  # which the first versions had
+    }  # of studies of the first versions, which do not name them
     same = earlier.about.get("fingerprint") == asked.data["fingerprint"] and all(
         earlier.about.get(name, first.get(name)) == getattr(asked, name) for name in SAME
     )
-    lessons = fitted if same else []
-    of = f"{len(fitted)} of {len(earlier.trials)} trials of {earlier.name} fit; the best {len(seeds)} are tried first"
-    return WarmStart(seeds, lessons, of + (", all teach the search" if same else " (other data or budget)"))
+    prior_trials = adapted if same else []
+    of = f"{len(adapted)} of {len(earlier.trials)} trials of {earlier.name} fit; the best {len(seeds)} are tried first"
+    return WarmStart(
+        seeds,
+        prior_trials,
+        of + (", and the sampler learns all" if same else " (the rest is not used: other data or budget)"),
+    )
 
 
-def _numbered(trial: FrozenTrial) -> FrozenTrial:
-    # below every trial of the new study, so that none is mistaken for one of its own
+def _with_negative_number(trial: FrozenTrial) -> FrozenTrial:
+    # negative, so that it cannot equal the number of a trial of the new study
     trial.number = -1 - trial.number
     return trial
 

@@ -1,1 +1,1 @@
-"""What is kept of a search: the study's folder, its trials, their verdicts, curves and what it was begun with."""
+"""The stored state of a search: its study folder, manifest, journal, trials, verdicts and curves."""

@@ -1,9 +1,9 @@
-"""A trial's training curve on disk: `metrics.jsonl` in its folder, a line for each step that is kept.
+"""A trial's training curve on disk: `metrics.jsonl` in its folder, one line for each recorded step.
 
     {"step": 12, "time": 1767225600123, "metrics": {"training_loss/total": 1.92, "learning_rate": 0.002, ...}}
 
-time is in milliseconds since 1970. Tracking reads it from where it last was, so it is also what a tracking server
-that is away will be told later.
+time is in milliseconds since 1970. Tracking reads the file from the offset that it noted last, so a tracking server that
+is down now gets the curve later.
 """
 
 from __future__ import annotations
@@ -17,20 +17,19 @@ from typing import Any
 
 from tuning.study.step_result import StepResult
 
-# so many points make a curve; more steps are thinned
-POINTS = 200
+POINTS = 200  # about as many steps are recorded of a full trial, evenly spaced
 
 
 class CurveFile:
-    """Appends to one trial's `metrics.jsonl`. A resumed trial's steps that are there already are not written again."""
+    """Appends to one trial's `metrics.jsonl`. Steps that a resumed trial repeats are not written again."""
 
     def __init__(self, path: Path, max_steps: int) -> None:
         self._path = path
         self._stride = math.ceil(max_steps / POINTS)
-        self._last = _repaired(path)
+        self._last = _repair(path)
 
     def append(self, result: StepResult) -> bool:
-        """Write the steps of a chunk that are kept; whether there were any."""
+        """Write the chunk's steps that are to be recorded. Returns whether there were any."""
         now = int(time.time() * 1000)
         lines = []
         for i, step in enumerate(result.steps):
@@ -50,7 +49,7 @@ class CurveFile:
 
 
 def read(path: Path, offset: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The lines from byte `offset` on, each with the offset after it; a line that is still being written is left."""
+    """The lines from byte `offset` on, each with the offset after it. Skips a line that is still being written."""
     if not path.exists():
         return
     with path.open("rb") as file:
@@ -62,8 +61,8 @@ def read(path: Path, offset: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
             yield offset, json.loads(line)
 
 
-def _repaired(path: Path) -> int:
-    """The last step in the file, after cutting off a line that a killed driver left half-written."""
+def _repair(path: Path) -> int:
+    """Cut off a line that a killed driver left half-written. Returns the last step in the file, 0 if it is empty."""
     if not path.exists():
         return 0
     content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""The data of a study, opened again: as it was searched on, or the whole of which it was a subset."""
+"""The data of a study: opening it again, as the search saw it or without its --subset; and its split.csv."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ from trainers.task import Task
 def reopen(
     task: Task, about: Mapping[str, Any], cache: Path, given: str | None = None, whole: bool = False
 ) -> Dataset:
-    """The dataset that a study's account of its data (Manifest.data) speaks of.
+    """The dataset that `about` (Manifest.data) describes.
 
-    cache: for converted images. given: where the data are now, if no longer where they were.
-    whole: all of it, where the study was of a subset; its subset must still be the same.
-    Raises UserError when it is not there, or is other data.
+    cache: folder for converted images. given: where the data are now; None for where they were.
+    whole: return all images even if the study used a subset (the subset's fingerprint is still checked).
+    Raises UserError when the data are missing or have changed.
     """
     source = given if given is not None else about["given"]
     share = float(about.get("subset", 1.0))
     dataset = task.open_data(source, cache, share)
     if dataset.fingerprint != about["fingerprint"]:
-        raise UserError(f"{dataset.source}: is not what the study was begun with; give its --data")
+        raise UserError(
+            f"{dataset.source}: is not the data that the study was begun with; give that as --data"
+        )
     return task.open_data(source, cache) if whole and share < 1 else dataset
 
 
 def write_split(dataset: Dataset, folder: Path) -> None:
-    """Write down in a study's folder which image is in which part, unless it is there: `split.csv`."""
+    """Write `split.csv`, which says which image is in which part of the data, into a study's folder, once."""
     if dataset.train.files and not (folder / split_file.NAME).exists():
         split_file.write(folder, split_file.rows(dataset))

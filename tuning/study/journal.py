@@ -1,8 +1,8 @@
-"""The file in which Optuna keeps a study: its own journal format, made safe against a driver killed in mid-write.
+"""The study's Optuna journal file: Optuna's format, with a backend that survives a driver killed while writing.
 
-Optuna's backend syncs the disk at every parameter of every trial, waits 30 s for the lock of a killed process, and
-cannot read on once something was appended to a half-written line. Here one driver writes (the study's lock sees to
-that), syncs when a rung or a verdict is in, and a half-written last line is set aside when the study is opened.
+Optuna's own backend syncs the disk at every parameter of every trial, waits 30 s for the lock of a killed process, and
+cannot read past a half-written line once another follows it. This one has a single writer (the study's lock ensures it),
+syncs at each rung and verdict, and sets a half-written last line aside when the study is opened.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from trainers.errors import UserError
 
 
 class StudyJournal(BaseJournalBackend):
-    """Optuna's journal in the file `path`, for one writing process; any other may read it with JournalFileBackend.
+    """Journal backend on the file `path`, for one writing process; others may read it with JournalFileBackend.
 
-    Opening it cuts off a half-written last line (the operation that was being written when the driver was killed)
-    and keeps the cut part in `<path>.cut`. Raises UserError when a line before it cannot be read.
+    Opening it moves a half-written last line (of a killed driver) to `<path>.cut`. Raises UserError when any other line
+    cannot be read.
+    durable: whether `sync` calls fsync.
     """
 
     def __init__(self, path: Path, durable: bool = True) -> None:
@@ -30,7 +31,7 @@ class StudyJournal(BaseJournalBackend):
         self._durable = durable
         self._repair()
         self._file = path.open("ab")
-        self._offsets = [0]  # where each log number starts
+        self._offsets = [0]  # byte offset of each log number
 
     def _repair(self) -> None:
         if not self._path.exists():
@@ -42,8 +43,8 @@ class StudyJournal(BaseJournalBackend):
                 json.loads(line)
             except ValueError:
                 raise UserError(
-                    f"{self._path}: line {number} is damaged; the trials before it can be kept by deleting that line "
-                    "and all after it, or restored from your backup"
+                    f"{self._path}: line {number} is damaged; restore the file from your backup, or delete that line "
+                    "and all after it to keep the trials before it"
                 ) from None
         if whole < len(content):
             with self._path.with_name(self._path.name + ".cut").open("ab") as kept:
@@ -53,7 +54,7 @@ class StudyJournal(BaseJournalBackend):
                 os.fsync(file.fileno())
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
-        """Every operation from `log_number_from` on."""
+        """Every operation from number `log_number_from` on."""
         start = min(log_number_from, len(self._offsets) - 1)
         with self._path.open("rb") as file:
             file.seek(self._offsets[start])
@@ -64,12 +65,12 @@ class StudyJournal(BaseJournalBackend):
                     yield json.loads(line)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Hand the operations to the operating system: safe from a kill, and from a power cut after `sync`."""
+        """Write the operations: they survive a kill at once, a power cut only after `sync`."""
         self._file.write("".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode())
         self._file.flush()
 
     def sync(self) -> None:
-        """Have the disk hold all that was appended."""
+        """Flush to disk (fsync) what was appended."""
         if self._durable:
             os.fsync(self._file.fileno())
 
@@ -79,6 +80,6 @@ class StudyJournal(BaseJournalBackend):
         return self._file.closed
 
     def close(self) -> None:
-        """Sync, and end writing."""
+        """Sync and close the file."""
         self.sync()
         self._file.close()

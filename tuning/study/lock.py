@@ -1,4 +1,4 @@
-"""The lock on a study: one driver at a time. The kernel lets it go when the driver ends, however it ends."""
+"""The lock on a study: one driver at a time. The kernel releases it when the driver exits, even by `kill -9`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trainers.errors import UserError
 
 
 class StudyLock:
-    """Held from `acquire` to `release`; says who holds it to those who are refused."""
+    """A file lock (flock) on `path`; the file names the process that holds it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -37,9 +37,9 @@ class StudyLock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Let it go; without effect when it is not held."""
+        """Release the lock; without effect when it is not held."""
         if self._descriptor is not None:
-            # closing is not enough: a process that another thread is just starting has it too, until its exec
+            # unlock explicitly: a child that another thread is just forking holds the descriptor until its exec
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = None
@@ -48,5 +48,5 @@ class StudyLock:
         try:
             holder = json.loads(self._path.read_text())
             return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
-        except (OSError, ValueError, KeyError):  # it has the lock, and is just writing its name
+        except (OSError, ValueError, KeyError):  # the holder has not written its name yet
             return "another process"

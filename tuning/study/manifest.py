@@ -1,4 +1,4 @@
-"""Manifest: what a study was begun with. A study goes on only with the same space, data and conditions."""
+"""Manifest: what a study was begun with. A study is resumed only with the same space, data and conditions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SOFTWARE = (
     "tf-models-research-object-detection",
 )
 
-# validation images for all rungs but the last: evaluating thousands can take longer than the steps to the first rung
+# validation images at all rungs but the last: evaluating thousands can take longer than training to the first rung
 EARLY_IMAGES = 500
 COMPARED = (
     "task", "objective", "preset", "max_steps", "image_size", "batch_size", "weights", "precision", "reduction_factor",
@@ -37,7 +37,7 @@ COMPARED = (
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of the installed packages that decide a result."""
+    """The versions of Python and of the installed packages of SOFTWARE, by name."""
     found = {"python": platform.python_version()}
     for name in SOFTWARE:
         try:
@@ -51,17 +51,18 @@ def versions() -> dict[str, str]:
 class Manifest:
     """A study's `study.json`.
 
-    study, space, space_hash: names, and the digest of all that the space may propose.
+    study, space: names. space_hash: digest of everything that the space can propose.
     data: name, source and fingerprint of the dataset, the share of its training images that is used, and its class
         names in the order of their label ids.
-    preset, max_steps, image_size, batch_size, weights, precision: the conditions under which the space proposes;
-        image_size and batch_size are None where the space chooses.
-    sampler: the name of what proposes (tuning.search.sampler).
-    reduction_factor, scheduler, brackets, seed: of the search (tuning.search.scheduler).
-    early_images: validation images on which the rungs before the last are measured, or all if there are fewer.
+    preset, max_steps, image_size, batch_size, weights, precision: the conditions of all trials; image_size and
+        batch_size are None where the space chooses them.
+    sampler: its name (tuning.search.sampler). scheduler, reduction_factor, brackets: tuning.search.scheduler.
+    seed: of the search and of every trial.
+    early_images: number of validation images at the rungs before the last; all of them if there are fewer.
     versions: the software it was begun with; shown, never compared.
-    task, objective: what an answer is (trainers.task), and what of it the search optimises.
-    space_rows: the space as a table (search_spaces.rows.Row.to_dict); space_since: the first trial under it.
+    task, objective: the name of the task (trainers.task), and the metric or weighted sum to optimise.
+    space_rows: the space as a table (search_spaces.rows.Row.to_dict). space_since: number of the first trial proposed
+        by this space, after a change of the space.
     """
 
     study: str
@@ -82,7 +83,7 @@ class Manifest:
     early_images: int = EARLY_IMAGES
     space_rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     space_since: int = 0
-    task: str = "detection"  # studies of the first versions do not say it
+    task: str = "detection"  # the default serves studies of the first versions, which have no such field
     objective: str = ""
     sampler: str = "tpe"
 
@@ -95,7 +96,7 @@ class Manifest:
         return asdict(self)
 
     def conditions(self) -> Conditions:
-        """What holds for every trial."""
+        """The conditions that all trials share."""
         return Conditions(
             steps=self.max_steps,
             preset=self.preset,
@@ -106,19 +107,20 @@ class Manifest:
             seed=self.seed,
         )
 
-    def in_short(self) -> dict[str, Any]:
-        """What another study must know to start from this one."""
+    def for_warm_start(self) -> dict[str, Any]:
+        """The fields that `--warm-start` of another study needs."""
         return {name: getattr(self, name) for name in ("study", "space", *COMPARED)} | {
             "classes": self.data["classes"],
             "fingerprint": self.data["fingerprint"],
         }
 
-    def going_on(
+    def resumed_with(
         self, asked: Manifest, where: Path, trials: int, accept_space_change: bool = False
     ) -> Manifest:
-        """What the study in `where`, with so many trials, is to go on as.
+        """The manifest with which the study in `where` resumes when the user asks for `asked`.
 
-        More steps are taken up; a changed space where it is accepted. Raises UserError, in one line, for all else.
+        trials: number of trials in the study. More max_steps are allowed, and a changed space if `accept_space_change`.
+        Raises UserError for any other difference.
         """
         another = "give another --study name"
         if asked.space != self.space:
@@ -126,7 +128,7 @@ class Manifest:
                 f"{where}: is a study of the space '{self.space}', not '{asked.space}'; {another}"
             )
         if asked.data["fingerprint"] != self.data["fingerprint"]:
-            raise UserError(f"{where}: is a study of other data ({self._data_beside(asked)}); {another}")
+            raise UserError(f"{where}: is a study of other data ({self._data_difference(asked)}); {another}")
         for name in COMPARED:
             was, now = getattr(self, name), getattr(asked, name)
             if was != now and not (name == "max_steps" and now > was):
@@ -151,7 +153,7 @@ class Manifest:
             space_since=trials,
         )
 
-    def _data_beside(self, asked: Manifest) -> str:
+    def _data_difference(self, asked: Manifest) -> str:
         ours, theirs = self.data, asked.data
         if ours["source"] != theirs["source"]:
             return f"{ours['source']}, not {theirs['source']}"
@@ -161,8 +163,11 @@ class Manifest:
         return f"an earlier content of {ours['source']}"
 
     def space_difference(self, other: Manifest) -> list[str]:
-        """A line for each parameter that came (+), went (-) or changed (~) from this one's space to the other's."""
-        from search_spaces.rows import difference, from_dict  # takes Optuna, which --help does without
+        """The changes from this space to the other's, a line for each parameter: added (+), removed (-), changed (~)."""
+        from search_spaces.rows import (
+            difference,
+            from_dict,
+        )  # imports Optuna, which --help should not wait for
 
         return difference(
             [from_dict(row) for row in self.space_rows], [from_dict(row) for row in other.space_rows]
@@ -170,9 +175,9 @@ class Manifest:
 
 
 def of_data(dataset: Dataset, given: str | None = None, subset: float = 1.0) -> dict[str, Any]:
-    """The manifest's account of `dataset`.
+    """Manifest.data of a dataset.
 
-    given: what `--data` named, kept so that any folder finds it again. subset: the share of it that `dataset` is.
+    given: the value of `--data`; a path is made absolute. subset: the fraction of the training images in `dataset`.
     """
     is_path = given is not None and "://" not in given and not is_toy_city(given)
     return {
@@ -187,7 +192,7 @@ def of_data(dataset: Dataset, given: str | None = None, subset: float = 1.0) -> 
 
 
 def read(path: Path) -> Manifest:
-    """The manifest in `path`. Raises UserError when it is damaged."""
+    """Read a `study.json`. Raises UserError when it is damaged."""
     try:
         known = Manifest(**json.loads(path.read_text(encoding="utf-8")))
         if known.objective:

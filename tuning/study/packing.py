@@ -1,4 +1,4 @@
-"""PackedTrial: an ended trial of an Optuna storage in memory, in a kilobyte, so that a driver can have very many."""
+"""PackedTrial: an ended Optuna trial compressed to about 1 kB in memory, so that a study can have very many."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial
 
-# Optuna's own attributes of a trial, which take 24 kB of the 25
-HEAVY = ("_params", "_distributions", "_user_attrs", "intermediate_values")
+# attributes of FrozenTrial that take 24 of its 25 kB
+PACKED_FIELDS = ("_params", "_distributions", "_user_attrs", "intermediate_values")
 
 
 class PackedTrial(FrozenTrial):
-    """Reads as the trial that it was made of; what is heavy is unpacked each time it is asked for."""
+    """Reads like the trial that it was made of. The large attributes are decompressed at each access."""
 
     def __init__(self, trial: FrozenTrial) -> None:
-        vars(self).update({name: value for name, value in vars(trial).items() if name not in HEAVY})
+        vars(self).update({name: value for name, value in vars(trial).items() if name not in PACKED_FIELDS})
         heavy = {
             "_params": trial.params,
             "_distributions": {
@@ -31,7 +31,7 @@ class PackedTrial(FrozenTrial):
         self._packed = zlib.compress(json.dumps(heavy).encode(), level=1)
 
     def __getattr__(self, name: str) -> Any:
-        if name not in HEAVY:
+        if name not in PACKED_FIELDS:
             raise AttributeError(name)
         value = json.loads(zlib.decompress(self._packed))[name]
         if name == "_distributions":
@@ -40,7 +40,7 @@ class PackedTrial(FrozenTrial):
 
 
 def pack(storage: JournalStorage, trials: Iterable[FrozenTrial]) -> None:
-    """Have `storage` keep its `trials`, which are over for good and change no more, as PackedTrials."""
+    """Replace `trials`, which must be finished, by PackedTrials in the memory of `storage`."""
     kept = storage._replay_result._trials
     for trial in trials:
         if not isinstance(trial, PackedTrial):

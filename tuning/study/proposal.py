@@ -1,4 +1,4 @@
-"""Proposal: a recipe to try, and the suggestions that made it."""
+"""Proposal: a recipe to try, with the sampled parameters that it was built from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trainers.recipe import Recipe
 
 @dataclass(frozen=True)
 class Proposal:
-    """A recipe; the values that were suggested for it, by parameter, and what each could have been."""
+    """recipe: what to train. params: the sampled values by parameter. distributions: what each was sampled from."""
 
     recipe: Recipe
     params: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""Reads a study that its own driver may be at work on: takes no lock, changes nothing."""
+"""Reads a study, read-only and without its lock, so also while its search is running."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from tuning.study import trial_record as records
 from tuning.study.manifest import Manifest
 from tuning.study.trial_record import TrialRecord
 
-AUDITS = "audits"  # the study's attribute
+AUDITS = "audits"  # user attribute of the Optuna study
 
 
 @dataclass(frozen=True)
 class StudyRead:
-    """A study as it was when it was read.
+    """A snapshot of a study.
 
-    trials: by number. audits: final metrics of stopped trials that were trained on, by their number as text.
+    trials: Optuna's, by number. audits: final metrics of stopped trials that an audit trained to their end, by trial
+        number as text.
     """
 
     folder: Path
@@ -48,11 +49,11 @@ class StudyRead:
 
     @property
     def records(self) -> list[TrialRecord]:
-        """What is known of every trial."""
+        """A record for every trial, by number."""
         return [records.of(trial, self.objective) for trial in self.trials]
 
     def record(self, number: int) -> TrialRecord:
-        """What is known of one trial. Raises UserError when there is no such trial."""
+        """The record of one trial. Raises UserError when there is no such trial."""
         if not 0 <= number < len(self.trials):
             there = f"there are 0 to {len(self.trials) - 1}" if self.trials else "there is none yet"
             raise UserError(f"{self.folder}: has no trial {number} ({there})")
@@ -60,7 +61,7 @@ class StudyRead:
 
 
 def read(name: str, studies: Path) -> StudyRead:
-    """The study called `name` in `studies`, or in the folder `name`. Raises UserError when there is none to read."""
+    """The study `name` in the folder `studies`, or in the folder `name`. Raises UserError if missing or damaged."""
     folder = next((path for path in (studies / name, Path(name)) if (path / "study.json").is_file()), None)
     if folder is None:
         found = sorted(path.parent.name for path in studies.glob("*/study.json"))

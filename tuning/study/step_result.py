@@ -1,4 +1,4 @@
-"""StepResult: what a worker tells the driver after each chunk of a trial. Plain values only."""
+"""StepResult: a worker's message to the driver after each chunk of a trial's training. Plain values only."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ class StepResult:
     """One message.
 
     trial: its number in the study; step: gradient steps it has taken.
-    kind: "progress" (between rungs), "rung" (evaluated and saved), "failed" (this trial cannot go on) or "halt" (no
-        trial can: what the user gave is wrong, or the disk is full).
+    kind: "progress" (between rungs), "rung" (evaluated and saved), "failed" (this trial cannot continue) or "halt" (no
+        trial can: the user's input is wrong, or the disk is full).
     images_per_second: of the chunk; 0 when nothing was trained.
-    steps, curves: one entry per step taken in the chunk: the step's number (from 1), and `training_loss/<part>` and
-        `learning_rate` by name.
+    steps, curves: the chunk's steps (from 1), and for each of them `training_loss/<part>` and `learning_rate`, by name.
     metrics: at a rung, trainers.metrics.Metrics.flat().
-    seconds_training: spent in the trial's gradient steps so far; seconds_overhead: spent on all else (start,
-        input, evaluation, checkpoints). Together the worker's wall time, in this and earlier runs of the search.
+    seconds_training: of the trial's gradient steps so far; seconds_overhead: of everything else (start, input,
+        evaluation, checkpoints). Together the worker's wall time, in this and earlier runs of the search.
     seconds_evaluation: of this message's evaluation (part of the overhead).
-    reason: of "failed" and "halt", one line; traceback: for --debug, or "".
+    reason: of "failed" and "halt", in one line; traceback: for --debug, or "".
     """
 
     trial: int

@@ -1,4 +1,4 @@
-"""Study: a named search's folder and its truth, an Optuna study in a journal file. One driver at a time.
+"""Study: the folder of a named search, with all its state. The trials are in an Optuna study. One driver at a time.
 
 <studies-dir>/<study>/
     study.json        what it was begun with (manifest.py)
@@ -36,8 +36,8 @@ from tuning.study.proposal import Proposal
 from tuning.study.trial_record import Rung, TrialRecord
 from tuning.study.verdict import Verdict, interrupted
 
-# Optuna's states for verdicts; an interrupted trial waits to be taken up again
-TOLD = {
+# Optuna's state for each verdict; an interrupted trial waits to be resumed
+OPTUNA_STATES = {
     "completed": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
     "failed": TrialState.FAIL,
@@ -46,7 +46,10 @@ TOLD = {
 
 
 class Study:
-    """An open study. Made by `Study.open`; `close` ends it."""
+    """An open, locked study, from `Study.open` to `close`.
+
+    folder: where it is. manifest: what it was begun with. objective: what it optimises.
+    """
 
     def __init__(self, folder: Path, about: Manifest, lock: StudyLock, durable: bool) -> None:
         self.folder = folder
@@ -65,17 +68,17 @@ class Study:
         self._id = self._storage.get_study_id_from_name(about.study)
         self._opened = time.monotonic()
         self._earlier_seconds = float(self._optuna.user_attrs.get("wall_seconds", 0.0))
-        self._take_in_the_killed()
+        self._interrupt_orphans()
 
     @classmethod
     def open(
         cls, folder: Path, asked: Manifest, accept_space_change: bool = False, durable: bool = True
     ) -> Study:
-        """The study in `folder`, begun there when it is new.
+        """Open the study in `folder`, or create it.
 
-        asked: what the user wants now; a study goes on as Manifest.going_on says.
-        durable: whether the disk is to hold what is told, against a power cut; a simulation does without.
-        Raises UserError when it is another space's or other data's, in use, damaged, or cannot be written.
+        asked: what the user asks for now; Manifest.resumed_with says which differences are allowed.
+        durable: sync rungs and verdicts to disk, so that they survive a power cut.
+        Raises UserError when the study has another space or other data, is in use or damaged, or cannot be written.
         """
         path = folder / "study.json"
         if folder.exists() and not path.exists() and any(entry.name != "lock" for entry in folder.iterdir()):
@@ -83,14 +86,16 @@ class Study:
         lock = StudyLock(folder / "lock")
         try:
             if path.exists():
-                manifest.read(path).going_on(asked, folder, 0, accept_space_change)
+                manifest.read(path).resumed_with(asked, folder, 0, accept_space_change)
             folder.mkdir(parents=True, exist_ok=True)
             lock.acquire()
             (folder / "trials").mkdir(exist_ok=True)
             before = manifest.read(path) if path.exists() else None
             study = cls(folder, before or asked, lock, durable)
             about = (
-                before.going_on(asked, folder, len(study.trials()), accept_space_change) if before else asked
+                before.resumed_with(asked, folder, len(study.trials()), accept_space_change)
+                if before
+                else asked
             )
             if about != before:
                 write_text(path, json.dumps(about.to_dict(), indent=2, ensure_ascii=False))
@@ -112,23 +117,24 @@ class Study:
 
     @property
     def wall_seconds(self) -> float:
-        """Seconds that a driver has had this study open, this time and before."""
+        """Seconds for which drivers have had this study open, earlier runs included."""
         return self._earlier_seconds + time.monotonic() - self._opened
 
     def trial_folder(self, number: int) -> Path:
-        """Where the trial's files are."""
+        """The folder of a trial's files."""
         return self.folder / "trials" / str(number)
 
     def begin(
         self, proposal: Proposal, provenance: Mapping[str, str], checkpoint: Path | None = None
     ) -> TrialRecord:
-        """A new trial that runs what was proposed; `provenance` says where the recipe comes from, {} the search.
+        """Create a trial, running, that trains the proposal.
 
-        checkpoint: another trial's, that it goes on from.
+        provenance: where the recipe comes from (TrialRecord.provenance); {} when the sampler proposed it.
+        checkpoint: of another trial, to start from; it is copied into the new trial's folder.
         """
         number = len(self.trials())
         folder = self.trial_folder(number)
-        if folder.exists():  # of a driver that was killed before the trial was one
+        if folder.exists():  # left by a driver that was killed before it had added the trial to the journal
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
         write_text(folder / "recipe.yaml", proposal.recipe.to_yaml())
@@ -148,20 +154,20 @@ class Study:
         )
         return self.record(number)
 
-    def take_up(self, number: int) -> TrialRecord:
-        """Let an interrupted trial run again."""
+    def resume(self, number: int) -> TrialRecord:
+        """Set an interrupted trial to running."""
         self._storage.set_trial_state_values(self._trial_id(number), TrialState.RUNNING)
         return self.record(number)
 
     def promote(self, number: int) -> TrialRecord:
-        """Let a trial that waits at its last rung go on past it."""
+        """Change the decision at a paused trial's last rung to "continue"."""
         rung = self.record(number).rungs[-1]
         self._set(number, f"{trial_record.RUNG}{rung.step}", rung.to_dict() | {"decision": "continue"})
         self._journal.sync()
         return self.record(number)
 
     def report(self, number: int, rung: Rung) -> None:
-        """Tell Optuna of a rung, the last one too. Said twice (a resumed trial), the first word counts."""
+        """Report a rung to Optuna. If a resumed trial reports a rung again, the first report counts."""
         trial = self.trial(number)
         if f"{trial_record.RUNG}{rung.step}" not in trial.user_attrs:
             self._set(number, f"{trial_record.RUNG}{rung.step}", rung.to_dict())
@@ -170,17 +176,17 @@ class Study:
         self._journal.sync()
 
     def note_seconds(self, number: int, training: float, overhead: float) -> None:
-        """Keep what the trial has cost so far, in seconds of its worker."""
+        """Store what the trial has cost so far, in seconds of its worker."""
         self._set(number, trial_record.SECONDS, {"training": training, "overhead": overhead})
 
     def tell(self, number: int, verdict: Verdict) -> TrialRecord:
-        """End a trial. Completed and pruned trials are told with the objective of their last rung."""
+        """End a trial with a verdict. Optuna gets the objective of the last rung for completed and pruned trials."""
         trial = self.trial(number)
         values = None
         if verdict.state in ("completed", "pruned") and trial.intermediate_values:
             values = [trial.intermediate_values[max(trial.intermediate_values)]]
         self._set(number, trial_record.VERDICT, verdict.to_dict())
-        self._storage.set_trial_state_values(trial._trial_id, TOLD[verdict.state], values)
+        self._storage.set_trial_state_values(trial._trial_id, OPTUNA_STATES[verdict.state], values)
         self._optuna.set_user_attr("wall_seconds", self.wall_seconds)
         self._journal.sync()
         if verdict.final:
@@ -188,24 +194,24 @@ class Study:
         return self.record(number)
 
     def record(self, number: int) -> TrialRecord:
-        """What is known of one trial."""
+        """The record of one trial."""
         return trial_record.of(self.trial(number), self.objective)
 
     def records(self) -> list[TrialRecord]:
-        """What is known of every trial, by number."""
+        """The records of all trials, by number."""
         return [trial_record.of(trial, self.objective) for trial in self.trials()]
 
     def attribute(self, name: str, default: Any = None) -> Any:
-        """A value that `set_attribute` kept with the study."""
+        """A JSON value stored by `set_attribute`."""
         return self._optuna.user_attrs.get(name, default)
 
     def set_attribute(self, name: str, value: Any) -> None:
-        """Keep a JSON value with the study."""
+        """Store a JSON value as a user attribute of the Optuna study."""
         self._optuna.set_user_attr(name, value)
         self._journal.sync()
 
     def close(self) -> None:
-        """Sync everything and let other drivers in; without effect when it is closed."""
+        """Sync the journal and release the lock; without effect when the study is closed."""
         if self._journal.closed:
             return
         self._optuna.set_user_attr("wall_seconds", self.wall_seconds)
@@ -213,15 +219,15 @@ class Study:
         self._lock.release()
 
     def trials(self) -> list[FrozenTrial]:
-        """Every trial by number, as Optuna keeps it; not to be changed."""
+        """Optuna's trials by number; not copies, do not change them."""
         return self._storage.get_all_trials(self._id, deepcopy=False)
 
     def trial(self, number: int) -> FrozenTrial:
-        """One trial, as Optuna keeps it; not to be changed."""
+        """One of Optuna's trials; not a copy, do not change it."""
         return self._storage.get_trial(self._trial_id(number))
 
-    def _take_in_the_killed(self) -> None:
-        # we hold the lock: who is still RUNNING ran under a driver that is no more
+    def _interrupt_orphans(self) -> None:
+        # this process holds the lock, so trials that are still RUNNING belong to a driver that was killed
         for trial in self.trials():
             if trial.state == TrialState.RUNNING:
                 step = max(trial.intermediate_values, default=0)

@@ -1,16 +1,16 @@
-"""What lies in a trial's folder besides its recipe: checkpoints, the trainer's own files, pictures."""
+"""File names in a trial's folder: checkpoints, the trainer's own files, pictures."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-CHECKPOINT = "checkpoint-"  # and the step: a folder that is whole, or not there
-FILES = "files.json"  # the names of the trainer's own files, written after them
-PICTURES = "pictures"  # a folder; of a trial's MLflow run's artifacts too
+CHECKPOINT = "checkpoint-"  # followed by the step; these folders are written atomically
+FILES = "files.json"  # the names of the trainer's own files, written after they are
+PICTURES = "pictures"  # folder, here and in the artifacts of the trial's MLflow run
 
 
 def newest_checkpoint(folder: Path) -> tuple[int, Path] | None:
-    """The step and the folder of a trial's newest whole checkpoint."""
+    """(step, folder) of the newest complete checkpoint in a trial's folder; None if there is none."""
     found = [
         (int(entry.name.removeprefix(CHECKPOINT)), entry)
         for entry in folder.glob(f"{CHECKPOINT}*")

@@ -1,4 +1,4 @@
-"""TrialRecord: all that is known of one trial, read from Optuna's storage. Summary, tracking and report show it."""
+"""TrialRecord: a trial as Optuna's storage holds it, typed. Summary, tracking and report all read it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tuning.study.verdict import Verdict
 RECIPE, RECIPE_ID, PROVENANCE, RUNG, VERDICT, SECONDS = (
     "recipe", "recipe_id", "provenance", "rung:", "verdict", "seconds",
 )  # fmt: skip
-CONTINUES = "continues"  # key of a provenance: the number of the trial with fewer steps
+CONTINUES = "continues"  # key of a provenance: the number of the shorter trial that this one continues
 
-# what becomes of a trial at a rung: it goes on, it ends, or it waits with a checkpoint for its promotion
+# what a scheduler decides at a rung: train on, stop, or wait with a checkpoint for promotion
 Decision = Literal["continue", "stop", "pause"]
-# the names that the first versions stored
+# names in studies of the first versions
 OLD_DECISIONS: Mapping[str, Decision] = {"goes on": "continue", "stops": "stop", "waits": "pause"}
 NOT_STORED = ("score",)
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)  # Optuna's states of trials with a result
@@ -28,14 +28,14 @@ ENDED = (TrialState.COMPLETE, TrialState.PRUNED)  # Optuna's states of trials wi
 
 @dataclass(frozen=True)
 class Rung:
-    """A trial's evaluation at one rung, and what the scheduler made of it.
+    """A trial's evaluation at one rung, and the scheduler's decision.
 
-    step: gradient steps taken; value: the objective's.
-    seconds: of the worker, that the trial had used by then; seconds_training: those of them in gradient steps.
-    time: when, in seconds since 1970.
-    metrics: all that was measured, by name (trainers.metrics.Metrics.flat).
-    decision: "continue" (past the last rung: completed), "stop", or "pause" until its promotion; reason: why, in a line.
-    rank, of: its place among the trials that had reached the rung; cutoff: the objective of the worst that may go on.
+    step: gradient steps taken. value: the objective.
+    seconds: the worker's, for the trial so far. seconds_training: the part of them in gradient steps.
+    time: when it was judged, in seconds since 1970.
+    metrics: all metrics by name (trainers.metrics.Metrics.flat).
+    decision: "continue" (at the last rung: completed), "stop", or "pause" until its promotion. reason: why, in one line.
+    rank, of: its rank, from 1, among the trials that had reached the rung. cutoff: the objective needed to go on.
     score: what the scheduler compares.
     """
 
@@ -58,7 +58,7 @@ class Rung:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any], objective: Objective) -> Rung:
-        """The rung that `to_dict` wrote, or an earlier version, which had the objective under its name."""
+        """A rung from `to_dict`'s values; the first versions had the value under the objective's name."""
         known = {name: value for name, value in fields.items() if name != objective.name}
         value = fields["value"] if "value" in fields else fields[objective.name]
         decision = OLD_DECISIONS.get(fields["decision"], fields["decision"])
@@ -71,8 +71,11 @@ class Rung:
 class TrialRecord:
     """One trial of a study.
 
-    number: Optuna's, from 0. state: a verdict's, or "running".
-    provenance: where its recipe comes from: {"name", "source"} of a published one, {} when the search proposed it.
+    number: Optuna's, from 0. state: the verdict's, or "running".
+    recipe_id, recipe: the recipe's hash and its plain values. rungs: in order of their steps.
+    provenance: where the recipe comes from: {"name", "source"} of a published recipe or of an earlier trial, and
+        CONTINUES if the trial continues another; {} when the sampler proposed it.
+    seconds_training, seconds_overhead: as in StepResult.
     """
 
     number: int
@@ -87,25 +90,25 @@ class TrialRecord:
 
     @property
     def value(self) -> float | None:
-        """The objective at its last rung; None before the first."""
+        """The objective at the last rung; None before the first."""
         return self.rungs[-1].value if self.rungs else None
 
     @property
     def step(self) -> int:
-        """Of its last rung; 0 before the first."""
+        """The step of the last rung; 0 before the first."""
         return self.rungs[-1].step if self.rungs else 0
 
     @property
     def model(self) -> str:
-        """The model that its recipe names."""
+        """The name of the recipe's model."""
         return str(self.recipe["model"])
 
 
 def of(trial: FrozenTrial, objective: Objective) -> TrialRecord:
-    """The record that Optuna's `trial` holds, of a study with that objective."""
+    """The record of Optuna's `trial`, in a study with this objective."""
     attrs = trial.user_attrs
     running = trial.state == TrialState.RUNNING
-    # a trial that was interrupted and runs again keeps its old verdict until its next
+    # a resumed trial still has the attribute of its "interrupted" verdict
     verdict = None if running else Verdict.from_dict(attrs[VERDICT])
     rungs = (Rung.from_dict(fields, objective) for key, fields in attrs.items() if key.startswith(RUNG))
     seconds = attrs.get(SECONDS, {})
@@ -123,12 +126,12 @@ def of(trial: FrozenTrial, objective: Objective) -> TrialRecord:
 
 
 def best(records: Iterable[TrialRecord]) -> TrialRecord | None:
-    """The first of the ranking that has a rung and has not failed."""
+    """The first in the ranking that has reached a rung and has not failed; None if there is none."""
     return next((r for r in ranking(records) if r.rungs and r.state != "failed"), None)
 
 
 def ranking(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """Best first: by the step of the last rung, failed ones after the others there, then by its score."""
+    """Best first: by the step of the last rung; at equal steps failed trials last; then by the score there."""
 
     def key(record: TrialRecord) -> tuple[int, bool, tuple[float, ...]]:
         score = record.rungs[-1].score.key if record.rungs else ()
@@ -140,7 +143,11 @@ def ranking(records: Iterable[TrialRecord]) -> list[TrialRecord]:
 def worth_continuing(
     shorter: Sequence[TrialRecord], everyone: Sequence[TrialRecord], reduction_factor: int
 ) -> list[TrialRecord]:
-    """Of the trials with fewer steps than now: the interrupted, and one in `reduction_factor` of the completed."""
+    """The trials to continue with more steps: all interrupted, and the best of the completed.
+
+    shorter: the trials with fewer steps than a full trial has now; one in `reduction_factor` of those that are completed
+    is continued. everyone: all trials; one that another already continues is left out.
+    """
     completed = ranking(record for record in shorter if record.state == "completed")
     best = completed[: max(1, len(completed) // reduction_factor)]
     done = {record.provenance.get(CONTINUES) for record in everyone}
@@ -149,7 +156,7 @@ def worth_continuing(
 
 
 def in_words(recipe: Mapping[str, Any]) -> str:
-    """A recipe in a few words: model, optimizer and rate, schedule."""
+    """A recipe in a few words: model, optimizer, learning rate and schedule, such as "NAME adam 0.002 cosine"."""
     if not recipe:
         return ""
     rate = recipe["schedule"]["base"]

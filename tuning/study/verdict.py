@@ -1,4 +1,4 @@
-"""Verdict: how a trial ended. Sampler, tracking, progress, summary and report all read this one noun."""
+"""Verdict: how a trial ended. Sampler, tracking, progress, summary and report all use this type."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ STATES: tuple[State, ...] = get_args(State)
 
 @dataclass(frozen=True)
 class Verdict:
-    """One of four ends.
+    """How a trial ended.
 
-    state: completed (reached its full budget), pruned (ended by the scheduler at a rung), failed (cannot go on: a NaN,
-        a crash) or interrupted (the search stopped first; the trial goes on when the search does).
-    reason: one line for a person.
-    step: gradient steps the trial had taken.
-    cutoff: for a pruned trial, the objective that it would have needed to go on.
+    state: completed (took all its steps), pruned (stopped by the scheduler at a rung), failed (cannot continue: NaN, a
+        crash) or interrupted (the search ended first; the trial resumes with the search).
+    reason: one line for the user.
+    step: gradient steps that the trial had taken.
+    cutoff: of a pruned trial, the objective that it would have needed to go on.
     """
 
     state: State
@@ -28,7 +28,7 @@ class Verdict:
 
     @property
     def final(self) -> bool:
-        """Whether the trial is over for good; an interrupted one is not."""
+        """Whether the trial has ended for good; False for an interrupted one."""
         return self.state != "interrupted"
 
     def to_dict(self) -> dict[str, Any]:
@@ -47,20 +47,20 @@ def completed(step: int) -> Verdict:
 
 
 def pruned(step: int, reason: str, cutoff: float) -> Verdict:
-    """The scheduler ended the trial at a rung, for `reason`; with an objective of `cutoff` it would have gone on."""
+    """The scheduler stopped the trial at a rung, for `reason`; with an objective of `cutoff` it would have gone on."""
     return Verdict("pruned", f"stopped at step {step}, {reason}", step, cutoff)
 
 
 def continued(step: int, by: int, steps: int) -> Verdict:
-    """An interrupted trial of fewer steps goes on as another one, with more."""
-    return Verdict("pruned", f"goes on from step {step} as trial {by}, with {steps} steps", step)
+    """An interrupted trial is continued by trial `by`, which has more steps."""
+    return Verdict("pruned", f"continued from step {step} by trial {by}, with {steps} steps", step)
 
 
 def failed(reason: str, step: int) -> Verdict:
-    """The trial cannot go on."""
+    """The trial cannot continue."""
     return Verdict("failed", reason, step)
 
 
 def interrupted(step: int, why: str = "the search was stopped") -> Verdict:
     """The trial was running when its search ended."""
-    return Verdict("interrupted", f"{why} at step {step}; goes on with the search", step)
+    return Verdict("interrupted", f"{why} at step {step}; resumes with the search", step)

@@ -1,9 +1,9 @@
-"""Tracking: has MLflow told of a study, in a process of its own, from what is on disk. It cannot slow or break a search.
+"""Tracking: logs a study to MLflow from a background thread, so that MLflow can neither slow nor stop a search.
 
-A study is a run, each trial a child run for its whole life. What MLflow was told is noted in `mlflow.json` beside what
-is to be told (the trial's curve, and its record in Optuna's storage), so that a server that is away, or a driver that
-is killed, costs nothing: the next run of the study goes on telling. What is told twice is the same to the
-millisecond, and MLflow keeps it once.
+The study is an MLflow run; each trial is a child run, the same one after every resume. Everything to log is on disk (the
+trial's curve, and its record in Optuna's storage), and `mlflow.json` beside it notes what has been logged. If the
+server is down or the driver is killed, the next run of the study logs the rest. Every write is idempotent: the same
+point with the same timestamp, which MLflow stores once.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from tuning.study.curves import CurveFile
 from tuning.study.step_result import StepResult
 from tuning.study.study import Study
 from tuning.study.trial_record import Rung, TrialRecord
-from tuning.tracking.mlflow_writer import MLflowWriter, Subject
-from tuning.tracking.notes import told_all
-from tuning.tracking.writer_process import PATIENCE, Gone, WriterProcess, in_short
+from tuning.tracking.mlflow_writer import MLflowWriter, WriterSettings
+from tuning.tracking.notes import is_fully_logged
+from tuning.tracking.writer_process import CLOSE_SECONDS, WriterGone, WriterProcess, one_line
 
-# until a store is tried again, while the search runs and at its end
-RETRY_SECONDS, CLOSING_SECONDS = 5.0, 0.5
-ANSWER_SECONDS = 30.0  # for an answer that is under way
+# before another attempt after a failure: while the search runs, and in `close`
+RETRY_SECONDS, CLOSE_RETRY_SECONDS = 5.0, 0.5
+REPLY_SECONDS = 30.0  # that `close` waits, beyond its timeout, for a request that is in progress
 
 
 class Tracking(Callback):
-    """Follows a study; `start` begins telling MLflow at `uri`, `close` waits until all is told, or says what is not.
+    """Logs a study to the MLflow store at `uri`, between `start` and `close`.
 
-    artifacts: where MLflow keeps files, None for where its server does. max_steps: of a trial.
-    share: of a machine, that each trial has. command: that the study is run with.
-    writer: who speaks with MLflow.
+    artifacts: folder for MLflow's artifacts; None to let the server choose.
+    max_steps: gradient steps of a full trial. share: a trial's share of a machine. command: the command of this run.
+    writer: makes the object that writes to MLflow.
     """
 
     def __init__(
@@ -45,111 +45,117 @@ class Tracking(Callback):
         max_steps: int,
         share: Share | None = None,
         command: str = "",
-        writer: Callable[[Subject, list[TrialRecord]], MLflowWriter | WriterProcess] = WriterProcess,
+        writer: Callable[[WriterSettings, list[TrialRecord]], MLflowWriter | WriterProcess] = WriterProcess,
     ) -> None:
         self.uri = uri
-        self._subject = Subject(study.manifest, study.folder, uri, artifacts, share or Share(), command)
+        self._settings = WriterSettings(
+            study.manifest, study.folder, uri, artifacts, share or Share(), command
+        )
         self._make_writer = writer
         self._problem: str | None = None
         self._study = study
         self._max_steps = max_steps
         self._curves: dict[int, CurveFile] = {}
-        self._due: dict[int, None] = {}  # trials with something to tell, in order
-        self._fresh: set[int | None] = set()  # those of them with news since the last attempt
-        self._closing: float | None = None  # when to give up
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._tell_all, name="tracking", daemon=True)
+        self._queue: dict[int, None] = {}  # numbers of the trials with something to log; an ordered set
+        self._updated: set[int | None] = set()  # trials with an event since their last attempt began
+        self._deadline: float | None = None  # set by `close`
+        self._condition = threading.Condition()
+        self._thread = threading.Thread(target=self._log_until_closed, name="tracking", daemon=True)
         self._writer: MLflowWriter | WriterProcess | None = None
 
     def start(self) -> None:
-        """Begin with what earlier runs of the study could not tell."""
+        """Start the thread; first it logs what earlier runs of the study could not."""
         for record in self._study.records():
-            if not told_all(self._study.trial_folder(record.number), record, self.uri):
-                self._due[record.number] = None
+            if not is_fully_logged(self._study.trial_folder(record.number), record, self.uri):
+                self._queue[record.number] = None
         self._thread.start()
 
     def began(self, record: TrialRecord) -> None:
         """A trial was given to a worker."""
-        self._news(record.number)
+        self._enqueue(record.number)
 
     def progressed(self, result: StepResult) -> None:
-        """Keep the chunk's losses."""
+        """Append the chunk's losses to the trial's curve file."""
         if result.trial not in self._curves:
             path = self._study.trial_folder(result.trial) / "metrics.jsonl"
             self._curves[result.trial] = CurveFile(path, self._max_steps)
         if self._curves[result.trial].append(result):
-            self._news(result.trial)
+            self._enqueue(result.trial)
 
     def reached(self, record: TrialRecord, rung: Rung) -> None:
         """A rung was measured."""
-        self._news(record.number)
+        self._enqueue(record.number)
 
     def ended(self, record: TrialRecord) -> None:
         """A trial has its verdict."""
         self._curves.pop(record.number, None)
-        self._news(record.number)
+        self._enqueue(record.number)
 
     def drawn(self, number: int) -> None:
-        """A trial has pictures. Called from another thread."""
-        self._news(number)
+        """Log a trial's pictures, which have just been drawn. Thread-safe."""
+        self._enqueue(number)
 
-    def close(self, patience: float = 60.0) -> str | None:
-        """Wait until all is told, at most `patience` seconds without headway; a phrase on what is not, and why."""
-        with self._changed:
-            self._closing = time.monotonic() + patience
-            self._changed.notify()
-        while self._thread.is_alive() and time.monotonic() < self._closing + ANSWER_SECONDS:
+    def close(self, timeout: float = 60.0) -> str | None:
+        """Wait until everything is logged; give up after `timeout` seconds without progress.
+
+        Returns None, or what was not logged and why: "4 trials (ConnectionError: ...)".
+        """
+        with self._condition:
+            self._deadline = time.monotonic() + timeout
+            self._condition.notify()
+        while self._thread.is_alive() and time.monotonic() < self._deadline + REPLY_SECONDS:
             self._thread.join(1.0)
         if self._thread.is_alive():
-            self._problem = self._problem or f"no answer for {patience + ANSWER_SECONDS:.0f} s"
+            self._problem = self._problem or f"no reply for {timeout + REPLY_SECONDS:.0f} s"
         if isinstance(self._writer, WriterProcess):
-            self._writer.close(0.0 if self._thread.is_alive() else PATIENCE)
-        untold = f"{len(self._due)} trials" if self._due else "how the study ended"
-        return f"{untold} ({self._problem})" if self._problem else None
+            self._writer.close(0.0 if self._thread.is_alive() else CLOSE_SECONDS)
+        unlogged = f"{len(self._queue)} trials" if self._queue else "the end of the study"
+        return f"{unlogged} ({self._problem})" if self._problem else None
 
-    def _news(self, number: int) -> None:
-        with self._changed:
-            self._due[number] = None
-            self._fresh.add(number)
-            self._changed.notify()
+    def _enqueue(self, number: int) -> None:
+        with self._condition:
+            self._queue[number] = None
+            self._updated.add(number)
+            self._condition.notify()
 
-    def _tell_all(self) -> None:
+    def _log_until_closed(self) -> None:
         while True:
-            with self._changed:
-                while not self._due and self._closing is None:
-                    self._changed.wait()
-                number = next(iter(self._due), None)  # None: all trials are told, and there are no more
-                self._fresh.discard(number)
+            with self._condition:
+                while not self._queue and self._deadline is None:
+                    self._condition.wait()
+                number = next(iter(self._queue), None)  # None: all trials are logged, and no more will come
+                self._updated.discard(number)
             try:
-                self._tell(number)
+                self._log(number)
             except Exception as error:
-                self._problem = in_short(error)
-                if isinstance(error, Gone):
+                self._problem = one_line(error)
+                if isinstance(error, WriterGone):
                     self._writer = None
-                logging.getLogger(__name__).info("MLflow was not told of %s", number, exc_info=True)
-                with self._changed:
+                what = "the study" if number is None else f"trial {number}"
+                logging.getLogger(__name__).info("%s was not logged to MLflow", what, exc_info=True)
+                with self._condition:
                     if number is not None:
-                        self._due[number] = self._due.pop(number)  # the others first
-                    if self._closing is not None and time.monotonic() > self._closing:
+                        self._queue[number] = self._queue.pop(number)  # to the end of the queue
+                    if self._deadline is not None and time.monotonic() > self._deadline:
                         return
-                    self._changed.wait(RETRY_SECONDS if self._closing is None else CLOSING_SECONDS)
+                    self._condition.wait(RETRY_SECONDS if self._deadline is None else CLOSE_RETRY_SECONDS)
                 continue
             if number is None:
                 return
-            with self._changed:
-                if number not in self._fresh:  # no news since
-                    del self._due[number]
+            with self._condition:
+                if number not in self._updated:  # no event meanwhile
+                    del self._queue[number]
 
-    def _tell(self, number: int | None) -> None:
+    def _log(self, number: int | None) -> None:
         if self._writer is None:
             if number is None:
-                return  # there was nothing to tell
-            self._writer = self._make_writer(self._subject, self._study.records())
+                return  # nothing has been logged in this run
+            self._writer = self._make_writer(self._settings, self._study.records())
         if number is None:
             self._writer.end_study(self._study.records())
         else:
             params, folder = self._study.trial(number).params, self._study.trial_folder(number)
-            self._writer.tell(self._study.record(number), params, folder)
+            self._writer.log_trial(self._study.record(number), params, folder)
         self._problem = None
-        if self._closing is not None:
-            self._closing = max(self._closing, time.monotonic() + RETRY_SECONDS)
+        if self._deadline is not None:
+            self._deadline = max(self._deadline, time.monotonic() + RETRY_SECONDS)

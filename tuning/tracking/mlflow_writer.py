@@ -1,7 +1,7 @@
-"""MLflowWriter: writes one study to one MLflow store. At-least-once: every write is idempotent and may be repeated.
+"""MLflowWriter: at-least-once, idempotent writes of one study to one MLflow store.
 
-A study is a run; each trial is a child of it, one run for the trial's whole life. What was written is noted beside the
-trial's files.
+The study is a run, and each trial is a child run of it, the same one after every resume. What was written is noted in
+`mlflow.json` beside the trial's files (notes.py).
 """
 
 from __future__ import annotations
@@ -34,19 +34,20 @@ from tuning.tracking.store import (
     client,
 )
 
-# MLflow's own words for how a run ended; the verdict is in the tag
+# MLflow's run status for each verdict; the verdict itself is a tag
 STATUS = {"completed": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
-BATCH = 1000  # the most metrics that MLflow takes at once
+BATCH = 1000  # MLflow's limit of metrics per request
 LONGEST_TAG = 8000  # characters
 COMMAND = "command"
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What is told of, to whom: the study in `folder` that `about` is of, to the MLflow store at `uri`.
+class WriterSettings:
+    """What a MLflowWriter logs, and where.
 
-    artifacts: where MLflow keeps files, None for where its server does.
-    share: of a machine, that each trial has. command: that the study is run with.
+    about, folder: the study's manifest and its folder. uri: the MLflow store.
+    artifacts: folder for MLflow's artifacts; None to let the server choose.
+    share: a trial's share of a machine. command: the command of this run, "" when none started it.
     """
 
     about: Manifest
@@ -58,43 +59,46 @@ class Subject:
 
 
 class MLflowWriter:
-    """The conversation. earlier: the trials that were there before it began."""
+    """Logs one study. earlier_trials: the study's trials when the writer is made.
 
-    def __init__(self, subject: Subject, earlier: Iterable[TrialRecord]) -> None:
-        self._about = subject.about
-        self._folder = subject.folder
-        self._uri = subject.uri
-        self._share = subject.share
+    Making it finds or creates the experiment and the study's run; every method may raise what MLflow's client raises.
+    """
+
+    def __init__(self, settings: WriterSettings, earlier_trials: Iterable[TrialRecord]) -> None:
+        self._about = settings.about
+        self._folder = settings.folder
+        self._uri = settings.uri
+        self._share = settings.share
         self._software = {f"version.{name}": version for name, version in manifest.versions().items()}
         self._software |= environment.code()
-        self._client = client(subject.uri)
-        self._experiment = self._find_or_create_experiment(subject.artifacts)
-        self._parent = self._find_or_create_parent(subject.command)
-        earlier = list(earlier)
-        self._best = records.best(r for r in earlier if r.verdict is not None and r.verdict.final)
-        # perhaps begun by a driver that was killed before it could note so
-        self._unsure = {record.number for record in earlier}
+        self._client = client(settings.uri)
+        self._experiment = self._find_or_create_experiment(settings.artifacts)
+        self._parent = self._find_or_create_parent(settings.command)
+        earlier_trials = list(earlier_trials)
+        self._best = records.best(r for r in earlier_trials if r.verdict is not None and r.verdict.final)
+        # trials whose run may exist although it is not noted: the driver was killed in between
+        self._maybe_begun = {record.number for record in earlier_trials}
 
-    def tell(self, record: TrialRecord, suggested: Mapping[str, Any], folder: Path) -> None:
-        """Bring the trial's run up to date. suggested: by the searcher, its parameters; folder: where its files are."""
+    def log_trial(self, record: TrialRecord, suggested: Mapping[str, Any], folder: Path) -> None:
+        """Bring a trial's run up to date. suggested: the sampler's parameters by name; folder: the trial's files."""
         note = read_note(folder, self._uri)
         run = note.get("run") or self._begin_run(record, suggested, folder)
         note["run"] = run
-        if note.get("told") and record.verdict is None:  # an interrupted trial goes on
+        if note.get("told") and record.verdict is None:  # an interrupted trial was resumed
             self._client.update_run(run, status="RUNNING")
             note["told"] = None
-        self._tell_config(run, folder, note)
-        self._tell_metrics(run, record, folder, note)
+        self._log_config(run, folder, note)
+        self._log_new_metrics(run, record, folder, note)
         if record.verdict is not None:
-            self._tell_pictures(run, folder, note)
-            self._tell_verdict(run, record)
+            self._log_pictures(run, folder, note)
+            self._log_verdict(run, record)
             if record.verdict.final:
-                self._tell_best(record)
+                self._log_best(record)
             note["told"] = record.verdict.to_dict()
         write_note(folder, note)
 
     def end_study(self, trials: Sequence[TrialRecord]) -> None:
-        """Bring the study's own run up to date; `trials` are all of it."""
+        """Bring the study's own run up to date, from all its `trials`."""
         for state in STATUS:
             count = sum(trial.verdict is not None and trial.verdict.state == state for trial in trials)
             self._client.set_tag(self._parent, f"trials.{state}", str(count))
@@ -109,7 +113,7 @@ class MLflowWriter:
             location = artifacts.absolute().as_uri() if artifacts else None
             try:
                 return str(self._client.create_experiment(self._about.study, artifact_location=location))
-            except MlflowException:  # another study of this name was quicker
+            except MlflowException:  # another process created it meanwhile
                 known = self._client.get_experiment_by_name(self._about.study)
                 if known is None:
                     raise
@@ -125,9 +129,9 @@ class MLflowWriter:
             self._client.update_run(run, status="RUNNING")
         else:
             tags = own | {"mlflow.runName": about.study}
-            in_short = json.dumps(about.in_short())
-            if len(in_short) <= LONGEST_TAG:
-                tags[MANIFEST] = in_short
+            facts = json.dumps(about.for_warm_start())
+            if len(facts) <= LONGEST_TAG:
+                tags[MANIFEST] = facts
             run = self._client.create_run(self._experiment, tags=tags).info.run_id
         if not self._client.get_run(run).data.params:
             plain = about.to_dict() | {"versions": None, "data": None, "space_rows": None}
@@ -140,17 +144,17 @@ class MLflowWriter:
 
     def _begin_run(self, record: TrialRecord, suggested: Mapping[str, Any], folder: Path) -> str:
         own = {"mlflow.parentRunId": self._parent, TRIAL: str(record.number)}
-        run = self._find(own) if record.number in self._unsure else None
-        self._unsure.add(record.number)
+        run = self._find(own) if record.number in self._maybe_begun else None
+        self._maybe_begun.add(record.number)
         if run is None:
             tags = own | {"mlflow.runName": f"trial {record.number}", "recipe_id": record.recipe_id}
             tags |= {f"provenance.{name}": value for name, value in record.provenance.items()}
             tags[SUGGESTED] = json.dumps(dict(suggested))
-            tags |= self._software | self._data()
+            tags |= self._software | self._data_tags()
             run = self._client.create_run(self._experiment, tags=tags).info.run_id
         self._log_params(run, flat(record.recipe))
         self._client.log_artifact(run, str(folder / RECIPE_FILE))
-        # last, so that a run which is noted has all this
+        # noted last: a noted run has its parameters and its recipe
         write_note(folder, {"uri": self._uri, "run": run})
         return str(run)
 
@@ -164,18 +168,18 @@ class MLflowWriter:
 
         self._client.log_batch(run, params=[Param(name, str(value)[:6000]) for name, value in params.items()])
 
-    def _tell_config(self, run: str, folder: Path, note: dict[str, Any]) -> None:
+    def _log_config(self, run: str, folder: Path, note: dict[str, Any]) -> None:
         files = _trainer_files(folder)
         if not note.get("config") and files is not None:
             for file in files:
                 self._client.log_artifact(run, str(file))
-            machine = environment.noted_hardware(folder)  # written before the config
+            machine = environment.noted_hardware(folder)  # was written before these files
             tags = {f"hardware.{name}": value for name, value in machine.items()}
             tags |= {"hardware.threads": str(self._share.threads), "hardware.gpus": f"{self._share.gpus:g}"}
-            self._tag(run, tags | {COMMAND: self._again(run)})
+            self._tag(run, tags | {COMMAND: self._rerun_command(run)})
             note["config"] = True
 
-    def _tell_metrics(self, run: str, record: TrialRecord, folder: Path, note: dict[str, Any]) -> None:
+    def _log_new_metrics(self, run: str, record: TrialRecord, folder: Path, note: dict[str, Any]) -> None:
         points: list[tuple[str, float, int, int]] = []
         offset, rung_step = note.get("offset", 0), note.get("rung", 0)
         for after, line in curves.read(folder / "metrics.jsonl", offset):
@@ -202,7 +206,7 @@ class MLflowWriter:
         for i in range(0, len(metrics), BATCH):
             self._client.log_batch(run, metrics=metrics[i : i + BATCH])
 
-    def _tell_verdict(self, run: str, record: TrialRecord) -> None:
+    def _log_verdict(self, run: str, record: TrialRecord) -> None:
         verdict = record.verdict
         assert verdict is not None
         seconds = record.seconds_training + record.seconds_overhead
@@ -222,16 +226,16 @@ class MLflowWriter:
         self._tag(run, tags)
         self._client.set_terminated(run, STATUS[verdict.state])
 
-    def _tell_pictures(self, run: str, folder: Path, note: dict[str, Any]) -> None:
+    def _log_pictures(self, run: str, folder: Path, note: dict[str, Any]) -> None:
         if not note.get(PICTURES) and (folder / PICTURES).is_dir():
             self._client.log_artifacts(run, str(folder / PICTURES), PICTURES)
             note[PICTURES] = True
 
-    def _data(self) -> dict[str, str]:
+    def _data_tags(self) -> dict[str, str]:
         about = self._about.data
         return {f"data.{name}": str(about[name]) for name in DATA if about.get(name) is not None}
 
-    def _again(self, run: str) -> str:
+    def _rerun_command(self, run: str) -> str:
         words = ["python", "-m", "tuning.train", "--run", run, "--tracking-uri", self._uri]
         words += ["--study", f"again-{run[:8]}", "--threads", str(self._share.threads)]
         words += ["--gpus", f"{self._share.gpus:g}"]
@@ -242,7 +246,7 @@ class MLflowWriter:
 
         self._client.log_batch(run, tags=[RunTag(name, value) for name, value in tags.items()])
 
-    def _tell_best(self, record: TrialRecord) -> None:
+    def _log_best(self, record: TrialRecord) -> None:
         self._best = records.best([record, *([self._best] if self._best else [])])
         if self._best is record and record.value is not None:
             when, name = int(record.rungs[-1].time * 1000), _allowed(self._about.objective)
@@ -265,10 +269,10 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _trainer_files(folder: Path) -> list[Path] | None:
-    """What the trainer keeps with a trial, such as a pipeline.config; None before it is written."""
+    """The files that the trainer wrote for a trial, such as pipeline.config; None before it has written them."""
     try:
         names = json.loads((folder / FILES).read_text(encoding="utf-8"))
-    except FileNotFoundError:  # a trial of the first versions, or one that has not started
+    except FileNotFoundError:  # a trial of the first versions, or one that has not been started
         names = ["pipeline.config"] if (folder / "pipeline.config").exists() else None
     return None if names is None else [folder / name for name in names]
 
@@ -278,5 +282,5 @@ def _quoted(value: str) -> str:
 
 
 def _allowed(name: str) -> str:
-    """A metric's name with only what MLflow takes: a class may be called anything."""
+    """A metric's name with the characters that MLflow rejects replaced; class names may contain any."""
     return re.sub(r"[^\w\-./ :]", "_", name)

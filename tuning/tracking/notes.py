@@ -1,4 +1,8 @@
-"""Notes of what was logged to MLflow: `mlflow.json` in a study's folder, and in each trial's."""
+"""What was logged to MLflow: the note `mlflow.json` in a study's folder and in each trial's.
+
+Keys: uri and run (of the store and in it); of a trial also offset (bytes of metrics.jsonl) and rung (last step) that are
+logged, config and pictures (whether these files are), and told (the logged verdict).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from tuning.study.trial_record import TrialRecord
 
 
 def read_note(folder: Path, uri: str | None = None) -> dict[str, Any]:
-    """What was told to the store at `uri`, None for whichever it was; nothing, if the note is of another store."""
+    """The note in `folder`. With `uri`, a note of another store counts as none: the answer then holds only the uri."""
     try:
         note: dict[str, Any] = json.loads((folder / "mlflow.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -24,12 +28,12 @@ def read_note(folder: Path, uri: str | None = None) -> dict[str, Any]:
 
 
 def write_note(folder: Path, note: Mapping[str, Any]) -> None:
-    """Keep what was told."""
+    """Write the note in `folder`."""
     write_text(folder / "mlflow.json", json.dumps(note))
 
 
-def told_all(folder: Path, record: TrialRecord, uri: str) -> bool:
-    """Whether the store at `uri` knows all of an ended trial."""
+def is_fully_logged(folder: Path, record: TrialRecord, uri: str) -> bool:
+    """Whether the trial has a verdict, and everything of it is in the store at `uri`."""
     note = read_note(folder, uri)
     drawn = (folder / PICTURES).is_dir()
     return (

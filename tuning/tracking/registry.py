@@ -1,7 +1,7 @@
-"""MLflow's model registry: versions of one model with their evidence, and the alias `champion` on the one to serve.
+"""MLflow's model registry: the versions of one model with their evidence, and the alias `champion` on the one to serve.
 
-The model's tag `champion.history` lists the versions that had the alias, the present one last, so that a rollback finds
-the one before. The alias is the truth: where a killed process left the two apart, history ends at the alias.
+The model's tag `champion.history` lists the versions that had the alias, the current one last, for rollback. If a killed
+process left the tag ahead of the alias, the alias counts.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from trainers.errors import UserError
 from trainers.task import ServingSignature
 
 ALIAS, HISTORY, EXPORT_ID = "champion", "champion.history", "export_id"
-LONGEST_DESCRIPTION = 5000  # characters that MLflow's databases have room for
+LONGEST_DESCRIPTION = 5000  # characters, the limit of MLflow's databases
 
 
 @dataclass(frozen=True)
-class Registered:
-    """An export as the registry takes it.
+class ModelExport:
+    """An export to register.
 
-    folder: where it is. export_id: of its contents. step: gradient steps of its trial.
-    kind: the task's name, without blanks. signature: how to run it.
+    folder: where it is. export_id: digest of its contents. step: gradient steps of its trial.
+    kind: the task's name, without blanks. signature: its inputs and outputs, and how to load it.
     """
 
     folder: Path
@@ -41,25 +41,28 @@ class Registered:
 
 
 class Registry:
-    """The model called `name` at `uri`, told and asked through `client`."""
+    """The registered model `name` in the MLflow store at `uri`, accessed through `client`."""
 
     def __init__(self, client: Any, uri: str, name: str) -> None:
         self._client = client
         self._uri = uri
-        self.name = name.replace("/", "-").replace(":", "-")  # which MLflow does not take
+        self.name = name.replace("/", "-").replace(":", "-")  # MLflow allows neither
 
     def champion(self) -> str | None:
-        """The version with the alias, None if none has it."""
+        """The version that has the alias; None if no version has it."""
         return _champion_of(self._model()) if self._exists() else None
 
-    def register(self, export: Registered, run: str, tags: Mapping[str, str], description: str) -> str:
-        """The version that is this export; made, unless it is there."""
+    def register(self, export: ModelExport, run: str, tags: Mapping[str, str], description: str) -> str:
+        """The version of this export; created if there is none yet.
+
+        run: the trial's MLflow run. tags, description: of a new version.
+        """
         if not self._exists():
             self._client.create_registered_model(self.name)
-        for version in self._client.search_model_versions(self._named()):
+        for version in self._client.search_model_versions(self._name_filter()):
             if version.tags.get(EXPORT_ID) == export.export_id:
                 return str(version.version)
-        model_id = self._logged(export, run)
+        model_id = self._log_model(export, run)
         made = self._client.create_model_version(
             self.name,
             source=f"models:/{model_id}",
@@ -70,18 +73,21 @@ class Registry:
         )
         return str(made.version)
 
-    def crown(self, version: str) -> str | None:
-        """Give `version` the alias; the version that had it before."""
+    def set_champion(self, version: str) -> str | None:
+        """Move the alias to `version`. Returns the version that had it before, or None."""
         before = self.champion()
         if before != version:
-            # history first: killed in between, it goes on past the alias
+            # history first: after a kill in between, `_history` drops what follows the alias
             history = json.dumps([*self._history(), version])
             self._client.set_registered_model_tag(self.name, HISTORY, history)
             self._client.set_registered_model_alias(self.name, ALIAS, version)
         return before
 
     def roll_back(self) -> tuple[str, str]:
-        """Give the alias back to the version before; the versions, from and to. Raises UserError if there is none."""
+        """Move the alias back to the previous champion. Returns both versions, (from, to).
+
+        Raises UserError when there is no model, no champion or no previous one.
+        """
         if not self._exists():
             raise UserError(f"MLflow at {self._uri} has no model '{self.name}'; promote a trial first")
         history = self._history()
@@ -89,14 +95,14 @@ class Registry:
             raise UserError(f"{self.name}: has no alias '{ALIAS}' to roll back; promote a trial first")
         if len(history) < 2:
             raise UserError(
-                f"{self.name}: version {history[-1]} is the first '{ALIAS}'; there is none before it"
+                f"{self.name}: version {history[-1]} is the first '{ALIAS}'; there is no earlier one to roll back to"
             )
         self._client.set_registered_model_alias(self.name, ALIAS, history[-2])
         self._client.set_registered_model_tag(self.name, HISTORY, json.dumps(history[:-1]))
         return history[-1], history[-2]
 
     def _history(self) -> list[str]:
-        """Versions in their order, ending with the champion; empty if there is none."""
+        """The champions in order, the current one last; empty without a champion."""
         model = self._model()
         champion = _champion_of(model)
         if champion is None:
@@ -106,24 +112,24 @@ class Registry:
             return [*kept, champion]
         return kept[: len(kept) - kept[::-1].index(champion)]
 
-    def _named(self) -> str:
+    def _name_filter(self) -> str:
         quote = '"' if "'" in self.name else "'"
         return f"name={quote}{self.name}{quote}"
 
     def _exists(self) -> bool:
-        return bool(self._client.search_registered_models(self._named()))
+        return bool(self._client.search_registered_models(self._name_filter()))
 
     def _model(self) -> Any:
         return self._client.get_registered_model(self.name)
 
-    def _logged(self, export: Registered, run: str) -> str:
-        """The id of the export as a model of the trial's run: with a signature, and an image as example."""
+    def _log_model(self, export: ModelExport, run: str) -> str:
+        """Log the export as a model of the trial's run, with signature and input example. Returns the model's id."""
         import mlflow
         from mlflow.entities import LoggedModelOutput
         from mlflow.models import Model
         from mlflow.pyfunc import save_model
 
-        mlflow.set_tracking_uri(self._uri)  # by which the registry finds the model that a version is of
+        mlflow.set_tracking_uri(self._uri)  # create_model_version resolves models:/... with it
         experiment = self._client.get_run(run).info.experiment_id
         logged = self._client.create_logged_model(
             experiment, "export", source_run_id=run, model_type=export.kind
@@ -148,7 +154,7 @@ class Registry:
 
 
 def _champion_of(model: Any) -> str | None:
-    version = model.aliases.get(ALIAS)  # a number or a text, as the store has it
+    version = model.aliases.get(ALIAS)  # int or str, depending on the store
     return None if version is None else str(version)
 
 
@@ -164,7 +170,7 @@ def _signature(about: ServingSignature) -> Any:
 
 
 def _requirements(names: Sequence[str]) -> list[str]:
-    """What an export needs to run, in the installed versions."""
+    """Requirement lines for MLflow: mlflow and `names`, those that are installed, in their installed versions."""
     installed = {
         str(each.metadata["Name"]).lower(): each.version for each in importlib.metadata.distributions()
     }
@@ -172,10 +178,10 @@ def _requirements(names: Sequence[str]) -> list[str]:
 
 
 def evidence(export_id: str, facts: Mapping[str, Any]) -> str:
-    """Markdown for the version's page, from facts by name."""
+    """The description of a version: a Markdown table of the export's id and the facts."""
     rows = {"export": export_id} | dict(facts)
     lines = ["| | |", "|---|---|", *(f"| {_cell(name)} | {_cell(value)} |" for name, value in rows.items())]
-    while sum(len(line) + 1 for line in lines) > LONGEST_DESCRIPTION:  # of hundreds of classes the last ones
+    while sum(len(line) + 1 for line in lines) > LONGEST_DESCRIPTION:  # drops the last of hundreds of classes
         lines.pop()
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""The MLflow store that this program tells and reads: where it is, how it is opened, what its runs are tagged with."""
+"""The MLflow store: its default address, clients for it, and the names of the tags on its runs."""
 
 from __future__ import annotations
 
@@ -17,29 +17,27 @@ from filelock import FileLock
 
 from trainers.errors import UserError
 
-STUDY, TRIAL, VERDICT, REASON = "tuning.study.study", "tuning.trial", "verdict", "verdict.reason"
-MANIFEST, SUGGESTED = (
-    "tuning.study.manifest",
-    "tuning.suggested",
-)  # as JSON: a later study may start from them
+# names of tags in users' stores: never change them
+STUDY, TRIAL, VERDICT, REASON = "tuning.study", "tuning.trial", "verdict", "verdict.reason"
+MANIFEST, SUGGESTED = "tuning.manifest", "tuning.suggested"  # JSON, which --warm-start reads
 RECIPE_FILE = "recipe.yaml"
 DATA = ("name", "source", "given", "fingerprint", "subset")  # tags of a trial's run, after "data."
 
 
 def default_uri(studies: Path) -> str:
-    """An SQLite file beside the studies."""
+    """The URI of `mlflow.db`, an SQLite file in the studies folder."""
     return f"sqlite:///{studies.absolute() / 'mlflow.db'}"
 
 
 def file_of(uri: str) -> Path | None:
-    """The database's file, None where it is no SQLite file."""
+    """The file of an SQLite URI; None for any other URI."""
     return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
 
 
 def client(uri: str) -> Any:
-    """An MlflowClient that says nothing and does not try for ever.
+    """An MlflowClient without log output and with short timeouts. Creates the database of an SQLite URI if needed.
 
-    Raises UserError when the server at `uri` is of another major version.
+    Raises UserError when the server at `uri` runs another major version of MLflow.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -61,10 +59,10 @@ def client(uri: str) -> Any:
 
 @contextlib.contextmanager
 def opened(uri: str) -> Iterator[Any]:
-    """A client to read with; what MLflow raises becomes a UserError of one line."""
+    """A client for an existing store. Errors of MLflow within the block become a UserError of one line."""
     path = file_of(uri)
-    if path is not None and not path.is_file():  # `client` would make it
-        raise UserError(f"{path}: no MLflow database is there; give --tracking-uri")
+    if path is not None and not path.is_file():  # `client` would create it
+        raise UserError(f"{path}: there is no MLflow database; give --tracking-uri")
     from mlflow.exceptions import MlflowException
 
     try:
@@ -74,7 +72,7 @@ def opened(uri: str) -> Iterator[Any]:
 
 
 def data_of_run(run: Any) -> dict[str, Any] | None:
-    """The account of its data (Manifest.data) that a trial's run holds, None if it does not."""
+    """What a trial's run says of its data, as in Manifest.data; None if it says nothing."""
     data = {name: run.data.tags.get(f"data.{name}") for name in DATA}
     if data["fingerprint"] is None:
         return None
@@ -82,16 +80,16 @@ def data_of_run(run: Any) -> dict[str, Any] | None:
 
 
 def _make(path: Path) -> None:
-    """Make a database with MLflow's tables, whole or not at all.
+    """Create a database with MLflow's tables, atomically.
 
-    MLflow makes them in many steps, and never opens one again that was killed between two of them.
+    MLflow creates them in many steps, and cannot open a database whose creation was killed half-way.
     """
     stores: Any = importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
-        if path.exists():  # another search was first
+        if path.exists():  # another process created it meanwhile
             return
-        for left in path.parent.glob(f".{path.name}.*/"):  # by one that was killed
+        for left in path.parent.glob(f".{path.name}.*/"):  # by a killed process
             shutil.rmtree(left)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
             new = Path(folder) / path.name
@@ -106,5 +104,5 @@ def _check_version(store: Any, uri: str) -> None:
     theirs, ours = answer.text.strip(), importlib.metadata.version("mlflow")
     if answer.ok and theirs[:1].isdigit() and theirs.split(".")[0] != ours.split(".")[0]:
         raise UserError(
-            f"{uri}: is a server of MLflow {theirs[:20]}, and this is {ours}; give one of the same major version"
+            f"{uri}: the server runs MLflow {theirs[:20]}, this program {ours}; use a server of the same major version"
         )

@@ -1,10 +1,10 @@
-"""WriterProcess: a MLflowWriter in a process of its own, so that what MLflow computes holds up no search.
+"""WriterProcess: runs a MLflowWriter in a subprocess, so that MLflow logging cannot block the search.
 
     python -m tuning.tracking.writer_process
 
-reads pickled messages from its standard input: first a MLflowWriter's parameters, then a method's name and its
-arguments; it answers each of these with None, or with the error. It ends with its input, so it never outlives the
-driver.
+reads pickled messages from standard input: first the writer's arguments, then requests, each a method's name and its
+arguments. It replies to each request with None or with the error. It exits at the end of its input, so it never outlives
+the driver.
 """
 
 from __future__ import annotations
@@ -24,63 +24,66 @@ from filelock import FileLock
 from trainers.errors import UserError
 from tuning.execution.python_path import python_path
 from tuning.study.trial_record import TrialRecord
-from tuning.tracking.mlflow_writer import MLflowWriter, Subject
+from tuning.tracking.mlflow_writer import MLflowWriter, WriterSettings
 
-NICENESS = 10  # the driver is waited for, and this is not
-PATIENCE = 30.0  # for what it is doing when it is told to end
-ENDED = (EOFError, pickle.UnpicklingError)  # whoever writes has ended, perhaps in the middle of a message
-LOCK = "mlflow.lock"  # of the study's folder: a killed driver's process may be about to end
+NICENESS = 10  # below the driver and the workers, for which the user waits
+CLOSE_SECONDS = 30.0  # that `close` waits for the request in progress
+CLOSED = (
+    EOFError,
+    pickle.UnpicklingError,
+)  # the other end of the pipe is gone, perhaps in the middle of a message
+LOCK_NAME = "mlflow.lock"  # in the study's folder: the writer of a killed driver may still be running
 
 
-class NotTold(Exception):
-    """MLflow could not be told; the message says why in a line."""
+class LoggingFailed(Exception):
+    """A request failed; the message says why, in one line."""
 
 
-class Gone(NotTold):
-    """The process has ended, and another is needed."""
+class WriterGone(LoggingFailed):
+    """The subprocess has exited; a new one is needed."""
 
 
 class WriterProcess:
-    """Does what a MLflowWriter does. A MLflowWriter's errors become NotTold."""
+    """A MLflowWriter's methods, run in the subprocess. Its errors become LoggingFailed."""
 
-    def __init__(self, subject: Subject, earlier: Sequence[TrialRecord]) -> None:
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - it is there as long as the process
+    def __init__(self, settings: WriterSettings, earlier_trials: Sequence[TrialRecord]) -> None:
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tuning.tracking.writer_process"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said,
-            start_new_session=True,  # Ctrl-C is the search's
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr,
+            start_new_session=True,  # Ctrl-C must reach the driver only
             env=os.environ | {"PYTHONPATH": python_path()},
         )  # fmt: skip
-        self._send((subject, earlier))
+        self._send((settings, earlier_trials))
 
-    def tell(self, record: TrialRecord, suggested: Mapping[str, Any], folder: Path) -> None:
-        """As a MLflowWriter's."""
-        self._ask("tell", record, dict(suggested), folder)
+    def log_trial(self, record: TrialRecord, suggested: Mapping[str, Any], folder: Path) -> None:
+        """MLflowWriter.log_trial."""
+        self._request("log_trial", record, dict(suggested), folder)
 
     def end_study(self, trials: Sequence[TrialRecord]) -> None:
-        """As a MLflowWriter's."""
-        self._ask("end_study", trials)
+        """MLflowWriter.end_study."""
+        self._request("end_study", trials)
 
-    def close(self, patience: float = PATIENCE) -> None:
-        """End the process; kill it, if it does not end within `patience` seconds."""
+    def close(self, timeout: float = CLOSE_SECONDS) -> None:
+        """End the process; kill it if it has not exited after `timeout` seconds."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.close()
-            self._process.wait(patience)
+            self._process.wait(timeout)
         except (BrokenPipeError, subprocess.TimeoutExpired):
             self._process.kill()
             self._process.wait()
 
-    def _ask(self, *message: Any) -> None:
+    def _request(self, *message: Any) -> None:
         self._send(message)
         assert self._process.stdout is not None
         try:
-            answer = pickle.load(self._process.stdout)
-        except ENDED:
-            raise self._gone() from None
-        if answer is not None:
-            line, trace = answer
-            raise NotTold(line) from RuntimeError(trace)
+            reply = pickle.load(self._process.stdout)
+        except CLOSED:
+            raise self._writer_gone() from None
+        if reply is not None:
+            line, trace = reply
+            raise LoggingFailed(line) from RuntimeError(trace)
 
     def _send(self, message: Any) -> None:
         assert self._process.stdin is not None
@@ -88,47 +91,47 @@ class WriterProcess:
             pickle.dump(message, self._process.stdin)
             self._process.stdin.flush()
         except BrokenPipeError:
-            raise self._gone() from None
+            raise self._writer_gone() from None
 
-    def _gone(self) -> Gone:
+    def _writer_gone(self) -> WriterGone:
         self.close()
-        self._said.seek(0)
-        last = " ".join(self._said.read().decode(errors="replace").split())[-200:]
-        return Gone(f"the process that tells it ended with code {self._process.returncode}: {last}")
+        self._stderr.seek(0)
+        last = " ".join(self._stderr.read().decode(errors="replace").split())[-200:]
+        return WriterGone(f"the writer process ended with code {self._process.returncode}: {last}")
 
 
-def in_short(error: Exception) -> str:
-    """An error as a line."""
-    name = "" if isinstance(error, UserError | NotTold) else f"{type(error).__name__}: "
+def one_line(error: Exception) -> str:
+    """An error as one line of at most 300 characters."""
+    name = "" if isinstance(error, UserError | LoggingFailed) else f"{type(error).__name__}: "
     return " ".join(f"{name}{error}".split())[:300]
 
 
-def serve(questions: BinaryIO, answers: BinaryIO) -> None:
-    """Answer requests until the input ends. The writer is made at the first request, and again if making it failed."""
-    subject, earlier = pickle.load(questions)
+def serve(requests: BinaryIO, replies: BinaryIO) -> None:
+    """Serve requests until the input ends. The writer is made at the first request; if that fails, at the next one."""
+    settings, earlier_trials = pickle.load(requests)
     writer: MLflowWriter | None = None
-    with FileLock(subject.folder / LOCK):
+    with FileLock(settings.folder / LOCK_NAME):
         while True:
             try:
-                name, *arguments = pickle.load(questions)
-            except ENDED:
+                name, *arguments = pickle.load(requests)
+            except CLOSED:
                 return
-            answer = None
+            reply = None
             try:
-                writer = writer or MLflowWriter(subject, earlier)
+                writer = writer or MLflowWriter(settings, earlier_trials)
                 getattr(writer, name)(*arguments)
-            except Exception as error:  # noqa: BLE001 - it becomes the answer
-                answer = in_short(error), traceback.format_exc()
-            pickle.dump(answer, answers)
-            answers.flush()
+            except Exception as error:  # noqa: BLE001 - sent as the reply
+                reply = one_line(error), traceback.format_exc()
+            pickle.dump(reply, replies)
+            replies.flush()
 
 
 def main() -> None:
     """Serve the driver that started this process."""
     os.nice(NICENESS)
-    with os.fdopen(os.dup(1), "wb") as answers:
-        os.dup2(2, 1)  # what libraries print is no answer
-        serve(sys.stdin.buffer, answers)
+    with os.fdopen(os.dup(1), "wb") as replies:
+        os.dup2(2, 1)  # what libraries print must not be taken for a reply
+        serve(sys.stdin.buffer, replies)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ from trainers import recipe
 from trainers.augmentations import Augmentation
 from trainers.augmentations.table import AUGMENTATIONS
 from trainers.object_detection_api import compat, pipeline_config
+from trainers.object_detection_api.detector import Detector
 from trainers.recipe import Recipe
 
-NAMES = list(models.all_models())
+NAMES = [name for name, model in models.all_models().items() if isinstance(model, Detector)]
 OPERATION = {
     "min_object_covered": 0.1,
     "min_aspect_ratio": 0.5,

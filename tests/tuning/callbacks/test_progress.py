@@ -29,7 +29,7 @@ def test_without_a_terminal_each_event_is_a_plain_line(open_study):
         run_here(search)
     lines = console.file.getvalue().splitlines()
     first = study.record(0)
-    assert lines[0] == f"trial 0 begins: {in_words(first.recipe)} (laptop mobilenet)"
+    assert lines[0] == f"trial 0 starts: {in_words(first.recipe)} (laptop mobilenet)"
     assert in_words(first.recipe).startswith("mobilenet adam 0.00")
     assert (
         lines[1]
@@ -103,5 +103,5 @@ def test_on_a_terminal_the_table_lives_and_no_line_is_printed_beside_it(open_stu
     search = search_of(open_study(), 2, (progress,), seeds=1)
     with progress.follow(search):
         run_here(search)
-    assert "begins" not in console.file.getvalue()
+    assert "starts" not in console.file.getvalue()
     assert "2 of 2 trials" in console.file.getvalue()

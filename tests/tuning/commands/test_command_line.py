@@ -41,11 +41,17 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--space", "mobilenet", "--study", "../other"], "--study '../other' cannot be a study's folder"),
         (["--space", "mobilenet", "--study", "data"], "--study 'data' cannot be a study's folder"),
         (["--space", "mobilenet", "--reduction-factor", "1"], "--reduction-factor must be at least 2"),
+        (["--space", "mobilenet", "--sampler", "dice"], "unknown sampler 'dice'; known are tpe, random"),
+        (["--space", "mobilenet", "--scheduler", "hope"], "known are promote, stop, full"),
+        (["--space", "mobilenet", "--objective", "fog"], "--objective fog: unknown metric 'fog'"),
         (["--space", "mobilenet", "--brackets", "9"], "--brackets must be 1 to 2"),
         (["--space", "mobilenet", "--time", "soon"], "--time: 'soon' is not a duration; give one like 45m"),
-        (["--space", "mobilenet", "--like", "0.01"], "--like 0.01 cannot pay for one rung"),
+        (["--space", "mobilenet", "--like", "0.01"], "--like 0.01 is less than one rung"),
         (["--space", "mobilenet", "--cost", "9"], "--cost needs --price-per-gpu-hour"),
-        (["--space", "mobilenet", "--gpu-hours", "4", "--gpus-per-trial", "0"], "--gpu-hours is of GPUs"),
+        (
+            ["--space", "mobilenet", "--gpu-hours", "4", "--gpus-per-trial", "0"],
+            "--gpu-hours limits GPU hours",
+        ),
         (["--space", "mobilenet", "--preset", "cloud"], "invalid choice: 'cloud'"),
         (["--space", "mobilenet", "--image-size", "100"], "mobilenet needs an image size of at least"),
         (["--space", "mobilenet", "--batch-size", "4096"], "batch_size"),
@@ -54,7 +60,7 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--space", "mobilenet", "--subset", "0%"], "--subset: subset '0%' should be a share"),
         (["--space", "mobilenet", "--weights", "no/such/weights"], "no/such/weights"),
         (["--space", "mobilenet", "--warm-start", "nowhere"], "--warm-start nowhere: no such study"),
-        (["--space", "mobilenet", "--warm-start", "mlflow:nowhere"], "no MLflow database is there"),
+        (["--space", "mobilenet", "--warm-start", "mlflow:nowhere"], "there is no MLflow database"),
     ],
 )
 @pytest.mark.parametrize("dry", [True, False])

@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from searches import run_here, search_of
 
-from serve.locating import located
+from serve.exports.locating import located
 from trainers.detection import export as exports
 from trainers.detection.export import Framing, Proof
 from trainers.detection.samples import Found, Samples
@@ -187,7 +187,7 @@ def test_what_cannot_be_promoted_is_one_line(street, uri, tmp_path, made, capsys
     assert "has no model 'street'" in refused(capsys, tmp_path, "--rollback")
     other = f"sqlite:///{tmp_path / 'other.db'}"
     assert f"is not in MLflow at {other}" in refused(capsys, tmp_path, "--tracking-uri", other)
-    assert "no MLflow database is there" in refused(capsys, tmp_path, "--rollback", "--tracking-uri", other)
+    assert "there is no MLflow database" in refused(capsys, tmp_path, "--rollback", "--tracking-uri", other)
     with pytest.raises(UserError, match=r"models:/street@champion: cannot be fetched from"):
         located("models:/street@champion", None, tmp_path)
     assert not made

@@ -11,7 +11,7 @@ from trainers.errors import UserError
 from tuning.api.replaying import Rule, interval, replay
 from tuning.replay import main
 from tuning.search import simulation
-from tuning.search.sampler import Question
+from tuning.search.sampler import SamplerContext
 from tuning.search.simulation import Curve, Table, distance, read_curves
 from tuning.search.tpe import TPESampler
 from tuning.study.proposal import Proposal
@@ -21,8 +21,8 @@ OBJECTIVE = DETECTION.objective(None, ())
 
 def curves(count: int) -> list[Curve]:
     """Analytic curves of random recipes."""
-    question = Question(lambda trial: SPACE.suggest(trial, CONDITIONS), 11, OBJECTIVE)
-    sampler = TPESampler(question, startup_trials=count + 1)
+    context = SamplerContext(lambda trial: SPACE.suggest(trial, CONDITIONS), 11, OBJECTIVE)
+    sampler = TPESampler(context, startup_trials=count + 1)
     made = []
     for number in range(count):
         proposal = sampler.propose(number)
@@ -109,7 +109,7 @@ def test_a_studys_own_trials_are_replayed_and_stopped_ones_drawn_on_as_the_other
 
 
 def test_a_study_without_a_full_curve_cannot_be_replayed(open_study):
-    with pytest.raises(UserError, match="no trial of the study went to its end"):
+    with pytest.raises(UserError, match="no trial of the study is completed"):
         simulation.of_records(open_study().records(), {}, 90, OBJECTIVE)
 
 

@@ -161,7 +161,7 @@ REFUSED = [
     (["--trial", "one"], "--trial one: give a study's name or folder, and a trial's number"),
     (["--trial", "one/best"], "--trial one/best: give a study's name"),
     (["--trial", "street/0"], "street: no such study in"),
-    (["--run", "abc"], "no MLflow database is there"),
+    (["--run", "abc"], "there is no MLflow database"),
     (["{here}/recipe.yaml", "--max-steps", "0"], "--max-steps must be at least 1"),
     (["{here}/recipe.yaml", "--threads", "0"], "--threads must be at least 1"),
     (["{here}/recipe.yaml", "--gpus", "-1"], "--gpus must be at least 0"),

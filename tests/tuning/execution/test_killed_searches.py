@@ -75,14 +75,14 @@ def test_it_goes_on_after_ctrl_c_a_killed_driver_and_a_killed_ray(begin, tmp_pat
     killed = begin(0.05)
     said, _ = ended(killed, "trial 1 step 30", lambda driver: driver.kill())
     assert killed.returncode == -signal.SIGKILL
-    assert int(re.search(r"trial 0 goes on from step (\d+)", said)[1]) >= 30
+    assert int(re.search(r"trial 0 resumes from step (\d+)", said)[1]) >= 30
     assert "trial 0 step 30" not in said
 
     without_ray = begin(0.3)
-    said, wrong = ended(without_ray, "trial 1 goes on from step 30", kill_raylet)
+    said, wrong = ended(without_ray, "trial 1 resumes from step 30", kill_raylet)
     assert without_ray.returncode == 2
     assert (
-        "error: Ray's own process raylet has died (out of memory, or killed); the same command goes on"
+        "error: Ray's own process raylet has died (out of memory, or killed); run the same command to resume"
         in wrong
     )
 
@@ -90,7 +90,7 @@ def test_it_goes_on_after_ctrl_c_a_killed_driver_and_a_killed_ray(begin, tmp_pat
     said, _ = ended(last)
     assert last.returncode == 0
     assert "trial 0" not in said
-    assert "trial 1 goes on from step 30" in said
+    assert "trial 1 resumes from step 30" in said
     summary = json.loads((tmp_path / STUDY / "summary.json").read_text())
     assert [trial["trial"] for trial in summary["trials"]] == [0, 1]
     assert [rung["step"] for rung in summary["trials"][0]["rungs"]] == [30, 90]
@@ -105,7 +105,7 @@ def test_what_waited_for_its_promotion_is_promoted_after_a_killed_driver(begin, 
     said, _ = ended(last)
     assert last.returncode == 0
     assert not re.search(r"trial \d step 30", said)  # they were measured before
-    assert len(re.findall(r"trial \d goes on from step 30", said)) == 1
+    assert len(re.findall(r"trial \d resumes from step 30", said)) == 1
     summary = json.loads((tmp_path / STUDY / "summary.json").read_text())
     rungs = {trial["state"]: [rung["step"] for rung in trial["rungs"]] for trial in summary["trials"]}
     assert rungs == {"completed": [30, 90], "pruned": [30]}

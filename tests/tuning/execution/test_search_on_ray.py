@@ -220,4 +220,4 @@ def test_a_cluster_that_is_not_there_or_too_small_is_one_line(local_ray, tmp_pat
         [*line, "--gpus-per-trial", "1"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert done.stderr == "error: --gpus-per-trial 1: only 0 GPUs are here; ask for less\n"
+    assert done.stderr == "error: --gpus-per-trial 1: Ray has only 0 GPUs; give a smaller --gpus-per-trial\n"

@@ -157,7 +157,7 @@ def test_a_full_disk_halts_the_search_and_loses_no_checkpoint(tmp_path):
 
     results = run_to_end(begun(worker_of(Full(DATASET)), tmp_path))
     assert results[-1].kind == "halt"
-    assert "checkpoint-30: No space left on device; mend that" in results[-1].reason
+    assert "checkpoint-30: No space left on device; fix that" in results[-1].reason
     assert newest_checkpoint(tmp_path / "3")[0] == 10
 
 

@@ -14,7 +14,7 @@ from trainers.detection import coco_metrics
 from trainers.detection import results as files
 from trainers.detection.coco_metrics import ImageResult
 from tuning.search.halving import Halving
-from tuning.search.sampler import Question
+from tuning.search.sampler import SamplerContext
 from tuning.search.search import Search
 from tuning.search.tpe import TPESampler
 from tuning.study.curves import CurveFile
@@ -98,7 +98,7 @@ def make(
         },
     )  # fmt: skip
     study = Study.open(folder, about, durable=False)
-    sampler = TPESampler(Question(lambda trial: asked.suggest(trial, conditions), 1, study.objective))
+    sampler = TPESampler(SamplerContext(lambda trial: asked.suggest(trial, conditions), 1, study.objective))
     seeds = asked.seeds(conditions)[: min(2, trials)]
     search = Search(study, sampler, Halving(RUNGS), trials, seeds)
     true = truth(images, len(classes))

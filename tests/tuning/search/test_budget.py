@@ -43,14 +43,14 @@ def test_impossible_limits_are_refused(limits, message):
 
 
 def test_a_budget_that_cannot_pay_for_one_rung_is_refused():
-    with pytest.raises(UserError, match=r"--like 0.05 cannot pay for one rung of 10 steps; 0.11 can"):
+    with pytest.raises(UserError, match=r"--like 0.05 is less than one rung of 10 steps; give at least 0.11"):
         Budget(trainings=0.05).check_fits(0, 90, 10)
     Budget(trainings=0.2).check_fits(0, 90, 10)
 
 
 @pytest.mark.parametrize("limits", [{"gpu_hours": 4}, {"cost": 9, "price_per_gpu_hour": 3}])
 def test_gpu_hours_without_a_gpu_are_refused(limits):
-    with pytest.raises(UserError, match="trials have none"):
+    with pytest.raises(UserError, match="trials use no GPU"):
         Budget(**limits).check_fits(0, 90, 10)
     Budget(**limits).check_fits(0.5, 90, 10)
 

@@ -9,7 +9,7 @@ import functools
 import pytest
 from curve_trainer import DATASET
 from optuna.trial import TrialState
-from searches import CONDITIONS, OBJECTIVE, SPACE, about, question, run_here, search_of
+from searches import CONDITIONS, OBJECTIVE, SPACE, about, context, run_here, search_of
 from test_search import rung, stored
 
 import search_spaces
@@ -17,22 +17,22 @@ from search_spaces.conditions import Conditions
 from search_spaces.parts.parameters import Range
 from search_spaces.space import Space
 from trainers.errors import UserError
-from tuning.api import earlier as earlier_studies
+from tuning.api import earlier_study
 from tuning.search import warm_start
-from tuning.search.fitting import Fitting
 from tuning.search.halving import Halving
 from tuning.search.search import Search
+from tuning.search.space_adapter import SpaceAdapter
 from tuning.search.tpe import TPESampler
 from tuning.study import manifest
 from tuning.study.trial_folder import newest_checkpoint
 
 LONGER = dataclasses.replace(CONDITIONS, steps=270)
-read = functools.partial(earlier_studies.read, objective=OBJECTIVE)
+read = functools.partial(earlier_study.read, objective=OBJECTIVE)
 
 
 def search_with(study, conditions: Conditions, trials: int, space: Space = SPACE) -> Search:
-    fitting = Fitting(space, conditions, study.manifest.space_since)
-    sampler = TPESampler(dataclasses.replace(question(space, conditions), fit=fitting.fit))
+    adapter = SpaceAdapter(space, conditions, study.manifest.space_since)
+    sampler = TPESampler(dataclasses.replace(context(space, conditions), adapt=adapter.adapt))
     rungs = (30, 90, 270) if conditions.steps == 270 else (10, 30, 90)
     return Search(study, sampler, Halving(rungs), trials)
 
@@ -88,7 +88,8 @@ def test_an_interrupted_trial_goes_on_with_more_steps_as_another_one(open_study)
     taken = search.propose()
     assert taken.provenance["continues"] == str(number)
     assert (
-        study.record(number).verdict.reason == f"goes on from step 10 as trial {taken.number}, with 270 steps"
+        study.record(number).verdict.reason
+        == f"continued from step 10 by trial {taken.number}, with 270 steps"
     )
     assert [trial.state for trial in stored(study)] == [TrialState.PRUNED, TrialState.RUNNING]
     assert search.propose() is None
@@ -138,8 +139,8 @@ def test_an_accepted_change_of_space_keeps_what_still_fits(open_study, tmp_path)
     space = narrowed()
     study = Study.open(study.folder, about(**with_space(space)), accept_space_change=True)
     assert (study.manifest.space_since, study.manifest.space_hash) == (16, space.hash(CONDITIONS))
-    fitting = Fitting(space, CONDITIONS, study.manifest.space_since)
-    kept = {trial.number for trial in study.trials() if fitting.fit(trial) is not None}
+    adapter = SpaceAdapter(space, CONDITIONS, study.manifest.space_since)
+    kept = {trial.number for trial in study.trials() if adapter.adapt(trial) is not None}
 
     def fits(record) -> bool:
         kind, rate = record.recipe["optimizer"]["kind"], record.recipe["schedule"]["base"]
@@ -166,14 +167,14 @@ def earlier(open_study):
 
 def test_a_warm_start_tries_the_best_first_and_learns_from_all(earlier, open_study, tmp_path):
     found = read("earlier", tmp_path, "")
-    start = warm_start.warm_start(found, about(), Fitting(SPACE, CONDITIONS))
+    start = warm_start.warm_start(found, about(), SpaceAdapter(SPACE, CONDITIONS))
     best = sorted(earlier.records(), key=lambda record: (record.step, record.value), reverse=True)[:4]
     assert [seed.name for seed in start.seeds] == [f"earlier trial {record.number}" for record in best]
-    assert len(start.lessons) == 12
+    assert len(start.prior_trials) == 12
     study = open_study("later")
-    sampler = TPESampler(question())
-    for lesson in start.lessons:
-        sampler.learn(lesson)
+    sampler = TPESampler(context())
+    for prior in start.prior_trials:
+        sampler.learn(prior)
     search = Search(study, sampler, Halving((10, 30, 90)), 6, start.seeds)
     proposed = [search.propose() for _ in range(6)]
     assert [record.recipe for record in proposed[:4]] == [record.recipe for record in best]
@@ -186,13 +187,13 @@ def test_a_warm_start_tries_the_best_first_and_learns_from_all(earlier, open_stu
 
 def test_what_was_continued_with_more_steps_is_tried_once(earlier, tmp_path):
     found = read("earlier", tmp_path, "")
-    once = warm_start.warm_start(found, about(), Fitting(SPACE, CONDITIONS))
+    once = warm_start.warm_start(found, about(), SpaceAdapter(SPACE, CONDITIONS))
     found = read("earlier", tmp_path, "")
     again = [copy.copy(trial) for trial in found.trials]
     for trial in again:
         trial.number += len(again)
     both = dataclasses.replace(found, trials=[*found.trials, *again])
-    twice = warm_start.warm_start(both, about(), Fitting(SPACE, CONDITIONS))
+    twice = warm_start.warm_start(both, about(), SpaceAdapter(SPACE, CONDITIONS))
     assert [seed.params for seed in twice.seeds] == [seed.params for seed in once.seeds]
 
 
@@ -203,21 +204,21 @@ def test_what_was_continued_with_more_steps_is_tried_once(earlier, tmp_path):
 )
 def test_trials_of_another_budget_or_other_data_are_tried_but_teach_nothing(earlier, tmp_path, changes):
     found = read(str(earlier.folder), tmp_path, "")
-    start = warm_start.warm_start(found, about(**changes), Fitting(SPACE, CONDITIONS))
+    start = warm_start.warm_start(found, about(**changes), SpaceAdapter(SPACE, CONDITIONS))
     assert len(start.seeds) == 4
-    assert start.lessons == []
-    assert "other data or budget" in start.said
+    assert start.prior_trials == []
+    assert "other data or budget" in start.message
 
 
 def test_a_warm_start_from_one_detector_fits_its_branch_of_all(earlier, tmp_path):
     space = search_spaces.get("all")
     start = warm_start.warm_start(
-        read("earlier", tmp_path, ""), about(space="all"), Fitting(space, CONDITIONS)
+        read("earlier", tmp_path, ""), about(space="all"), SpaceAdapter(space, CONDITIONS)
     )
     assert {seed.params["detector"] for seed in start.seeds} == {"mobilenet"}
-    sampler = TPESampler(question(space))
-    for lesson in start.lessons:
-        sampler.learn(lesson)
+    sampler = TPESampler(context(space))
+    for prior in start.prior_trials:
+        sampler.learn(prior)
     assert sampler.propose(0).recipe.model in space.models
 
 
@@ -225,12 +226,12 @@ def test_a_warm_start_without_a_use_is_one_line(earlier, open_study, tmp_path):
     found = read("earlier", tmp_path, "")
     classes = manifest.of_data(DATASET) | {"classes": ["raccoon"]}
     with pytest.raises(
-        UserError, match=r"is of other classes \(vehicle, pedestrian\) than this data \(raccoon\)"
+        UserError, match=r"has other classes \(vehicle, pedestrian\) than this data \(raccoon\)"
     ):
-        warm_start.warm_start(found, about(data=classes), Fitting(SPACE, CONDITIONS))
+        warm_start.warm_start(found, about(data=classes), SpaceAdapter(SPACE, CONDITIONS))
     retinanet = search_spaces.get("retinanet")
     with pytest.raises(UserError, match="none of its 12 ended trials fits this space"):
-        warm_start.warm_start(found, about(), Fitting(retinanet, CONDITIONS))
+        warm_start.warm_start(found, about(), SpaceAdapter(retinanet, CONDITIONS))
     with pytest.raises(UserError, match="no such study in"):
         read("never", tmp_path, "")
     open_study("empty")
@@ -248,12 +249,12 @@ def test_a_warm_start_from_mlflow_is_that_from_the_study(earlier, open_study, tm
     tracking.start()
     assert tracking.close() is None
     from_folder, from_mlflow = (
-        warm_start.warm_start(read(source, tmp_path, uri), about(), Fitting(SPACE, CONDITIONS))
+        warm_start.warm_start(read(source, tmp_path, uri), about(), SpaceAdapter(SPACE, CONDITIONS))
         for source in ("earlier", "mlflow:street")
     )
     assert [seed.params for seed in from_mlflow.seeds] == [seed.params for seed in from_folder.seeds]
-    assert len(from_mlflow.lessons) == len(from_folder.lessons) == 12
-    for theirs, ours in zip(from_mlflow.lessons, from_folder.lessons, strict=True):
+    assert len(from_mlflow.prior_trials) == len(from_folder.prior_trials) == 12
+    for theirs, ours in zip(from_mlflow.prior_trials, from_folder.prior_trials, strict=True):
         assert (theirs.number, theirs.params, theirs.value, theirs.state) == (
             ours.number,
             ours.params,

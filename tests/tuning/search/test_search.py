@@ -12,7 +12,7 @@ from searches import CONDITIONS, OBJECTIVE, SPACE, run_here, search_of
 
 from trainers.errors import UserError
 from tuning.search.halving import Halving
-from tuning.search.sampler import Question
+from tuning.search.sampler import SamplerContext
 from tuning.search.search import Search
 from tuning.search.tpe import TPESampler
 from tuning.study.step_result import StepResult
@@ -46,7 +46,7 @@ def test_every_rung_is_told_to_optuna_the_stopping_one_too(open_study):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-@pytest.mark.parametrize("name", ["mAP", "validation_loss/total"])
+@pytest.mark.parametrize("name", ["mAP", "mAP50", "validation_loss/total", "validation_loss/localization"])
 def test_a_rung_that_is_not_a_number_fails_the_trial_and_is_never_a_value(open_study, name, value):
     study = open_study()
     search = search_of(study, 1)
@@ -115,7 +115,7 @@ def test_an_interrupted_trial_goes_on_first_under_its_own_number(open_study):
     search.interrupt()
     assert (
         study.record(first.number).verdict.reason
-        == "the search was stopped at step 17; goes on with the search"
+        == "the search was stopped at step 17; resumes with the search"
     )
     assert {trial.state for trial in stored(study)} == {TrialState.WAITING}
 
@@ -198,7 +198,7 @@ def test_a_space_that_makes_no_recipe_ends_the_search_and_leaves_no_trial(open_s
         raise UserError("space 'mobilenet': schedule.base: must be above 0")
 
     study = open_study()
-    search = Search(study, TPESampler(Question(impossible, 1, OBJECTIVE)), Halving((10,)), 3)
+    search = Search(study, TPESampler(SamplerContext(impossible, 1, OBJECTIVE)), Halving((10,)), 3)
     with pytest.raises(UserError, match=r"schedule\.base"):
         search.propose()
     assert stored(study) == []
@@ -211,7 +211,7 @@ def test_what_the_user_must_mend_stops_the_search_and_keeps_the_trial(open_study
     assert not search.report(StepResult(number, 0, "halt", reason="weights.zip: is gone"))
     search.interrupt()
     assert search.propose() is None
-    assert search.halted.reason == "weights.zip: is gone"
+    assert search.fatal_result.reason == "weights.zip: is gone"
     assert study.record(number).state == "interrupted"
 
 
@@ -274,7 +274,7 @@ def test_a_free_worker_gets_the_trial_whose_graph_it_has(open_study):
     def suggest(trial):
         return SPACE.suggest(trial, CONDITIONS).replace(batch_size=next(sizes))
 
-    sampler = TPESampler(Question(suggest, 1, OBJECTIVE))
+    sampler = TPESampler(SamplerContext(suggest, 1, OBJECTIVE))
     search = Search(open_study(), sampler, Halving((10, 30, 90), mode="promote"), 6)
     for _ in range(6):  # as many workers
         search.propose()

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
-from searches import CONDITIONS, OBJECTIVE, SPACE, question, score
+from searches import CONDITIONS, OBJECTIVE, SPACE, context, score
 
 import search_spaces
-from tuning.search.sampler import Question
-from tuning.search.scheduler import Judgement, reached
-from tuning.search.tpe import BEST, LATEST, TPESampler, chosen
+from tuning.search.sampler import SamplerContext
+from tuning.search.scheduler import Judgement, make_rung
+from tuning.search.tpe import BEST, LATEST, TPESampler, most_informative
 from tuning.study.step_result import StepResult
 from tuning.study.trial_record import RUNG
 
@@ -41,7 +41,7 @@ def bare(number: int, value: float, state=TrialState.COMPLETE):
 
 @pytest.mark.slow
 def test_it_learns_where_good_recipes_are():
-    sampler = TPESampler(question(seed=3), startup_trials=10)
+    sampler = TPESampler(context(seed=3), startup_trials=10)
     kinds = []
     for number in range(60):
         proposal = sampler.propose(number)
@@ -54,7 +54,7 @@ def test_it_learns_where_good_recipes_are():
 
 @pytest.mark.slow
 def test_where_all_maps_are_0_it_learns_from_what_the_scheduler_breaks_ties_by():
-    sampler = TPESampler(question(seed=3), startup_trials=10)
+    sampler = TPESampler(context(seed=3), startup_trials=10)
     kinds = []
     for number in range(60):
         proposal = sampler.propose(number)
@@ -63,7 +63,7 @@ def test_where_all_maps_are_0_it_learns_from_what_the_scheduler_breaks_ties_by()
         trial = ended(number, proposal, number % 7 / 1e5, TrialState.PRUNED, 10)
         own = score(trial.value, 0.0, loss)
         result = StepResult(number, 10, "rung", metrics={"mAP": own.value, "validation_loss/total": loss})
-        told = reached(result, own, Judgement("stop", 1, 1, None), OBJECTIVE)
+        told = make_rung(result, own, Judgement("stop", 1, 1, None), OBJECTIVE)
         trial.user_attrs = {f"{RUNG}10": told.to_dict()}
         sampler.learn(trial)
     assert kinds[-20:].count("rms_prop") >= 16
@@ -71,7 +71,7 @@ def test_where_all_maps_are_0_it_learns_from_what_the_scheduler_breaks_ties_by()
 
 @pytest.mark.slow
 def test_it_learns_which_branch_is_good():
-    sampler = TPESampler(question(ALL, seed=5), startup_trials=10)
+    sampler = TPESampler(context(ALL, seed=5), startup_trials=10)
     detectors = []
     for number in range(50):
         proposal = sampler.propose(number)
@@ -82,7 +82,7 @@ def test_it_learns_which_branch_is_good():
 
 
 def test_the_values_of_a_seed_are_proposed_as_they_are():
-    sampler = TPESampler(question(seed=3))
+    sampler = TPESampler(context(seed=3))
     for number, seed in enumerate(SPACE.seeds(CONDITIONS)):
         proposal = sampler.propose(number, seed.params)
         assert proposal.params == seed.params
@@ -91,7 +91,7 @@ def test_the_values_of_a_seed_are_proposed_as_they_are():
 
 def test_a_proposal_is_the_same_whether_the_trials_were_seen_one_by_one_or_read_from_the_study():
     def fresh():
-        return TPESampler(question(seed=3), startup_trials=4)
+        return TPESampler(context(seed=3), startup_trials=4)
 
     one_by_one, trials = fresh(), []
     for number in range(12):
@@ -108,8 +108,8 @@ def test_a_proposal_is_the_same_whether_the_trials_were_seen_one_by_one_or_read_
 
 
 def test_a_failed_trial_repels_nothing():
-    sampler = TPESampler(question(seed=3), startup_trials=1)
-    other = TPESampler(question(seed=3), startup_trials=1)
+    sampler = TPESampler(context(seed=3), startup_trials=1)
+    other = TPESampler(context(seed=3), startup_trials=1)
     for number in range(4):
         proposal = sampler.propose(number)
         trial = ended(number, proposal, 0.2)
@@ -131,7 +131,7 @@ def test_a_space_that_raises_leaves_nothing_behind():
             raise ZeroDivisionError
         return SPACE.suggest(trial, CONDITIONS)
 
-    sampler = TPESampler(Question(suggest, 3, OBJECTIVE))
+    sampler = TPESampler(SamplerContext(suggest, 3, OBJECTIVE))
     sampler.propose(0)
     with pytest.raises(ZeroDivisionError):
         sampler.propose(1)
@@ -143,7 +143,7 @@ def test_tpe_sees_the_best_the_latest_and_the_running_however_many_there_are():
     trials = [bare(number, (number * 7919 % 2000) / 2000) for number in range(2000)]
     running = create_trial(state=TrialState.RUNNING, params={}, distributions={})
     running.number = 2000
-    seen = chosen([*trials, running], OBJECTIVE)
+    seen = most_informative([*trials, running], OBJECTIVE)
     assert len(seen) <= BEST + LATEST + 1
     assert [trial.number for trial in seen] == sorted(trial.number for trial in seen)
     numbers = {trial.number for trial in seen}
@@ -161,7 +161,7 @@ def test_memory_stays_bounded_over_thousands_of_trials():
         trial.suggest_float("x", 0, 1)
         return recipe
 
-    sampler = TPESampler(Question(suggest, 1, OBJECTIVE))
+    sampler = TPESampler(SamplerContext(suggest, 1, OBJECTIVE))
     for number in range(1500):
         sampler.learn(bare(number, (number * 7919 % 2000) / 2000))
         if number % 50 == 0:

@@ -18,7 +18,7 @@ import pytest
 from optuna.trial import TrialState
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
-from searches import CONDITIONS, SPACE, question, run_here, score, search_of
+from searches import CONDITIONS, SPACE, context, run_here, score, search_of
 from test_search import rung, stored
 
 from tuning.search.halving import Halving
@@ -138,7 +138,7 @@ def test_known_points_and_their_values_are_taken_in_with_conditional_branches():
     with pytest.raises(TypeError, match="Define-by-run function passed in `space`"):
         Stock(points_to_evaluate=[seed.params], evaluated_rewards=[0.4])
 
-    sampler = TPESampler(question(), startup_trials=1)
+    sampler = TPESampler(context(), startup_trials=1)
     replayed = SPACE.replay(seed.params, CONDITIONS)
     known = optuna.trial.create_trial(
         params=dict(seed.params), distributions=replayed.distributions, value=0.4
@@ -168,7 +168,7 @@ def test_a_study_goes_on_without_reading_a_pickle(open_study, monkeypatch):
 
 
 def test_branches_are_modelled_in_groups():
-    sampler = TPESampler(question())
+    sampler = TPESampler(context())
     assert not optuna.samplers.TPESampler()._group
     assert sampler._sampler(0)._group
     assert sampler._sampler(0)._multivariate

@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import FrozenTrial
 from searches import CONDITIONS, OBJECTIVE, SPACE, run_here, search_of
 
-from tuning.search.fitting import Fitting
+from tuning.search.space_adapter import SpaceAdapter
 from tuning.study import reading, trial_record
 from tuning.study.packing import PackedTrial
 
@@ -48,7 +48,7 @@ def test_a_copy_of_a_packed_trial_can_be_changed_and_leaves_it_as_it_was(study):
     assert packed.params != {}
     with pytest.raises(AttributeError):
         _ = packed.nothing
-    told = Fitting(SPACE, CONDITIONS).fit(packed)
+    told = SpaceAdapter(SPACE, CONDITIONS).adapt(packed)
     assert told is not None
     assert told.params == packed.params
 

@@ -68,7 +68,7 @@ def test_a_studys_data_are_found_again_as_they_were_and_whole(tmp_path):
         20,
         reopen(DETECTION, study.manifest.data, tmp_path / "data").validation,
     )
-    with pytest.raises(UserError, match="is not what the study was begun with"):
+    with pytest.raises(UserError, match="is not the data that the study was begun with"):
         reopen(DETECTION, study.manifest.data, tmp_path / "data", given=OTHER)
 
 

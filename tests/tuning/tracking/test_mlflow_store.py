@@ -45,3 +45,16 @@ def test_searches_that_begin_together_make_one(tmp_path):
     assert len(set(made)) == 2
     names = {each.name for each in store.client(uri).search_experiments()}
     assert names == {"Default", "one", "two"}
+
+
+def test_the_tags_of_runs_keep_the_names_that_stores_have():
+    names = store.STUDY, store.TRIAL, store.MANIFEST, store.SUGGESTED, store.VERDICT, store.REASON
+    known = (
+        "tuning.study",
+        "tuning.trial",
+        "tuning.manifest",
+        "tuning.suggested",
+        "verdict",
+        "verdict.reason",
+    )
+    assert names == known

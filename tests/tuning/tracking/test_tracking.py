@@ -129,7 +129,7 @@ def test_a_run_that_was_begun_but_not_filled_is_filled(open_study, uri, tmp_path
     study = open_study()
     with monkeypatch.context() as patch:
         patch.setattr(MLflowWriter, "_log_params", _away)
-        assert "ConnectionError" in tracked(study, uri, tmp_path, 1).close(patience=0.1)
+        assert "ConnectionError" in tracked(study, uri, tmp_path, 1).close(timeout=0.1)
     assert tracked(open_study(), uri, tmp_path, 1).close() is None
     runs = told(uri)
     assert runs[""]["run"].data.params["space"] == "mobilenet"
@@ -219,7 +219,7 @@ def test_a_store_that_is_away_stops_nothing_and_is_told_everything_later(
     away.mkdir()  # no database can be opened here
     study = open_study()
     tracking = tracked(study, uri, tmp_path, 4)
-    assert tracking.close(patience=0.1).startswith("4 trials (")
+    assert tracking.close(timeout=0.1).startswith("4 trials (")
     assert len(study.records()) == 4
 
     away.rmdir()
@@ -235,7 +235,7 @@ def test_a_database_of_another_mlflow_is_named_and_told_everything_once_it_is_ri
     with sqlite3.connect(tmp_path / "mlflow.db") as base:
         [(right,)] = base.execute("SELECT version_num FROM alembic_version").fetchall()
         base.execute("UPDATE alembic_version SET version_num = '0a8213491aaa'")
-    said = tracked(open_study(), uri, tmp_path, 2).close(patience=0.1)
+    said = tracked(open_study(), uri, tmp_path, 2).close(timeout=0.1)
     assert said.startswith("2 trials (")
     assert "out-of-date database schema" in said
     with sqlite3.connect(tmp_path / "mlflow.db") as base:

@@ -119,7 +119,7 @@ def test_a_server_that_is_killed_and_comes_back_has_everything_once(
 
 def test_what_was_told_but_never_answered_is_there_once(open_study, server, tmp_path, monkeypatch):
     monkeypatch.setattr(callback, "RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(callback, "CLOSING_SECONDS", 0.01)
+    monkeypatch.setattr(callback, "CLOSE_RETRY_SECONDS", 0.01)
     send, lost, rng = requests.Session.request, [], random.Random(7)
 
     def lossy(*arguments, **named):
@@ -155,8 +155,8 @@ def test_a_server_of_another_major_version_is_named_and_costs_nothing(open_study
     told = Tracking(study, f"http://127.0.0.1:{old.server_port}", None, 90)
     told.start()
     trained(search_of(study, 3, (told,)))
-    said = told.close(patience=0.1)
+    said = told.close(timeout=0.1)
     old.shutdown()
     assert said.startswith("3 trials (http://127.0.0.1")
-    assert "is a server of MLflow 2.9.1" in said
+    assert "runs MLflow 2.9.1" in said
     assert [record.verdict is not None for record in study.records()] == [True] * 3

@@ -16,8 +16,8 @@ from test_tracking import told
 
 from tuning.execution.environment import Share
 from tuning.tracking.callback import Tracking
-from tuning.tracking.mlflow_writer import Subject
-from tuning.tracking.writer_process import Gone, NotTold, WriterProcess, in_short
+from tuning.tracking.mlflow_writer import WriterSettings
+from tuning.tracking.writer_process import LoggingFailed, WriterGone, WriterProcess, one_line
 
 pytestmark = pytest.mark.slow
 
@@ -31,12 +31,12 @@ def study(open_study):
 
 
 @pytest.fixture
-def subject(study, uri, tmp_path) -> Subject:
-    return Subject(study.manifest, study.folder, uri, tmp_path / "artifacts", Share(), "")
+def settings(study, uri, tmp_path) -> WriterSettings:
+    return WriterSettings(study.manifest, study.folder, uri, tmp_path / "artifacts", Share(), "")
 
 
 def tell(writer: WriterProcess, study, number: int) -> None:
-    writer.tell(study.record(number), study.trial(number).params, study.trial_folder(number))
+    writer.log_trial(study.record(number), study.trial(number).params, study.trial_folder(number))
 
 
 def test_a_process_of_its_own_tells_what_a_teller_does(open_study, uri, tmp_path):
@@ -56,7 +56,7 @@ def test_a_process_of_its_own_tells_what_a_teller_does(open_study, uri, tmp_path
 
 
 def test_when_it_is_killed_another_takes_its_place(study, uri, tmp_path, monkeypatch):
-    monkeypatch.setattr("tuning.tracking.callback.CLOSING_SECONDS", 0.01)
+    monkeypatch.setattr("tuning.tracking.callback.CLOSE_RETRY_SECONDS", 0.01)
     tracking = Tracking(study, uri, tmp_path / "artifacts", 90)
     tracking.start()
     while tracking._writer is None:
@@ -68,21 +68,21 @@ def test_when_it_is_killed_another_takes_its_place(study, uri, tmp_path, monkeyp
     assert sorted(told(uri)) == ["", "0", "1"]
 
 
-def test_its_death_is_said_with_what_it_said_last(study, subject):
-    writer = WriterProcess(subject, study.records())
+def test_its_death_is_said_with_what_it_said_last(study, settings):
+    writer = WriterProcess(settings, study.records())
     writer._process.kill()
-    with pytest.raises(Gone, match="ended with code -9"):
+    with pytest.raises(WriterGone, match="ended with code -9"):
         tell(writer, study, 0)
 
 
-def test_what_goes_wrong_is_a_line_and_it_may_be_asked_again(study, subject, uri, tmp_path):
+def test_what_goes_wrong_is_a_line_and_it_may_be_asked_again(study, settings, uri, tmp_path):
     with sqlite3.connect(tmp_path / "mlflow.db") as base:
         [(right,)] = base.execute("SELECT version_num FROM alembic_version").fetchall()
         base.execute("UPDATE alembic_version SET version_num = '0a8213491aaa'")
-    writer = WriterProcess(subject, study.records())
-    with pytest.raises(NotTold) as refused:
+    writer = WriterProcess(settings, study.records())
+    with pytest.raises(LoggingFailed) as refused:
         tell(writer, study, 0)
-    assert "\n" not in in_short(refused.value)
+    assert "\n" not in one_line(refused.value)
     assert "Traceback" in str(refused.value.__cause__)
     with sqlite3.connect(tmp_path / "mlflow.db") as base:
         base.execute("UPDATE alembic_version SET version_num = ?", (right,))
@@ -91,7 +91,7 @@ def test_what_goes_wrong_is_a_line_and_it_may_be_asked_again(study, subject, uri
     assert sorted(told(uri)) == ["", "0"]
 
 
-def test_it_does_not_hear_ctrl_c_and_ends_with_its_driver(study, subject, tmp_path):
+def test_it_does_not_hear_ctrl_c_and_ends_with_its_driver(study, settings, tmp_path):
     code = (
         "import pickle, sys, time\n"
         "from tuning.tracking.writer_process import WriterProcess\n"
@@ -102,7 +102,7 @@ def test_it_does_not_hear_ctrl_c_and_ends_with_its_driver(study, subject, tmp_pa
     driver = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )
-    driver.stdin.write(pickle.dumps((subject, study.records())))
+    driver.stdin.write(pickle.dumps((settings, study.records())))
     driver.stdin.flush()
     pid = int(driver.stdout.readline())
     assert os.getpgid(pid) != os.getpgid(driver.pid)
@@ -114,14 +114,14 @@ def test_it_does_not_hear_ctrl_c_and_ends_with_its_driver(study, subject, tmp_pa
         time.sleep(0.02)
 
 
-def test_it_waits_for_the_one_of_a_killed_driver(study, subject, uri):
-    first = WriterProcess(subject, study.records())
+def test_it_waits_for_the_one_of_a_killed_driver(study, settings, uri):
+    first = WriterProcess(settings, study.records())
     tell(first, study, 0)
-    second = WriterProcess(subject, study.records())
-    second._send(("tell", study.record(1), study.trial(1).params, study.trial_folder(1)))
+    second = WriterProcess(settings, study.records())
+    second._send(("log_trial", study.record(1), study.trial(1).params, study.trial_folder(1)))
     time.sleep(0.5)
     assert sorted(told(uri)) == ["", "0"]
     first.close()
-    second._ask("end_study", study.records())
+    second._request("end_study", study.records())
     second.close()
     assert sorted(told(uri)) == ["", "0", "1"]

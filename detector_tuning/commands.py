@@ -1,0 +1,39 @@
+"""The subcommands of `detector-tuning`: for each its module, which has a `main(arguments)`, and a line for --help."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """One subcommand.
+
+    module: has `main(arguments: Sequence[str]) -> int`.
+    summary: its line in `detector-tuning --help`.
+    only_prints: ends quietly when the reader of its output does (`| head`), as it has nothing to clean up.
+    """
+
+    module: str
+    summary: str
+    only_prints: bool = False
+
+    @property
+    def shown_module(self) -> str:
+        """What stands after `python -m` for the same command."""
+        return self.module.removesuffix(".__main__")
+
+
+COMMANDS = {
+    "run": Command("tuning.run", "search for the best detector that a budget can buy"),
+    "train": Command("tuning.train", "train one recipe to its last step"),
+    "report": Command("tuning.report", "write a study's report", only_prints=True),
+    "compare": Command("tuning.compare", "compare studies", only_prints=True),
+    "promote": Command("tuning.promote", "make a study's best detector the champion in MLflow's registry"),
+    "ledger": Command("tuning.ledger", "list which trials were stopped early, why, and what that saved"),
+    "replay": Command("tuning.replay", "simulate a finished search under other settings"),
+    "serve": Command("serve.run", "serve a detector over HTTP"),
+    "detect": Command("serve.detect", "detect objects in a video"),
+    "serve-promote": Command("serve.promote", "replace the model of a running server"),
+    "data": Command("trainers.datasets.__main__", "check, describe or convert labelled images"),
+    "spaces": Command("search_spaces.__main__", "list the search spaces, or print one"),
+}

@@ -1,0 +1,104 @@
+"""Batcher: groups images from all jobs and requests into batches for one network."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from concurrent.futures import Future
+
+import numpy as np
+
+from serve.backends.backend import Backend
+from trainers.detection.samples import Found
+
+
+class NetworkFailed(Exception):
+    """The network raised an error while it ran; the message is the runtime's."""
+
+
+class Batcher:
+    """Runs `backend` on squares in arrival order, urgent ones (image requests) first.
+
+    One thread per stream of the backend. There is no batching delay: while all streams are busy, the next batch
+    gathers, up to `size` images.
+    counts: ("batches", size): batches of that size; images; errors: images in failed batches; objects: detections with
+    a score of at least `threshold`; seconds: time in the network, summed over streams.
+    """
+
+    def __init__(self, backend: Backend, size: int, threshold: float = 0.5) -> None:
+        self.size = size
+        self.counts: Counter[str | tuple[str, int]] = Counter()
+        self._threshold = threshold
+        self._backend = backend
+        self._waiting: deque[tuple[np.ndarray, Future[Found]]] = deque()
+        self._urgent: deque[tuple[np.ndarray, Future[Found]]] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._threads = [
+            threading.Thread(target=self._run, name=f"batcher-{i}", daemon=True)
+            for i in range(backend.streams)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, square: np.ndarray, urgent: bool = False) -> Future[Found]:
+        """(S, S, 3) uint8 RGB -> a future of its detections. Raises RuntimeError once closed."""
+        future: Future[Found] = Future()
+        with self._changed:
+            if self._closed:
+                raise RuntimeError("the batcher is closed")
+            (self._urgent if urgent else self._waiting).append((square, future))
+            self._changed.notify()
+        return future
+
+    @property
+    def capacity(self) -> int:
+        """How many squares the network can process at the same time."""
+        return self.size * len(self._threads)
+
+    @property
+    def waiting(self) -> int:
+        """Squares not yet in a batch."""
+        return len(self._urgent) + len(self._waiting)
+
+    def close(self) -> None:
+        """Process the squares that were submitted, then end the threads."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not (self._urgent or self._waiting or self._closed):
+                    self._changed.wait()
+                batch: list[tuple[np.ndarray, Future[Found]]] = []
+                while len(batch) < self.size and (self._urgent or self._waiting):
+                    batch.append((self._urgent or self._waiting).popleft())
+            if not batch:
+                return
+            self._detect([each for each in batch if each[1].set_running_or_notify_cancel()])
+
+    def _detect(self, batch: list[tuple[np.ndarray, Future[Found]]]) -> None:
+        if not batch:
+            return
+        began = time.perf_counter()
+        try:
+            found = self._backend.detect(np.stack([square for square, _ in batch]))
+        except Exception as error:  # noqa: BLE001 - passed on to the callers through their futures
+            with self._changed:
+                self.counts["errors"] += len(batch)
+            for _, future in batch:
+                future.set_exception(NetworkFailed(f"{type(error).__name__}: {error}"))
+            return
+        seconds = time.perf_counter() - began
+        with self._changed:
+            self.counts["seconds"] += seconds  # type: ignore[assignment]
+            self.counts["batches", len(batch)] += 1
+            self.counts["images"] += len(batch)
+            self.counts["objects"] += sum(int((each.scores >= self._threshold).sum()) for each in found)
+        for (_, future), each in zip(batch, found, strict=True):
+            future.set_result(each)

@@ -1,0 +1,50 @@
+"""Prepares a deployment's data folder before it serves: its model, the measured backend, and its tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from serve.api.tokens import Tokens
+from serve.backends import choosing
+from serve.deployment.counters import Counters
+from serve.deployment.database import Database
+from serve.deployment.rollout import Rollout
+from serve.deployment.settings import Settings
+from serve.exports.model_folder import add_model, read_model
+from trainers.detection.export import Export
+from trainers.errors import UserError
+
+
+def prepare_model(settings: Settings, export: Path | None) -> Export:
+    """The model that will serve: the export in this folder, or the one that served before.
+
+    Raises UserError when there is none.
+    """
+    database = Database(settings.data / "serve.sqlite")
+    rollout = Rollout(database, Counters(database))
+    if export is not None:
+        rollout.begin(add_model(settings, export).export_id)
+    champion = rollout.state().champion
+    if champion is None:
+        raise UserError(f"{settings.data}: contains no model yet; give --study NAME or --model FOLDER")
+    return read_model(settings, champion)
+
+
+def backend_table(settings: Settings, export: Export) -> list[str]:
+    """The measurements of the backends as lines of text; they are measured first if this machine has not done so."""
+    return choosing.choice_for(export, settings.threads).table()
+
+
+def prepare_tokens(settings: Settings, full: str | None, read_only: str | None, new: bool) -> str | None:
+    """Store the given tokens. Returns a newly generated one if `new`, or if there is no token yet; otherwise None.
+
+    full: a token for everything; with it, none is generated. read_only: a token for reading.
+    """
+    tokens = Tokens(settings.data)
+    if read_only:
+        tokens.add(("read",), read_only)
+    if full:
+        tokens.add(token=full)
+    elif new or not tokens.exist():
+        return tokens.add()
+    return None

@@ -1,0 +1,192 @@
+"""Replica: one process of the deployment; it answers image requests and runs jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from serve.deployment.counters import Counters
+from serve.deployment.database import Database
+from serve.deployment.rollout import Rollout
+from serve.deployment.settings import Settings
+from serve.detections import objects
+from serve.exports.loaded_models import LoadedModels, Model
+from serve.images import decode_image
+from serve.jobs.options import Options
+from serve.jobs.running import JobRunner
+from serve.jobs.store import JobStore
+from trainers.errors import UserError
+
+POLL_SECONDS = 0.25  # between two looks for a job
+MAINTENANCE_SECONDS = 1.0  # each round syncs the database to disk
+CLEANUP_SECONDS = 60.0
+ABANDONED_SECONDS = 6 * 3600  # age of a folder without a job at which it is removed
+
+log = logging.getLogger(__name__)
+
+
+class Replica:
+    """Starts working when constructed, until `close`. Any number, in any processes, may share one settings.data."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        database = Database(settings.data / "serve.sqlite")
+        self._counters = Counters(database)
+        self._rollout = Rollout(database, self._counters)
+        self._store = JobStore(database, settings.jobs_folder)
+        self._models = LoadedModels(settings)
+        self._stopping = threading.Event()
+        self._recorded: dict[tuple[str, Any], float] = {}
+        self.problem: str | None = None
+        champion = self._rollout.state().champion
+        if champion is not None:
+            try:
+                with self._models.using(champion):
+                    pass
+            except Exception as error:  # noqa: BLE001 - reported by /readyz; a model that loads may follow
+                self.problem = _one_line(error)
+        runner = JobRunner(settings, self._store, self._models, self._rollout, self._counters, self._stopping)
+        self._threads = [
+            threading.Thread(target=self._run_jobs, args=(runner,), name=f"jobs-{i}", daemon=True)
+            for i in range(settings.jobs_at_once)
+        ]
+        self._threads.append(threading.Thread(target=self._maintain, name="maintenance", daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    async def detect(self, images: Sequence[bytes], model_id: str, options: Options) -> dict[str, Any]:
+        """Encoded images -> the model's id, and size and objects of each image.
+
+        Raises Refused when an image cannot be decoded. When a candidate fails, the champion answers instead.
+        """
+        decoded = await asyncio.to_thread(
+            lambda: [decode_image(each, self._settings.limits) for each in images]
+        )
+        try:
+            return await self._detect_with(decoded, model_id, options)
+        except Exception:
+            champion = self._rollout.state().champion
+            if champion is None or champion == model_id:
+                raise
+            return await self._detect_with(decoded, champion, options)
+
+    def about(self) -> dict[str, Any]:
+        """The loaded models with their backends, and why the champion could not be loaded (or None)."""
+        models = {
+            name: {"backend": model.choice.backend, "table": model.choice.table()}
+            for name, model in self._models.all().items()
+        }
+        return {"models": models, "problem": self.problem}
+
+    def jobs(self) -> int:
+        """Unfinished jobs of the whole deployment."""
+        return self._store.unfinished()
+
+    def close(self) -> None:
+        """Stop at the next frame. Another replica, or a later one, resumes the jobs after their last segment."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+        self._record_counts()
+        self._counters.flush()
+        self._models.close()
+
+    async def _detect_with(
+        self, images: Sequence[np.ndarray], model_id: str, options: Options
+    ) -> dict[str, Any]:
+        with contextlib.ExitStack() as stack:
+            model = await asyncio.to_thread(stack.enter_context, self._models.using(model_id))
+            return await self._detect(images, model_id, model, options)
+
+    async def _detect(
+        self, images: Sequence[np.ndarray], model_id: str, model: Model, options: Options
+    ) -> dict[str, Any]:
+        squares = [model.export.framing.square(image) for image in images]
+        found = await asyncio.gather(
+            *(asyncio.wrap_future(model.batcher.submit(square, urgent=True)) for square in squares)
+        )
+        answers = []
+        for image, each in zip(images, found, strict=True):
+            height, width = image.shape[:2]
+            detected = objects(each, model.export, options, height, width)
+            answers.append(
+                {"height": height, "width": width, "objects": [o.to_dict(height, width) for o in detected]}
+            )
+        return {"model": model_id, "images": answers}
+
+    def _run_jobs(self, runner: JobRunner) -> None:
+        while not self._stopping.is_set():
+            try:
+                worked = runner.run_one()
+            except Exception:
+                log.exception("unexpected error in a job")
+                worked = False
+            if not worked:
+                self._stopping.wait(POLL_SECONDS)
+
+    def _maintain(self) -> None:
+        cleanup = time.monotonic()
+        while not self._stopping.wait(MAINTENANCE_SECONDS):
+            try:
+                self._record_counts()
+                self._counters.flush()
+                self._load_candidate()
+                self._rollout.judge()
+                if time.monotonic() >= cleanup:
+                    cleanup = time.monotonic() + CLEANUP_SECONDS
+                    self._clean_up()
+            except Exception:
+                log.exception("maintenance failed; trying again")
+
+    def _load_candidate(self) -> None:
+        state = self._rollout.state()
+        if self.problem is not None and state.champion in self._models.all():
+            self.problem = None
+        if state.candidate is None or state.candidate.phase != "loading":
+            return
+        try:
+            with self._models.using(state.candidate.model):
+                pass
+        except Exception as error:  # noqa: BLE001 - reported by /readyz and by serve.promote
+            self._rollout.failed(state.candidate.model, _one_line(error))
+            return
+        self._rollout.loaded(state.candidate.model)
+
+    def _record_counts(self) -> None:
+        """Add what the batchers counted since the last call to the counters."""
+        for export_id, model in self._models.all().items():
+            for name, value in dict(model.batcher.counts).items():
+                increase = value - self._recorded.get((export_id, name), 0.0)
+                self._recorded[export_id, name] = value
+                if not increase:
+                    continue
+                if isinstance(name, tuple):
+                    self._counters.add(name[0], increase, size=str(name[1]))
+                elif name == "seconds":
+                    self._counters.add("stage_seconds", increase, stage="network")
+                else:
+                    self._counters.add(name, increase, model=export_id)
+
+    def _clean_up(self) -> None:
+        """Remove expired jobs, and folders that a killed process left behind."""
+        limits = self._settings.limits
+        for job_id in self._store.expired(limits.job_days, limits.result_bytes):
+            self._store.cancel(job_id)
+        for folder in (self._settings.data / "incoming", self._settings.jobs_folder):
+            for entry in folder.glob("*"):
+                old = time.time() - entry.stat().st_mtime > ABANDONED_SECONDS
+                if old and not self._store.exists(entry.name):
+                    shutil.rmtree(entry, ignore_errors=True)
+
+
+def _one_line(error: Exception) -> str:
+    text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())[:300]

@@ -1,0 +1,131 @@
+"""Starts the application on Ray Serve, and stops it at SIGINT or SIGTERM."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from serve.deployment.settings import Settings
+from trainers.errors import UserError
+from tuning.execution import ray_processes
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {
+    "RAY_SERVE_LOG_TO_STDERR": "0",
+    # Ray's default is 15, which would put requests behind all other work on the machine
+    "RAY_worker_niceness": "0",
+    # the default is 0.1; nothing that the controller watches changes that fast here
+    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
+}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the application runs. address: of a Ray cluster, None to start Ray here. gpus: of each replica."""
+
+    host: str
+    port: int
+    replicas: int
+    max_replicas: int
+    gpus: float
+    address: str | None
+
+    @property
+    def url(self) -> str:
+        """Where a client on this machine reaches it."""
+        return f"http://{'127.0.0.1' if self.host in ('0.0.0.0', '::') else self.host}:{self.port}"
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise UserError when the address cannot be listened on."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise UserError(
+                f"cannot listen on {host}:{port} ({reason}); give another --host or --port"
+            ) from None
+
+
+def serve_until_stopped(settings: Settings, placement: Placement, ready: Callable[[], None]) -> None:
+    """Run the application until a signal stops it. ready: called when it serves.
+
+    Raises UserError when Ray cannot be reached or started, or the deployment fails.
+    """
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import ray
+    from ray import serve as ray_serve
+
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    stopped = threading.Event()
+    _start_ray(placement)
+    # after ray.init, which installs handlers of its own
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    try:
+        ray_serve.start(
+            proxy_location="HeadOnly", http_options={"host": placement.host, "port": placement.port},
+            logging_config={"enable_access_log": False},
+        )  # fmt: skip
+        _deploy(settings, placement)
+        ready()
+        # without Ray's own processes no request is answered; then this process ends too, to be started again
+        with contextlib.nullcontext() if placement.address else ray_processes.watched():
+            stopped.wait()
+        print("stopping; unfinished jobs continue at the next start", flush=True)
+        ray_serve.shutdown()
+    finally:
+        ray.shutdown()
+
+
+def _start_ray(placement: Placement) -> None:
+    import ray
+
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    common: dict[str, Any] = {
+        "namespace": "serve", "log_to_driver": False, "logging_level": "ERROR",
+        "runtime_env": {"env_vars": {"PYTHONPATH": path}},
+    }  # fmt: skip
+    if placement.address is None:
+        cpus = max(os.cpu_count() or 1, placement.replicas)
+        ray_processes.start(num_cpus=cpus, include_dashboard=False, **common)
+        return
+    try:
+        ray.init(address=placement.address, **common)
+    except Exception as error:  # Ray raises exceptions of many types
+        line = " ".join(str(error).split())[:200]
+        raise UserError(f"cannot connect to Ray at {placement.address}: {line}") from error
+
+
+def _deploy(settings: Settings, placement: Placement) -> None:
+    import ray
+    from ray import serve as ray_serve
+
+    from serve.deployment.application import build
+
+    share = (os.cpu_count() or 1) / placement.max_replicas
+    application = build(
+        settings.model_dump(mode="json")
+        | {
+            "replicas": placement.replicas, "max_replicas": placement.max_replicas, "gpus": placement.gpus,
+            "cpus": min(1.0, share),
+        }
+    )  # fmt: skip
+    try:
+        ray_serve.run(application, name="detector", route_prefix="/")
+    except RuntimeError as error:
+        logs = Path(ray._private.worker._global_node.get_session_dir_path()) / "logs" / "serve"
+        raise UserError(
+            f"the deployment failed: {' '.join(str(error).split())[:200]}; logs: {logs}"
+        ) from error

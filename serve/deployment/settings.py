@@ -1,0 +1,68 @@
+"""Settings of a deployment. Plain values, so that a Ray Serve config file can hold them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from serve.jobs.limits import Limits
+from trainers.errors import UserError
+
+
+class Settings(BaseModel):
+    """Frozen, and validated when built.
+
+    data: folder for jobs, models, tokens and the database; `serve.run --prepare` creates it.
+    file_roots, s3_prefixes: folders and prefixes from which jobs may use videos by file:// and s3:// URI.
+    model_roots: folders from which models may be promoted. threads: CPU threads of a replica; None for all.
+    batch: largest batch of the network. jobs_at_once: videos that a replica processes concurrently, so that frames of
+    one fill the batches of another. segment_frames: see serve.video.pipeline.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Path
+    file_roots: tuple[Path, ...] = ()
+    s3_prefixes: tuple[str, ...] = ()
+    model_roots: tuple[Path, ...] = ()
+    limits: Limits = Limits()
+    threads: int | None = Field(None, ge=1)
+    batch: int = Field(4, ge=1, le=512)
+    jobs_at_once: int = Field(2, ge=1, le=64)
+    segment_frames: int = Field(128, ge=1)
+
+    @field_validator("data", "file_roots", "model_roots")
+    @classmethod
+    def _absolute(cls, value: Any) -> Any:
+        """Absolute, because replicas may have another working directory."""
+        if isinstance(value, tuple):
+            return tuple(path.absolute() for path in value)
+        return value.absolute()
+
+    @property
+    def thread_count(self) -> int:
+        """CPU threads of a replica."""
+        return self.threads or os.cpu_count() or 1
+
+    @property
+    def jobs_folder(self) -> Path:
+        """One folder per job."""
+        return self.data / "jobs"
+
+    @property
+    def models_folder(self) -> Path:
+        """One folder per model, named by export id."""
+        return self.data / "models"
+
+
+def parsed(**values: object) -> Settings:
+    """Settings from these values. Raises UserError naming the first invalid one."""
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"invalid setting {where}: {first['msg']}; not {first['input']!r}") from None

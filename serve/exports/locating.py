@@ -1,0 +1,54 @@
+"""Finds an export by what a user names: a folder, a study, or a model in MLflow's registry."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+
+from serve.exports.winner import export_winner
+from trainers.detection import export as exports
+from trainers.errors import UserError
+
+
+def add_flags(line: ArgumentParser, title: str = "model") -> None:
+    """The flags --study, --model, --studies-dir and --tracking-uri, in a group of their own."""
+    add = line.add_argument_group(title).add_argument
+    add("--study", metavar="NAME", help="the best trial of this study")
+    add("--model", metavar="MODEL", help="an export's folder, or models:/NAME@ALIAS")
+    add("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="default: ./studies")
+    add("--tracking-uri", metavar="URI", help="of MLflow (default: mlflow.db in --studies-dir)")
+
+
+def located(model: str | None, study: str | None, studies_dir: Path, tracking_uri: str | None = None) -> Path:
+    """The export's folder; a study's best trial is exported first if needed. Raises UserError.
+
+    model: a folder, or models:/NAME@ALIAS or models:/NAME/VERSION in MLflow. study: a study's name. Give one of them.
+    """
+    if model is not None and model.startswith("models:/"):
+        return _from_registry(model, tracking_uri or f"sqlite:///{(studies_dir / 'mlflow.db').absolute()}")
+    if model is not None:
+        return Path(model)
+    if study is None:
+        raise UserError("no model was chosen; give --study NAME or --model FOLDER")
+    folder = studies_dir / study
+    if not folder.is_dir():
+        known = sorted(path.parent.name for path in studies_dir.glob("*/summary.json"))
+        hint = f"; available: {', '.join(known)}" if known else ""
+        raise UserError(f"{folder}: no such study{hint}; give another --study or --studies-dir")
+    return export_winner(folder)
+
+
+def _from_registry(uri: str, tracking_uri: str) -> Path:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    mlflow.set_tracking_uri(tracking_uri)
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+    except (MlflowException, OSError) as error:
+        line = " ".join(str(error).split())[:200]
+        raise UserError(f"{uri}: cannot be fetched from {tracking_uri} ({line})") from None
+    found = sorted(folder.rglob(exports.MANIFEST))
+    if not found:
+        raise UserError(f"{uri}: contains no export (no {exports.MANIFEST}); register an export's folder")
+    return found[0].parent

@@ -1,0 +1,34 @@
+"""Limits on what one request or job may ask of the server. Each field is a setting: `serve.run --limit NAME=VALUE`."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Limits(BaseModel):
+    """Requests beyond a limit are refused before they cost the server anything.
+
+    upload_bytes: of a video. image_bytes: of an images:detect request. pixels: of a frame or image (8K has 33 million).
+    side: smallest width and height, pixels. seconds, frames: of a video, both declared and actual.
+    queued: jobs waiting. images: per images:detect request. free_bytes: disk space that must stay free.
+    job_days: age in days at which finished jobs are removed. result_bytes: total size of finished jobs' files; beyond
+    it the oldest are removed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    upload_bytes: int = Field(2 << 30, gt=0)
+    image_bytes: int = Field(64 << 20, gt=0)
+    pixels: int = Field(34_000_000, gt=0)
+    side: int = Field(16, gt=0)
+    seconds: float = Field(4 * 3600.0, gt=0)
+    frames: int = Field(1_000_000, gt=0)
+    queued: int = Field(1000, gt=0)
+    images: int = Field(64, gt=0)
+    free_bytes: int = Field(1 << 30, ge=0)
+    job_days: float = Field(7.0, gt=0)
+    result_bytes: int = Field(50 << 30, gt=0)
+
+
+# for a user's own videos and images on their own machine
+NO_LIMITS = Limits(upload_bytes=1 << 60, pixels=1 << 60, side=1, seconds=1e9, frames=1 << 60, free_bytes=0)

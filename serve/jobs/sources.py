@@ -1,0 +1,94 @@
+"""Videos given by URI instead of upload: file:// in allowed folders, s3:// under allowed prefixes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from serve.deployment.settings import Settings
+from serve.errors import Refused
+
+
+def check(uri: str, settings: Settings) -> None:
+    """Raise Refused when the URI is not allowed, or the video does not exist or is too large."""
+    try:
+        scheme = urlsplit(uri).scheme
+    except ValueError:
+        scheme = ""
+    if scheme == "file":
+        size = _allowed_file(uri, settings).stat().st_size
+    elif scheme == "s3":
+        size = _s3_size(uri, settings)
+    else:
+        raise Refused(
+            422, "only file:// and s3:// URIs are supported; upload other videos in the field 'file'"
+        )
+    check_disk_space(size, settings)
+
+
+def check_disk_space(size: int, settings: Settings) -> None:
+    """Raise Refused when a video of `size` bytes exceeds the limit (413) or would fill the disk (507)."""
+    if size > settings.limits.upload_bytes:
+        raise Refused(413, f"the video has {size} bytes; the limit is {settings.limits.upload_bytes} bytes")
+    free = shutil.disk_usage(settings.data).free
+    if free - size < settings.limits.free_bytes:
+        raise Refused(507, "the server's disk is nearly full; try again later", retry_after=600)
+
+
+def fetch(uri: str, target: Path, settings: Settings) -> None:
+    """Copy the video to `target`, complete or not at all. Raises Refused as `check`."""
+    check(uri, settings)
+    partial = target.with_name(f".{target.name}.partial")
+    if urlsplit(uri).scheme == "file":
+        shutil.copyfile(_allowed_file(uri, settings), partial)
+    else:
+        bucket, key = _bucket_and_key(uri)
+        _s3_client().download_file(bucket, key, str(partial))
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(target)
+
+
+def _allowed_file(uri: str, settings: Settings) -> Path:
+    parts = urlsplit(uri)
+    if parts.netloc not in ("", "localhost") or "\0" in uri:
+        raise Refused(422, "a file:// URI must name a file on the server: file:///path")
+    try:
+        # resolve links and '..' before the check against the allowed folders
+        path: Path | None = Path(unquote(parts.path)).resolve(strict=True)
+    except (OSError, RuntimeError, ValueError):
+        path = None
+    roots = [root.resolve() for root in settings.file_roots]
+    # the same message in all cases, so that a client cannot find out which files exist
+    if path is None or not any(path.is_relative_to(root) for root in roots) or not path.is_file():
+        raise Refused(422, "no such file in the folders that this server allows (--file-root)")
+    return path
+
+
+def _bucket_and_key(uri: str) -> tuple[str, str]:
+    parts = urlsplit(uri)
+    return parts.netloc, unquote(parts.path).lstrip("/")
+
+
+def _s3_size(uri: str, settings: Settings) -> int:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket, key = _bucket_and_key(uri)
+    plain = f"s3://{bucket}/{key}"
+    allowed = (prefix.rstrip("/") + "/" for prefix in settings.s3_prefixes)
+    if ".." in key.split("/") or not any(plain.startswith(prefix) for prefix in allowed):
+        raise Refused(422, "this server does not allow that s3:// URI (--s3-prefix)")
+    try:
+        return int(_s3_client().head_object(Bucket=bucket, Key=key)["ContentLength"])
+    except (BotoCoreError, ClientError) as error:
+        code = getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__)
+        raise Refused(422, f"{plain}: cannot be read ({code})") from None
+
+
+def _s3_client() -> Any:
+    import boto3
+
+    return boto3.client("s3")

@@ -1,0 +1,51 @@
+"""Annotates one video: the pipeline and the assembling of its results, for jobs and for serve.Detector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from serve.backends.batching import Batcher
+from serve.jobs.limits import Limits
+from serve.jobs.options import Options
+from serve.video.assembling import assemble
+from serve.video.opening import VideoFacts
+from serve.video.pipeline import SEGMENT_FRAMES, Progress, VideoPipeline
+from trainers.detection.export import Export
+
+WORK, RESULT = "work", "result"  # in the folder of a job
+
+
+def annotate(
+    source: Path,
+    facts: VideoFacts,
+    folder: Path,
+    export: Export,
+    batcher: Batcher,
+    options: Options,
+    limits: Limits,
+    report: Callable[[Progress], None],
+    about: Mapping[str, Any],
+    threads: int,
+    segment_frames: int = SEGMENT_FRAMES,
+    with_seconds: bool = False,
+) -> dict[str, Any]:
+    """Write the results to `folder`/result and return their manifest; `folder`/work holds the finished segments.
+
+    Called again after a kill, it resumes after the last finished segment. report: see VideoPipeline.
+    about: JSON values added to the manifest. threads: CPU threads. with_seconds: add the seconds of each stage to the
+    manifest; the network's are right only if nothing else uses `batcher`.
+    Raises Refused when no frame can be decoded or the video exceeds a limit, NetworkFailed when the model fails,
+    Cancelled when `report` does.
+    """
+    network_before = float(batcher.counts["seconds"])
+    pipeline = VideoPipeline(
+        source, facts, folder / WORK, export, batcher, options, limits, report, threads, segment_frames
+    )
+    segments = pipeline.run()
+    about = {"damaged": pipeline.progress.damaged, **about}
+    if with_seconds:
+        seconds = {**pipeline.progress.stages, "network": batcher.counts["seconds"] - network_before}
+        about["stage_seconds"] = {name: round(float(value), 3) for name, value in seconds.items()}
+    return assemble(folder / RESULT, facts, segments, pipeline.segments, export, options, about)

@@ -1,0 +1,265 @@
+"""VideoPipeline: decodes, detects, draws and encodes, one thread per stage, in segments that survive a kill."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from serve.backends.batching import Batcher
+from serve.detections import Detection, frame_line, objects
+from serve.errors import Refused
+from serve.jobs.limits import Limits
+from serve.jobs.options import Options
+from serve.video import audio
+from serve.video.decoding import Decoder, Frame
+from serve.video.drawing import draw
+from serve.video.encoding import SegmentWriter
+from serve.video.opening import VideoFacts
+from serve.video.prefetching import prefetch
+from serve.video.segments import Segment, SegmentFolder
+from serve.video.tracking import Tracker
+from trainers.detection.export import Export
+from trainers.detection.samples import Found
+
+SEGMENT_FRAMES = 128  # the work lost when a process is killed: a few seconds
+QUEUE_FRAMES = 8  # between two stages
+# of the threshold: detections from this score on may continue a track (ByteTrack: 0.1, with a threshold from 0.5)
+LOW_SCORE_FRACTION = 0.5
+
+
+class Cancelled(Exception):
+    """The job was cancelled, or this process is stopping. Finished segments are kept."""
+
+
+@dataclass
+class Progress:
+    """Progress of one video.
+
+    frames, total: done, and in the video (0: unknown). here, began: frames done by this process, and when it began
+    (time.monotonic). objects: detections so far. damaged: see Decoder. stages: seconds of work per stage, without
+    waiting. finished: whether all frames are done.
+    """
+
+    frames: int = 0
+    total: int = 0
+    here: int = 0
+    objects: int = 0
+    damaged: int = 0
+    began: float = field(default_factory=time.monotonic)
+    stages: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    finished: bool = False
+
+    @property
+    def frames_per_second(self) -> float:
+        """Speed of this process so far."""
+        return self.here / max(time.monotonic() - self.began, 1e-6)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimated from the speed so far; None while unknown."""
+        if not self.total or not self.here:
+            return None
+        return max(0, self.total - self.frames) / self.frames_per_second
+
+
+@dataclass(frozen=True)
+class _Result:
+    """A frame after detection. found: its detections, None for a skipped frame. shown: the boxes to draw."""
+
+    frame: Frame
+    found: list[Detection] | None
+    shown: list[Detection]
+
+
+class VideoPipeline:
+    """The processing of one video.
+
+    source: the video file; facts: its properties. work: folder for segments. threads: CPU threads shared by the stages.
+    report: called after every frame, and once when all are done; it may raise Cancelled.
+    """
+
+    def __init__(
+        self,
+        source: Path,
+        facts: VideoFacts,
+        work: Path,
+        export: Export,
+        batcher: Batcher,
+        options: Options,
+        limits: Limits,
+        report: Callable[[Progress], None],
+        threads: int = 2,
+        segment_frames: int = SEGMENT_FRAMES,
+    ) -> None:
+        self._source, self._facts, self._export, self._batcher = source, facts, export, batcher
+        self._options, self._limits, self._report = options, limits, report
+        self._coding_threads = max(1, threads // 2)  # the network can use all of them
+        self._segment_frames = segment_frames
+        self.segments = SegmentFolder(work, options.suffix if options.annotate else None)
+        self.progress = Progress(total=facts.frames)
+        self._threshold = export.threshold if options.threshold is None else options.threshold
+
+    def run(self) -> list[Segment]:
+        """Process all frames after the last finished segment. Returns all segments, in order.
+
+        Raises Refused when no frame can be decoded or the video turns out to exceed a limit.
+        """
+        finished = self.segments.finished()
+        first = finished[-1].next if finished else 0
+        self.progress.frames = first
+        decoder = Decoder(self._source, self._limits, first, self._coding_threads)
+        tracker, last_shown = self._restore(finished)
+        # on an error the stages are closed last one first, so that no thread outlives the job
+        with contextlib.ExitStack() as stack:
+            sound = self._start_sound(stack)
+            frames = self._stage(stack, self._timed("decode", iter(decoder)), QUEUE_FRAMES, "decode")
+            submitted = self._stage(stack, self._submit(frames), 2 * self._batcher.capacity, "submit")
+            results = self._results(submitted, tracker, last_shown)
+            if self._options.annotate:
+                results = self._stage(stack, self._draw(results), QUEUE_FRAMES, "draw")
+            for number in itertools.count(len(finished)):
+                chunk = itertools.islice(results, self._segment_frames)
+                segment = self._write(number, chunk)
+                if segment is None:
+                    break
+                finished.append(segment)
+            self.progress.damaged = decoder.damaged
+            if sound is not None:
+                sound.result()
+        if not finished:
+            raise Refused(422, "no frame of the video can be decoded")
+        self.progress.total = self.progress.frames
+        self.progress.finished = True
+        self._report(self.progress)
+        return finished
+
+    def _start_sound(self, stack: contextlib.ExitStack) -> Future[None] | None:
+        """Start extracting the sound in a thread of its own, if the result is to have sound."""
+        if not (self._options.annotate and self._options.audio and self._facts.audio):
+            return None
+        stopped = threading.Event()
+        executor = ThreadPoolExecutor(1, "sound")
+        stack.callback(executor.shutdown)
+        stack.callback(stopped.set)
+        return executor.submit(
+            audio.extract, self._source, self.segments.sound, self._options.suffix, stopped
+        )
+
+    def _stage(self, stack: contextlib.ExitStack, items: Iterable, depth: int, name: str) -> Generator:  # type: ignore[type-arg]
+        stage = prefetch(items, depth, name)
+        stack.callback(stage.close)
+        return stage
+
+    def _timed(self, name: str, items: Iterator[Frame]) -> Iterator[Frame]:
+        while True:
+            began = time.perf_counter()
+            item = next(items, None)
+            self.progress.stages[name] += time.perf_counter() - began
+            if item is None:
+                return
+            yield item
+
+    def _submit(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Future[Found] | None]]:
+        for frame in frames:
+            if frame.index % self._options.every:
+                yield frame, None
+                continue
+            began = time.perf_counter()
+            square = self._export.framing.square(frame.image)
+            self.progress.stages["resize"] += time.perf_counter() - began
+            yield frame, self._batcher.submit(square)
+
+    def _results(
+        self,
+        submitted: Iterable[tuple[Frame, Future[Found] | None]],
+        tracker: Tracker | None,
+        shown: list[Detection],
+    ) -> Iterator[_Result]:
+        for frame, future in submitted:
+            if future is None:
+                yield _Result(frame, None, shown)
+                continue
+            began = time.perf_counter()
+            result = future.result()
+            self.progress.stages["wait for network"] += time.perf_counter() - began
+            height, width = frame.image.shape[:2]
+            if tracker is None:
+                shown = objects(result, self._export, self._options, height, width)
+            else:
+                low = self._options.model_copy(update={"threshold": self._threshold * LOW_SCORE_FRACTION})
+                tracked = tracker.update(objects(result, self._export, low, height, width))
+                shown = [each for each in tracked if each.track is not None]
+            yield _Result(frame, shown, shown)
+
+    def _draw(self, results: Iterable[_Result]) -> Iterator[_Result]:
+        for each in results:
+            began = time.perf_counter()
+            image = each.frame.image if each.frame.image.flags.writeable else np.copy(each.frame.image)
+            draw(image, each.shown)
+            self.progress.stages["draw"] += time.perf_counter() - began
+            yield each
+
+    def _write(self, number: int, chunk: Iterator[_Result]) -> Segment | None:
+        lines: list[str] = []
+        first: Frame | None = None
+        last = Fraction(0)
+        count = 0
+        with contextlib.ExitStack() as stack:
+            writer: SegmentWriter | None = None
+            for each in chunk:
+                frame = each.frame
+                height, width = frame.image.shape[:2]
+                if first is None:
+                    first = frame
+                    if self._options.annotate:
+                        writer = stack.enter_context(
+                            SegmentWriter(
+                                self.segments.partial_video(number), self._options.codec, width, height,
+                                Fraction(self._facts.rate), self._coding_threads,
+                            )
+                        )  # fmt: skip
+                if writer is not None:
+                    began = time.perf_counter()
+                    writer.write(frame.image, frame.time - first.time)
+                    self.progress.stages["encode"] += time.perf_counter() - began
+                if each.found is not None:
+                    lines.append(frame_line(frame.index, float(frame.time), each.found, height, width))
+                    self.progress.objects += len(each.found)
+                last = frame.time
+                count += 1
+                self.progress.frames += 1
+                self.progress.here += 1
+                self._report(self.progress)
+        if first is None:
+            return None
+        end = last + 1 / Fraction(self._facts.rate)
+        height, width = first.image.shape[:2]
+        segment = Segment(number, first.index, count, str(first.time), str(end), height, width)
+        self.segments.finish(segment, lines)
+        return segment
+
+    def _restore(self, finished: list[Segment]) -> tuple[Tracker | None, list[Detection]]:
+        """The tracker and the boxes shown, in the state after the finished segments."""
+        tracker = Tracker(self._threshold) if self._options.track else None
+        shown: list[Detection] = []
+        for segment in finished:
+            with self.segments.lines(segment.number).open(encoding="utf-8") as lines:
+                for line in lines:
+                    shown = [
+                        Detection(tuple(o["box"]), o["score"], o["class_id"], o["class"], o.get("track"))
+                        for o in json.loads(line)["objects"]
+                    ]
+                    if tracker is not None:
+                        tracker.replay(shown)
+        return tracker, shown

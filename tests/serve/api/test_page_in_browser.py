@@ -1,0 +1,81 @@
+"""The web page in headless Chromium: upload a video, wait for it, play the result."""
+
+from __future__ import annotations
+
+import browser
+import clips
+import pytest
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(browser.PROGRAM is None, reason="no Chromium here; apt-get install chromium"),
+]
+
+MIDDLE = """(() => {
+  const canvas = document.createElement("canvas"), video = document.getElementById("video");
+  canvas.width = video.videoWidth; canvas.height = video.videoHeight;
+  const context = canvas.getContext("2d");
+  context.drawImage(video, 0, 0);
+  return Array.from(context.getImageData(X, Y, 1, 1).data);
+})()"""
+
+
+@pytest.fixture
+def tab(tmp_path):
+    with browser.Browser(tmp_path / "profile") as tab:
+        yield tab
+
+
+@pytest.mark.parametrize("codec", ["vp9", "av1", "h264"])
+def test_a_video_is_uploaded_and_its_result_plays(codec, server, tab, tmp_path):
+    clip = clips.make(tmp_path / "clip.mp4", 50, size=(240, 320), audio="aac")
+    tab.open(f"{server.url}/#token=token-for-tests")
+    tab.wait("!document.getElementById('main').hidden")
+    assert tab.value("location.hash") == "", "the token does not stay in the address"
+    tab.value(f"document.getElementById('codec').value = '{codec}'")
+    tab.choose_file("#file", clip)
+    tab.wait("!document.getElementById('result').hidden")
+    tab.wait("document.getElementById('video').readyState >= 2")
+    assert tab.value("document.getElementById('video').error") is None
+    assert tab.value("document.getElementById('video').duration") == pytest.approx(2.0, abs=0.1)
+    assert tab.value("document.getElementById('video').videoWidth") == 320
+    tab.value(
+        "new Promise(done => { const v = document.getElementById('video'); v.onseeked = done; v.currentTime = 0.41; })"
+    )
+    ymin, xmin, ymax, xmax = clips.position(10)
+    x, y = round((xmin + xmax) / 2 * 320), round((ymin + ymax) / 2 * 240)
+    red, green, blue, _ = tab.value(MIDDLE.replace("X", str(x)).replace("Y", str(y)))
+    assert red > 180
+    assert green < 80
+    assert blue < 80
+    tab.value("document.getElementById('video').play()")
+    tab.wait("document.getElementById('video').currentTime > 1")
+    tab.screenshot(tmp_path / "page.png")
+    assert (tmp_path / "page.png").stat().st_size > 10_000
+
+
+def test_toggling_the_boxes_keeps_the_playing_time(server, tab, tmp_path):
+    clip = clips.make(tmp_path / "clip.mp4", 50, size=(240, 320))
+    tab.open(f"{server.url}/#token=token-for-tests")
+    tab.wait("!document.getElementById('main').hidden")
+    tab.choose_file("#file", clip)
+    tab.wait("document.getElementById('video').readyState >= 2")
+    tab.value("document.getElementById('video').currentTime = 1")
+    tab.value("document.getElementById('boxes').click()")
+    tab.wait("document.getElementById('video').currentSrc.includes('/source')")
+    tab.wait("Math.abs(document.getElementById('video').currentTime - 1) < 0.1")
+    assert tab.value("document.getElementById('video').error") is None
+
+
+def test_an_error_is_shown_on_the_page(server, tab, tmp_path):
+    (tmp_path / "noise.mp4").write_bytes(b"noise" * 1000)
+    tab.open(f"{server.url}/#token=token-for-tests")
+    tab.wait("!document.getElementById('main').hidden")
+    tab.choose_file("#file", tmp_path / "noise.mp4")
+    tab.wait("document.getElementById('status').textContent.includes('not a readable video')")
+
+
+def test_without_the_token_the_page_shows_nothing(server, tab):
+    tab.open(server.url)
+    tab.wait("document.readyState == 'complete'")
+    assert tab.value("document.getElementById('main').hidden") is True

@@ -1,0 +1,156 @@
+"""The contract of every backend, and the choice of the fastest."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from rectangles import build, picture
+
+from serve import backends
+from serve.backends import cache, choosing, measuring
+from serve.backends.openvino import gather_detections
+from trainers.detection import export as exports
+from trainers.detection import samples
+from trainers.errors import UserError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", params=list(backends.REGISTERED))
+def loaded(request, rectangles):
+    return backends.load(request.param, rectangles, 1)
+
+
+def test_its_detections_match_the_trained_models(loaded, rectangles):
+    shown = samples.load(rectangles.directory / exports.SAMPLES)
+    mean_ap, apart, problem = measuring.parity(loaded, rectangles, shown)
+    assert problem is None
+    assert mean_ap == pytest.approx(shown.mean_ap(shown.found, rectangles.classes), abs=1e-3)
+    assert apart.score < 1e-3
+
+
+def test_a_batch_gives_the_same_detections_as_its_images_alone(loaded):
+    images = np.stack([picture(64, 64, {"red": (0.1, 0.1 * i, 0.5, 0.1 * i + 0.3)}) for i in range(1, 6)])
+    together = loaded.detect(images)
+    assert len(together) == 5
+    for image, each in zip(images, together, strict=True):
+        alone = loaded.detect(image[np.newaxis])[0]
+        np.testing.assert_allclose(each.boxes, alone.boxes, atol=1e-5)
+        np.testing.assert_allclose(each.scores, alone.scores, atol=1e-5)
+
+
+def test_concurrent_streams_give_the_same_detections_as_sequential_calls(rectangles, loaded):
+    several = backends.load(type(loaded).__module__.rpartition(".")[2], rectangles, 2)
+    images = [picture(64, 64, {"red": (0.1, 0.05 * i, 0.5, 0.05 * i + 0.3)})[np.newaxis] for i in range(12)]
+    with ThreadPoolExecutor(several.streams) as pool:
+        together = list(pool.map(several.detect, images))
+    for image, [each] in zip(images, together, strict=True):
+        [alone] = loaded.detect(image)
+        np.testing.assert_allclose(each.boxes, alone.boxes, atol=1e-5)
+        np.testing.assert_allclose(each.scores, alone.scores, atol=1e-5)
+
+
+def test_a_later_call_does_not_change_returned_detections(loaded):
+    first = loaded.detect(picture(64, 64, {"red": (0.1, 0.1, 0.5, 0.5)})[np.newaxis])[0]
+    before = first.boxes.copy()
+    loaded.detect(picture(64, 64, {"red": (0.5, 0.5, 0.9, 0.9)})[np.newaxis])
+    np.testing.assert_array_equal(first.boxes, before)
+
+
+def test_an_empty_image_has_no_detections(loaded):
+    assert len(loaded.detect(picture(64, 64, {})[np.newaxis])[0].scores) == 0
+
+
+def test_an_unknown_backend_is_refused_with_the_list_of_backends(rectangles):
+    with pytest.raises(UserError, match="unknown backend 'abacus'; available: openvino, tensorflow"):
+        backends.load("abacus", rectangles, 1)
+
+
+def test_the_fastest_valid_backend_is_chosen_and_the_choice_is_cached(rectangles, tmp_path, monkeypatch):
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
+    choice, backend = choosing.load_chosen(rectangles, 1)
+    passed = {row.backend: row.seconds for row in choice.measured if row.problem is None}
+    assert set(passed) == set(backends.REGISTERED)
+    assert choice.backend == min(passed, key=passed.get)
+    assert any("<- in use" in line for line in choice.table())
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    again, _ = choosing.load_chosen(rectangles, 1)
+    assert again == choice
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == kept
+    assert type(backend).__module__.endswith(choice.backend)
+
+
+class Taking:
+    """Takes `seconds` per image, times a factor for each call from `others` (other load on the machine), then 1."""
+
+    streams = 1
+
+    def __init__(self, clock, seconds, others=()):
+        self._clock, self._seconds, self._others = clock, seconds, iter(others)
+
+    def detect(self, images):
+        self._clock.now += len(images) * self._seconds * next(self._others, 1.0)
+        return []
+
+
+def test_a_moment_of_other_load_does_not_change_the_order(monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(measuring.time, "perf_counter", lambda: clock.now)
+    disturbed = Taking(clock, 0.010, others=[1, 1, 5, 5, 5, 5])
+    taken = measuring.time_backends(
+        {"quick": disturbed, "slow": Taking(clock, 0.012)}, np.zeros([1, 4, 4, 3], np.uint8)
+    )
+    assert taken["quick"] == pytest.approx((0.010, 0.010))
+    assert taken["slow"] == pytest.approx((0.012, 0.012))
+
+
+def test_the_cache_keeps_the_most_recently_used_exports(rectangles, tmp_path, monkeypatch):
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
+    for number in range(cache.MAX_EXPORTS + 3):
+        folder = cache.folder(replace(rectangles, export_id=f"{number}"))
+        os.utime(folder, (number, number))
+    cache.folder(rectangles)
+    kept = {path.name for path in tmp_path.iterdir()}
+    assert kept == {rectangles.export_id, *map(str, range(4, cache.MAX_EXPORTS + 3))}
+
+
+class Shifted:
+    def __init__(self, backend):
+        self._backend = backend
+
+    def detect(self, images):
+        return [
+            samples.Found(each.boxes + 0.1, each.scores, each.classes)
+            for each in self._backend.detect(images)
+        ]
+
+
+def test_a_backend_with_other_detections_is_rejected(backend, rectangles):
+    shown = samples.load(rectangles.directory / exports.SAMPLES)
+    assert measuring.parity(Shifted(backend), rectangles, shown)[2] is not None
+
+
+def test_an_export_that_no_backend_can_run_is_refused_with_the_reasons(tmp_path):
+    export = exports.read(build(tmp_path / "broken", broken=True))
+    with pytest.raises(UserError, match=r"no backend can run it on this machine \(openvino: .*tensorflow: "):
+        choosing.choose(export, 1)
+
+
+def test_kept_boxes_are_sorted_clipped_limited_in_number_and_numbered_from_1():
+    boxes = np.array([[[0.1, 0.1, 0.3, 0.3], [-0.2, 0.5, 0.4, 1.2], [1.1, 0.0, 1.4, 0.2]]] * 2, np.float32)
+    scores = np.array(
+        [[[0.2, 0.9], [0.8, 0.1], [0.7, 0.0]], [[0.1, 0.3], [0.6, 0.5], [0.4, 0.2]]], np.float32
+    )
+    # rows of image, class index, box; the third box is outside the image; -1 in unused rows
+    selected = np.array([[0, 0, 1], [0, 1, 0], [0, 0, 2], [0, 0, 0], [1, 1, 1], [-1, -1, -1]], np.int32)
+    first, second = gather_detections(selected, boxes, scores, max_detections=2)
+    np.testing.assert_allclose(first.scores, [0.9, 0.8])
+    np.testing.assert_array_equal(first.classes, [2, 1])
+    np.testing.assert_allclose(first.boxes, [[0.1, 0.1, 0.3, 0.3], [0.0, 0.5, 0.4, 1.0]])
+    np.testing.assert_allclose(second.scores, [0.5])
+    assert second.boxes.shape == (1, 4)

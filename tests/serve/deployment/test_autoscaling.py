@@ -1,0 +1,36 @@
+"""Autoscaling: the number of replicas follows the queue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from serve.deployment.autoscaling import replicas_for_jobs
+
+
+@pytest.mark.parametrize(
+    ("jobs", "requests", "running", "wanted"),
+    [(0, 0, 1, 1), (2, 0, 1, 1), (3, 0, 1, 2), (100, 0, 1, 4), (0, 200, 2, 3), (0, 10, 2, 1)],
+)
+def test_there_are_enough_replicas_for_all_jobs_within_the_bounds(jobs, requests, running, wanted):
+    context = SimpleNamespace(
+        aggregated_metrics={"jobs": {"a": jobs, "b": jobs}, "jobs_at_once": {"a": 2, "b": 2}},
+        total_num_requests=requests,
+        current_num_replicas=running,
+        capacity_adjusted_min_replicas=1,
+        capacity_adjusted_max_replicas=4,
+    )
+    assert replicas_for_jobs(context)[0] == wanted
+
+
+def test_the_serve_config_file_builds_the_application():
+    from serve import deployment
+
+    config = yaml.safe_load((Path(__file__).parents[3] / "serve" / "config.yaml").read_text())
+    (application,) = config["applications"]
+    module, _, name = application["import_path"].partition(":")
+    assert module == deployment.__name__
+    assert getattr(deployment, name)(application["args"]) is not None
