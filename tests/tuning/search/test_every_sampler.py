@@ -20,7 +20,7 @@ from trainers.errors import UserError
 from tuning.api.settings import Settings
 from tuning.search import sampler as samplers
 from tuning.search.halving import Halving
-from tuning.search.sampler import SamplerContext, Sampler, paused_at_its_rung
+from tuning.search.sampler import Sampler, SamplerContext, paused_at_its_rung
 from tuning.search.scheduler import Judgement, reached
 from tuning.search.search import Search
 from tuning.study.proposal import Proposal
