@@ -12,7 +12,7 @@ import numpy as np
 from serve.backends.backend import FIRST_CLASS_ID
 from serve.jobs.options import Options
 from trainers.detection.export import Export
-from trainers.detection.samples import Found
+from trainers.detection.samples import DetectionArrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,14 +63,16 @@ class Detection:
         return plain if self.track is None else plain | {"track": self.track}
 
 
-def in_image(found: Found, export: Export, threshold: float, height: int, width: int) -> Detections:
+def in_image(found: DetectionArrays, export: Export, threshold: float, height: int, width: int) -> Detections:
     """The network's detections with at least `threshold`, their boxes mapped from the square to the image."""
     kept = found.above(threshold)
     names = tuple(export.classes[class_id - FIRST_CLASS_ID] for class_id in kept.classes)
     return Detections(export.framing.restore(kept.boxes, height, width), kept.scores, kept.classes, names)
 
 
-def objects(found: Found, export: Export, options: Options, height: int, width: int) -> list[Detection]:
+def objects(
+    found: DetectionArrays, export: Export, options: Options, height: int, width: int
+) -> list[Detection]:
     """The network's detections in a `height` x `width` frame, with the threshold and the classes of the options."""
     threshold = export.threshold if options.threshold is None else options.threshold
     kept = in_image(found, export, threshold, height, width)

@@ -24,7 +24,7 @@ from serve.video.annotating import RESULT, annotate
 from serve.video.opening import probe
 from serve.video.pipeline import Progress
 from trainers.detection import export as exports
-from trainers.detection.samples import Found
+from trainers.detection.samples import DetectionArrays
 from trainers.errors import UserError
 
 Image: TypeAlias = "np.ndarray | str | Path"
@@ -101,7 +101,7 @@ class Detector:
         if not isinstance(images, Sequence | np.ndarray):
             raise UserError(f"images must be an array, a path or a list of them, not {type(images).__name__}")
         results: list[Detections] = []
-        pending: deque[tuple[Future[Found], int, int]] = deque()
+        pending: deque[tuple[Future[DetectionArrays], int, int]] = deque()
 
         def take() -> None:
             future, height, width = pending.popleft()

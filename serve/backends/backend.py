@@ -1,6 +1,6 @@
 """Backend: the contract of a runtime that runs an export's network on this machine.
 
-Class ids are counted from 1 everywhere in serve, as in the export's `detection_classes` and label map: in Found,
+Class ids are counted from 1 everywhere in serve, as in the export's `detection_classes` and label map: DetectionArrays,
 Detection, the HTTP API and COCO results. A backend whose runtime counts from 0 converts with `class_ids`, and the name
 of a class is `export.classes[class_id - FIRST_CLASS_ID]` (serve/detections.py); nothing else converts.
 """
@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from trainers.detection.samples import Found
+from trainers.detection.samples import DetectionArrays
 
 FIRST_CLASS_ID = 1
 
@@ -25,7 +25,7 @@ class Backend(Protocol):
 
     streams: int
 
-    def detect(self, images: np.ndarray) -> Sequence[Found]:
+    def detect(self, images: np.ndarray) -> Sequence[DetectionArrays]:
         """(N, S, S, 3) uint8 RGB squares, N >= 1 -> detections of each; boxes normalised to the square, ids from 1."""
 
 
@@ -35,12 +35,14 @@ def class_ids(indices: np.ndarray) -> np.ndarray:
     return ids
 
 
-def found(boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, counts: np.ndarray) -> list[Found]:
+def found(
+    boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, counts: np.ndarray
+) -> list[DetectionArrays]:
     """The export's four outputs -> detections of each image.
 
     boxes: (N, D, 4). scores: (N, D). classes: (N, D) ids from 1. counts: (N,), how many of the D are valid.
     """
     return [
-        Found(boxes[i, :count], scores[i, :count], classes[i, :count].astype(np.int64))
+        DetectionArrays(boxes[i, :count], scores[i, :count], classes[i, :count].astype(np.int64))
         for i, count in enumerate(counts.astype(int))
     ]

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 import numpy as np
 
 from serve.backends.backend import Backend
-from trainers.detection.samples import Found
+from trainers.detection.samples import DetectionArrays
 
 
 class NetworkFailed(Exception):
@@ -31,8 +31,8 @@ class Batcher:
         self.counts: Counter[str | tuple[str, int]] = Counter()
         self._threshold = threshold
         self._backend = backend
-        self._waiting: deque[tuple[np.ndarray, Future[Found]]] = deque()
-        self._urgent: deque[tuple[np.ndarray, Future[Found]]] = deque()
+        self._waiting: deque[tuple[np.ndarray, Future[DetectionArrays]]] = deque()
+        self._urgent: deque[tuple[np.ndarray, Future[DetectionArrays]]] = deque()
         self._changed = threading.Condition()
         self._closed = False
         self._threads = [
@@ -42,9 +42,9 @@ class Batcher:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, square: np.ndarray, urgent: bool = False) -> Future[Found]:
+    def submit(self, square: np.ndarray, urgent: bool = False) -> Future[DetectionArrays]:
         """(S, S, 3) uint8 RGB -> a future of its detections. Raises RuntimeError once closed."""
-        future: Future[Found] = Future()
+        future: Future[DetectionArrays] = Future()
         with self._changed:
             if self._closed:
                 raise RuntimeError("the batcher is closed")
@@ -75,14 +75,14 @@ class Batcher:
             with self._changed:
                 while not (self._urgent or self._waiting or self._closed):
                     self._changed.wait()
-                batch: list[tuple[np.ndarray, Future[Found]]] = []
+                batch: list[tuple[np.ndarray, Future[DetectionArrays]]] = []
                 while len(batch) < self.size and (self._urgent or self._waiting):
                     batch.append((self._urgent or self._waiting).popleft())
             if not batch:
                 return
             self._detect([each for each in batch if each[1].set_running_or_notify_cancel()])
 
-    def _detect(self, batch: list[tuple[np.ndarray, Future[Found]]]) -> None:
+    def _detect(self, batch: list[tuple[np.ndarray, Future[DetectionArrays]]]) -> None:
         if not batch:
             return
         began = time.perf_counter()

@@ -13,7 +13,7 @@ from filelock import FileLock
 from serve.backends import cache
 from serve.backends.backend import class_ids, found
 from trainers.detection.export import Export
-from trainers.detection.samples import Found
+from trainers.detection.samples import DetectionArrays
 from trainers.files import replace_folder
 
 OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
@@ -53,7 +53,7 @@ class OpenVino:
         for _ in range(self.streams):
             self._idle.put(self._compiled.create_infer_request())
 
-    def detect(self, images: np.ndarray) -> Sequence[Found]:
+    def detect(self, images: np.ndarray) -> Sequence[DetectionArrays]:
         """See Backend."""
         request = self._idle.get()
         try:
@@ -134,7 +134,7 @@ def _with_suppression(model: Any, suppression: Mapping[str, Any]) -> Any:
 
 def gather_detections(
     selected: np.ndarray, boxes: np.ndarray, scores: np.ndarray, max_detections: int
-) -> list[Found]:
+) -> list[DetectionArrays]:
     """The boxes that suppression kept -> each image's detections, best first, boxes clipped to the square.
 
     selected: (M, 3) rows of image, class index from 0 and box; -1 in unused rows. boxes: (N, A, 4).
@@ -150,5 +150,5 @@ def gather_detections(
         valid = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
         kept = np.flatnonzero(valid)[:max_detections]
         best = best_first[kept]
-        detections.append(Found(clipped[kept], row_scores[best], class_ids(rows[best, 1])))
+        detections.append(DetectionArrays(clipped[kept], row_scores[best], class_ids(rows[best, 1])))
     return detections

@@ -8,7 +8,7 @@ import numpy as np
 
 from serve.backends.backend import found
 from trainers.detection.export import Export
-from trainers.detection.samples import Found
+from trainers.detection.samples import DetectionArrays
 
 
 class TensorFlow:
@@ -33,7 +33,7 @@ class TensorFlow:
         self._detect = self._model.signatures["serving_default"]
         self._constant = tf.constant
 
-    def detect(self, images: np.ndarray) -> Sequence[Found]:
+    def detect(self, images: np.ndarray) -> Sequence[DetectionArrays]:
         """See Backend."""
         out = self._detect(images=self._constant(images))
         return found(

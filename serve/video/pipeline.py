@@ -30,7 +30,7 @@ from serve.video.prefetching import prefetch
 from serve.video.segments import Segment, SegmentFolder
 from serve.video.tracking import Tracker
 from trainers.detection.export import Export
-from trainers.detection.samples import Found
+from trainers.detection.samples import DetectionArrays
 
 SEGMENT_FRAMES = 128  # the work lost when a process is killed: a few seconds
 QUEUE_FRAMES = 8  # between two stages
@@ -170,7 +170,7 @@ class VideoPipeline:
                 return
             yield item
 
-    def _submit(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Future[Found] | None]]:
+    def _submit(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Future[DetectionArrays] | None]]:
         for frame in frames:
             if frame.index % self._options.every:
                 yield frame, None
@@ -182,7 +182,7 @@ class VideoPipeline:
 
     def _results(
         self,
-        submitted: Iterable[tuple[Frame, Future[Found] | None]],
+        submitted: Iterable[tuple[Frame, Future[DetectionArrays] | None]],
         tracker: Tracker | None,
         shown: list[Detection],
     ) -> Iterator[_Result]:

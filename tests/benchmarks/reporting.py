@@ -26,9 +26,11 @@ import made_study  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from trainers.detection.task import DETECTION  # noqa: E402
 from tuning import report  # noqa: E402
+from tuning.reporting.statistics import trial_bootstrap  # noqa: E402
 from tuning.reporting.statistics.bootstrap import RESAMPLES, draw_resamples  # noqa: E402
+from tuning.study import reading  # noqa: E402
+from tuning.study.reading import StudyRead  # noqa: E402
 
 
 def timed(work: Callable[[], object]) -> dict[str, float]:
@@ -38,17 +40,11 @@ def timed(work: Callable[[], object]) -> dict[str, float]:
     return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
 
 
-def bootstrap(images: int) -> Callable[[], object]:
-    """The bootstrap of one trial: mAP and the AP of each class, as in a report."""
+def bootstrap(study: StudyRead, images: int) -> Callable[[], object]:
+    """What a report does for each of the best trials."""
     classes = made_study.CLASSES
     results = made_study.found(made_study.truth(images, len(classes)), 0.7, len(classes), 1)
-    names = ["mAP", *(f"AP/{name}" for name in classes)]
-
-    def resample() -> object:
-        drawn = draw_resamples(images)
-        return DETECTION.resampled(results, classes, (drawn.all, drawn.resampled, drawn.halved), names)
-
-    return resample
+    return lambda: trial_bootstrap.bootstrap_trial(study, results, draw_resamples(images))
 
 
 def measure(trials: int, images: int, rounds: int) -> dict[str, Any]:
@@ -58,7 +54,7 @@ def measure(trials: int, images: int, rounds: int) -> dict[str, Any]:
         made_study.make(study, trials, space="all")
         built = [timed(lambda: report.main([str(study)])) for _ in range(rounds)]
         size = (study / "report.html").stat().st_size / 1e6
-        resampled = [timed(bootstrap(images)) for _ in range(rounds)]
+        resampled = [timed(bootstrap(reading.read("street", Path(folder)), images)) for _ in range(rounds)]
     return {
         "trials": trials, "images": images, "resamples": RESAMPLES, "cores": os.cpu_count(),
         "report": built, "report_megabytes": size, "bootstrap": resampled,

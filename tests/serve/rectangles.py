@@ -104,7 +104,9 @@ def build(
     write_label_map(folder / export.LABEL_MAP, CLASSES)
     (folder / "recipe.yaml").write_text("detector: rectangles\n")
     if broken:
-        found = [samples.Found(b, np.ones(1, np.float32), c) for b, c in zip(boxes, labels, strict=True)]
+        found = [
+            samples.DetectionArrays(b, np.ones(1, np.float32), c) for b, c in zip(boxes, labels, strict=True)
+        ]
     else:
         from serve.backends.backend import found as found_of
 

@@ -15,7 +15,7 @@ from trainers.detection.coco_metrics import ImageResult, evaluate
 
 
 @dataclass(frozen=True)
-class Found:
+class DetectionArrays:
     """Detections of one image, best first.
 
     boxes: (D, 4) float32 [ymin, xmin, ymax, xmax] normalised. scores: (D,) float32. classes: (D,) int, from 1.
@@ -25,10 +25,10 @@ class Found:
     scores: np.ndarray
     classes: np.ndarray
 
-    def above(self, threshold: float) -> Found:
+    def above(self, threshold: float) -> DetectionArrays:
         """Those with at least this score."""
         keep = self.scores >= threshold
-        return Found(self.boxes[keep], self.scores[keep], self.classes[keep])
+        return DetectionArrays(self.boxes[keep], self.scores[keep], self.classes[keep])
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Samples:
     images: np.ndarray
     true_boxes: Sequence[np.ndarray]
     true_classes: Sequence[np.ndarray]
-    found: Sequence[Found]
+    found: Sequence[DetectionArrays]
 
-    def mean_ap(self, found: Sequence[Found], classes: tuple[str, ...]) -> float:
+    def mean_ap(self, found: Sequence[DetectionArrays], classes: tuple[str, ...]) -> float:
         """mAP of these detections of the images; -1 if nothing is labelled in them."""
         return mean_ap(self.images.shape[1], self.true_boxes, self.true_classes, found, classes)
 
@@ -65,7 +65,7 @@ def mean_ap(
     size: int,
     true_boxes: Sequence[np.ndarray],
     true_classes: Sequence[np.ndarray],
-    found: Sequence[Found],
+    found: Sequence[DetectionArrays],
     classes: tuple[str, ...],
 ) -> float:
     """mAP of detections in squares of `size` pixels, as Samples has them; -1 if nothing is labelled."""
@@ -94,7 +94,9 @@ def load(path: Path) -> Samples:
             return [file[f"{name}_{i}"] for i in range(len(images))]
 
         columns = zip(rows("boxes"), rows("scores"), rows("classes"), strict=True)
-        return Samples(images, rows("true_boxes"), rows("true_classes"), [Found(*each) for each in columns])
+        return Samples(
+            images, rows("true_boxes"), rows("true_classes"), [DetectionArrays(*each) for each in columns]
+        )
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,9 @@ class Difference:
         return self.score <= score and self.iou >= iou and self.unmatched <= unmatched
 
 
-def difference(ours: Sequence[Found], theirs: Sequence[Found], floor: float = 0.1) -> Difference:
+def difference(
+    ours: Sequence[DetectionArrays], theirs: Sequence[DetectionArrays], floor: float = 0.1
+) -> Difference:
     """Compare detections of scores above `floor`, image by image.
 
     A counterpart may lie just below the floor, or have lost its place to a neighbour of nearly the same score in the
@@ -152,7 +156,7 @@ def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def best_threshold(
-    found: Sequence[Found], true_boxes: Sequence[np.ndarray], true_classes: Sequence[np.ndarray]
+    found: Sequence[DetectionArrays], true_boxes: Sequence[np.ndarray], true_classes: Sequence[np.ndarray]
 ) -> float:
     """The score from which up detections have the best F1 (IoU .5, same class), of .05 ... .95; .5 if none is right."""
     scores: list[float] = []
@@ -181,7 +185,7 @@ def best_threshold(
 def best_threshold_of(results: Sequence[ImageResult]) -> float:
     """`best_threshold` of a whole evaluation's results."""
     return best_threshold(
-        [Found(each.boxes, each.scores, each.classes) for each in results],
+        [DetectionArrays(each.boxes, each.scores, each.classes) for each in results],
         [each.true_boxes for each in results],
         [each.true_classes for each in results],
     )

@@ -1,1 +1,1 @@
-"""Everything that touches the TensorFlow Object Detection API; no other folder imports `object_detection`."""
+"""All code that uses the TensorFlow Object Detection API; no other folder imports `object_detection`."""

@@ -1,8 +1,9 @@
-"""What the Object Detection API 2.8 (2021) needs to import on today's TensorFlow, Keras and protobuf.
+"""Compatibility: makes the Object Detection API 2.8 (2021) importable on today's TensorFlow, Keras and protobuf.
 
-One class or function an obstacle, so that each can be deleted when its obstacle is gone. `install_protos` suffices for
-the `*_pb2` modules and needs no TensorFlow; `install` does everything. Nothing outside the API sees a difference: the
-environment is left as it was, protobuf keeps its fast implementation, and `import keras` is still Keras 3.
+There is one class or function per incompatibility, so that each can be deleted when it is no longer needed.
+`install_protos` is enough for the `*_pb2` modules and needs no TensorFlow; `install` does everything. Nothing outside
+the API is affected: environment variables are restored, protobuf keeps its fast implementation, and `import keras` is
+still Keras 3.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _PROTOS = "object_detection.protos."
 class OldStyleProtos(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """protobuf >= 4 refuses the API's generated modules ("Descriptors cannot be created directly").
 
-    Their `serialized_pb` is still good: it is read from the source, not run, and built as protoc builds modules today.
+    Their `serialized_pb` is still valid. It is read from the source without running it, and built as protoc does today.
     """
 
     def find_spec(
@@ -44,7 +45,7 @@ class OldStyleProtos(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         assert module.__spec__ is not None
         assert module.__spec__.origin is not None
         tree = ast.parse(Path(module.__spec__.origin).read_text(encoding="utf-8"))
-        for node in tree.body:  # what a proto imports must be in the pool before it
+        for node in tree.body:  # the protos that it imports must be in the pool first
             if isinstance(node, ast.ImportFrom) and node.module == _PROTOS.rstrip("."):
                 for alias in node.names:
                     importlib.import_module(_PROTOS + alias.name)
@@ -61,10 +62,10 @@ class OldStyleProtos(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def _route_tf_keras_to_keras_2() -> None:
-    """`tf.keras` is Keras 3 since TensorFlow 2.16; the API is written for Keras 2, which lives on as `tf_keras`.
+    """`tf.keras` is Keras 3 since TensorFlow 2.16; the API needs Keras 2, which is still published as `tf_keras`.
 
-    TensorFlow asks an environment variable the first time that each of its lazy Keras attributes is used. They are
-    all resolved here and the variable put back, so that child processes and `import keras` are not affected.
+    TensorFlow reads an environment variable the first time that each of its lazy Keras attributes is used. All are
+    resolved here and the variable is restored, so that child processes and `import keras` are not affected.
     """
     import tensorflow as tf
     from tensorflow.python.util.lazy_loader import KerasLazyLoader
@@ -81,13 +82,13 @@ def _route_tf_keras_to_keras_2() -> None:
             del os.environ[name]
         else:
             os.environ[name] = before
-    # where somebody used `tf.keras` before, its attribute is no longer lazy
+    # if `tf.keras` was used before, its attribute is no longer lazy
     tf.keras = tf.compat.v2.keras = importlib.import_module("tf_keras.api._v2.keras")
     tf.compat.v1.keras = importlib.import_module("tf_keras.api._v1.keras")
 
 
 def _stand_in(name: str, **attributes: object) -> None:
-    """Put a module called `name`, with only `attributes`, where an import will find it, unless the real one is there."""
+    """Register a stub module called `name` with these attributes, unless the real one is installed."""
     if name not in sys.modules and importlib.util.find_spec(name) is None:
         module = types.ModuleType(name)
         module.__dict__.update(attributes)
@@ -95,7 +96,7 @@ def _stand_in(name: str, **attributes: object) -> None:
 
 
 def _name_the_estimator_modes() -> None:
-    """`from tensorflow.compat.v1 import estimator` (inputs.py, model_lib.py): gone since 2.16; only ModeKeys is used."""
+    """`tensorflow.compat.v1.estimator` (inputs.py, model_lib.py) was removed in 2.16; the API only needs ModeKeys."""
     import tensorflow as tf
 
     if not hasattr(tf.compat.v1, "estimator"):
@@ -104,7 +105,7 @@ def _name_the_estimator_modes() -> None:
 
 
 def _return_case_and_cond() -> None:
-    """tf_slim's decoders call `control_flow_ops.case` and `.cond`, which TensorFlow has moved."""
+    """tf_slim's decoders call `control_flow_ops.case` and `.cond`, which TensorFlow has moved elsewhere."""
     import tensorflow as tf
     from tensorflow.python.ops import control_flow_ops
 
@@ -120,10 +121,10 @@ def install_protos() -> None:
 
 
 def install() -> None:
-    """Make all of `object_detection` importable. Call it before the first import from there; imports TensorFlow."""
+    """Make all of `object_detection` importable. Call it before the first import from it; imports TensorFlow."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     install_protos()
     _route_tf_keras_to_keras_2()
-    _stand_in("tensorflow_io")  # imported, never used on this road, by deepmac_meta_arch.py
+    _stand_in("tensorflow_io")  # imported by deepmac_meta_arch.py, but not used here
     _name_the_estimator_modes()
     _return_case_and_cond()

@@ -1,4 +1,4 @@
-"""Detector: a model of the Object Detection API, and the recipe fields that only those have."""
+"""Detector: the description of an Object Detection API model, and DetectorRecipe: the recipe of such a model."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from trainers.recipe import Precision, Recipe
 
 
 class DetectorRecipe(Recipe):
-    """A detector's recipe.
+    """The recipe of a detector: Recipe with these additional fields.
 
-    l2: weight of the kernels' L2 regulariser; None for the zoo's.
-    precision: of the network's arithmetic; variables, losses and boxes are float32 with either. bfloat16, which needs
-        no scaling of the loss, is for GPUs of compute capability 8 (Ampere) and later.
-    batch_norm_decay: of batch normalisation's moving averages; the zoo's .997 needs about a thousand steps.
+    l2: weight of the L2 regularizer of the kernels; None for the published value.
+    precision: arithmetic of the network. Variables, losses and boxes are float32 in either case. bfloat16 needs no loss
+        scaling, and a GPU of compute capability 8.0 (Ampere) or later.
+    batch_norm_decay: decay of batch normalisation's moving averages. The zoo's .997 needs about a thousand steps.
     classification_weight, localization_weight: factors of the two parts of the loss.
     """
 
@@ -33,12 +33,11 @@ class DetectorRecipe(Recipe):
 
 @dataclass(frozen=True, kw_only=True)
 class Detector(Model):
-    """A detector.
+    """The description of a detector: Model with these additional fields.
 
-    proto: given the number of classes and the image size in pixels, the text of its DetectionModel proto with the
-        zoo's settings.
+    proto: (number of classes, image size in pixels) -> text of the published DetectionModel proto.
     zoo_archive: file name, without `.tar.gz`, of its COCO checkpoint in the TensorFlow 2 detection model zoo.
-    zoo_variables: how many variables that checkpoint holds, the save counter included.
+    zoo_variables: number of variables in that checkpoint, including the save counter.
     zoo_digest: sha256 of their names and shapes (checkpoints.weights.digest).
     """
 
@@ -58,11 +57,11 @@ class Detector(Model):
 
 
 def detector(name: str) -> Detector:
-    """The registered detector called `name`. Raises UserError when there is none."""
+    """The registered detector called `name`. Raises UserError if there is none."""
     from trainers import model as models
     from trainers.errors import UserError
 
     found = models.get(name)
     if not isinstance(found, Detector):
-        raise UserError(f"{name}: is no detector of the Object Detection API")
+        raise UserError(f"{name}: not a detector of the Object Detection API")
     return found

@@ -1,4 +1,4 @@
-"""How much of the machine TensorFlow may take in this process: threads, and a share of a GPU."""
+"""Limits TensorFlow's threads and its share of a GPU in this process."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ BFLOAT16_FROM = (
 
 
 def configure(cpus: int, gpu_fraction: float = 0.0) -> None:
-    """Limit TensorFlow before its first operation in this process.
+    """Limit TensorFlow's resources. Must be called before its first operation in this process, else it only warns.
 
-    cpus: threads for operations; several workers on one machine then do not fight for its cores.
-    gpu_fraction: 0 hides every GPU; below 1 the first visible GPU's memory is limited to that share of it, so that
-        several trials fit on one device; 1 or more takes memory as it is needed.
+    cpus: threads for operations, so that several workers on one machine do not compete for its cores.
+    gpu_fraction: 0 hides all GPUs; between 0 and 1, limits memory to this share of the first visible GPU, so that
+        several trials fit on one; 1 or more allocates memory as needed.
     """
     try:
         tf.config.threading.set_intra_op_parallelism_threads(cpus)
         tf.config.threading.set_inter_op_parallelism_threads(cpus)
-    except RuntimeError:  # in a notebook, say, that has computed with it
+    except RuntimeError:  # for example in a notebook
         warnings.warn(
-            "TensorFlow is already in use in this process: its threads and devices stay", stacklevel=2
+            "TensorFlow is already in use in this process: its threads and devices cannot be changed",
+            stacklevel=2,
         )
         return
     gpus = tf.config.list_physical_devices("GPU")
@@ -46,14 +47,14 @@ def configure(cpus: int, gpu_fraction: float = 0.0) -> None:
 
 
 def memory_limit_mib(total_mib: int | None, gpu_fraction: float) -> int | None:
-    """MiB of a GPU's `total_mib` for a share of it, less a tenth for CUDA itself; None for no limit."""
+    """The memory limit in MiB for a share of a GPU with `total_mib`, minus a tenth for CUDA itself; None: no limit."""
     if gpu_fraction >= 1 or total_mib is None:
         return None
     return int(total_mib * gpu_fraction * 0.9)
 
 
 def check_precision(precision: str) -> None:
-    """Raise UserError when a GPU that this process uses cannot compute in it; a CPU can, slowly."""
+    """Raise UserError if a visible GPU does not support `precision`; CPUs do, slowly."""
     if precision == "float32":
         return
     for gpu in tf.config.get_visible_devices("GPU"):
@@ -62,13 +63,13 @@ def check_precision(precision: str) -> None:
         if capability < BFLOAT16_FROM:
             name, number = about.get("device_name", "the GPU"), ".".join(map(str, capability))
             raise UserError(
-                f"{name}: has compute capability {number} and no {precision}, which needs 8.0; "
+                f"{name}: {precision} needs compute capability 8.0, but this GPU has {number}; "
                 "leave --precision out"
             )
 
 
 def total_memory_mib() -> int | None:
-    """Memory of the first visible GPU in MiB, as the driver's own tool tells it; None where it does not."""
+    """Memory of the first visible GPU in MiB according to nvidia-smi; None if it is not available."""
     query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     try:
         answer = subprocess.run(query, capture_output=True, text=True, check=True, timeout=30)

@@ -1,8 +1,8 @@
-"""Writes a trained detector as an export (trainers.detection.export), and proves there and then that it finds the same.
+"""Writes a trained detector as an export (trainers.detection.export), and proves that it is equal to the trained model.
 
-The proof, on the same validation images: the exported function against the model as training evaluates it, a batch
-against one image at a time, and what was written, read again from the disk, against the trained model. How far the
-images that serving resizes itself lead away is measured and kept.
+The proof compares on the same validation images: the exported function with the model as evaluated in training, a batch
+with one image at a time, and the SavedModel, read back from disk, with the trained model. The effect of the resizing
+done by serving is measured and stored, too.
 """
 
 from __future__ import annotations
@@ -23,19 +23,21 @@ from trainers.datasets.label_map import write_label_map
 from trainers.detection import export as format_
 from trainers.detection import samples
 from trainers.detection.export import Framing
-from trainers.detection.samples import Found, Samples
+from trainers.detection.samples import DetectionArrays, Samples
 from trainers.errors import TrialFailed
 from trainers.files import replace_folder
 from trainers.object_detection_api.detector import DetectorRecipe
-from trainers.object_detection_api.disk import os_errors
+from trainers.object_detection_api.disk_errors import os_errors
 from trainers.object_detection_api.graph import Graph
 from trainers.object_detection_api.input_pipeline.batches import Batch
 from trainers.object_detection_api.model import learning_phase
 
 Fields = standard_fields.InputDataFields
 
-SAMPLE_IMAGES = 16  # enough to see a wrong conversion; more cost disk and start-up of every replica
-PROVEN_IMAGES = 100  # on which what was written is compared with the trained model
+SAMPLE_IMAGES = (
+    16  # enough to detect a wrong conversion; more would cost disk space and start-up time of replicas
+)
+PROVEN_IMAGES = 100  # for the comparison of the SavedModel with the trained model
 
 
 class _Serving(tf.Module):
@@ -54,7 +56,7 @@ class _Serving(tf.Module):
         with learning_phase(False):
             inputs, shapes = self._inputs(tf.cast(images, tf.float32))
             found: dict[str, Any] = self._model.postprocess(self._predict(inputs, shapes), shapes)
-        # from the padded input's frame into the image's own
+        # from coordinates of the padded input to coordinates of the image
         scale = tf.tile(self._size / tf.cast(shapes[:, :2], tf.float32), [1, 2])[:, tf.newaxis, :]
         return {
             "detection_boxes": tf.clip_by_value(found["detection_boxes"] * scale, 0.0, 1.0),
@@ -66,7 +68,7 @@ class _Serving(tf.Module):
         }
 
     def _inputs(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """As the model's own `preprocess`, which resizes the images of a batch one after another."""
+        """Like the model's own `preprocess`, which resizes the images of a batch one by one."""
         if not self._stretches:
             return self._model.preprocess(images)  # type: ignore[no-any-return]
         normalised = self._architecture.normalised(self._model, images)
@@ -82,10 +84,10 @@ def export(
     evaluated: Iterable[tuple[Batch, Any]],
     directory: Path,
 ) -> None:
-    """Write the export into `directory`, whole or not at all.
+    """Write the export into `directory`; atomic.
 
-    evaluated: batches of validation images, in the dataset's order, with what `Graph.evaluate` found in each.
-    Raises TrialFailed when the export does not find what the trained model finds.
+    evaluated: batches of validation images in dataset order, with the detections of `Graph.evaluate`.
+    Raises TrialFailed if the export's detections differ from the trained model's.
     """
     framing = _framing(graph)
     serving = _Serving(graph, framing)
@@ -118,7 +120,7 @@ def _save(serving: _Serving, folder: Path) -> None:
     level = log.level
     log.setLevel(
         "ERROR"
-    )  # it warns of every layer that could not be built again as a Keras layer; nobody wants to
+    )  # it warns about layers that cannot be restored as Keras layers, which is not needed
     try:
         with os_errors(folder):
             tf.saved_model.save(serving, str(folder), signatures={"serving_default": serving.detect})
@@ -130,14 +132,14 @@ def _saved_proof(
     folder: Path,
     framing: Framing,
     dataset: Dataset,
-    everything: Sequence[tuple[np.ndarray, np.ndarray, Found]],
+    everything: Sequence[tuple[np.ndarray, np.ndarray, DetectionArrays]],
 ) -> dict[str, Any]:
-    """What is in the SavedModel against the trained model, image by image in the image's own size."""
+    """Compare the SavedModel on disk with the trained model, one image of original size at a time."""
     saved = tf.saved_model.load(str(folder))
     found = []
     for image in itertools.islice(_raw_images(dataset), len(everything)):
         [each] = _detections(saved, image[np.newaxis])
-        found.append(Found(each.boxes / _inside(framing, image), each.scores, each.classes))
+        found.append(DetectionArrays(each.boxes / _inside(framing, image), each.scores, each.classes))
     true_boxes, true_classes, trained = zip(*everything, strict=True)
     mean_ap = {
         name: samples.mean_ap(framing.size, true_boxes, true_classes, each, dataset.classes)
@@ -145,17 +147,17 @@ def _saved_proof(
     }
     proof = format_.Proof(len(found), mean_ap, **asdict(samples.difference(found, trained)))
     if problem := proof.problem():
-        raise TrialFailed(f"the export is not what was trained: {problem}")
+        raise TrialFailed(f"the export differs from the trained model: {problem}")
     return asdict(proof)
 
 
 def _inside(framing: Framing, image: np.ndarray) -> np.ndarray:
-    """(1, 4) the part of the square that the image fills, by which boxes come into the square's frame."""
+    """(1, 4) float32: divide boxes normalised to the image by it to normalise them to the padded square."""
     return framing.restore(np.ones([1, 4], np.float32), image.shape[0], image.shape[1], clip=False)
 
 
 def _framing(graph: Graph) -> Framing:
-    """The detector's own resizing, told from what it makes of a wide image; its normalisation, from black and white."""
+    """The detector's resizing and normalisation, derived from how it preprocesses a wide, a black and a white image."""
     size = graph.detector.image_size
     preprocess = graph.detector.model.preprocess
     with learning_phase(False):
@@ -167,19 +169,21 @@ def _framing(graph: Graph) -> Framing:
 
 
 def _suppression(graph: Graph) -> dict[str, Any] | None:
-    """How `detection_*` follow from `raw_detection_*`; None where it is not plain non-maximum suppression by class."""
+    """Settings of the non-maximum suppression from `raw_detection_*` to `detection_*`; None if it is not per class."""
     return graph.detector.architecture.suppression(graph.detector.model)
 
 
 def _raw_images(dataset: Dataset) -> Iterator[np.ndarray]:
-    """(H, W, 3) uint8 of each validation image, in order."""
+    """Each validation image in order, (H, W, 3) uint8 RGB."""
     decode = tf_example_decoder.TfExampleDecoder().decode
     for record in tf.data.TFRecordDataset([str(file) for file in dataset.validation.files]):
         yield decode(record)[Fields.image].numpy()
 
 
-def _trained(evaluated: Iterable[tuple[Batch, Any]]) -> Iterator[tuple[np.ndarray, np.ndarray, Found]]:
-    """Of each validation image: true boxes and classes, and what the trained model found by training's own road."""
+def _trained(
+    evaluated: Iterable[tuple[Batch, Any]],
+) -> Iterator[tuple[np.ndarray, np.ndarray, DetectionArrays]]:
+    """For each validation image: true boxes and classes, and the trained model's detections as evaluated in training."""
     for batch, outcome in evaluated:
         arrays = {name: np.asarray(tensor) for name, tensor in outcome.items()}
         for i in range(int(np.count_nonzero(batch["real"]))):
@@ -188,7 +192,7 @@ def _trained(evaluated: Iterable[tuple[Batch, Any]]) -> Iterator[tuple[np.ndarra
             yield (
                 np.asarray(batch["boxes"][i])[labelled],
                 np.asarray(batch["classes"][i])[labelled].argmax(axis=-1) + 1,
-                Found(
+                DetectionArrays(
                     arrays["boxes"][i][:count],
                     arrays["scores"][i][:count],
                     arrays["classes"][i][:count].astype(int) + 1,
@@ -196,10 +200,10 @@ def _trained(evaluated: Iterable[tuple[Batch, Any]]) -> Iterator[tuple[np.ndarra
             )
 
 
-def _detections(serving: Any, images: np.ndarray) -> list[Found]:
+def _detections(serving: Any, images: np.ndarray) -> list[DetectionArrays]:
     out = {name: tensor.numpy() for name, tensor in serving.detect(tf.constant(images)).items()}
     return [
-        Found(
+        DetectionArrays(
             out["detection_boxes"][i][:count],
             out["detection_scores"][i][:count],
             out["detection_classes"][i][:count].astype(int),
@@ -209,14 +213,14 @@ def _detections(serving: Any, images: np.ndarray) -> list[Found]:
 
 
 def _proof(
-    serving: _Serving, framing: Framing, raw: Sequence[np.ndarray], shown: Samples, trained: Sequence[Found],
+    serving: _Serving, framing: Framing, raw: Sequence[np.ndarray], shown: Samples, trained: Sequence[DetectionArrays],
     classes: tuple[str, ...],
 ) -> dict[str, Any]:  # fmt: skip
     exported, single = [], []
     for image, square in zip(raw, shown.images, strict=True):
         found = _detections(serving, image[np.newaxis])[0]
-        # into the square's frame, in which the trained model's are
-        exported.append(Found(found.boxes / _inside(framing, image), found.scores, found.classes))
+        # to coordinates of the square, like the trained model's
+        exported.append(DetectionArrays(found.boxes / _inside(framing, image), found.scores, found.classes))
         single.append(_detections(serving, square[np.newaxis])[0])
     mean_ap = {
         name: shown.mean_ap(found, classes)
@@ -232,5 +236,5 @@ def _proof(
         differences[name].within(score=1e-3, iou=0.99, unmatched=0.0) for name in ("exported", "one_by_one")
     )
     if not equal or abs(mean_ap["exported"] - mean_ap["trained"]) > format_.MAP_TOLERANCE:
-        raise TrialFailed(f"the export does not find what the trained model finds: {proof}")
+        raise TrialFailed(f"the export's detections differ from the trained model's: {proof}")
     return proof

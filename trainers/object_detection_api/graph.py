@@ -1,7 +1,7 @@
-"""What a worker builds once and uses for every recipe with the same graph: model, gradients, updates, evaluation.
+"""Graph: the traced functions of one detector (gradients, updates, evaluation), built once and shared by many recipes.
 
-All that may differ between such recipes (learning rate, momentum, loss weights, L2, clipping, averaging, augmentations,
-initial weights, seed) is an argument or a variable here, or lives in the input pipeline.
+Everything that may differ between these recipes (learning rate, momentum, loss weights, L2, clipping, averaging,
+augmentations, initial weights, seed) is an argument or a variable, or belongs to the input pipeline.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Any
 import tensorflow as tf
 
 from trainers.object_detection_api import architectures
-from trainers.object_detection_api.averaging import Averaging
+from trainers.object_detection_api.batch_norm_statistics import Statistics
 from trainers.object_detection_api.checkpoints.snapshot import SavedVariables
 from trainers.object_detection_api.input_pipeline.batches import Batch, Preparation
 from trainers.object_detection_api.model import DetectionModel, learning_phase
 from trainers.object_detection_api.optimizer import Update
 from trainers.object_detection_api.pipeline_config import MAX_BOXES
-from trainers.object_detection_api.statistics import Statistics
+from trainers.object_detection_api.weight_averaging import Averaging
 from trainers.optimizers import Optimizer
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Factors of the loss parts, float32 scalars: of the graph's own classification, localization and L2 losses."""
+    """Factors of the classification, localization and L2 losses, float32 scalars."""
 
     classification: tf.Tensor
     localization: tf.Tensor
@@ -34,7 +34,7 @@ class LossWeights:
 
 
 def blank_batch(batch_size: int, image_size: int, classes: int) -> dict[str, tf.Tensor]:
-    """A training batch of grey images without boxes, as `input.training_batches` shapes them."""
+    """A training batch of zeros without boxes, with the shapes of `batches.training_batches`."""
     return {
         "image": tf.zeros([batch_size, image_size, image_size, 3]),
         "true_image_shape": tf.tile([[image_size, image_size, 3]], [batch_size, 1]),
@@ -45,10 +45,10 @@ def blank_batch(batch_size: int, image_size: int, classes: int) -> dict[str, tf.
 
 
 class Graph:
-    """One detector at one image and batch size.
+    """The graph of one detector at one image size and batch size.
 
-    model_config: a `model_pb2.DetectionModel` with loss weights 1 and the detector's own L2 weight.
-    precision: as a Recipe's. xla: whether the gradient step is compiled.
+    model_config: a `model_pb2.DetectionModel` with loss weights 1 and the detector's published L2 weight.
+    image_size: pixels. precision: as in DetectorRecipe. xla: whether to compile the gradient step.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Graph:
             tf.constant(1.0),
         )
         self._blank_arguments = (blank, one, one, one)
-        self._tried: Future[Any] | None = None
+        self._tracing: Future[Any] | None = None
         self._updates: dict[str, Update] = {}
         self._averaging: Averaging | None = None
         self._saved: dict[tuple[str, bool], SavedVariables] = {}
@@ -75,10 +75,10 @@ class Graph:
         self.statistics = Statistics(self.detector.batch_norm_layers, self._forward)
 
     def update(self, settings: Optimizer) -> Update:
-        """The update by optimizers of this kind. Its first use traces and runs a step, which leaves variables moved."""
+        """The update for this kind of optimizer. Its first use traces and runs a step, which changes the variables."""
         if settings.kind not in self._updates:
             self._gradients.get_concrete_function(*self._blank_arguments)
-            # its first run is TensorFlow's own work, beside which Python can go on
+            # the first run releases the GIL, so the update is traced in parallel
             with ThreadPoolExecutor(1) as beside:
                 ran = beside.submit(self._gradients, *self._blank_arguments)
                 update = Update(settings, self._trainable)
@@ -89,13 +89,13 @@ class Graph:
 
     @property
     def averaging(self) -> Averaging:
-        """The average of the trainable variables, built at its first use."""
+        """The moving average of the trainable variables, built at its first use."""
         if self._averaging is None:
             self._averaging = Averaging(self._trainable)
         return self._averaging
 
     def saved(self, settings: Optimizer, averaged: bool) -> SavedVariables:
-        """What a checkpoint of such a trial holds; `model` has the zoo's names, to be fine-tuned from like the zoo's."""
+        """The variables in a checkpoint of such a trial. `model` has the zoo's names, so that it can be fine-tuned."""
         key = settings.kind, averaged
         if key not in self._saved:
             objects = {"model": self.detector.model, "optimizer": self.update(settings).optimizer}
@@ -104,7 +104,7 @@ class Graph:
         return self._saved[key]
 
     def gradients(self, batch: Batch, weights: LossWeights) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
-        """Loss parts and the gradients of their sum, in training mode (batch normalisation moves its averages)."""
+        """Loss parts and the gradients of their sum, in training mode (updates batch normalisation's averages)."""
         losses, gradients = self._gradients(
             dict(batch), weights.classification, weights.localization, weights.regularization
         )
@@ -116,35 +116,35 @@ class Graph:
         """Loss parts and detections, in inference mode.
 
         Detections: boxes (B, 100, 4) [ymin, xmin, ymax, xmax] normalised to the padded input, scores (B, 100),
-        classes (B, 100) from 0, count (B,). Images with `real` false do not enter the losses.
+        classes (B, 100) from 0, count (B,). Images whose `real` is false do not contribute to the losses.
         """
-        if self._tried is not None:
-            self._tried.result()
+        if self._tracing is not None:
+            self._tracing.result()
         seen = {name: batch[name] for name in (*self._blank_arguments[0], "real")}
         losses, detections = self._evaluate(
             seen, weights.classification, weights.localization, weights.regularization
         )
         return losses, detections
 
-    def try_evaluation(self) -> None:
-        """Trace evaluation and what the next trial needs, in a thread and once: training, traced, goes on meanwhile."""
-        if self._tried is not None:
+    def trace_evaluation(self) -> None:
+        """Trace, once and in a background thread, the evaluation and what the next trial needs; training can go on."""
+        if self._tracing is not None:
             return
         beside = ThreadPoolExecutor(1)
-        self._tried = beside.submit(self._trace_the_rest)
+        self._tracing = beside.submit(self._trace_the_rest)
         beside.shutdown(wait=False)
 
     def _trace_the_rest(self) -> None:
         blank, *weights = self._blank_arguments
-        # not run: that would move statistics
+        # traced only, because running it would change the statistics
         self._predict_in_training.get_concrete_function(blank["image"], blank["true_image_shape"])
         self._evaluate(blank | {"real": tf.ones(blank["image"].shape[0], tf.bool)}, *weights)
         self.detector.trace()
 
-    def settle(self) -> None:
-        """Return when nothing is traced in a thread: Keras' learning phase, which tracing sets, is the process's."""
-        if self._tried is not None:
-            wait([self._tried])
+    def wait_for_tracing(self) -> None:
+        """Wait until no thread is tracing: tracing sets Keras' learning phase, which is global to the process."""
+        if self._tracing is not None:
+            wait([self._tracing])
 
     def _losses_and_gradients(
         self, batch: Any, classification: Any, localization: Any, regularization: Any
@@ -171,7 +171,7 @@ class Graph:
 
     def _predict(self, batch: Any, classification: Any, localization: Any, regularization: Any) -> Any:
         model = self.detector.model
-        # always given: the model keeps it from an earlier trace otherwise
+        # always passed, because otherwise the model keeps that of an earlier trace
         real = batch.get("real", tf.ones(batch["image"].shape[0], tf.bool))
         model.provide_groundtruth(
             groundtruth_boxes_list=tf.unstack(batch["boxes"]),
@@ -197,8 +197,8 @@ def _sum(parts: Any, names: Sequence[str]) -> Any:
 def _postprocess(detector: DetectionModel, predictions: Any, true_image_shape: tf.Tensor) -> Any:
     """The model's non-maximum suppression, traced once for all images of a batch.
 
-    The API unrolls it for every image of a batch whose size is known when it is traced, which takes half of an
-    evaluation's tracing; it loops over a batch whose size is not.
+    The API unrolls it over a batch of static size, which takes half of the evaluation's tracing time; over a batch of
+    unknown size it loops.
     """
     architecture = detector.architecture
     any_size = {name: _of_any_batch_size(predictions[name]) for name in architecture.batched_predictions}

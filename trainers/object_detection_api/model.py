@@ -1,7 +1,7 @@
-"""Builds a detection model with all its variables, and sets them afresh from a seed.
+"""Builds a detection model with all its variables, and initializes them from a seed.
 
-The first trial of a process and a later one on the same model start from the same values: both draw each variable
-anew from the initializer that the model's builder gave it.
+Every trial, the first of a process and later ones on the same model, initializes each variable with the initializer
+that the model's builder chose, so all start from the same values.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from trainers.object_detection_api.checkpoints.variables import set_all, values_
 
 
 class DetectionModel:
-    """An API detection model whose variables exist.
+    """A built detection model of the API.
 
-    architecture: the adapter for its meta-architecture.
+    architecture: the adapter of its meta-architecture.
     model: the API's DetectionModel (`predict`, `loss`, `postprocess`, `preprocess`, ...).
-    image_size: pixels, the side of its square input.
+    image_size: side of its square input, pixels.
     """
 
     def __init__(self, model_config: Any, image_size: int, precision: str = "float32") -> None:
-        """Build from a `model_pb2.DetectionModel`. precision: as a Recipe's."""
+        """Build the model. model_config: a `model_pb2.DetectionModel`. precision: as in DetectorRecipe."""
         self.image_size = image_size
         self._initial: list[tuple[tf.Variable, Callable[[tf.Tensor], tf.Tensor]]] = []
-        self._draw_all: Callable[[tf.Tensor], Any] = self._draw
-        self._drawn: tuple[int, list[tf.Tensor]] | None = None
+        self._initialize_all: Callable[[tf.Tensor], Any] = self._initialize
+        self._initial_values: tuple[int, list[tf.Tensor]] | None = None
         with (
             tf.variable_creator_scope(self._remember_initializer),
             learning_phase(False),
@@ -48,58 +48,60 @@ class DetectionModel:
         self._set_batch_norm_decay(self.architecture.batch_norm_decay(model_config))
 
     def predict(self, images: tf.Tensor, true_image_shapes: tf.Tensor) -> dict[str, Any]:
-        """The model's own `predict`; all that it returns is float32, whatever the network's precision."""
+        """The model's own `predict`, with all outputs cast to float32."""
         found: dict[str, Any] = ops.bfloat16_to_float32_nested(self.model.predict(images, true_image_shapes))
         return found
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """All of the model's variables, the moving statistics of batch normalisation too."""
+        """All variables, including batch normalisation's moving statistics."""
         return list(self.model.variables)
 
     @property
     def trainable_variables(self) -> list[tf.Variable]:
-        """What gradients are taken of."""
+        """The trainable variables."""
         return list(self.model.trainable_variables)
 
     @property
     def batch_norm_layers(self) -> list[Any]:
-        """Those that a step of training moves: not the frozen ones, and not what the API makes and does not call."""
+        """The layers whose statistics training updates: without frozen layers, and those that the API never calls."""
         layers = [layer for layer in self.model.submodules if isinstance(layer, BatchNormalizationBase)]
         return [layer for layer in layers if layer.built and layer.trainable]
 
     def initialize(self, seed: int) -> None:
-        """Draw every variable anew; the same seed gives the same values in any process.
+        """Initialize every variable; the same seed gives the same values in any process.
 
-        What was drawn last is kept, for the trials of a search have one seed: 34 million values take
-        longer to draw than to copy.
+        The last initial values are cached, because all trials of a search have the same seed, and 34 million values
+        take longer to generate than to copy.
         """
-        if self._drawn is not None and self._drawn[0] == seed:
-            set_all([variable for variable, _ in self._initial], self._drawn[1])
+        if self._initial_values is not None and self._initial_values[0] == seed:
+            set_all([variable for variable, _ in self._initial], self._initial_values[1])
             return
-        self._draw_all(tf.constant(seed, tf.int64))
-        self._drawn = seed, values_of(variable for variable, _ in self._initial)
+        self._initialize_all(tf.constant(seed, tf.int64))
+        self._initial_values = seed, values_of(variable for variable, _ in self._initial)
 
     def trace(self) -> None:
-        """Make every later `initialize` cheaper; takes a second."""
-        draw = tf.function(self._draw_all, autograph=False, input_signature=[tf.TensorSpec([], tf.int64)])
-        self._draw_all = draw.get_concrete_function()
+        """Trace the initialization: takes a second, and makes every later `initialize` faster."""
+        draw = tf.function(
+            self._initialize_all, autograph=False, input_signature=[tf.TensorSpec([], tf.int64)]
+        )
+        self._initialize_all = draw.get_concrete_function()
 
-    def _draw(self, seed: tf.Tensor) -> None:
+    def _initialize(self, seed: tf.Tensor) -> None:
         for index, (variable, draw) in enumerate(self._initial):
             variable.assign(draw(tf.stack([seed, tf.constant(index, tf.int64)])))
 
     def _set_batch_norm_decay(self, decay: float) -> None:
-        """The API hands it to every layer but those of an EfficientNet backbone, which keep .99."""
+        """The API sets it for all layers except those of an EfficientNet backbone, which would keep .99."""
         for layer in self.batch_norm_layers:
             layer.momentum = decay
 
     def _remember_initializer(self, create: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
         variable = create(**kwargs)
-        # Keras gives partial(initializer, shape); counters and the like come with a plain value and are no weights
+        # Keras passes partial(initializer, shape) for weights, and plain values for counters and the like
         call = getattr(kwargs["initial_value"], "func", None)
         if call is not None:
-            self._initial.append((variable, _seeded_draw(getattr(call, "__self__", call), variable)))
+            self._initial.append((variable, _seeded_initializer(getattr(call, "__self__", call), variable)))
         return variable
 
 
@@ -116,8 +118,8 @@ _CONSTANT = (
 )
 
 
-def _seeded_draw(initializer: Any, variable: tf.Variable) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A function of an int64 seed (2,) that draws `variable`'s first value as its initializer would."""
+def _seeded_initializer(initializer: Any, variable: tf.Variable) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function from an int64 seed (2,) to an initial value of `variable`, distributed as by its initializer."""
     shape, dtype = variable.shape, variable.dtype
     if isinstance(initializer, _TRUNCATED_NORMAL):
         mean, stddev = initializer.mean, initializer.stddev
@@ -130,11 +132,11 @@ def _seeded_draw(initializer: Any, variable: tf.Variable) -> Callable[[tf.Tensor
     if isinstance(initializer, _CONSTANT):
         value = tf.constant(variable.numpy())
         return lambda seed: value
-    raise TypeError(f"{variable.name}: no seeded draw is known for its initializer {initializer!r}")
+    raise TypeError(f"{variable.name}: its initializer {initializer!r} has no seeded version")
 
 
 def _variance_scaling(initializer: Any, shape: tf.TensorShape, dtype: Any, seed: tf.Tensor) -> tf.Tensor:
-    """What tf_keras' VarianceScaling draws (He, Glorot and LeCun are cases of it), from a stateless seed."""
+    """tf_keras' VarianceScaling (He, Glorot and LeCun are special cases) with a stateless seed."""
     *receptive, fan_in, fan_out = shape.as_list() if shape.rank > 1 else [shape.num_elements()] * 2
     field = 1
     for side in receptive:
@@ -148,14 +150,14 @@ def _variance_scaling(initializer: Any, shape: tf.TensorShape, dtype: Any, seed:
         case "untruncated_normal":
             return tf.random.stateless_normal(shape, seed, 0.0, variance**0.5, dtype)
         case _:
-            # standard deviation of a normal cut at two of them, as tf_keras has it
+            # standard deviation of a normal distribution truncated at two of them, as in tf_keras
             stddev = variance**0.5 / 0.87962566103423978
             return tf.random.stateless_truncated_normal(shape, seed, 0.0, stddev, dtype)
 
 
 @contextmanager
 def _arithmetic(precision: str) -> Iterator[None]:
-    """Layers made within it compute in that precision; their variables are float32."""
+    """A context in which new Keras layers compute in that precision, with float32 variables."""
     before = tf_keras.mixed_precision.global_policy()
     policy = "float32" if precision == "float32" else f"mixed_{precision}"
     tf_keras.mixed_precision.set_global_policy(policy)
@@ -167,6 +169,6 @@ def _arithmetic(precision: str) -> Iterator[None]:
 
 @contextmanager
 def learning_phase(training: bool) -> Iterator[None]:
-    """Keras layers called within it behave as in training, or not. The API passes no `training` argument itself."""
+    """A context that sets Keras' learning phase; the API itself passes no `training` argument to layers."""
     with backend.deprecated_internal_learning_phase_scope(int(training)):
         yield

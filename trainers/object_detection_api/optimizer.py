@@ -1,7 +1,7 @@
-"""One optimizer over one model's variables, whose numbers can change without a new trace.
+"""Update: an optimizer of a model's variables whose hyperparameters can change without tracing again.
 
-Keras' legacy optimizers are used because they keep learning rate, momentum and decay in variables, and because they
-are what the API was written for.
+It uses Keras' legacy optimizers, because they keep learning rate, momentum and decay in variables, and because the API
+was written for them.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ legacy = tf_keras.optimizers.legacy
 
 
 class Update:
-    """Applies gradients; kept for every later recipe with the same kind of optimizer.
+    """Applies gradients; reused for later recipes with the same kind of optimizer.
 
-    optimizer: the Keras object, for checkpoints.
+    optimizer: the Keras optimizer, for checkpoints.
     """
 
     def __init__(self, settings: Optimizer, variables: Sequence[tf.Variable]) -> None:
         self._variables = list(variables)
         self._epsilon = tf.Variable(1.0, trainable=False, name="epsilon")
         match settings:
-            # the value given only says that there is a momentum; `start` sets it
+            # a placeholder that enables momentum; `start` sets the value
             case Momentum():
                 self.optimizer = legacy.SGD(momentum=0.9)
             case Adam():
@@ -38,7 +38,7 @@ class Update:
         self.optimizer._create_all_weights(self._variables)
 
     def start(self, settings: Optimizer) -> None:
-        """Take on a recipe's numbers and forget every step taken."""
+        """Set a recipe's hyperparameters and reset the optimizer's state."""
         match settings:
             case Momentum():
                 self.optimizer.momentum = settings.momentum
@@ -48,10 +48,10 @@ class Update:
                 self.optimizer.momentum = settings.momentum
                 self.optimizer.rho = settings.decay
                 self._epsilon.assign(settings.epsilon)
-        zero_all(self.optimizer.variables())  # every step taken is forgotten
+        zero_all(self.optimizer.variables())
 
     def apply(self, gradients: Sequence[tf.Tensor], learning_rate: float, clip: float | None) -> None:
-        """One step. clip: the largest global norm, or None."""
+        """Apply one step. clip: maximum global norm of the gradients; None for no clipping."""
         self.optimizer.learning_rate = learning_rate
         if clip is None:
             self._apply(gradients)
@@ -59,7 +59,7 @@ class Update:
             self._apply_clipped(gradients, tf.constant(clip, tf.float32))
 
     def trace(self) -> None:
-        """The step without clipping; now, and not at the first use."""
+        """Trace the step without clipping now, instead of at its first use."""
         self._apply.get_concrete_function([tf.TensorSpec(v.shape, v.dtype) for v in self._variables])
 
     @tf.function(autograph=False)

@@ -1,10 +1,9 @@
 """Recipe -> `pipeline.config`: a training run as the Object Detection API's own tools read it.
 
-Fractions of a recipe's schedule become steps here, rounded as in `trainers.schedules`. One field is
-ambiguous: `rms_prop_optimizer.decay` is the running average's decay to a recipe, to TensorFlow 1
-and to the proto's default, but the API's TensorFlow 2 builder hands it to Keras as `decay`, which
-made the learning rate fall with every step, and is refused today. The trainer here makes its
-optimizers itself.
+Fractions of a recipe's schedule become steps, rounded as in `trainers.schedules`. One field is ambiguous:
+`rms_prop_optimizer.decay` is the decay of the running average in recipes, in TensorFlow 1 and in the proto's default,
+but the API's TensorFlow 2 builder passes it to Keras as `decay`, which reduced the learning rate at every step and is
+an error today. This does not affect the trainer, which builds its own optimizers.
 
 Needs protobuf, not TensorFlow.
 """
@@ -33,12 +32,12 @@ from object_detection.protos import (  # noqa: E402
     train_pb2,
 )
 
-# boxes of an image that training sees; the API cuts off the others (all four zoo configurations have 100)
+# boxes per image in training; the API drops the others (all four zoo configurations have 100)
 MAX_BOXES = 100
 
 
 def model_proto(recipe: DetectorRecipe, classes: int) -> Any:
-    """The detector of `recipe` for `classes` classes: a `model_pb2.DetectionModel`."""
+    """The recipe's detector for a number of classes: a `model_pb2.DetectionModel`."""
     text = detector(recipe.model).proto(classes, recipe.image_size)
     model = text_format.Parse(text, model_pb2.DetectionModel())
     architectures.of(model).configure(model, recipe)
@@ -58,8 +57,8 @@ def pipeline_proto(
 
     classes: names; label id i in the records is classes[i - 1].
     train_files, validation_files: TFRecord files in the API's format.
-    label_map: where the label map of `classes` is.
-    checkpoint: the prefix that `recipe.weights` stands for on this machine; None just when that is "none".
+    label_map: the label map file of `classes`.
+    checkpoint: the checkpoint prefix of `recipe.weights` on this machine; None if and only if its source is "none".
     """
     if (checkpoint is None) != (recipe.weights.source == "none"):
         raise ValueError(f"weights are {recipe.weights.source!r}, but the checkpoint given is {checkpoint!r}")
@@ -80,11 +79,11 @@ def pipeline_proto(
         train.fine_tune_checkpoint = checkpoint
         train.fine_tune_checkpoint_type = recipe.weights.part
         train.fine_tune_checkpoint_version = train_pb2.CheckpointVersion.Value("V2")
-    # padded rows have weight 0, and every step then has the same shapes
+    # keeps shapes static; padded rows have weight 0
     train.unpad_groundtruth_tensors = False
     train.max_number_of_boxes = MAX_BOXES
 
-    label_map = label_map.absolute()  # the API's tools may be started anywhere
+    label_map = label_map.absolute()  # the API's tools may run in another directory
     config.train_input_reader.label_map_path = str(label_map)
     config.train_input_reader.max_number_of_boxes = MAX_BOXES
     config.train_input_reader.tf_record_input_reader.input_path.extend(
@@ -106,7 +105,7 @@ def render(config: Any) -> str:
 
 
 def augmentation_proto(augmentation: Augmentation) -> Any:
-    """A `preprocessor_pb2.PreprocessingStep` with every option written out, so that no other default acts."""
+    """A `preprocessor_pb2.PreprocessingStep` with all options set explicitly, independent of the proto's defaults."""
     return preprocessor_pb2.PreprocessingStep(**{augmentation.name: augmentation.options})
 
 

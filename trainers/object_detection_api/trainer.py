@@ -1,4 +1,4 @@
-"""DetectorTrainer: the Trainer contract over the Object Detection API. Reads top to bottom as the story of a trial."""
+"""DetectorTrainer: the Trainer (trainers.trainer) of the Object Detection API's models."""
 
 from __future__ import annotations
 
@@ -23,39 +23,38 @@ from trainers.detection import coco_metrics  # noqa: E402
 from trainers.errors import Diverged, TrialFailed  # noqa: E402
 from trainers.metrics import Metrics  # noqa: E402
 from trainers.object_detection_api import architectures, devices, exporting, pipeline_config  # noqa: E402
+from trainers.object_detection_api.batch_norm_statistics import STATISTICS_IMAGES  # noqa: E402
 from trainers.object_detection_api.checkpoints import checkpoint as checkpoints  # noqa: E402
 from trainers.object_detection_api.checkpoints import weights  # noqa: E402
 from trainers.object_detection_api.detector import DetectorRecipe  # noqa: E402
 from trainers.object_detection_api.graph import Graph, LossWeights  # noqa: E402
+from trainers.object_detection_api.graph_cache import GraphCache  # noqa: E402
 from trainers.object_detection_api.input_pipeline import batches  # noqa: E402
+from trainers.object_detection_api.input_pipeline.batch_cache import BatchCache  # noqa: E402
 from trainers.object_detection_api.input_pipeline.batches import Batch  # noqa: E402
-from trainers.object_detection_api.input_pipeline.decoded_store import DecodedStore, key_of  # noqa: E402
+from trainers.object_detection_api.input_pipeline.decoded_image_cache import DecodedImageCache, key_of  # noqa: E402
 from trainers.object_detection_api.input_pipeline.examples import Examples, examples_of  # noqa: E402
-from trainers.object_detection_api.input_pipeline.kept_batches import KeptBatches  # noqa: E402
-from trainers.object_detection_api.kept_graphs import KeptGraphs  # noqa: E402
-from trainers.object_detection_api.statistics import STATISTICS_IMAGES  # noqa: E402
 from trainers.recipe import Recipe, graph_key  # noqa: E402
 from trainers.trainer import TrainingCurve  # noqa: E402
 
 
 class DetectorTrainer:
-    """Trains one detector at a time on `dataset`. threads: of the input pipeline. xla: see Graph."""
+    """Trains one trial at a time on `dataset`. threads: number of input pipeline threads. xla: as in Graph."""
 
     def __init__(self, dataset: Dataset, threads: int = 2, xla: bool = False) -> None:
         self._xla = xla
         self._dataset = dataset
         self._threads = threads
-        self._graphs = KeptGraphs()
-        self._kept = KeptBatches()
+        self._graphs = GraphCache()
+        self._batch_cache = BatchCache()
 
     def start(self, recipe: Recipe, checkpoint: Path | None = None) -> None:
-        """Begin a trial at step 0, or go on from its checkpoint. A graph that an earlier recipe built is used again.
+        """Begin a trial at step 0, or resume it from its checkpoint; reuses the graph of an earlier recipe if possible.
 
-        Every variable is drawn anew. Raises UserError when the recipe's initial weights do not fit, or the checkpoint
-        is another's.
+        Raises UserError if the initial weights do not fit the model, or the checkpoint belongs to another recipe.
         """
         assert isinstance(recipe, DetectorRecipe)
-        self._graphs.settle()
+        self._graphs.wait_for_tracing()
         self._recipe = recipe
         self._step = 0 if checkpoint is None else checkpoints.step_of(recipe, checkpoint)
         initial = weights.checkpoint_of(recipe.weights, recipe.model)
@@ -67,21 +66,21 @@ class DetectorTrainer:
             ready = beside.submit(self._make_input_ready)
             self._update = self._graph.update(recipe.optimizer)
         ready.result()
-        self._batches = self._training_batches()  # from here on, the first ones are made beside this thread
+        self._batches = self._training_batches()  # starts to prepare the first batches in the background
         self._update.start(recipe.optimizer)
         if checkpoint is None:
-            self._draw(initial)
+            self._initialize(initial)
         else:
             checkpoints.read(self._graph, recipe, checkpoint)
-        self._graph.try_evaluation()
+        self._graph.trace_evaluation()
 
     @property
     def step(self) -> int:
-        """Gradient steps taken since the trial's start."""
+        """Gradient steps of the trial so far."""
         return self._step
 
     def train(self, until_step: int) -> TrainingCurve:
-        """Take steps until `until_step` of them are done. Raises Diverged on a NaN or infinite loss."""
+        """Train until `step` is `until_step`. Raises Diverged (NaN or infinite loss), TrialFailed (out of memory)."""
         began, compute = time.perf_counter(), 0.0
         steps: list[int] = []
         rates: list[float] = []
@@ -101,17 +100,16 @@ class DetectorTrainer:
         return TrainingCurve(steps, dict(losses), rates, seconds, compute, images / seconds if steps else 0.0)
 
     def evaluate(self, images: int | None = None) -> Metrics:
-        """Measure on the validation part, with the averaged weights if the recipe asks for them.
+        """Evaluate on the validation images, with averaged weights if the recipe has `averaging`.
 
-        Batch normalisation's statistics are estimated anew for it, and in an export. A checkpoint has those that
-        training left.
-        images: on so many of its images, spread evenly and the same each time; None for all.
+        Batch normalisation uses precise statistics (batch_norm_statistics.py), as in an export; checkpoints contain
+        those of training. images: number of images, evenly spaced and the same in every call; None for all.
         """
         with self._as_evaluated():
             return self._evaluate(images)
 
     def save(self, directory: Path) -> Future[None]:
-        """Begin to write a checkpoint into `directory`, whole or not at all; the result raises OSError."""
+        """Write a checkpoint into `directory` in the background; atomic. The future's result raises OSError."""
         snapshot = self._graph.saved(self._recipe.optimizer, self._recipe.averaging is not None).snapshot()
         beside = ThreadPoolExecutor(1)
         written = beside.submit(checkpoints.write, snapshot, self._recipe, self._step, directory)
@@ -119,11 +117,11 @@ class DetectorTrainer:
         return written
 
     def export(self, directory: Path) -> None:
-        """Write the SavedModel and what serving needs to know of it into `directory`, whole or not at all."""
+        """Write an export (trainers.detection.export) into `directory`; atomic. Raises TrialFailed if it is inexact."""
         with self._as_evaluated():
             self._export(directory)
 
-    def _draw(self, initial: Path | None) -> None:
+    def _initialize(self, initial: Path | None) -> None:
         self._graph.detector.initialize(self._recipe.seed)
         if initial is not None:
             checkpoints.initialize_from(self._graph, initial, self._recipe.weights.part)
@@ -132,7 +130,7 @@ class DetectorTrainer:
 
     def _make_input_ready(self) -> None:
         self._graph.prepare.trace()
-        self._examples  # noqa: B018 - read, or kept, from here on
+        self._examples  # noqa: B018 - opens or caches the examples
 
     def _export(self, directory: Path) -> None:
         evaluated = (
@@ -142,7 +140,7 @@ class DetectorTrainer:
         exporting.export(self._graph, self._recipe, self._dataset, self._step, evaluated, directory)
 
     def files(self) -> dict[str, str]:
-        """`pipeline.config`: the trial as the API's own tools read it."""
+        """`pipeline.config`: the trial for the API's own tools."""
         return {"pipeline.config": pipeline_config.render(self._config)}
 
     def _take_step(self, batch: Batch, rate: float) -> dict[str, float]:
@@ -173,12 +171,12 @@ class DetectorTrainer:
     def _examples(self) -> Examples:
         part = self._dataset.train
         key = key_of(part, self._dataset.fingerprint)
-        return examples_of(part, self._threads, store=DecodedStore(), key=key)
+        return examples_of(part, self._threads, store=DecodedImageCache(), key=key)
 
     @contextmanager
     def _as_evaluated(self) -> Iterator[None]:
-        """Within it, the model's variables hold what is evaluated and exported."""
-        self._graphs.settle()
+        """A context in which the model's variables have the values for evaluation and export."""
+        self._graphs.wait_for_tracing()
         with ExitStack() as stack:
             if self._recipe.averaging is not None:
                 stack.enter_context(self._graph.averaging.in_place())
@@ -202,14 +200,16 @@ class DetectorTrainer:
         return Metrics(self._step, values, dict(losses), count, seconds, results if whole else ())
 
     def _validation_batches(self, images: int) -> Iterable[Batch]:
-        return self._kept_batches(batches.validation_batches, self._dataset.validation, images)
+        return self._cached_batches(batches.validation_batches, self._dataset.validation, images)
 
     def _clean_batches(self) -> Iterable[Batch]:
-        return self._kept_batches(batches.clean_batches, self._dataset.train, STATISTICS_IMAGES)
+        return self._cached_batches(batches.clean_batches, self._dataset.train, STATISTICS_IMAGES)
 
-    def _kept_batches(self, read: Callable[..., Iterable[Batch]], part: Part, images: int) -> Iterable[Batch]:
+    def _cached_batches(
+        self, read: Callable[..., Iterable[Batch]], part: Part, images: int
+    ) -> Iterable[Batch]:
         recipe, preprocess = self._recipe, self._graph.detector.model.preprocess
-        return self._kept.of(
+        return self._batch_cache.get(
             (*graph_key(recipe.to_dict()), read, images),
             images,
             recipe.image_size,
@@ -233,7 +233,7 @@ class DetectorTrainer:
             model = pipeline_config.model_proto(neutral, len(self._dataset.classes))
             return Graph(model, recipe.image_size, recipe.batch_size, recipe.precision, self._xla)
 
-        return self._graphs.of(graph_key(recipe.to_dict()), build)
+        return self._graphs.get(graph_key(recipe.to_dict()), build)
 
     def _loss_weights_of(self, recipe: DetectorRecipe) -> LossWeights:
         plain = recipe.replace(l2=None)
@@ -247,13 +247,13 @@ class DetectorTrainer:
 
 
 def alone_in_process(dataset: Dataset, cpus: int, gpu_fraction: float, xla: bool = False) -> DetectorTrainer:
-    """A trainer for a worker process of its own: TensorFlow is first held to `cpus` threads and a share of a GPU."""
+    """The factory of Model.trainer: limits TensorFlow to `cpus` threads and a share of a GPU, for a worker process."""
     devices.configure(cpus, gpu_fraction)
     return DetectorTrainer(dataset, threads=cpus, xla=xla)
 
 
 def _image_results(batch: Batch, found: dict[str, tf.Tensor], real: int) -> list[coco_metrics.ImageResult]:
-    """Boxes from the padded input's frame into pixels of the original images, the first `real` of the batch."""
+    """The results of the first `real` images of a batch, with boxes in pixels of the original images."""
     arrays = {
         name: tensor.numpy()
         for name, tensor in (dict(batch) | {f"found_{n}": t for n, t in found.items()}).items()

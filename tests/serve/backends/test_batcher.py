@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from serve.backends.batching import Batcher, NetworkFailed
-from trainers.detection.samples import Found
+from trainers.detection.samples import DetectionArrays
 
 
 class Slow:
@@ -25,7 +25,7 @@ class Slow:
         self.batches.append(firsts)
         if 99 in firsts:
             raise ValueError("it breaks")
-        return [Found(np.zeros((n, 4)), np.ones(n), np.ones(n, int)) for n in firsts]
+        return [DetectionArrays(np.zeros((n, 4)), np.ones(n), np.ones(n, int)) for n in firsts]
 
 
 def square(number: int) -> np.ndarray:

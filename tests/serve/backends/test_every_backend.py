@@ -125,7 +125,7 @@ class Shifted:
 
     def detect(self, images):
         return [
-            samples.Found(each.boxes + 0.1, each.scores, each.classes)
+            samples.DetectionArrays(each.boxes + 0.1, each.scores, each.classes)
             for each in self._backend.detect(images)
         ]
 

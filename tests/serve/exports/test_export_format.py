@@ -11,7 +11,7 @@ import pytest
 from trainers.detection import export as exports
 from trainers.detection import samples
 from trainers.detection.export import Framing
-from trainers.detection.samples import Found
+from trainers.detection.samples import DetectionArrays
 from trainers.errors import UserError
 
 
@@ -96,8 +96,10 @@ def test_an_image_of_the_right_size_is_not_changed():
     np.testing.assert_array_equal(Framing(64, "stretch").square(image), image)
 
 
-def found(boxes, scores, classes) -> Found:
-    return Found(np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32), np.array(classes))
+def found(boxes, scores, classes) -> DetectionArrays:
+    return DetectionArrays(
+        np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32), np.array(classes)
+    )
 
 
 ONE = ([[0.1, 0.1, 0.5, 0.5]], [0.9], [1])

@@ -115,7 +115,7 @@ def test_a_checkpoint_is_one_that_tensorflow_itself_reads_and_writes(trainer, ti
 def test_a_checkpoint_of_another_recipe_is_refused(trainer, tiny_recipe, tmp_path):
     losses_of(trainer, tiny_recipe, 1)
     trainer.save(tmp_path / "checkpoint").result()
-    with pytest.raises(UserError, match="holds recipe"):
+    with pytest.raises(UserError, match="is a checkpoint of recipe"):
         trainer.start(tiny_recipe.replace(seed=8), tmp_path / "checkpoint")
 
 
@@ -208,11 +208,11 @@ def test_a_part_of_the_validation_images_is_spread_evenly(trainer, tiny_city, ti
 
 
 def test_nothing_holds_a_graph_that_made_room_for_another(tiny_city, tiny_recipe):
-    from trainers.object_detection_api.kept_graphs import KeptGraphs
+    from trainers.object_detection_api.graph_cache import GraphCache
     from trainers.object_detection_api.trainer import DetectorTrainer
 
     trainer = DetectorTrainer(tiny_city)
-    trainer._graphs = KeptGraphs(most=1)
+    trainer._graphs = GraphCache(most=1)
     losses_of(trainer, tiny_recipe.replace(batch_size=1), 1)
     trainer.evaluate(images=1)
     before = weakref.ref(trainer._graph)

@@ -13,22 +13,26 @@ def both(tiny_city):
     from trainers.object_detection_api import compat
 
     compat.install()
-    from trainers.object_detection_api.input_pipeline.examples import KeptExamples, ReadExamples, examples_of
+    from trainers.object_detection_api.input_pipeline.examples import (
+        CachedExamples,
+        StreamedExamples,
+        examples_of,
+    )
 
     kept = examples_of(tiny_city.train, threads=2)
     read = examples_of(tiny_city.train, threads=2, limit=1000)
-    assert isinstance(kept, KeptExamples)
-    assert isinstance(read, ReadExamples)
+    assert isinstance(kept, CachedExamples)
+    assert isinstance(read, StreamedExamples)
     return kept, read
 
 
 @pytest.fixture
 def stored(tiny_city, both, tmp_path):
-    from trainers.object_detection_api.input_pipeline.decoded_store import DecodedStore
-    from trainers.object_detection_api.input_pipeline.examples import KeptExamples, examples_of
+    from trainers.object_detection_api.input_pipeline.decoded_image_cache import DecodedImageCache
+    from trainers.object_detection_api.input_pipeline.examples import CachedExamples, examples_of
 
-    examples = examples_of(tiny_city.train, 2, limit=1000, store=DecodedStore(tmp_path), key="city")
-    assert isinstance(examples, KeptExamples)
+    examples = examples_of(tiny_city.train, 2, limit=1000, store=DecodedImageCache(tmp_path), key="city")
+    assert isinstance(examples, CachedExamples)
     assert len(list((tmp_path / "city").iterdir())) == tiny_city.train.images + 1
     return examples
 
@@ -49,15 +53,17 @@ def test_kept_stored_and_read_examples_are_equal_and_in_the_same_order_from_any_
 
 
 def test_stored_examples_keep_their_files_and_without_a_place_for_them_are_read(tiny_city, stored, tmp_path):
-    from trainers.object_detection_api.input_pipeline.decoded_store import DecodedStore
-    from trainers.object_detection_api.input_pipeline.examples import ReadExamples, examples_of
+    from trainers.object_detection_api.input_pipeline.decoded_image_cache import DecodedImageCache
+    from trainers.object_detection_api.input_pipeline.examples import StreamedExamples, examples_of
 
     large = sum(file.stat().st_size for file in (tmp_path / "city").iterdir())
-    assert DecodedStore(tmp_path, limit=large).folder("other", 1, lambda folder: None) is None
+    assert DecodedImageCache(tmp_path, limit=large).folder("other", 1, lambda folder: None) is None
     assert (tmp_path / "city").is_dir()
     (tmp_path / "file").touch()
-    nowhere = DecodedStore(tmp_path / "file" / "folder")
-    assert isinstance(examples_of(tiny_city.train, 2, limit=1000, store=nowhere, key="city"), ReadExamples)
+    nowhere = DecodedImageCache(tmp_path / "file" / "folder")
+    assert isinstance(
+        examples_of(tiny_city.train, 2, limit=1000, store=nowhere, key="city"), StreamedExamples
+    )
 
 
 def test_an_epoch_holds_every_example_once_and_the_next_is_in_another_order(both, tiny_city):

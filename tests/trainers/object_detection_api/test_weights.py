@@ -148,7 +148,7 @@ def test_a_truncated_download_is_thrown_away_and_training_is_from_scratch(
     start = weights.resolve("auto", NAME, cache=tmp_path, url=zoo.url)
     assert start.source == "none"
     assert start.message == (
-        f"mobilenet trains from scratch: no COCO weights ({zoo.url}/{ARCHIVE}.tar.gz: "
+        f"mobilenet trains from scratch: COCO weights are not available ({zoo.url}/{ARCHIVE}.tar.gz: "
         f"ended after 10000 of {published.stat().st_size} bytes)"
     )
     assert nothing_is_left(tmp_path)
@@ -182,7 +182,7 @@ def test_an_archive_that_would_write_elsewhere_is_refused(zoo: Zoo, tmp_path: Pa
     )
     start = weights.resolve("auto", NAME, cache=tmp_path / "cache", url=zoo.url)
     assert start.source == "none"
-    assert "is no archive that can be unpacked" in start.message
+    assert "cannot be unpacked" in start.message
     assert not (tmp_path / "out").exists()
     assert nothing_is_left(tmp_path / "cache")
 
@@ -192,15 +192,15 @@ def test_a_page_in_place_of_the_archive_is_refused(zoo: Zoo, tmp_path: Path):
     zoo.archive.write_text("<html>Please log in to this hotel's network</html>")
     start = weights.resolve("auto", NAME, cache=tmp_path / "cache", url=zoo.url)
     assert start.source == "none"
-    assert "is no archive that can be unpacked" in start.message
+    assert "cannot be unpacked" in start.message
 
 
 def test_an_archive_that_is_not_there_is_said(zoo: Zoo, tmp_path: Path):
     start = weights.resolve("auto", NAME, cache=tmp_path, url=zoo.url)
     assert start == weights.Start(
         "none",
-        "mobilenet trains from scratch: no COCO weights "
-        f"({zoo.url}/{ARCHIVE}.tar.gz cannot be fetched: Not Found)",
+        "mobilenet trains from scratch: COCO weights are not available "
+        f"({zoo.url}/{ARCHIVE}.tar.gz cannot be downloaded: Not Found)",
     )
 
 
@@ -214,14 +214,18 @@ def closed_port() -> int:
 def test_without_a_network_training_is_from_scratch_and_says_why(tmp_path: Path):
     start = weights.resolve("auto", NAME, cache=tmp_path, url=f"http://127.0.0.1:{closed_port()}")
     assert start.source == "none"
-    assert start.message.startswith("mobilenet trains from scratch: no COCO weights (http://127.0.0.1:")
+    assert start.message.startswith(
+        "mobilenet trains from scratch: COCO weights are not available (http://127.0.0.1:"
+    )
     assert "Connection refused" in start.message
     assert "\n" not in start.message
 
 
 def test_a_recipe_that_starts_from_the_zoo_is_refused_where_it_cannot_be_had(tmp_path: Path):
     url = f"http://127.0.0.1:{closed_port()}"
-    with pytest.raises(UserError, match=r"no COCO weights of mobilenet .*; take --weights none"):
+    with pytest.raises(
+        UserError, match=r"COCO weights of mobilenet are not available .*; use --weights none"
+    ):
         weights.checkpoint_of(InitialWeights(source="zoo"), NAME, cache=tmp_path, url=url)
 
 
@@ -255,7 +259,7 @@ def test_of_several_checkpoints_in_a_folder_the_newest_is_taken(tmp_path: Path):
 
 
 def test_a_path_without_a_checkpoint_is_refused(tmp_path: Path):
-    with pytest.raises(UserError, match=r"no TensorFlow checkpoint \(a \.index file\) is there"):
+    with pytest.raises(UserError, match=r"no TensorFlow checkpoint \(\.index file\) found"):
         weights.resolve(str(tmp_path), NAME)
 
 
@@ -268,5 +272,5 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path):
 
 def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path):
     write_checkpoint(tmp_path / "model" / "ckpt-0", {"layer/kernel": [2, 2]})
-    with pytest.raises(UserError, match="holds no feature extractor"):
+    with pytest.raises(UserError, match="contains no feature extractor"):
         weights.resolve(str(tmp_path / "model"), NAME)

@@ -13,7 +13,7 @@ from searches import run_here, search_of
 from serve.exports.locating import located
 from trainers.detection import export as exports
 from trainers.detection.export import Framing, Proof
-from trainers.detection.samples import Found, Samples
+from trainers.detection.samples import DetectionArrays, Samples
 from trainers.errors import UserError
 from tuning.api import promotion
 from tuning.promote import main
@@ -31,7 +31,7 @@ def seal(trial: Path, proof: dict | None) -> Path:
     (folder / "saved_model").mkdir(parents=True)
     (folder / "saved_model" / "saved_model.pb").write_text(f"network of {trial}")
     (folder / "recipe.yaml").write_text("detector: mobilenet\n")
-    nothing = Found(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, int))
+    nothing = DetectionArrays(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, int))
     image = np.full((1, 96, 96, 3), 127, np.uint8)
     Samples(image, [np.zeros((0, 4))], [np.zeros(0, int)], [nothing]).save(folder / "samples.npz")
     about = {"step": 90} | ({"proof": {"saved": proof}} if proof else {})

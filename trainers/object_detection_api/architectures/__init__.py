@@ -1,4 +1,4 @@
-"""The API's meta-architectures, one adapter each: all that depends on which one a detector has."""
+"""Adapters of the API's meta-architectures: all code that depends on which one a detector has."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from trainers.object_detection_api.architectures.architecture import Architecture
 from trainers.object_detection_api.architectures.ssd import SSD
 
-# by the name of the field that a DetectionModel proto has it in
+# keys: the names of the fields of the `DetectionModel` proto
 ARCHITECTURES: dict[str, Architecture] = {"ssd": SSD()}
 
 

@@ -1,4 +1,4 @@
-"""Architecture: what the trainer, the input and the export must know of one meta-architecture of the API."""
+"""Architecture: the adapter interface for a meta-architecture of the API, used by trainer, input pipeline and export."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ if TYPE_CHECKING:
 
 
 class Architecture(Protocol):
-    """One meta-architecture. `config` is a `model_pb2.DetectionModel`, `model` what the API builds of it."""
+    """The adapter of one meta-architecture. config: a `model_pb2.DetectionModel`. model: what the API builds from it."""
 
     @property
     def losses(self) -> Mapping[str, tuple[str, ...]]:
-        """For each of our loss parts, the keys of the model's `loss` that are added up for it."""
+        """Loss part ("classification", "localization") -> keys of the result of the model's `loss`, which are added."""
 
     @property
     def batched_predictions(self) -> tuple[str, ...]:
-        """The predictions that suppression needs and whose first dimension is the batch."""
+        """Keys of the predictions that `postprocess` needs and whose first dimension is the batch."""
 
     @property
     def other_predictions(self) -> tuple[str, ...]:
-        """The predictions that suppression needs besides."""
+        """Keys of the other predictions that `postprocess` needs."""
 
     def configure(self, config: Any, recipe: DetectorRecipe) -> None:
-        """Set in `config` what the recipe decides of the model: batch norm's decay, L2, the weights of the losses."""
+        """Set the recipe's batch normalisation decay, L2 weight and loss weights in `config`."""
 
     def num_classes(self, config: Any) -> int:
-        """How many classes it detects."""
+        """Number of classes."""
 
     def image_resizer(self, config: Any) -> Any:
         """Its `image_resizer_pb2.ImageResizer`."""
@@ -40,10 +40,10 @@ class Architecture(Protocol):
         """Weight of the L2 regulariser."""
 
     def normalised(self, model: Any, images: Any) -> Any:
-        """(N, H, W, 3) float32 pixel values of 0..255 -> what the network takes, of the same size."""
+        """Images (N, H, W, 3) float32 in 0..255 -> normalised input of the network, of the same shape."""
 
     def suppression(self, model: Any) -> dict[str, float] | None:
-        """How final detections follow from raw ones: `iou`, `score`, `of_class`, `in_all` (trainers.detection.export).
+        """Settings of non-maximum suppression: `iou`, `score`, `of_class`, `in_all` (trainers.detection.export).
 
-        None where it is not plain non-maximum suppression by class.
+        None if it is not plain non-maximum suppression per class.
         """

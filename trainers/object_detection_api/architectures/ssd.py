@@ -1,4 +1,4 @@
-"""SSD: the one-stage detectors."""
+"""SSD: the adapter of the API's one-stage detectors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SSD:
     other_predictions = ("anchors",)
 
     def configure(self, config: Any, recipe: DetectorRecipe) -> None:
-        """Set in `config` what the recipe decides of the model."""
+        """Set the recipe's batch normalisation decay, L2 weight and loss weights in `config`."""
         predictor = config.ssd.box_predictor.weight_shared_convolutional_box_predictor
         for layers in (config.ssd.feature_extractor.conv_hyperparams, predictor.conv_hyperparams):
             layers.batch_norm.decay = recipe.batch_norm_decay
@@ -30,7 +30,7 @@ class SSD:
         config.ssd.loss.localization_weight = recipe.localization_weight
 
     def num_classes(self, config: Any) -> int:
-        """How many classes it detects."""
+        """Number of classes."""
         return int(config.ssd.num_classes)
 
     def image_resizer(self, config: Any) -> Any:
@@ -46,15 +46,15 @@ class SSD:
         return float(config.ssd.feature_extractor.conv_hyperparams.regularizer.l2_regularizer.weight)
 
     def normalised(self, model: Any, images: Any) -> Any:
-        """(N, H, W, 3) float32 pixel values of 0..255 -> what the network takes."""
+        """Images (N, H, W, 3) float32 in 0..255 -> normalised input of the network."""
         return model._feature_extractor.preprocess(images)
 
     def suppression(self, model: Any) -> dict[str, float] | None:
-        """How final detections follow from raw ones; None where it is not plain suppression by class."""
-        asked = model._non_max_suppression_fn.keywords
-        if asked["soft_nms_sigma"] or asked["use_class_agnostic_nms"] or asked["use_combined_nms"]:
+        """Settings of non-maximum suppression; None if it is not plain suppression per class."""
+        settings = model._non_max_suppression_fn.keywords
+        if settings["soft_nms_sigma"] or settings["use_class_agnostic_nms"] or settings["use_combined_nms"]:
             return None
         names = {
             "iou": "iou_thresh", "score": "score_thresh", "of_class": "max_size_per_class", "in_all": "max_total_size",
         }  # fmt: skip
-        return {name: asked[theirs] for name, theirs in names.items()}
+        return {name: settings[theirs] for name, theirs in names.items()}

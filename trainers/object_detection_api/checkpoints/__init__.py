@@ -1,1 +1,1 @@
-"""A trial's checkpoints and initial weights: written, read and verified."""
+"""Writing, reading and verifying checkpoints and initial weights."""

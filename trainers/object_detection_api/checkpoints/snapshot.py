@@ -1,7 +1,7 @@
-"""Snapshot: variables as they are now, to be written while they move on.
+"""Snapshot: the values of variables at one moment, which can be written while training goes on.
 
-`tf.train.Checkpoint` looks for a model's thousand variables in Python at every write, which takes longer than the disk
-does and must not be beside a step that moves them. Here they are looked for once, and then read all at once.
+`tf.train.Checkpoint` collects a model's thousand variables in Python at every write, which takes longer than writing
+them, and must not run in parallel with a training step. Here they are collected once, and then read all at once.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from trainers.object_detection_api.checkpoints.variables import set_all, values_
 
 
 class SavedVariables:
-    """The variables that a `tf.train.Checkpoint` of `root` holds, by their names there."""
+    """The variables in a checkpoint of `root`, by their names in the checkpoint."""
 
     def __init__(self, root: tf.train.Checkpoint) -> None:
         found, _, _, graph = serialize_graph_view(ObjectGraphView(root))
         by_name = {name: found_in for found_in, values in found.items() for name in values}
         self._names = list(by_name)
-        # those of mixed precision are found in something else
+        # variables of mixed-precision layers are wrapped
         self._variables: list[tf.Variable] = [getattr(each, "obj", each) for each in by_name.values()]
         self._graph = tf.constant(graph.SerializeToString())
 
     def snapshot(self) -> Snapshot:
-        """Their values now. Costs milliseconds: a value is copied only when its variable is moved."""
+        """The current values. Takes milliseconds: a value is copied only when its variable changes."""
         values = [*values_of(self._variables), self._graph]
         return Snapshot([*self._names, OBJECT_GRAPH_PROTO_KEY], values)
 
     def restore(self, prefix: Path) -> None:
-        """Set them from a checkpoint. Raises tf.errors.OpError where one is not there, or of another shape."""
+        """Restore the variables from a checkpoint. Raises tf.errors.OpError if one is missing or has another shape."""
         values = tf.raw_ops.RestoreV2(
             prefix=str(prefix),
             tensor_names=self._names,
@@ -45,14 +45,14 @@ class SavedVariables:
 
 
 class Snapshot:
-    """Values by their names in a checkpoint."""
+    """Values of variables, by their names in the checkpoint."""
 
     def __init__(self, names: Sequence[str], values: Sequence[tf.Tensor]) -> None:
         self._names = names
         self._values = values
 
     def write(self, prefix: Path) -> None:
-        """As a checkpoint that `tf.train.Checkpoint` reads. One operation, beside which Python can go on."""
+        """Write a checkpoint that `tf.train.Checkpoint` can read; one operation, which releases the GIL."""
         tf.raw_ops.SaveV2(
             prefix=str(prefix),
             tensor_names=self._names,

@@ -1,4 +1,4 @@
-"""Reads and sets hundreds of variables, an operation each: what `tf.Variable` does around it takes far longer."""
+"""Reads and sets hundreds of variables with raw operations, because the methods of `tf.Variable` are much slower."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import tensorflow as tf
 
 
 def values_of(variables: Iterable[tf.Variable]) -> list[tf.Tensor]:
-    """Their values now. Nothing is copied until a variable is moved."""
+    """The current values of the variables. A value is copied only when its variable changes."""
     return [tf.raw_ops.ReadVariableOp(resource=v.handle, dtype=v.dtype) for v in variables]
 
 
 def set_all(variables: Sequence[tf.Variable], values: Sequence[tf.Tensor]) -> None:
-    """Set each to its value. Raises tf.errors.InvalidArgumentError for one of another shape."""
+    """Set each variable to its value. Raises tf.errors.InvalidArgumentError for a wrong shape."""
     for variable, value in zip(variables, values, strict=True):
         tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value, validate_shape=True)
 
 
 def zero_all(variables: Iterable[tf.Variable]) -> None:
-    """Set each to zeros."""
+    """Set each variable to zeros."""
     for variable in variables:
         zeros = tf.zeros(variable.shape, variable.dtype)
         tf.raw_ops.AssignVariableOp(resource=variable.handle, value=zeros)

@@ -1,7 +1,7 @@
-"""Where a trial's variables start: from scratch, from a detector's published COCO checkpoint, or from a path.
+"""Initial weights: none, a detector's published COCO checkpoint, or a checkpoint at a path.
 
-The published archive is fetched once into a cache, and used only if its checkpoint holds just the variables
-that the zoo publishes. TensorFlow is imported only to read a checkpoint's index.
+The published archive is downloaded once into a cache, and used only if its checkpoint has exactly the variables that
+the zoo publishes. TensorFlow is imported only to read a checkpoint's index.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from trainers.recipe import InitialWeights
 ZOO_URL = "http://download.tensorflow.org/models/object_detection/tf2/20200711"
 TIMEOUT = 30  # seconds without a byte
 CHUNK = 1 << 20  # bytes
-# how TensorFlow's object-based checkpoints end a variable's name
+# suffix of variable names in TensorFlow's object-based checkpoints
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
-# bytes so far, bytes in all (None if the server does not say)
+# called with bytes so far and total bytes (None if unknown)
 Progress = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True)
 class Start:
-    """What `--weights` came to.
+    """The initial weights that `--weights` was resolved to.
 
-    source: for a recipe's `weights`: "none", "zoo" or an absolute path.
-    message: one plain sentence for the user.
+    source: for InitialWeights.source: "none", "zoo" or an absolute path.
+    message: one sentence for the user.
     """
 
     source: str
@@ -48,7 +48,7 @@ class Start:
 
 
 class Unavailable(Exception):
-    """The published weights cannot be had; the reason is one line."""
+    """The published weights are not available; the message is one line."""
 
 
 def resolve(
@@ -59,18 +59,18 @@ def resolve(
     url: str = ZOO_URL,
     progress: Progress | None = None,
 ) -> Start:
-    """What `--weights auto|none|PATH` means for `detector` here; auto fetches the zoo's archive if need be.
+    """Resolve `--weights auto|none|PATH` for a detector. "auto" downloads the zoo's archive if it is not cached.
 
-    cache: folder of fetched archives; None for `default_cache()`. url: the folder that holds the archives.
-    Raises UserError when PATH holds no checkpoint of a detection model.
+    cache: folder of downloaded archives; None for `default_cache()`. url: address of the folder of archives.
+    Raises UserError if PATH is not a checkpoint of a detection model.
     """
     if choice == "none":
-        return Start("none", f"{detector} trains from scratch, as asked")
+        return Start("none", f"{detector} trains from scratch (--weights none)")
     if choice == "auto":
         try:
             folder = fetch(detector_called(detector), cache or default_cache(), url, progress)
         except Unavailable as error:
-            return Start("none", f"{detector} trains from scratch: no COCO weights ({error})")
+            return Start("none", f"{detector} trains from scratch: COCO weights are not available ({error})")
         return Start("zoo", f"{detector} starts from the zoo's COCO weights in {folder}")
     path = Path(choice).expanduser().absolute()
     prefix = checkpoint_prefix(path)
@@ -81,9 +81,9 @@ def resolve(
 def checkpoint_of(
     weights: InitialWeights, detector: str, *, cache: Path | None = None, url: str = ZOO_URL
 ) -> Path | None:
-    """The checkpoint prefix that a recipe's `weights` stand for here; None for "none".
+    """The checkpoint prefix of a recipe's `weights` on this machine; None for "none".
 
-    Fetches the zoo's archive where this machine lacks it. Raises UserError when there is no such checkpoint.
+    Downloads the zoo's archive if it is not cached. Raises UserError if there is no such checkpoint.
     """
     if weights.source == "none":
         return None
@@ -92,20 +92,20 @@ def checkpoint_of(
             return checkpoint_prefix(fetch(detector_called(detector), cache or default_cache(), url))
         except Unavailable as error:
             raise UserError(
-                f"no COCO weights of {detector} on this machine ({error}); take --weights none"
+                f"COCO weights of {detector} are not available on this machine ({error}); use --weights none"
             ) from None
     return checkpoint_prefix(Path(weights.source))
 
 
 def default_cache() -> Path:
-    """Where archives are kept: `detector-tuning/zoo` in the user's cache folder."""
+    """The folder of downloaded archives: `detector-tuning/zoo` in the user's cache folder."""
     return user_cache("zoo")
 
 
 def fetch(detector: Detector, cache: Path, url: str = ZOO_URL, progress: Progress | None = None) -> Path:
-    """The folder of the detector's published archive, fetched and verified if it is not in `cache` yet.
+    """The folder of the detector's published archive, downloaded and verified if it is not in `cache`.
 
-    Of several processes one fetches, and the others wait for it. Raises Unavailable.
+    If several processes ask for it, one downloads it and the others wait. Raises Unavailable.
     """
     folder = cache / detector.zoo_archive
     address = f"{url}/{detector.zoo_archive}.tar.gz"
@@ -113,7 +113,7 @@ def fetch(detector: Detector, cache: Path, url: str = ZOO_URL, progress: Progres
         cache.mkdir(parents=True, exist_ok=True)
         with _one_process(cache / f"{detector.zoo_archive}.lock"):
             if not folder.is_dir():
-                for left in cache.glob(f".{folder.name}.*"):  # by a process that was killed
+                for left in cache.glob(f".{folder.name}.*"):  # left by a killed process
                     shutil.rmtree(left)
                 with replace_folder(folder) as new:
                     _download(address, new / "archive", progress)
@@ -122,16 +122,16 @@ def fetch(detector: Detector, cache: Path, url: str = ZOO_URL, progress: Progres
                     _verify(new, detector)
     except (OSError, HTTPException) as error:
         reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
-        raise Unavailable(f"{address} cannot be fetched: {reason}") from None
+        raise Unavailable(f"{address} cannot be downloaded: {reason}") from None
     except Unavailable as error:
         raise Unavailable(f"{address}: {error}") from None
     return folder
 
 
 def checkpoint_prefix(path: Path) -> Path:
-    """The TensorFlow checkpoint that a file prefix, a checkpoint folder or an unpacked zoo archive means.
+    """The prefix of the TensorFlow checkpoint at a path: a prefix, a folder of checkpoints, or an unpacked zoo archive.
 
-    Raises UserError when there is none.
+    Raises UserError if there is none.
     """
     for folder in (path, path / "checkpoint"):
         indices = sorted(folder.glob("*.index"), key=lambda file: (file.stat().st_mtime, file.name))
@@ -139,16 +139,11 @@ def checkpoint_prefix(path: Path) -> Path:
             return indices[-1].absolute().with_suffix("")
     if path.with_name(path.name + ".index").is_file():
         return path.absolute()
-    raise UserError(
-        f"{path}: no TensorFlow checkpoint (a .index file) is there; name its folder or its prefix"
-    )
+    raise UserError(f"{path}: no TensorFlow checkpoint (.index file) found; give its folder or its prefix")
 
 
 def variable_shapes(prefix: Path) -> dict[str, list[int]]:
-    """The variables in a checkpoint's index: shape by name, as object-based checkpoints name them.
-
-    Raises UserError when it cannot be read.
-    """
+    """Variable name -> shape, from the index of an object-based checkpoint. Raises UserError if it cannot be read."""
     import tensorflow as tf
 
     try:
@@ -159,22 +154,22 @@ def variable_shapes(prefix: Path) -> dict[str, list[int]]:
 
 
 def digest(shapes: Mapping[str, list[int]]) -> str:
-    """sha256 of the sorted lines `name shape`, like `model/_box_predictor/.../kernel [3, 3, 256, 256]`."""
+    """sha256 of the sorted lines `name shape`, such as `model/_box_predictor/.../kernel [3, 3, 256, 256]`."""
     lines = sorted(f"{name} {list(shape)}" for name, shape in shapes.items())
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _check_is_detector(prefix: Path) -> None:
-    """Raise UserError unless the checkpoint holds a feature extractor, the least that a trial starts from."""
+    """Raise UserError unless the checkpoint contains a feature extractor, the minimum for initial weights."""
     if not any("feature_extractor/" in name for name in variable_shapes(prefix)):
         raise UserError(
-            f"{prefix}: holds no feature extractor of a detection model; give one of the zoo's structure"
+            f"{prefix}: contains no feature extractor of a detection model; its structure must be that of the zoo's"
         )
 
 
 @contextlib.contextmanager
 def _one_process(lock: Path) -> Iterator[None]:
-    """Wait until no other process is within; the kernel lets the lock go however a process ends."""
+    """A context that only one process at a time enters; the kernel releases the lock when a process ends."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -194,7 +189,7 @@ def _download(address: str, file: Path, progress: Progress | None) -> None:
 
 
 def _unpack(archive: Path, name: str, folder: Path) -> None:
-    """Take the checkpoint and the pipeline.config, not the SavedModel, out of the archive's folder `name`."""
+    """Extract the checkpoint and pipeline.config, but not the SavedModel, from the archive's folder `name`."""
     try:
         with tarfile.open(archive, "r:gz") as tar:
             for member in tar:
@@ -202,14 +197,14 @@ def _unpack(archive: Path, name: str, folder: Path) -> None:
                     member.name = member.name.removeprefix(f"{name}/")
                     tar.extract(member, folder, filter="data")
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise Unavailable(f"is no archive that can be unpacked: {error}") from None
+        raise Unavailable(f"cannot be unpacked: {error}") from None
 
 
 def _verify(folder: Path, detector: Detector) -> None:
     try:
         shapes = variable_shapes(checkpoint_prefix(folder))
     except UserError as error:
-        raise Unavailable(f"holds no checkpoint that can be read: {error}") from None
+        raise Unavailable(f"contains no readable checkpoint: {error}") from None
     if digest(shapes) != detector.zoo_digest:
         raise Unavailable(
             f"its checkpoint does not have the {detector.zoo_variables} variables that the zoo publishes "

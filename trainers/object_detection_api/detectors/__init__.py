@@ -1,4 +1,4 @@
-"""The detectors: one module each, with its published configuration. A new one is a module and a name in DETECTORS."""
+"""The detectors: one module each, with the published configuration. To add one, add a module and its name here."""
 
 import importlib
 

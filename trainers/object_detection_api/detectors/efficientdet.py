@@ -1,4 +1,4 @@
-"""EfficientDet-D1: EfficientNet-B1 with a bidirectional pyramid, as the zoo publishes it (COCO mAP 38.4)."""
+"""EfficientDet-D1: EfficientNet-B1 with a bidirectional pyramid, as published in the zoo (COCO mAP 38.4)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from string import Template
 from trainers.model import Cost, register
 from trainers.object_detection_api.detector import Detector
 
-# the model part of the zoo's pipeline.config, with the two numbers that a trial may change
+# the model section of the zoo's pipeline.config, with two placeholders
 _MODEL = Template("""\
 ssd {
   num_classes: $classes
@@ -185,7 +185,7 @@ DETECTOR = register(
                 "batch_norm_decay": 0.9,
             },
         },
-        # from its 256 px; shared_part is a guess between the other two
+        # measured at 256 px; shared_part is a guess, between those of the other two
         cost=Cost(cpu_step_seconds=0.84, shared_part=0.6, parameters=8_393_075),
     )
 )

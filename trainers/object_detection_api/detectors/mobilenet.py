@@ -1,4 +1,4 @@
-"""SSD MobileNet V2 FPNLite: the fast one, as the zoo publishes it (COCO mAP 28.2)."""
+"""SSD MobileNet V2 FPNLite, the fastest detector, as published in the zoo (COCO mAP 28.2)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from string import Template
 from trainers.model import Cost, register
 from trainers.object_detection_api.detector import Detector
 
-# the model part of the zoo's pipeline.config, with the two numbers that a trial may change
+# the model section of the zoo's pipeline.config, with two placeholders
 _MODEL = Template("""\
 ssd {
   num_classes: $classes
@@ -198,7 +198,7 @@ DETECTOR = register(
                 "batch_norm_decay": 0.9,
             },
         },
-        # shared_part: tests/benchmarks/training/threads.py
+        # shared_part is from tests/benchmarks/training/threads.py
         cost=Cost(cpu_step_seconds=0.39, shared_part=0.5, parameters=2_667_003),
     )
 )

@@ -1,1 +1,1 @@
-"""TFRecord files to training and validation batches, through the API's own decoder and augmentations."""
+"""The input pipeline: from TFRecord files to batches, with the API's own decoder and augmentations."""

@@ -1,9 +1,9 @@
-"""The API's `preprocessor_builder`, with the four augmentations mended that do not run on today's TensorFlow or here.
+"""The API's `preprocessor_builder`, with fixes for four augmentations that do not run on today's TensorFlow or here.
 
-subtract_channel_mean is given a proto's list, which TensorFlow takes for a scalar; the crops of SSD choose among their
-operations with `switch` and `merge`, which fail around a `tf.cond` inside a function; autoaugment_image needs
-`tensorflow.contrib`; random_square_crop_by_scale has a Python `if` on tensors, and the input pipeline is not
-converted by AutoGraph, because that would cost time for every other one.
+subtract_channel_mean is passed a proto's list, which TensorFlow takes for a scalar. The crops of SSD choose among their
+operations with `switch` and `merge`, which fail around a `tf.cond` inside a function. autoaugment_image needs
+`tensorflow.contrib`. random_square_crop_by_scale has a Python `if` on tensors, and this input pipeline does not use
+AutoGraph, which would slow down all the others.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _choose_operations_by_switch_case() -> None:
         preprocess_vars_cache: Any = None,
         key: str = "",
     ) -> tuple[tf.Tensor, ...]:
-        """`func(x, case)` with `case` drawn from 0..num_cases-1 whenever the function is run."""
+        """`func(x, case)` with a random `case` from 0 to num_cases - 1 at each execution."""
         selected = preprocessor._get_or_create_preprocess_rand_vars(
             lambda: preprocessor.tf.random_uniform([], maxval=num_cases, dtype=tf.int32),
             preprocessor_cache.PreprocessorCache.SELECTOR_TUPLES,
@@ -71,9 +71,9 @@ def _return_contrib() -> None:
 
 
 def _transform(image: tf.Tensor, transform: Sequence[Any]) -> tf.Tensor:
-    """Pixel (x, y) of the result is the nearest one to ((ax + by + c) / k, (dx + ey + f) / k), k = gx + hy + 1.
+    """Projective transform: pixel (x, y) is the nearest to ((ax + by + c) / k, (dx + ey + f) / k), k = gx + hy + 1.
 
-    image: (H, W, C). transform: a, b, c, d, e, f, g, h. What lies outside the image is 0.
+    image: (H, W, C). transform: a, b, c, d, e, f, g, h. Pixels from outside the image are 0.
     """
     eight = tf.stack([tf.cast(value, tf.float32) for value in transform])
     result: tf.Tensor = tf.raw_ops.ImageProjectiveTransformV3(
@@ -89,14 +89,14 @@ def _transform(image: tf.Tensor, transform: Sequence[Any]) -> tf.Tensor:
 
 
 def _translate(image: tf.Tensor, shift: Sequence[Any]) -> tf.Tensor:
-    """Moved by `shift`, [dx, dy] in pixels."""
+    """Translate the image by `shift`, [dx, dy] in pixels."""
     return _transform(
         image, [1, 0, -tf.cast(shift[0], tf.float32), 0, 1, -tf.cast(shift[1], tf.float32), 0, 0]
     )
 
 
 def _rotate(image: tf.Tensor, angle: Any) -> tf.Tensor:
-    """Turned counterclockwise by `angle`, in radians, about its centre."""
+    """Rotate the image counterclockwise about its centre by `angle`, in radians."""
     size = tf.cast(tf.shape(image)[:2], tf.float32)
     height, width = size[0] - 1, size[1] - 1
     sin, cos = tf.sin(angle), tf.cos(angle)

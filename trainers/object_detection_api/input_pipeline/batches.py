@@ -1,7 +1,7 @@
-"""Batches for training and for validation, from TFRecord files through the API's own decoder and augmentations.
+"""Training and validation batches, made from TFRecord files with the API's own decoder and augmentations.
 
-Every example's place in the stream and every random draw on it is a function of the recipe's seed and of its index
-since the trial's start, so a trial goes on after a restart with the very batch that it would have seen.
+The order of the examples and all random numbers depend only on the recipe's seed and the example's index since the
+start of the trial, so that a resumed trial sees exactly the batches that it would have seen.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from trainers.datasets.dataset import Part
 from trainers.object_detection_api import architectures
 from trainers.object_detection_api.input_pipeline import augmentation_builder
 from trainers.object_detection_api.input_pipeline.examples import (
-    KEPT,
+    TRAINING_FIELDS,
     Examples,
     as_written,
     decoded,
@@ -33,19 +33,19 @@ Batch = Mapping[str, tf.Tensor]
 
 
 class Preparation:
-    """What is done to an example after its augmentation, traced once for all recipes of a graph."""
+    """Resizes, normalises and pads an example after its augmentation; traced once for all recipes of a graph."""
 
     def __init__(self, model_config: Any, preprocess: Callable[..., Any]) -> None:
-        """model_config: a `model_pb2.DetectionModel`. preprocess: the model's."""
+        """model_config: a `model_pb2.DetectionModel`. preprocess: the model's own method."""
         self._model_config = model_config
         self._preprocess = preprocess
 
     def trace(self) -> None:
-        """Now, and not at the first use."""
+        """Trace now, instead of at the first use."""
         self._prepare  # noqa: B018
 
     def __call__(self, tensors: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """An element of `training_batches`, but for the batch; in a graph. The image may be of any size."""
+        """An element of `training_batches` without the batch dimension. Used in graphs; images may have any size."""
         image = tf.cast(tensors[Fields.image], tf.float32)
         found: dict[str, tf.Tensor] = self._prepare(
             image,
@@ -66,7 +66,7 @@ class Preparation:
 
         @tf.function(autograph=False, input_signature=signature)
         def prepare(image: Any, boxes: Any, classes: Any, weights: Any) -> dict[str, tf.Tensor]:
-            tensors = dict(zip(KEPT, (image, boxes, classes, weights), strict=True))
+            tensors = dict(zip(TRAINING_FIELDS, (image, boxes, classes, weights), strict=True))
             return _features(_transformed(tensors, self._model_config, self._preprocess))
 
         return prepare.get_concrete_function()
@@ -75,7 +75,7 @@ class Preparation:
 def training_batches(
     examples: Examples, prepare: Preparation, train_config: Any, seed: int, first_step: int, threads: int
 ) -> tf.data.Dataset:
-    """An endless dataset of training batches, beginning with the one of step `first_step`.
+    """An endless dataset of training batches, starting with that of step `first_step` (from 0).
 
     train_config: a `train_pb2.TrainConfig`.
     Each element is a dict of image (B, S, S, 3) float32, true_image_shape (B, 3) int32, boxes (B, 100, 4) float32
@@ -91,9 +91,9 @@ def training_batches(
         tensors = examples.example(place)
         if not augmentations:
             return prepare(tensors)
-        # one augmentation asks for them and changes nothing that is trained on
+        # required by one augmentation, but not used in training
         tensors[Fields.multiclass_scores] = tf.one_hot(tensors[Fields.groundtruth_classes] - 1, 1)
-        # the low 20 bits are left to the draws on one image
+        # the low 20 bits are for the random calls on one image
         with seeded(tf.stack([tf.constant(seed << 20, tf.int64), index])):
             return prepare(inputs.augment_input_data(tensors, augmentations))
 
@@ -109,11 +109,11 @@ def validation_batches(
     threads: int,
     images: int | None = None,
 ) -> tf.data.Dataset:
-    """The validation part once, in order, in batches of one static shape; the last is filled up with repeats.
+    """The validation images once, in order, in batches of static shape; the last batch is padded with repeated images.
 
-    images: so many of its images, spread evenly; None for all.
-    Elements are as `training_batches`', with original_shape (B, 2) int32 [height, width] in pixels, crowd (B, 100)
-    bool and real (B,) bool: false where an image only fills the batch up.
+    images: how many images to use, evenly spaced; None for all.
+    Elements are those of `training_batches`, and original_shape (B, 2) int32 [height, width] in pixels, crowd (B, 100)
+    bool, and real (B,) bool: false for images that only pad the batch.
     """
     records = tf.data.TFRecordDataset([str(file) for file in part.files])
     count = part.images
@@ -125,9 +125,9 @@ def validation_batches(
 def clean_batches(
     part: Part, config: Any, preprocess: Callable[..., Any], batch_size: int, threads: int, images: int
 ) -> tf.data.Dataset:
-    """At least `images` images of a part without augmentation, in whole batches as `validation_batches` shapes them.
+    """At least `images` images of a part without augmentation, in whole batches like those of `validation_batches`.
 
-    They are the first of each file in turn, so that little is read; a part that has too few gives them repeatedly.
+    They are taken from the start of each file in turn, so that little is read; a part with fewer images repeats them.
     """
     files = tf.data.Dataset.from_tensor_slices([str(file) for file in part.files])
     records = files.interleave(tf.data.TFRecordDataset, cycle_length=len(part.files))
@@ -143,7 +143,7 @@ def _clean(
     batch_size: int,
     threads: int,
 ) -> tf.data.Dataset:
-    """Batches of the records as they are, repeated until there are `count`, and on to a whole batch."""
+    """Batches of the records without augmentation: `count` records (repeated if necessary), padded to whole batches."""
     prepare = functools.partial(_prepare_for_validation, config=config.model, preprocess=preprocess)
     filled = -(-count // batch_size) * batch_size
     numbered = records.repeat().take(filled).enumerate()
@@ -157,7 +157,7 @@ def _clean(
 
 
 def _spread(records: tf.data.Dataset, count: int, wanted: int) -> tf.data.Dataset:
-    """`wanted` of the `count` records, evenly: those at which the running total of wanted / count reaches a whole."""
+    """`wanted` of the `count` records, evenly spaced: those at which the sum of wanted / count reaches an integer."""
 
     @as_written
     def taken(index: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
@@ -169,10 +169,10 @@ def _spread(records: tf.data.Dataset, count: int, wanted: int) -> tf.data.Datase
 def _with_threads(dataset: tf.data.Dataset, threads: int) -> tf.data.Dataset:
     options = tf.data.Options()
     options.threading.private_threadpool_size = threads
-    # there is nothing to tune, and an iterator's end would wait for the tuner to wake up: seconds of each next trial
+    # nothing to tune, and closing an iterator waits for the tuner's thread, which would delay the next trial by seconds
     options.autotune.enabled = False
     options.experimental_warm_start = True
-    # rewriting so short a pipeline takes a warm trial longer than it ever gains
+    # optimizing such a short pipeline takes longer than it saves
     options.experimental_optimization.apply_default_optimizations = False
     return dataset.with_options(options)
 
@@ -191,7 +191,7 @@ def _prepare_for_validation(
 def _transformed(
     tensors: dict[str, tf.Tensor], config: Any, preprocess: Callable[..., Any]
 ) -> dict[str, tf.Tensor]:
-    """What `inputs.eval_input` does to one example, and `train_input` after the augmentation."""
+    """The transformations of `inputs.eval_input`, which are those of `train_input` after the augmentation."""
     architecture = architectures.of(config)
     resizer = architecture.image_resizer(config)
     shape = resizer.WhichOneof("image_resizer_oneof")

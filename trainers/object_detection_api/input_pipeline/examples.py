@@ -1,7 +1,6 @@
-"""Examples of the training part as the API's decoder gives them: kept in memory where they fit, else in files.
+"""The training examples, decoded by the API: cached in memory if they fit, else in files, else decoded each time.
 
-Where neither has room, they are read and decoded each time. All come in the same order, which a seed and the number of
-the epoch decide.
+The order of the examples is the same in all three cases; it depends on the seed and the epoch only.
 """
 
 from __future__ import annotations
@@ -20,48 +19,53 @@ from object_detection.data_decoders import tf_example_decoder
 from object_detection.utils import ops
 
 from trainers.datasets.dataset import Part
-from trainers.object_detection_api.input_pipeline.decoded_store import DecodedStore
+from trainers.object_detection_api.input_pipeline.decoded_image_cache import DecodedImageCache
 
 Fields = standard_fields.InputDataFields
 
-# of decoded images: 6,990 of 160 px square, 194 of 1280 x 720. Each worker has its own
-KEPT_BYTES = 2**29
-# records among which the order is drawn (`shuffle_buffer_size` of the API's input reader)
+# decoded images in memory, per worker: 6,990 of 160 px square, or 194 of 1280 x 720
+CACHE_BYTES = 2**29
+# records in the shuffle buffer (`shuffle_buffer_size` of the API's input reader)
 SHUFFLE_BUFFER = 2048
-# after so many images, and again after as many more, it is asked whether all will fit
+# whether all images will fit into memory is estimated after every PROBE images
 PROBE = 16
 
-# what augmentations and targets are made of
-KEPT = (Fields.image, Fields.groundtruth_boxes, Fields.groundtruth_classes, Fields.groundtruth_weights)
+# the fields needed for training
+TRAINING_FIELDS = (
+    Fields.image,
+    Fields.groundtruth_boxes,
+    Fields.groundtruth_classes,
+    Fields.groundtruth_weights,
+)
 
 LABELS = "labels.npz"
 Labels = Mapping[str, np.ndarray]
 
-# The API is written in tf.cond and tf.while_loop; converting its Python anew would only cost time.
+# The API uses tf.cond and tf.while_loop itself; converting its code by AutoGraph would only cost time.
 as_written = tf.autograph.experimental.do_not_convert
 
 
 class Examples(Protocol):
-    """Examples of a part: where each one is, and how it is had from there."""
+    """The examples of one part of a dataset, read in two steps: locations first, which are cheap to shuffle."""
 
     part: Part
 
     def of_file(self, number: tf.Tensor) -> tf.data.Dataset:
-        """Where the examples of the part's file `number` are, in their order."""
+        """The locations of the examples in file `number` of the part, in order."""
 
     def example(self, place: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The decoded example at `place`: image (H, W, 3) uint8, boxes (G, 4) float32 [ymin, xmin, ymax, xmax]
-        normalised, classes (G,) int64 from 1, weights (G,) float32, by the API's names; in a graph."""
+        """The decoded example at a location: image (H, W, 3) uint8, boxes (G, 4) float32 [ymin, xmin, ymax, xmax]
+        normalised, classes (G,) int64 from 1, weights (G,) float32, under the API's field names. Used in graphs."""
 
 
 def decoded(record: tf.Tensor) -> dict[str, tf.Tensor]:
-    """All that the API's decoder finds in a record."""
+    """All fields of a record, decoded by the API's decoder."""
     tensors: dict[str, tf.Tensor] = tf_example_decoder.TfExampleDecoder().decode(record)
     return tensors
 
 
-class ReadExamples:
-    """Reads and decodes records each time."""
+class StreamedExamples:
+    """Examples that are read and decoded each time; a location is the serialized record."""
 
     def __init__(self, part: Part) -> None:
         self.part = part
@@ -72,7 +76,7 @@ class ReadExamples:
         return tf.data.TFRecordDataset(self._files[number])
 
     def example(self, place: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Of the record `place`."""
+        """Decode the record."""
         found: dict[str, tf.Tensor] = self._decode(place)
         return found
 
@@ -80,32 +84,32 @@ class ReadExamples:
     def _decode(self) -> Any:
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([], tf.string)])
         def decode(record: tf.Tensor) -> dict[str, tf.Tensor]:
-            # the filters of `inputs.transform_input_data`, which come before its augmentation
+            # the filters that `inputs.transform_input_data` applies before the augmentation
             tensors = ops.filter_groundtruth_with_nan_box_coordinates(decoded(record))
             tensors = ops.filter_unrecognized_classes(tensors)
-            return {name: tensors[name] for name in KEPT}
+            return {name: tensors[name] for name in TRAINING_FIELDS}
 
         return decode.get_concrete_function()
 
 
-class KeptExamples:
-    """Decoded examples: the images in memory or in files, all else in memory, end to end."""
+class CachedExamples:
+    """Decoded examples, the images in memory or in files, the labels in memory; a location is the example's number."""
 
     def __init__(self, part: Part, labels: Labels, pixels: Callable[[tf.Tensor], tf.Tensor]) -> None:
-        """pixels: of the image with a number, (H * W * 3,) uint8; in a graph."""
+        """pixels: example number -> pixels of its image, (H * W * 3,) uint8; used in graphs."""
         self.part = part
         self._pixels = pixels
         self._files = tf.constant(labels["files"])
         self._shapes = tf.constant(labels["shapes"])
-        self._flat = {name: tf.constant(labels[name]) for name in KEPT[1:]}
-        self._begin = {name: tf.constant(labels[f"{name}:begin"]) for name in KEPT[1:]}
+        self._flat = {name: tf.constant(labels[name]) for name in TRAINING_FIELDS[1:]}
+        self._begin = {name: tf.constant(labels[f"{name}:begin"]) for name in TRAINING_FIELDS[1:]}
 
     def of_file(self, number: tf.Tensor) -> tf.data.Dataset:
-        """Numbers of the file's examples."""
+        """The numbers of the file's examples."""
         return tf.data.Dataset.range(self._files[number], self._files[number + 1])
 
     def example(self, place: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Of the number `place`."""
+        """Fetch the example with this number."""
         found: dict[str, tf.Tensor] = self._fetch(place)
         return found
 
@@ -115,7 +119,7 @@ class KeptExamples:
         def fetch(number: tf.Tensor) -> dict[str, tf.Tensor]:
             tensors = {
                 name: self._flat[name][self._begin[name][number] : self._begin[name][number + 1]]
-                for name in KEPT[1:]
+                for name in TRAINING_FIELDS[1:]
             }
             image = tf.reshape(self._pixels(number), self._shapes[number])
             return tensors | {Fields.image: tf.ensure_shape(image, [None, None, 3])}
@@ -124,10 +128,13 @@ class KeptExamples:
 
 
 def examples_of(
-    part: Part, threads: int, limit: int = KEPT_BYTES, store: DecodedStore | None = None, key: str = ""
+    part: Part, threads: int, limit: int = CACHE_BYTES, store: DecodedImageCache | None = None, key: str = ""
 ) -> Examples:
-    """The part's examples: kept if, decoded, they have at most `limit` bytes of pixels; else in `store` by `key`."""
-    reading = ReadExamples(part)
+    """The examples of a part: in memory if their decoded images have at most `limit` bytes, else in `store` under `key`.
+
+    Without room in the store, they are read and decoded each time. threads: for decoding.
+    """
+    reading = StreamedExamples(part)
     found: list[list[dict[str, np.ndarray]]] = []
     count = size = 0
     for file in _decoded_files(reading, threads):
@@ -141,10 +148,12 @@ def examples_of(
                 del found
                 return _stored(reading, threads, store, key, whole) if store else reading
     images = [example[Fields.image].reshape(-1) for file in found for example in file]
-    return KeptExamples(part, labels_of(found), _in_memory(images))
+    return CachedExamples(part, labels_of(found), _in_memory(images))
 
 
-def _stored(reading: ReadExamples, threads: int, store: DecodedStore, key: str, size: int) -> Examples:
+def _stored(
+    reading: StreamedExamples, threads: int, store: DecodedImageCache, key: str, size: int
+) -> Examples:
     def fill(folder: Path) -> None:
         found: list[list[dict[str, np.ndarray]]] = []
         numbers = itertools.count()
@@ -152,35 +161,37 @@ def _stored(reading: ReadExamples, threads: int, store: DecodedStore, key: str, 
             found.append([])
             for example in file:
                 (folder / str(next(numbers))).write_bytes(example[Fields.image].tobytes())
-                shape = np.broadcast_to(np.uint8(0), example[Fields.image].shape)  # takes no memory
+                shape = np.broadcast_to(
+                    np.uint8(0), example[Fields.image].shape
+                )  # only the shape; takes no memory
                 found[-1].append(example | {Fields.image: shape})
         np.savez(folder / LABELS, allow_pickle=False, **labels_of(found))
 
     try:
         folder = store.folder(key, size, fill)
-    except OSError as error:  # what is only quicker is no reason to end a search
-        logging.getLogger(__name__).warning("decoded images are not kept in files: %s", error)
+    except OSError as error:  # the cache only saves time
+        logging.getLogger(__name__).warning("decoded images cannot be cached in files: %s", error)
         folder = None
     if folder is None:
         return reading
     with np.load(folder / LABELS) as labels:
-        return KeptExamples(reading.part, dict(labels), _InFiles(folder, store))
+        return CachedExamples(reading.part, dict(labels), _InFiles(folder, store))
 
 
-def _decoded_files(reading: ReadExamples, threads: int) -> Iterator[Iterator[dict[str, np.ndarray]]]:
+def _decoded_files(reading: StreamedExamples, threads: int) -> Iterator[Iterator[dict[str, np.ndarray]]]:
     for number in range(len(reading.part.files)):
         records = reading.of_file(tf.constant(number))
         yield records.map(reading.example, threads, deterministic=True).as_numpy_iterator()
 
 
 def labels_of(found: list[list[dict[str, np.ndarray]]]) -> Labels:
-    """All but the pixels of examples, which are given by file: where each file and each example begins, and shapes."""
+    """The labels and image shapes of examples (a list per file), concatenated, with offsets per file and per example."""
     examples = [example for file in found for example in file]
     labels = {
         "files": _starts([len(file) for file in found]),
         "shapes": np.array([example[Fields.image].shape for example in examples], np.int64),
     }
-    for name in KEPT[1:]:
+    for name in TRAINING_FIELDS[1:]:
         labels[name] = np.concatenate([example[name] for example in examples])
         labels[f"{name}:begin"] = _starts([len(example[name]) for example in examples])
     return labels
@@ -192,9 +203,9 @@ def _in_memory(images: list[np.ndarray]) -> Callable[[tf.Tensor], tf.Tensor]:
 
 
 class _InFiles:
-    """Pixels from the files of a folder of `store`, which keeps it as long as this is there."""
+    """Pixels from files in a folder of `store`; the reference to the store keeps the folder locked."""
 
-    def __init__(self, folder: Path, store: DecodedStore) -> None:
+    def __init__(self, folder: Path, store: DecodedImageCache) -> None:
         self._folder, self._store = folder, store
 
     def __call__(self, number: tf.Tensor) -> tf.Tensor:
@@ -203,7 +214,7 @@ class _InFiles:
 
 
 def in_order(examples: Examples, seed: int, first: int) -> tf.data.Dataset:
-    """Places of examples without end, from the `first` on, in an order that is drawn anew each epoch."""
+    """An endless dataset of the examples' locations, starting with number `first`, reshuffled in each epoch."""
     part = examples.part
     first_epoch, skipped = divmod(first, part.images)
 
@@ -217,5 +228,5 @@ def in_order(examples: Examples, seed: int, first: int) -> tf.data.Dataset:
 
 
 def _starts(lengths: list[int]) -> np.ndarray:
-    """Where each of pieces of such lengths begins, and where the last one ends."""
+    """The start offsets of consecutive pieces with these lengths, and the end of the last one."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

@@ -1,11 +1,11 @@
-"""Makes every random draw of the API's augmentations a function of one seed an image.
+"""Makes the API's augmentations deterministic: all random numbers depend on one seed per image.
 
-The API draws from TensorFlow's stateful generators, whose values depend on what else a process has drawn and on which
-thread came first. Inside `seeded(seed)` the same calls draw statelessly instead: the n-th draw of a traced function
-uses (seed[0] + n, seed[1]). An augmented image is then the same in a warm process, a cold one, after a restart in
-the middle of an epoch, and with any number of threads.
+The API uses TensorFlow's stateful random generators, whose values depend on earlier calls in the process and on the
+order of threads. Inside `seeded(seed)`, the same calls use stateless generators instead: the n-th call in a traced
+function uses the seed (seed[0] + n, seed[1]). An augmented image is then the same in a new and in a reused process,
+after a restart in the middle of an epoch, and with any number of threads.
 
-Known limit: within one `tf.while_loop` of the API (autoaugment's per-box policies) every turn repeats its draws.
+Known limitation: in a `tf.while_loop` of the API (autoaugment's per-box policies) all iterations get the same numbers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _local = threading.local()
 
 
 class _Draws:
-    """Gives each draw of one traced function a seed of its own."""
+    """Gives each random call in one traced function its own seed."""
 
     def __init__(self, seed: tf.Tensor) -> None:
         self._seed = tf.cast(seed, tf.int64)
@@ -38,7 +38,7 @@ class _Draws:
 
 @contextlib.contextmanager
 def seeded(seed: tf.Tensor) -> Iterator[None]:
-    """Within it, the API's augmentations draw from `seed`, an int64 tensor (2,). For use while a function is traced."""
+    """A context in which the API's augmentations, when traced, use the stateless `seed`, an int64 tensor (2,)."""
     _patch()
     before = getattr(_local, "draws", None)
     _local.draws = _Draws(seed)
@@ -49,7 +49,7 @@ def seeded(seed: tf.Tensor) -> Iterator[None]:
 
 
 def _stateless(stateful: Callable[..., Any], stateless: Callable[..., Any]) -> Callable[..., Any]:
-    """`stateful` outside `seeded`, `stateless` with the next seed within."""
+    """A function that calls `stateless` with the next seed inside `seeded`, and `stateful` outside."""
 
     @functools.wraps(stateful)
     def draw(*args: Any, **kwargs: Any) -> Any:
@@ -86,7 +86,7 @@ def _distorted_box(seed: Any, image_size: Any, bounding_boxes: Any, **kwargs: An
 
 
 class _Overlay:
-    """A module seen through some attributes of its own."""
+    """A proxy of a module in which some attributes are replaced."""
 
     def __init__(self, module: Any, **attributes: Any) -> None:
         self.__dict__.update(attributes)
@@ -98,7 +98,7 @@ class _Overlay:
 
 @functools.cache
 def _patch() -> None:
-    """Give the API's augmentation modules a `tf` whose random functions know `seeded`."""
+    """Replace `tf` in the API's augmentation modules by a proxy with seedable random functions."""
     for module in _PATCHED_MODULES:
         real = module.tf
         uniform = _stateless(tf.random.uniform, _uniform)

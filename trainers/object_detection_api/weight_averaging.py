@@ -1,4 +1,4 @@
-"""An exponential moving average of a model's weights, in whose place evaluation can be done."""
+"""An exponential moving average of a model's weights, which can replace the weights during evaluation."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Averaging(tf.Module):
 
     @tf.function(autograph=False)
     def start(self) -> None:
-        """Begin anew from the variables' present values."""
+        """Reset the averages to the variables' current values."""
         for average, variable in zip(self._averages, self._variables, strict=True):
             average.assign(variable)
 
     @tf.function(autograph=False)
     def update(self, decay: tf.Tensor, step: tf.Tensor) -> None:
-        """After step number `step` (from 0): move the averages; both are float32 scalars."""
+        """Update the averages after step number `step` (from 0). decay, step: float32 scalars."""
         decay = tf.minimum(decay, (1.0 + step) / (10.0 + step))
         for average, variable in zip(self._averages, self._variables, strict=True):
             average.assign_sub((1.0 - decay) * (average - variable))
@@ -38,7 +38,7 @@ class Averaging(tf.Module):
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Within it, the model's variables hold the averages."""
+        """A context in which the model's variables hold the averages; they are restored at its end."""
         self._swap()
         try:
             yield

@@ -1,4 +1,4 @@
-"""DecodedStore: decoded images in files, for data too large for each worker's memory. A machine's workers share it."""
+"""DecodedImageCache: decoded images in files shared by a machine's workers, for data too large for their memory."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from typing import TextIO
 from trainers.datasets.dataset import Part
 from trainers.files import replace_folder, user_cache
 
-# of all parts together: 6,200 images of 1280 x 720; and never more than half of a disk's room
-STORED_BYTES = 16 * 2**30
+# of all datasets together (6,200 images of 1280 x 720), and at most half of the free disk space
+CACHE_BYTES = 16 * 2**30
 
 
-class DecodedStore:
-    """Folders by key in `root`. Beyond `limit` bytes, those that were used longest ago and by nobody now are removed."""
+class DecodedImageCache:
+    """Cached folders in `root`, by key. Beyond `limit` bytes, the least recently used ones are removed unless in use."""
 
-    def __init__(self, root: Path | None = None, limit: int = STORED_BYTES) -> None:
+    def __init__(self, root: Path | None = None, limit: int = CACHE_BYTES) -> None:
         self._root = root or user_cache("decoded")
         self._limit = limit
-        # a shared lock on each folder in use; the kernel lets it go with the process
+        # a shared lock on each folder in use; the kernel releases it when the process ends
         self._held: list[TextIO] = []
 
     def folder(self, key: str, size: int, fill: Callable[[Path], None]) -> Path | None:
-        """The folder of `key`, which `fill` writes if it is not there yet; None where `size` bytes have no room.
+        """The folder for `key`, which `fill` writes if it does not exist; None if there is no room for `size` bytes.
 
-        Of several processes one fills it, and the others wait. It stays until this store is gone.
+        If several processes ask for it, one fills it and the others wait. It is locked as long as this object exists.
         """
         self._root.mkdir(parents=True, exist_ok=True)
         folder, lock = self._root / key, (self._root / f"{key}.lock").open("w")
@@ -40,7 +40,7 @@ class DecodedStore:
                 with replace_folder(folder) as new:
                     fill(new)
             fcntl.flock(lock, fcntl.LOCK_SH)
-            # it is not there without room, or if another process made some between the two locks
+            # it does not exist if there was no room, or if another process made room between the two locks
             if folder.is_dir():
                 os.utime(folder)
                 self._held.append(lock)
@@ -63,19 +63,19 @@ class DecodedStore:
         return sum(sizes.values()) + size <= room
 
     def _remove(self, folder: Path) -> bool:
-        """Remove it unless somebody uses it, or is just writing it."""
+        """Remove the folder, unless a process is using or writing it; returns whether it is gone."""
         key = folder.name.removeprefix(".").partition(".")[0]
         with (self._root / f"{key}.lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return False
-            shutil.rmtree(folder, ignore_errors=True)  # another may have been quicker
+            shutil.rmtree(folder, ignore_errors=True)  # another process may have removed it
             return not folder.exists()
 
 
 def _sizes(root: Path) -> dict[Path, int]:
-    """Bytes of each folder, those that were used longest ago first; what vanishes meanwhile is left out."""
+    """Bytes of each folder, least recently used first; ignores folders that disappear meanwhile."""
     found: list[tuple[float, Path, int]] = []
     for folder in root.iterdir():
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -85,6 +85,6 @@ def _sizes(root: Path) -> dict[Path, int]:
 
 
 def key_of(part: Part, fingerprint: str) -> str:
-    """Of a part of the dataset with this fingerprint."""
+    """The cache key of a part of the dataset with this fingerprint."""
     files = [(file.name, file.stat().st_size) for file in part.files]
     return hashlib.sha256(repr((fingerprint, part.images, files)).encode()).hexdigest()[:16]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainers.object_detection_api.input_pipeline.kept_batches import PIXEL_BYTES, KeptBatches
+from trainers.object_detection_api.input_pipeline.batch_cache import PIXEL_BYTES, BatchCache
 
 
 class Made:
@@ -17,30 +17,30 @@ class Made:
 
 
 def test_batches_that_fit_are_made_once():
-    kept, make = KeptBatches(limit=10 * PIXEL_BYTES), Made()
+    kept, make = BatchCache(limit=10 * PIXEL_BYTES), Made()
     for _ in range(3):
-        assert list(kept.of("small", 10, 1, make)) == ["first", "second"]
+        assert list(kept.get("small", 10, 1, make)) == ["first", "second"]
     assert make.times == 1
 
 
 def test_batches_that_do_not_fit_are_made_each_time_and_push_nothing_out():
-    kept, make = KeptBatches(limit=10 * PIXEL_BYTES), Made()
-    kept.of("small", 10, 1, Made())
+    kept, make = BatchCache(limit=10 * PIXEL_BYTES), Made()
+    kept.get("small", 10, 1, Made())
     for _ in range(3):
-        assert list(kept.of("large", 11, 1, make)) == ["first", "second"]
+        assert list(kept.get("large", 11, 1, make)) == ["first", "second"]
     assert make.times == 3
     assert kept.bytes == 10 * PIXEL_BYTES
 
 
 def test_those_asked_for_longest_ago_make_room():
-    kept = KeptBatches(limit=10 * PIXEL_BYTES)
+    kept = BatchCache(limit=10 * PIXEL_BYTES)
     old, used = Made(), Made()
-    kept.of("old", 4, 1, old)
-    kept.of("used", 4, 1, used)
-    kept.of("old", 4, 1, old)
-    kept.of("used", 4, 1, used)
-    kept.of("new", 6, 1, Made())
+    kept.get("old", 4, 1, old)
+    kept.get("used", 4, 1, used)
+    kept.get("old", 4, 1, old)
+    kept.get("used", 4, 1, used)
+    kept.get("new", 6, 1, Made())
     assert kept.bytes == 10 * PIXEL_BYTES
-    kept.of("used", 4, 1, used)
-    kept.of("old", 4, 1, old)
+    kept.get("used", 4, 1, used)
+    kept.get("old", 4, 1, old)
     assert (old.times, used.times) == (2, 1)

@@ -1,8 +1,8 @@
-"""Batch normalisation's statistics at the present weights, in whose place evaluation can be done.
+"""Precise batch normalisation: statistics estimated at the current weights, for evaluation.
 
-The moving averages that training leaves behind are of earlier weights and of augmented images, and they lag the more
-the faster the weights move: a rung that is judged by them misjudges trials. "Precise BN" of Wu and Johnson, "Rethinking
-'Batch' in BatchNorm" (2021), section 3, estimates them anew over clean training images.
+The moving averages of training lag behind the weights, the more the faster the weights change, and are of augmented
+images: rungs evaluated with them misjudge trials. "Precise BN" (Wu and Johnson, "Rethinking 'Batch' in BatchNorm",
+2021, section 3) estimates the statistics again from training images without augmentation.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import tensorflow as tf
 from trainers.object_detection_api.checkpoints.variables import set_all, values_of, zero_all
 from trainers.object_detection_api.input_pipeline.batches import Batch
 
-# over so many images: tests/benchmarks/rungs.py has what it gives
+# images for the estimate; tests/benchmarks/rungs.py measures the effect
 STATISTICS_IMAGES = 48
 
 
 class Statistics:
-    """The statistics of batch-normalisation `layers`, which `forward` moves: the model in training mode on a batch."""
+    """The statistics of batch normalisation `layers`. forward: runs the model on a batch in training mode."""
 
     def __init__(self, layers: Sequence[Any], forward: Callable[[Batch], None]) -> None:
         self._moving = [v for layer in layers for v in (layer.moving_mean, layer.moving_variance)]
@@ -30,7 +30,7 @@ class Statistics:
 
     @contextmanager
     def in_place(self, batches: Iterable[Batch]) -> Iterator[None]:
-        """Within it, the layers hold the means over `batches` of each batch's mean and variance."""
+        """A context in which the layers' statistics are the means over `batches` of each batch's mean and variance."""
         before = values_of(self._moving)
         try:
             self._estimate(batches)
@@ -44,7 +44,7 @@ class Statistics:
         for batch in batches:
             zero_all(self._moving)
             self._forward(batch)
-            # from zero, a moving average moves by its share of what the batch has
+            # starting at zero, one update gives (1 - momentum) times the batch's statistic
             found = [
                 value.numpy() / new for value, new in zip(values_of(self._moving), self._new, strict=True)
             ]

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from trainers.object_detection_api.input_pipeline.decoded_store import DecodedStore
+from trainers.object_detection_api.input_pipeline.decoded_image_cache import DecodedImageCache
 
 
 def of_size(size: int):
@@ -28,7 +28,9 @@ def test_a_part_is_written_once_however_many_ask_for_it_at_once(tmp_path):
         filled.append(folder)
         of_size(10)(folder)
 
-    asking = [threading.Thread(target=DecodedStore(tmp_path).folder, args=("a", 10, fill)) for _ in range(4)]
+    asking = [
+        threading.Thread(target=DecodedImageCache(tmp_path).folder, args=("a", 10, fill)) for _ in range(4)
+    ]
     for thread in asking:
         thread.start()
     for thread in asking:
@@ -39,19 +41,19 @@ def test_a_part_is_written_once_however_many_ask_for_it_at_once(tmp_path):
 
 def test_what_was_used_longest_ago_makes_room_unless_it_is_in_use(tmp_path):
     for age, key in enumerate(("oldest", "older", "new")):
-        DecodedStore(tmp_path, limit=100).folder(key, 30, of_size(30))
+        DecodedImageCache(tmp_path, limit=100).folder(key, 30, of_size(30))
         os.utime(tmp_path / key, (age, age))
-    user = DecodedStore(tmp_path, limit=100)
+    user = DecodedImageCache(tmp_path, limit=100)
     assert user.folder("older", 30, of_size(30)) == tmp_path / "older"
     os.utime(tmp_path / "older", (0, 0))
-    another = DecodedStore(tmp_path, limit=100)
+    another = DecodedImageCache(tmp_path, limit=100)
     assert another.folder("next", 60, of_size(60)) == tmp_path / "next"
     assert kept(tmp_path) == ["next", "older"]
     assert another.folder("one more", 30, of_size(30)) is None  # both are in use
 
 
 def test_what_is_too_large_is_not_written(tmp_path):
-    assert DecodedStore(tmp_path, limit=100).folder("large", 101, of_size(101)) is None
+    assert DecodedImageCache(tmp_path, limit=100).folder("large", 101, of_size(101)) is None
     assert kept(tmp_path) == []
 
 
@@ -59,7 +61,7 @@ def test_what_a_killed_process_left_half_written_makes_room_too(tmp_path):
     left = tmp_path / ".a.x1y2z3"
     left.mkdir()
     of_size(90)(left)
-    assert DecodedStore(tmp_path, limit=100).folder("b", 50, of_size(50)) == tmp_path / "b"
+    assert DecodedImageCache(tmp_path, limit=100).folder("b", 50, of_size(50)) == tmp_path / "b"
     assert kept(tmp_path) == ["b"]
 
 
@@ -68,6 +70,6 @@ def test_a_part_that_could_not_be_written_is_not_there(tmp_path):
         raise OSError("the disk is full")
 
     with pytest.raises(OSError, match="full"):
-        DecodedStore(tmp_path).folder("a", 10, fail)
+        DecodedImageCache(tmp_path).folder("a", 10, fail)
     assert kept(tmp_path) == []
-    assert DecodedStore(tmp_path).folder("a", 10, of_size(10)) == tmp_path / "a"
+    assert DecodedImageCache(tmp_path).folder("a", 10, of_size(10)) == tmp_path / "a"

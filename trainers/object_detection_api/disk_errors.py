@@ -1,4 +1,4 @@
-"""What TensorFlow says of a disk, as the OSError that every other writer raises."""
+"""Converts TensorFlow's disk errors to OSError, which all other code raises."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-# as tsl/platform/default/posix_file_system.cc and errors.cc turn errno into a status
+# the inverse of what tsl/platform/default/posix_file_system.cc and errors.cc do with errno
 NUMBERS = {
     tf.errors.ResourceExhaustedError: errno.ENOSPC,
     tf.errors.OutOfRangeError: errno.EFBIG,
@@ -20,7 +20,7 @@ NUMBERS = {
 
 @contextlib.contextmanager
 def os_errors(path: Path) -> Iterator[None]:
-    """Within it, TensorFlow writes to `path`. Raises OSError where the disk is full, or may not be written."""
+    """A context in which TensorFlow writes to `path`. Raises OSError if the disk is full or not writable."""
     try:
         yield
     except tuple(NUMBERS) as error:
