@@ -3,8 +3,8 @@
     .venv/bin/python tests/benchmarks/all.py
     .venv/bin/python tests/benchmarks/all.py --only conversion rungs
 
-Short forms are noisy: they show that a benchmark runs, and roughly where its figure is. The figures to quote are those of
-the full runs, in docs/benchmarks.md; the last column names the commit of each.
+Short forms are noisy: they show that a benchmark runs, and roughly where its figure is. Quote the full runs, which are in
+docs/benchmarks.md; the last column names the commit of each.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ class Settings:
     def at_once(self) -> int:
         """Number of workers: --workers, or one per GPU of this machine; without GPUs as many as CPUs and memory allow.
 
-        Two trials on one CPU each are mostly faster than one after the other on both: tests/benchmarks/training/threads.py.
+        Two trials on one CPU each are mostly faster than one after the other on both (benchmarks/training/threads.py).
         """
         if self.workers is not None:
             return self.workers
