@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +18,21 @@ from tuning.study import trial_record as records
 from tuning.tracking.store import MANIFEST, SUGGESTED, TRIAL, VERDICT, opened
 
 MLFLOW = "mlflow:"
+ObjectiveOf = Callable[[Sequence[str]], Objective]
 
 
-def read(source: str, studies: Path, tracking_uri: str, objective: Objective) -> EarlierStudy:
+def read(source: str, studies: Path, tracking_uri: str, objective: ObjectiveOf) -> EarlierStudy:
     """The study that `--warm-start` names: a folder, the name of a study in `studies`, or `mlflow:EXPERIMENT`.
 
-    objective: of the new search; the values of trials from MLflow are computed from their metrics.
-    Raises UserError when there is no such study, or none of its trials has ended.
+    objective: of the new search, for the names of the classes. The values of the trials are computed from their
+        metrics, since the earlier study may have had another objective.
+    Raises UserError when there is no such study, none of its trials has ended, or none measured the objective.
     """
     name = source.removeprefix(MLFLOW)
     found = (
         _of_mlflow(name, tracking_uri, objective)
         if source.startswith(MLFLOW)
-        else _of_folder(source, studies)
+        else _of_folder(source, studies, objective)
     )
     if not found.trials:
         raise UserError(
@@ -37,16 +41,41 @@ def read(source: str, studies: Path, tracking_uri: str, objective: Objective) ->
     return found
 
 
-def _of_folder(source: str, studies: Path) -> EarlierStudy:
+def _of_folder(source: str, studies: Path, objective: ObjectiveOf) -> EarlierStudy:
     try:
         found = reading.read(source, studies)
     except UserError as error:
         raise UserError(f"--warm-start {error}") from None
-    trials = [trial for trial in found.trials if trial.state in records.ENDED and trial.value is not None]
-    return EarlierStudy(source, found.manifest.for_warm_start(), trials)
+    wanted = objective(found.manifest.data["classes"])
+    ended = [trial for trial in found.trials if trial.state in records.ENDED and trial.value is not None]
+    trials = [_valued(trial, wanted) for trial in ended]
+    return EarlierStudy(source, found.manifest.for_warm_start(), _measured(source, trials, wanted))
 
 
-def _of_mlflow(name: str, tracking_uri: str, objective: Objective) -> EarlierStudy:
+def _valued(trial: FrozenTrial, objective: Objective) -> FrozenTrial:
+    """The trial with the values that it has by the objective."""
+    values = {}
+    for step in trial.intermediate_values:
+        value = objective.value(trial.user_attrs[f"{records.RUNG}{step}"]["metrics"])
+        if value is not None:
+            values[step] = value
+    valued = copy.copy(trial)
+    valued.values = [values[max(values)]] if values else None
+    valued.intermediate_values = values
+    return valued
+
+
+def _measured(source: str, ended: Sequence[FrozenTrial], objective: Objective) -> list[FrozenTrial]:
+    """Those that have a value. Raises UserError when trials have ended and none has."""
+    trials = [trial for trial in ended if trial.value is not None]
+    if ended and not trials:
+        raise UserError(
+            f"--warm-start {source}: none of its trials measured {objective.name}; give another study"
+        )
+    return trials
+
+
+def _of_mlflow(name: str, tracking_uri: str, objective: ObjectiveOf) -> EarlierStudy:
     with opened(tracking_uri) as store:
         experiment = store.get_experiment_by_name(name)
         if experiment is None:
@@ -59,18 +88,19 @@ def _of_mlflow(name: str, tracking_uri: str, objective: Objective) -> EarlierStu
             page = store.search_runs([experiment.experiment_id], page_token=page.token if page else None)
             runs += page
     about: dict[str, Any] = {}
-    trials = []
+    ended = []
     for run in sorted(runs, key=lambda run: int(run.data.tags.get(TRIAL, -1))):
         if MANIFEST in run.data.tags:
             about = json.loads(run.data.tags[MANIFEST])
         elif run.data.tags.get(VERDICT) in ("completed", "pruned"):
-            trials.append(_of_run(run, objective))
-    trials = [trial for trial in trials if trial.value is not None]
+            ended.append(run)
     if not about:
         raise UserError(
             f"--warm-start {MLFLOW}{name}: was not logged by this program; give another experiment"
         )
-    return EarlierStudy(f"{MLFLOW}{name}", about, trials)
+    wanted = objective(about["classes"])
+    trials = [_of_run(run, wanted) for run in ended]
+    return EarlierStudy(f"{MLFLOW}{name}", about, _measured(f"{MLFLOW}{name}", trials, wanted))
 
 
 def _of_run(run: Any, objective: Objective) -> FrozenTrial:

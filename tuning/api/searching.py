@@ -18,6 +18,7 @@ from trainers.datasets.dataset import Dataset
 from trainers.datasets.toy_city import is_toy_city
 from trainers.datasets.toy_city.naming import parse_city
 from trainers.errors import UserError
+from trainers.objective import Objective
 from trainers.recipe import InitialWeights
 from trainers.task import Task
 from tuning.api import earlier_study, final_report, initial_weights, plan
@@ -120,7 +121,13 @@ def _read_earlier_study(here: Resolved) -> EarlierStudy | None:
     if not settings.warm_start:
         return None
     uri = settings.tracking_uri or default_uri(settings.studies_dir)
-    objective = here.task.objective(None if "/" in (settings.objective or "") else settings.objective, ())
+
+    def objective(classes: Sequence[str]) -> Objective:
+        try:
+            return here.task.objective(settings.objective, classes)
+        except UserError:  # a metric of a class that the earlier study lacks: warm_start() reports that
+            return here.task.objective(None, classes)
+
     return earlier_study.read(settings.warm_start, settings.studies_dir, uri, objective)
 
 

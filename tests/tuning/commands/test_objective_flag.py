@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from pathlib import Path
 
 import pytest
 import searches
+from contrary_trainer import ContraryTrainer
 from curve_trainer import CurveTrainer
-from searches import SPACE, run_here, search_of
+from searches import CONDITIONS, SPACE, about, run_here, search_of
 
 from trainers.datasets.opening import open_dataset
+from trainers.detection.task import DETECTION
 from trainers.errors import UserError
 from trainers.metrics import Metrics
+from tuning.api import earlier_study
 from tuning.api.settings import Settings
 from tuning.run import main
+from tuning.search.space_adapter import SpaceAdapter
+from tuning.search.warm_start import WarmStart, warm_start
 from tuning.study.study import Study
+from tuning.tracking.callback import Tracking
+from tuning.tracking.mlflow_writer import MLflowWriter
 
 ONE_CLASS, SUM = "AP/pedestrian", "0.7*mAP+0.3*mAP_small"
 CITY = "toy-city:train_images=6,validation_images=3"
@@ -90,3 +99,45 @@ def test_an_objective_that_the_images_cannot_measure_is_said_and_no_trial_is_wor
     with pytest.raises(UserError, match=r"mAP_small cannot be measured on these validation images"):
         run_here(search_of(study, 2))
     assert study.record(0).rungs == ()
+
+
+def warm(source: str, studies: Path, uri: str, objective: str) -> WarmStart:
+    """What a new search for the objective takes from the earlier study."""
+    found = earlier_study.read(source, studies, uri, functools.partial(DETECTION.objective, objective))
+    return warm_start(found, about(objective=objective), SpaceAdapter(SPACE, CONDITIONS))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", [ONE_CLASS, SUM, "validation_loss/total"])
+def test_a_warm_start_takes_the_best_by_the_new_objective_whatever_the_earlier_one_was(
+    objective, open_study, uri, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(searches, "CurveTrainer", ContraryTrainer)
+    study = open_study()
+    tracking = Tracking(study, uri, tmp_path / "artifacts", 90, writer=MLflowWriter)
+    search = search_of(study, 9, (tracking,))
+    tracking.start()
+    run_here(search)
+    assert tracking.close() is None
+    wanted = DETECTION.objective(objective, ("vehicle", "pedestrian"))
+    full = {
+        record.number: wanted.score(record.rungs[-1].metrics)
+        for record in study.records()
+        if record.state == "completed"
+    }
+    best = max(full, key=lambda number: full[number].key)
+    for source in ("street", "mlflow:street"):
+        found = warm(source, tmp_path, uri, objective)
+        assert found.seeds[0].name == f"{source} trial {best}"
+        assert found.seeds[0].source == f"warm start: {objective} {full[best].value:.3f} at step 90 there"
+        assert not found.prior_trials, "another objective was learned by another study"
+    again = warm("street", tmp_path, uri, "mAP")
+    assert len(again.prior_trials) == 9
+    assert again.seeds[0].source.startswith("warm start: mAP ")
+
+
+def test_a_warm_start_from_a_study_that_did_not_measure_the_objective_is_one_line(open_study, uri, tmp_path):
+    study = open_study()
+    run_here(search_of(study, 1))
+    with pytest.raises(UserError, match="none of its trials measured validation_loss/localization"):
+        warm("street", tmp_path, uri, "validation_loss/localization")

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 import made_study
 import pytest
 import searches
-from curve_trainer import CurveTrainer
+from contrary_trainer import ContraryTrainer
 from mlflow import MlflowClient
 from optuna.study import StudyDirection
 from searches import run_here, search_of
 
 from trainers.detection.task import RESOLUTION
-from trainers.metrics import Metrics
 from tuning import compare, report
 from tuning.callbacks.summary import SummaryFile
 from tuning.reporting.context import ReportContext
@@ -32,18 +31,6 @@ slow = pytest.mark.slow
 whichever = pytest.mark.parametrize("objective", OBJECTIVES)
 
 
-class Contrary(CurveTrainer):
-    """The recipe with the best mAP finds pedestrians and small boxes worst, and has the highest loss."""
-
-    def evaluate(self, images: int | None = None) -> Metrics:
-        found = super().evaluate(images)
-        mAP, done = found.values["mAP"], self.step / self._recipe.steps
-        values = {"AP/pedestrian": round(0.7 * done - mAP, 4), "mAP_small": round(0.9 * (1 - mAP), 4)}
-        return Metrics(
-            self.step, {**found.values, **values}, {"total": 3.0 - 2 * done + mAP}, found.images, 0.0
-        )
-
-
 def expected(objective: str, metrics: Mapping[str, float]) -> float:
     return 0.7 * metrics["mAP"] + 0.3 * metrics["mAP_small"] if objective == SUM else metrics[objective]
 
@@ -51,7 +38,7 @@ def expected(objective: str, metrics: Mapping[str, float]) -> float:
 @pytest.fixture
 def searched(open_study, monkeypatch):
     """Runs a search for an objective on curves; the study stays open."""
-    monkeypatch.setattr(searches, "CurveTrainer", Contrary)
+    monkeypatch.setattr(searches, "CurveTrainer", ContraryTrainer)
 
     def search(objective: str, trials: int = TRIALS, folder: str = "street", **changes: object) -> Study:
         study = open_study(folder, objective=objective, **changes)
@@ -221,7 +208,7 @@ def test_intervals_are_of_it_where_the_results_of_images_can_say_it(objective, k
 def test_mlflow_has_it_on_every_trials_run_and_the_best_on_the_studys(
     objective, open_study, uri, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(searches, "CurveTrainer", Contrary)
+    monkeypatch.setattr(searches, "CurveTrainer", ContraryTrainer)
     study = open_study(objective=objective)
     tracking = Tracking(study, uri, tmp_path / "artifacts", 90, writer=MLflowWriter)
     search = search_of(study, 5, (tracking,))

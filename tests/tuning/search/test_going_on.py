@@ -27,7 +27,7 @@ from tuning.study import manifest
 from tuning.study.trial_folder import newest_checkpoint
 
 LONGER = dataclasses.replace(CONDITIONS, steps=270)
-read = functools.partial(earlier_study.read, objective=OBJECTIVE)
+read = functools.partial(earlier_study.read, objective=lambda classes: OBJECTIVE)
 
 
 def search_with(study, conditions: Conditions, trials: int, space: Space = SPACE) -> Search:
