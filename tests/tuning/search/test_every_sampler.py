@@ -12,7 +12,7 @@ import optuna
 import pytest
 from curve_trainer import DATASET
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from searches import CONDITIONS, OBJECTIVE, SPACE, question, run_here, score
+from searches import CONDITIONS, OBJECTIVE, SPACE, context, run_here, score
 
 import search_spaces
 from trainers import task as tasks
@@ -39,7 +39,7 @@ def name(request) -> str:
 
 
 def sampler(name: str, seed: int = 3, **changes: Any) -> Sampler:
-    return samplers.make(name, dataclasses.replace(question(seed=seed), **changes))
+    return samplers.make(name, dataclasses.replace(context(seed=seed), **changes))
 
 
 def running(number: int, params: Mapping[str, Any]) -> FrozenTrial:
@@ -207,7 +207,7 @@ def test_a_study_that_goes_on_is_proposed_what_it_would_have_been(name, objectiv
 
     def run(folder: str, steps: int | None = None) -> list[str]:
         study = open_study(folder, **about)
-        asked = dataclasses.replace(question(seed=study.manifest.seed), objective=objective)
+        asked = dataclasses.replace(context(seed=study.manifest.seed), objective=objective)
         search = Search(study, samplers.make(name, asked), Halving((10, 30, 90), mode=mode), 14)
         run_here(search, steps)
         search.interrupt()
@@ -243,7 +243,7 @@ def test_a_member_joins_by_being_registered(open_study, monkeypatch):
     assert "first" in samplers.names()
     assert Settings(space="mobilenet", sampler="first").sampler == "first"
     study = open_study(sampler="first")
-    run_here(Search(study, samplers.make("first", question()), Halving((10, 30, 90)), 3))
+    run_here(Search(study, samplers.make("first", context()), Halving((10, 30, 90)), 3))
     known = SPACE.replay(SPACE.seeds(CONDITIONS)[0].params, CONDITIONS).recipe
     assert {record.recipe_id for record in study.records()} == {known.recipe_id}
 
@@ -251,7 +251,7 @@ def test_a_member_joins_by_being_registered(open_study, monkeypatch):
 def test_an_unknown_one_is_refused_in_one_line_with_the_known():
     known = ", ".join(samplers.names())
     with pytest.raises(UserError) as refused:
-        samplers.make("grid", question())
+        samplers.make("grid", context())
     assert str(refused.value) == f"unknown sampler 'grid'; known are {known}"
     with pytest.raises(UserError) as refused:
         Settings(space="mobilenet", sampler="grid")
@@ -261,5 +261,5 @@ def test_an_unknown_one_is_refused_in_one_line_with_the_known():
 @pytest.mark.parametrize("space", ["all"])
 def test_every_branch_of_a_space_is_proposed(name, space):
     every = search_spaces.get(space)
-    made = samplers.make(name, question(every))
+    made = samplers.make(name, context(every))
     assert {made.propose(number).recipe.model for number in range(30)} == set(every.models)

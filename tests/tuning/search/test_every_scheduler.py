@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from curve_trainer import DATASET
-from searches import OBJECTIVE, question, run_here, score
+from searches import OBJECTIVE, context, run_here, score
 
 from trainers import task as tasks
 from trainers.errors import UserError
@@ -221,7 +221,7 @@ def test_where_nobody_waits_nobody_is_promoted(scheduler):
 
 
 def search(study, scheduler: Scheduler, trials: int = 8) -> Search:
-    return Search(study, TPESampler(question()), scheduler, trials)
+    return Search(study, TPESampler(context()), scheduler, trials)
 
 
 def test_a_search_ends_every_trial_completes_one_and_goes_on_after_any_stop_as_if_there_was_none(
