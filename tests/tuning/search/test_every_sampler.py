@@ -21,7 +21,7 @@ from tuning.api.settings import Settings
 from tuning.search import sampler as samplers
 from tuning.search.halving import Halving
 from tuning.search.sampler import Sampler, SamplerContext, paused_as_pruned
-from tuning.search.scheduler import Judgement, reached
+from tuning.search.scheduler import Judgement, make_rung
 from tuning.search.search import Search
 from tuning.study.proposal import Proposal
 from tuning.study.step_result import StepResult
@@ -54,7 +54,7 @@ def at_rung(trial: FrozenTrial, step: int, mean: float) -> FrozenTrial:
     after = copy.deepcopy(trial)
     own = score(mean, mean, 1.0)
     result = StepResult(trial.number, step, "rung", metrics={"mAP": mean, "validation_loss/total": 1.0})
-    rung = reached(result, own, Judgement("continue", 1, 1, None), OBJECTIVE).to_dict()
+    rung = make_rung(result, own, Judgement("continue", 1, 1, None), OBJECTIVE).to_dict()
     after.user_attrs = {**trial.user_attrs, f"{RUNG}{step}": rung}
     after.intermediate_values = {**trial.intermediate_values, step: mean}
     return after
