@@ -57,8 +57,8 @@ class Recorder(DetectorTrainer):
 def record(trainer: Recorder, number: int) -> dict[str, Any]:
     """One recipe's curve as simulation.Curve.to_dict has it, with `moving_averages` besides its `metrics`."""
     space = search_spaces.get("mobilenet")
-    question = SamplerContext(lambda trial: space.suggest(trial, CONDITIONS), SEED, OBJECTIVE)
-    at_random = TPESampler(question, startup_trials=10**9)
+    context = SamplerContext(lambda trial: space.suggest(trial, CONDITIONS), SEED, OBJECTIVE)
+    at_random = TPESampler(context, startup_trials=10**9)
     proposal = at_random.propose(number)
     trainer.start(proposal.recipe)
     metrics: dict[str, list[float]] = {}
