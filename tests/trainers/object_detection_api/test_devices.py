@@ -107,5 +107,7 @@ def test_bfloat16_is_refused_where_the_gpu_lacks_it_and_a_cpu_takes_both(monkeyp
     devices.check_precision("bfloat16")
     of((7, 5))
     devices.check_precision("float32")
-    with pytest.raises(UserError, match=r"Tesla T4: bfloat16 needs compute capability 8.0, but this GPU has 7.5"):
+    with pytest.raises(
+        UserError, match=r"Tesla T4: bfloat16 needs compute capability 8.0, but this GPU has 7.5"
+    ):
         devices.check_precision("bfloat16")

@@ -214,14 +214,18 @@ def closed_port() -> int:
 def test_without_a_network_training_is_from_scratch_and_says_why(tmp_path: Path):
     start = weights.resolve("auto", NAME, cache=tmp_path, url=f"http://127.0.0.1:{closed_port()}")
     assert start.source == "none"
-    assert start.message.startswith("mobilenet trains from scratch: COCO weights are not available (http://127.0.0.1:")
+    assert start.message.startswith(
+        "mobilenet trains from scratch: COCO weights are not available (http://127.0.0.1:"
+    )
     assert "Connection refused" in start.message
     assert "\n" not in start.message
 
 
 def test_a_recipe_that_starts_from_the_zoo_is_refused_where_it_cannot_be_had(tmp_path: Path):
     url = f"http://127.0.0.1:{closed_port()}"
-    with pytest.raises(UserError, match=r"COCO weights of mobilenet are not available .*; use --weights none"):
+    with pytest.raises(
+        UserError, match=r"COCO weights of mobilenet are not available .*; use --weights none"
+    ):
         weights.checkpoint_of(InitialWeights(source="zoo"), NAME, cache=tmp_path, url=url)
 
 
