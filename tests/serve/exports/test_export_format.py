@@ -59,7 +59,7 @@ def age(folder):
     ("damage", "says"),
     [
         (change, "recipe.yaml: was added or changed after the export"),
-        (lose, "samples.npz: is gone"),
+        (lose, "samples.npz: is missing"),
         (add, "more.bin: was added or changed after the export"),
         (cut, "cannot be read as an export's manifest"),
         (age, "format 0, but this version reads 1"),
