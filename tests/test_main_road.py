@@ -187,7 +187,7 @@ def test_the_champion_is_what_was_trained_wherever_it_is_loaded(export, capsys):
     studies = export.parents[3]
     assert promote(["street", "--studies-dir", str(studies)]) == 0
     said = capsys.readouterr().out
-    assert "on 10 validation images its mAP is" in said
+    assert "on 10 validation images, trained model" in said
     assert "models:/street@champion: version none -> 1" in said
 
     champion = exports.read(located("models:/street@champion", None, studies))

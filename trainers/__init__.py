@@ -1,1 +1,1 @@
-"""One trial: a Recipe in; metrics, a checkpoint and an export out."""
+"""Training one trial: a Recipe goes in; metrics, a checkpoint and an export come out."""

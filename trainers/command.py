@@ -1,4 +1,4 @@
-"""What all commands share: one line for an error of the user's, exit code 2, a traceback only if it is asked for."""
+"""The conventions of all commands: a user's error is one line and exit code 2; `--debug` adds the traceback."""
 
 from __future__ import annotations
 
@@ -36,13 +36,16 @@ class Parser(argparse.ArgumentParser):
         return text
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong, and leave."""
+        """Print the error and exit."""
         print(f"error: {message}; see --help", file=sys.stderr)
         sys.exit(2)
 
 
 def run(command: Callable[[], int], debug: bool, interrupted: str = "stopped") -> int:
-    """The exit code of `command`. interrupted: what to say of Ctrl-C."""
+    """Run `command` and return its exit code: 2 for UserError and OSError, 130 for Ctrl-C.
+
+    debug: print tracebacks. interrupted: the message after Ctrl-C.
+    """
     try:
         return command()
     except KeyboardInterrupt:

@@ -1,8 +1,8 @@
-"""What can go wrong with a trial, told apart by who can mend it: the user, or nobody but another recipe."""
+"""Exceptions: UserError, which the user can correct, and TrialFailed, which only ends one trial."""
 
 
 def one_line(text: str) -> str:
-    """`text` with whatever is not printable written out, as `\\n`: names from files may hold anything."""
+    """`text` with unprintable characters escaped (a newline as `\\n`), because names in files may contain anything."""
     if text.isprintable():
         return text
     return "".join(
@@ -11,14 +11,14 @@ def one_line(text: str) -> str:
 
 
 class UserError(Exception):
-    """Something the user gave is wrong: one line that says what, where, and what to do. Programs exit with code 2."""
+    """Wrong input. The message is one line: what is wrong, where, and what to do. Commands exit with code 2."""
 
     def __str__(self) -> str:
         return one_line(super().__str__())
 
 
 class TrialFailed(Exception):
-    """A trial cannot go on and ends as failed; `reason` is what the verdict says."""
+    """A trial cannot continue and ends as failed; the search goes on. reason: one line, stored in the verdict."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

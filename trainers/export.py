@@ -1,4 +1,4 @@
-"""A sealed folder: an export of any task. Its `manifest.json` describes it and holds the hash of every other file."""
+"""Exports of any task: a sealed folder, whose `manifest.json` has a description and the hash of every other file."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Sealed:
-    """A folder that was read and found whole.
+    """A sealed folder that was read and verified.
 
-    export_id: twelve digits, of the hashes of all its files. manifest: all of manifest.json.
+    export_id: twelve hexadecimal digits, a hash of the hashes of all files. manifest: the content of manifest.json.
     """
 
     export_id: str
@@ -28,19 +28,19 @@ class Sealed:
 
 
 def seal(folder: Path, about: Mapping[str, Any]) -> None:
-    """Write `manifest.json` into a folder whose other files are there. `about`: JSON values, added as they are."""
+    """Write `manifest.json` into a folder that has all its other files. about: further JSON values for the manifest."""
     manifest = {"format": FORMAT, **about, "files": _hashes(folder)}
     write_text(folder / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def amend(folder: Path, **about: Any) -> None:
-    """Add to a sealed manifest what only the caller knows (study, trial, MLflow run)."""
+    """Add JSON values (study, trial, MLflow run) to the manifest of a sealed folder; does not change its export_id."""
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     write_text(folder / MANIFEST, json.dumps({**manifest, **about}, indent=2, ensure_ascii=False) + "\n")
 
 
 def read(folder: Path) -> Sealed:
-    """The sealed folder. Raises UserError when it is none, or a file is not the one that was sealed."""
+    """Read and verify a sealed folder. Raises UserError if it is not one, or a file is missing, new or changed."""
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -51,19 +51,19 @@ def read(folder: Path) -> Sealed:
         export_id = hashlib.sha256(json.dumps(manifest["files"], sort_keys=True).encode()).hexdigest()[:12]
         sealed = dict(manifest["files"])
     except FileNotFoundError:
-        raise UserError(f"{folder}: not an export (it has no {MANIFEST}); give an export's folder") from None
+        raise UserError(f"{folder}: not an export (no {MANIFEST}); give the folder of an export") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise unreadable(folder, error) from None
     for name, digest in _hashes(folder).items():
         if sealed.pop(name, None) != digest:
-            raise UserError(f"{folder / name}: is not what was exported; export again")
+            raise UserError(f"{folder / name}: was added or changed after the export; export again")
     if sealed:
-        raise UserError(f"{folder / min(sealed)}: is gone; export again")
+        raise UserError(f"{folder / min(sealed)}: is missing; export again")
     return Sealed(export_id, manifest)
 
 
 def unreadable(folder: Path, error: Exception) -> UserError:
-    """What to say of a manifest that is no export's."""
+    """The error for a manifest that cannot be read."""
     line = " ".join(f"{type(error).__name__}: {error}".split())
     return UserError(f"{folder / MANIFEST}: cannot be read as an export's manifest ({line}); export again")
 

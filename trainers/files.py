@@ -1,4 +1,4 @@
-"""Writing that is whole or has not happened, whenever the process is killed."""
+"""Atomic and durable writing of files and folders, even if the process is killed."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 
 
 def user_cache(name: str) -> Path:
-    """The folder `name` of what this machine keeps for its user, and can make anew."""
+    """The folder `name` in the user's cache; whatever is in it can be created again."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "detector-tuning" / name
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace the file at `path` by `text`, in UTF-8, atomically and durably."""
+    """Replace the content of a file by `text` in UTF-8, atomically and durably."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace the file at `path` by `content`, atomically and durably."""
+    """Replace the content of a file, atomically and durably."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -37,7 +37,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def replace_folder(path: Path) -> Iterator[Path]:
-    """Gives an empty folder to fill; at the end, if nothing was raised, it takes the place of `path` in one rename."""
+    """A context with an empty folder to fill, which at its end, without an exception, replaces `path` atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:

@@ -1,4 +1,4 @@
-"""The optimizers of the Object Detection API and their parameters, as a recipe states them."""
+"""The optimizers that a recipe can have, which are those of the Object Detection API, and their parameters."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Momentum(_Optimizer):
 
 
 class Adam(_Optimizer):
-    """Adam with the API's fixed beta_1 .9 and beta_2 .999."""
+    """Adam, with the API's fixed beta_1 of .9 and beta_2 of .999."""
 
     kind: Literal["adam"] = "adam"
     epsilon: Epsilon = 1e-8
 
 
 class RMSProp(_Optimizer):
-    """RMSProp; `decay` is the running average's (the API's proto calls it so; Keras: rho)."""
+    """RMSProp; `decay` is that of the running average, as in the API's proto (called rho in Keras)."""
 
     kind: Literal["rms_prop"] = "rms_prop"
     momentum: Decay = 0.9

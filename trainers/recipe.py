@@ -1,4 +1,4 @@
-"""Recipe: all that decides a trial's result but the data. Frozen, validated, hashed, kept as YAML."""
+"""Recipe: everything that determines a trial's result, except the data. Frozen, validated, hashable, stored as YAML."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from trainers.optimizers import Optimizer
 from trainers.schedules import Schedule
 
 Precision = Literal["float32", "bfloat16"]
-OLD_NAMES = {"detector": "model"}  # fields of recipes that earlier versions wrote
+OLD_NAMES = {"detector": "model"}  # field names of earlier versions
 
 
 class InitialWeights(BaseModel):
-    """Where a trial's variables start.
+    """The initial weights of a trial.
 
-    source: "none" (from scratch), "zoo" (the model's published checkpoint, from the cache) or the path of a
+    source: "none" (from scratch), "zoo" (the model's published checkpoint, from the cache), or the path of a
         checkpoint directory or prefix.
-    part: how much of it is taken: "classification" the backbone, "detection" the whole feature extractor with
-        its pyramid, "full" everything (the classes must then be the same).
+    part: the part of the checkpoint to use: "classification" the backbone, "detection" the feature extractor with its
+        pyramid, "full" everything (needs the same classes).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,20 +37,21 @@ class InitialWeights(BaseModel):
 
 
 class Recipe(BaseModel):
-    """One trial's settings: what every model has. A model may add fields of its own by a subclass (Model.recipe).
+    """The settings of one trial that all models have. A model adds its own fields by a subclass (Model.recipe).
 
-    model: a registered model's name.
-    image_size: pixels, the side of the square input.
-    batch_size: images a step.
-    steps: the trial's full budget of gradient steps; the schedule is in fractions of it.
-    augmentations: applied in this order, before the resize.
-    averaging: decay of an exponential moving average of the weights that evaluation uses; None: no average.
-    gradient_clip: largest global norm of the gradients; None for no clipping.
-    seed: of the initial variables, the order of the images and every augmentation's draw.
+    model: the name of a registered model.
+    image_size: side of the square input, pixels. batch_size: images per step.
+    steps: gradient steps of the full trial; schedules are in fractions of it.
+    optimizer, schedule: see trainers.optimizers and trainers.schedules.
+    augmentations: applied in this order, before resizing.
+    weights: the initial weights.
+    averaging: decay of an exponential moving average of the weights, used in evaluation; None for no averaging.
+    gradient_clip: maximum global norm of the gradients; None for no clipping.
+    seed: determines the initial variables, the order of the images, and all random numbers of the augmentations.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    # own fields that came later, with the default that leaves a recipe, and its id, what it was
+    # fields that a subclass added in a later version, with their defaults; at its default, a field is not in the id
     added_later: ClassVar[Mapping[str, Any]] = {}
 
     model: str
@@ -81,20 +82,20 @@ class Recipe(BaseModel):
 
     @property
     def recipe_id(self) -> str:
-        """Twelve hexadecimal digits; equal for equal recipes, on every machine and Python version."""
+        """Hash of the recipe, twelve hexadecimal digits; the same on every machine and Python version."""
         canonical = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
     def learning_rate(self, step: int) -> float:
-        """The rate that step number `step` (from 0) is taken with."""
+        """The learning rate of step number `step` (from 0)."""
         return self.schedule.rate(step, self.steps)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dicts, lists, numbers and strings: what `build` takes."""
+        """JSON values; the input of `build`."""
         return self.model_dump(mode="json")
 
     def identity(self) -> dict[str, Any]:
-        """What the id is made of: `to_dict` as the first version wrote it, so that equal recipes keep their ids."""
+        """The values that the id is a hash of: `to_dict` in the form of the first version, so that ids do not change."""
         old = {new: name for name, new in OLD_NAMES.items()}
         return {
             old.get(name, name): value
@@ -103,26 +104,29 @@ class Recipe(BaseModel):
         }
 
     def to_yaml(self) -> str:
-        """The recipe as a person would write it."""
+        """The recipe as YAML; the input of `read`."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
 
     def replace(self, **changes: Any) -> Recipe:
-        """A recipe with some fields changed, validated anew. Raises UserError."""
+        """A copy with some fields changed. Raises UserError if it is invalid."""
         return build(self.to_dict() | changes)
 
 
 def upgraded(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe's plain values with today's field names: earlier versions said `detector` for `model`."""
+    """A recipe's values with current field names; earlier versions called `model` `detector`."""
     return {OLD_NAMES.get(name, name): value for name, value in fields.items()}
 
 
 def graph_key(fields: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What of a recipe's plain values decides what a worker builds for it: with an equal key it builds nothing anew."""
+    """The values of a recipe that determine its graph; recipes with equal keys share a graph (Model.graph_fields)."""
     return tuple(fields.get(name) for name in ("model", *models.get(fields["model"]).graph_fields))
 
 
 def build(fields: Mapping[str, Any], where: str = "recipe") -> Recipe:
-    """The recipe of plain values, of its model's class. Raises UserError: `where`, field, what is allowed, value."""
+    """Build a recipe, of its model's class, from plain values.
+
+    Raises UserError with `where`, the field, the allowed values and the given value.
+    """
     fields = upgraded(fields)
     name = fields.get("model")
     known = models.all_models()
@@ -134,11 +138,11 @@ def build(fields: Mapping[str, Any], where: str = "recipe") -> Recipe:
 
 
 def _first_line(error: ValidationError, kind: type[Recipe]) -> str:
-    """The first of pydantic's complaints in plain words."""
+    """The first of pydantic's errors, in one line."""
     first, count = error.errors()[0], error.error_count()
     location = list(first["loc"])
     if location[:1] in (["optimizer"], ["schedule"]):
-        del location[1:2]  # pydantic puts the union's chosen kind here; a person wrote only the field's name
+        del location[1:2]  # pydantic adds the kind of the union here, which is not in the user's file
     given = first["input"]
     match first["type"]:
         case "missing":
@@ -160,11 +164,11 @@ def _first_line(error: ValidationError, kind: type[Recipe]) -> str:
 
 
 def read(path: Path) -> Recipe:
-    """The recipe in a YAML file. Raises UserError when it cannot be read or is no recipe."""
+    """Read a recipe from a YAML file. Raises UserError if it cannot be read or is invalid."""
     try:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: cannot be read as a recipe: {' '.join(str(error).split())}") from None
     if not isinstance(fields, dict):
-        raise UserError(f"{path}: a recipe is a mapping of fields, as written by a study; this is not")
+        raise UserError(f"{path}: not a recipe (a mapping of fields, such as the recipe.yaml of a trial)")
     return build(fields, where=str(path))

@@ -1,7 +1,7 @@
-"""Learning-rate schedules, written in fractions of a trial's steps so that they mean the same at any budget.
+"""Learning-rate schedules, in fractions of a trial's steps, so that they mean the same at any budget.
 
-Each is the formula of the same name in the Object Detection API (`utils/learning_schedules.py`), computed
-outside the graph; a test holds the two together, step by step.
+Each uses the formula of the same name in the Object Detection API (`utils/learning_schedules.py`), but is computed
+outside the graph; a test compares the two step by step.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ class Constant(_Schedule):
 
 
 class Cosine(_Schedule):
-    """From `warmup_rate` linearly to `base` over `warmup`, `base` over `hold`, then half a cosine to 0."""
+    """Linear from `warmup_rate` to `base` during `warmup`, constant during `hold`, then half a cosine to 0.
+
+    warmup, hold: fractions of the steps.
+    """
 
     kind: Literal["cosine"] = "cosine"
     base: Rate
@@ -57,22 +60,22 @@ class Cosine(_Schedule):
             return self.base
         if step > steps:
             return 0.0
-        # where rounding leaves no step for it, the decay begins and ends at once
+        # rounding may leave no step for the decay
         decay = max(1, steps - warmup - hold)
         return 0.5 * self.base * (1 + math.cos(math.pi * (step - warmup - hold) / decay))
 
 
 class Drop(_Schedule):
-    """From the fraction `at` of the steps on, the rate is `factor` times the schedule's base."""
+    """From the fraction `at` of the steps on, the learning rate is `factor` times the schedule's base."""
 
     at: float = Field(gt=0, lt=1)
     factor: float = Field(gt=0, allow_inf_nan=False)
 
 
 class ManualStep(_Schedule):
-    """`base`, then the drops in turn; with `warmup`, from 0 linearly to the first drop's rate at its step.
+    """`base`, then the rate of each drop; with `warmup`, linear from 0 to the first drop's rate at its step.
 
-    So a first drop with factor 1 ends the warm-up at `base`.
+    A first drop with factor 1 therefore ends the warm-up at `base`.
     """
 
     kind: Literal["manual_step"] = "manual_step"
@@ -99,7 +102,7 @@ class ManualStep(_Schedule):
         return rate
 
     def places(self, steps: int) -> list[int]:
-        """The step of each drop: rising from at least 1, as the API asks, even where `steps` are too few."""
+        """The step of each drop: strictly rising from at least 1, as the API requires, even if `steps` are too few."""
         places: list[int] = []
         for drop in self.drops:
             places.append(max(round(drop.at * steps), places[-1] + 1 if places else 1))
@@ -107,9 +110,9 @@ class ManualStep(_Schedule):
 
 
 class Exponential(_Schedule):
-    """`base` times `factor` for each fraction `every` of the steps; in whole stairs when `staircase`.
+    """`base` times `factor` for each fraction `every` of the steps: stepwise with `staircase`, else smoothly.
 
-    Over the fraction `burnin` the rate is `burnin_rate` (0: `base`) instead; it is never below `min_rate`.
+    During the fraction `burnin`, the rate is `burnin_rate` (0 means `base`). It is never below `min_rate`.
     """
 
     kind: Literal["exponential"] = "exponential"

@@ -239,7 +239,7 @@ def test_every_field_has_a_wrong_value_in_these_tests():
 @pytest.mark.parametrize(
     ("contents", "says"),
     [
-        (b"- a\n- b\n", "a recipe is a mapping of fields"),
+        (b"- a\n- b\n", "not a recipe (a mapping of fields"),
         (b"model: [", "cannot be read as a recipe"),
         (b"\xff\xfe", "cannot be read as a recipe"),
         (b"model: mobilenet\n", "image_size: is missing"),

@@ -1,4 +1,4 @@
-"""Augmentation: one of the Object Detection API's 39 by name, with options inside their allowed ranges."""
+"""Augmentation: one of the Object Detection API's 39 augmentations by name, with validated options."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from trainers.augmentations.table import AUGMENTATIONS, Option
 
-# where the API divides by the difference, or draws whole numbers below the maximum: equal ends fail there
+# where minimum and maximum must differ, because the API divides by their difference or excludes the maximum
 _STRICTLY_BELOW = {"original_minval", "min_jpeg_quality", "min_target_pixels", "min_patch_size"}
 
 
 class Augmentation(BaseModel):
-    """One augmentation, applied to an image and its boxes before the resize.
+    """One augmentation, applied to an image and its boxes before resizing.
+
+        Augmentation(name="random_adjust_brightness", options={"max_delta": 0.1})
 
     name: a key of AUGMENTATIONS.
-    options: what the table allows; those left out take the proto's defaults, which are then written out here,
-        so that two that do the same are equal and read the same in YAML. Not to be changed in place.
+    options: option -> value, within the ranges in AUGMENTATIONS. Missing options are filled in with the proto's
+        defaults, so that equivalent augmentations are equal and have the same YAML. Do not modify it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,7 +47,7 @@ class Augmentation(BaseModel):
 
 
 def _checked(given: Mapping[str, Any], table: Mapping[str, Option], where: str) -> dict[str, Any]:
-    """`given` with the defaults filled in, in the table's order. Raises ValueError."""
+    """The options with defaults filled in, in the table's order. Raises ValueError if one is wrong."""
     for name in given:
         if name not in table:
             raise ValueError(f"{where}: unknown option '{name}'; {_close(name, table)}")
@@ -65,7 +67,7 @@ def _checked(given: Mapping[str, Any], table: Mapping[str, Option], where: str) 
 
 
 def _value(given: Any, option: Option, where: str) -> Any:
-    """`given` as the option's kind holds it (5 becomes 5.0 for a number). Raises ValueError."""
+    """The value converted to the option's kind (5 becomes 5.0 for a float). Raises ValueError if it is wrong."""
     if option.kind in ("floats", "ints", "operations"):
         right_length = isinstance(given, list | tuple) and (
             len(given) == option.length or (option.length is None and given)
@@ -108,7 +110,7 @@ def _check_order(options: Mapping[str, Any], low: str, high: str, where: str) ->
 
 
 def _check_both_sides(options: Mapping[str, Any]) -> None:
-    """random_pad_image needs a size's height and width together. Raises ValueError."""
+    """Raise ValueError if random_pad_image has a height without a width, or the reverse."""
     for end in ("min", "max"):
         height, width = f"{end}_image_height", f"{end}_image_width"
         if (height in options) != (width in options):

@@ -1,7 +1,7 @@
-"""The Object Detection API's 39 augmentations: every option of `preprocessor.proto`, its default and range.
+"""The Object Detection API's 39 augmentations: all options of `preprocessor.proto` with their defaults and ranges.
 
-A plain table, so that a recipe can be checked without TensorFlow; a test holds table and proto together.
-Ranges are what `core/preprocessor.py` (2.8.0) and the operations it calls take.
+With this table a recipe can be validated without TensorFlow; a test compares it with the proto. The ranges are those
+that `core/preprocessor.py` (2.8.0) and the operations it calls accept.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Literal
 class Option:
     """One option of an augmentation.
 
-    kind: "float", "int", "bool", "choice" (one of `choices`), "floats" and "ints" (a list, each number in the
-        range), or "operations" (a list of mappings of `fields`).
-    default: the proto's; None when it has none, and then the option may be left out unless `required`.
-    low, high: the allowed range, both ends included unless `open_low` or `open_high`.
-    length: how many numbers a list must hold; None for any.
+    kind: "float", "int", "bool", "choice" (one of `choices`), "floats" or "ints" (a list of numbers in the range), or
+        "operations" (a list of mappings of `fields`).
+    default: the proto's default; None if it has none. Such an option may be left out unless it is `required`.
+    low, high: the range, including its ends unless `open_low` or `open_high`.
+    length: length of a list; None for any.
     """
 
     kind: Literal["float", "int", "bool", "choice", "floats", "ints", "operations"]
@@ -36,7 +36,7 @@ class Option:
 
     @property
     def allowed(self) -> str:
-        """What the option takes, in words: `a number in [0, 1]`."""
+        """The allowed values in words: `a number in [0, 1]`."""
         if self.kind == "bool":
             return "true or false"
         if self.kind == "choice":
@@ -71,7 +71,7 @@ _COLOR = Option("floats", None, 0, 255, length=3)
 _LABEL = Option("int", None, 1, 1_000_000, required=True)
 _PERMUTATION = Option("ints", None, 0, 1_000)
 _PADDED_RATIO = Option("floats", None, 0, 10, open_low=True, length=2)
-# the API turns a flip's probability 0 into None, which its comparison refuses
+# not 0: the API turns a probability of 0 into None, which it cannot compare
 _FLIP = _positive(0.5, 1)
 
 _CROP = {
@@ -84,7 +84,7 @@ _CROP = {
     "clip_boxes": _BOOL,
     "random_coef": _probability(0.0),
 }
-# an operation's numbers have no defaults in the proto: an unset one is 0, and an area of 0 cannot be cut out
+# required, because the proto has no defaults for operations: unset numbers would be 0, and an area of 0 is invalid
 _OPERATION = {
     "min_object_covered": _probability(None, required=True),
     "min_aspect_ratio": _positive(None, 100, required=True),

@@ -1,1 +1,1 @@
-"""Object detection: its metrics, what an image's result is, and the export format."""
+"""The task of object detection: metrics, per-image results, pictures and the export format."""

@@ -1,4 +1,4 @@
-"""COCO's twelve numbers and the AP of each class, by faster-coco-eval (equal to pycocotools; a test compares them)."""
+"""COCO's twelve metrics and the AP of each class, by faster-coco-eval (a test compares it with pycocotools)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
-# COCO's twelve numbers, in the order of pycocotools' `COCOeval.stats`
+# COCO's twelve metrics, in the order of pycocotools' `COCOeval.stats`
 COCO_NAMES = (
     "mAP", "mAP50", "mAP75", "mAP_small", "mAP_medium", "mAP_large",
     "AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large",
 )  # fmt: skip
 
-RECALLS = np.linspace(0, 1, 101)  # at which COCO reads precision
+RECALLS = np.linspace(0, 1, 101)  # recalls at which COCO samples precision
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class ImageResult:
 
 
 def evaluate(images: Sequence[ImageResult], classes: Sequence[str]) -> dict[str, float]:
-    """The twelve numbers of COCO_NAMES, and `AP/<class>` over IoU .50:.95 for each class.
+    """The twelve metrics of COCO_NAMES, and `AP/<class>` over IoU .50:.95 for each class.
 
-    Each in 0..1, or -1 where nothing of the kind is in the ground truth.
+    Each is in [0, 1], or -1 if the ground truth has nothing to measure it on.
     """
     truth = COCO(ground_truth(images, classes))
     found = detections(images)
-    if not found:  # the library takes no empty list; nothing found is 0 wherever there was something to find
+    if not found:  # the library does not accept an empty list
         return _nothing_found(truth, classes)
     evaluation = _evaluated(truth, found)
     evaluation.summarize()
@@ -60,7 +60,7 @@ def evaluate(images: Sequence[ImageResult], classes: Sequence[str]) -> dict[str,
 def precision_by_recall(
     images: Sequence[ImageResult], classes: Sequence[str], iou: float
 ) -> dict[str, np.ndarray]:
-    """Precision at each of RECALLS, (101,), by the name of each class that is in the ground truth."""
+    """Precision at each of RECALLS, (101,), by class name, for classes in the ground truth."""
     truth = COCO(ground_truth(images, classes))
     found = detections(images)
     if not found:
@@ -80,14 +80,14 @@ def _evaluated(truth: Any, found: list[dict[str, Any]]) -> Any:
 
 
 def _precision(evaluation: Any) -> np.ndarray:
-    """(IoU thresholds, recalls, classes), over boxes of all areas and at most 100 detections an image."""
-    # the library's has areas, of which 0 is all, and maxima of detections, of which the last is 100, besides
+    """(IoU thresholds, recalls, classes), over boxes of all areas and at most 100 detections per image."""
+    # further dimensions: areas (0 is all) and maximum numbers of detections (the last is 100)
     precision: np.ndarray = evaluation.eval["precision"][:, :, :, 0, -1]
     return precision
 
 
 def ground_truth(images: Sequence[ImageResult], classes: Sequence[str]) -> dict[str, Any]:
-    """COCO's annotation dictionary; image ids are positions in `images`, from 1, as are category ids in `classes`."""
+    """COCO's annotation dictionary; image ids and category ids are positions in `images` and `classes`, from 1."""
     annotations: list[dict[str, Any]] = []
     for image_id, image in enumerate(images, start=1):
         for box, label, crowd in zip(image.true_boxes, image.true_classes, image.crowd, strict=True):
@@ -132,4 +132,4 @@ def _nothing_found(truth: Any, classes: Sequence[str]) -> dict[str, float]:
 
 
 def _be_silent(*_: object) -> None:
-    """The library prints its tables; the numbers are returned instead."""
+    """Suppresses the tables that the library prints."""

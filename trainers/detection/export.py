@@ -1,13 +1,13 @@
-"""Export: a trained detector as a folder that serves anywhere. This is the format, for who writes and who reads it.
+"""Export: the format of an exported detector, a folder with everything that inference needs.
 
 saved_model/        signature `serving_default`: images (N, H, W, 3) uint8 -> detection_boxes (N, D, 4) [ymin, xmin,
                     ymax, xmax] normalised, detection_scores (N, D), detection_classes (N, D) from 1,
                     num_detections (N,); and before non-maximum suppression, in the same frame,
                     raw_detection_boxes (N, A, 4) and raw_detection_scores (N, A, C)
-label_map.pbtxt     class names by id
-recipe.yaml         what it was trained with
-samples.npz         a few validation images, their truth and what this export finds in them (samples.py)
-manifest.json       the rest, and the hash of every other file
+label_map.pbtxt     class names by id, from 1
+recipe.yaml         the recipe of the trial
+samples.npz         a few validation images, their ground truth and this export's detections (samples.py)
+manifest.json       everything else, and the hash of every other file
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ __all__ = [
 SAVED_MODEL = "saved_model"
 SAMPLES = "samples.npz"
 LABEL_MAP = "label_map.pbtxt"
-# how far what is exported may be from what was trained, for detections with scores from .1
+# largest differences between export and trained model, for detections with scores of at least .1
 SCORE_TOLERANCE, IOU_TOLERANCE, UNMATCHED_TOLERANCE, MAP_TOLERANCE = 0.001, 0.99, 0.002, 0.001
 
 
 @dataclass(frozen=True)
 class Proof:
-    """The SavedModel, read from the disk, against the trained model on `images` validation images.
+    """The comparison of the SavedModel, read back from disk, with the trained model on `images` validation images.
 
-    mAP: "trained" and "exported". score, iou, unmatched: as samples.Difference.
+    mAP: keys "trained" and "exported". score, iou, unmatched: as in samples.Difference.
     """
 
     images: int
@@ -49,30 +49,30 @@ class Proof:
     unmatched: float
 
     def problem(self) -> str | None:
-        """What is beyond its tolerance; None when nothing is."""
+        """The first difference beyond its tolerance, in words; None if there is none."""
         for what, off, allowed in (
             ("mAP differs by", abs(self.mAP["exported"] - self.mAP["trained"]), MAP_TOLERANCE),
             ("scores differ by", self.score, SCORE_TOLERANCE),
-            ("IoU of boxes falls short of 1 by", 1 - self.iou, 1 - IOU_TOLERANCE),
-            ("boxes without counterpart are a share of", self.unmatched, UNMATCHED_TOLERANCE),
+            ("IoU of boxes is below 1 by", 1 - self.iou, 1 - IOU_TOLERANCE),
+            ("the share of unmatched boxes is", self.unmatched, UNMATCHED_TOLERANCE),
         ):
             if not off <= allowed:
-                return f"{what} {off:.4f} on {self.images} images, allowed are {allowed:.4f}"
+                return f"{what} {off:.4f} on {self.images} images (tolerance {allowed:.4f})"
         return None
 
     def says(self, export_id: str) -> str:
-        """The comparison and its tolerances, in a line."""
+        """The comparison and its tolerances, in one line."""
         return (
-            f"export {export_id}: on {self.images} validation images its mAP is {self.mAP['exported']:.4f}, the trained "
-            f"model's {self.mAP['trained']:.4f} (tolerance {MAP_TOLERANCE}); scores differ by up to {self.score:.5f} "
-            f"({SCORE_TOLERANCE}), boxes have an IoU of {self.iou:.5f} or more ({IOU_TOLERANCE})"
+            f"export {export_id}: mAP {self.mAP['exported']:.4f} on {self.images} validation images, trained model "
+            f"{self.mAP['trained']:.4f} (tolerance {MAP_TOLERANCE}); scores differ by at most {self.score:.5f} "
+            f"(tolerance {SCORE_TOLERANCE}), IoU of boxes at least {self.iou:.5f} (tolerance {IOU_TOLERANCE})"
         )
 
     def facts(self) -> dict[str, str]:
         """The comparison as rows of a table."""
         return {
             "export checked on": f"{self.images} validation images",
-            "mAP there, trained and exported": f"{self.mAP['trained']:.4f} and {self.mAP['exported']:.4f}",
+            "mAP of trained model and export": f"{self.mAP['trained']:.4f} and {self.mAP['exported']:.4f}",
             "largest difference of scores": f"{self.score:.5f}",
             "smallest IoU of boxes": f"{self.iou:.5f}",
         }
@@ -80,11 +80,11 @@ class Proof:
 
 @dataclass(frozen=True)
 class Framing:
-    """How an image of any size becomes the square that the detector was trained on, and boxes come back.
+    """How an image of any size is resized to the detector's square input, and how boxes are mapped back.
 
-    size: pixels of the square's side.
-    resize: "stretch" (both sides to `size`) or "pad" (the longer side to `size`, the rest filled below or on the right).
-    pad_colour: RGB, what the detector's normalisation makes zero.
+    size: side of the square, pixels.
+    resize: "stretch" (both sides to `size`) or "pad" (the longer side to `size`, padding below or on the right).
+    pad_colour: RGB; the colour that the detector's normalisation maps to zero.
     """
 
     size: int
@@ -94,7 +94,7 @@ class Framing:
     def square(self, image: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 RGB -> (size, size, 3) uint8.
 
-        As TensorFlow 1's `resize_images`, by which the detector was trained: bilinear, output i from input i / scale.
+        Like TensorFlow 1's `resize_images`, which training uses: bilinear, output pixel i from input pixel i / scale.
         """
         height, width = self._inside(*image.shape[:2])
         if (height, width) == image.shape[:2] == (self.size, self.size):
@@ -112,7 +112,7 @@ class Framing:
         return square
 
     def restore(self, boxes: np.ndarray, height: int, width: int, clip: bool = True) -> np.ndarray:
-        """(D, 4) normalised to the square -> normalised to the image of `height` x `width` pixels, clipped to 0..1."""
+        """Boxes (D, 4) normalised to the square -> normalised to the image of height x width pixels; clip: to 0..1."""
         inside_height, inside_width = self._inside(height, width)
         scale = np.array([self.size / inside_height, self.size / inside_width] * 2, np.float32)
         restored: np.ndarray = boxes * scale
@@ -127,13 +127,14 @@ class Framing:
 
 @dataclass(frozen=True)
 class Export:
-    """An export that has been read and found whole.
+    """An export that was read and verified.
 
-    export_id: twelve digits, of the hashes of all its files.
+    export_id: twelve hexadecimal digits, a hash of the hashes of all files.
     classes: names; the class with id i is classes[i - 1].
-    threshold: the score at which serving shows a detection unless asked otherwise.
-    manifest: all of manifest.json. Its `suppression`, where it is not null, says what leads from the raw outputs to the
-        others: {"iou", "score", "of_class", "in_all"}, by class, greedily, as TensorFlow's NonMaxSuppressionV5 does it.
+    threshold: the default score threshold of serving.
+    manifest: the content of manifest.json. Its `suppression`, if not null, has the settings of the non-maximum
+        suppression from the raw outputs to the others, {"iou", "score", "of_class", "in_all"}: per class and greedy, as
+        in TensorFlow's NonMaxSuppressionV5.
     """
 
     directory: Path
@@ -152,13 +153,13 @@ class Export:
 def seal(
     folder: Path, classes: tuple[str, ...], framing: Framing, threshold: float, about: Mapping[str, Any]
 ) -> None:
-    """Write `manifest.json` into a folder whose other files are there. `about`: JSON values, added as they are."""
+    """Write `manifest.json` into a folder that has all its other files. about: further JSON values for the manifest."""
     own = {"classes": list(classes), "framing": asdict(framing), "threshold": threshold}
     sealed.seal(folder, {**own, **about})
 
 
 def read(folder: Path) -> Export:
-    """The export in `folder`. Raises UserError when it is none, or a file is not the one that was sealed."""
+    """Read and verify an export. Raises UserError if it is not one, or a file is missing or changed."""
     found = sealed.read(folder)
     manifest = found.manifest
     try:

@@ -1,4 +1,4 @@
-"""Loads an export as an MLflow model. It goes into the registry with the export, and so needs nothing of this project.
+"""Loads an export as an MLflow model. Stored in the registry with the export, so it must not import this project.
 
 mlflow.pyfunc.load_model("models:/street@champion").predict({"images": images})
 """
@@ -31,5 +31,5 @@ class ExportedDetector:
 
 
 def _load_pyfunc(path: str) -> ExportedDetector:
-    """MLflow's way in."""
+    """MLflow's entry point."""
     return ExportedDetector(Path(path))

@@ -1,6 +1,6 @@
-"""Matching: which detection finds which true box, by COCO's rules, once for all the resamples of the images.
+"""Matching of detections with true boxes by COCO's rules, done once for all resamples of the images.
 
-pycocotools' `evaluateImg` and `accumulate`. faster-coco-eval does the same but keeps the matches to itself.
+It reimplements pycocotools' `evaluateImg` and `accumulate`, because faster-coco-eval does not expose the matches.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ ANY_AREA = (0.0, 1e10)  # square pixels
 class ClassMatches:
     """One class's D detections in all N images, best first.
 
-    image: (D,) int, which image each is in. to_find: (N,) int, true boxes in each image that count.
-    right: for each IoU threshold the places (rising, in 0..D-1) of the detections that find a true box.
-    ignored: likewise of those that count neither way: in a crowd, or of another area than is asked for.
+    image: (D,) int, the image of each detection. to_find: (N,) int, the number of true boxes that count in each image.
+    right: for each IoU threshold, the ascending indices of the detections that match a true box (true positives).
+    ignored: likewise for detections that count as neither right nor wrong: in a crowd, or outside the range of areas.
     """
 
     image: np.ndarray
@@ -39,17 +39,18 @@ def match(
     area: tuple[float, float] = ANY_AREA,
     most: int = MOST_DETECTIONS,
 ) -> list[ClassMatches]:
-    """The matches of each of so many classes.
+    """The matches of each class.
 
-    area: square pixels, least and most, of the boxes that count. most: detections of a class in an image.
+    classes: number of classes. area: range of areas of the boxes that count, square pixels. most: maximum number of
+    detections of a class in an image.
     """
     return [_match_class(images, label, area, most) for label in range(classes)]
 
 
 def average_precision(matches: Sequence[ClassMatches], counts: np.ndarray) -> np.ndarray:
-    """AP when image i is taken `counts[b, i]` times: (B, N) int -> (B, thresholds, classes), NaN where nothing is true.
+    """AP when image i occurs `counts[b, i]` times: (B, N) int -> (B, thresholds, classes), NaN without true boxes.
 
-    Exactly what COCO's evaluation says of the images so repeated, but for the order of equal scores.
+    Equal to COCO's evaluation of the repeated images, except for the order of equal scores.
     """
     found = np.full((len(counts), len(IOU_THRESHOLDS), len(matches)), np.nan)
     for label, each in enumerate(matches):
@@ -62,7 +63,7 @@ def average_precision(matches: Sequence[ClassMatches], counts: np.ndarray) -> np
 
 
 def recall(matches: Sequence[ClassMatches], counts: np.ndarray) -> np.ndarray:
-    """Recall when image i is taken `counts[b, i]` times, as average_precision."""
+    """Recall when image i occurs `counts[b, i]` times; shapes as in average_precision."""
     found = np.full((len(counts), len(IOU_THRESHOLDS), len(matches)), np.nan)
     for label, each in enumerate(matches):
         total = counts @ each.to_find
@@ -73,7 +74,7 @@ def recall(matches: Sequence[ClassMatches], counts: np.ndarray) -> np.ndarray:
 
 
 def mean(precision: np.ndarray) -> np.ndarray:
-    """(B, thresholds, classes) of average_precision -> (B,) mAP; -1 where nothing is true, as in COCO."""
+    """(B, thresholds, classes) of average_precision -> (B,) mAP; -1 without true boxes, as in COCO."""
     known = ~np.isnan(precision)
     number = known.sum(axis=(1, 2))
     return np.where(number > 0, np.where(known, precision, 0).sum(axis=(1, 2)) / np.maximum(number, 1), -1.0)
@@ -100,10 +101,10 @@ def _average_precision(matches: ClassMatches, counts: np.ndarray, total: np.ndar
                 [np.zeros((len(counts), 1), int), np.cumsum(times[:, ignored], axis=1)], axis=1
             )
             tried = tried - before[:, np.searchsorted(ignored, right)]
-        # recall changes, and precision peaks, only where a detection is right
+        # recall changes, and precision has its maxima, only at true positives
         precision = hits / np.maximum(tried, 1)
         precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        # one search for all rows: each row's hits, which rise, are lifted above those of the row before
+        # one search for all rows: the ascending hits of each row are shifted above those of the row before
         at = np.searchsorted((hits + lifts).ravel(), (needed + lifts).ravel()).reshape(needed.shape)
         at -= np.arange(len(counts))[:, None] * len(right)
         reached = at < len(right)
@@ -115,7 +116,7 @@ def _average_precision(matches: ClassMatches, counts: np.ndarray, total: np.ndar
 
 
 def _hits_for_recalls(total: np.ndarray) -> np.ndarray:
-    """(B,) true boxes -> (B, 101) int: the fewest right detections whose recall, as a float, reaches each of RECALLS."""
+    """(B,) true boxes -> (B, 101) int: the smallest numbers of true positives whose recall reaches each of RECALLS."""
     boxes = np.maximum(total, 1)[:, None]
     hits = np.ceil(RECALLS * boxes - 1e-6)
     hits += hits / boxes < RECALLS
@@ -152,7 +153,7 @@ def _match_class(
 
 
 def _outside(boxes: np.ndarray, area: tuple[float, float]) -> np.ndarray:
-    """(D,) bool: whether a box's area is none that counts."""
+    """(D,) bool: whether a box's area is outside the range."""
     found = np.prod(boxes[:, 2:].astype(float) - boxes[:, :2], axis=1)
     outside: np.ndarray = (found < area[0]) | (found > area[1])
     return outside
@@ -168,16 +169,16 @@ def _outcomes(overlaps: np.ndarray, crowd: np.ndarray, ignored: np.ndarray) -> n
         enough = (overlaps[d] >= IOU_THRESHOLDS[:, None]) & ~taken
         for kind, allowed in ((1, enough & ~ignored), (2, enough & ignored)):
             possible = allowed.any(axis=1) & (outcome[d] == 0)
-            # of equal overlaps COCO takes the last
+            # of equal overlaps, COCO takes the last one
             best = overlaps.shape[1] - 1 - np.argmax(np.where(allowed, overlaps[d], -1)[:, ::-1], axis=1)
             outcome[d, possible] = kind
-            once = possible & ~crowd[best]  # a crowd takes any number
+            once = possible & ~crowd[best]  # a crowd matches any number of detections
             taken[once, best[once]] = True
     return outcome
 
 
 def _overlaps(boxes: np.ndarray, true_boxes: np.ndarray, crowd: np.ndarray) -> np.ndarray:
-    """(D, 4) and (G, 4) [ymin, xmin, ymax, xmax] -> (D, G) IoU; in a crowd, the share of the detection inside it."""
+    """(D, 4) and (G, 4) [ymin, xmin, ymax, xmax] -> (D, G) IoU; for crowds, the share of the detection inside."""
     a, b = boxes.astype(float)[:, None], true_boxes.astype(float)[None]
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
     inside = np.prod(np.clip(sides, 0, None), axis=2)

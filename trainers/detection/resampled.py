@@ -1,4 +1,4 @@
-"""COCO's numbers on resamples of the validation images, for intervals: the same as coco_metrics on all of them."""
+"""COCO's metrics on resamples of the validation images, for confidence intervals; on all images, as coco_metrics."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def resampled(
     counts: Sequence[np.ndarray],
     names: Sequence[str],
 ) -> Mapping[str, Sequence[np.ndarray]]:
-    """The metrics `names` (coco_metrics.evaluate) when image i is taken counts[k][b, i] times, (B,) for each k.
+    """The metrics `names` (coco_metrics.evaluate) when image i occurs counts[k][b, i] times; see Task.resampled.
 
-    counts: (B, N) int each. NaN or -1 where there is nothing to measure; other names are left out.
+    counts: (B, N) int each. Returns (B,) float for each k, NaN or -1 if there is nothing to measure.
     """
 
     @cache

@@ -1,10 +1,10 @@
-"""What a trial found in every validation image at a rung, kept as small files beside it, for report and pictures.
+"""Files of per-image results: a trial's detections in every validation image, for the report and the pictures.
 
-    <study>/validation.npz                      the truth, the same for every trial: written once
-    <study>/trials/<number>/detections-<step>.npz  of each rung that the trial reached
+    <study>/validation.npz                         ground truth; the same for all trials, written once
+    <study>/trials/<number>/detections-<step>.npz  detections at each rung that the trial reached
 
 Both are NumPy archives without pickles, in the order of the dataset's validation records. Boxes are
-[ymin, xmin, ymax, xmax] in pixels of the original image, float32; image i has `counts[i]` of the rows.
+[ymin, xmin, ymax, xmax] in pixels of the original image, float32; `counts[i]` consecutive rows belong to image i.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ TRUTH = "validation.npz"
 
 
 def path_of(trial: Path, step: int) -> Path:
-    """The file of one rung in the trial's folder."""
+    """The trial's file of detections at one rung."""
     return trial / f"detections-{step}.npz"
 
 
 def files(trial: Path) -> list[Path]:
-    """Those of all its rungs."""
+    """The trial's files of detections at all rungs."""
     return list(trial.glob("detections-*.npz"))
 
 
 def write(trial: Path, step: int, results: Sequence[ImageResult]) -> None:
-    """Keep what the trial in `<study>/trials/<number>` found at `step`; nothing, if there are no results."""
+    """Store the results of the trial in the folder `<study>/trials/<number>` at `step`; nothing if there are none."""
     if not results:
         return
     truth = _truth(trial)
@@ -57,16 +57,18 @@ def write(trial: Path, step: int, results: Sequence[ImageResult]) -> None:
 
 
 def read(trial: Path, step: int) -> list[ImageResult]:
-    """Truth and detections of every validation image at a rung of the trial in `<study>/trials/<number>`.
+    """Ground truth and detections of every validation image at a rung of the trial in `<study>/trials/<number>`.
 
-    Empty where nothing was kept. Raises UserError when a file is damaged.
+    Empty if nothing is stored. Raises UserError if a file is damaged.
     """
     found = _read(path_of(trial, step))
     true = _read(_truth(trial))
     if not found or not true:
         return []
     if len(found["counts"]) != len(true["counts"]):
-        raise UserError(f"{path_of(trial, step)}: is of other images than {_truth(trial)}; delete it")
+        raise UserError(
+            f"{path_of(trial, step)}: does not belong to the images of {_truth(trial)}; delete it"
+        )
     rows = zip(
         true["sizes"].tolist(),
         *(_split(true[name], true["counts"]) for name in ("boxes", "classes", "crowd")),

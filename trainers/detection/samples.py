@@ -1,6 +1,6 @@
-"""Samples: a few labelled validation images inside an export, with what the trained model finds in them.
+"""Samples: a few labelled validation images in an export, with the export's detections.
 
-By them a backend proves on the machine where it is to serve that it finds the same.
+With them, a serving backend verifies on its own machine that its detections are the same.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ class DetectionArrays:
     classes: np.ndarray
 
     def above(self, threshold: float) -> DetectionArrays:
-        """Those with at least this score."""
+        """The detections with at least this score."""
         keep = self.scores >= threshold
         return DetectionArrays(self.boxes[keep], self.scores[keep], self.classes[keep])
 
 
 @dataclass(frozen=True)
 class Samples:
-    """N square images as the detector takes them.
+    """N square images at the detector's input size.
 
-    images: (N, S, S, 3) uint8. true_boxes: of each, (G, 4) normalised; true_classes: (G,) from 1.
-    found: the trained model's detections.
+    images: (N, S, S, 3) uint8 RGB. true_boxes: for each image (G, 4) float [ymin, xmin, ymax, xmax] normalised.
+    true_classes: for each image (G,) int, from 1. found: the detections in each image.
     """
 
     images: np.ndarray
@@ -45,7 +45,7 @@ class Samples:
     found: Sequence[DetectionArrays]
 
     def mean_ap(self, found: Sequence[DetectionArrays], classes: tuple[str, ...]) -> float:
-        """mAP of these detections of the images; -1 if nothing is labelled in them."""
+        """mAP of detections in these images; -1 if they have no labels."""
         return mean_ap(self.images.shape[1], self.true_boxes, self.true_classes, found, classes)
 
     def save(self, path: Path) -> None:
@@ -68,7 +68,7 @@ def mean_ap(
     found: Sequence[DetectionArrays],
     classes: tuple[str, ...],
 ) -> float:
-    """mAP of detections in squares of `size` pixels, as Samples has them; -1 if nothing is labelled."""
+    """mAP of detections in square images of `size` pixels, with boxes as in Samples; -1 without labels."""
     results = [
         ImageResult(
             height=size,
@@ -86,7 +86,7 @@ def mean_ap(
 
 
 def load(path: Path) -> Samples:
-    """What `Samples.save` wrote."""
+    """Read the file that `Samples.save` wrote."""
     with np.load(path, allow_pickle=False) as file:
         images = file["images"]
 
@@ -101,11 +101,11 @@ def load(path: Path) -> Samples:
 
 @dataclass(frozen=True)
 class Difference:
-    """How far two sets of detections of the same images are apart.
+    """The difference between two sets of detections in the same images.
 
-    unmatched: share of the detections above the score floor, on either side, without a counterpart of the same
-        class (IoU of at least .5 and nearest in score).
-    score: largest score difference of counterparts. iou: their smallest IoU. (0 and 1 when there are none.)
+    unmatched: share of the detections above the score floor, in either set, without a match: same class, IoU of at
+        least .5, nearest in IoU and score.
+    score: largest score difference of matches, 0 if there are none. iou: their smallest IoU, 1 if there are none.
     """
 
     unmatched: float
@@ -113,17 +113,17 @@ class Difference:
     iou: float
 
     def within(self, score: float = 0.02, iou: float = 0.95, unmatched: float = 0.02) -> bool:
-        """Whether it is small enough to serve one in the place of the other."""
+        """Whether the difference is small enough for serving either one."""
         return self.score <= score and self.iou >= iou and self.unmatched <= unmatched
 
 
 def difference(
     ours: Sequence[DetectionArrays], theirs: Sequence[DetectionArrays], floor: float = 0.1
 ) -> Difference:
-    """Compare detections of scores above `floor`, image by image.
+    """Compare detections with scores of at least `floor`, image by image.
 
-    A counterpart may lie just below the floor, or have lost its place to a neighbour of nearly the same score in the
-    non-maximum suppression; the first is looked for below the floor, the second shows in `unmatched`.
+    Matches may have scores below the floor. A detection that non-maximum suppression has replaced by a neighbour with
+    nearly the same score counts as unmatched.
     """
     lone = total = 0
     scores, ious = [0.0], [1.0]
@@ -145,7 +145,7 @@ def difference(
 
 
 def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(A, 4) and (B, 4) boxes -> (A, B) intersections over unions; 0 where a box has no area."""
+    """(A, 4) and (B, 4) boxes -> (A, B) intersection over union; 0 for boxes without area."""
     top_left = np.maximum(a[:, None, :2], b[None, :, :2])
     bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
     intersection = np.prod(np.clip(bottom_right - top_left, 0, None), axis=2)
@@ -158,7 +158,7 @@ def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def best_threshold(
     found: Sequence[DetectionArrays], true_boxes: Sequence[np.ndarray], true_classes: Sequence[np.ndarray]
 ) -> float:
-    """The score from which up detections have the best F1 (IoU .5, same class), of .05 ... .95; .5 if none is right."""
+    """The score threshold, of .05 to .95, with the best F1 (same class, IoU .5); .5 if no detection is correct."""
     scores: list[float] = []
     right: list[bool] = []
     for each, boxes, labels in zip(found, true_boxes, true_classes, strict=True):
@@ -183,7 +183,7 @@ def best_threshold(
 
 
 def best_threshold_of(results: Sequence[ImageResult]) -> float:
-    """`best_threshold` of a whole evaluation's results."""
+    """`best_threshold` of the results of an evaluation."""
     return best_threshold(
         [DetectionArrays(each.boxes, each.scores, each.classes) for each in results],
         [each.true_boxes for each in results],

@@ -1,4 +1,4 @@
-"""The task of object detection: COCO's metrics, boxes of each image, and exports that find boxes."""
+"""Detection: the Task (trainers.task) of object detection, with COCO's metrics."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from trainers.task import Example, ExportEvidence, Group, ServingSignature, Task
 if TYPE_CHECKING:
     from trainers.detection.coco_metrics import ImageResult
 
-# values that print as the same thousandth are equal
+# values that are equal when rounded to three decimals compare as equal
 RESOLUTION = 0.001
-# A smaller mAP is chance, as is an mAP50 four times as large or less: most trials have one at the first rung, and by it
-# would be ranked worse than by a coin, while the loss tells them apart (tests/benchmarks/rungs.py).
+# An mAP below this is chance, as is an mAP50 below four times as much. Most trials have such values at the first rung,
+# where they rank trials worse than a coin does, but the loss can rank them (tests/benchmarks/rungs.py).
 CHANCE = 0.005
 SIZES = ("small", "medium", "large")
-WEAK = 2.0  # small boxes are a weakness where large ones are found so many times better
-EXAMPLE_SIDE = 64  # pixels; a registry keeps the example as text
+WEAK = 2.0  # small boxes are reported as a weakness if the mAP of large ones is this many times higher
+EXAMPLE_SIDE = 64  # pixels; small, because a registry stores the example as text
 
 
 class Detection(Task):
-    """Boxes with classes and scores."""
+    """Object detection. Per-image results are of type coco_metrics.ImageResult."""
 
     name = "detection"
     title = "object detection"
@@ -49,7 +49,7 @@ class Detection(Task):
         return found
 
     def ties(self, classes: Sequence[str]) -> tuple[Criterion, ...]:
-        """mAP50, then what boxes and classes cost: regularization would only tell trials' weights of it apart."""
+        """mAP50, then classification plus localization loss, without regularization, whose weight differs by trial."""
         total = Criterion("validation loss", ((1.0, TOTAL_LOSS),), "minimize", bounded=False)
         parts = tuple((1.0, f"{LOSS}{part}") for part in ("classification", "localization"))
         loss = Criterion("validation loss", parts, "minimize", bounded=False, otherwise=total)
@@ -74,41 +74,43 @@ class Detection(Task):
         return Group("AP of class", by_class, sorted_by_value=True, intervals=True), Group("size", by_size)
 
     def remarks(self, trial: str, values: Mapping[str, float], classes: Sequence[str]) -> list[str]:
-        """The best and the worst class, classes without a box, and small boxes where they are the weakness."""
+        """The best and the worst class, classes without boxes, and small boxes if they are a weakness."""
         by_class = {name: values.get(f"AP/{name}", -1.0) for name in classes}
-        known = sorted((name for name in by_class if by_class[name] >= 0), key=lambda name: -by_class[name])
-        said = []
-        if len(known) > 1:
-            best, worst = known[0], known[-1]
-            said.append(
-                f"{trial} finds {best} best (AP {by_class[best]:.3f}) and {worst} worst ({by_class[worst]:.3f})."
+        measured = sorted(
+            (name for name in by_class if by_class[name] >= 0), key=lambda name: -by_class[name]
+        )
+        remarks = []
+        if len(measured) > 1:
+            best, worst = measured[0], measured[-1]
+            remarks.append(
+                f"{trial} detects {best} best (AP {by_class[best]:.3f}) and {worst} worst ({by_class[worst]:.3f})."
             )
         if missing := [name for name in by_class if by_class[name] < 0]:
-            said.append(f"No validation image has a box of {', '.join(missing)}.")
+            remarks.append(f"The validation images have no boxes of {', '.join(missing)}.")
         small, large = (values.get(f"mAP_{size}", -1.0) for size in ("small", "large"))
         if small >= 0 and large > WEAK * small:
-            said.append(
-                f"Small boxes (under 32 x 32 pixels) are the weakness: mAP {small:.3f}, large ones {large:.3f}. "
-                "Larger images would help, at their price."
+            remarks.append(
+                f"Small boxes (under 32 x 32 pixels) are a weakness: mAP {small:.3f}, against {large:.3f} for large "
+                "ones. A larger image size would help, but trains more slowly."
             )
-        return said
+        return remarks
 
     def write_results(self, trial: Path, step: int, results: Sequence[ImageResult]) -> None:
-        """`detections-<step>.npz` in the trial's folder, and the truth once in the study's (results.py)."""
+        """`detections-<step>.npz` in the trial's folder, and the ground truth once in the study's (results.py)."""
         from trainers.detection import results as files
 
         files.write(trial, step, results)
 
     def result_files(self, trial: Path) -> list[Path]:
-        """The trial's detections."""
+        """The files of detections, of all rungs."""
         return list(trial.glob("detections-*.npz"))
 
     def has_results(self, trial: Path, step: int) -> bool:
-        """Whether the detections at `step` were kept."""
+        """Whether the detections at `step` are stored."""
         return (trial / f"detections-{step}.npz").exists()
 
     def read_results(self, trial: Path, step: int) -> list[ImageResult]:
-        """Truth and detections of every validation image."""
+        """Ground truth and detections of every validation image."""
         from trainers.detection import results as files
 
         return files.read(trial, step)
@@ -120,13 +122,13 @@ class Detection(Task):
         counts: Sequence[np.ndarray],
         names: Sequence[str],
     ) -> Mapping[str, Sequence[np.ndarray]]:
-        """COCO's numbers on resamples of the images."""
+        """COCO's metrics on resamples of the images."""
         from trainers.detection.resampled import resampled
 
         return resampled(results, classes, counts, names)
 
     def draw(self, results: Sequence[Any], dataset: Dataset, title: str, folder: Path) -> None:
-        """Precision by recall, confusions, and validation images with labels beside detections."""
+        """Precision-recall curves, a confusion matrix, and validation images with labels beside detections."""
         from trainers.detection.pictures import charts, contact_sheet
         from trainers.detection.samples import best_threshold_of
 
@@ -138,26 +140,26 @@ class Detection(Task):
     def side_by_side(
         self, trials: Mapping[str, Sequence[Any]], dataset: Dataset
     ) -> tuple[str, Sequence[Sequence[Example]]]:
-        """Some validation images with what is labelled, and what each trial finds from its best threshold up."""
+        """Validation images with ground truth, and each trial's detections above its best threshold."""
         from trainers.detection.pictures.side_by_side import side_by_side
 
         return side_by_side(trials, dataset)
 
     def check_export(self, folder: Path) -> ExportEvidence:
-        """By the proof in its manifest: the SavedModel against the trained model on validation images."""
+        """Check the proof in its manifest: the SavedModel against the trained model on validation images."""
         from trainers.detection import export as exports
 
         found = exports.read(folder)
         kept = found.manifest.get("proof", {}).get("saved")
         if kept is None:
-            raise UserError(f"{folder}: was made without proof; delete it to export again")
+            raise UserError(f"{folder}: was never compared with the trained model; delete it to export again")
         proof = exports.Proof(**kept)
         if problem := proof.problem():
-            raise UserError(f"{folder}: is not what was trained: {problem}")
+            raise UserError(f"{folder}: differs from the trained model: {problem}")
         return ExportEvidence(found.export_id, found.classes, proof.says(found.export_id), proof.facts())
 
     def signature(self, folder: Path) -> ServingSignature:
-        """uint8 images in; boxes, scores, classes and their number out."""
+        """Input: uint8 images. Outputs: boxes, scores, classes, and the number of detections."""
         import cv2
 
         from trainers.detection import exported_detector, samples

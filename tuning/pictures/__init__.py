@@ -1,1 +1,1 @@
-"""Pictures of a trial, for its MLflow run and for people: drawn from its files, by a process of their own."""
+"""Pictures of a trial, for its MLflow run: drawn from its files, in a separate process."""

@@ -1,4 +1,7 @@
-"""`python -m tuning.pictures`: draws the trials that tuning.callbacks.pictures names on its standard input."""
+"""`python -m tuning.pictures`: draws the pictures of one trial, described as JSON on standard input.
+
+Started by tuning.callbacks.pictures; not meant to be run by hand.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from tuning.study.trial_record import Rung
 
 
 def draw(trial: DrawnTrial, dataset: Dataset) -> None:
-    """Draw all pictures of a trial into its folder, or none."""
+    """Draw all pictures of a trial into its folder; atomic."""
     with replace_folder(trial.folder / PICTURES) as folder:
         charts.losses(trial, folder / "loss.png")
         charts.metrics(trial, folder / "metrics.png")
@@ -29,7 +32,11 @@ def draw(trial: DrawnTrial, dataset: Dataset) -> None:
 
 
 def main(job: dict[str, Any]) -> None:
-    """Draw one trial. job: `dataset` as Dataset.to_dict; the trial's `folder`, `title`, `rungs`, `task`, `objective`."""
+    """Draw one trial.
+
+    job: `modules` to import (of tasks and models), `dataset` (Dataset.to_dict), and the trial's `folder`, `title`,
+    `rungs`, `task` and `objective`.
+    """
     for module in job["modules"]:
         importlib.import_module(module)
     dataset, task = from_dict(job["dataset"]), tasks.get(job["task"])
@@ -39,5 +46,5 @@ def main(job: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    os.nice(19)  # what trains goes first
+    os.nice(19)  # training has priority
     main(json.load(sys.stdin))

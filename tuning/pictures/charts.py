@@ -1,4 +1,4 @@
-"""Charts of a trial that any task has: its losses, and its metrics at each rung."""
+"""Charts of a trial of any task: its losses by step, and its metrics at each rung."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from trainers.chart_style import COLOURS, chart, colour, plain
 from trainers.metrics import TOTAL_LOSS
 from tuning.pictures.trial import DrawnTrial
 
-SHOWN_LINES = 8  # metrics of a group that have a line of their own
+SHOWN_LINES = 8  # most lines for the metrics of a group
 
 
 def losses(trial: DrawnTrial, path: Path) -> None:
-    """Training and validation loss by step, on one chart."""
+    """Training and validation loss by step, in one chart."""
     figure, axes = chart(trial.title, "loss")
     steps, values = trial.training
     axes.plot(steps, values, color=COLOURS[5], linewidth=1, label="training")

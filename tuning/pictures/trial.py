@@ -1,4 +1,4 @@
-"""DrawnTrial: what the pictures of a trial are drawn from: its measurements and its training curve."""
+"""DrawnTrial: the data of a trial's pictures: its rungs and its training curve."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tuning.study.trial_record import Rung
 
 @dataclass(frozen=True)
 class DrawnTrial:
-    """A trial that is over.
+    """A trial that has ended.
 
-    folder: `<study>/trials/<number>`. title: what is written over its charts. rungs: rising, one at least.
-    classes: names by label. objective: its name.
+    folder: `<study>/trials/<number>`. title: heading of the pictures. rungs: at least one, in ascending order.
+    classes: class names, in label order. objective: its name.
     """
 
     folder: Path
@@ -31,7 +31,7 @@ class DrawnTrial:
 
     @cached_property
     def training(self) -> tuple[np.ndarray, np.ndarray]:
-        """Steps and total training losses of its curve, (S,) each."""
+        """Steps and total training losses, (S,) float each."""
         points = [
             (line["step"], line["metrics"]["training_loss/total"])
             for _, line in curves.read(self.folder / "metrics.jsonl")

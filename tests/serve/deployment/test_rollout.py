@@ -189,5 +189,5 @@ def test_without_a_model_that_loads_readyz_says_why(tmp_path, rectangles_folder)
     with served(settings) as server:
         ready = server.call("GET", "/readyz")
         assert ready.status_code == 503
-        assert "samples.npz: is gone" in ready.json()["why"]
+        assert "samples.npz: is missing" in ready.json()["why"]
         assert server.call("GET", "/healthz").status_code == 200

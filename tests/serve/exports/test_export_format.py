@@ -58,9 +58,9 @@ def age(folder):
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (change, "recipe.yaml: is not what was exported"),
-        (lose, "samples.npz: is gone"),
-        (add, "more.bin: is not what was exported"),
+        (change, "recipe.yaml: was added or changed after the export"),
+        (lose, "samples.npz: is missing"),
+        (add, "more.bin: was added or changed after the export"),
         (cut, "cannot be read as an export's manifest"),
         (age, "format 0, but this version reads 1"),
         (shutil.rmtree, "not an export"),

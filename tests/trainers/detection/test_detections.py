@@ -99,5 +99,5 @@ def test_what_was_never_kept_is_empty_and_what_is_damaged_is_named(trial):
 def test_detections_of_other_images_are_refused(trial):
     detections.write(trial, 10, city(1))
     detections.write(trial, 30, city(1, images=13))
-    with pytest.raises(UserError, match="is of other images than"):
+    with pytest.raises(UserError, match="does not belong to the images of"):
         detections.read(trial, 30)

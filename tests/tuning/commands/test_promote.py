@@ -87,7 +87,7 @@ def test_the_best_trial_becomes_champion_with_its_evidence_and_serving_finds_it(
     best = max((r for r in street if r.state == "completed"), key=lambda r: r.value)
     assert made == [tmp_path / "street" / "trials" / str(best.number)]
     said = capsys.readouterr().out
-    assert "on 20 validation images its mAP is 0.4000, the trained model's 0.4000 (tolerance 0.001)" in said
+    assert "mAP 0.4000 on 20 validation images, trained model 0.4000 (tolerance 0.001)" in said
     assert "models:/street@champion: version none -> 1" in said
 
     client = MlflowClient(uri)
@@ -158,13 +158,13 @@ def test_a_rollback_or_a_promotion_that_was_killed_midway_is_done_right_the_next
     [
         (
             {"mAP": {"trained": 0.4, "exported": 0.38}},
-            "mAP differs by 0.0200 on 20 images, allowed are 0.0010",
+            "mAP differs by 0.0200 on 20 images (tolerance 0.0010)",
         ),
         ({"score": 0.01}, "scores differ by 0.0100"),
-        ({"iou": 0.9}, "IoU of boxes falls short of 1 by 0.1000"),
-        ({"unmatched": 0.1}, "boxes without counterpart are a share of 0.1000"),
-        (None, "was made without proof"),
-        ("damaged", "saved_model.pb: is not what was exported"),
+        ({"iou": 0.9}, "IoU of boxes is below 1 by 0.1000"),
+        ({"unmatched": 0.1}, "the share of unmatched boxes is 0.1000"),
+        (None, "was never compared with the trained model"),
+        ("damaged", "saved_model.pb: was added or changed after the export"),
     ],
 )
 def test_an_export_that_is_not_what_was_trained_is_refused_and_nothing_registered(

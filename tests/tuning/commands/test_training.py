@@ -156,7 +156,7 @@ def test_a_checkpoint_is_kept_between_evaluations_of_a_long_training(open_study,
 
 REFUSED = [
     (["no.yaml"], "no.yaml: cannot be read as a recipe"),
-    (["{here}/list.yaml"], "list.yaml: a recipe is a mapping"),
+    (["{here}/list.yaml"], "list.yaml: not a recipe"),
     (["{here}/wrong.yaml"], "wrong.yaml: steps: must be greater than 0"),
     (["--trial", "one"], "--trial one: is not STUDY/NUMBER; give a study's name or folder"),
     (["--trial", "one/best"], "--trial one/best: is not STUDY/NUMBER"),

@@ -1,1 +1,1 @@
-"""Pictures of what a detector found in the validation images."""
+"""Pictures of a detector's results on the validation images."""

@@ -1,4 +1,4 @@
-"""Charts of what a detector found: precision by recall of each class, and which class it takes for which."""
+"""Charts of a detector's results: precision-recall curves of the classes, and a confusion matrix."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from trainers.chart_style import chart, colour, plain
 from trainers.detection import coco_metrics
 from trainers.detection.coco_metrics import ImageResult
 
-SHOWN_CLASSES = 8  # the first of them have a line of their own
-NAMED_CLASSES = 30  # of a matrix that can still be read
+SHOWN_CLASSES = 8  # classes with a curve: the first ones
+NAMED_CLASSES = 30  # a matrix with more classes has no labels
 IOU = 0.5
 
 
 def precision_recall(
     results: Sequence[ImageResult], classes: tuple[str, ...], title: str, path: Path
 ) -> None:
-    """Precision against recall of each class, at an IoU of .5."""
+    """Precision-recall curves of the classes at an IoU of .5."""
     figure, axes = chart(title, f"precision at IoU {IOU}", "recall")
     curves = coco_metrics.precision_by_recall(results, classes, IOU)
     for i, (name, curve) in enumerate(list(curves.items())[:SHOWN_CLASSES]):
@@ -38,7 +38,7 @@ def precision_recall(
 def confusion(
     results: Sequence[ImageResult], classes: tuple[str, ...], threshold: float, title: str, path: Path
 ) -> None:
-    """How often each class is found as which, is missed, or is found where nothing is."""
+    """The confusion matrix, with missed objects and false alarms."""
     matrix = confusion_matrix(results, classes, threshold)
     count = len(matrix)
     figure = Figure(figsize=(min(16, 4 + 0.6 * count), min(14, 3 + 0.5 * count)), layout="constrained")
@@ -48,11 +48,11 @@ def confusion(
     if count <= NAMED_CLASSES:
         names = [plain(name) for name in classes]
         axes.set_xticks(range(count), [*names, "missed"], rotation=45, ha="right")
-        axes.set_yticks(range(count), [*names, "nothing there"])
+        axes.set_yticks(range(count), [*names, "background"])
         for row, column in np.argwhere(matrix > 0):
             shade = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, f"{matrix[row, column]}", ha="center", va="center", color=shade)
-    axes.set_xlabel("found as")
+    axes.set_xlabel("detected as")
     axes.set_ylabel("labelled as")
     axes.set_title(f"{plain(title)}\nscores from {threshold:.2f}, IoU from {IOU}", fontsize=10)
     figure.savefig(path)
@@ -61,13 +61,13 @@ def confusion(
 def confusion_matrix(
     results: Sequence[ImageResult], classes: tuple[str, ...], threshold: float
 ) -> np.ndarray:
-    """(C + 1, C + 1) int: rows are labels, columns what was found; the last row false alarms, the last column misses."""
+    """(C + 1, C + 1) int: rows are labels, columns detections; the last row are false alarms, the last column misses."""
     true, found = [], []
     for each in results:
         counted = ~each.crowd
         seen = _outside(
             each.boxes, each.true_boxes[each.crowd]
-        )  # a crowd is neither to be found nor a mistake
+        )  # detections in crowds are neither required nor wrong
         true.append(_sv(each.true_boxes[counted], each.true_classes[counted], np.ones(int(counted.sum()))))
         found.append(_sv(each.boxes[seen], each.classes[seen], each.scores[seen]))
     with warnings.catch_warnings():

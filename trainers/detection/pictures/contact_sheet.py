@@ -1,4 +1,4 @@
-"""Contact sheet: validation images, with what is labelled on the left and what the trial found on the right."""
+"""Contact sheet: validation images with ground truth on the left and the trial's detections on the right."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from trainers.datasets.dataset import Dataset
 from trainers.datasets.records.reading import read_images
 from trainers.detection.coco_metrics import ImageResult
 
-IMAGES = 8  # of the validation part, spread evenly
-SIDE = 640  # pixels of an image's longer side, that boxes and scores are drawn at
-COLUMNS = 2  # pairs of pictures in a row
+IMAGES = 8  # evenly spaced validation images
+SIDE = 640  # the longer side of an image when boxes and scores are drawn, pixels
+COLUMNS = 2  # pairs of pictures per row
 
 
 def draw(results: Sequence[ImageResult], dataset: Dataset, threshold: float, title: str, path: Path) -> None:
@@ -39,7 +39,7 @@ def draw(results: Sequence[ImageResult], dataset: Dataset, threshold: float, tit
         left.set_title("labelled", fontsize=8)
         kept = result.scores >= threshold
         right.imshow(annotated(image, result.boxes[kept], result.classes[kept], result.scores[kept]))
-        right.set_title(f"found, scores from {threshold:.2f}", fontsize=8)
+        right.set_title(f"detected, scores from {threshold:.2f}", fontsize=8)
     shown = dataset.classes[: len(COLOURS)]
     patches = [Patch(color=COLOURS[i], label=plain(name)) for i, name in enumerate(shown)]
     figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), fontsize=8)
@@ -48,14 +48,14 @@ def draw(results: Sequence[ImageResult], dataset: Dataset, threshold: float, tit
 
 
 def spread(count: int, most: int) -> list[int]:
-    """At most `most` of `count` positions, evenly."""
+    """At most `most` of `count` positions, evenly spaced."""
     return sorted({int(place) for place in np.linspace(0, count - 1, min(most, count))})
 
 
 def images_of(
     results: Sequence[ImageResult], dataset: Dataset, chosen: Sequence[int]
 ) -> list[tuple[np.ndarray, ImageResult]]:
-    """The chosen validation images, BGR with a longer side of SIDE, and their results at that size."""
+    """The chosen validation images, (H, W, 3) uint8 BGR with a longer side of SIDE, and their results at that size."""
     wanted, found = set(chosen), []
     for place, record in enumerate(read_images(dataset.validation.files)):
         if place in wanted:
@@ -68,7 +68,7 @@ def images_of(
 
 
 def _enlarged(image: np.ndarray, result: ImageResult) -> tuple[np.ndarray, ImageResult]:
-    """The BGR image with a longer side of SIDE, and its boxes there."""
+    """The BGR image resized to a longer side of SIDE, and its result with boxes scaled accordingly."""
     scale = SIDE / max(image.shape[:2])
     size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
     by = np.array([size[1] / result.height, size[0] / result.width] * 2)
@@ -82,7 +82,7 @@ def _enlarged(image: np.ndarray, result: ImageResult) -> tuple[np.ndarray, Image
 def annotated(
     image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray | None
 ) -> np.ndarray:
-    """RGB, with a box in its class's colour for each, and its score where there is one."""
+    """The BGR image converted to RGB, with boxes in the colours of their classes, and scores if given."""
     palette = sv.ColorPalette.from_hex(list(COLOURS))
     shown = sv.Detections(xyxy=boxes[:, [1, 0, 3, 2]].astype(float), class_id=labels.astype(int))
     drawn = sv.BoxAnnotator(palette, thickness=3).annotate(image.copy(), shown)
