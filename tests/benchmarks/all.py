@@ -3,7 +3,7 @@
     .venv/bin/python tests/benchmarks/all.py
     .venv/bin/python tests/benchmarks/all.py --only conversion rungs
 
-Short forms are noisy: they show that a benchmark runs, and roughly where its figure is. Quote the full runs, which are in
+Short forms are noisy: they show that a benchmark runs, and roughly where its figure is. Quote the full runs, in
 docs/benchmarks.md; the last column names the commit of each.
 """
 
