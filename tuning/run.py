@@ -19,14 +19,14 @@ from tuning.study.manifest import EARLY_IMAGES
 ONE, OTHER = search_spaces.DETECTORS[:2]
 EXAMPLES = f"""\
 examples:
-  python -m tuning.run --space {ONE}                        on the generated toy city, in minutes on a CPU
+  python -m tuning.run --space {ONE}                       on the generated toy city, in minutes on a CPU
   python -m tuning.run --space {OTHER} --data photos/        on your own images
   python -m tuning.run --space all --data photos/ --subset 10%  faster, on a tenth of them
   python -m tuning.run --space all --data photos/ --time 2h     whatever two hours can buy
   python -m tuning.run --space {OTHER} --data photos/ --objective 0.7*mAP+0.3*mAP_small
   python -m tuning.run --space {ONE} --data photos/ --preset zoo --gpus-per-trial 1
-                                                                640 px, from COCO weights, on GPUs
-  python -m tuning.run --space {ONE} --dry-run              print the plan, train nothing
+                                                               640 px, from COCO weights, on GPUs
+  python -m tuning.run --space {ONE} --dry-run             print the plan, train nothing
 
 Run the same command again to resume an interrupted search. A larger --trials extends a finished one; a larger
 --max-steps trains its best trials further.
