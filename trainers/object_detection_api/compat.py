@@ -13,6 +13,7 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import logging
 import os
 import sys
 import types
@@ -122,7 +123,8 @@ def install_protos() -> None:
 
 def install() -> None:
     """Make all of `object_detection` importable. Call it before the first import from it; imports TensorFlow."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # start-up lines
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # the API calls what TensorFlow has deprecated
     install_protos()
     _route_tf_keras_to_keras_2()
     _stand_in("tensorflow_io")  # imported by deepmac_meta_arch.py, but not used here

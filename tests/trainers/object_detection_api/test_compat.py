@@ -59,3 +59,10 @@ from object_detection import inputs
 print(keras.__version__.split('.')[0], os.environ.get('TF_USE_LEGACY_KERAS'))
 """)
     assert answer.splitlines()[-1] == "3 None"
+
+
+@pytest.mark.slow(30)
+def test_importing_the_trainer_prints_nothing():
+    code = "import trainers.object_detection_api.trainer"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
