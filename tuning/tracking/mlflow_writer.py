@@ -7,7 +7,6 @@ The study is a run, and each trial is a child run of it, the same one after ever
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from tuning.tracking.store import (
     SUGGESTED,
     TRIAL,
     VERDICT,
+    allowed_name,
     client,
 )
 
@@ -202,7 +202,7 @@ class MLflowWriter:
     def _log_metrics(self, run: str, points: list[tuple[str, float, int, int]]) -> None:
         from mlflow.entities import Metric
 
-        metrics = [Metric(_allowed(name), value, when, step) for name, value, when, step in points]
+        metrics = [Metric(allowed_name(name), value, when, step) for name, value, when, step in points]
         for i in range(0, len(metrics), BATCH):
             self._client.log_batch(run, metrics=metrics[i : i + BATCH])
 
@@ -249,7 +249,7 @@ class MLflowWriter:
     def _log_best(self, record: TrialRecord) -> None:
         self._best = records.best([record, *([self._best] if self._best else [])])
         if self._best is record and record.value is not None:
-            when, name = int(record.rungs[-1].time * 1000), _allowed(self._about.objective)
+            when, name = int(record.rungs[-1].time * 1000), allowed_name(self._about.objective)
             self._client.log_metric(self._parent, name, record.value, timestamp=when, step=record.number)
             self._client.set_tag(self._parent, "best_trial", str(record.number))
 
@@ -279,8 +279,3 @@ def _trainer_files(folder: Path) -> list[Path] | None:
 
 def _quoted(value: str) -> str:
     return f'"{value}"' if "'" in value else f"'{value}'"
-
-
-def _allowed(name: str) -> str:
-    """A metric's name with the characters that MLflow rejects replaced; class names may contain any."""
-    return re.sub(r"[^\w\-./ :]", "_", name)

@@ -20,6 +20,7 @@ import numpy as np
 
 from trainers.errors import UserError
 from trainers.task import ServingSignature
+from tuning.tracking.store import allowed_name
 
 ALIAS, HISTORY, EXPORT_ID = "champion", "champion.history", "export_id"
 LONGEST_DESCRIPTION = 5000  # characters, the limit of MLflow's databases
@@ -67,7 +68,7 @@ class Registry:
             self.name,
             source=f"models:/{model_id}",
             run_id=run,
-            tags=dict(tags) | {EXPORT_ID: export.export_id},
+            tags={allowed_name(name): value for name, value in tags.items()} | {EXPORT_ID: export.export_id},
             description=description,
             model_id=model_id,
         )

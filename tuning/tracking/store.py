@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import logging
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -69,6 +70,11 @@ def opened(uri: str) -> Iterator[Any]:
         yield client(uri)
     except MlflowException as error:
         raise UserError(f"MLflow at {uri}: {' '.join(str(error).split())[:200]}") from None
+
+
+def allowed_name(name: str) -> str:
+    """A metric's or tag's name with the characters that MLflow rejects replaced; class names may contain any."""
+    return re.sub(r"[^\w\-./ :]", "_", name)
 
 
 def data_of_run(run: Any) -> dict[str, Any] | None:

@@ -66,6 +66,19 @@ def street(open_study, uri, tmp_path):
     return records
 
 
+@slow
+def test_a_study_of_a_weighted_sum_is_promoted(open_study, uri, tmp_path, made):
+    study = open_study(objective="0.7*mAP+0.3*mAP50")
+    tracking = Tracking(study, uri, tmp_path / "mlruns" / "street", 90, writer=MLflowWriter)
+    tracking.start()
+    run_here(search_of(study, 3, (tracking,)))
+    assert tracking.close() is None
+    study.close()
+    assert promote(tmp_path) == 0
+    version = MlflowClient(uri).get_model_version_by_alias("street", "champion")
+    assert float(version.tags["0.7_mAP_0.3_mAP50"]) > 0
+
+
 def promote(tmp_path: Path, *words: str) -> int:
     return main(["street", "--studies-dir", str(tmp_path), *words])
 
