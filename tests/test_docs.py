@@ -17,6 +17,7 @@ PAGES = [
 ]
 
 
+@pytest.mark.slow(30)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_python_on_this_page_runs(page, tmp_path):
     code = "\n".join(BLOCK.findall(page.read_text(encoding="utf-8")))

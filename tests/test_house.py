@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -21,6 +22,7 @@ MODULES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py
 LIGHT = {"trainers": {"ray", "optuna", "mlflow"}, "search_spaces": {"ray", "mlflow", "tensorflow"}}
 
 
+@functools.cache
 def imported(path: Path) -> set[str]:
     """The dotted names that a module imports, wherever in it."""
     found: set[str] = set()
