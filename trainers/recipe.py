@@ -113,7 +113,13 @@ class Recipe(BaseModel):
 
 
 def upgraded(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe's values with current field names; earlier versions called `model` `detector`."""
+    """A recipe's values with current field names; earlier versions called `model` `detector`.
+
+    Raises UserError if a field is given under both names.
+    """
+    for old, new in OLD_NAMES.items():
+        if old in fields and new in fields:
+            raise UserError(f"{old}: is the former name of {new}, which is given too; remove one of them")
     return {OLD_NAMES.get(name, name): value for name, value in fields.items()}
 
 
@@ -127,7 +133,10 @@ def build(fields: Mapping[str, Any], where: str = "recipe") -> Recipe:
 
     Raises UserError with `where`, the field, the allowed values and the given value.
     """
-    fields = upgraded(fields)
+    try:
+        fields = upgraded(fields)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
     name = fields.get("model")
     known = models.all_models()
     kind = known[name].recipe if isinstance(name, str) and name in known else Recipe

@@ -244,6 +244,10 @@ def test_every_field_has_a_wrong_value_in_these_tests():
         (b"\xff\xfe", "cannot be read as a recipe"),
         (b"model: mobilenet\n", "image_size: is missing"),
         (b"detector: mobilenet\n", "image_size: is missing"),
+        (
+            b"detector: retinanet\nmodel: mobilenet\n",
+            "detector: is the former name of model, which is given too",
+        ),
     ],
 )
 def test_a_file_that_is_no_recipe_is_refused_with_its_name(tmp_path: Path, contents: bytes, says: str):

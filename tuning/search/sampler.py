@@ -62,8 +62,11 @@ _registered: dict[str, Callable[[SamplerContext], Sampler]] = {}
 
 
 def register(name: str, make: Callable[[SamplerContext], Sampler]) -> None:
-    """Register a sampler under the name that `--sampler` takes."""
-    _registered[name] = make
+    """Register a sampler under the name that `--sampler` takes. Raises UserError if another has that name."""
+    if name in MODULES:
+        importlib.import_module(MODULES[name])  # which registers its own first
+    if _registered.setdefault(name, make) is not make:
+        raise UserError(f"two samplers are called '{name}'; rename one of them")
 
 
 def names() -> tuple[str, ...]:

@@ -118,8 +118,11 @@ _registered: dict[str, Callable[[Rules], Scheduler]] = {}
 
 
 def register(name: str, make: Callable[[Rules], Scheduler]) -> None:
-    """Register a scheduler under the name that `--scheduler` takes."""
-    _registered[name] = make
+    """Register a scheduler under the name that `--scheduler` takes. Raises UserError if another has that name."""
+    if name in MODULES:
+        importlib.import_module(MODULES[name])  # which registers its own first
+    if _registered.setdefault(name, make) is not make:
+        raise UserError(f"two schedulers are called '{name}'; rename one of them")
 
 
 def names() -> tuple[str, ...]:

@@ -263,3 +263,8 @@ def test_every_branch_of_a_space_is_proposed(name, space):
     every = search_spaces.get(space)
     made = samplers.make(name, context(every))
     assert {made.propose(number).recipe.model for number in range(30)} == set(every.models)
+
+
+def test_two_may_not_have_one_name(name):
+    with pytest.raises(UserError, match=f"two samplers are called '{name}'"):
+        samplers.register(name, AlwaysTheFirst)

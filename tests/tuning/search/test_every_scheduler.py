@@ -287,3 +287,8 @@ def test_the_reason_names_the_objective_and_what_broke_a_tie():
     assert dataclasses.replace(judged, cutoff=None).reason(LOSS.of_value(2.5), LOSS) == (
         "ranked 4 of 5: validation_loss/total 2.500"
     )
+
+
+def test_two_may_not_have_one_name(name):
+    with pytest.raises(UserError, match=f"two schedulers are called '{name}'"):
+        schedulers.register(name, lambda rules: FirstComeFirstServed(rules.rungs))
