@@ -8,7 +8,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from trainers.datasets.catalogue import Catalogue
-from trainers.datasets.formats.files import relative, skipped_files
+from trainers.datasets.files.paths import relative
+from trainers.datasets.files.walking import skipped_files
 from trainers.datasets.formats.format import Format, Source
 from trainers.datasets.labelled_image import LabelledImage
 from trainers.datasets.problems import Problem, Problems

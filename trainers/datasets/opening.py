@@ -10,8 +10,8 @@ from trainers.datasets import arguments
 from trainers.datasets.arguments import PathLike
 from trainers.datasets.cache import build_once
 from trainers.datasets.dataset import Dataset
+from trainers.datasets.files.walking import file_states
 from trainers.datasets.formats import recognise
-from trainers.datasets.formats.files import file_states
 from trainers.datasets.formats.format import Format
 from trainers.datasets.preparing import prepare
 from trainers.datasets.splits import subsetting

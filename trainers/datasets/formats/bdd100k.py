@@ -12,10 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainers.datasets.formats.files import ImageFolders, UnsafePath, first_bytes, part_of, relative, walk
+from trainers.datasets.files.image_folders import ImageFolders
+from trainers.datasets.files.image_writing import write_image
+from trainers.datasets.files.parts import part_of
+from trainers.datasets.files.paths import UnsafePath, first_bytes, relative
+from trainers.datasets.files.streamed_json import BadJson, items
+from trainers.datasets.files.walking import walk
 from trainers.datasets.formats.format import Source
-from trainers.datasets.formats.image_files import write_image
-from trainers.datasets.formats.streamed_json import BadJson, items
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
 from trainers.datasets.records.checked_image import CheckedImage

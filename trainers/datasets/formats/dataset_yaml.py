@@ -20,8 +20,9 @@ from typing import Any
 import yaml
 
 from trainers.datasets import formats
+from trainers.datasets.files.paths import UnsafePath, read_text, safe_join
+from trainers.datasets.files.walking import IMAGE_SUFFIXES, walk
 from trainers.datasets.formats import coco, yolo
-from trainers.datasets.formats.files import IMAGE_SUFFIXES, UnsafePath, read_text, safe_join, walk
 from trainers.datasets.formats.format import Format, Source
 from trainers.datasets.labelled_image import LabelledImage
 from trainers.datasets.problems import Problems, below

@@ -17,18 +17,11 @@ from xml.etree.ElementTree import Element, ParseError, SubElement, indent, tostr
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from trainers.datasets.formats.files import (
-    IMAGE_SUFFIXES,
-    UnsafePath,
-    first_bytes,
-    part_of,
-    read_text,
-    relative,
-    safe_join,
-    walk,
-)
+from trainers.datasets.files.image_writing import write_image
+from trainers.datasets.files.parts import part_of
+from trainers.datasets.files.paths import UnsafePath, first_bytes, read_text, relative, safe_join
+from trainers.datasets.files.walking import IMAGE_SUFFIXES, walk
 from trainers.datasets.formats.format import Source
-from trainers.datasets.formats.image_files import write_image
 from trainers.datasets.label_map import read_label_map, remapping_note, write_label_map
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems

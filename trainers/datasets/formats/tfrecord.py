@@ -12,7 +12,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from trainers.datasets.formats.files import part_of, relative, walk, walk_matching
+from trainers.datasets.files.parts import part_of
+from trainers.datasets.files.paths import relative
+from trainers.datasets.files.walking import walk, walk_matching
 from trainers.datasets.formats.format import Source
 from trainers.datasets.label_map import read_label_map, remapping_note, write_label_map
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored

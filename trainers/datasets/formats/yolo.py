@@ -13,18 +13,11 @@ from pathlib import Path
 
 import yaml
 
-from trainers.datasets.formats.files import (
-    IMAGE_SUFFIXES,
-    UnsafePath,
-    escapes,
-    first_bytes,
-    part_of,
-    read_text,
-    relative,
-    walk,
-)
+from trainers.datasets.files.image_writing import write_image
+from trainers.datasets.files.parts import part_of
+from trainers.datasets.files.paths import UnsafePath, escapes, first_bytes, read_text, relative
+from trainers.datasets.files.walking import IMAGE_SUFFIXES, walk
 from trainers.datasets.formats.format import Source
-from trainers.datasets.formats.image_files import write_image
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
 from trainers.datasets.records.checked_image import CheckedImage

@@ -25,7 +25,8 @@ from filelock import FileLock, Timeout
 
 from trainers.datasets.cache import disk_errors_as_user_errors
 from trainers.datasets.catalogue import rank
-from trainers.datasets.formats.files import UnsafePath, safe_join, walk
+from trainers.datasets.files.paths import UnsafePath, safe_join
+from trainers.datasets.files.walking import walk
 from trainers.datasets.s3.download import S3Object, download
 from trainers.errors import UserError
 

@@ -83,7 +83,7 @@ def test_whatever_an_image_is_called_nothing_else_happens_than_that_it_is_missin
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["coco", "bdd100k"])
 def test_labels_are_read_in_a_memory_that_is_little_beside_their_file(name, tmp_path, monkeypatch):
-    monkeypatch.setattr("trainers.datasets.formats.streamed_json._CHUNK", 20_000)
+    monkeypatch.setattr("trainers.datasets.files.streamed_json._CHUNK", 20_000)
     images, shape = 1500, [[1.5] * 500]
     if name == "coco":
         document = {

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainers.datasets.formats.files import UnsafePath, safe_join
+from trainers.datasets.files.paths import UnsafePath, safe_join
 
 
 @given(st.text(max_size=30))

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trainers.datasets.formats import streamed_json
-from trainers.datasets.formats.streamed_json import BadJson, items
+from trainers.datasets.files import streamed_json
+from trainers.datasets.files.streamed_json import BadJson, items
 
 JSON = st.recursive(
     st.none()
