@@ -67,11 +67,12 @@ def _best(contexts: Sequence[ReportContext]) -> Section:
     rows, data, text = [], [], []
     first = contexts[0]
     same = same_data(contexts) and same_objective(contexts)
+    among = sum(len(each.rivals(each.best)) for each in contexts if each.best)
     for each in contexts:
         best = each.best
         steps, training, overhead = totals(each.records)
         seconds = training + overhead
-        lead = _lead(first, each) if same and each is not first else None
+        lead = _lead(first, each, among) if same and each is not first else None
         rows.append(
             (
                 _name(each), each.study.manifest.space, str(len(each.records)),
@@ -210,10 +211,10 @@ def _of_best(context: ReportContext) -> str:
     return "–" if best is None or best.value is None else with_interval(best.value, _interval(context))
 
 
-def _lead(first: ReportContext, other: ReportContext) -> Interval | None:
+def _lead(first: ReportContext, other: ReportContext, among: int) -> Interval | None:
     if first.best is None or other.best is None:
         return None
     one, two = first.bootstraps.get(first.best.number), other.bootstraps.get(other.best.number)
     if one is None or two is None or one.objective.images != two.objective.images:
         return None
-    return first.lead(one, two)
+    return first.lead(one, two, among)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from tuning.reporting.statistics import rung_trials, trial_bootstrap
+from tuning.reporting.statistics import rung_trials, selection, trial_bootstrap
 from tuning.reporting.statistics.bootstrap import Interval
 from tuning.reporting.statistics.rung_trials import RungTrials
 from tuning.reporting.statistics.trial_bootstrap import TrialBootstrap
@@ -60,12 +60,36 @@ class ReportContext:
         """An interval of the objective, clipped to the objective's possible values."""
         return interval.clip(0, 1) if self.study.objective.criteria[0].bounded else interval
 
-    def lead(self, one: TrialBootstrap, other: TrialBootstrap) -> Interval:
-        """By how much `one` is better than `other` in the objective: positive if it is, in either direction."""
+    def lead(self, one: TrialBootstrap, other: TrialBootstrap, among: int) -> Interval:
+        """By how much `one` is better than `other` in the objective: positive if it is, in either direction.
+
+        among: the number of trials from which the two were chosen by their results.
+        """
         ahead = one.objective - other.objective
         if self.study.objective.direction == "minimize":
             ahead = other.objective - one.objective
-        return ahead.interval()
+        return ahead.interval(among)
+
+    def rivals(self, record: TrialRecord) -> list[TrialRecord]:
+        """The trials from which `record` was chosen: all with as many steps, itself included, best first."""
+        return [other for other in self.ranked if other.step == record.step]
+
+    def lead_over(self, one: TrialRecord, other: TrialRecord) -> Interval | None:
+        """`lead` of two trials; None if they differ in steps, or the results of one are not stored."""
+        first, second = self.bootstraps.get(one.number), self.bootstraps.get(other.number)
+        if one.step != other.step or first is None or second is None:
+            return None
+        return self.lead(first, second, len(self.rivals(one)))
+
+    @cached_property
+    def best_without_luck(self) -> float | None:
+        """The best trial's objective, corrected for its having been chosen by it; None where it has no interval."""
+        if self.best is None or self.best.number not in self.bootstraps:
+            return None
+        rivals = self.rivals(self.best)
+        measured = [self.bootstraps[r.number].objective for r in rivals if r.number in self.bootstraps]
+        others = [r.value for r in rivals if r.number not in self.bootstraps and r.value is not None]
+        return selection.without_luck(measured, others, self.study.objective.direction == "minimize")
 
     @cached_property
     def bootstraps(self) -> dict[int, TrialBootstrap]:

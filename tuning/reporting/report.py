@@ -74,6 +74,8 @@ def report(study: StudyRead, data: str | None = None, price_per_hour: float | No
         bootstrap = context.bootstraps.get(best.number)
         interval = context.clip_interval(bootstrap.objective.interval()) if bootstrap else None
         headline = f"{study.objective.name} {with_interval(best.value, interval)} by trial {best.number}"
+        if (corrected := context.best_without_luck) is not None and len(context.rivals(best)) > 1:
+            headline += f"; {corrected:.3f} corrected for selection"
         commands = [
             ("train it again", _command("tuning.train", study.folder, f"--trial {name}/{best.number}")),
             ("promote it", _command("tuning.promote", study.folder, f"{name} --trial {best.number}")),

@@ -124,10 +124,9 @@ def _pairs(found: Sequence[ModelResult], name: str, lower: bool) -> str:
 
 
 def _difference(context: ReportContext, first: str, second: str) -> list[str]:
-    one, other = context.best_by_model[first], context.best_by_model[second]
-    if one.step != other.step or not {one.number, other.number} <= context.bootstraps.keys():
+    lead = context.lead_over(context.best_by_model[first], context.best_by_model[second])
+    if lead is None:
         return []
-    lead = context.lead(context.bootstraps[one.number], context.bootstraps[other.number])
     verdict = "significant" if lead.excludes_zero else "not significant"
     return [
         f"The best trials of {first} and {second} differ by {lead.value:.3f} (95% interval {lead.low:+.3f} to "

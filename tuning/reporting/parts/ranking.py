@@ -19,7 +19,8 @@ class RankedTrial:
     """A trial in the ranking.
 
     value: the objective at its last rung, `step`. interval: its 95% confidence interval. headline: the task's other
-    headline metrics at that rung. lead: the interval by which the best trial is ahead, if both have as many steps.
+    headline metrics at that rung. lead: the interval by which the best trial is ahead, if both have as many steps; such
+    intervals hold at once for all pairs of trials with as many steps.
     """
 
     rank: int
@@ -66,7 +67,10 @@ def section(context: ReportContext) -> Section:
             f"Trial {best.trial} is first with {name} {best.value:.3f} (95% confidence interval over the validation "
             f"images: {best.interval.low:.3f} to {best.interval.high:.3f})."
         )
-        text += significance.sentences(name, best.trial, leads, images, stopped, len(found))
+        rivals = len(context.rivals(context.ranked[0]))
+        text += significance.sentences(
+            name, best.trial, leads, images, stopped, rivals, context.best_without_luck
+        )
     unseen = len(found) - SHOWN
     note = f"{counted(unseen, 'more trial')} in the JSON report." if unseen > 0 else ""
     columns = (
@@ -74,15 +78,17 @@ def section(context: ReportContext) -> Section:
         "behind the best (95% interval)",
     )  # fmt: skip
     table = Table(columns, [_row(each, best) for each in found[:SHOWN]], note)
-    return Section("ranking", "Ranking", text, [table], data={"trials": [asdict(each) for each in found]})
+    data = {
+        "trials": [asdict(each) for each in found],
+        "corrected_for_selection": context.best_without_luck,
+    }
+    return Section("ranking", "Ranking", text, [table], data=data)
 
 
 def _ranked_trial(context: ReportContext, rank: int, record: TrialRecord) -> RankedTrial:
-    best, evidence = context.best, context.bootstraps
+    best = context.best
     assert best is not None
-    last = record.rungs[-1]
-    own, first = evidence.get(record.number), evidence.get(best.number)
-    comparable = own is not None and first is not None and record is not best and record.step == best.step
+    last, own = record.rungs[-1], context.bootstraps.get(record.number)
     return RankedTrial(
         rank=rank,
         trial=record.number,
@@ -91,7 +97,7 @@ def _ranked_trial(context: ReportContext, rank: int, record: TrialRecord) -> Ran
         value=last.value,
         interval=context.clip_interval(own.objective.interval()) if own else None,
         headline={name: last.metrics.get(name, -1.0) for name in headline(context)},
-        lead=context.lead(first, own) if comparable and own and first else None,
+        lead=None if record is best else context.lead_over(best, record),
         recipe=in_words(record.recipe),
         recipe_id=record.recipe_id,
     )

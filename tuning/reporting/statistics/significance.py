@@ -12,13 +12,20 @@ FAR_TOO_MANY = 100_000  # more images than anyone would label to tell two trials
 
 
 def sentences(
-    objective: str, best: int, leads: Mapping[int, Interval], images: int, stopped: Sequence[int], tried: int
+    objective: str,
+    best: int,
+    leads: Mapping[int, Interval],
+    images: int,
+    stopped: Sequence[int],
+    among: int,
+    corrected: float | None = None,
 ) -> list[str]:
     """How the best trial compares with the others.
 
-    objective: its name. best: the number of the best trial. leads: trial number -> paired interval by which the best
-    is ahead of it, best first; only trials with as many steps. images: number of validation images.
-    stopped: trials last measured at an earlier rung. tried: number of trials in the ranking.
+    objective: its name. best: the number of the best trial. leads: trial number -> paired simultaneous interval by which
+    the best is ahead of it, best first; only trials with as many steps. images: number of validation images.
+    stopped: trials last measured at an earlier rung. among: number of trials with as many steps as the best, itself
+    included. corrected: the best trial's objective, corrected for its having been chosen by it.
     """
     text = []
     close = [trial for trial, lead in leads.items() if not lead.excludes_zero]
@@ -49,11 +56,20 @@ def sentences(
             f"{counted(len(stopped), 'trial')} last measured at an earlier rung: their {objective} is after fewer "
             "steps, and does not predict what they would have reached."
         )
-    if tried > 1:
+    if among > 1:
         text.append(
-            f"It was selected as the best of {tried} trials on these images, so its {objective} is probably slightly "
-            "overestimated; only images that the search has not used can tell. Each recipe was trained once: the result "
-            "also varies with the seed, which these intervals do not include."
+            f"Trial {best} was selected as the best of {among} trials on these images, which flatters it"
+            + (
+                f": corrected for that, its {objective} is {corrected:.3f}. "
+                if corrected is not None
+                else ". "
+            )
+            + (
+                f"The intervals of differences allow for it: they hold at once for all pairs of the {among}. "
+                if among > 2
+                else ""
+            )
+            + "Each recipe was trained once: the result also varies with the seed, which these intervals do not include."
         )
     return text
 
