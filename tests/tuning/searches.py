@@ -78,10 +78,10 @@ def run_here(search: Search, steps: int | None = None) -> None:
                     return
                 steps -= 1
             rungs = search.scheduler.rungs_of(record.number)
-            trainer.train(next(rung for rung in rungs if rung > trainer.step))
+            taken = trainer.train(next(rung for rung in rungs if rung > trainer.step))
             metrics: Metrics = trainer.evaluate()
             result = StepResult(
-                record.number, trainer.step, "rung", metrics=metrics.flat(),
+                record.number, trainer.step, "rung", steps=taken.steps, metrics=metrics.flat(),
                 seconds_training=trainer.step * 0.1, seconds_overhead=1.0,
             )  # fmt: skip
             if not search.report(result):

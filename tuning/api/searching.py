@@ -27,14 +27,15 @@ from tuning.api.settings import Settings
 from tuning.callbacks.pictures import Pictures
 from tuning.callbacks.progress import Progress
 from tuning.callbacks.retention import Retention
-from tuning.callbacks.spending import Spending
 from tuning.callbacks.summary import SummaryFile
 from tuning.execution import engine
 from tuning.execution.engine import Job, Resources
 from tuning.execution.environment import Share
 from tuning.search import sampler as samplers
 from tuning.search import warm_start
+from tuning.search.budget import Spending
 from tuning.search.callback import Callback
+from tuning.search.meter import Meter
 from tuning.search.search import Search
 from tuning.search.space_adapter import SpaceAdapter
 from tuning.search.warm_start import EarlierStudy, WarmStart
@@ -199,7 +200,8 @@ def _search(
     settings, space, budget = here.settings, here.space, here.settings.budget
     uri = settings.tracking_uri or default_uri(settings.studies_dir)
     artifacts = None if settings.tracking_uri else settings.studies_dir / "mlruns" / study.name
-    spending = Spending(study, budget, settings.gpus, settings.steps)
+    meter = Meter(study, settings.gpus)
+    spending = Spending(meter, budget, settings.steps)
     share = Share(max(1, int(settings.cpus)), settings.gpus, settings.price_per_gpu_hour)
     command = shlex.join(final_report.python_command(words)) if words else ""
     tracking = Tracking(study, uri, artifacts, settings.steps, share, command)
@@ -225,8 +227,9 @@ def _search(
         settings.new_scheduler(),
         budget.trials,
         seeds,
-        callbacks=(tracking, spending, progress, summary, pictures, retention, *extra_callbacks),
+        callbacks=(tracking, progress, summary, pictures, retention, *extra_callbacks),
         limit=spending.limit,
+        meter=meter,
     )
     summary.write()
     tracking.start()

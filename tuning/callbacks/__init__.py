@@ -1,1 +1,1 @@
-"""Callbacks of a search: progress, summary.json, checkpoint retention, budget spending, pictures."""
+"""Callbacks of a search: progress, summary.json, checkpoint retention, pictures."""

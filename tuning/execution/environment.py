@@ -26,11 +26,9 @@ class Share:
     gpus: float = 0.0
     price_per_gpu_hour: float | None = None
 
-    def cost(self, seconds: float) -> float | None:
-        """The cost of so many seconds of a trial; None if the price is unknown."""
-        if self.price_per_gpu_hour is None:
-            return None
-        return seconds / 3600 * self.gpus * self.price_per_gpu_hour
+    def cost(self, gpu_hours: float) -> float | None:
+        """The cost of so many GPU hours; None if the price is unknown."""
+        return None if self.price_per_gpu_hour is None else gpu_hours * self.price_per_gpu_hour
 
 
 @cache

@@ -11,6 +11,7 @@ from typing import Any
 
 from trainers.objective import Objective
 from tuning.search.budget import duration
+from tuning.study import spent as costs
 from tuning.study.trial_record import TrialRecord
 
 
@@ -92,9 +93,9 @@ def ledger(
     max_steps: steps of a full trial. audits: final metrics of audited trials, by their number as a string.
     """
     entries: list[Entry] = []
-    spent, best = 0, None
+    records = list(records)
+    best = None
     for record in records:
-        spent += max(record.step, record.verdict.step if record.verdict else 0)
         if record.state == "completed" and record.value is not None and record.recipe["steps"] >= max_steps:
             best = record.value if best is None or objective.better(record.value, best) else best
         if record.state != "pruned" or not record.rungs:
@@ -105,7 +106,8 @@ def ledger(
         audited = objective.value(audits.get(str(record.number), {}))
         cutoff, reason = record.verdict.cutoff, record.verdict.reason
         entries.append(Entry(record.number, last.step, last.value, cutoff, reason, left, seconds, audited))
-    return Ledger(objective, tuple(entries), spent, best)
+    spent = costs.total(record.spent for record in records)
+    return Ledger(objective, tuple(entries), spent.steps, best)
 
 
 def lines(found: Ledger) -> list[str]:

@@ -1,11 +1,15 @@
-"""Budget: the limits of a study, earlier runs included."""
+"""Budget: the limits of a study, and how much of them is spent, earlier runs included."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from trainers.errors import UserError
+
+if TYPE_CHECKING:  # --help shows the limits, and should not wait for Optuna's import
+    from tuning.search.meter import Meter
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -66,6 +70,52 @@ class Budget:
         )
         limits = [limit for limit in (self.gpu_hours, bought) if limit is not None]
         return min(limits, default=None)
+
+
+class Spending:
+    """What a study has spent of its budget.
+
+    meter: measures it. max_steps: gradient steps of a full trial.
+    """
+
+    def __init__(self, meter: Meter, budget: Budget, max_steps: int) -> None:
+        self._meter = meter
+        self._budget = budget
+        self._max_steps = max_steps
+
+    @property
+    def trainings(self) -> float:
+        """Gradient steps of all trials, in full-length trials."""
+        return self._meter.steps / self._max_steps
+
+    def limit(self) -> str | None:
+        """The flag of the limit that is reached, such as "--time 2 h 00 min"; None while there is budget left."""
+        budget, meter = self._budget, self._meter
+        if budget.seconds is not None and meter.wall_seconds >= budget.seconds:
+            return f"--time {duration(budget.seconds)}"
+        if budget.trainings is not None and self.trainings >= budget.trainings:
+            return f"--like {budget.trainings:g}"
+        if budget.gpu_hours is not None and meter.gpu_hours >= budget.gpu_hours:
+            return f"--gpu-hours {budget.gpu_hours:g}"
+        if budget.cost is not None and self._cost() >= budget.cost:
+            return f"--cost {budget.cost:g}"
+        return None
+
+    def line(self) -> str:
+        """What is spent of each limit, for the user; "" if only the number of trials is limited."""
+        budget, meter, parts = self._budget, self._meter, []
+        if budget.seconds is not None:
+            parts.append(f"{duration(meter.wall_seconds)} of {duration(budget.seconds)}")
+        if budget.trainings is not None:
+            parts.append(f"{self.trainings:.1f} of {budget.trainings:g} trainings")
+        if budget.gpu_hours is not None:
+            parts.append(f"{meter.gpu_hours:.2f} of {budget.gpu_hours:g} GPU hours")
+        if budget.cost is not None:
+            parts.append(f"cost {self._cost():.2f} of {budget.cost:g}")
+        return ", ".join(parts)
+
+    def _cost(self) -> float:
+        return self._meter.gpu_hours * (self._budget.price_per_gpu_hour or 0.0)
 
 
 def parse_time(text: str) -> float:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from trainers import recipe as recipes
 from tuning.search.scheduler import Scheduler
+from tuning.study.proposal import Proposal
+from tuning.study.study import Study
+from tuning.study.trial_folder import newest_checkpoint
 from tuning.study.trial_record import CONTINUES, TrialRecord, worth_continuing
 
 
@@ -55,3 +59,19 @@ def of(records: Sequence[TrialRecord], scheduler: Scheduler) -> History:
             if str(record.number) in by:  # the driver was killed before it had ended the shorter trial
                 found.superseded.append((record, by[str(record.number)]))
     return found
+
+
+def continue_longer(study: Study, shorter: TrialRecord, steps: int) -> TrialRecord:
+    """A new trial with more steps, which starts from the checkpoint of a shorter one."""
+    trial = study.trial(shorter.number)
+    recipe = recipes.build(dict(shorter.recipe) | {"steps": steps}, where=f"trial {shorter.number}")
+    newest = newest_checkpoint(study.trial_folder(shorter.number))
+    return study.begin(
+        Proposal(recipe, trial.params, trial.distributions),
+        {
+            "name": f"trial {shorter.number} continued",
+            "source": f"from its checkpoint at step {newest[0]}" if newest else "its checkpoint is gone",
+            CONTINUES: str(shorter.number),
+        },
+        newest[1] if newest else None,
+    )

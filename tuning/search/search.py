@@ -9,19 +9,17 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from search_spaces.space import Seed
-from trainers import recipe as recipes
 from trainers.metrics import TOTAL_LOSS
 from tuning.search import history
 from tuning.search.callback import Callback
 from tuning.search.idle_workers import IdleWorkers
+from tuning.search.meter import Meter
 from tuning.search.sampler import Sampler, paused_as_pruned
 from tuning.search.scheduler import Scheduler, make_rung
 from tuning.study import verdict as verdicts
-from tuning.study.proposal import Proposal
 from tuning.study.step_result import StepResult
 from tuning.study.study import Study
-from tuning.study.trial_folder import newest_checkpoint
-from tuning.study.trial_record import CONTINUES, Rung, TrialRecord
+from tuning.study.trial_record import Rung, TrialRecord
 from tuning.study.verdict import Verdict
 
 
@@ -33,6 +31,7 @@ class Search:
     seeds: recipes to propose first, in order, each once in the life of the study.
     callbacks: are called for every event.
     limit: returns the limit of the budget that is reached, or None; called often.
+    meter: measures what the trials cost; a new one if there is no limit that needs it.
 
     stop_reason: why `stop` was called; None before. limit_reached: the limit that ended the search; None before.
     fatal_result: the worker's message that no trial can continue. driver_error: an exception in the driver itself.
@@ -47,6 +46,7 @@ class Search:
         seeds: Sequence[Seed] = (),
         callbacks: Sequence[Callback] = (),
         limit: Callable[[], str | None] = lambda: None,
+        meter: Meter | None = None,
     ) -> None:
         self.study = study
         self.scheduler = scheduler
@@ -58,6 +58,7 @@ class Search:
         self._sampler = sampler
         self._callbacks = callbacks
         self._limit = limit
+        self._meter = meter or Meter(study)
         self._live: dict[int, StepResult | None] = {}
         self._interrupted: list[int] = []
         self._waiting: dict[int, int] = {}  # for promotion: the step of the rung, by trial
@@ -79,6 +80,7 @@ class Search:
     @property
     def over(self) -> bool:
         """Whether the search is to end now, with trials still running: it was stopped, or reached a limit."""
+        self._meter.save()
         self.limit_reached = self.limit_reached or self._limit()
         return self.stop_reason is not None or self.limit_reached is not None
 
@@ -131,7 +133,7 @@ class Search:
 
     def report(self, result: StepResult) -> bool:
         """Process a worker's message. Returns whether the trial goes on."""
-        number = result.trial
+        number, result = result.trial, self._meter.add(result)
         self._live[number] = result
         for callback in self._callbacks:
             callback.progressed(result)
@@ -146,8 +148,9 @@ class Search:
 
     def lost(self, number: int) -> TrialRecord:
         """A trial's worker died. Returns the trial's record, from which another worker resumes it."""
-        self._note_seconds(number)
+        self._note_spent(number)
         record = self.study.record(number)
+        self._meter.begin(record)
         for callback in self._callbacks:
             callback.lost(record)
         return record
@@ -155,7 +158,6 @@ class Search:
     def crashed(self, number: int, reason: str) -> None:
         """A trial's worker died once too often: the trial has failed."""
         latest = self._live[number]
-        self._note_seconds(number)
         self._live[number] = None  # its worker is dead, not idle
         self._end(number, verdicts.failed(reason, latest.step if latest else 0))
 
@@ -210,20 +212,7 @@ class Search:
             self._end(number, verdicts.pruned(step, reason, cutoff))
 
     def _continue(self, shorter: TrialRecord) -> TrialRecord:
-        """A new trial with more steps, from the checkpoint of a shorter one."""
-        steps = self.scheduler.rungs[-1]
-        trial = self.study.trial(shorter.number)
-        recipe = recipes.build(dict(shorter.recipe) | {"steps": steps}, where=f"trial {shorter.number}")
-        newest = newest_checkpoint(self.study.trial_folder(shorter.number))
-        record = self.study.begin(
-            Proposal(recipe, trial.params, trial.distributions),
-            {
-                "name": f"trial {shorter.number} continued",
-                "source": f"from its checkpoint at step {newest[0]}" if newest else "its checkpoint is gone",
-                CONTINUES: str(shorter.number),
-            },
-            newest[1] if newest else None,
-        )
+        record = history.continue_longer(self.study, shorter, self.scheduler.rungs[-1])
         self._continuing.add(record.number)
         self._sampler.learn(self.study.trial(record.number))
         if shorter.state == "interrupted":
@@ -239,6 +228,7 @@ class Search:
     def _begin(self, record: TrialRecord) -> TrialRecord:
         self._live.setdefault(record.number, None)
         self._idle.assign(record.number, record.recipe)
+        self._meter.begin(record)
         for callback in self._callbacks:
             callback.began(record)
         return record
@@ -255,6 +245,7 @@ class Search:
         score = objective.score(result.metrics)
         self.scheduler.record(number, step, score)
         rung = make_rung(result, score, self.scheduler.judge(number, step), objective)
+        self.study.note_spent(number, self._meter.spent(number))
         self.study.report(number, rung)
         record = self.study.record(number)
         for callback in self._callbacks:
@@ -264,7 +255,7 @@ class Search:
     def _apply_decision(self, rung: Rung, number: int) -> bool:
         """Carry out the decision at a rung. Returns whether the trial runs on."""
         if rung.decision == "pause":
-            self._note_seconds(number)
+            self._note_spent(number)
             self._release(number)
             self._waiting[number] = rung.step
             self._sampler.learn(paused_as_pruned(self.study.trial(number)))
@@ -281,7 +272,7 @@ class Search:
         return True
 
     def _end(self, number: int, verdict: Verdict) -> None:
-        self._note_seconds(number)
+        self._note_spent(number)
         self._release(number)
         record = self.study.tell(number, verdict)
         self._sampler.learn(self.study.trial(number))
@@ -291,7 +282,7 @@ class Search:
         for callback in self._callbacks:
             callback.ended(record)
 
-    def _note_seconds(self, number: int) -> None:
-        latest = self._live[number]
-        if latest is not None:
-            self.study.note_seconds(number, latest.seconds_training, latest.seconds_overhead)
+    def _note_spent(self, number: int) -> None:
+        spent = self._meter.end(number)
+        if spent is not None:
+            self.study.note_spent(number, spent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from trainers.task import Task
 from tuning.study import manifest
 from tuning.study import trial_record as records
 from tuning.study.manifest import Manifest
+from tuning.study.spent import SpendingFile
 from tuning.study.trial_record import TrialRecord
 
 AUDITS = "audits"  # user attribute of the Optuna study
@@ -29,13 +30,14 @@ class StudyRead:
     """A snapshot of a study.
 
     trials: Optuna's, by number. audits: final metrics of stopped trials that an audit trained to their end, by trial
-        number as text.
+        number as text. spending: of the trials that are running.
     """
 
     folder: Path
     manifest: Manifest
     trials: list[FrozenTrial]
     audits: Mapping[str, Mapping[str, float]]
+    spending: SpendingFile = field(default_factory=SpendingFile)
 
     @property
     def task(self) -> Task:
@@ -50,14 +52,17 @@ class StudyRead:
     @property
     def records(self) -> list[TrialRecord]:
         """A record for every trial, by number."""
-        return [records.of(trial, self.objective) for trial in self.trials]
+        return [self._record(trial) for trial in self.trials]
 
     def record(self, number: int) -> TrialRecord:
         """The record of one trial. Raises UserError when there is no such trial."""
         if not 0 <= number < len(self.trials):
             there = f"there are 0 to {len(self.trials) - 1}" if self.trials else "there is none yet"
             raise UserError(f"{self.folder}: has no trial {number} ({there})")
-        return records.of(self.trials[number], self.objective)
+        return self._record(self.trials[number])
+
+    def _record(self, trial: FrozenTrial) -> TrialRecord:
+        return records.of(trial, self.objective, self.spending.trials.get(trial.number))
 
 
 def read(name: str, studies: Path) -> StudyRead:
@@ -75,4 +80,5 @@ def read(name: str, studies: Path) -> StudyRead:
         study = optuna.load_study(study_name=about.study, storage=storage)
     except (KeyError, ValueError) as error:
         raise UserError(f"{journal}: is damaged ({error}); restore it from your backup") from None
-    return StudyRead(folder, about, study.get_trials(deepcopy=False), study.user_attrs.get(AUDITS, {}))
+    trials, audits = study.get_trials(deepcopy=False), study.user_attrs.get(AUDITS, {})
+    return StudyRead(folder, about, trials, audits, SpendingFile.read(folder))

@@ -8,6 +8,7 @@
                       (pipeline.config) and what the task keeps of each image (detections-<step>.npz)
     mlflow.json       which MLflow run is which trial, and what was logged there
     mlflow.lock       held by the process that writes to MLflow
+    spending.json     the wall time so far, and what the running trials have cost (spent.py)
     summary.json      the result (summary.py)
     lock              held by the driver
 """
@@ -33,6 +34,7 @@ from tuning.study.lock import StudyLock
 from tuning.study.manifest import Manifest
 from tuning.study.packing import pack
 from tuning.study.proposal import Proposal
+from tuning.study.spent import SpendingFile, Spent
 from tuning.study.trial_record import Rung, TrialRecord
 from tuning.study.verdict import Verdict, interrupted
 
@@ -67,7 +69,9 @@ class Study:
         )
         self._id = self._storage.get_study_id_from_name(about.study)
         self._opened = time.monotonic()
-        self._earlier_seconds = float(self._optuna.user_attrs.get("wall_seconds", 0.0))
+        self._spending = SpendingFile.read(folder)
+        noted = float(self._optuna.user_attrs.get("wall_seconds", 0.0))
+        self._earlier_seconds = max(noted, self._spending.wall_seconds)
         self._interrupt_orphans()
 
     @classmethod
@@ -175,9 +179,14 @@ class Study:
             self._storage.set_trial_intermediate_value(trial._trial_id, rung.step, rung.value)
         self._journal.sync()
 
-    def note_seconds(self, number: int, training: float, overhead: float) -> None:
-        """Store what the trial has cost so far, in seconds of its worker."""
-        self._set(number, trial_record.SECONDS, {"training": training, "overhead": overhead})
+    def note_spent(self, number: int, spent: Spent) -> None:
+        """Store what the trial has cost so far in the journal."""
+        self._set(number, trial_record.SECONDS, spent.to_dict())
+
+    def save_spending(self, running: Mapping[int, Spent]) -> None:
+        """Write the wall time and what the running trials have cost, so that a kill loses neither."""
+        self._spending = SpendingFile(self.wall_seconds, dict(running))
+        self._spending.write(self.folder)
 
     def tell(self, number: int, verdict: Verdict) -> TrialRecord:
         """End a trial with a verdict. Optuna gets the objective of the last rung for completed and pruned trials."""
@@ -230,6 +239,10 @@ class Study:
         # this process holds the lock, so trials that are still RUNNING belong to a driver that was killed
         for trial in self.trials():
             if trial.state == TrialState.RUNNING:
+                live = self._spending.trials.get(trial.number)
+                record = trial_record.of(trial, self.objective, live)
+                if record.spent == live:
+                    self.note_spent(trial.number, live)
                 step = max(trial.intermediate_values, default=0)
                 self.tell(trial.number, interrupted(step, "the driver was killed"))
         pack(self._storage, [trial for trial in self.trials() if trial.state.is_finished()])

@@ -10,6 +10,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from trainers.objective import Objective, Score
 from trainers.recipe import upgraded
+from tuning.study import spent as costs
+from tuning.study.spent import Spent
 from tuning.study.verdict import Verdict
 
 # keys of the Optuna trial's user attributes
@@ -75,7 +77,7 @@ class TrialRecord:
     recipe_id, recipe: the recipe's hash and its plain values. rungs: in order of their steps.
     provenance: where the recipe comes from: {"name", "source"} of a published recipe or of an earlier trial, and
         CONTINUES if the trial continues another; {} when the sampler proposed it.
-    seconds_training, seconds_overhead: as in StepResult.
+    spent: what it has cost in all runs of the search.
     """
 
     number: int
@@ -85,8 +87,17 @@ class TrialRecord:
     recipe: Mapping[str, Any]
     rungs: tuple[Rung, ...]
     provenance: Mapping[str, str]
-    seconds_training: float
-    seconds_overhead: float
+    spent: Spent
+
+    @property
+    def seconds_training(self) -> float:
+        """Worker seconds in gradient steps."""
+        return self.spent.training
+
+    @property
+    def seconds_overhead(self) -> float:
+        """Worker seconds in everything else."""
+        return self.spent.overhead
 
     @property
     def value(self) -> float | None:
@@ -104,24 +115,32 @@ class TrialRecord:
         return str(self.recipe["model"])
 
 
-def of(trial: FrozenTrial, objective: Objective) -> TrialRecord:
-    """The record of Optuna's `trial`, in a study with this objective."""
+def of(trial: FrozenTrial, objective: Objective, live: Spent | None = None) -> TrialRecord:
+    """The record of Optuna's `trial`, in a study with this objective.
+
+    live: what the trial has cost by the file of the running trials, which is newer than the journal.
+    """
     attrs = trial.user_attrs
     running = trial.state == TrialState.RUNNING
     # a resumed trial still has the attribute of its "interrupted" verdict
     verdict = None if running else Verdict.from_dict(attrs[VERDICT])
-    rungs = (Rung.from_dict(fields, objective) for key, fields in attrs.items() if key.startswith(RUNG))
-    seconds = attrs.get(SECONDS, {})
+    rungs: Sequence[Rung] = [
+        Rung.from_dict(fields, objective) for key, fields in attrs.items() if key.startswith(RUNG)
+    ]
+    rungs = tuple(sorted(rungs, key=lambda rung: rung.step))
+    provenance = attrs.get(PROVENANCE, {})
+    last_step = max(rungs[-1].step if rungs else 0, verdict.step if verdict else 0)
+    source = provenance.get("source", "") if CONTINUES in provenance else ""
+    spent = costs.stored(attrs.get(SECONDS, {}), last_step, source)
     return TrialRecord(
         number=trial.number,
         state="running" if verdict is None else verdict.state,
         verdict=verdict,
         recipe_id=attrs[RECIPE_ID],
         recipe=upgraded(attrs[RECIPE]),
-        rungs=tuple(sorted(rungs, key=lambda rung: rung.step)),
-        provenance=attrs.get(PROVENANCE, {}),
-        seconds_training=seconds.get("training", 0.0),
-        seconds_overhead=seconds.get("overhead", 0.0),
+        rungs=rungs,
+        provenance=provenance,
+        spent=spent if live is None or live.seconds < spent.seconds else live,
     )
 
 

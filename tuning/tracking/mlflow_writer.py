@@ -209,19 +209,19 @@ class MLflowWriter:
     def _log_verdict(self, run: str, record: TrialRecord) -> None:
         verdict = record.verdict
         assert verdict is not None
-        seconds = record.seconds_training + record.seconds_overhead
+        gpu_hours = record.spent.gpu_hours(self._share.gpus)
         tags = {
             VERDICT: verdict.state,
             REASON: verdict.reason,
             f"{VERDICT}.step": str(verdict.step),
-            "seconds": f"{seconds:.1f}",
+            "seconds": f"{record.spent.seconds:.1f}",
             "seconds_training": f"{record.seconds_training:.1f}",
             "seconds_overhead": f"{record.seconds_overhead:.1f}",
-            "gpu_hours": f"{seconds / 3600 * self._share.gpus:.4f}",
+            "gpu_hours": f"{gpu_hours:.4f}",
         }
         if verdict.cutoff is not None:
             tags[f"{VERDICT}.cutoff"] = f"{verdict.cutoff:.4f}"
-        if (cost := self._share.cost(seconds)) is not None:
+        if (cost := self._share.cost(gpu_hours)) is not None:
             tags["cost"] = f"{cost:.4f}"
         self._tag(run, tags)
         self._client.set_terminated(run, STATUS[verdict.state])

@@ -18,10 +18,8 @@ import tuning.callbacks
 from tuning.callbacks.pictures import Pictures
 from tuning.callbacks.progress import Progress
 from tuning.callbacks.retention import Retention
-from tuning.callbacks.spending import Spending
 from tuning.callbacks.summary import SummaryFile
 from tuning.search import callback as callbacks
-from tuning.search.budget import Budget
 from tuning.search.search import Search
 from tuning.study.step_result import StepResult
 from tuning.study.study import Study
@@ -32,7 +30,6 @@ MAKE: dict[type[callbacks.Callback], Callable[[Study, Path], callbacks.Callback]
     Progress: lambda study, folder: Progress(Console(file=io.StringIO())),
     SummaryFile: lambda study, folder: SummaryFile(study),
     Retention: lambda study, folder: Retention(study, 2),
-    Spending: lambda study, folder: Spending(study, Budget(trials=9), 0.0, 90),
     Pictures: lambda study, folder: Pictures(study, DATASET, lambda number: None),
     Tracking: lambda study, folder: Tracking(study, f"sqlite:///{folder / 'mlflow.db'}", None, 90),
 }

@@ -7,9 +7,9 @@ from searches import run_here, search_of
 
 from trainers.errors import UserError
 from tuning.api.plan import COLD_SECONDS, plan
-from tuning.callbacks.spending import Spending
-from tuning.search.budget import Budget, duration, parse_time
+from tuning.search.budget import Budget, Spending, duration, parse_time
 from tuning.search.halving import Halving
+from tuning.search.meter import Meter
 from tuning.study.step_result import StepResult
 
 
@@ -56,9 +56,10 @@ def test_gpu_hours_without_a_gpu_are_refused(limits):
 
 
 def limited(study, budget: Budget, gpus: float = 0.0, **rule: object):
-    spending = Spending(study, budget, gpus, max_steps=90)
-    search = search_of(study, budget.trials, (spending,), **rule)
-    search._limit = spending.limit
+    meter = Meter(study, gpus)
+    spending = Spending(meter, budget, max_steps=90)
+    search = search_of(study, budget.trials, **rule)
+    search._limit, search._meter = spending.limit, meter
     return search, spending
 
 
@@ -99,7 +100,7 @@ def test_gpu_hours_count_every_worker_and_their_price(open_study):
     search, spending = limited(study, budget, gpus=0.5)
     number = search.propose().number
     assert search.report(StepResult(number, 5, "progress", seconds_training=3600, seconds_overhead=0))
-    assert spending.gpu_hours == 0.5
+    assert spending._meter.gpu_hours == pytest.approx(0.5, rel=1e-3)
     assert spending.line() == "0.50 of 40 GPU hours, cost 1.75 of 2"
     assert not search.report(StepResult(number, 6, "progress", seconds_training=3600, seconds_overhead=900))
     assert search.limit_reached == "--cost 2"

@@ -83,7 +83,8 @@ def test_a_worker_that_died_too_often_fails_its_trial(open_study):
     assert search.lost(number).seconds_training == 2.0
     search.crashed(number, "its worker process died")
     record = study.record(number)
-    assert (record.state, record.verdict.step, record.seconds_overhead) == ("failed", 7, 3.0)
+    assert (record.state, record.verdict.step) == ("failed", 7)
+    assert record.seconds_overhead == pytest.approx(3.0, abs=0.5)
 
 
 def test_published_recipes_are_proposed_first_with_their_source(open_study):

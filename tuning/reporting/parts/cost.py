@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from tuning.reporting.context import ReportContext
 from tuning.reporting.section import Section, Table, counted
 from tuning.search.budget import duration
+from tuning.study import spent as costs
 from tuning.study.trial_record import TrialRecord
 
 
@@ -48,6 +49,5 @@ def section(context: ReportContext) -> Section | None:
 
 def totals(records: Iterable[TrialRecord]) -> tuple[int, float, float]:
     """Gradient steps, seconds in gradient steps, and other seconds, summed over the trials."""
-    trials = list(records)
-    steps = sum(max(r.step, r.verdict.step if r.verdict else 0) for r in trials)
-    return steps, sum(r.seconds_training for r in trials), sum(r.seconds_overhead for r in trials)
+    spent = costs.total(record.spent for record in records)
+    return spent.steps, spent.training, spent.overhead

@@ -1,0 +1,7 @@
+"""Simulation of a search over recorded learning curves."""
+
+from tuning.search.simulation.curves import Curve, of_records, read_curves
+from tuning.search.simulation.simulate import Clock, RungReached, simulate
+from tuning.search.simulation.table import Table, distance
+
+__all__ = ["Clock", "Curve", "RungReached", "Table", "distance", "of_records", "read_curves", "simulate"]

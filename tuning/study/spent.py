@@ -1,0 +1,108 @@
+"""Spent: what a trial has cost. The only place that adds up steps, seconds and GPU hours.
+
+Ended trials have it in the journal. `spending.json` in the study's folder holds the wall time of the search, and the
+cost of the running trials:
+
+    {"wall_seconds": 812.4, "trials": {"3": {"steps": 1040, "training": 210.2, ...}}}
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, astuple, dataclass, field
+from pathlib import Path
+from typing import Any
+
+FILE = "spending.json"
+
+
+@dataclass(frozen=True)
+class Spent:
+    """The cost of a trial, or of several.
+
+    steps: gradient steps taken, also those that were taken twice because a kill had undone them.
+    training: worker seconds in gradient steps. overhead: worker seconds in everything else.
+    gpu_seconds: worker seconds times the GPUs that the worker had. unmetered: worker seconds of versions that did not
+        store their GPUs.
+    """
+
+    steps: int = 0
+    training: float = 0.0
+    overhead: float = 0.0
+    gpu_seconds: float = 0.0
+    unmetered: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """All worker seconds."""
+        return self.training + self.overhead
+
+    def gpu_hours(self, unmetered_gpus: float) -> float:
+        """GPU hours. unmetered_gpus: GPUs of a worker in the `unmetered` seconds."""
+        return (self.gpu_seconds + self.unmetered * unmetered_gpus) / 3600
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(*(one + more for one, more in zip(astuple(self), astuple(other), strict=True)))
+
+    def __sub__(self, other: Spent) -> Spent:
+        return Spent(*(one - less for one, less in zip(astuple(self), astuple(other), strict=True)))
+
+    @classmethod
+    def by_worker(cls, steps: int, training: float, overhead: float, gpus: float) -> Spent:
+        """The cost of a worker that has so many GPUs."""
+        return cls(steps, training, overhead, (training + overhead) * gpus)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON holds them."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Spent:
+        """The cost that `to_dict` wrote."""
+        return cls(**fields)
+
+
+def total(costs: Iterable[Spent]) -> Spent:
+    """The sum of all costs."""
+    return sum(costs, start=Spent())
+
+
+def stored(fields: Mapping[str, Any], last_step: int, continued_from: str) -> Spent:
+    """The cost that a trial's attribute holds.
+
+    Versions before 0.2.0 stored seconds only: their steps are those from the trial's start to `last_step`.
+    continued_from: "" or, of a trial that continues another, the text that names the checkpoint it started from.
+    """
+    if "steps" in fields:
+        return Spent.from_dict(fields)
+    start = re.search(r"at step (\d+)", continued_from)
+    training, overhead = fields.get("training", 0.0), fields.get("overhead", 0.0)
+    steps = max(0, last_step - (int(start[1]) if start else 0))
+    return Spent(steps, training, overhead, unmetered=training + overhead)
+
+
+@dataclass(frozen=True)
+class SpendingFile:
+    """wall_seconds: for which drivers had the study open. trials: the cost of the running ones by number."""
+
+    wall_seconds: float = 0.0
+    trials: Mapping[int, Spent] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path) -> SpendingFile:
+        """The file in a study's folder; nothing spent if there is none, or a power cut has left it empty."""
+        try:
+            fields = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return cls()
+        trials = {int(number): Spent.from_dict(spent) for number, spent in fields["trials"].items()}
+        return cls(fields["wall_seconds"], trials)
+
+    def write(self, folder: Path) -> None:
+        """Replace the file atomically. It is not synced to disk: that, once a second, would slow a search."""
+        trials = {str(number): spent.to_dict() for number, spent in self.trials.items()}
+        new = folder / f".{FILE}.new"
+        new.write_text(json.dumps({"wall_seconds": self.wall_seconds, "trials": trials}), encoding="utf-8")
+        new.replace(folder / FILE)
