@@ -44,7 +44,7 @@ def replace_folder(path: Path) -> Iterator[Path]:
         yield folder
         for file in folder.rglob("*"):
             if file.is_file():
-                _sync(file)
+                sync(file)
         folder.chmod(0o755)
         if path.exists():
             old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
@@ -53,13 +53,14 @@ def replace_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(old)
         else:
             folder.rename(path)
-        _sync(path.parent)
+        sync(path.parent)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Write a file's content, or a folder's entries, to the disk, so that a power cut does not lose them."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from serve.deployment.settings import Settings
 from serve.errors import Refused
+from trainers.files import sync
 
 
 def check(uri: str, settings: Settings) -> None:
@@ -47,9 +47,9 @@ def fetch(uri: str, target: Path, settings: Settings) -> None:
     else:
         bucket, key = _bucket_and_key(uri)
         _s3_client().download_file(bucket, key, str(partial))
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(partial)
     partial.replace(target)
+    sync(target.parent)
 
 
 def _allowed_file(uri: str, settings: Settings) -> Path:

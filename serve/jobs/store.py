@@ -20,6 +20,7 @@ from serve.jobs.job import Job, State
 from serve.jobs.options import Options
 from serve.video.opening import VideoFacts
 from serve.video.pipeline import Progress
+from trainers.files import sync
 
 INPUT, LOCK = "input", "lock"
 
@@ -42,10 +43,13 @@ class JobStore:
     ) -> tuple[Job, bool]:  # fmt: skip
         """Create a job from the folder `incoming`, which holds its input. Returns the job, and whether it is new.
 
+        The files are on the disk before the row is: a job that was answered with 202 survives a power cut.
         key: the client's idempotency key; for a known key with the same `digest`, the existing job is returned.
         Raises Refused: 429 when the queue is full, 409 when the key was used with another digest.
         """
         job_id = time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + secrets.token_hex(5)
+        for file in (*incoming.iterdir(), incoming):  # before the transaction, which others wait for
+            sync(file)
         with self._database.transaction() as db:
             if key is not None:
                 known = db.execute("SELECT * FROM jobs WHERE key = ?", (key,)).fetchone()
@@ -61,6 +65,7 @@ class JobStore:
             size = sum(f.stat().st_size for f in incoming.iterdir())
             # the folder first: a job always has one, and a folder without a job is removed later
             incoming.replace(self.folder(job_id))
+            sync(self._folder)
             db.execute(
                 "INSERT INTO jobs (id, state, name, source, options, facts, model, created, total, bytes, key, digest) "
                 "VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import av
 
 from serve.jobs.options import Container
 from serve.video.opening import opened
+from trainers.files import sync
 
 # codecs that browsers play in each container, and the encoder for all other sound
 PLAYABLE = {"webm": ("opus", "vorbis"), "mp4": ("aac", "mp3", "opus")}
@@ -98,6 +98,5 @@ def extract(source: Path, target: Path, container: Container, stopped: threading
             if stopped.is_set():
                 return
             output.mux(packet)
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(partial)
     partial.replace(target)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from serve.jobs.options import Codec
+from trainers.files import sync
 
 os.environ.setdefault("SVT_LOG", "1")  # otherwise the AV1 encoder prints to stderr for each segment
 
@@ -80,5 +81,4 @@ class SegmentWriter:
         finally:
             self._file.close()
         if kind is None:
-            with self._path.open("rb") as file:
-                os.fsync(file.fileno())
+            sync(self._path)

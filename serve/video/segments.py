@@ -9,12 +9,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from trainers.files import write_text
+from trainers.files import sync, write_text
 
 
 @dataclass(frozen=True)
@@ -82,17 +81,9 @@ class SegmentFolder:
         write_text(self.lines(segment.number), "".join(lines))
         if self._suffix is not None:
             self.partial_video(segment.number).replace(self.video(segment.number))
-        _sync_folder(self.folder)
+        sync(self.folder)
         write_text(self._path(segment.number, "json"), json.dumps(asdict(segment)))
-        _sync_folder(self.folder)
+        sync(self.folder)
 
     def _path(self, number: int, suffix: str) -> Path:
         return self.folder / f"{number:06}.{suffix}"
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -64,6 +64,20 @@ def test_a_job_is_locked_by_one_worker_and_released_when_it_dies(store, tmp_path
         assert not none
 
 
+def test_the_video_is_on_the_disk_before_the_job_exists(store, tmp_path, monkeypatch):
+    synced, real = [], os.fsync
+
+    def fsync(descriptor):
+        assert not store.active(), "the row was written before the file was"
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    job, _ = added(store, tmp_path, clips.make(tmp_path / "clip.mp4", 3))
+    incoming = tmp_path / "incoming-0"
+    assert synced == [str(incoming / "input"), str(incoming), str(store.folder(job.id).parent)]
+
+
 def test_a_full_queue_refuses_jobs_with_a_retry_time(store, tmp_path):
     clip = clips.make(tmp_path / "clip.mp4", 3)
     added(store, tmp_path, clip, 0, limit=1)
