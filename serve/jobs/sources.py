@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from serve.deployment.settings import Settings
 from serve.errors import Refused
 from trainers.files import sync
 
+BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
+
 
 def check(uri: str, settings: Settings) -> None:
     """Raise Refused when the URI is not allowed, or the video does not exist or is too large."""
-    try:
-        scheme = urlsplit(uri).scheme
-    except ValueError:
-        scheme = ""
+    scheme = _scheme(uri)
     if scheme == "file":
         size = _allowed_file(uri, settings).stat().st_size
     elif scheme == "s3":
@@ -42,7 +42,7 @@ def fetch(uri: str, target: Path, settings: Settings) -> None:
     """Copy the video to `target`, complete or not at all. Raises Refused as `check`."""
     check(uri, settings)
     partial = target.with_name(f".{target.name}.partial")
-    if urlsplit(uri).scheme == "file":
+    if _scheme(uri) == "file":
         shutil.copyfile(_allowed_file(uri, settings), partial)
     else:
         bucket, key = _bucket_and_key(uri)
@@ -52,13 +52,21 @@ def fetch(uri: str, target: Path, settings: Settings) -> None:
     sync(target.parent)
 
 
+def _scheme(uri: str) -> str:
+    return uri.partition("://")[0].lower()
+
+
 def _allowed_file(uri: str, settings: Settings) -> Path:
-    parts = urlsplit(uri)
-    if parts.netloc not in ("", "localhost") or "\0" in uri:
+    escaped = next((sign for sign in "#?" if sign in uri), None)
+    if escaped is not None or BAD_ESCAPE.search(uri):
+        sign = escaped or "%"
+        raise Refused(422, f"write '{sign}' in a file:// URI as %{ord(sign):02X}")
+    host, _, path_part = uri.partition("://")[2].partition("/")
+    if host not in ("", "localhost") or "\0" in uri:
         raise Refused(422, "a file:// URI must name a file on the server: file:///path")
     try:
         # resolve links and '..' before the check against the allowed folders
-        path: Path | None = Path(unquote(parts.path)).resolve(strict=True)
+        path: Path | None = Path("/" + unquote(path_part)).resolve(strict=True)
     except (OSError, RuntimeError, ValueError):
         path = None
     roots = [root.resolve() for root in settings.file_roots]
@@ -69,8 +77,9 @@ def _allowed_file(uri: str, settings: Settings) -> Path:
 
 
 def _bucket_and_key(uri: str) -> tuple[str, str]:
-    parts = urlsplit(uri)
-    return parts.netloc, unquote(parts.path).lstrip("/")
+    """Taken literally, as AWS's own tools do: '#', '?' and '%' may be part of a key."""
+    bucket, _, key = uri.partition("://")[2].partition("/")
+    return bucket, key
 
 
 def _s3_size(uri: str, settings: Settings) -> int:

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+from pathlib import Path
 
 import clips
 import pytest
@@ -69,7 +70,7 @@ def test_the_video_is_on_the_disk_before_the_job_exists(store, tmp_path, monkeyp
 
     def fsync(descriptor):
         assert not store.active(), "the row was written before the file was"
-        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)

@@ -28,8 +28,9 @@ def bucket(monkeypatch):
 
 def test_a_video_under_an_allowed_prefix_is_fetched_and_processed(server, bucket, tmp_path):
     clip = clips.make(tmp_path / "clip.mp4", 10)
-    bucket.upload_file(str(clip), "videos", "in/night/a clip.mp4")
-    answer = server.call("POST", "/v1/jobs", json={"uri": "s3://videos/in/night/a%20clip.mp4"})
+    key = "in/night/a take#2 50%?.mp4"
+    bucket.upload_file(str(clip), "videos", key)
+    answer = server.call("POST", "/v1/jobs", json={"uri": f"s3://videos/{key}"})
     assert answer.status_code == 202, answer.text
     job = server.ended(answer.json()["id"])
     assert job["state"] == "done", job["error"]

@@ -1,0 +1,41 @@
+"""URIs of videos: S3 keys are literal, file:// paths are percent-encoded."""
+
+from __future__ import annotations
+
+import pytest
+
+from serve.deployment.settings import Settings
+from serve.errors import Refused
+from serve.jobs import sources
+from serve.jobs.limits import Limits
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(data=tmp_path, file_roots=(tmp_path,), limits=Limits(free_bytes=0))
+
+
+@pytest.mark.parametrize(
+    "key", ["take#2.mp4", "a?b.mp4", "100%.mp4", "a%20b.mp4", "in/a b/c.mp4", "/lead.mp4"]
+)
+def test_an_s3_key_is_taken_literally(key):
+    assert sources._bucket_and_key(f"s3://bucket/{key}") == ("bucket", key)
+
+
+@pytest.mark.parametrize(
+    ("name", "escaped"), [("take#2.mp4", "take%232.mp4"), ("a?b.mp4", "a%3Fb.mp4"), ("50%.mp4", "50%25.mp4")]
+)
+def test_a_file_uri_must_be_percent_encoded(name, escaped, settings, tmp_path):
+    (tmp_path / name).write_bytes(b"video")
+    with pytest.raises(Refused, match=r"as %[0-9A-F]{2}$") as error:
+        sources.check(f"file://{tmp_path}/{name}", settings)
+    assert error.value.status == 422
+    sources.fetch(f"file://{tmp_path}/{escaped}", tmp_path / "fetched", settings)
+    assert (tmp_path / "fetched").read_bytes() == b"video"
+
+
+@pytest.mark.parametrize("uri", ["http://x/y.mp4", "ftp:x", "", "s3", "file:x", "://", "file://host/x"])
+def test_other_uris_are_refused(uri, settings):
+    with pytest.raises(Refused) as error:
+        sources.check(uri, settings)
+    assert error.value.status == 422
