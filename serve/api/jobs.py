@@ -21,6 +21,7 @@ from serve.errors import Refused
 from serve.jobs import sources
 from serve.jobs.job import Job, State
 from serve.jobs.options import Options
+from serve.jobs.queue import JobQueue
 from serve.jobs.store import INPUT
 from serve.video.opening import VideoFacts, probe
 
@@ -177,5 +178,24 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
     def delete(job_id: str) -> Response:
         cancelled = store.cancel(job_id)
         return Response(status_code=204) if cancelled is None else JSONResponse(shown(cancelled), 202)
+
+    @router.post(
+        "/jobs/{job_id}:retry",
+        summary="Try a failed job again",
+        status_code=202,
+        response_model=schemas.JobModel,
+        dependencies=[guard("submit")],
+        responses={
+            **READ_ERRORS,
+            409: {"model": problems.Problem, "description": "The job has not failed, or its video is gone"},
+        },
+    )
+    def retry(job_id: str) -> Response:
+        job = store.get(job_id)
+        if job.source == "upload" and not (store.folder(job_id) / INPUT).exists():
+            raise Refused(409, "the job's video was removed; submit it again")
+        champion = context.rollout.state().champion
+        JobQueue(context.store.database).retry(job, champion or job.model)
+        return JSONResponse(shown(store.get(job_id)), 202, headers={"Location": f"/v1/jobs/{job.id}"})
 
     return router

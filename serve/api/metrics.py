@@ -21,7 +21,7 @@ COUNTERS = {
     "batches": ("serve_batches", "network calls by batch size"),
     "stage_seconds": ("serve_stage_seconds", "seconds of work by stage"),
     "jobs_ended": ("serve_jobs_ended", "ended jobs by state"),
-    "errors_unexpected": ("serve_unexpected_errors", "unexpected errors by type"),
+    "job_faults": ("serve_job_faults", "tries of jobs that ended by a fault of the server, by type"),
     "requests": ("serve_http_requests", "requests by method, route and status"),
     "request_seconds": ("serve_http_request_seconds", "seconds until the response began"),
 }

@@ -42,7 +42,10 @@ class JobModel(BaseModel):
     frames_damaged: int = Field(description="frames that could not be decoded")
     frames_per_second: float | None
     seconds_left: float | None
-    error: str | None
+    error: str | None = Field(description="why it failed; of a queued job, why its last try did")
+    next_try: float | None = Field(
+        description="seconds since 1970; a queued job whose last try failed waits until then"
+    )
     ticket: str = Field(
         description="?ticket=... in the URL gives read access to this job without a token, for 12 hours"
     )

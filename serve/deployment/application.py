@@ -40,6 +40,10 @@ class ReplicaDeployment:
         """See serve.deployment.replica.Replica."""
         return self._replica.about()
 
+    async def check_health(self) -> None:
+        """Ray Serve calls it regularly, and replaces the replica when it raises."""
+        await asyncio.to_thread(self._replica.check_network)
+
     def __del__(self) -> None:
         replica = getattr(self, "_replica", None)
         if replica is not None:

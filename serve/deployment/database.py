@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     frames INTEGER NOT NULL DEFAULT 0, total INTEGER NOT NULL DEFAULT 0, objects INTEGER NOT NULL DEFAULT 0,
     damaged INTEGER NOT NULL DEFAULT 0, frames_per_second REAL, seconds_left REAL, error TEXT,
     attempts INTEGER NOT NULL DEFAULT 0, segments INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
-    key TEXT UNIQUE, digest TEXT
+    key TEXT UNIQUE, digest TEXT, faults INTEGER NOT NULL DEFAULT 0, not_before REAL NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, created);
 CREATE TABLE IF NOT EXISTS counters (
@@ -25,6 +25,8 @@ CREATE TABLE IF NOT EXISTS counters (
 );
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+# columns of the jobs table that databases of earlier versions lack
+ADDED = {"faults": "INTEGER NOT NULL DEFAULT 0", "not_before": "REAL NOT NULL DEFAULT 0"}
 
 
 class Database:
@@ -39,6 +41,7 @@ class Database:
                 # two processes may start at the same time; switching to WAL needs an exclusive lock, so wait for it
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.executescript(SCHEMA)
+                _add_columns(connection)
         except (OSError, sqlite3.Error) as error:
             raise UserError(
                 f"{path}: cannot be used as the database of jobs: {error}; give another --data"
@@ -73,3 +76,12 @@ class Database:
         connection.execute("PRAGMA busy_timeout = 60000")
         connection.execute("PRAGMA synchronous = FULL")
         return connection
+
+
+def _add_columns(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    known = {row["name"] for row in connection.execute("PRAGMA table_info(jobs)")}
+    for name, kind in ADDED.items():
+        if name not in known:
+            connection.execute(f"ALTER TABLE jobs ADD COLUMN {name} {kind}")
+    connection.execute("COMMIT")

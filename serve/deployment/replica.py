@@ -13,17 +13,19 @@ from typing import Any
 
 import numpy as np
 
+from serve.backends.batching import NetworkFailed
 from serve.deployment.counters import Counters
 from serve.deployment.database import Database
+from serve.deployment.health import Health, one_line
 from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
 from serve.detections import objects
 from serve.exports.loaded_models import LoadedModels, Model
 from serve.images import decode_image
 from serve.jobs.options import Options
+from serve.jobs.queue import JobQueue
 from serve.jobs.running import JobRunner
 from serve.jobs.store import JobStore
-from trainers.errors import UserError
 
 POLL_SECONDS = 0.25  # between two looks for a job
 MAINTENANCE_SECONDS = 1.0  # each round syncs the database to disk
@@ -42,18 +44,16 @@ class Replica:
         self._counters = Counters(database)
         self._rollout = Rollout(database, self._counters)
         self._store = JobStore(database, settings.jobs_folder)
+        self._queue = JobQueue(database)
         self._models = LoadedModels(settings)
+        self._health = Health(settings, self._models, self._rollout)
         self._stopping = threading.Event()
         self._recorded: dict[tuple[str, Any], float] = {}
-        self.problem: str | None = None
-        champion = self._rollout.state().champion
-        if champion is not None:
-            try:
-                with self._models.using(champion):
-                    pass
-            except Exception as error:  # noqa: BLE001 - reported by /readyz; a model that loads may follow
-                self.problem = _one_line(error)
-        runner = JobRunner(settings, self._store, self._models, self._rollout, self._counters, self._stopping)
+        self._health.check()  # loads the champion; /readyz reports why it cannot, and one that loads may follow
+        runner = JobRunner(
+            settings, self._store, self._queue, self._models, self._rollout, self._counters, self._health,
+            self._stopping,
+        )  # fmt: skip
         self._threads = [
             threading.Thread(target=self._run_jobs, args=(runner,), name=f"jobs-{i}", daemon=True)
             for i in range(settings.jobs_at_once)
@@ -79,12 +79,18 @@ class Replica:
             return await self._detect_with(decoded, champion, options)
 
     def about(self) -> dict[str, Any]:
-        """The loaded models with their backends, and why the champion could not be loaded (or None)."""
+        """The loaded models with their backends, and why this replica cannot work (or None)."""
         models = {
             name: {"backend": model.choice.backend, "table": model.choice.table()}
             for name, model in self._models.all().items()
         }
-        return {"models": models, "problem": self.problem}
+        return {"models": models, "problem": self._health.problem}
+
+    def check_network(self) -> None:
+        """Run a sample through the network. Raises NetworkFailed when only a new process may help."""
+        self._health.check()
+        if self._health.network_failed:
+            raise NetworkFailed(self._health.problem)
 
     def jobs(self) -> int:
         """Unfinished jobs of the whole deployment."""
@@ -138,6 +144,7 @@ class Replica:
             try:
                 self._record_counts()
                 self._counters.flush()
+                self._health.recheck()
                 self._load_candidate()
                 self._rollout.judge()
                 if time.monotonic() >= cleanup:
@@ -148,15 +155,13 @@ class Replica:
 
     def _load_candidate(self) -> None:
         state = self._rollout.state()
-        if self.problem is not None and state.champion in self._models.all():
-            self.problem = None
         if state.candidate is None or state.candidate.phase != "loading":
             return
         try:
             with self._models.using(state.candidate.model):
                 pass
         except Exception as error:  # noqa: BLE001 - reported by /readyz and by serve.promote
-            self._rollout.failed(state.candidate.model, _one_line(error))
+            self._rollout.failed(state.candidate.model, one_line(error))
             return
         self._rollout.loaded(state.candidate.model)
 
@@ -185,8 +190,3 @@ class Replica:
                 old = time.time() - entry.stat().st_mtime > ABANDONED_SECONDS
                 if old and not self._store.exists(entry.name):
                     shutil.rmtree(entry, ignore_errors=True)
-
-
-def _one_line(error: Exception) -> str:
-    text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    return " ".join(text.split())[:300]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -18,9 +20,11 @@ class Job:
 
     name: the client's name of the video; shown, never used as a path. source: "upload", or the video's URI.
     facts: fields of VideoFacts, None before the video was fetched. model: export id of the model that processes it.
-    created, started, ended: seconds since 1970. frames, total: done so far, and in the video (0: unknown).
-    objects: detections. damaged: frames that could not be decoded. seconds_left: estimate. error: of a failed job.
-    attempts: starts since the last new segment. segments: finished ones at the last start.
+    created, started, ended, not_before: seconds since 1970; the next try is not before the last of these.
+    frames, total: done so far, and in the video (0: unknown). objects: detections. damaged: frames that could not be
+    decoded. seconds_left: estimate. error: of a failed job, or of the last try of a queued one.
+    attempts: starts since the last new segment. faults: tries since then that ended by a fault of the server.
+    segments: finished ones at the last start.
     """
 
     id: str
@@ -42,6 +46,8 @@ class Job:
     error: str | None
     attempts: int
     segments: int
+    faults: int
+    not_before: float
 
     @property
     def active(self) -> bool:
@@ -73,4 +79,13 @@ class Job:
             "frames_per_second": self.frames_per_second,
             "seconds_left": self.seconds_left if self.state == "running" else None,
             "error": self.error,
+            "next_try": self.not_before or None if self.state == "queued" else None,
         }
+
+
+def job_of(row: sqlite3.Row) -> Job:
+    """A row of the jobs table as a Job."""
+    fields = {name: row[name] for name in row.keys() if name not in ("key", "digest", "bytes")}  # noqa: SIM118
+    fields["options"] = Options.model_validate_json(fields["options"])
+    fields["facts"] = json.loads(fields["facts"]) if fields["facts"] else None
+    return Job(**fields)

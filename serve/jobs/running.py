@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import shutil
 import threading
 import time
@@ -9,20 +11,30 @@ from pathlib import Path
 
 from serve.backends.batching import NetworkFailed
 from serve.deployment.counters import Counters
+from serve.deployment.health import Health, one_line
 from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
 from serve.exports.loaded_models import LoadedModels, Model
+from serve.jobs.faults import ModelUnavailable, fault_of, pause
 from serve.jobs.job import Job
+from serve.jobs.queue import JobQueue
+from serve.jobs.slots import Slots
 from serve.jobs.sources import fetch
 from serve.jobs.store import INPUT, JobStore
 from serve.video.annotating import RESULT, WORK, annotate
 from serve.video.opening import VideoFacts, probe
 from serve.video.pipeline import Cancelled, Progress
 from serve.video.segments import SegmentFolder
-from trainers.errors import UserError
+from trainers.files import write_text
 
 MAX_ATTEMPTS = 8  # without a new segment in between; then the video is assumed to crash the process
+SUSPECT_ATTEMPTS = (
+    3  # from then on the job runs alone, so that no other job's attempts are counted for its crashes
+)
+STAMP = "model"  # file in the folder of segments: the export id of the model that made them
 REPORT_SECONDS = 0.5
+
+log = logging.getLogger(__name__)
 
 
 class JobRunner:
@@ -32,26 +44,34 @@ class JobRunner:
         self,
         settings: Settings,
         store: JobStore,
+        queue: JobQueue,
         models: LoadedModels,
         rollout: Rollout,
         counters: Counters,
+        health: Health,
         stopping: threading.Event,
     ) -> None:
-        self._settings, self._store, self._models = settings, store, models
-        self._rollout, self._counters, self._stopping = rollout, counters, stopping
+        self._settings, self._store, self._queue, self._models = settings, store, queue, models
+        self._rollout, self._counters, self._health, self._stopping = rollout, counters, health, stopping
+        self._slots = Slots()
 
     def run_one(self) -> bool:
-        """Run the oldest job that is not locked. False when there is none."""
-        for job_id in self._store.active():
-            with self._store.lock(job_id) as held:
-                if held and self._run(job_id):
+        """Run the oldest job that is due and not locked. False when there is none, or this replica cannot work."""
+        if self._health.problem is not None:
+            return False
+        for job in self._queue.due():
+            with (
+                self._slots.taken(alone=job.attempts >= SUSPECT_ATTEMPTS) as granted,
+                self._store.lock(job.id) if granted else contextlib.nullcontext(False) as held,
+            ):
+                if held and self._run(job.id):
                     return True
         return False
 
     def _run(self, job_id: str) -> bool:
         folder = self._store.folder(job_id)
         segments = len(SegmentFolder(folder / WORK, None).finished())
-        job = self._store.start(job_id, segments)
+        job = self._queue.start(job_id, segments)
         if job is None:
             return False
         if job.attempts > MAX_ATTEMPTS:
@@ -62,21 +82,40 @@ class JobRunner:
         try:
             self._process(job, folder)
         except Cancelled:
-            if self._stopping.is_set():
-                self._store.release(job_id)
-            else:
-                self._remove_files(folder)
-        except NetworkFailed as error:
-            self._network_failed(job, str(error))
-        except UserError as error:
-            self._fail(job, str(error))
-        except OSError as error:
-            self._fail(job, f"server error: {error.strerror or type(error).__name__}")
-        except Exception as error:
-            self._counters.add("errors_unexpected", kind=type(error).__name__)
-            self._fail(job, f"unexpected server error ({type(error).__name__})")
-            raise
+            self._given_up(job)
+        except Exception as error:  # noqa: BLE001 - every fault is stored with its job
+            self._tried(job, error)
         return True
+
+    def _given_up(self, job: Job) -> None:
+        """The process stops, or the job was cancelled, or it was given to another model."""
+        if self._stopping.is_set():
+            self._queue.release(job.id)
+        elif not self._store.active(job.id):
+            self._remove_files(self._store.folder(job.id))
+
+    def _tried(self, job: Job, error: Exception) -> None:
+        """A try failed: fail the job if it is its own fault, otherwise let it be tried again."""
+        if self._stopping.is_set():
+            self._queue.release(job.id)
+            return
+        fault = fault_of(error)
+        if fault.own:
+            self._fail(job, fault.reason)
+            return
+        log.error("job %s: %s", job.id, fault.reason, exc_info=error)
+        self._counters.add("job_faults", kind=type(error).__name__)
+        champion = self._rollout.state().champion
+        if isinstance(error, NetworkFailed | ModelUnavailable) and champion not in (None, job.model):
+            self._queue.give_to(job.id, str(champion))  # its own model was a candidate, or is an older one
+        elif (
+            self._health.check() is not None
+        ):  # not the job's fault: it waits until the replica has recovered
+            self._queue.postpone(job, fault.reason, 0.0, counted=False)
+        elif job.faults + 1 < fault.most:
+            self._queue.postpone(job, fault.reason, pause(job.faults + 1), counted=True)
+        else:
+            self._fail(job, f"{fault.reason}; gave up after {fault.most} tries", keep=True)
 
     def _process(self, job: Job, folder: Path) -> None:
         source = folder / INPUT
@@ -84,41 +123,49 @@ class JobRunner:
             fetch(job.source, source, self._settings)
         if job.facts is None:
             facts = probe(source, self._settings.limits)
-            self._store.set_facts(job.id, facts)
+            self._queue.set_facts(job.id, facts)
         else:
             facts = VideoFacts(**job.facts)
-        with self._models.using(job.model) as model:
+        self._drop_segments_of_others(job, folder / WORK)
+        with contextlib.ExitStack() as stack:
+            try:
+                model = stack.enter_context(self._models.using(job.model))
+            except Exception as error:
+                raise ModelUnavailable(one_line(error)) from error
             self._annotate(job, folder, source, facts, model)
+
+    def _drop_segments_of_others(self, job: Job, work: Path) -> None:
+        """Remove the segments that another model made, and write down which model makes those to come."""
+        stamp = work / STAMP
+        made_by = stamp.read_text(encoding="utf-8") if stamp.exists() else None
+        if made_by != job.model:
+            if made_by is not None:  # a folder of an earlier version has no stamp, and its job's model
+                shutil.rmtree(work)
+            work.mkdir(exist_ok=True)
+            write_text(stamp, job.model)
 
     def _annotate(self, job: Job, folder: Path, source: Path, facts: VideoFacts, model: Model) -> None:
         manifest = annotate(
             source, facts, folder, model.export, model.batcher, job.options, self._settings.limits,
-            _Reporter(self._store, job.id, self._stopping, self._counters),
+            _Reporter(self._queue, job, self._stopping, self._counters),
             about={"job": job.id, "name": job.name, "backend": model.choice.backend},
             threads=self._settings.thread_count, segment_frames=self._settings.segment_frames,
         )  # fmt: skip
         size = sum(file.stat().st_size for file in (source, *(folder / RESULT).iterdir()))
-        if self._store.done(job.id, manifest, size):
+        if self._queue.done(job, manifest, size):
             self._counters.add("jobs_ended", state="done")
             shutil.rmtree(folder / WORK, ignore_errors=True)
         else:
-            self._remove_files(folder)
+            self._given_up(job)
 
-    def _network_failed(self, job: Job, reason: str) -> None:
-        """Fail the job; or, if its model was a candidate that has been rolled back, restart it with the champion."""
-        champion = self._rollout.state().champion
-        if champion is not None and champion != job.model:
+    def _fail(self, job: Job, reason: str, keep: bool = False) -> None:
+        """keep: the finished segments, for a later `POST /v1/jobs/{id}:retry`."""
+        if not self._queue.failed(job, reason):
+            self._given_up(job)
+            return
+        self._counters.add("jobs_ended", state="failed")
+        if not keep:
             shutil.rmtree(self._store.folder(job.id) / WORK, ignore_errors=True)
-            self._store.requeue(job.id, champion)
-        else:
-            self._fail(job, f"the model failed: {reason}")
-
-    def _fail(self, job: Job, reason: str) -> None:
-        if self._store.failed(job.id, reason):
-            self._counters.add("jobs_ended", state="failed")
-            shutil.rmtree(self._store.folder(job.id) / WORK, ignore_errors=True)
-        else:
-            self._remove_files(self._store.folder(job.id))
 
     def _remove_files(self, folder: Path) -> None:
         for name in (WORK, RESULT):
@@ -127,10 +174,13 @@ class JobRunner:
 
 
 class _Reporter:
-    """Stores the progress of a job every REPORT_SECONDS. Raises Cancelled when the job was cancelled."""
+    """Stores the progress of a job every REPORT_SECONDS.
 
-    def __init__(self, store: JobStore, job_id: str, stopping: threading.Event, counters: Counters) -> None:
-        self._store, self._job_id, self._stopping, self._counters = store, job_id, stopping, counters
+    Raises Cancelled when the job was cancelled or given to another model, or the process stops.
+    """
+
+    def __init__(self, queue: JobQueue, job: Job, stopping: threading.Event, counters: Counters) -> None:
+        self._queue, self._job, self._stopping, self._counters = queue, job, stopping, counters
         self._due = 0.0
         self._counted = 0
         self._stages: dict[str, float] = {}
@@ -148,5 +198,5 @@ class _Reporter:
         for stage, seconds in dict(progress.stages).items():
             self._counters.add("stage_seconds", seconds - self._stages.get(stage, 0.0), stage=stage)
             self._stages[stage] = seconds
-        if not self._store.update_progress(self._job_id, progress):
+        if not self._queue.update_progress(self._job, progress):
             raise Cancelled

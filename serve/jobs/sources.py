@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -46,7 +48,8 @@ def fetch(uri: str, target: Path, settings: Settings) -> None:
         shutil.copyfile(_allowed_file(uri, settings), partial)
     else:
         bucket, key = _bucket_and_key(uri)
-        _s3_client().download_file(bucket, key, str(partial))
+        with _s3_errors(uri):
+            _s3_client().download_file(bucket, key, str(partial))
     sync(partial)
     partial.replace(target)
     sync(target.parent)
@@ -83,18 +86,31 @@ def _bucket_and_key(uri: str) -> tuple[str, str]:
 
 
 def _s3_size(uri: str, settings: Settings) -> int:
-    from botocore.exceptions import BotoCoreError, ClientError
-
     bucket, key = _bucket_and_key(uri)
     plain = f"s3://{bucket}/{key}"
     allowed = (prefix.rstrip("/") + "/" for prefix in settings.s3_prefixes)
     if ".." in key.split("/") or not any(plain.startswith(prefix) for prefix in allowed):
         raise Refused(422, "this server does not allow that s3:// URI (--s3-prefix)")
-    try:
+    with _s3_errors(plain):
         return int(_s3_client().head_object(Bucket=bucket, Key=key)["ContentLength"])
-    except (BotoCoreError, ClientError) as error:
-        code = getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__)
-        raise Refused(422, f"{plain}: cannot be read ({code})") from None
+
+
+@contextlib.contextmanager
+def _s3_errors(uri: str) -> Iterator[None]:
+    """Raise S3's refusals as Refused 422, and all that may be over in a while as 503."""
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+        if status >= 500 or status == 429 or code in ("RequestTimeout", "SlowDown", "Throttling"):
+            raise Refused(503, f"{uri}: S3 cannot answer now ({code or status})", retry_after=30) from None
+        raise Refused(422, f"{uri}: cannot be read ({code or status})") from None
+    except (BotoCoreError, Boto3Error) as error:
+        raise Refused(503, f"{uri}: S3 does not answer ({type(error).__name__})", retry_after=30) from None
 
 
 def _s3_client() -> Any:

@@ -162,7 +162,6 @@ def test_a_client_name_is_shown_and_never_used_as_a_path(server, tmp_path, name)
         "x" * 5000,
         "file:" + "/" * 3000,
         "http://[::1",
-        "s3://videos/in/%2e%2e/x",
     ],
 )
 def test_a_uri_that_the_server_does_not_allow_is_refused(server, uri):

@@ -7,6 +7,7 @@ import shutil
 
 import clips
 import pytest
+from problems import is_problem
 from servers import READER, Server, wait_for
 
 from serve.client import Client
@@ -117,6 +118,22 @@ def test_a_finished_job_is_removed(server, clip):
     assert server.call("DELETE", f"/v1/jobs/{job['id']}").status_code == 204
     assert server.call("GET", f"/v1/jobs/{job['id']}").status_code == 404
     assert not (server.settings.jobs_folder / job["id"]).exists()
+
+
+def test_a_failed_job_is_tried_again_on_request(server, done, tmp_path):
+    video = server.settings.file_roots[0] / "later.mp4"
+    video.write_bytes(b"noise" * 1000)
+    job = server.call("POST", "/v1/jobs", json={"uri": f"file://{video}"}).json()
+    assert server.ended(job["id"])["state"] == "failed"
+    (server.settings.jobs_folder / job["id"] / "input").unlink()
+    clips.make(video, 5)
+    answer = server.call("POST", f"/v1/jobs/{job['id']}:retry")
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == f"/v1/jobs/{job['id']}"
+    assert (answer.json()["state"], answer.json()["error"]) == ("queued", None)
+    assert server.ended(job["id"])["state"] == "done"
+    is_problem(server.call("POST", f"/v1/jobs/{done['id']}:retry"), 409, "only a failed job")
+    is_problem(server.call("POST", "/v1/jobs/gone:retry"), 404)
 
 
 def test_a_ticket_is_valid_for_one_job_only(server, done, clip):

@@ -24,6 +24,7 @@ from serve.exports.loaded_models import LoadedModels
 from serve.exports.model_folder import add_model
 from serve.jobs.limits import Limits
 from serve.jobs.options import Options
+from serve.jobs.queue import JobQueue
 from serve.jobs.store import JobStore
 from serve.video.opening import probe
 
@@ -42,6 +43,11 @@ def settings(tmp_path, rectangles_folder):
 @pytest.fixture
 def store(settings):
     return JobStore(Database(settings.data / "serve.sqlite"), settings.jobs_folder)
+
+
+@pytest.fixture
+def queue(store):
+    return JobQueue(store.database)
 
 
 def added(store, tmp_path, clip, number=0, key=None, digest="", limit=100, options=Options()):  # noqa: B008
@@ -65,11 +71,11 @@ def test_a_job_is_locked_by_one_worker_and_released_when_it_dies(store, tmp_path
         assert not none
 
 
-def test_the_video_is_on_the_disk_before_the_job_exists(store, tmp_path, monkeypatch):
+def test_the_video_is_on_the_disk_before_the_job_exists(store, queue, tmp_path, monkeypatch):
     synced, real = [], os.fsync
 
     def fsync(descriptor):
-        assert not store.active(), "the row was written before the file was"
+        assert not queue.due(), "the row was written before the file was"
         synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
         real(descriptor)
 
@@ -89,27 +95,27 @@ def test_a_full_queue_refuses_jobs_with_a_retry_time(store, tmp_path):
 
 
 @pytest.mark.slow(100)
-def test_a_job_that_keeps_crashing_its_process_fails(settings, store, tmp_path):
+def test_a_job_that_keeps_crashing_its_process_fails(settings, store, queue, tmp_path):
     job, _ = added(store, tmp_path, clips.make(tmp_path / "clip.mp4", 3))
     for _ in range(8):
-        assert store.start(job.id, segments=0) is not None  # and is killed
+        assert queue.start(job.id, segments=0) is not None  # and is killed
     with served(settings) as server:
         ended = server.ended(job.id)
     assert ended["state"] == "failed"
     assert "crashed 8 times at the same place" in ended["error"]
 
 
-def test_attempts_are_counted_anew_after_a_new_segment(store, tmp_path):
+def test_attempts_are_counted_anew_after_a_new_segment(store, queue, tmp_path):
     job, _ = added(store, tmp_path, clips.make(tmp_path / "clip.mp4", 3))
-    assert [store.start(job.id, segments).attempts for segments in (0, 0, 1, 1, 2)] == [1, 2, 1, 2, 1]
+    assert [queue.start(job.id, segments).attempts for segments in (0, 0, 1, 1, 2)] == [1, 2, 1, 2, 1]
 
 
-def test_ended_jobs_expire_by_age_and_by_total_size(store, tmp_path):
+def test_ended_jobs_expire_by_age_and_by_total_size(store, queue, tmp_path):
     clip = clips.make(tmp_path / "clip.mp4", 3)
     jobs = [added(store, tmp_path, clip, i)[0] for i in range(3)]
     for job in jobs:
-        store.start(job.id, 0)
-        assert store.done(job.id, {"frames": 3, "objects": 0, "damaged": 0}, size=100)
+        queue.start(job.id, 0)
+        assert queue.done(job, {"frames": 3, "objects": 0, "damaged": 0}, size=100)
     assert store.expired(days=1, size=1000) == []
     assert store.expired(days=1, size=250) == [jobs[0].id]
     assert len(store.expired(days=0, size=1000)) == 3

@@ -53,6 +53,13 @@ def test_a_missing_forbidden_or_too_large_object_is_refused(server, bucket, key,
     assert says in answer.json()["detail"]
 
 
+def test_an_s3_that_does_not_answer_is_said_to_be_so(server, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    answer = server.call("POST", "/v1/jobs", json={"uri": "s3://videos/in/clip.mp4"})
+    assert answer.status_code == 503, answer.text
+    assert answer.headers["Retry-After"]
+
+
 def test_an_object_that_is_not_a_video_becomes_a_failed_job(server, bucket):
     bucket.put_object(Bucket="videos", Key="in/noise.mp4", Body=b"noise" * 1000)
     job = server.ended(server.call("POST", "/v1/jobs", json={"uri": "s3://videos/in/noise.mp4"}).json()["id"])

@@ -1,0 +1,101 @@
+"""Health: whether a replica can work: the champion is loaded, it finds something in a sample, the disk takes files."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import TimeoutError as FutureTimeoutError
+
+import numpy as np
+
+from serve.backends.batching import NetworkFailed
+from serve.deployment.rollout import Rollout
+from serve.deployment.settings import Settings
+from serve.exports.loaded_models import LoadedModels, Model
+from trainers.detection import samples
+from trainers.detection.export import SAMPLES
+from trainers.errors import UserError
+from trainers.files import write_bytes
+
+NETWORK_SECONDS = 60.0  # without an answer for this long, the device hangs
+RECHECK_SECONDS = 1.0
+MAX_RECHECK_SECONDS = 30.0
+PROBE_BYTES = 1 << 16
+
+
+class Health:
+    """The state of one replica.
+
+    problem: why it takes no jobs, one line, or None. network_failed: whether the champion was loaded, but does not work
+    any longer; then only a new process may help.
+    """
+
+    def __init__(self, settings: Settings, models: LoadedModels, rollout: Rollout) -> None:
+        self._settings, self._models, self._rollout = settings, models, rollout
+        self._samples: dict[str, tuple[np.ndarray, int]] = {}
+        self._lock = threading.Lock()
+        self._due = 0.0
+        self._pause = RECHECK_SECONDS
+        self.problem: str | None = None
+        self.network_failed = False
+
+    def check(self) -> str | None:
+        """Check everything now; the problem, or None."""
+        with self._lock:
+            self.network_failed = False
+            try:
+                self._check_disk()
+                self._check_champion()
+            except NetworkFailed as error:
+                self.network_failed = True
+                self.problem = f"the model failed on its own sample: {one_line(error)}"
+            except Exception as error:  # noqa: BLE001 - reported by /readyz
+                self.problem = one_line(error)
+            else:
+                self.problem = None
+            self._pause = min(MAX_RECHECK_SECONDS, 2 * self._pause) if self.problem else RECHECK_SECONDS
+            self._due = time.monotonic() + self._pause
+            return self.problem
+
+    def recheck(self) -> None:
+        """While there is a problem, check again from time to time: it may be over."""
+        if self.problem is not None and time.monotonic() >= self._due:
+            self.check()
+
+    def _check_disk(self) -> None:
+        path = self._settings.jobs_folder / f".probe-{threading.get_native_id()}"
+        try:
+            write_bytes(path, bytes(PROBE_BYTES))
+        except OSError as error:
+            raise UserError(f"the data folder cannot be written: {error.strerror}") from None
+        path.unlink(missing_ok=True)
+
+    def _check_champion(self) -> None:
+        champion = self._rollout.state().champion
+        if champion is None:
+            return
+        with self._models.using(champion) as model:
+            image, expected = self._sample(champion, model)
+            try:
+                found = model.batcher.submit(image, urgent=True).result(NETWORK_SECONDS)
+            except (FutureTimeoutError, RuntimeError) as error:
+                raise NetworkFailed(f"no answer ({type(error).__name__})") from None
+            if not np.isfinite(found.scores).all() or not np.isfinite(found.boxes).all():
+                raise NetworkFailed("it answers with numbers that are not finite")
+            if expected and not len(found.above(model.export.threshold).scores):
+                raise NetworkFailed(f"it finds none of {expected} objects")
+
+    def _sample(self, champion: str, model: Model) -> tuple[np.ndarray, int]:
+        """One of the export's own images, and how many objects the trained model found in it."""
+        if champion not in self._samples:
+            shown = samples.load(model.export.directory / SAMPLES)
+            counts = [len(each.above(model.export.threshold).scores) for each in shown.found]
+            best = int(np.argmax(counts))
+            self._samples = {champion: (shown.images[best], counts[best])}
+        return self._samples[champion]
+
+
+def one_line(error: Exception) -> str:
+    """The error in one line, with its type if it is not one for users."""
+    text = str(error) if isinstance(error, UserError | NetworkFailed) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())[:300]
