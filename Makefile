@@ -6,6 +6,8 @@ LOCK   := $(if $(CUDA),requirements-cuda.lock,requirements.lock)
 STAMP  := $(VENV)/.installed-$(if $(CUDA),cuda,cpu)
 UV_VERSION := 0.13.8
 ARGS   ?=
+# with it, each of the processes that tests start would compile this project and rewrite its tests' assertions anew
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test quick lint check wheel lock clean benchmarks examples pictures

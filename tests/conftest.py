@@ -2,12 +2,13 @@
 
 import os
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-# two workers of pytest and what they start share two cores
+# the workers of pytest and what they start share two cores
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 # not the user's own: what serving keeps of the exports that tests make
@@ -23,9 +24,10 @@ def _seconds(item: pytest.Item) -> float:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first, the quick ones last: two workers then end at about the same time."""
+    """The longest files first, then those with most tests: the workers then end at about the same time."""
     longest: dict[object, tuple[bool, float]] = {}
+    count = Counter(item.path for item in items)
     for item in items:
         cost = (item.get_closest_marker("slow") is not None, _seconds(item))
         longest[item.path] = max(cost, longest.get(item.path, cost))
-    items.sort(key=lambda item: longest[item.path], reverse=True)
+    items.sort(key=lambda item: (*longest[item.path], count[item.path]), reverse=True)

@@ -53,7 +53,7 @@ class Randomly(RecordingTrial):
 
 
 @functools.cache
-def samples(space, conditions, count=500):
+def samples(space, conditions, count=250):
     """(recipe, params, distributions) of random trials."""
     generator = random.Random(1)
     trials = [Randomly(generator) for _ in range(count)]

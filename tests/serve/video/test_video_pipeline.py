@@ -128,8 +128,9 @@ def test_odd_sizes_are_made_even_and_boxes_stay(rectangles, batcher, tmp_path):
     np.testing.assert_allclose(lines[0]["objects"][0]["box"], clips.position(0), atol=0.05)
 
 
-@pytest.mark.parametrize("killed_at", [1, 15, 16, 17, 39])
-@pytest.mark.parametrize("track", [False, True])
+@pytest.mark.parametrize(
+    ("killed_at", "track"), [(1, True), (15, False), (16, True), (16, False), (17, True), (39, False)]
+)
 def test_after_a_kill_no_frame_is_lost_or_repeated(killed_at, track, rectangles, batcher, tmp_path):
     source = clips.make(tmp_path / "clip.mp4", 40, audio="aac")
     options = Options(track=track, every=3)
