@@ -148,6 +148,7 @@ def test_grouped_multivariate_tpe_proposes_valid_recipes_past_its_random_start(c
     assert len(study.trials) == 12
 
 
+@pytest.mark.slow
 def test_steps_and_seed_do_not_change_the_hash_but_weights_do(case):
     space, conditions = case
     again = Conditions(steps=conditions.steps * 3, preset=conditions.preset, seed=1)

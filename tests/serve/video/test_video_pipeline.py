@@ -128,6 +128,7 @@ def test_odd_sizes_are_made_even_and_boxes_stay(rectangles, batcher, tmp_path):
     np.testing.assert_allclose(lines[0]["objects"][0]["box"], clips.position(0), atol=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("killed_at", "track"), [(1, True), (15, False), (16, True), (16, False), (17, True), (39, False)]
 )

@@ -136,6 +136,7 @@ def test_a_warm_start_takes_the_best_by_the_new_objective_whatever_the_earlier_o
     assert again.seeds[0].source.startswith("warm start: mAP ")
 
 
+@pytest.mark.slow
 def test_a_warm_start_from_a_study_that_did_not_measure_the_objective_is_one_line(open_study, uri, tmp_path):
     study = open_study()
     run_here(search_of(study, 1))

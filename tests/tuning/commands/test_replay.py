@@ -90,6 +90,7 @@ def test_taking_every_curve_to_its_end_finds_the_best():
     assert outcome.trainings == 30
 
 
+@pytest.mark.slow
 def test_a_studys_own_trials_are_replayed_and_stopped_ones_drawn_on_as_the_others_grew(open_study, capsys):
     study = open_study(space_hash=SPACE.hash(CONDITIONS))
     run_here(search_of(study, 12))

@@ -80,6 +80,7 @@ def test_every_trial_is_worth_what_the_objective_says_and_optuna_is_told_the_sam
             )
 
 
+@pytest.mark.slow
 @whichever
 def test_the_ranking_the_headline_and_the_curves_follow_it(objective, searched, capsys):
     study = searched(objective)

@@ -52,6 +52,7 @@ class Page(html.parser.HTMLParser):
             self.text += data
 
 
+@pytest.mark.slow
 def test_it_writes_one_page_that_needs_nothing_else(street, capsys):
     assert report.main([str(street)]) == 0
     path = street / "report.html"
@@ -81,6 +82,7 @@ def test_markdown_and_json_are_printed(street, capsys):
     assert set(found["sections"]["about"]) >= {"study", "space_hash", "data"}
 
 
+@pytest.mark.slow
 def test_out_is_written_whole(street, tmp_path, capsys):
     out = tmp_path / "report.json"
     assert report.main([str(street), "--format", "json", "--out", str(out)]) == 0
@@ -182,6 +184,7 @@ def test_studies_of_the_same_data_are_compared_with_their_costs_and_differences(
     assert any("learning_rate" in line for line in sections["differences"]["spaces"][second["study"]])
 
 
+@pytest.mark.slow
 def test_studies_of_different_data_are_not_ranked(pair, capsys):
     assert compare.main(["long", "other", "--studies-dir", str(pair)]) == 0
     said = capsys.readouterr().out

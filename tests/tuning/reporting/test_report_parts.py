@@ -40,6 +40,7 @@ def sections(written):
     return {section.key: section for section in written.sections}
 
 
+@pytest.mark.slow
 def test_a_finished_study_has_every_part(sections):
     assert list(sections) == [
         "ranking", "detectors", "predictions", "curves", "losses", "parameters", "breakdown", "early-stopping", "known",

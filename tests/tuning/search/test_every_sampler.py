@@ -200,6 +200,7 @@ def test_what_the_space_raises_comes_through_and_leaves_nothing(name):
     assert made.propose(COUNT) == fresh.propose(COUNT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["stop", "promote"])
 @pytest.mark.parametrize("objective", [OBJECTIVE, LOSS], ids=["maximize", "minimize"])
 def test_a_study_that_goes_on_is_proposed_what_it_would_have_been(name, objective, mode, open_study):

@@ -58,6 +58,7 @@ def test_the_split_is_written_down_with_the_study(tmp_path):
     assert list(map(tuple, lines[1:])) == of_records == list(split_file.rows(dataset))
 
 
+@pytest.mark.slow
 def test_a_studys_data_are_found_again_as_they_were_and_whole(tmp_path):
     study, _ = begun(tmp_path, "--data", CITY, "--subset", "25%")
     again = reopen(DETECTION, study.manifest.data, tmp_path / "another cache")
@@ -72,6 +73,7 @@ def test_a_studys_data_are_found_again_as_they_were_and_whole(tmp_path):
         reopen(DETECTION, study.manifest.data, tmp_path / "data", given=OTHER)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "why"),
     [

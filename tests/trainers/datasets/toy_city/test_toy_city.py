@@ -40,6 +40,7 @@ def test_the_parts_share_no_scene_and_other_seeds_are_other_cities():
     assert len(set(digests)) == len(digests)
 
 
+@pytest.mark.slow
 def test_every_class_is_there_in_sizes_that_a_small_detector_can_see():
     counts = np.zeros(3, int)
     sides = []
@@ -86,6 +87,7 @@ def test_the_city_is_written_once_as_records_that_the_api_reads(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_other_settings_are_another_dataset_with_another_fingerprint(tmp_path):
     fingerprints = {
         open_toy_city(city, tmp_path).fingerprint
@@ -98,6 +100,7 @@ def test_other_settings_are_another_dataset_with_another_fingerprint(tmp_path):
     assert len(fingerprints) == 3
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_is_built_anew(tmp_path):
     whole = open_toy_city(SMALL, tmp_path)
     folder = whole.train.files[0].parent
