@@ -22,16 +22,25 @@ class Score:
     key: sort key, ascending from worst to best.
     merit: `key` as one number, larger is better, for samplers that take a single value. Where values are compared
         exactly it has no room for the tie-breakers.
+    model: the name of the trial's model; "" if it does not matter.
+    comparable: number of leading elements of `key` that compare between models; all, unless said.
     """
 
     values: tuple[float, ...]
     key: tuple[float, ...]
     merit: float
+    model: str = ""
+    comparable: int | None = None
 
     @property
     def value(self) -> float:
         """The objective's value."""
         return self.values[0]
+
+    @property
+    def between_models(self) -> tuple[float, ...]:
+        """The part of `key` that compares between models (trainers.score_order)."""
+        return self.key[: self.comparable]
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,8 @@ class Criterion:
     label: its name for people. terms: (weight, metric name) pairs.
     direction, chance, resolution, bounded: as for a Metric, of the sum.
     otherwise: the criterion to use instead if one of the metrics was not measured.
+    between_models: of a tie-breaker, whether it compares trials of different models; a loss does not, as each model has
+        one of its own.
     """
 
     label: str
@@ -50,6 +61,7 @@ class Criterion:
     resolution: float = 0.0
     bounded: bool = True
     otherwise: Criterion | None = None
+    between_models: bool = True
 
     def value(self, metrics: Mapping[str, float]) -> float | None:
         """The sum; None if one of the metrics is missing, or is -1 (not measured)."""
@@ -112,8 +124,11 @@ class Objective:
         """The objective's value in an evaluation (Metrics.flat); None if it was not measured."""
         return self.criteria[0].value(metrics)
 
-    def score(self, metrics: Mapping[str, float]) -> Score:
-        """The score of an evaluation (Metrics.flat). Raises UserError if the objective was not measured."""
+    def score(self, metrics: Mapping[str, float], model: str = "") -> Score:
+        """The score of an evaluation (Metrics.flat) of a trial of `model`.
+
+        Raises UserError if the objective was not measured.
+        """
         value = self.value(metrics)
         if value is None:
             first = next(name for name in self.metrics if unmeasured(name, metrics))
@@ -123,16 +138,27 @@ class Objective:
             )
         others = [criterion.value(metrics) for criterion in self.criteria[1:]]
         pairs = zip(self.criteria[1:], others, strict=True)
-        return self.of_values((value, *(c.missing if v is None else v for c, v in pairs)))
+        return self.of_values((value, *(c.missing if v is None else v for c, v in pairs)), model)
 
-    def of_value(self, value: float) -> Score:
+    def of_value(self, value: float, model: str = "") -> Score:
         """The score of a trial of which only the objective's value is known; it loses every tie."""
-        return self.of_values((value, *(criterion.missing for criterion in self.criteria[1:])))
+        return self.of_values((value, *(criterion.missing for criterion in self.criteria[1:])), model)
 
-    def of_values(self, values: tuple[float, ...]) -> Score:
+    def of_values(self, values: tuple[float, ...], model: str = "") -> Score:
         """The score made of one value per criterion."""
         key = tuple(c.rank(value) for c, value in zip(self.criteria, values, strict=True))
-        return Score(values, key, self._number(key, 0))
+        ties = enumerate(self.criteria[1:], start=1)
+        comparable = next((place for place, tie in ties if not tie.between_models), None)
+        return Score(values, key, self.merit(key), model, comparable)
+
+    def merit(self, key: tuple[float, ...]) -> float:
+        """Score.merit of a key, which may be one of trainers.score_order."""
+        return self._number(key, 0)
+
+    def above_chance(self, value: float) -> bool:
+        """Whether the value says more than an untrained model's would."""
+        first = self.criteria[0]
+        return first.direction == "minimize" or not first.chance or value >= first.chance
 
     def better(self, one: float, other: float) -> bool:
         """Whether the value `one` is better than `other`."""

@@ -49,10 +49,15 @@ class Detection(Task):
         return found
 
     def ties(self, classes: Sequence[str]) -> tuple[Criterion, ...]:
-        """mAP50, then classification plus localization loss, without regularization, whose weight differs by trial."""
+        """mAP50, then classification plus localization loss, without regularization, whose weight differs by trial.
+
+        The loss ranks trials of one model only: detectors have different losses (focal, sigmoid, anchors).
+        """
         total = Criterion("validation loss", ((1.0, TOTAL_LOSS),), "minimize", bounded=False)
         parts = tuple((1.0, f"{LOSS}{part}") for part in ("classification", "localization"))
-        loss = Criterion("validation loss", parts, "minimize", bounded=False, otherwise=total)
+        loss = Criterion(
+            "validation loss", parts, "minimize", bounded=False, otherwise=total, between_models=False
+        )
         return Criterion("mAP50", ((1.0, "mAP50"),), "maximize", 4 * CHANCE, RESOLUTION), loss
 
     def open_data(

@@ -101,7 +101,7 @@ class ReportContext:
     @cached_property
     def rung_trials(self) -> RungTrials | None:
         """The trials at the rung that suits comparisons best."""
-        return rung_trials.trials_at_rung(self.ranked, self.study.trials, self.study.objective.direction)
+        return rung_trials.trials_at_rung(self.ranked, self.study.trials, self.study.objective)
 
     @cached_property
     def importances(self) -> dict[str, float]:

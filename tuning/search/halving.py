@@ -1,8 +1,9 @@
 """Asynchronous successive halving (ASHA): decides which trials go on past a rung. Independent of Ray and Optuna.
 
 The rules are ASHA's (Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020), in its stopping
-and its promotion variant, with two additions: no trial is stopped or promoted before a quorum has reached the rung, and
-ties of the objective are broken by the objective's tie-breakers.
+and its promotion variant, with three additions. No trial is stopped or promoted before a quorum has reached the rung.
+Ties of the objective are broken by the objective's tie-breakers. In a search over several models, each model has its
+share of the first rung, since models learn at different speeds; later all are ranked together (trainers.score_order).
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from trainers import score_order
 from trainers.errors import UserError
 from trainers.objective import Score
+from trainers.score_order import Key
 from tuning.search.scheduler import Judgement, Rules, register
 
 Mode = Literal["promote", "stop"]
@@ -24,24 +27,61 @@ Mode = Literal["promote", "stop"]
 
 @dataclass
 class _RungScores:
-    """The scores of one bracket at one rung: by trial, and ordered from worst to best.
+    """The scores of one bracket at one rung.
 
-    promoted: number of these trials that were promoted past the rung.
+    shared: whether each model has its share of the rung. promoted: number of its trials that were promoted past it.
     """
 
+    shared: bool
     by_trial: dict[int, Score] = field(default_factory=dict)
-    ordered: list[Score] = field(default_factory=list)
     promoted: int = 0
+    _ordered: dict[str, list[Score]] = field(default_factory=dict)  # of each model, from worst to best
+    _order: list[int] = field(default_factory=list)  # trials, best first, if they are of several models
+    _places: dict[int, int] = field(default_factory=dict)
 
     def add(self, trial: int, score: Score) -> None:
         self.by_trial[trial] = score
-        bisect.insort(self.ordered, score, key=_key)
+        bisect.insort(self._ordered.setdefault(score.model, []), score, key=_key)
+        self._order = []
 
-    def better_than(self, score: Score) -> int:
-        return len(self.ordered) - bisect.bisect_right(self.ordered, score.key, key=_key)
+    def better_of_its_model(self, trial: int) -> int:
+        """The number of trials of its model that are better."""
+        score = self.by_trial[trial]
+        ordered = self._ordered[score.model]
+        return len(ordered) - bisect.bisect_right(ordered, score.key, key=_key)
+
+    def ahead_of(self, trial: int) -> int:
+        """The number of trials that are ahead of it."""
+        if len(self._ordered) == 1:
+            return self.better_of_its_model(trial)
+        self._sort()
+        return self._places[trial]
+
+    def at(self, place: int) -> Score:
+        """The score at a place of the order; 0 is the best."""
+        if len(self._ordered) > 1:
+            self._sort()
+            return self.by_trial[self._order[place]]
+        (ordered,) = self._ordered.values()
+        return ordered[-1 - place]
+
+    def _sort(self) -> None:
+        if self._order:
+            return
+        trials = sorted(self.by_trial)
+        between = dict(zip(trials, score_order.keys([self.by_trial[t] for t in trials]), strict=True))
+        keys = {model: [score.key for score in scores] for model, scores in self._ordered.items()}
+
+        def key(trial: int) -> tuple[float, Key]:
+            score = self.by_trial[trial]
+            share = score_order.standing(score.key, keys[score.model]) if self.shared else 0.0
+            return share, between[trial]
+
+        self._order = sorted(trials, key=key, reverse=True)
+        self._places = {trial: place for place, trial in enumerate(self._order)}
 
 
-def _key(score: Score) -> tuple[float, ...]:
+def _key(score: Score) -> Key:
     return score.key
 
 
@@ -106,14 +146,14 @@ class Halving:
     def judge(self, trial: int, step: int) -> Judgement:
         """The decision for a trial whose score at the rung `step` is recorded."""
         rung = self._scores_at(trial, step)
-        own = rung.by_trial[trial]
-        rank, of = 1 + rung.better_than(own), len(rung.by_trial)
+        rank, of = 1 + rung.ahead_of(trial), len(rung.by_trial)
         if step >= self.rungs[-1]:
             return Judgement("continue", rank, of, None)
-        cutoff = self._cutoff(rung)
+        decided = of >= self.quorum
+        cutoff = rung.at(self._quota(rung) - 1) if decided else None
         if self.mode == "promote":
             return Judgement("pause", rank, of, cutoff)
-        stops = cutoff is not None and own.key < cutoff.key
+        stops = decided and rank > self._quota(rung)
         return Judgement("stop" if stops else "continue", rank, of, cutoff)
 
     def promotable(
@@ -129,17 +169,13 @@ class Halving:
         found: dict[tuple[int, int], list[int]] = {}
         for trial, step in waiting.items():
             rung = self._scores_at(trial, step)
-            cutoff = self._cutoff(rung)
-            if cutoff is None or (more and rung.promoted >= self._quota(rung)):
+            if len(rung.by_trial) < self.quorum or (more and rung.promoted >= self._quota(rung)):
                 continue
-            if rung.by_trial[trial].key >= cutoff.key:
+            if rung.ahead_of(trial) < self._quota(rung):
                 found.setdefault((step, self.bracket(trial)), []).append(trial)
-
-        def position(trial: int) -> tuple[int, tuple[float, ...], int]:
-            return waiting[trial], self._scores_at(trial, waiting[trial]).by_trial[trial].key, -trial
-
         if not found:
             return None
+        position = functools.partial(self._position, waiting)
         best = max((trial for trials in found.values() for trial in trials), key=position)
         rung, trials = self._scores_at(best, waiting[best]), found[waiting[best], self.bracket(best)]
         if not more or rung.promoted + len(trials) <= self._quota(rung):
@@ -159,29 +195,22 @@ class Halving:
         found = []
         for trial, step in waiting.items():
             rung = self._scores_at(trial, step)
-            if step == self.rungs_of(trial)[0] and rung.better_than(rung.by_trial[trial]) >= most:
+            if step == self.rungs_of(trial)[0] and rung.better_of_its_model(trial) >= most:
                 found.append(trial)
         return found
 
     def foremost(self, waiting: Mapping[int, int]) -> int:
         """The best of the waiting trials at the highest rung."""
-        return max(
-            waiting,
-            key=lambda trial: (
-                waiting[trial],
-                self._scores_at(trial, waiting[trial]).by_trial[trial].key,
-                -trial,
-            ),
-        )
+        return max(waiting, key=functools.partial(self._position, waiting))
+
+    def _position(self, waiting: Mapping[int, int], trial: int) -> tuple[int, int, Key, int]:
+        """A sort key of waiting trials: the next to promote is the largest."""
+        rung = self._scores_at(trial, waiting[trial])
+        return waiting[trial], -rung.ahead_of(trial), rung.by_trial[trial].key, -trial
 
     def _scores_at(self, trial: int, step: int) -> _RungScores:
-        return self._rungs.setdefault((self.bracket(trial), step), _RungScores())
-
-    def _cutoff(self, rung: _RungScores) -> Score | None:
-        """The worst score that passes the rung; None before the quorum."""
-        if len(rung.by_trial) < self.quorum:
-            return None
-        return rung.ordered[-self._quota(rung)]
+        first = step == self.rungs_of(trial)[0]
+        return self._rungs.setdefault((self.bracket(trial), step), _RungScores(shared=first))
 
     def _quota(self, rung: _RungScores) -> int:
         """How many of the rung's trials may pass it."""

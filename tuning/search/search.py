@@ -242,7 +242,7 @@ class Search:
             if not math.isfinite(result.metrics.get(name, 0.0)):
                 self._end(number, verdicts.failed(f"{name} is {result.metrics[name]} at step {step}", step))
                 return
-        score = objective.score(result.metrics)
+        score = objective.score(result.metrics, self.study.record(number).model)
         self.scheduler.record(number, step, score)
         rung = make_rung(result, score, self.scheduler.judge(number, step), objective)
         self.study.note_spent(number, self._meter.spent(number))

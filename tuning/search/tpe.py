@@ -15,10 +15,12 @@ import optuna
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from trainers.objective import Objective
+from trainers import score_order
+from trainers.objective import Objective, Score
+from trainers.recipe import upgraded
 from tuning.search.sampler import SamplerContext, register
 from tuning.study.proposal import Proposal
-from tuning.study.trial_record import ENDED, RUNG, Rung
+from tuning.study.trial_record import ENDED, RECIPE, RUNG, Rung
 
 # number of trials that TPE sees, the best and the latest: it takes at most 25 as good, and more of the rest add little
 BEST, LATEST = 100, 300
@@ -43,9 +45,12 @@ class TPESampler:
         self._objective = context.objective
         self._startup_trials = startup_trials
         self._trials: dict[int, FrozenTrial] = {}
+        self._scores: dict[int, dict[int, Score]] = {}  # of all trials learned, by number and step
         self._study: optuna.Study | None = None
+        self._models: set[str] = set()
         self._memory = InMemoryStorage()
         self._memory_ids: dict[int, int] = {}  # ids in self._memory, by trial number
+        self._compared: dict[int, dict[int, float]] = {}  # merits of trials of several models
         self._tpe_trials: dict[int, FrozenTrial] = {}  # cache of tpe_trial(), by trial number
 
     def learn(self, trial: FrozenTrial) -> None:
@@ -54,7 +59,11 @@ class TPESampler:
         if adapted is None:
             return
         trial = self._trials[trial.number] = adapted
+        self._scores[trial.number] = scores_of(trial, self._objective)
+        self._models |= {score.model for score in self._scores[trial.number].values()}
         self._tpe_trials.pop(trial.number, None)
+        if len(self._models) > 1:
+            self._study = None  # a new score of one model may move those of all others at its step
         if self._study is None:
             return
         if trial.number not in self._memory_ids:
@@ -68,7 +77,7 @@ class TPESampler:
             self._study = None  # a paused trial was promoted: rebuild, as a finished trial cannot be changed
         elif trial.state.is_finished():
             memory_id = self._memory_ids[trial.number]
-            values = tpe_values(trial, self._objective)
+            values = self._values(trial)
             for step, value in values.items():
                 self._memory.set_trial_intermediate_value(memory_id, step, value)
             self._memory.set_trial_state_values(
@@ -101,8 +110,12 @@ class TPESampler:
                 trial.number: trial for trial in most_informative(self._trials.values(), self._objective)
             }
             self._tpe_trials = {
-                number: trial for number, trial in self._tpe_trials.items() if number in self._trials
+                number: trial
+                for number, trial in self._tpe_trials.items()
+                if number in self._trials and len(self._models) < 2
             }
+            if len(self._models) > 1:
+                self._compared = compared(self._scores, self._objective)
             for trial in self._trials.values():
                 self._add(trial)
         return self._study
@@ -112,9 +125,16 @@ class TPESampler:
         if trial.state == TrialState.FAIL:
             return
         if trial.number not in self._tpe_trials:
-            self._tpe_trials[trial.number] = tpe_trial(trial, self._objective)
+            values = self._values(trial) if trial.state in ENDED else {}
+            self._tpe_trials[trial.number] = tpe_trial(trial, values, self._objective)
         self._memory_ids[trial.number] = self._memory.get_n_trials(self._study._study_id)
         self._memory.create_new_trial(self._study._study_id, self._tpe_trials[trial.number])
+
+    def _values(self, trial: FrozenTrial) -> dict[int, float]:
+        """A value by step, higher is better, that orders trials as the scheduler does, with ties broken."""
+        if len(self._models) > 1:
+            return self._compared[trial.number]
+        return {step: score.merit for step, score in self._scores[trial.number].items()}
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         with warnings.catch_warnings():
@@ -128,13 +148,11 @@ class TPESampler:
             )
 
 
-def tpe_trial(trial: FrozenTrial, objective: Objective) -> FrozenTrial:
-    """The trial as TPE sees it: running, or ended with values in the scheduler's order."""
-    state = trial.state if trial.state in ENDED else TrialState.RUNNING
-    values = tpe_values(trial, objective) if state in ENDED else {}
+def tpe_trial(trial: FrozenTrial, values: Mapping[int, float], objective: Objective) -> FrozenTrial:
+    """The trial as TPE sees it: running, or ended with these values by step."""
     return _TPETrial(
         number=-1,  # assigned by the storage
-        state=state,
+        state=trial.state if trial.state in ENDED else TrialState.RUNNING,
         value=None,
         values=_final_value(trial, values, objective),
         datetime_start=trial.datetime_start,
@@ -143,19 +161,32 @@ def tpe_trial(trial: FrozenTrial, objective: Objective) -> FrozenTrial:
         distributions=trial.distributions,
         user_attrs={},
         system_attrs={},
-        intermediate_values=values,
+        intermediate_values=dict(values),
         trial_id=-1,
     )
 
 
-def tpe_values(trial: FrozenTrial, objective: Objective) -> dict[int, float]:
-    """A value by step, higher is better, that orders trials as the scheduler does, with ties broken."""
+def scores_of(trial: FrozenTrial, objective: Objective) -> dict[int, Score]:
+    """The trial's scores by step, as the scheduler compares them."""
+    model = str(upgraded(trial.user_attrs.get(RECIPE, {})).get("model", ""))
     found = {}
     for step, value in trial.intermediate_values.items():
         rung = trial.user_attrs.get(f"{RUNG}{step}")  # trials read from MLflow have none
-        score = Rung.from_dict(rung, objective).score if rung else objective.of_value(value)
-        found[step] = score.merit
+        found[step] = (
+            Rung.from_dict(rung, objective, model).score if rung else objective.of_value(value, model)
+        )
     return found
+
+
+def compared(scores: Mapping[int, Mapping[int, Score]], objective: Objective) -> dict[int, dict[int, float]]:
+    """Merits by trial and step, which compare between models (trainers.score_order). scores: by trial and step."""
+    merits: dict[int, dict[int, float]] = {number: {} for number in scores}
+    for step in sorted({step for by_step in scores.values() for step in by_step}):
+        there = [number for number, by_step in scores.items() if step in by_step]
+        keys = score_order.keys([scores[number][step] for number in there])
+        for number, key in zip(there, keys, strict=True):
+            merits[number][step] = objective.merit(key)
+    return merits
 
 
 def _final_value(trial: FrozenTrial, values: Mapping[int, float], objective: Objective) -> list[float] | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from optuna.trial import FrozenTrial, TrialState
 
+from trainers import score_order
 from trainers.objective import Objective, Score
 from trainers.recipe import upgraded
 from tuning.study import spent as costs
@@ -59,13 +61,18 @@ class Rung:
         return {name: value for name, value in asdict(self).items() if name not in NOT_STORED}
 
     @classmethod
-    def from_dict(cls, fields: Mapping[str, Any], objective: Objective) -> Rung:
-        """A rung from `to_dict`'s values; the first versions had the value under the objective's name."""
+    def from_dict(cls, fields: Mapping[str, Any], objective: Objective, model: str = "") -> Rung:
+        """A rung from `to_dict`'s values, of a trial of `model`.
+
+        The first versions had the value under the objective's name.
+        """
         known = {name: value for name, value in fields.items() if name != objective.name}
         value = fields["value"] if "value" in fields else fields[objective.name]
         decision = OLD_DECISIONS.get(fields["decision"], fields["decision"])
         found = objective.value(fields["metrics"])
-        score = objective.of_value(value) if found is None else objective.score(fields["metrics"])
+        score = (
+            objective.of_value(value, model) if found is None else objective.score(fields["metrics"], model)
+        )
         return cls(**known | {"value": value, "decision": decision, "score": score})
 
 
@@ -124,8 +131,11 @@ def of(trial: FrozenTrial, objective: Objective, live: Spent | None = None) -> T
     running = trial.state == TrialState.RUNNING
     # a resumed trial still has the attribute of its "interrupted" verdict
     verdict = None if running else Verdict.from_dict(attrs[VERDICT])
+    recipe = upgraded(attrs[RECIPE])
     rungs: Sequence[Rung] = [
-        Rung.from_dict(fields, objective) for key, fields in attrs.items() if key.startswith(RUNG)
+        Rung.from_dict(fields, objective, recipe["model"])
+        for key, fields in attrs.items()
+        if key.startswith(RUNG)
     ]
     rungs = tuple(sorted(rungs, key=lambda rung: rung.step))
     provenance = attrs.get(PROVENANCE, {})
@@ -137,7 +147,7 @@ def of(trial: FrozenTrial, objective: Objective, live: Spent | None = None) -> T
         state="running" if verdict is None else verdict.state,
         verdict=verdict,
         recipe_id=attrs[RECIPE_ID],
-        recipe=upgraded(attrs[RECIPE]),
+        recipe=recipe,
         rungs=rungs,
         provenance=provenance,
         spent=spent if live is None or live.seconds < spent.seconds else live,
@@ -150,13 +160,36 @@ def best(records: Iterable[TrialRecord]) -> TrialRecord | None:
 
 
 def ranking(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """Best first: by the step of the last rung; at equal steps failed trials last; then by the score there."""
+    """Best first.
 
-    def key(record: TrialRecord) -> tuple[int, bool, tuple[float, ...]]:
-        score = record.rungs[-1].score.key if record.rungs else ()
-        return record.step, record.state != "failed", score
+    The completed trials come first, by their scores alone, however long they are: a trial of 360 steps that is better
+    than one of 720 is the better detector. Unfinished trials with as many steps as the longest of them are ranked with
+    them. All others follow by the step of their last rung, at equal steps by the score there, failed trials last.
+    """
+    known = list(records)
+    longest = max((record.step for record in known if record.state == "completed"), default=math.inf)
 
-    return sorted(records, key=key, reverse=True)
+    def level(record: TrialRecord) -> tuple[bool, float, bool]:
+        sound = record.state != "failed"
+        whole = record.state == "completed" or (sound and record.step >= longest)
+        return whole, 0 if whole else record.step, sound
+
+    levels: dict[tuple[bool, float, bool], list[TrialRecord]] = {}
+    for record in known:
+        levels.setdefault(level(record), []).append(record)
+    found: list[TrialRecord] = []
+    for each in sorted(levels, reverse=True):
+        found += by_score(levels[each])
+    return found
+
+
+def by_score(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Best first, by the score at the last rung; those without a rung last."""
+    known = list(records)
+    measured = [record for record in known if record.rungs]
+    keys = score_order.keys([record.rungs[-1].score for record in measured])
+    order = sorted(range(len(measured)), key=lambda i: keys[i], reverse=True)
+    return [measured[i] for i in order] + [record for record in known if not record.rungs]
 
 
 def worth_continuing(

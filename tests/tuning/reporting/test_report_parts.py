@@ -135,7 +135,8 @@ def _there(values: list[float], distribution) -> RungTrials:
         optuna.trial.create_trial(params={"x": value}, distributions={"x": distribution}, value=-i)
         for i, value in enumerate(values)
     ]
-    return RungTrials(45, [], trials, [1 - i / 100 for i in range(len(values))])
+    falling = [1 - i / 100 for i in range(len(values))]
+    return RungTrials(45, [], trials, falling, falling)
 
 
 RATE, KIND = FloatDistribution(1e-4, 1.0, log=True), CategoricalDistribution(["adam", "momentum"])

@@ -103,7 +103,7 @@ def _place(value: float, distribution: BaseDistribution) -> float:
 
 def _unimportant(context: ReportContext) -> list[str]:
     at_rung, found = context.rung_trials, context.importances
-    if at_rung is None or not credible(len(at_rung.trials), len(found)):
+    if at_rung is None or not at_rung.informative or not credible(len(at_rung.trials), len(found)):
         return []
     idle = [name for name, share in found.items() if share < IDLE]
     return (

@@ -19,12 +19,13 @@ from tuning.study.trial_record import TrialRecord
 class ModelResult:
     """The results of one model's trials.
 
-    first: the first rung that all models reached, in steps. trials: number of trials measured there.
+    first: the first rung that all models reached, and at which a trial is above chance, in steps. trials: number of
+        trials measured there.
     draws: the smallest such number of all models. expected: the expected best objective of `draws` trials at `first`,
-        so that a model with more trials has no advantage, and early stopping has not selected any yet.
+        so that a model with more trials has no advantage.
     last: the highest rung that all models reached. best: the best objective there.
     seconds: time of workers that the model's trials took. in_time: its best objective at any rung within the smallest
-        such time of all models; None if it reached no rung by then.
+        such time of all models; None if none was above chance by then.
     """
 
     model: str
@@ -39,7 +40,7 @@ class ModelResult:
 
 
 def section(context: ReportContext) -> Section | None:
-    """The comparison; None for a single model, or without a rung that all models reached."""
+    """The comparison; None for a single model, or without a rung that all models reached with a result above chance."""
     by_model: dict[str, list[TrialRecord]] = {}
     for record in context.ranked:
         by_model.setdefault(record.model, []).append(record)
@@ -86,12 +87,16 @@ def section(context: ReportContext) -> Section | None:
 
 
 def compare(by_model: Mapping[str, Sequence[TrialRecord]], objective: Objective) -> list[ModelResult]:
-    """The models' results, best first; empty if no rung was reached by all. by_model: trials that reached a rung."""
+    """The models' results, best first; empty if all models reached no rung at which a trial is above chance.
+
+    by_model: trials that reached a rung.
+    """
     at = {
         name: [(rung.step, rung.value) for record in records for rung in record.rungs]
         for name, records in by_model.items()
     }
-    common = set.intersection(*({step for step, _ in points} for points in at.values()))
+    told = {step for points in at.values() for step, value in points if objective.above_chance(value)}
+    common = told.intersection(*({step for step, _ in points} for points in at.values()))
     if not common:
         return []
     first, last = min(common), max(common)
@@ -104,7 +109,8 @@ def compare(by_model: Mapping[str, Sequence[TrialRecord]], objective: Objective)
     found = []
     for name, values in at_first.items():
         points = best_so_far(by_model[name], objective)
-        in_time = pick((point.best for point in points if point.seconds <= least + 1e-6), default=None)
+        values_in_time = (point.best for point in points if point.seconds <= least + 1e-6)
+        in_time = pick(filter(objective.above_chance, values_in_time), default=None)
         best = pick(value for step, value in at[name] if step == last)
         expected = expected_best(values, draws, lower)
         found.append(ModelResult(name, len(values), first, expected, draws, last, best, spent[name], in_time))

@@ -27,10 +27,17 @@ def section(context: ReportContext) -> Section | None:
         return None
     names, objective = list(found), context.study.objective.name
     count = len(at_rung.trials)
+    target = f"{objective} at {at_rung.step:,} steps"
     text = [
-        f"Importance of each parameter for the {objective} at {at_rung.step:,} steps. It is computed from "
+        f"Importance of each parameter for being among the better trials at {at_rung.step:,} steps. It is computed from "
         f"{counted(count, 'trial')}, early-stopped ones included, which have equal budgets there."
     ]
+    if not at_rung.informative:
+        target = f"share of trials outranked at {at_rung.step:,} steps"
+        text.append(
+            f"Most trials have a {objective} at chance level there, so they are ordered as the scheduler orders them, "
+            "by what breaks ties, within each model. Results at this rung only hint at the end of training."
+        )
     if not credible(count, len(found)):
         text.append(
             f"{counted(count, 'trial')} are few for {counted(len(found), 'parameter')}: the importances are rough."
@@ -41,7 +48,7 @@ def section(context: ReportContext) -> Section | None:
         text.append(
             f"The charts show {len(drawn)} of {count:,} trials: the best, and an even sample of the others."
         )
-    study, target = at_rung.optuna_study(drawn), f"{objective} at {at_rung.step:,} steps"
+    study = at_rung.optuna_study(drawn, by_standing=not at_rung.informative)
     slices = [
         Chart(_slice(study, name, target), f"{target} by {name}, later trials in red", small=True)
         for name in names[:SLICES]
@@ -51,7 +58,7 @@ def section(context: ReportContext) -> Section | None:
     rows = [(name, f"{share:.0%}") for name, share in found.items()]
     left = len(rows) - LISTED
     note = f"{counted(left, 'less important parameter')} in the JSON report." if left > 0 else ""
-    importance = Chart(_bars(at_rung.optuna_study(), names), "importance of each parameter")
+    importance = Chart(_bars(at_rung.optuna_study(by_standing=True), names), "importance of each parameter")
     return Section(
         "parameters",
         "Parameter importance",

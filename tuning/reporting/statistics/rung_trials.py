@@ -1,7 +1,9 @@
 """RungTrials: the trials that reached one rung, with their objective there, early-stopped ones included.
 
 Optuna's own importances and charts use completed trials and their last values. In a search with early stopping few
-trials complete, and last values are of different budgets. At a rung, all trials have had equally many steps.
+trials complete, and last values are of different budgets. At a rung, all trials have had equally many steps. They are
+ordered as the scheduler orders them: where the objective is at chance level, as it mostly is at the first rung, its
+values rank trials worse than a coin does, and the loss ranks them well (tests/benchmarks/rungs.py).
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ from dataclasses import dataclass
 import optuna
 from optuna.trial import FrozenTrial, create_trial
 
+from trainers import score_order
 from trainers.metrics import Direction
+from trainers.objective import Objective
 from tuning.study.trial_record import TrialRecord
 
 ENOUGH = 20  # a later rung with this many trials is preferred to an earlier one with more
@@ -26,24 +30,33 @@ FEWEST, PLENTY = (
 
 @dataclass(frozen=True)
 class RungTrials:
-    """The trials that reached the rung at `step`, best first; `records`, `trials` and `values` run in parallel.
+    """The trials that reached the rung at `step`, best first in the scheduler's order.
 
-    values: the objective at the rung. direction: whether larger or smaller is better.
+    records, trials, values and standings run in parallel.
+    values: the objective at the rung. standings: the share of the trials that each is ahead of, with ties broken, in
+        (0, 1). informative: whether at least half of the values are above chance; otherwise only the tie-breakers rank.
+    direction: whether larger or smaller values are better.
     """
 
     step: int
     records: Sequence[TrialRecord]
     trials: Sequence[FrozenTrial]
     values: Sequence[float]
+    standings: Sequence[float]
+    informative: bool = True
     direction: Direction = "maximize"
 
-    def optuna_study(self, chosen: Sequence[int] | None = None) -> optuna.Study:
-        """An in-memory Optuna study of the trials at the indices `chosen`; of all trials by default."""
-        study = optuna.create_study(direction=self.direction)
+    def optuna_study(self, chosen: Sequence[int] | None = None, by_standing: bool = False) -> optuna.Study:
+        """An in-memory Optuna study of the trials at the indices `chosen`; of all trials by default.
+
+        by_standing: the trials' values are their standings instead of the objective.
+        """
+        study = optuna.create_study(direction="maximize" if by_standing else self.direction)
+        values = self.standings if by_standing else self.values
         places = range(len(self.trials)) if chosen is None else chosen
         made = [
             create_trial(
-                params=self.trials[i].params, distributions=self.trials[i].distributions, value=self.values[i]
+                params=self.trials[i].params, distributions=self.trials[i].distributions, value=values[i]
             )
             for i in sorted(places, key=lambda i: self.trials[i].number)
         ]
@@ -52,7 +65,7 @@ class RungTrials:
 
 
 def trials_at_rung(
-    ranked: Sequence[TrialRecord], optuna_trials: Sequence[FrozenTrial], direction: Direction = "maximize"
+    ranked: Sequence[TrialRecord], optuna_trials: Sequence[FrozenTrial], objective: Objective
 ) -> RungTrials | None:
     """The trials at the highest rung that ENOUGH trials reached, else at the rung that most reached.
 
@@ -68,12 +81,20 @@ def trials_at_rung(
     if not counts:
         return None
     step = max(counts, key=lambda step: (min(counts[step], ENOUGH), step))
-    reached = [(rung.value, record) for record in with_params for rung in record.rungs if rung.step == step]
-    sign = 1 if direction == "minimize" else -1
-    reached.sort(key=lambda pair: (sign * pair[0], pair[1].number))
-    records = [record for _, record in reached]
-    values = [value for value, _ in reached]
-    return RungTrials(step, records, [trials[r.number] for r in records], values, direction)
+    reached = [(rung, record) for record in with_params for rung in record.rungs if rung.step == step]
+    keys = score_order.keys([rung.score for rung, _ in reached])
+    ascending = sorted(keys)
+    order = sorted(range(len(reached)), key=lambda i: (keys[i], -reached[i][1].number))[::-1]
+    values = [reached[i][0].value for i in order]
+    return RungTrials(
+        step,
+        records=[reached[i][1] for i in order],
+        trials=[trials[reached[i][1].number] for i in order],
+        values=values,
+        standings=[score_order.standing(keys[i], ascending) for i in order],
+        informative=2 * sum(map(objective.above_chance, values)) >= len(values),
+        direction=objective.direction,
+    )
 
 
 def importances(at_rung: RungTrials | None) -> dict[str, float]:
@@ -90,9 +111,9 @@ def importances(at_rung: RungTrials | None) -> dict[str, float]:
             suggested.setdefault(name, []).append(value)
     fewest = max(FEWEST, min(PLENTY, len(at_rung.trials) // 4))
     names = [name for name, values in suggested.items() if len(values) >= fewest and len(set(values)) > 1]
-    if not names or len(set(at_rung.values)) < 2:
+    if not names or len(set(at_rung.standings)) < 2:
         return {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of few trials; the report says how many there are
-        found = optuna.importance.get_param_importances(at_rung.optuna_study(), params=names)
+        found = optuna.importance.get_param_importances(at_rung.optuna_study(by_standing=True), params=names)
     return {name: value for name, value in found.items() if not math.isnan(value)}
