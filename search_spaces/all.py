@@ -34,4 +34,4 @@ BRANCHES = tuple(
     )
 )
 
-SPACE = Space("all", BRANCHES, laptop_steps=210)
+SPACE = Space("all", BRANCHES, laptop_steps=270)

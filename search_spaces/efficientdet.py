@@ -39,4 +39,4 @@ BRANCH = DetectorBranch(
     ),
 )
 
-SPACE = Space("efficientdet", (BRANCH,))
+SPACE = Space("efficientdet", (BRANCH,), laptop_steps=270)

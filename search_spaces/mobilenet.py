@@ -54,4 +54,4 @@ BRANCH = DetectorBranch(
     ),
 )
 
-SPACE = Space("mobilenet", (BRANCH,))
+SPACE = Space("mobilenet", (BRANCH,), laptop_steps=270, laptop_trials=18)

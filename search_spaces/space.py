@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from trainers.recipe import Recipe
 # Published fine-tunings took 2,000 to 25,000 steps; the two with a complete recipe and a result took 10,000.
 ZOO_STEPS = 10_000
 ZOO_TRIALS = 32
-LAPTOP_TRIALS = 6  # nine minutes on two CPU cores with the slowest detector
+LAPTOP_TRIALS = 9  # nine minutes on two CPU cores with the slowest detector, at 300 steps
+PUBLISHED_SHARE = 3  # at most one trial in so many has a published recipe, beyond the first one of each model
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,14 @@ class Seed:
 
     name, source: as in Published. params: the argument of Optuna's `study.enqueue_trial`.
     changed: one phrase per value that had to change to fit the conditions and the ranges, except the steps.
+    after: number of trials that a search begins before this one, at least.
     """
 
     name: str
     source: str
     params: dict[str, Any]
     changed: tuple[str, ...]
+    after: int = 0
 
 
 class Replayed(NamedTuple):
@@ -60,6 +64,7 @@ class Space:
 
     name: the value of `--space`. branches: one per model.
     laptop_steps: default steps of a trial with the laptop preset; None for the smallest of the models' own.
+    laptop_trials: default number of trials with the laptop preset: what ten minutes on two CPU cores are enough for.
     choice: name of the categorical parameter that selects the model; only used with several branches.
     """
 
@@ -67,6 +72,7 @@ class Space:
     branches: tuple[Branch, ...]
     laptop_steps: int | None = None
     choice: str = "detector"
+    laptop_trials: int = LAPTOP_TRIALS
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -86,7 +92,7 @@ class Space:
 
     def default_trials(self, preset: str) -> int:
         """Number of trials of a search for which no limit was given."""
-        return LAPTOP_TRIALS if preset == "laptop" else ZOO_TRIALS
+        return self.laptop_trials if preset == "laptop" else ZOO_TRIALS
 
     def suggest(self, trial: Trial, conditions: Conditions) -> Recipe:
         """Let the trial suggest all parameters, and return the recipe. Raises UserError if the space is invalid."""
@@ -109,14 +115,17 @@ class Space:
         return Replayed(made, trial.distributions)
 
     def seeds(self, conditions: Conditions) -> list[Seed]:
-        """The first trials of a search: each model's default recipe, then the published ones, without duplicates.
+        """The published recipes that a search tries: each model's default first, then the others, without duplicates.
+
+        The others take turns by model. They are spread over the search (Seed.after) so that it proposes recipes of its
+        own from the start, and published ones take at most a third of its trials, whenever it ends.
 
         Adapted to the conditions: the nearest possible batch size (with a proportional learning rate for some
         optimizers), and values outside their range moved to the nearest end. Recipes with an optimizer or a schedule
         that is not in the space are left out.
         """
         firsts: list[Seed] = []
-        others: list[Seed] = []
+        others: list[tuple[int, Seed]] = []
         for branch in self.branches:
             for i, published in enumerate(branch.published(conditions.preset)):
                 wanted, changed = branch.express(published.recipe, conditions)
@@ -126,9 +135,21 @@ class Space:
                 except ChoiceNotOffered:
                     continue
                 seed = Seed(published.name, published.source, trial.params, (*changed, *trial.changes))
-                if all(seed.params != other.params for other in (*firsts, *others)):
-                    (firsts if i == 0 else others).append(seed)
-        return firsts + others
+                if any(seed.params == other.params for other in (*firsts, *(each for _, each in others))):
+                    continue
+                if i == 0:
+                    firsts.append(seed)
+                else:
+                    others.append((i, seed))
+        in_turn = [seed for _, seed in sorted(others, key=lambda pair: pair[0])]
+        return firsts + [
+            dataclasses.replace(seed, after=PUBLISHED_SHARE * place - 1)
+            for place, seed in enumerate(in_turn, start=len(firsts) + 1)
+        ]
+
+    def published_among(self, trials: int, conditions: Conditions) -> int:
+        """How many of a search's first `trials` trials have a published recipe."""
+        return sum(seed.after < trials for seed in self.seeds(conditions)[:trials])
 
     def rows(self, conditions: Conditions) -> tuple[Row, ...]:
         """One row per parameter that any trial may have, found by running `suggest` with every choice.

@@ -61,6 +61,22 @@ def test_all_begins_with_one_default_of_each_detector_and_ends_with_every_publis
     assert {known.name for known in PUBLISHED} <= {seed.name for seed in seeds}
 
 
+@pytest.mark.parametrize("name", search_spaces.MODULES)
+def test_published_recipes_take_at_most_a_third_of_a_search_and_at_least_one_for_each_model(name):
+    space, conditions = search_spaces.get(name), Conditions(steps=100)
+    for trials in range(1, 40):
+        published = space.published_among(trials, conditions)
+        assert published <= max(len(space.models), trials // 3)
+        assert published >= min(len(space.models), trials)
+    default = space.default_trials("laptop")
+    assert 2 * space.published_among(default, conditions) <= default
+
+
+def test_the_other_published_recipes_of_all_take_turns_by_detector():
+    seeds = search_spaces.get("all").seeds(Conditions(steps=100))[3:6]
+    assert {seed.params["detector"] for seed in seeds} == set(DETECTORS)
+
+
 def test_the_same_settings_are_proposed_once():
     # at batch 8 the zoo's MobileNet and EfficientDet rates are the same, their detectors not
     for name in search_spaces.MODULES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ from tuning.search.meter import Meter
 from tuning.search.search import Search
 from tuning.search.space_adapter import SpaceAdapter
 from tuning.search.warm_start import EarlierStudy, WarmStart
+from tuning.study import manifest
 from tuning.study.data import write_split
 from tuning.study.study import Study
 from tuning.tracking.callback import Tracking
@@ -97,6 +99,11 @@ class Resolved:
             self.settings.keep_checkpoints,
         )
 
+    def first_trials(self, trials: int) -> str:
+        """A line for the user: how many of so many trials have published recipes, and who proposes the others."""
+        published = self.space.published_among(trials, self.conditions)
+        return f"recipes  {published} published, {trials - published} proposed by {self.settings.sampler}"
+
 
 def dry_run(settings: Settings, console: Console) -> None:
     """Print the plan of the search. Opens no data, downloads no weights, writes nothing."""
@@ -112,7 +119,7 @@ def dry_run(settings: Settings, console: Console) -> None:
     console.print(f"space    {space.name}: {', '.join(space.models)}", highlight=False)
     about = "" if settings.budget.trials else "about "
     console.print(f"trials   {about}{planned.trials}, {settings.at_once} at once", highlight=False)
-    for line in plan.lines(planned):
+    for line in [here.first_trials(planned.trials), *plan.lines(planned)]:
         console.print(line, highlight=False, soft_wrap=True)
 
 
@@ -155,6 +162,12 @@ def run(
     weights, messages = initial_weights.resolve(settings.weights, settings.preset, space.models)
     here = Resolved(settings, space, settings.conditions(weights))
     dataset = here.task.open_data(settings.data, settings.studies_dir / "data", settings.subset, say)
+    kept = settings.studies_dir / settings.study_name(dataset) / "study.json"
+    if (
+        settings.max_steps is None and kept.exists()
+    ):  # the default was another when the study was begun, perhaps
+        settings = dataclasses.replace(settings, max_steps=manifest.read(kept).max_steps)
+        here = Resolved(settings, space, settings.conditions(weights))
     about = settings.manifest(dataset, space, here.conditions)
     _create_folder(settings.studies_dir)  # only now: wrong data must leave no folder behind
     adapter = SpaceAdapter(space, here.conditions)
@@ -236,7 +249,8 @@ def _search(
     pictures.start()
     try:
         if not search.exhausted:
-            for line in plan.lines(here.plan()):
+            planned = here.plan()
+            for line in [here.first_trials(planned.trials), *plan.lines(planned)]:
                 console.print(line, highlight=False, soft_wrap=True)
             resources = Resources(settings.at_once, settings.cpus, settings.gpus, settings.address)
             with progress.follow(search):

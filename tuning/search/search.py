@@ -28,7 +28,7 @@ class Search:
 
     sampler, scheduler: new ones; they learn the study's earlier trials here.
     trials: in all, earlier runs included; None for any number.
-    seeds: recipes to propose first, in order, each once in the life of the study.
+    seeds: recipes to propose in order, each once in the life of the study, and not before Seed.after other trials.
     callbacks: are called for every event.
     limit: returns the limit of the budget that is reached, or None; called often.
     meter: measures what the trials cost; a new one if there is no limit that needs it.
@@ -180,7 +180,7 @@ class Search:
 
     def _new(self) -> TrialRecord:
         number = len(self.study.trials())
-        seed = self._seeds.pop(0) if self._seeds else None
+        seed = self._seeds.pop(0) if self._seeds and self._seeds[0].after <= number else None
         proposal = self._sampler.propose(number, seed.params if seed else None)
         record = self.study.begin(proposal, {"name": seed.name, "source": seed.source} if seed else {})
         self._sampler.learn(self.study.trial(number))

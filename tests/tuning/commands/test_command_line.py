@@ -44,7 +44,7 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--space", "mobilenet", "--sampler", "dice"], "unknown sampler 'dice'; known are tpe, random"),
         (["--space", "mobilenet", "--scheduler", "hope"], "known are promote, stop, full"),
         (["--space", "mobilenet", "--objective", "fog"], "--objective fog: unknown metric 'fog'"),
-        (["--space", "mobilenet", "--brackets", "9"], "--brackets must be 1 to 2"),
+        (["--space", "mobilenet", "--brackets", "9"], "--brackets must be 1 to 3"),
         (["--space", "mobilenet", "--time", "soon"], "--time: 'soon' is not a duration; give one like 45m"),
         (["--space", "mobilenet", "--like", "0.01"], "--like 0.01 is less than one rung"),
         (["--space", "mobilenet", "--cost", "9"], "--cost needs --price-per-gpu-hour"),

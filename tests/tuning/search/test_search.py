@@ -87,22 +87,23 @@ def test_a_worker_that_died_too_often_fails_its_trial(open_study):
     assert record.seconds_overhead == pytest.approx(3.0, abs=0.5)
 
 
-def test_published_recipes_are_proposed_first_with_their_source(open_study):
+def test_published_recipes_are_proposed_first_and_then_with_every_third_trial(open_study):
     study = open_study()
-    search = search_of(study, 5, seeds=2)
-    proposed = [search.propose() for _ in range(3)]
-    names = [seed.name for seed in SPACE.seeds(CONDITIONS)[:2]]
-    assert [record.provenance.get("name") for record in proposed] == [*names, None]
+    search = search_of(study, 9, seeds=3)
+    proposed = [search.propose() for _ in range(9)]
+    names = [seed.name for seed in SPACE.seeds(CONDITIONS)[:3]]
+    said = [record.provenance.get("name") for record in proposed]
+    assert said == [names[0], *[None] * 4, names[1], *[None] * 2, names[2]]
     expected = SPACE.replay(SPACE.seeds(CONDITIONS)[0].params, CONDITIONS).recipe
     assert proposed[0].recipe == expected.to_dict()
 
 
 def test_seeds_are_proposed_once_however_often_a_study_is_opened(open_study):
-    run_here(search_of(open_study(), 2, seeds=2))
+    run_here(search_of(open_study(), 6, seeds=2))
     study = open_study()
-    search = search_of(study, 3, seeds=2)
+    search = search_of(study, 7, seeds=2)
     assert search.propose().provenance == {}
-    assert len(study.records()) == 3
+    assert sum(bool(record.provenance) for record in study.records()) == 2
 
 
 def test_an_interrupted_trial_goes_on_first_under_its_own_number(open_study):
