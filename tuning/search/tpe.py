@@ -24,8 +24,8 @@ from tuning.study.trial_record import ENDED, RECIPE, RUNG, Rung
 
 # number of trials that TPE sees, the best and the latest: it takes at most 25 as good, and more of the rest add little
 BEST, LATEST = 100, 300
-# a search of nine trials should learn from its own results; over recorded curves (tests/benchmarks/efficiency.py) its best
-# was .236 with 4, .215 with 8 and .202 at random, with a standard error of about .03 (24 seeds)
+# a search of nine trials should learn from its own results: over recorded curves (tests/benchmarks/efficiency.py), its
+# best was .236 with 4, .215 with 8 and .202 at random, with a standard error of about .03 (24 seeds)
 STARTUP_TRIALS = 4
 
 
