@@ -26,8 +26,8 @@ from trainers.detection.export import Framing
 from trainers.detection.samples import DetectionArrays, Samples
 from trainers.errors import TrialFailed
 from trainers.files import replace_folder
+from trainers.keras_training.disk_errors import os_errors
 from trainers.object_detection_api.detector import DetectorRecipe
-from trainers.object_detection_api.disk_errors import os_errors
 from trainers.object_detection_api.graph import Graph
 from trainers.object_detection_api.input_pipeline.batches import Batch
 from trainers.object_detection_api.model import learning_phase

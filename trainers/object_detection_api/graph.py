@@ -13,14 +13,14 @@ from typing import Any
 
 import tensorflow as tf
 
+from trainers.keras_training.batch_norm_statistics import Statistics
+from trainers.keras_training.optimizer import Update
+from trainers.keras_training.snapshot import SavedVariables
+from trainers.keras_training.weight_averaging import Averaging
 from trainers.object_detection_api import architectures
-from trainers.object_detection_api.batch_norm_statistics import Statistics
-from trainers.object_detection_api.checkpoints.snapshot import SavedVariables
 from trainers.object_detection_api.input_pipeline.batches import Batch, Preparation
 from trainers.object_detection_api.model import DetectionModel, learning_phase
-from trainers.object_detection_api.optimizer import Update
 from trainers.object_detection_api.pipeline_config import MAX_BOXES
-from trainers.object_detection_api.weight_averaging import Averaging
 from trainers.optimizers import Optimizer
 
 

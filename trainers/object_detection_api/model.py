@@ -18,8 +18,8 @@ from object_detection.utils import ops
 from tf_keras.src import backend
 from tf_keras.src.layers.normalization.batch_normalization import BatchNormalizationBase
 
+from trainers.keras_training.variables import set_all, values_of
 from trainers.object_detection_api import architectures
-from trainers.object_detection_api.checkpoints.variables import set_all, values_of
 
 
 class DetectionModel:

@@ -21,14 +21,15 @@ import tensorflow as tf  # noqa: E402
 from trainers.datasets.dataset import Dataset, Part  # noqa: E402
 from trainers.detection import coco_metrics  # noqa: E402
 from trainers.errors import Diverged, TrialFailed  # noqa: E402
+from trainers.keras_training import devices  # noqa: E402
+from trainers.keras_training.batch_norm_statistics import STATISTICS_IMAGES  # noqa: E402
+from trainers.keras_training.graph_cache import GraphCache  # noqa: E402
 from trainers.metrics import Metrics  # noqa: E402
-from trainers.object_detection_api import architectures, devices, exporting, pipeline_config  # noqa: E402
-from trainers.object_detection_api.batch_norm_statistics import STATISTICS_IMAGES  # noqa: E402
+from trainers.object_detection_api import architectures, exporting, pipeline_config  # noqa: E402
 from trainers.object_detection_api.checkpoints import checkpoint as checkpoints  # noqa: E402
 from trainers.object_detection_api.checkpoints import weights  # noqa: E402
 from trainers.object_detection_api.detector import DetectorRecipe  # noqa: E402
 from trainers.object_detection_api.graph import Graph, LossWeights  # noqa: E402
-from trainers.object_detection_api.graph_cache import GraphCache  # noqa: E402
 from trainers.object_detection_api.input_pipeline import batches  # noqa: E402
 from trainers.object_detection_api.input_pipeline.batch_cache import BatchCache  # noqa: E402
 from trainers.object_detection_api.input_pipeline.batches import Batch  # noqa: E402
@@ -45,7 +46,7 @@ class DetectorTrainer:
         self._xla = xla
         self._dataset = dataset
         self._threads = threads
-        self._graphs = GraphCache()
+        self._graphs: GraphCache[Graph] = GraphCache()
         self._batch_cache = BatchCache()
 
     def start(self, recipe: Recipe, checkpoint: Path | None = None) -> None:

@@ -208,7 +208,7 @@ def test_a_part_of_the_validation_images_is_spread_evenly(trainer, tiny_city, ti
 
 
 def test_nothing_holds_a_graph_that_made_room_for_another(tiny_city, tiny_recipe):
-    from trainers.object_detection_api.graph_cache import GraphCache
+    from trainers.keras_training.graph_cache import GraphCache
     from trainers.object_detection_api.trainer import DetectorTrainer
 
     trainer = DetectorTrainer(tiny_city)

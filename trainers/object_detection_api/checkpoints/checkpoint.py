@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from trainers.errors import UserError
 from trainers.files import replace_folder
-from trainers.object_detection_api.checkpoints.snapshot import Snapshot
+from trainers.keras_training.disk_errors import os_errors
+from trainers.keras_training.snapshot import Snapshot
 from trainers.object_detection_api.checkpoints.weights import variable_shapes
-from trainers.object_detection_api.disk_errors import os_errors
 from trainers.object_detection_api.graph import Graph
 from trainers.recipe import Recipe
 

@@ -17,14 +17,14 @@ import pytest
     ],
 )
 def test_a_share_of_a_gpu_becomes_a_memory_limit(total, fraction, limit):
-    from trainers.object_detection_api.devices import memory_limit_mib
+    from trainers.keras_training.devices import memory_limit_mib
 
     assert memory_limit_mib(total, fraction) == limit
 
 
 @pytest.mark.slow
 def test_a_gpus_memory_is_what_the_driver_says(tmp_path, monkeypatch):
-    from trainers.object_detection_api.devices import total_memory_mib
+    from trainers.keras_training.devices import total_memory_mib
 
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho 16384\necho 24576\n")
@@ -43,7 +43,7 @@ def decided(monkeypatch):
     """What TensorFlow is told, by the name of the call; with two GPUs of 16,000 MiB."""
     import tensorflow as tf
 
-    from trainers.object_detection_api import devices
+    from trainers.keras_training import devices
 
     told = {}
 
@@ -64,7 +64,7 @@ def decided(monkeypatch):
 
 @pytest.mark.slow
 def test_a_worker_takes_as_many_threads_as_cpus_are_its_own_and_no_gpu_unless_it_was_given_one(decided):
-    from trainers.object_detection_api import devices
+    from trainers.keras_training import devices
 
     devices.configure(cpus=1)
     assert decided == {
@@ -76,7 +76,7 @@ def test_a_worker_takes_as_many_threads_as_cpus_are_its_own_and_no_gpu_unless_it
 
 @pytest.mark.slow
 def test_several_workers_on_a_gpu_have_a_limit_each_and_a_worker_alone_takes_what_it_needs(decided):
-    from trainers.object_detection_api import devices
+    from trainers.keras_training import devices
 
     devices.configure(cpus=4, gpu_fraction=0.5)
     assert [limits[0].memory_limit for _, limits in decided.pop("limit")] == [7_200, 7_200]
@@ -93,7 +93,7 @@ def test_bfloat16_is_refused_where_the_gpu_lacks_it_and_a_cpu_takes_both(monkeyp
     import tensorflow as tf
 
     from trainers.errors import UserError
-    from trainers.object_detection_api import devices
+    from trainers.keras_training import devices
 
     for precision in ("float32", "bfloat16"):
         devices.check_precision(precision)  # no GPU is here

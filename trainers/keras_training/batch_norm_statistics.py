@@ -13,23 +13,25 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainers.object_detection_api.checkpoints.variables import set_all, values_of, zero_all
-from trainers.object_detection_api.input_pipeline.batches import Batch
+from trainers.keras_training.variables import set_all, values_of, zero_all
 
 # images for the estimate; tests/benchmarks/rungs.py measures the effect
 STATISTICS_IMAGES = 48
 
 
 class Statistics:
-    """The statistics of batch normalisation `layers`. forward: runs the model on a batch in training mode."""
+    """The statistics of batch normalisation `layers`. forward: runs the model on a batch in training mode.
 
-    def __init__(self, layers: Sequence[Any], forward: Callable[[Batch], None]) -> None:
+    A batch is whatever `forward` takes.
+    """
+
+    def __init__(self, layers: Sequence[Any], forward: Callable[[Any], None]) -> None:
         self._moving = [v for layer in layers for v in (layer.moving_mean, layer.moving_variance)]
         self._new = [1.0 - layer.momentum for layer in layers for _ in range(2)]
         self._forward = forward
 
     @contextmanager
-    def in_place(self, batches: Iterable[Batch]) -> Iterator[None]:
+    def in_place(self, batches: Iterable[Any]) -> Iterator[None]:
         """A context in which the layers' statistics are the means over `batches` of each batch's mean and variance."""
         before = values_of(self._moving)
         try:
@@ -38,7 +40,7 @@ class Statistics:
         finally:
             set_all(self._moving, before)
 
-    def _estimate(self, batches: Iterable[Batch]) -> None:
+    def _estimate(self, batches: Iterable[Any]) -> None:
         totals: list[Any] = [0.0] * len(self._moving)
         count = 0
         for batch in batches:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainers.object_detection_api.graph_cache import GraphCache
+from trainers.keras_training.graph_cache import GraphCache
 
 
 def test_the_graph_that_was_asked_for_longest_ago_makes_room():

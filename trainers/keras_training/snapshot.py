@@ -14,7 +14,7 @@ from tensorflow.python.checkpoint.graph_view import ObjectGraphView
 from tensorflow.python.checkpoint.save_util import serialize_graph_view
 from tensorflow.python.trackable.base import OBJECT_GRAPH_PROTO_KEY
 
-from trainers.object_detection_api.checkpoints.variables import set_all, values_of
+from trainers.keras_training.variables import set_all, values_of
 
 
 class SavedVariables:

@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from trainers.object_detection_api.checkpoints.variables import zero_all
+from trainers.keras_training.variables import zero_all
 from trainers.optimizers import Adam, Momentum, Optimizer, RMSProp
 
 legacy = tf_keras.optimizers.legacy
