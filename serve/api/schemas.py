@@ -20,6 +20,7 @@ class Video(BaseModel):
     frames: int = Field(description="0 if not declared")
     codec: str
     audio: str | None = Field(description="codec of the sound; null without sound")
+    notes: list[str] = Field([], description="what the result will not have, and why")
 
 
 class JobModel(BaseModel):

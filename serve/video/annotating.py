@@ -44,7 +44,7 @@ def annotate(
         source, facts, folder / WORK, export, batcher, options, limits, report, threads, segment_frames
     )
     segments = pipeline.run()
-    about = {"damaged": pipeline.progress.damaged, **about}
+    about = {"damaged": pipeline.progress.damaged, "notes": pipeline.notes, **about}
     if with_seconds:
         seconds = {**pipeline.progress.stages, "network": batcher.counts["seconds"] - network_before}
         about["stage_seconds"] = {name: round(float(value), 3) for name, value in seconds.items()}

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import av
-from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from serve.detections import coco_results
 from serve.jobs.options import Container, Options
-from serve.video.audio import AudioTrack
-from serve.video.decoding import upright
+from serve.video.audio import copied
 from serve.video.opening import VideoFacts
+from serve.video.rgb import Pictures
 from serve.video.segments import Segment, SegmentFolder
 from trainers.detection.export import Export
 from trainers.files import replace_folder, write_text
@@ -93,8 +92,7 @@ def _join_videos(path: Path, segments: list[Segment], kept: SegmentFolder, conta
     with av.open(str(path), "w", options=options) as output:
         with av.open(str(kept.video(segments[0].number))) as first:
             stream = output.add_stream_from_template(first.streams.video[0], opaque=True)
-        sound = AudioTrack(kept.sound, output, container, timed=True) if kept.sound.exists() else None
-        heard = sound.packets() if sound is not None else iter(())
+        heard = copied(kept.sound, output) if kept.sound.exists() else iter(())
         waiting = next(heard, None)
         last = -1
         end = float(Fraction(segments[-1].end))
@@ -124,14 +122,16 @@ def _preview(path: Path, video: Path) -> None:
 
 
 def _small_frames(video: Path) -> Iterator[Image.Image]:
-    due = 0.0
-    converter = VideoReformatter()
+    first = None
+    shown = 0
+    pictures = Pictures()
     with av.open(str(video)) as file:
         for frame in file.decode(video=0):
-            if frame.time > PREVIEW_SECONDS:
+            first = frame.time if first is None else first  # the sound may begin seconds before the pictures
+            if frame.time - first > PREVIEW_SECONDS:
                 return
-            if frame.time >= due:
-                due += 1 / PREVIEW_RATE
-                image = Image.fromarray(upright(frame, converter))
+            if (frame.time - first) * PREVIEW_RATE >= shown:
+                shown += 1
+                image = Image.fromarray(pictures.picture(frame))
                 image.thumbnail((PREVIEW_WIDTH, PREVIEW_WIDTH))
                 yield image

@@ -21,6 +21,12 @@ TIME_BASE = Fraction(
     1, 90_000
 )  # exact for 24, 25, 30 and 60 Hz and their 1000/1001 variants; WebM stores milliseconds
 
+MAX_RATE = Fraction(
+    120
+)  # frames per second that all encoders take; only a hint, the times of the frames count
+# of the colours, because OpenCV converts to YUV by BT.601, limited range; without tags players take HD for BT.709
+TAGS = {"colorspace": 6, "color_range": 1, "color_primaries": 1, "color_trc": 1}
+
 # FFmpeg encoder and options; constant quality, so that no seams are visible between segments
 ENCODERS: dict[Codec, tuple[str, dict[str, str]]] = {
     "vp9": ("libvpx-vp9", {
@@ -49,12 +55,15 @@ class SegmentWriter:
             options = options | MULTITHREADED.get(codec, {})
         # the format is given because the file name ends in .part
         self._file: Any = av.open(str(path), "w", format="mp4" if codec == "h264" else "webm")
-        self._stream: Any = self._file.add_stream(name, rate=rate.limit_denominator(1001), options=options)
+        hint = min(rate, MAX_RATE).limit_denominator(1001)
+        self._stream: Any = self._file.add_stream(name, rate=hint, options=options)
         self._stream.width, self._stream.height = width + width % 2, height + height % 2
         self._odd = (height % 2, width % 2)
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = TIME_BASE
         self._stream.codec_context.thread_count = threads
+        for field, value in TAGS.items():
+            setattr(self._stream.codec_context, field, value)
         self._last = -1
 
     def __enter__(self) -> SegmentWriter:
@@ -67,6 +76,8 @@ class SegmentWriter:
         # OpenCV takes a third of the time of FFmpeg's scaler
         planes = cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420)
         frame = av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")
+        for field, value in TAGS.items():
+            setattr(frame, field, value)
         frame.pts = max(round(time / TIME_BASE), self._last + 1)
         frame.time_base = TIME_BASE
         self._last = frame.pts

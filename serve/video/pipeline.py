@@ -86,7 +86,8 @@ class VideoPipeline:
     """The processing of one video.
 
     source: the video file; facts: its properties. work: folder for segments. threads: CPU threads shared by the stages.
-    report: called after every frame, and once when all are done; it may raise Cancelled.
+    report: called after every frame, also those decoded again after a kill, and once when all are done; it may raise
+    Cancelled. notes: after `run`, what a user should know of the result.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class VideoPipeline:
         self._segment_frames = segment_frames
         self.segments = SegmentFolder(work, options.suffix if options.annotate else None)
         self.progress = Progress(total=facts.frames)
+        self.notes: list[str] = []
         self._threshold = export.threshold if options.threshold is None else options.threshold
 
     def run(self) -> list[Segment]:
@@ -118,7 +120,10 @@ class VideoPipeline:
         finished = self.segments.finished()
         first = finished[-1].next if finished else 0
         self.progress.frames = first
-        decoder = Decoder(self._source, self._limits, first, self._coding_threads)
+        decoder = Decoder(
+            self._source, self._limits, first, self._coding_threads, Fraction(self._facts.rate),
+            finished[-1].seek if finished else None, skipped=lambda: self._report(self.progress),
+        )  # fmt: skip
         tracker, last_shown = self._restore(finished)
         # on an error the stages are closed last one first, so that no thread outlives the job
         with contextlib.ExitStack() as stack:
@@ -135,8 +140,8 @@ class VideoPipeline:
                     break
                 finished.append(segment)
             self.progress.damaged = decoder.damaged
-            if sound is not None:
-                sound.result()
+            silent = sound.result() if sound is not None else None
+            self._note(decoder, silent, finished)
         if not finished:
             raise Refused(422, "no frame of the video can be decoded")
         self.progress.total = self.progress.frames
@@ -144,7 +149,14 @@ class VideoPipeline:
         self._report(self.progress)
         return finished
 
-    def _start_sound(self, stack: contextlib.ExitStack) -> Future[None] | None:
+    def _note(self, decoder: Decoder, silent: str | None, finished: list[Segment]) -> None:
+        """Collect what a user should know of the result."""
+        self.notes = [*self._facts.notes, *decoder.notes, *([silent] if silent else [])]
+        end, declared = float(Fraction(finished[-1].end)) if finished else 0.0, self._facts.seconds
+        if end < declared - max(1.0, 0.05 * declared):
+            self.notes.append(f"the file ends after {end:.1f} s of the {declared:.1f} s that it declares")
+
+    def _start_sound(self, stack: contextlib.ExitStack) -> Future[str | None] | None:
         """Start extracting the sound in a thread of its own, if the result is to have sound."""
         if not (self._options.annotate and self._options.audio and self._facts.audio):
             return None
@@ -153,8 +165,9 @@ class VideoPipeline:
         stack.callback(executor.shutdown)
         stack.callback(stopped.set)
         return executor.submit(
-            audio.extract, self._source, self.segments.sound, self._options.suffix, stopped
-        )
+            audio.extract, self._source, self.segments.sound, self._options.suffix, 1 / Fraction(self._facts.rate),
+            stopped,
+        )  # fmt: skip
 
     def _stage(self, stack: contextlib.ExitStack, items: Iterable, depth: int, name: str) -> Generator:  # type: ignore[type-arg]
         stage = prefetch(items, depth, name)
@@ -213,7 +226,7 @@ class VideoPipeline:
     def _write(self, number: int, chunk: Iterator[_Result]) -> Segment | None:
         lines: list[str] = []
         first: Frame | None = None
-        last = Fraction(0)
+        last, seek = Fraction(0), None
         count = 0
         with contextlib.ExitStack() as stack:
             writer: SegmentWriter | None = None
@@ -236,7 +249,7 @@ class VideoPipeline:
                 if each.found is not None:
                     lines.append(frame_line(frame.index, float(frame.time), each.found, height, width))
                     self.progress.objects += len(each.found)
-                last = frame.time
+                last, seek = frame.time, frame.seek
                 count += 1
                 self.progress.frames += 1
                 self.progress.here += 1
@@ -245,7 +258,7 @@ class VideoPipeline:
             return None
         end = last + 1 / Fraction(self._facts.rate)
         height, width = first.image.shape[:2]
-        segment = Segment(number, first.index, count, str(first.time), str(end), height, width)
+        segment = Segment(number, first.index, count, str(first.time), str(end), height, width, seek)
         self.segments.finish(segment, lines)
         return segment
 

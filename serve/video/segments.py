@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from serve.video.decoding import SeekPoint
 from trainers.files import sync, write_text
 
 
@@ -22,6 +23,8 @@ class Segment:
 
     number: from 0. first, frames: index of its first frame, and how many it has. start, end: times of its first frame
     and of the frame after its last, seconds as a fraction ("3003/90000"). height, width: of its frames, pixels.
+    seek: the last key frame before its end, from which decoding resumes; None if there is none. Segments of earlier
+    versions have none.
     """
 
     number: int
@@ -31,6 +34,7 @@ class Segment:
     end: str
     height: int
     width: int
+    seek: SeekPoint | None = None
 
     @property
     def next(self) -> int:
@@ -55,7 +59,10 @@ class SegmentFolder:
         """The finished segments in order, up to the first gap."""
         segments: list[Segment] = []
         while (mark := self._path(len(segments), "json")).exists():
-            segments.append(Segment(**json.loads(mark.read_text(encoding="utf-8"))))
+            fields = json.loads(mark.read_text(encoding="utf-8"))
+            if seek := fields.get("seek"):
+                fields["seek"] = SeekPoint(**(seek | {"notes": tuple(seek["notes"])}))
+            segments.append(Segment(**fields))
         return segments
 
     def video(self, number: int) -> Path:
