@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import os
@@ -20,7 +21,7 @@ from tuning.execution.python_path import python_path
 from tuning.execution.worker import make_trainer
 from tuning.study.trial_folder import newest_checkpoint
 
-EXPORT = "export"
+EXPORT, TEST = "export", "test"
 MEASURED_TOLERANCE = 0.005  # of the objective: rounding differs between CPUs and numbers of threads
 
 
@@ -33,11 +34,13 @@ def export_trial(
 ) -> Path:
     """Export the trial in the folder `trial` (`<studies>/<study>/trials/<number>`); returns the folder of the export.
 
-    An existing export is returned, unless the trial has been trained further since.
+    An existing export is returned, unless the trial has been trained further since. Data with a test part are evaluated
+    on it, once: metrics by name are in the export's manifest, under TEST.
 
     data: the study's Manifest.data. about: JSON values to store in the export's manifest.
-    measured: {"objective": name, "value": value of the trial}: evaluate the checkpoint first, and check that the value
-        is the same within MEASURED_TOLERANCE. None: do not check.
+    measured: {"objective": name, "value": value of the trial, "images": number of validation images that it was measured
+        on, None for all}: evaluate the checkpoint first, and check that the value is the same within
+        MEASURED_TOLERANCE. None: do not check.
     trainer: factory, "module:callable", instead of the model's own.
     Raises UserError when the checkpoint or the data are missing, or the export does not match the trained model.
     """
@@ -93,18 +96,29 @@ def make(
     if data.get("all"):
         dataset, _ = with_all_images(dataset)
     options = {"cpus": cpus_here(), "gpu_fraction": min(1.0, gpus_here())}
-    model = make_trainer(trainer or models.get(recipe.model).trainer, dataset, options)
+    factory = trainer or models.get(recipe.model).trainer
+    model = make_trainer(factory, dataset, options)
     model.start(recipe, newest[1])
     if measured is not None:
         objective = task.objective(measured["objective"], dataset.classes)
-        now = objective.score(model.evaluate().flat()).value
-        if abs(now - measured["value"]) > MEASURED_TOLERANCE:
+
+        def now(images: int | None) -> float:
+            return objective.score(model.evaluate(images).flat()).value
+
+        # of a training by tuning.train, all rungs are measured on all images
+        values = (now(images) for images in dict.fromkeys((measured.get("images"), None)))
+        if not any(abs((last := value) - measured["value"]) <= MEASURED_TOLERANCE for value in values):
             raise UserError(
-                f"{newest[1]}: has {objective.name} {now:.3f} now, but the trial had {measured['value']:.3f} "
+                f"{newest[1]}: has {objective.name} {last:.3f} now, but the trial had {measured['value']:.3f} "
                 f"(tolerance {MEASURED_TOLERANCE}); train it again"
             )
+    tested = {}
+    if dataset.test is not None:
+        held_out = make_trainer(factory, dataclasses.replace(dataset, validation=dataset.test), options)
+        held_out.start(recipe, newest[1])
+        tested = {TEST: {"images": dataset.test.images, "metrics": held_out.evaluate().flat()}}
     model.export(trial / EXPORT)
-    exports.amend(trial / EXPORT, **about)
+    exports.amend(trial / EXPORT, **about, **tested)
 
 
 if __name__ == "__main__":

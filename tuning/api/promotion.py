@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainers import export as exports
 from trainers.errors import UserError
-from tuning.api.exporting import export_trial
+from tuning.api.exporting import TEST, export_trial
 from tuning.study import trial_record as records
 from tuning.study.reading import StudyRead
 from tuning.study.trial_folder import newest_checkpoint
@@ -61,14 +62,18 @@ def promote(
             "mlflow": {"uri": uri, "run": run},
         }
         newest = newest_checkpoint(folder)
-        measured = {"objective": objective, "value": record.value}
+        early = record.step < int(
+            record.recipe["steps"]
+        )  # measured as a worker does at rungs before the last
+        images = study.manifest.early_images if early else None
+        measured = {"objective": objective, "value": record.value, "images": images}
         unchanged = newest is not None and newest[0] == record.step  # an audit may have trained it further
         made = export_trial(
             folder.absolute(), study.manifest.data, about, measured if unchanged else None, trainer
         )
         found = task.check_export(made)
         say(found.says)
-        facts = facts_of(study, record)
+        facts = {**facts_of(study, record), **_tested(study, made, say)}
         tags = {name: str(value) for name, value in facts.items()}
         export = ModelExport(made, found.export_id, record.step, task.name, task.signature(made))
         table = evidence(found.export_id, {**found.facts, **facts, **_by_group(study, record)})
@@ -112,6 +117,16 @@ def facts_of(study: StudyRead, record: TrialRecord) -> dict[str, object]:
         "data_fingerprint": data["fingerprint"],
         "trials": len(study.trials),
     }
+
+
+def _tested(study: StudyRead, export: Path, say: Callable[[str], None]) -> dict[str, object]:
+    """The objective on the test images, which the search has not used, as facts by name; {} without a test part."""
+    found = exports.read(export).manifest.get(TEST)
+    value = study.objective.value(found["metrics"]) if found else None
+    if found is None or value is None:
+        return {}
+    say(f"{study.objective.name} {value:.3f} on {found['images']} test images, which the search has not used")
+    return {f"test {study.objective.name}": f"{value:.4f}", "test images": found["images"]}
 
 
 def _by_group(study: StudyRead, record: TrialRecord) -> dict[str, str]:
