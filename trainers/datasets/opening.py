@@ -18,7 +18,7 @@ from trainers.datasets.splits import subsetting
 from trainers.datasets.toy_city import is_toy_city
 
 DEFAULT_CACHE = Path("studies") / "data"  # the one that `python -m tuning.run` uses
-_VERSION = 4  # of the conversion; results of other versions in the cache are ignored
+_VERSION = 5  # of the conversion; results of other versions in the cache are ignored
 
 
 def load(

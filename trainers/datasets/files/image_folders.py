@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainers.datasets.files.parts import part_of
+from trainers.datasets.files.parts import StatedParts
 from trainers.datasets.files.paths import safe_join
 from trainers.datasets.files.walking import IMAGE_SUFFIXES
 
@@ -27,16 +27,22 @@ class ImageFolders:
     def __init__(self, labels: Path, root: Path) -> None:
         """labels: the label file. root: the source. If both are the same file, its folder is searched."""
         self.top = root if root.is_dir() else labels.parent
-        own = part_of(labels, root if root.is_dir() else labels)
+        own = StatedParts(root if root.is_dir() else labels.parent).of_labels(labels)
+        self._own, self._named = own, own if root.is_dir() else None  # who names a single file wants it all
         folders = [self.top, *_folders(self.top)]
         if not root.is_dir() and not any(_holds_images(folder) for folder in folders):
             self.top = labels.parent.parent
             folders = [self.top, *_folders(self.top)]
-        of = {folder: part_of(folder / "_", self.top) for folder in folders}
+        self._parts = StatedParts(self.top)
+        of = {folder: self._parts.of_folder(str(folder)) for folder in folders}
         allowed = [folder for folder in folders if own is None or of[folder] in (own, None)]
         # first the folder of the label file, then those that state its part
         self._folders = sorted(allowed, key=lambda folder: (folder != labels.parent, of[folder] != own))
         self._last = self._folders[0]
+
+    def part_of(self, image: Path) -> str | None:
+        """The part of an image: that of the label file, or if this states none, that of the image's folder."""
+        return self._named if self._own else self._parts.of_image(image)
 
     def find(self, *names: str) -> Path:
         """The first of `names` that exists in one of the folders; a path that does not exist if there is none.

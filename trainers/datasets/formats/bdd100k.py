@@ -14,7 +14,6 @@ from typing import Any
 
 from trainers.datasets.files.image_folders import ImageFolders
 from trainers.datasets.files.image_writing import write_image
-from trainers.datasets.files.parts import part_of
 from trainers.datasets.files.paths import UnsafePath, first_bytes, relative
 from trainers.datasets.files.streamed_json import BadJson, items
 from trainers.datasets.files.walking import walk
@@ -98,7 +97,7 @@ def _categories(file: Path, where: str, source: str) -> Iterator[str]:
 
 def _images(root: Path, files: Sequence[Path], problems: Problems) -> Iterator[LabelledImage]:
     for file in files:
-        where, part, folders = relative(file, root), part_of(file, root), ImageFolders(file, root)
+        where, folders = relative(file, root), ImageFolders(file, root)
         for frame, line in _frames(file, where, problems.source):
             place, name = f"{where}:{line}", str(frame.get("name"))
             video = frame.get("videoName") or frame.get("video_name")
@@ -114,7 +113,7 @@ def _images(root: Path, files: Sequence[Path], problems: Problems) -> Iterator[L
                 stored=stored,
                 boxes=tuple(box for box in boxes if box),
                 labelled_in=where,
-                part=part,
+                part=folders.part_of(stored.path),
                 sequence=f"{where} {video}" if video else None,
             )
 

@@ -20,7 +20,6 @@ from typing import Any
 
 from trainers.datasets.files.image_folders import ImageFolders
 from trainers.datasets.files.image_writing import write_image
-from trainers.datasets.files.parts import part_of
 from trainers.datasets.files.paths import UnsafePath, first_bytes, relative
 from trainers.datasets.files.streamed_json import BadJson, items
 from trainers.datasets.files.walking import walk
@@ -196,7 +195,7 @@ def _images(
     root: Path, indices: Sequence[tuple[Path, sqlite3.Connection, dict[int, str]]], problems: Problems
 ) -> Iterator[LabelledImage]:
     for file, index, names in indices:
-        where, part, folders = relative(file, root), part_of(file, root), ImageFolders(file, root)
+        where, folders = relative(file, root), ImageFolders(file, root)
         with closing(index):
             for (_, name, width, height, video, line), rows in groupby(
                 index.execute(_LISTED), itemgetter(slice(6))
@@ -215,7 +214,7 @@ def _images(
                     boxes=tuple([box for box in boxes if box]),
                     labelled_in=where,
                     size=(width, height) if width else None,
-                    part=part,
+                    part=folders.part_of(stored.path),
                     sequence=None if video is None else f"{where} {video}",
                 )
             lost = "SELECT image, COUNT(*), MIN(line) FROM annotations WHERE image NOT IN (SELECT id FROM images) "

@@ -18,7 +18,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from trainers.datasets.files.image_writing import write_image
-from trainers.datasets.files.parts import part_of
+from trainers.datasets.files.parts import StatedParts
 from trainers.datasets.files.paths import UnsafePath, first_bytes, read_text, relative, safe_join
 from trainers.datasets.files.walking import IMAGE_SUFFIXES, walk
 from trainers.datasets.formats.format import Source
@@ -63,11 +63,11 @@ def read(path: Path, problems: Problems) -> Source:
 
 
 def _images(root: Path, problems: Problems) -> Iterator[LabelledImage]:
-    parts = _image_sets(root)
+    listed, stated = _image_sets(root), StatedParts(root)
     for file in walk(root, ".xml"):
         where = relative(file, root)
         try:
-            yield _image(root, file, parts)
+            yield _image(root, file, listed, stated)
         except DefusedXmlException:
             problems.add(Problem("unreadable labels", where, "XML entities are not supported", where))
         except (ParseError, ValueError, OSError, UnsafePath) as error:
@@ -84,7 +84,7 @@ def _image_sets(root: Path) -> dict[str, str]:
     return parts
 
 
-def _image(root: Path, file: Path, parts: dict[str, str]) -> LabelledImage:
+def _image(root: Path, file: Path, listed: dict[str, str], stated: StatedParts) -> LabelledImage:
     data = file.read_bytes()
     annotation = fromstring(data)  # bytes, so that the encoding declared in the XML is used
     if annotation.tag != "annotation":
@@ -100,7 +100,7 @@ def _image(root: Path, file: Path, parts: dict[str, str]) -> LabelledImage:
         boxes=tuple(_box(each, line) for each, line in zip(objects, numbers, strict=True)),
         labelled_in=relative(file, root),
         size=(width, height) if width > 0 and height > 0 else None,  # some tools write zeros for unknown
-        part=parts.get(file.stem) or part_of(file, root),
+        part=listed.get(file.stem) or stated.of_image(picture) or stated.of_image(file),
     )
 
 

@@ -12,7 +12,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from trainers.datasets.files.parts import part_of
+from trainers.datasets.files.parts import StatedParts
 from trainers.datasets.files.paths import relative
 from trainers.datasets.files.walking import walk, walk_matching
 from trainers.datasets.formats.format import Source
@@ -113,6 +113,7 @@ def read_images(
     root: Path, names: Mapping[int, str], declared_in: str, problems: Problems
 ) -> Iterator[LabelledImage]:
     """The image of every record, with its boxes. `names`: class names by label id, as declared in `declared_in`."""
+    parts = StatedParts(root)
     for features, where in _examples(root, problems):
         name = (features.get("image/filename") or features.get("image/source_id") or [b""])[0]
         name = name.decode("utf-8", "replace") or where
@@ -133,7 +134,7 @@ def read_images(
             boxes=boxes,
             labelled_in=where,
             fractions=True,
-            part=part_of(stored.path, root),
+            part=parts.of_labels(stored.path),
             sequence=stored.path.name if stored.path.name.startswith("segment-") else None,
         )
 

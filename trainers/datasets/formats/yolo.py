@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
 from trainers.datasets.files.image_writing import write_image
-from trainers.datasets.files.parts import part_of
+from trainers.datasets.files.parts import StatedParts
 from trainers.datasets.files.paths import UnsafePath, escapes, first_bytes, read_text, relative
 from trainers.datasets.files.walking import IMAGE_SUFFIXES, walk
 from trainers.datasets.formats.format import Source
@@ -69,8 +70,10 @@ def read_images(
     folder: Path, names: Mapping[int, str], declared_in: str, problems: Problems
 ) -> Iterator[LabelledImage]:
     """Every image below `folder` with its boxes. `names`: class names by number, as declared in `declared_in`."""
+    parts = StatedParts(folder)
     for image in walk(folder, *IMAGE_SUFFIXES):
-        yield labelled(image, folder, names, declared_in, problems)
+        found = labelled(image, folder, names, declared_in, problems)
+        yield replace(found, part=parts.of_image(image))
     report_lone_labels(folder, folder, problems)
 
 
@@ -110,7 +113,6 @@ def labelled(
         ),
         labelled_in=where,
         fractions=True,
-        part=part_of(image, folder) if own else None,
         rotated_by_default=True,
     )
 
