@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from trainers.datasets.files.image_index import ImageIndex
 from trainers.datasets.files.parts import StatedParts
-from trainers.datasets.files.paths import safe_join
+from trainers.datasets.files.paths import BadImageName, is_file_inside, names_below
 from trainers.datasets.files.walking import IMAGE_SUFFIXES
 
-# errors of a name for which there is no file, or cannot be one
-_NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
+_LOOKED_THROUGH = 16  # folders; among more, an index of all images is quicker
 
 
 class ImageFolders:
@@ -37,35 +35,59 @@ class ImageFolders:
         of = {folder: self._parts.of_folder(str(folder)) for folder in folders}
         allowed = [folder for folder in folders if own is None or of[folder] in (own, None)]
         # first the folder of the label file, then those that state its part
-        self._folders = sorted(allowed, key=lambda folder: (folder != labels.parent, of[folder] != own))
-        self._last = self._folders[0]
+        beside = [folder for folder in allowed if folder == labels.parent]
+        same = [folder for folder in allowed if of[folder] == own and folder != labels.parent]
+        rest = [folder for folder in allowed if of[folder] != own and folder != labels.parent]
+        self._groups = [[str(folder) for folder in group] for group in (beside, same, rest) if group]
+        self._index = ImageIndex(self.top)
 
     def part_of(self, image: Path) -> str | None:
         """The part of an image: that of the label file, or if this states none, that of the image's folder."""
         return self._named if self._own else self._parts.of_image(image)
 
     def find(self, *names: str) -> Path:
-        """The first of `names` that exists in one of the folders; a path that does not exist if there is none.
+        """The image that the first of `names` leads to; a path that does not exist if none does.
 
-        Raises UnsafePath.
+        A path that does not exist below the searched folders may have been written on another machine: then its last
+        components count, unless its folder is here and only the image is missing.
+        Raises BadImageName if several images could be meant, or the image is a link out of the searched folder.
         """
         for name in names:
-            plain = "/" not in name and "\\" not in name and name not in ("", ".", "..") and "\0" not in name
-            for folder in (self._last, *self._folders):
-                path = folder / name if plain else safe_join(self.top, folder.relative_to(self.top), name)
-                try:
-                    about = os.lstat(path)
-                except OSError as error:
-                    if error.errno in _NO_SUCH_FILE:
-                        continue
-                    raise
-                if not stat.S_ISREG(about.st_mode):  # maybe a link out of the folder
-                    path = safe_join(self.top, path.relative_to(self.top))
-                    if not path.is_file():
-                        continue
-                self._last = folder
-                return path
-        return self._last / names[-1]
+            for dropped, below in enumerate(names_below(name)):
+                if dropped and self._is_here(names_below(name)[dropped - 1].split("/")[0]):
+                    break
+                for group in self._groups:
+                    if found := self._in_group(group, below):
+                        return found
+        for name in names:
+            if found := self._spelt_otherwise(name):
+                return found
+        return Path(self._groups[0][0], next(iter(names_below(names[-1])), "?"))
+
+    def _in_group(self, folders: Sequence[str], name: str) -> Path | None:
+        if len(folders) <= _LOOKED_THROUGH:
+            paths = [
+                path for folder in folders if is_file_inside(path := f"{folder}{os.sep}{name}", self.top)
+            ]
+        else:
+            among = {f"{folder}{os.sep}{name}" for folder in folders}
+            paths = [str(path) for path in self._index.named(name.split("/")[-1]) if str(path) in among]
+        if len(paths) > 1:
+            both = " and ".join(os.path.relpath(path, self.top) for path in paths[:2])
+            raise BadImageName(f"{name} may be {both}; state its folder in the labels")
+        return Path(paths[0]) if paths else None
+
+    def _spelt_otherwise(self, name: str) -> Path | None:
+        """The one image whose name differs from `name` in its case or its Unicode form only."""
+        *folders, last = names_below(name)[0].split("/") if names_below(name) else [""]
+        allowed = {folder for group in self._groups for folder in group}
+        found = [path for path in self._index.named(last) if str(path.parent) in allowed]
+        if folders and self._is_here(folders[-1]):
+            found = [path for path in found if path.parent.name == folders[-1]]
+        return found[0] if len(found) == 1 else None
+
+    def _is_here(self, folder: str) -> bool:
+        return folder in self._index.folder_names
 
 
 def _holds_images(folder: Path) -> bool:

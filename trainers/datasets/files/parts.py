@@ -21,7 +21,7 @@ _PART_OF_WORD = {word: part for part, words in _SPELLINGS.items() for word in wo
 _NEUTRAL = frozenset((
     "image", "images", "img", "imgs", "jpegimages", "label", "labels", "annotation", "annotations", "anns", "instances",
     "keypoints", "coco", "voc", "yolo", "bdd", "bdd100k", "100k", "det", "data", "dataset", "set", "split", "part", "of",
-    "tfrecord", "tfrecords", "record", "records", "json",
+    "tfrecord", "tfrecords", "record", "records", "json", "txt", "list",
 ))  # fmt: skip
 _WORD = re.compile(r"[^\W_]+")
 
@@ -53,6 +53,12 @@ class StatedParts:
                 part = _stated(folder, folders=True) or self.of_folder(os.path.dirname(folder))  # noqa: PTH120
             self._of_folder[folder] = part
         return self._of_folder[folder]
+
+
+def plainly_stated(name: str) -> str | None:
+    """The part that a name states by itself, whatever is beside it."""
+    part, words = _read(name)
+    return None if words - _NEUTRAL else part
 
 
 def _stated(path: str, *, folders: bool) -> str | None:

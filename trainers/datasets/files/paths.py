@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from trainers.errors import UserError
 
+# errors of a name for which there is no file, or cannot be one
+_NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
 
-class UnsafePath(Exception):
+
+class BadImageName(Exception):
+    """An image name in labels that leads to no image, or to no single one. kind: that of the problem to report."""
+
+    kind = "ambiguous image name"
+
+
+class UnsafePath(BadImageName):
     """A file name points outside the source's folder; the message names it."""
+
+    kind = "path outside the folder"
 
 
 def escapes(path: str | Path, root: Path) -> bool:
@@ -50,3 +63,40 @@ def relative(path: Path, root: Path) -> str:
     if text.startswith(top):  # ten times as fast as pathlib, and called for every image
         return text[len(top) :].replace(os.sep, "/")
     return path.name if path == root else path.relative_to(root).as_posix()
+
+
+def names_below(stated: str) -> list[str]:
+    """The relative paths that a stated path may mean in another folder: `photos/a/1.jpg`, `a/1.jpg` and `1.jpg`.
+
+    A drive, a leading slash, and all up to the last `..` are left out: they say where the image once was. An empty list
+    if the path names no file.
+    """
+    parts = (
+        PurePosixPath(PureWindowsPath(stated).as_posix()).parts
+        if "\\" in stated
+        else PurePosixPath(stated).parts
+    )
+    while parts and (".." in parts or parts[0].endswith(("/", ":"))):
+        parts = parts[1:]
+    if "\0" in stated or (parts and parts[-1].endswith(":")):
+        return []
+    return ["/".join(parts[start:]) for start in range(len(parts))]
+
+
+def is_file_inside(path: str, top: Path) -> bool:
+    """Whether `path` is a file. Raises UnsafePath if it is one by a link to outside `top`."""
+    try:
+        about = os.lstat(path)
+    except OSError as error:
+        if error.errno in _NO_SUCH_FILE:
+            return False
+        raise
+    except ValueError:  # a character that no file name has
+        return False
+    if stat.S_ISREG(about.st_mode):
+        return True
+    if not stat.S_ISLNK(about.st_mode) or not Path(path).is_file():
+        return False
+    if escapes(path, top):
+        raise UnsafePath(f"{path} is a link to outside {top}")
+    return True

@@ -14,7 +14,7 @@ from typing import Any
 
 from trainers.datasets.files.image_folders import ImageFolders
 from trainers.datasets.files.image_writing import write_image
-from trainers.datasets.files.paths import UnsafePath, first_bytes, relative
+from trainers.datasets.files.paths import BadImageName, first_bytes, relative
 from trainers.datasets.files.streamed_json import BadJson, items
 from trainers.datasets.files.walking import walk
 from trainers.datasets.formats.format import Source
@@ -103,8 +103,8 @@ def _images(root: Path, files: Sequence[Path], problems: Problems) -> Iterator[L
             video = frame.get("videoName") or frame.get("video_name")
             try:
                 stored = Stored(folders.find(f"{video}/{name}" if video else name, name))
-            except UnsafePath as error:
-                problems.add(Problem("path outside the folder", place, str(error), place))
+            except BadImageName as error:
+                problems.add(Problem(error.kind, place, str(error), place))
                 continue
             image = relative(stored.path, root) if root.is_dir() else name
             boxes = [_box(label, image, place, line, problems) for label in _labels(frame)]

@@ -20,7 +20,7 @@ from typing import Any
 
 from trainers.datasets.files.image_folders import ImageFolders
 from trainers.datasets.files.image_writing import write_image
-from trainers.datasets.files.paths import UnsafePath, first_bytes, relative
+from trainers.datasets.files.paths import BadImageName, first_bytes, relative
 from trainers.datasets.files.streamed_json import BadJson, items
 from trainers.datasets.files.walking import walk
 from trainers.datasets.formats.format import Source
@@ -202,9 +202,9 @@ def _images(
             ):
                 try:
                     stored = Stored(folders.find(name))
-                except UnsafePath as error:
+                except BadImageName as error:
                     place = f"{where}:{line}"
-                    problems.add(Problem("path outside the folder", place, str(error), place))
+                    problems.add(Problem(error.kind, place, str(error), place))
                     continue
                 image = relative(stored.path, root) if root.is_dir() else name
                 boxes = [_box(row[6:], where, image, names, problems) for row in rows if row[-1] is not None]

@@ -1,4 +1,4 @@
-"""Pascal VOC: one XML file for each image, with boxes in pixels; images are in the same folder or one beside it.
+"""Pascal VOC: one XML file for each image, with boxes in pixels; voc_images.py finds the images.
 
 xmin, ymin, xmax, ymax are distances from the left and top edge, as in the Object Detection API's own converter
 (dataset_tools/create_pascal_tf_record.py). `ImageSets/Main/{train,val,test}.txt`, or folders with such names,
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from defusedxml.ElementTree import fromstring
 
 from trainers.datasets.files.image_writing import write_image
 from trainers.datasets.files.parts import StatedParts
-from trainers.datasets.files.paths import UnsafePath, first_bytes, read_text, relative, safe_join
-from trainers.datasets.files.walking import IMAGE_SUFFIXES, walk
+from trainers.datasets.files.paths import BadImageName, first_bytes, relative
+from trainers.datasets.files.split_lists import SplitLists
+from trainers.datasets.files.walking import walk
 from trainers.datasets.formats.format import Source
+from trainers.datasets.formats.voc_images import VocImages
 from trainers.datasets.label_map import read_label_map, remapping_note, write_label_map
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
@@ -33,8 +36,8 @@ TITLE = "Pascal VOC XML"
 TRAINABLE_IN_PLACE = False
 
 _OBJECT = re.compile(rb"<object[\s>]")
+_TRUE = ("1", "true", "yes")  # of <difficult>; labelImg writes 0 and 1, others "Unspecified" too
 _LOOKED_AT = 20  # XML files to recognise the format by, since some may be damaged or unrelated
-_IMAGE_FOLDERS = ("images", "JPEGImages", "imgs", "img")
 
 
 def recognises(path: Path) -> bool:
@@ -63,33 +66,30 @@ def read(path: Path, problems: Problems) -> Source:
 
 
 def _images(root: Path, problems: Problems) -> Iterator[LabelledImage]:
-    listed, stated = _image_sets(root), StatedParts(root)
+    lists, stated, pictures = SplitLists(root), StatedParts(root), VocImages(root)
     for file in walk(root, ".xml"):
         where = relative(file, root)
         try:
-            yield _image(root, file, listed, stated)
+            image = _image(root, file, pictures)
         except DefusedXmlException:
             problems.add(Problem("unreadable labels", where, "XML entities are not supported", where))
-        except (ParseError, ValueError, OSError, UnsafePath) as error:
+        except BadImageName as error:
+            problems.add(Problem(error.kind, where, str(error), where))
+        except (ParseError, ValueError, OSError) as error:
             problems.add(Problem("unreadable labels", where, " ".join(str(error).split()), where))
+        else:
+            picture = image.stored.path
+            listed = lists.part_of(file) or lists.part_of(picture)
+            yield replace(image, part=listed or stated.of_image(picture) or stated.of_image(file))
+    problems.extend(lists.problems())
 
 
-def _image_sets(root: Path) -> dict[str, str]:
-    """Parts by file name without suffix."""
-    parts: dict[str, str] = {}
-    for name, part in (("train", "train"), ("val", "validation"), ("test", "test")):
-        for file in walk(root, f"{name}.txt"):
-            if file.parent.name == "Main" and file.name == f"{name}.txt":
-                parts |= {line.split()[0]: part for line in read_text(file).splitlines() if line.split()}
-    return parts
-
-
-def _image(root: Path, file: Path, listed: dict[str, str], stated: StatedParts) -> LabelledImage:
+def _image(root: Path, file: Path, pictures: VocImages) -> LabelledImage:
     data = file.read_bytes()
     annotation = fromstring(data)  # bytes, so that the encoding declared in the XML is used
     if annotation.tag != "annotation":
         raise ValueError(f"expected <annotation>, got <{annotation.tag}>")
-    picture = _picture(root, file, _text(annotation, "filename", ""))
+    picture = pictures.find(file, _text(annotation, "filename", ""))
     lines = [data[: found.start()].count(b"\n") + 1 for found in _OBJECT.finditer(data)]
     objects = annotation.findall("object")
     numbers = lines if len(lines) == len(objects) else [None] * len(objects)
@@ -100,7 +100,6 @@ def _image(root: Path, file: Path, listed: dict[str, str], stated: StatedParts) 
         boxes=tuple(_box(each, line) for each, line in zip(objects, numbers, strict=True)),
         labelled_in=relative(file, root),
         size=(width, height) if width > 0 and height > 0 else None,  # some tools write zeros for unknown
-        part=listed.get(file.stem) or stated.of_image(picture) or stated.of_image(file),
     )
 
 
@@ -117,27 +116,8 @@ def _box(element: Any, line: int | None) -> Box:
     ymin, xmin, ymax, xmax = (
         float(_text(element, f"bndbox/{edge}")) for edge in ("ymin", "xmin", "ymax", "xmax")
     )
-    difficult = _text(element, "difficult", "0") not in ("0", "false", "False")
+    difficult = _text(element, "difficult", "0").lower() in _TRUE
     return Box(_text(element, "name"), ymin, xmin, ymax, xmax, difficult=difficult, line=line)
-
-
-def _picture(root: Path, file: Path, named: str) -> Path:
-    """The image file of an annotation: found by the name that it states, else by the name of the XML file."""
-    stems = [named] if named else []
-    base = named.replace("\\", "/").rsplit("/", 1)[-1]
-    candidates = [
-        *stems,
-        base,
-        *(file.stem + suffix for suffix in (*IMAGE_SUFFIXES, ".JPG", ".JPEG", ".PNG")),
-    ]
-    above = file.parent.parent if file.parent != root else root
-    folders = [file.parent, *(above / name for name in _IMAGE_FOLDERS), above]
-    for candidate in candidates:
-        for folder in folders:
-            if candidate and (found := safe_join(root, folder.relative_to(root), candidate)).is_file():
-                return found
-    # a path that does not exist, so that reading it reports a missing image
-    return safe_join(root, folders[1].relative_to(root), base or file.stem)
 
 
 def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[CheckedImage]]) -> None:
