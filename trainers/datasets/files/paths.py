@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import stat
@@ -31,9 +32,11 @@ def escapes(path: str | Path, root: Path) -> bool:
 
 
 def read_text(path: Path) -> str:
-    """The text of a small UTF-8 file. Raises UserError if it cannot be read as such."""
+    """The text of a small file in UTF-8, or in UTF-16 with its mark. Raises UserError if it is neither."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
+        marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return data.decode("utf-16" if marked else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as UTF-8 text: {error}") from None
 

@@ -20,10 +20,12 @@ from typing import Any
 import yaml
 
 from trainers.datasets import formats
-from trainers.datasets.files.paths import UnsafePath, read_text, safe_join
+from trainers.datasets.files.paths import is_file_inside, names_below, read_text
 from trainers.datasets.files.walking import IMAGE_SUFFIXES, walk
 from trainers.datasets.formats import coco, yolo
 from trainers.datasets.formats.format import Format, Source
+from trainers.datasets.formats.yolo_classes import names_in_yaml, read_yaml
+from trainers.datasets.formats.yolo_lines import LineShape, line_shape, stated_shape
 from trainers.datasets.labelled_image import LabelledImage
 from trainers.datasets.problems import Problems, below
 from trainers.datasets.records.checked_image import CheckedImage
@@ -33,7 +35,8 @@ NAME = "dataset_yaml"
 TITLE = "dataset YAML"
 TRAINABLE_IN_PLACE = False
 
-_SURROGATE = re.compile(r"\\(u|U0000)[dD][89a-fA-F]")
+_SUFFIXES = (".yaml", ".yml")
+_TRAIN = re.compile(r"^[\"']?train[\"']?\s*:", re.MULTILINE)
 _KEYS = {
     "train": "train",
     "val": "validation",
@@ -45,29 +48,42 @@ _KEYS = {
 
 @dataclass(frozen=True)
 class _Parts:
-    """The contents of the YAML file: (part, path) pairs, and class names by number."""
+    """The contents of the YAML file: (part, path) pairs, class names by number, the shape of YOLO's lines, remarks."""
 
     file: Path
     root: Path
     where: tuple[tuple[str, Path], ...]
     names: dict[int, str]
+    shape: LineShape | None
+    notes: tuple[str, ...]
 
 
 def _yaml_file(path: Path) -> Path | None:
+    """The file itself; in a folder a `dataset.yaml`, a `data.yaml`, or another YAML file with a train part."""
     if path.is_file():
-        return path if path.suffix in (".yaml", ".yml") else None
-    return next(
-        (path / name for name in ("dataset.yaml", "data.yaml", "dataset.yml") if (path / name).is_file()),
-        None,
+        return path if path.suffix in _SUFFIXES and _has_parts(path) else None
+    found = [
+        file
+        for file in sorted(path.iterdir())
+        if file.suffix in _SUFFIXES and file.is_file() and _has_parts(file)
+    ]
+    return min(
+        found,
+        key=lambda file: (file.stem not in ("dataset", "data"), file.stem != "dataset", file),
+        default=None,
     )
+
+
+def _has_parts(file: Path) -> bool:
+    try:
+        return _TRAIN.search(read_text(file)) is not None
+    except UserError:
+        return _TRAIN.search(file.read_bytes().decode("utf-8", "replace")) is not None
 
 
 def recognises(path: Path) -> bool:
-    """A YAML file with a train part, or a folder with such a `data.yaml` or `dataset.yaml`."""
-    file = _yaml_file(path)
-    return file is not None and any(
-        line.startswith("train:") for line in file.read_text("utf-8", "replace").splitlines()
-    )
+    """A YAML file with a train part, or a folder with one."""
+    return _yaml_file(path) is not None
 
 
 def roots(path: Path) -> Sequence[Path]:
@@ -75,9 +91,16 @@ def roots(path: Path) -> Sequence[Path]:
     parts = _parts(path)
     found: list[Path] = [path, parts.file]
     for _, where in parts.where:
-        other = None if where.suffix == ".txt" or not where.exists() else _other_format(where)
-        found += other.roots(where) if other else _yolo_roots(where)
-    return found
+        if where.suffix == ".txt":
+            listed = {image.parent for image in _images_of_list(parts, where)}
+            found += [
+                where,
+                *sorted(root for folder in listed if folder.is_dir() for root in _yolo_roots(folder)),
+            ]
+        else:
+            other = _other_format(where)
+            found += other.roots(where) if other else _yolo_roots(where)
+    return tuple(dict.fromkeys(found))
 
 
 def _yolo_roots(where: Path) -> Iterator[Path]:
@@ -90,25 +113,25 @@ def _yolo_roots(where: Path) -> Iterator[Path]:
 def _parts(path: Path) -> _Parts:
     file = _yaml_file(path)
     assert file is not None
-    try:
-        text = file.read_text(encoding="utf-8")
-        fields = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{file}: cannot be read as YAML: {' '.join(str(error).split())}") from None
-    if _SURROGATE.search(text):
-        raise UserError(f"{file}: unpaired UTF-16 surrogate; write the character itself")
-    if not isinstance(fields, dict):
-        raise UserError(f"{file}: not a dataset YAML; expected train: ..., val: ...")
+    fields = read_yaml(file)
     root = file.parent / str(fields.get("path") or ".")
     if not root.is_dir():
         root = file.parent  # Ultralytics resolves `path` in its own datasets folder
     where: list[tuple[str, Path]] = []
+    notes = []
     for key, part in _KEYS.items():
         for each in _listed(fields.get(key)):
-            where.append((part, _located(file, root, each)))
+            found = _located(root, each)
+            if found:
+                where.append((part, found))
+            elif part == "test":  # Roboflow names one even if it exports none
+                notes.append(f"{file.name}: test: {each} does not exist; there is no test part")
+            else:
+                raise UserError(f"{file}: {key}: {root / each} does not exist")
     if not any(part == "train" for part, _ in where):
         raise UserError(f"{file}: no train part; expected train: ...")
-    return _Parts(file, root, tuple(where), _names(file, fields.get("names", fields.get("classes"))))
+    shape = stated_shape(fields["kpt_shape"], file) if "kpt_shape" in fields else None
+    return _Parts(file, root, tuple(where), names_in_yaml(file, fields), shape, tuple(notes))
 
 
 def _listed(value: Any) -> list[str]:
@@ -116,29 +139,14 @@ def _listed(value: Any) -> list[str]:
     return [str(each) for each in values if each]
 
 
-def _located(file: Path, root: Path, named: str) -> Path:
+def _located(root: Path, named: str) -> Path | None:
     if named.startswith("s3://"):
         from trainers.datasets.s3 import fetching  # imported here: boto3 is slow to import and rarely needed
 
         return fetching.fetch(named, on_progress=lambda _: None)
-    # Roboflow writes `../train/images` for a folder beside the YAML file
-    for path in (root / named, root / named.removeprefix("../"), root / "images" / named):
-        if path.exists():
-            return path
-    raise UserError(f"{file}: {root / named} does not exist")
-
-
-def _names(file: Path, value: Any) -> dict[int, str]:
-    if isinstance(value, list):
-        value = dict(enumerate(value))
-    if value is None:
-        return {}
-    if not isinstance(value, dict) or not value or not all(isinstance(key, int) for key in value):
-        raise UserError(f"{file}: names: expected a list of class names, or class names by number")
-    names = {number: str(name) for number, name in sorted(value.items())}
-    if len(set(names.values())) < len(names) or not all(name.strip() for name in names.values()):
-        raise UserError(f"{file}: names: every class needs a different name")
-    return names
+    # Roboflow writes `../train/images` for a folder beside the YAML file; other paths are of another machine
+    tried = (named, f"images/{named}", *names_below(named))
+    return next((path for each in tried if (path := root / each.replace("\\", "/")).exists()), None)
 
 
 def _other_format(path: Path) -> Format | None:
@@ -156,7 +164,7 @@ def read(path: Path, problems: Problems) -> Source:
     classes: dict[str, None] = dict.fromkeys(parts.names.values())
     if not classes and all(source.classes is not None for _, source in sources):
         classes = {name: None for _, source in sources for name in source.classes or ()}
-    notes = {note: None for _, source in sources for note in source.notes}
+    notes = dict.fromkeys((*parts.notes, *(note for _, source in sources for note in source.notes)))
     return Source(
         images=_images(sources),
         classes=tuple(classes) or None,
@@ -173,32 +181,37 @@ def _source(parts: _Parts, where: Path, problems: Problems) -> Source:
         folder = _folder(parts, where)
         source = other.read(where, problems.within(folder))
         return replace(source, images=_named_from(folder, source.images))
-    if where.suffix == ".txt":
-        images: Iterator[Path] = _images_of_list(parts, where)
-    elif where.is_dir():
-        images = walk(where, *IMAGE_SUFFIXES)
-    else:
+    if where.suffix != ".txt" and not where.is_dir():
         raise UserError(f"{parts.file}: {where} is not in a supported format")
-    return Source(images=_yolo_images(parts, where, images, problems))
+    shape = parts.shape or line_shape(map(yolo.label_file, _yolo_files(parts, where)), parts.file)
+    labels = yolo.YoloLabels(parts.root, parts.names, parts.file.name, shape)
+    note = shape.note()
+    return Source(images=_yolo_images(parts, where, labels, problems), notes=(note,) if note else ())
+
+
+def _yolo_files(parts: _Parts, where: Path) -> Iterator[Path]:
+    return _images_of_list(parts, where) if where.suffix == ".txt" else walk(where, *IMAGE_SUFFIXES)
 
 
 def _yolo_images(
-    parts: _Parts, where: Path, images: Iterator[Path], problems: Problems
+    parts: _Parts, where: Path, labels: yolo.YoloLabels, problems: Problems
 ) -> Iterator[LabelledImage]:
-    for image in images:
-        yield yolo.labelled(image, parts.root, parts.names, parts.file.name, problems)
+    for image in _yolo_files(parts, where):
+        yield labels.of(image, problems)
     if where.is_dir():
         for folder in _yolo_roots(where):
             yolo.report_lone_labels(folder, parts.root, problems)
 
 
 def _images_of_list(parts: _Parts, file: Path) -> Iterator[Path]:
+    """The images of a list, whose paths are relative to the root or to the list, or were so on another machine."""
     for line in read_text(file).splitlines():
-        if line.strip():
-            try:
-                yield safe_join(parts.root, line.strip().removeprefix("./"))
-            except UnsafePath as error:
-                raise UserError(f"{file}: {error}") from None
+        names = names_below(line.strip())
+        if names:
+            paths = (folder / name for name in names for folder in dict.fromkeys((parts.root, file.parent)))
+            yield next(
+                (path for path in paths if is_file_inside(str(path), parts.root)), parts.root / names[0]
+            )
 
 
 def _folder(parts: _Parts, where: Path) -> str:

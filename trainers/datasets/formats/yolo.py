@@ -1,8 +1,8 @@
 """YOLO: a text file for each image, with lines `class cx cy width height` in fractions; a file lists the class names.
 
 Label files are beside their images, or in `labels/...` for images in `images/...`. An image without a label file has no
-objects. A line with more than five numbers is a polygon, of which the bounding box is taken. Boxes refer to the image
-after its EXIF rotation, as in the tools that train on this format. A `data.yaml` is read by dataset_yaml.py.
+objects. yolo_lines.py says what a line holds. Boxes refer to the image after its EXIF rotation, as in the tools that
+train on this format. `train.txt` and `val.txt` may list the parts. dataset_yaml.py reads a `data.yaml` that names them.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ import yaml
 
 from trainers.datasets.files.image_writing import write_image
 from trainers.datasets.files.parts import StatedParts
-from trainers.datasets.files.paths import UnsafePath, escapes, first_bytes, read_text, relative
+from trainers.datasets.files.paths import UnsafePath, escapes, first_bytes, relative
+from trainers.datasets.files.split_lists import SplitLists
 from trainers.datasets.files.walking import IMAGE_SUFFIXES, walk
 from trainers.datasets.formats.format import Source
+from trainers.datasets.formats.yolo_classes import class_files, class_names
+from trainers.datasets.formats.yolo_lines import LineShape, line_shape
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
 from trainers.datasets.records.checked_image import CheckedImage
@@ -29,14 +32,13 @@ TITLE = "YOLO text files"
 TRAINABLE_IN_PLACE = False
 
 _LINE = re.compile(rb"\s*\d+(\s+[-+.\deE]+){4}")  # the start of a label file
-_CLASS_FILES = ("classes.txt", "obj.names", "classes.names", "_darknet.labels")
 
 
 def recognises(path: Path) -> bool:
     """A folder with a file of class names or a `labels` folder, and with a label file for at least one image."""
     if not path.is_dir():
         return False
-    named = class_file(path) is not None or any(folder.name == "labels" for folder in path.glob("**/labels"))
+    named = bool(class_files(path)) or any(folder.name == "labels" for folder in path.glob("**/labels"))
     return named and any(label_file(image).is_file() for image in walk(path, *IMAGE_SUFFIXES))
 
 
@@ -45,35 +47,26 @@ def roots(path: Path) -> Sequence[Path]:
     return (path,)
 
 
-def class_file(folder: Path) -> Path | None:
-    """The file with the class names, one on each line, numbered from 0; None if there is none."""
-    return next(
-        (file for file in walk(folder, ".txt", ".names", ".labels") if file.name in _CLASS_FILES), None
+def read(path: Path, problems: Problems) -> Source:
+    """Open the folder. Raises UserError if its class names are missing or contradict each other."""
+    names, declared_in = class_names(path)
+    shape = line_shape(map(label_file, walk(path, *IMAGE_SUFFIXES)), path)
+    note = shape.note()
+    return Source(
+        images=_images(path, YoloLabels(path, names, declared_in, shape), problems),
+        classes=tuple(names.values()),
+        declared_in=declared_in,
+        notes=(note,) if note else (),
     )
 
 
-def read(path: Path, problems: Problems) -> Source:
-    """Open the folder."""
-    listed = class_file(path)
-    if listed is None:
-        raise UserError(
-            f"{path}: no class names; add a classes.txt with one name on each line, for class 0, 1, ..."
-        )
-    names = [line.strip() for line in read_text(listed).splitlines() if line.strip()]
-    if not names or len(set(names)) < len(names):
-        raise UserError(f"{listed}: expected one class name on each line, without repetition")
-    images = read_images(path, dict(enumerate(names)), relative(listed, path), problems)
-    return Source(images=images, classes=tuple(names), declared_in=relative(listed, path))
-
-
-def read_images(
-    folder: Path, names: Mapping[int, str], declared_in: str, problems: Problems
-) -> Iterator[LabelledImage]:
-    """Every image below `folder` with its boxes. `names`: class names by number, as declared in `declared_in`."""
-    parts = StatedParts(folder)
+def _images(folder: Path, labels: YoloLabels, problems: Problems) -> Iterator[LabelledImage]:
+    """Every image below `folder` with its boxes."""
+    stated, lists = StatedParts(folder), SplitLists(folder)
     for image in walk(folder, *IMAGE_SUFFIXES):
-        found = labelled(image, folder, names, declared_in, problems)
-        yield replace(found, part=parts.of_image(image))
+        found = labels.of(image, problems)
+        yield replace(found, part=lists.part_of(image) or stated.of_image(image))
+    problems.extend(lists.problems())
     report_lone_labels(folder, folder, problems)
 
 
@@ -97,26 +90,6 @@ def _has_image(labels: Path) -> bool:
     return any(Path(f"{place}{suffix}").exists() for place in candidates for suffix in suffixes)
 
 
-def labelled(
-    image: Path, folder: Path, names: Mapping[int, str], declared_in: str, problems: Problems
-) -> LabelledImage:
-    """One image with its boxes; names are relative to `folder`."""
-    labels = label_file(image)
-    where = relative(labels, folder) if labels.is_relative_to(folder) else str(labels)
-    own = image.is_relative_to(folder)
-    name = relative(image, folder) if own else f"{image.parent.name}/{image.name}"
-    return LabelledImage(
-        name=name,
-        stored=Stored(image),
-        boxes=tuple(
-            _boxes(labels, folder if own else labels.parent, where, name, names, declared_in, problems)
-        ),
-        labelled_in=where,
-        fractions=True,
-        rotated_by_default=True,
-    )
-
-
 def label_file(image: Path) -> Path:
     """The label file of an image: in `labels` instead of the last `images` in its path, else beside the image."""
     beside = image.with_suffix(".txt")
@@ -128,50 +101,73 @@ def label_file(image: Path) -> Path:
     return beside
 
 
-def _boxes(
-    labels: Path,
-    root: Path,
-    where: str,
-    image: str,
-    names: Mapping[int, str],
-    declared_in: str,
-    problems: Problems,
-) -> Iterator[Box]:
-    if not labels.is_file():
-        return
-    try:
-        if escapes(labels, root):
-            raise UnsafePath(f"a link to outside {root}")
-        lines = labels.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError, UnsafePath) as error:
-        problems.add(Problem("unreadable labels", where, str(error), image))
-        return
-    for number, line in enumerate(lines, 1):
-        words = line.split()
-        if not words:
-            continue
+class YoloLabels:
+    """Reads the label files of one source.
+
+    folder: image names are relative to it. names: class names by number, as declared in `declared_in`.
+    """
+
+    def __init__(self, folder: Path, names: Mapping[int, str], declared_in: str, shape: LineShape) -> None:
+        self._folder = folder
+        self._names = names
+        self._declared_in = declared_in
+        self._shape = shape
+        self._read: set[int] = set()  # hashes of the label files that were read
+
+    def of(self, image: Path, problems: Problems) -> LabelledImage:
+        """One image with its boxes."""
+        labels = label_file(image)
+        where = relative(labels, self._folder) if labels.is_relative_to(self._folder) else str(labels)
+        own = image.is_relative_to(self._folder)
+        name = relative(image, self._folder) if own else f"{image.parent.name}/{image.name}"
+        boxes = tuple(self._boxes(labels, self._folder if own else labels.parent, where, name, problems))
+        if boxes and hash(labels) in self._read:
+            what = f"labels {name} and another image of its name with another suffix; rename one of them"
+            problems.add(Problem("labels of two images", where, what, name))
+        self._read.add(hash(labels))
+        return LabelledImage(
+            name=name,
+            stored=Stored(image),
+            boxes=boxes,
+            labelled_in=where,
+            fractions=True,
+            rotated_by_default=True,
+        )
+
+    def _boxes(self, labels: Path, root: Path, where: str, image: str, problems: Problems) -> Iterator[Box]:
+        if not labels.is_file():
+            return
         try:
-            kind = int(words[0])
-            edges = _edges([float(word) for word in words[1:]])
-        except ValueError:
-            what = f"expected `class cx cy width height`, got {line[:80]!r}"
-            problems.add(Problem("unreadable labels", f"{where}:{number}", what, image))
-            continue
-        if kind not in names:
-            what = f"class {kind} is not in {declared_in}; add its name there"
-            problems.add(Problem("unknown label", f"{where}:{number}", what, image, fatal=True))
-            continue
-        yield Box(names[kind], *edges, line=number)
+            if escapes(labels, root):
+                raise UnsafePath(f"a link to outside {root}")
+            lines = labels.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError, UnsafePath) as error:
+            problems.add(Problem("unreadable labels", where, str(error), image))
+            return
+        for number, line in enumerate(lines, 1):
+            words = line.split()
+            if not words:
+                continue
+            try:
+                kind = _class_number(words[0])
+                edges = self._shape.edges([float(word) for word in words[1:]])
+            except ValueError:
+                what = f"expected `class cx cy width height`, got {line[:80]!r}"
+                problems.add(Problem("unreadable labels", f"{where}:{number}", what, image))
+                continue
+            if kind not in self._names:
+                what = f"class {kind} is not in {self._declared_in}; add its name there"
+                problems.add(Problem("unknown label", f"{where}:{number}", what, image, fatal=True))
+                continue
+            yield Box(self._names[kind], *edges, line=number)
 
 
-def _edges(numbers: list[float]) -> tuple[float, float, float, float]:
-    if len(numbers) == 4:
-        x, y, width, height = numbers
-        return y - height / 2, x - width / 2, y + height / 2, x + width / 2
-    if len(numbers) < 6 or len(numbers) % 2:
+def _class_number(word: str) -> int:
+    """A class number; some tools write 2 as 2.0."""
+    number = float(word)
+    if not number.is_integer():
         raise ValueError
-    across, down = numbers[0::2], numbers[1::2]
-    return min(down), min(across), max(down), max(across)
+    return int(number)
 
 
 def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[CheckedImage]]) -> None:
