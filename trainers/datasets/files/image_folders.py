@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trainers.datasets.files.image_index import ImageIndex
 from trainers.datasets.files.parts import StatedParts
-from trainers.datasets.files.paths import BadImageName, is_file_inside, names_below
+from trainers.datasets.files.paths import BadImageName, UnsafePath, is_file_inside, leads_out, names_below
 from trainers.datasets.files.walking import IMAGE_SUFFIXES
 
 _LOOKED_THROUGH = 16  # folders; among more, an index of all images is quicker
@@ -53,15 +53,19 @@ class ImageFolders:
         Raises BadImageName if several images could be meant, or the image is a link out of the searched folder.
         """
         for name in names:
-            for dropped, below in enumerate(names_below(name)):
-                if dropped and self._is_here(names_below(name)[dropped - 1].split("/")[0]):
+            before = ""
+            for below in names_below(name):
+                if before and self._is_here(before.split("/")[0]):
                     break
+                before = below
                 for group in self._groups:
                     if found := self._in_group(group, below):
                         return found
         for name in names:
             if found := self._spelt_otherwise(name):
                 return found
+        if leads_out(names[-1]):
+            raise UnsafePath(f"{names[-1]!r} is outside {self.top}, and no image in it has this name")
         return Path(self._groups[0][0], next(iter(names_below(names[-1])), "?"))
 
     def _in_group(self, folders: Sequence[str], name: str) -> Path | None:

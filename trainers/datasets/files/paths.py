@@ -14,6 +14,9 @@ from trainers.errors import UserError
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
 
 
+_DEEPEST = 12  # components of a stated path that are looked at
+
+
 class BadImageName(Exception):
     """An image name in labels that leads to no image, or to no single one. kind: that of the problem to report."""
 
@@ -68,6 +71,17 @@ def relative(path: Path, root: Path) -> str:
     return path.name if path == root else path.relative_to(root).as_posix()
 
 
+def leads_out(stated: str) -> bool:
+    """Whether a stated path is absolute or goes up: it says where an image once was, not where it is in a source."""
+    plain = stated.replace("\\", "/")
+    return (
+        plain.startswith("/")
+        or bool(PureWindowsPath(stated).drive)
+        or ".." in plain.split("/")
+        or "\0" in stated
+    )
+
+
 def names_below(stated: str) -> list[str]:
     """The relative paths that a stated path may mean in another folder: `photos/a/1.jpg`, `a/1.jpg` and `1.jpg`.
 
@@ -83,6 +97,7 @@ def names_below(stated: str) -> list[str]:
         parts = parts[1:]
     if "\0" in stated or (parts and parts[-1].endswith(":")):
         return []
+    parts = parts[-_DEEPEST:]
     return ["/".join(parts[start:]) for start in range(len(parts))]
 
 

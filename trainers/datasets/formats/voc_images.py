@@ -9,7 +9,14 @@ from pathlib import Path
 
 from trainers.datasets.files.image_index import ImageIndex
 from trainers.datasets.files.parts import StatedParts
-from trainers.datasets.files.paths import BadImageName, is_file_inside, names_below, relative
+from trainers.datasets.files.paths import (
+    BadImageName,
+    UnsafePath,
+    is_file_inside,
+    leads_out,
+    names_below,
+    relative,
+)
 from trainers.datasets.files.walking import IMAGE_SUFFIXES
 
 _SUFFIXES = (*IMAGE_SUFFIXES, *(suffix.upper() for suffix in IMAGE_SUFFIXES))
@@ -47,7 +54,10 @@ class VocImages:
         if found and own and found != own:
             both = f"{relative(found, self._root)} by its <filename>, or {relative(own, self._root)} by its own name"
             raise BadImageName(f"the image may be {both}; correct the <filename>")
-        return found or own or self._anywhere(xml, names) or self._missing(xml, names)
+        found = found or own or self._anywhere(xml, names)
+        if found is None and leads_out(stated):
+            raise UnsafePath(f"{stated!r} is outside {self._root}, and no image in it has this name")
+        return found or self._missing(xml, names)
 
     def _near_file(self, xml: Path, names: list[str]) -> Path | None:
         for folders in self._near_folders(xml.parent):

@@ -199,9 +199,9 @@ DAMAGES: dict[str, dict[str, tuple | str]] = {
         "waymo": "it names no files",
         "coco": (coco_image(file_name=OUT), "path outside the folder: '../../secret.jpg' is outside"),
         "bdd100k": (bdd_frame(name=OUT), "path outside the folder: '../../secret.jpg' is outside"),
-        "pascal_voc": (in_xml("n0.jpg", OUT), "unreadable labels: '../../secret.jpg' is outside"),
+        "pascal_voc": "the image with the name of the XML file is taken",
         "yolo": "labels name no files",
-        "dataset_yaml": (yaml_list(OUT), "list.txt: '../../secret.jpg' is outside", True),
+        "dataset_yaml": (yaml_list(OUT), "missing image, in secret.txt: secret.jpg does not exist", True),
     },
     "a link to outside": {
         "tfrecord": (records_are_a_link, "skipped file: a link out of the folder, to"),
