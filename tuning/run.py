@@ -13,6 +13,7 @@ from trainers.command import Parser, run
 from trainers.errors import UserError
 from tuning.api.settings import Settings
 from tuning.command import console_of
+from tuning.execution.saving import SAVE_SECONDS
 from tuning.search import sampler, scheduler
 from tuning.study.manifest import EARLY_IMAGES
 
@@ -155,6 +156,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="of the N best ended trials (default: 10)",
     )
+    add(
+        "--save-every",
+        type=duration_of,
+        default=SAVE_SECONDS,
+        metavar="5m",
+        help="time between a trial's checkpoints; there is one at each rung too (default: 5m)",
+    )
     add("--debug", action="store_true", help="print the traceback of an error")
     add("--trainer", help=argparse.SUPPRESS)
     return line
@@ -186,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def duration_of(text: str) -> float:
-    """The seconds of `--time`."""
+    """The seconds of a duration, such as `--time 2h`."""
     from tuning.search.budget import parse_time
 
     try:

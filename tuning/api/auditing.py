@@ -18,6 +18,7 @@ from tuning.study.data import reopen
 from tuning.study.reading import AUDITS, StudyRead
 from tuning.study.step_result import StepResult
 from tuning.study.study import Study
+from tuning.study.trial_folder import newest_checkpoint
 from tuning.study.trial_record import TrialRecord
 
 
@@ -58,7 +59,14 @@ class Audit:
             return None
         record = self._left.pop(0)
         self._live[record.number] = record
-        self._say(f"trial {record.number} resumes from step {record.step}, where it was stopped")
+        newest = newest_checkpoint(self.study.trial_folder(record.number))
+        if newest is None:
+            self._say(f"trial {record.number} is trained again from step 0: its checkpoint is gone")
+        else:
+            stopped = "" if newest[0] == record.step else f"; it was stopped at step {record.step}"
+            self._say(
+                f"trial {record.number} resumes from step {newest[0]}{stopped or ', where it was stopped'}"
+            )
         return record
 
     def report(self, result: StepResult) -> bool:

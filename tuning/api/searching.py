@@ -195,6 +195,7 @@ def run(
             factories=dict.fromkeys(space.models, trainer) if trainer else None,
             modules=models.modules_of(space.models),
             early_images=settings.early_images,
+            save_seconds=settings.save_every,
         )
         return _search(here, study, warm, job, list(words), console, callbacks)
     finally:

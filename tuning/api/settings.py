@@ -17,6 +17,7 @@ from trainers.errors import UserError
 from trainers.recipe import InitialWeights, Precision
 from tuning.api.plan import speedup
 from tuning.execution.environment import memory_here
+from tuning.execution.saving import SAVE_SECONDS
 from tuning.search import sampler, scheduler
 from tuning.search.budget import Budget
 from tuning.search.scheduler import Rules, Scheduler, rung_steps
@@ -38,7 +39,8 @@ RESERVED = ("data", "mlruns")  # folders in the studies folder that are no studi
 class Settings:
     """The flags of `python -m tuning.run`; None where the preset or the machine decides.
 
-    subset: fraction of the training images. time: seconds. gpus_per_trial, cpus_per_trial: fractions are allowed.
+    subset: fraction of the training images. time, save_every: seconds.
+    gpus_per_trial, cpus_per_trial: fractions are allowed.
     Raises UserError when a value is out of range, or a name is unknown.
     """
 
@@ -69,6 +71,7 @@ class Settings:
     address: str | None = None
     accept_space_change: bool = False
     keep_checkpoints: int = 10
+    save_every: float = SAVE_SECONDS
     warm_start: str | None = None
     time: float | None = None
     gpu_hours: float | None = None
@@ -87,6 +90,8 @@ class Settings:
                 raise UserError(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
         if self.cpus_per_trial is not None and self.cpus_per_trial <= 0:
             raise UserError(f"--cpus-per-trial must be above 0, not {self.cpus_per_trial:g}")
+        if self.save_every <= 0:
+            raise UserError(f"--save-every must be above 0, not {self.save_every:g}")
         if self.seed >= 2**31:
             raise UserError(f"--seed must be below 2147483648, not {self.seed}")
         for flag, chosen, known in (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import shlex
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +42,6 @@ from tuning.tracking.callback import Tracking
 from tuning.tracking.store import default_uri
 
 EVALUATIONS = 10  # evenly spaced, each with a checkpoint
-KEEP_SECONDS = 300.0  # between further checkpoints: a kill costs at most this much training
 
 
 @dataclass(frozen=True)
@@ -135,11 +133,8 @@ def train_here(trials: TrialSource, worker: Worker) -> None:
     with stopped_by_signals(trials):
         while (record := trials.propose()) is not None:
             worker.begin(assignment_of(trials, record))
-            saved = time.monotonic()
             while trials.report(worker.step()):
-                if time.monotonic() - saved > KEEP_SECONDS:
-                    worker.keep()
-                    saved = time.monotonic()
+                pass
         if trials.over and trials.fatal_result is None:
             worker.keep()
     trials.interrupt()

@@ -18,6 +18,7 @@ from tuning.search.callback import Callback
 from tuning.search.search import Search
 from tuning.study import trial_record as records
 from tuning.study.step_result import StepResult
+from tuning.study.trial_folder import newest_checkpoint
 from tuning.study.trial_record import Rung, TrialRecord, in_words
 
 COLORS = {
@@ -90,9 +91,16 @@ class Progress(Callback):
     def began(self, record: TrialRecord) -> None:
         """Add the trial's row; print a line."""
         self._running[record.number] = Line(record)
-        starts = f"resumes from step {record.step}" if record.step else "starts"
+        starts = self._start(record)
         source = f" ({record.provenance['name']})" if record.provenance else ""
         self._say(f"trial {record.number} {starts}: {in_words(record.recipe)}{source}")
+
+    def _start(self, record: TrialRecord) -> str:
+        """Where the trial starts, in words: its newest checkpoint may be later than its last rung, or gone."""
+        newest = newest_checkpoint(self._search.study.trial_folder(record.number)) if self._search else None
+        if newest is not None:
+            return f"resumes from step {newest[0]}"
+        return "starts again: its checkpoint is gone" if record.step else "starts"
 
     def progressed(self, result: StepResult) -> None:
         """Update the trial's step and speed."""

@@ -19,6 +19,7 @@ from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
 from tuning.execution import ray_processes
 from tuning.execution.python_path import ROOT, python_path
+from tuning.execution.saving import SAVE_SECONDS
 from tuning.execution.trial_source import TrialSource
 
 # Ray Tune writes no result logs, snapshots or working folders, and prints nothing: the study keeps the state, and the
@@ -37,7 +38,7 @@ QUIET = {
 PACKAGES = ("tuning", "search_spaces", "trainers")
 # after a request to stop: the time for workers to finish their chunk before Ray ends them
 GRACE_SECONDS = 5.0
-# deaths of the worker process on one trial before the trial has failed
+# deaths of the worker process on one trial, without a checkpoint in between, before the trial has failed
 WORKER_DEATHS = 2
 
 
@@ -64,6 +65,7 @@ class Job:
     modules: to import in each worker, since they register the user's models.
     chunk_seconds: seconds between a worker's messages.
     early_images: number of validation images at the rungs before the last; None for all.
+    save_seconds: between a trial's checkpoints; there is one at each rung too.
     """
 
     task: str
@@ -73,6 +75,7 @@ class Job:
     modules: tuple[str, ...] = ()
     chunk_seconds: float = 3.0
     early_images: int | None = None
+    save_seconds: float = SAVE_SECONDS
 
 
 def run(search: TrialSource, job: Job, resources: Resources) -> None:

@@ -10,6 +10,7 @@ from ray.tune.schedulers import TrialScheduler
 from tuning.execution.ray_searcher import ray_config
 from tuning.execution.trainable import RESULT
 from tuning.execution.trial_source import TrialSource
+from tuning.study.trial_folder import newest_checkpoint
 
 
 class StudyScheduler(TrialScheduler):
@@ -18,6 +19,7 @@ class StudyScheduler(TrialScheduler):
     def __init__(self, search: TrialSource) -> None:
         super().__init__()
         self._search = search
+        self._saved: dict[int, int] = {}  # step of the checkpoint at a trial's last lost worker
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """Ignored: the search has its own objective."""
@@ -39,8 +41,17 @@ class StudyScheduler(TrialScheduler):
         """Nothing to do: the searcher proposed it."""
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """A trial's worker died. If Ray restarts the trial, it must resume from its current state."""
+        """A trial's worker died. If Ray restarts the trial, it must resume from its current state.
+
+        Ray counts the deaths, and gives the trial up after max_failures; the count begins anew when a checkpoint was
+        written since the last one.
+        """
         number = trial.config["assignment"]["number"]
+        newest = newest_checkpoint(self._search.study.trial_folder(number))
+        step = newest[0] if newest else 0
+        if step > self._saved.get(number, 0):
+            trial.run_metadata.num_failures = 1
+        self._saved[number] = step
         trial.set_config(trial.config | ray_config(self._search, self._search.lost(number)))
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from ray.tune import Trainable
@@ -21,7 +24,11 @@ class TrialWorker(Trainable):
         for module in job["modules"]:
             importlib.import_module(module)
         trainers = Trainers(job["factories"], job["dataset"], job["options"])
-        self._worker = Worker(trainers, job["task"], job["chunk_seconds"], job["early_images"])
+        self._worker = Worker(
+            trainers, job["task"], job["chunk_seconds"], job["early_images"], job["save_seconds"]
+        )
+        self._stepping = self._terminated = False
+        signal.signal(signal.SIGTERM, self._on_sigterm)
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -32,11 +39,27 @@ class TrialWorker(Trainable):
 
     def step(self) -> dict[str, Any]:
         """Run a chunk of the trial; returns the StepResult as the only entry."""
-        return {RESULT: self._worker.step()}
+        self._stepping = True
+        result = self._worker.step()
+        self._stepping = False
+        if self._terminated:
+            self._save_and_exit()
+        return {RESULT: result}
 
     def cleanup(self) -> None:
         """Save the trial, since the process ends."""
         self._worker.keep()
+
+    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
+        """The machine is about to go, such as a spot instance: save, after the present chunk, and exit."""
+        self._terminated = True
+        if not self._stepping:
+            self._save_and_exit()
+
+    def _save_and_exit(self) -> None:
+        self._worker.keep()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Never called: the worker saves checkpoints in the trial's folder."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import importlib
 import json
-import shutil
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +20,9 @@ from trainers.errors import TrialFailed, UserError
 from trainers.files import write_text
 from trainers.trainer import Trainer, TrainingCurve
 from tuning.execution.environment import note_hardware
+from tuning.execution.saving import SAVE_SECONDS, Saving
 from tuning.study.step_result import StepResult
-from tuning.study.trial_folder import CHECKPOINT, FILES, newest_checkpoint
+from tuning.study.trial_folder import FILES, newest_checkpoint
 
 # errors of the disk end the search, not only the trial: the user must fix them
 DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
@@ -85,6 +84,7 @@ class Worker:
     task: the name of the models' task.
     chunk_seconds: about the duration of a `step`, and so the time until a stop takes effect.
     early_images: number of validation images at the rungs before the last; None for all.
+    save_seconds: between checkpoints; there is one at each rung too.
     """
 
     def __init__(
@@ -93,11 +93,14 @@ class Worker:
         task: str,
         chunk_seconds: float = 3.0,
         early_images: int | None = None,
+        save_seconds: float = SAVE_SECONDS,
     ) -> None:
         self._trainers = trainers
         self._task = task
         self._early_images = early_images
         self._chunk_seconds = chunk_seconds
+        self._save_seconds = save_seconds
+        self._saving: Saving | None = None
         self._assigned: Assignment | None = None
         self._started: Trainer | None = None
         self._chunk = 1
@@ -105,8 +108,10 @@ class Worker:
 
     def begin(self, assigned: Assignment) -> None:
         """Set the trial that `step` runs. Returns at once: the trial starts with the first `step`."""
+        if self._saving is not None:
+            self._saving.finish()
         self._assigned = assigned
-        self._started = None
+        self._started = self._saving = None
         self._reported = assigned.reported
         self._training = assigned.seconds_training
         self._overhead = assigned.seconds_overhead
@@ -133,14 +138,14 @@ class Worker:
 
     def keep(self) -> None:
         """Save a checkpoint at the trial's current step, unless there is one, so that it can resume from there."""
-        if self._started is not None and self._assigned is not None:
-            newest = newest_checkpoint(self._assigned.folder)
-            if self._started.step > (newest[0] if newest else 0):
-                with _saving(self._started, self._assigned.folder):
-                    pass
+        if self._saving is not None:
+            self._saving.begin()
+            self._saving.finish()
 
     def _advance(self, assigned: Assignment) -> StepResult:
         trainer = self._started or self._start(assigned)
+        assert self._saving is not None
+        self._saving.poll()
         target = next((rung for rung in assigned.rungs if rung > trainer.step), assigned.rungs[-1])
         if trainer.step in assigned.rungs and trainer.step > self._reported:
             target = trainer.step  # it was saved there, and killed before the driver got the result
@@ -150,9 +155,14 @@ class Worker:
             self._training += curve.compute_seconds
             self._choose_chunk(curve)
         if trainer.step not in assigned.rungs or trainer.step <= self._reported:
+            if self._saving.due:
+                self._saving.begin()
             return self._result("progress", curve)
-        with _saving(trainer, assigned.folder):
+        self._saving.begin()
+        try:  # it is written while the trial is evaluated
             metrics = trainer.evaluate(None if trainer.step == assigned.rungs[-1] else self._early_images)
+        finally:
+            self._saving.finish()
         if metrics.results:
             tasks.get(self._task).write_results(assigned.folder, trainer.step, metrics.results)
         self._reported = trainer.step
@@ -171,6 +181,7 @@ class Worker:
         for name, text in files.items():
             write_text(assigned.folder / name, text)
         write_text(assigned.folder / FILES, json.dumps(sorted(files)))
+        self._saving = Saving(trainer, assigned.folder, self._save_seconds)
         self._started = trainer
         return trainer
 
@@ -199,18 +210,3 @@ class Worker:
             seconds_overhead=self._overhead,
             **fields,
         )
-
-
-@contextlib.contextmanager
-def _saving(trainer: Trainer, folder: Path) -> Iterator[None]:
-    """Write a checkpoint while the block runs; afterwards it is the only checkpoint in the trial's folder."""
-    target = folder / f"{CHECKPOINT}{trainer.step}"
-    written = trainer.save(target)
-    try:
-        yield
-    finally:
-        written.result()
-    for old in folder.iterdir():
-        # older checkpoints, and incomplete ones of a killed process
-        if CHECKPOINT in old.name and old.is_dir() and old != target:
-            shutil.rmtree(old)

@@ -38,6 +38,8 @@ from tuning.study.spent import SpendingFile, Spent
 from tuning.study.trial_record import Rung, TrialRecord
 from tuning.study.verdict import Verdict, interrupted
 
+JOURNAL = "optuna.journal"
+CREATE_TRIAL = b'"op_code":4,'  # in a line of the journal that adds a trial
 # Optuna's state for each verdict; an interrupted trial waits to be resumed
 OPTUNA_STATES = {
     "completed": TrialState.COMPLETE,
@@ -58,7 +60,7 @@ class Study:
         self.manifest = about
         self.objective = about.resolved_objective()
         self._lock = lock
-        self._journal = StudyJournal(folder / "optuna.journal", durable)
+        self._journal = StudyJournal(folder / JOURNAL, durable)
         self._storage = JournalStorage(self._journal)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._optuna = optuna.create_study(
@@ -85,8 +87,8 @@ class Study:
         Raises UserError when the study has another space or other data, is in use or damaged, or cannot be written.
         """
         path = folder / "study.json"
-        if folder.exists() and not path.exists() and any(entry.name != "lock" for entry in folder.iterdir()):
-            raise UserError(f"{folder}: exists and is not a study; give another --study or --studies-dir")
+        if folder.exists() and not path.exists():
+            _check_empty(folder)
         lock = StudyLock(folder / "lock")
         try:
             if path.exists():
@@ -95,13 +97,16 @@ class Study:
             lock.acquire()
             (folder / "trials").mkdir(exist_ok=True)
             before = manifest.read(path) if path.exists() else None
+            if before is None:
+                (folder / JOURNAL).unlink(missing_ok=True)  # without trials: its driver was killed
+                write_text(path, json.dumps(asked.to_dict(), indent=2, ensure_ascii=False))
             study = cls(folder, before or asked, lock, durable)
             about = (
                 before.resumed_with(asked, folder, len(study.trials()), accept_space_change)
                 if before
                 else asked
             )
-            if about != before:
+            if before and about != before:
                 write_text(path, json.dumps(about.to_dict(), indent=2, ensure_ascii=False))
             study.manifest = about
         except OSError as error:
@@ -252,3 +257,13 @@ class Study:
 
     def _set(self, number: int, key: str, value: Any) -> None:
         self._storage.set_trial_user_attr(self._trial_id(number), key, value)
+
+
+def _check_empty(folder: Path) -> None:
+    """Raise UserError if a folder without study.json holds more than a killed driver leaves before it writes that."""
+    if (folder / JOURNAL).is_file() and CREATE_TRIAL in (folder / JOURNAL).read_bytes():
+        raise UserError(f"{folder}: its study.json is missing; restore it from your backup")
+    for entry in folder.iterdir():
+        empty = entry.name == "trials" and not any(entry.iterdir())
+        if not (empty or entry.name in ("lock", JOURNAL) or entry.name.startswith(".study.json.")):
+            raise UserError(f"{folder}: exists and is not a study; give another --study or --studies-dir")

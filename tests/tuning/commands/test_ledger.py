@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
+from rich.console import Console
 from searches import run_here, search_of
 from test_search import rung
 
+from tuning.api.auditing import Audit
 from tuning.callbacks.retention import Retention
 from tuning.ledger import main
 from tuning.reporting.ledger import ledger, lines
@@ -71,6 +74,24 @@ def test_what_is_wrong_is_one_line(stopped, tmp_path, capsys, arguments, message
     assert said.startswith("error: ")
     assert message in said
     assert said.count("\n") == 1
+
+
+def test_an_audit_says_from_which_checkpoint_a_trial_goes_on_or_that_it_is_gone(stopped):
+    said = io.StringIO()
+    records = [record for record in stopped.records() if record.state == "pruned"][:3]
+    for record, step in zip(records, (record.step for record in records), strict=True):
+        (stopped.trial_folder(record.number) / f"checkpoint-{step}").mkdir()
+    (stopped.trial_folder(records[1].number) / "checkpoint-70").mkdir()  # of an audit that was stopped
+    (stopped.trial_folder(records[2].number) / f"checkpoint-{records[2].step}").rmdir()  # by retention
+    audit = Audit(stopped, records, Console(file=said, width=200))
+    for _ in records:
+        audit.propose()
+    first, second, third = (record.number for record in records)
+    assert said.getvalue().splitlines() == [
+        f"trial {first} resumes from step {records[0].step}, where it was stopped",
+        f"trial {second} resumes from step 70; it was stopped at step {records[1].step}",
+        f"trial {third} is trained again from step 0: its checkpoint is gone",
+    ]
 
 
 def test_a_study_is_read_without_its_lock_and_unchanged(stopped, tmp_path):

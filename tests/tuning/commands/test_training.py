@@ -138,8 +138,7 @@ def test_evaluations_are_spread_evenly_and_the_last_is_at_the_end(steps):
     assert found == tuple(sorted(set(found)))
 
 
-def test_a_checkpoint_is_kept_between_evaluations_of_a_long_training(open_study, monkeypatch):
-    monkeypatch.setattr(training, "KEEP_SECONDS", -1.0)
+def test_a_checkpoint_is_kept_between_evaluations_of_a_long_training(open_study):
     study, seen = open_study(), []
 
     class Watched(Worker):
@@ -149,7 +148,7 @@ def test_a_checkpoint_is_kept_between_evaluations_of_a_long_training(open_study,
             return super().step()
 
     trainer = CurveTrainer(DATASET)
-    training.train_here(search_of(study, 1), Watched(lambda model: trainer, "detection"))
+    training.train_here(search_of(study, 1), Watched(lambda model: trainer, "detection", save_seconds=0.0))
     assert study.record(0).state == "completed"
     assert ["checkpoint-1"] in seen
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -145,6 +147,26 @@ def test_a_worker_that_is_killed_is_replaced_and_its_trial_goes_on(local_ray, op
     assert record.state == "completed"
     assert [rung.step for rung in record.rungs] == [10, 30, 90]
     assert [step for _, steps in told for step in steps] == list(range(1, 91))
+
+
+def test_a_worker_that_gets_sigterm_saves_and_another_goes_on(local_ray, open_study):
+    """As on a spot machine. Three times: deaths with a checkpoint in between do not fail the trial."""
+    study, told, ended = open_study(), [], []
+
+    class Terminate(Callback):
+        def progressed(self, result) -> None:
+            told.extend(result.steps)
+            if len(ended) < 3 and result.step in range(31 + 8 * len(ended), 70):
+                ended.append(result.step)
+                text = (study.trial_folder(0) / "pipeline.config").read_text()
+                os.kill(int(re.search(r"\d+", text)[0]), signal.SIGTERM)
+
+    search = search_of(study, 1, (Terminate(),))
+    run(search, job_of("pid_trainer:PidTrainer", {"pace": 0.05}, chunk_seconds=0.2), Resources())
+    assert len(ended) == 3
+    assert study.record(0).state == "completed"
+    assert len(told) - len(set(told)) == 0, "no step is trained twice"
+    assert study.record(0).spent.steps >= 90 - 3 * 4  # the chunks whose messages were lost
 
 
 def test_a_worker_that_dies_again_and_again_fails_its_trial_and_the_search_goes_on(

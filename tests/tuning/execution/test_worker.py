@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+from concurrent.futures import Future
 
 import curve_trainer
 import pytest
@@ -118,6 +119,43 @@ def test_keeping_a_trial_saves_it_between_rungs(tmp_path):
     worker.keep()
     assert newest_checkpoint(tmp_path / "3")[0] == 1
     assert begun(worker_with(), tmp_path).step().steps[0] == 2
+
+
+def test_a_long_way_to_a_rung_is_saved_in_between_and_only_the_newest_is_kept(tmp_path):
+    saved, now = [], []
+
+    class Watched(CurveTrainer):
+        def save(self, directory):
+            saved.append(self.step)
+            return super().save(directory)
+
+    worker = worker_of(Watched(DATASET), save_seconds=0.0, chunk_seconds=0.0008)
+    begun(worker, tmp_path)
+    while worker.step().step < 70:
+        now.append([entry.name for entry in (tmp_path / "3").glob("checkpoint-*")])
+    assert set(saved) > {1, 10, 30}
+    assert all(len(names) <= 2 for names in now)
+    # the worker is killed here: another goes on from the newest checkpoint
+    first = begun(worker_with(), tmp_path, reported=30).step()
+    assert first.steps[0] == max(saved) + 1 > 31
+
+
+def test_training_goes_on_while_a_checkpoint_is_written_and_an_error_of_it_halts(tmp_path):
+    written: list[Future] = []
+
+    class Slow(CurveTrainer):
+        def save(self, directory):
+            super().save(directory)
+            written.append(Future())
+            return written[-1]
+
+    worker = begun(worker_of(Slow(DATASET), save_seconds=0.0), tmp_path)
+    assert worker.step().step == 1
+    assert worker.step().step > 1
+    assert not written[0].done()
+    written[0].set_exception(OSError(errno.ENOSPC, "No space left on device", "checkpoint-1"))
+    halted = worker.step()
+    assert (halted.kind, halted.reason[:37]) == ("halt", "checkpoint-1: No space left on device")
 
 
 def test_half_written_checkpoints_of_a_killed_process_are_ignored_and_cleared(tmp_path):

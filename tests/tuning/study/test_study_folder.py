@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from searches import about, run_here, search_of
 
 from trainers.errors import UserError
 from tuning.callbacks.summary import SummaryFile, summary
-from tuning.study import manifest
+from tuning.study import manifest, reading
 from tuning.study.lock import StudyLock
 from tuning.study.study import Study
 
@@ -100,6 +101,34 @@ def test_a_folder_that_is_no_study_is_left_alone(tmp_path):
     with pytest.raises(UserError, match="exists and is not a study"):
         Study.open(tmp_path / "street", about())
     assert [entry.name for entry in (tmp_path / "street").iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("written", ["lock", "trials", ".study.json.x7f", "study.json", "optuna.journal"])
+def test_a_driver_killed_while_it_makes_the_folder_leaves_what_the_next_one_begins_anew(tmp_path, written):
+    """The files up to `written`, in the order in which they are made; earlier versions made the journal first."""
+    Study.open(tmp_path / "whole", about(objective="validation_loss/total")).close()
+    folder = tmp_path / "street"
+    folder.mkdir()
+    for name in ("lock", "trials", ".study.json.x7f"):
+        (folder / name).mkdir() if name == "trials" else (folder / name).touch()
+        if name == written:
+            break
+    if written in ("study.json", "optuna.journal"):
+        shutil.copy(tmp_path / "whole" / written, folder / written)
+    objective = "validation_loss/total" if written == "study.json" else "mAP"
+    study = Study.open(folder, about(objective=objective))
+    run_here(search_of(study, 1))
+    study.close()
+    assert len(reading.read("street", tmp_path).records) == 1
+
+
+def test_a_study_whose_manifest_is_lost_is_said_and_left_alone(open_study, tmp_path):
+    study = open_study()
+    run_here(search_of(study, 1))
+    study.close()
+    (study.folder / "study.json").unlink()
+    with pytest.raises(UserError, match=r"its study\.json is missing; restore it from your backup"):
+        Study.open(study.folder, about())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
