@@ -1,6 +1,7 @@
 """Records learning curves for efficiency.py and rungs.py: random recipes of a space, each trained to its end.
 
     .venv/bin/python tests/benchmarks/recording.py --trials 64
+    .venv/bin/python tests/benchmarks/recording.py --space retinanet --batch-size 2 --steps 120 --out retinanet.json
 
 Run again, it goes on where it was ended: a trial that is in the file is not trained twice. At every rung the detector
 is measured as a search measures it ("metrics"), and with the statistics of batch normalisation that training left, as
@@ -38,8 +39,7 @@ from tuning.search.tpe import TPESampler  # noqa: E402
 
 FILE = Path(__file__).with_name("mobilenet_curves.json")
 # steps that have three rungs; half the laptop preset's batch, so that a core records a curve in a minute or two
-CONDITIONS = Conditions(steps=300, batch_size=4)
-RUNGS = rung_steps(CONDITIONS.steps)
+STEPS, BATCH_SIZE = 300, 4
 SEED = 20  # of the recipes
 OBJECTIVE = DETECTION.objective(None, ())
 
@@ -54,10 +54,10 @@ class Recorder(DetectorTrainer):
             return self._evaluate(None)
 
 
-def record(trainer: Recorder, number: int) -> dict[str, Any]:
+def record(trainer: Recorder, number: int, space_name: str, conditions: Conditions) -> dict[str, Any]:
     """One recipe's curve as simulation.Curve.to_dict has it, with `moving_averages` besides its `metrics`."""
-    space = search_spaces.get("mobilenet")
-    context = SamplerContext(lambda trial: space.suggest(trial, CONDITIONS), SEED, OBJECTIVE)
+    space = search_spaces.get(space_name)
+    context = SamplerContext(lambda trial: space.suggest(trial, conditions), SEED, OBJECTIVE)
     at_random = TPESampler(context, startup_trials=10**9)
     proposal = at_random.propose(number)
     trainer.start(proposal.recipe)
@@ -69,7 +69,7 @@ def record(trainer: Recorder, number: int) -> dict[str, Any]:
     }  # fmt: skip
     seconds = 0.0
     try:
-        for step in RUNGS:
+        for step in rung_steps(conditions.steps):
             began = time.process_time()
             trainer.train(step)
             seconds += time.process_time() - began
@@ -93,6 +93,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=64)
     parser.add_argument("--cpus", type=int, default=1)
+    parser.add_argument("--space", default="mobilenet")
+    parser.add_argument("--batch-size", type=int, default=BATCH_SIZE)
+    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument(
         "--data", type=Path, default=ROOT / "studies" / "data", help="where the toy city is kept"
     )
@@ -107,7 +110,8 @@ def main() -> None:
     trainer = Recorder(data, threads=chosen.cpus)
     for number in missing:
         began = time.monotonic()
-        curve = record(trainer, number) | {"data": data.fingerprint}
+        conditions = Conditions(steps=chosen.steps, batch_size=chosen.batch_size)
+        curve = record(trainer, number, chosen.space, conditions) | {"data": data.fingerprint}
         curves = sorted([*curves, curve], key=lambda one: one["number"])
         lines = ",\n".join(json.dumps(one, separators=(",", ":")) for one in curves)
         write_text(chosen.out, f"[\n{lines}\n]\n")

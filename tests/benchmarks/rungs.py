@@ -1,6 +1,7 @@
 """How well a rung tells a trial's final mAP, by what it is judged by: rank correlations over the recorded curves.
 
     .venv/bin/python tests/benchmarks/rungs.py
+    .venv/bin/python tests/benchmarks/rungs.py --curves retinanet.json --out results/rungs_retinanet.json
 
 Batch normalisation has the statistics that an evaluation here estimates anew, or the moving averages that training left.
 "kept" is the share of the finally best tenth that is among the best third at the rung: what successive halving by 3
@@ -28,11 +29,10 @@ sys.path.insert(0, str(ROOT))
 from trainers.detection.task import DETECTION  # noqa: E402
 from trainers.metrics import LOSS, TOTAL_LOSS  # noqa: E402
 from trainers.objective import Score  # noqa: E402
-from tuning.search.scheduler import rung_steps  # noqa: E402
 
 CURVES = Path(__file__).with_name("mobilenet_curves.json")
 OUT = Path(__file__).parent / "results" / "rungs.json"
-RUNGS, DRAWS = rung_steps(300)[:-1], 2000
+DRAWS = 2000
 OBJECTIVE = DETECTION.objective(None, ())
 WAYS = {"estimated anew": "metrics", "moving averages": "moving_averages"}
 
@@ -58,7 +58,7 @@ def correlations(curves: list[dict[str, Any]], names: Sequence[str]) -> list[dic
     best = set(np.argsort(-final)[: max(1, round(len(curves) / 10))])
     draws = np.random.default_rng(0).integers(0, len(curves), (DRAWS, len(curves)))
     rows = []
-    for step in RUNGS:
+    for step in curves[0]["steps"][:-1]:
         for way in WAYS:
             scores = [measured(curve, step, way, names) for curve in curves]
             for name, key in KEYS.items():

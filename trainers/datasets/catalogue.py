@@ -29,6 +29,7 @@ CREATE TABLE images (
     file TEXT NOT NULL, -- the file with the image
     in_file INTEGER NOT NULL, -- 1 if the image is the whole file, 0 if it is a record in it
     labels TEXT NOT NULL, -- JSON
+    boxes INTEGER NOT NULL, -- how many
     shard INTEGER
 );
 CREATE TABLE presence (class TEXT, id INTEGER);
@@ -98,6 +99,7 @@ class Catalogue:
                     str(image.stored.path),
                     image.stored.record is None,
                     _to_json(image),
+                    len(image.boxes),
                 )
                 for number, image in enumerate(some, next_id)
             ]
@@ -106,7 +108,7 @@ class Catalogue:
                 for number, image in enumerate(some, next_id)
                 for name in {box.name for box in image.boxes}
             ]
-            self.database.executemany("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)", rows)
+            self.database.executemany("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)", rows)
             self.database.executemany("INSERT INTO presence VALUES (?, ?)", shown)
             next_id += len(some)
         self.database.execute(_RENAME)
@@ -180,6 +182,12 @@ class Catalogue:
         return Counter(
             dict(self.database.execute("SELECT part, COUNT(*) FROM images GROUP BY part").fetchall())
         )
+
+    def crowded(self, part: str, boxes: int) -> tuple[int, int]:
+        """How many images of a part have more than `boxes` boxes, and the most boxes of an image among them."""
+        counted = "SELECT COUNT(*), MAX(boxes) FROM images WHERE part = ? AND boxes > ?"
+        images, most = self.database.execute(counted, (part, boxes)).fetchone()
+        return images, most or 0
 
     def images_by_class(self) -> Mapping[str, int]:
         """Number of images that show each class, sorted by class name."""

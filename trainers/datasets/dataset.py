@@ -14,6 +14,8 @@ from typing import Any
 from trainers.errors import UserError
 
 MANIFEST = "dataset.json"
+# of an image, in training; evaluation uses all
+MOST_TRAINED_BOXES = 100
 
 
 @dataclass(frozen=True)

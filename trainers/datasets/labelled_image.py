@@ -15,8 +15,11 @@ class Box(NamedTuple):
 
     name: its class.
     ymin, xmin, ymax, xmax: pixels from the top left corner, or fractions of the image if LabelledImage.fractions.
-    difficult: Pascal VOC's flag. crowd: COCO's. Evaluation does not count such an object as missed.
+    difficult: Pascal VOC's flag: trained on, but neither right nor wrong to detect.
+    crowd: COCO's flag: several objects in one box. Not trained on, and neither right nor wrong to detect.
     line: its line in the label file; None where lines mean nothing.
+    area: of the object, square pixels, as the labels state it; None for that of the box. It decides what is small.
+    weight: factor of the losses. An object of weight 0 is not trained on, and neither right nor wrong to detect.
     """
 
     name: str
@@ -27,6 +30,8 @@ class Box(NamedTuple):
     difficult: bool = False
     crowd: bool = False
     line: int | None = None
+    area: float | None = None
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from trainers.datasets.catalogue import Catalogue
-from trainers.datasets.dataset import Dataset, Part
+from trainers.datasets.dataset import MOST_TRAINED_BOXES, Dataset, Part
 from trainers.datasets.formats.format import Format
 from trainers.datasets.label_map import write_label_map
 from trainers.datasets.listing import list_source
@@ -42,6 +42,7 @@ def prepare(
             parts = converted.parts
         kept = ((part, name) for part, name in catalogue.names() if name not in converted.left_out)
         split_file.write(folder, kept)
+        cut = catalogue.crowded("train", MOST_TRAINED_BOXES)
     problems.raise_if_unusable(listed.images)
     for name in ("train", "validation"):
         if not parts[name].images:
@@ -58,8 +59,15 @@ def prepare(
         validation=parts["validation"],
         test=parts.get("test"),
         fingerprint=converted.fingerprint,
-        notes=(*listed.notes, *problems.summary()),
+        notes=(*listed.notes, *problems.summary(), *_cut_note(*cut)),
     )
+
+
+def _cut_note(images: int, most: int) -> tuple[str, ...]:
+    if not images:
+        return ()
+    of_each = f"training uses the first {MOST_TRAINED_BOXES} of each, evaluation all"
+    return (f"{images} training images have more than {MOST_TRAINED_BOXES} boxes (up to {most}): {of_each}",)
 
 
 def _linked(parts: dict[str, Part], catalogue: Catalogue, folder: Path) -> dict[str, Part]:

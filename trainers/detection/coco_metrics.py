@@ -1,4 +1,10 @@
-"""COCO's twelve metrics and the AP of each class, by faster-coco-eval (a test compares it with pycocotools)."""
+"""COCO's twelve metrics and the AP of each class, by faster-coco-eval (a test compares it with pycocotools).
+
+Some true objects do not count: to find one is neither right nor wrong, to miss it is no fault.
+- A crowd, by COCO's rule: any number of detections, by the share of the detection that is inside.
+- An object to ignore (Pascal VOC's `difficult`, or of weight 0), by COCO's rule for objects of another size: the
+  detection with which it would be right, by IoU; a second one is wrong as any second one is.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +15,8 @@ from typing import Any
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
+from trainers.datasets.object_size import SIZES, box_areas
+
 # COCO's twelve metrics, in the order of pycocotools' `COCOeval.stats`
 COCO_NAMES = (
     "mAP", "mAP50", "mAP75", "mAP_small", "mAP_medium", "mAP_large",
@@ -16,6 +24,10 @@ COCO_NAMES = (
 )  # fmt: skip
 
 RECALLS = np.linspace(0, 1, 101)  # recalls at which COCO samples precision
+ANY_AREA = (0.0, 1e10)  # square pixels, both ends included
+# Outside of every range, which is the only way to have COCO's evaluation ignore an object that is no crowd: it replaces
+# the `ignore` of an annotation by its `iscrowd`.
+IGNORED_AREA = 1e11
 
 
 @dataclass(frozen=True)
@@ -26,6 +38,8 @@ class ImageResult:
     true_boxes: (G, 4) float, [ymin, xmin, ymax, xmax] in pixels. true_classes: (G,) int, from 0.
     crowd: (G,) bool.
     boxes: (D, 4) float, likewise. classes: (D,) int, from 0. scores: (D,) float.
+    ignored: (G,) bool, for objects that do not count and are no crowds; None for none.
+    areas: (G,) float, square pixels; None for those of the boxes.
     """
 
     height: int
@@ -36,6 +50,20 @@ class ImageResult:
     boxes: np.ndarray
     classes: np.ndarray
     scores: np.ndarray
+    ignored: np.ndarray | None = None
+    areas: np.ndarray | None = None
+
+    @property
+    def true_areas(self) -> np.ndarray:
+        """(G,) float: the area of each object, and IGNORED_AREA for those to ignore."""
+        areas = box_areas(self.true_boxes) if self.areas is None else self.areas
+        return areas if self.ignored is None else np.where(self.ignored, IGNORED_AREA, areas)
+
+    @property
+    def counted(self) -> np.ndarray:
+        """(G,) bool: whether an object counts."""
+        counted: np.ndarray = ~self.crowd.astype(bool)
+        return counted if self.ignored is None else counted & ~self.ignored.astype(bool)
 
 
 def evaluate(images: Sequence[ImageResult], classes: Sequence[str]) -> dict[str, float]:
@@ -90,11 +118,11 @@ def ground_truth(images: Sequence[ImageResult], classes: Sequence[str]) -> dict[
     """COCO's annotation dictionary; image ids and category ids are positions in `images` and `classes`, from 1."""
     annotations: list[dict[str, Any]] = []
     for image_id, image in enumerate(images, start=1):
-        for box, label, crowd in zip(image.true_boxes, image.true_classes, image.crowd, strict=True):
-            x, y, width, height = _xywh(box)
+        columns = (image.true_boxes, image.true_classes, image.crowd, image.true_areas)
+        for box, label, crowd, area in zip(*columns, strict=True):
             annotations.append({
                 "id": len(annotations) + 1, "image_id": image_id, "category_id": int(label) + 1,
-                "bbox": [x, y, width, height], "area": width * height, "iscrowd": int(crowd),
+                "bbox": _xywh(box), "area": float(area), "iscrowd": int(crowd),
             })  # fmt: skip
     return {
         "info": {},
@@ -121,13 +149,14 @@ def _xywh(box: np.ndarray) -> list[float]:
 
 
 def _nothing_found(truth: Any, classes: Sequence[str]) -> dict[str, float]:
-    areas = [annotation["area"] for annotation in truth.dataset["annotations"] if not annotation["iscrowd"]]
-    bounds = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e10)}
+    counted = [
+        each for each in truth.dataset["annotations"] if not each["iscrowd"] and each["area"] <= ANY_AREA[1]
+    ]
     numbers = {}
     for name in COCO_NAMES:
-        low, high = bounds.get(name.rpartition("_")[2], (0, 1e10))
-        numbers[name] = 0.0 if any(low <= area <= high for area in areas) else -1.0
-    present = {a["category_id"] for a in truth.dataset["annotations"] if not a["iscrowd"]}
+        low, high = SIZES.get(name.rpartition("_")[2], ANY_AREA)
+        numbers[name] = 0.0 if any(low <= each["area"] <= high for each in counted) else -1.0
+    present = {each["category_id"] for each in counted}
     return numbers | {f"AP/{name}": 0.0 if i in present else -1.0 for i, name in enumerate(classes, start=1)}
 
 

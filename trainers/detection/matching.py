@@ -6,16 +6,15 @@ It reimplements pycocotools' `evaluateImg` and `accumulate`, because faster-coco
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from trainers.detection.coco_metrics import ImageResult
+from trainers.detection.coco_metrics import ANY_AREA, ImageResult
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 MOST_DETECTIONS = 100  # of a class in an image
-ANY_AREA = (0.0, 1e10)  # square pixels
 
 
 @dataclass(frozen=True)
@@ -24,13 +23,16 @@ class ClassMatches:
 
     image: (D,) int, the image of each detection. to_find: (N,) int, the number of true boxes that count in each image.
     right: for each IoU threshold, the ascending indices of the detections that match a true box (true positives).
-    ignored: likewise for detections that count as neither right nor wrong: in a crowd, or outside the range of areas.
+    ignored: likewise for detections that count as neither right nor wrong: in a crowd, of an object to ignore, or
+        outside the range of areas.
+    scores: (D,) float, of the detections.
     """
 
     image: np.ndarray
     to_find: np.ndarray
     right: tuple[np.ndarray, ...]
     ignored: tuple[np.ndarray, ...]
+    scores: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 def match(
@@ -133,14 +135,14 @@ def _match_class(
         mine = np.flatnonzero(image.classes == label)
         mine = mine[np.argsort(-image.scores[mine], kind="stable")][:most]
         true = np.flatnonzero(image.true_classes == label)
-        ignored = image.crowd[true].astype(bool) | _outside(image.true_boxes[true], area)
+        ignored = image.crowd[true].astype(bool) | _outside(image.true_areas[true], area)
         true, ignored = (each[np.argsort(ignored, kind="stable")] for each in (true, ignored))  # those last
         crowd = image.crowd[true].astype(bool)
         to_find[i] = np.count_nonzero(~ignored)
         scores.append(image.scores[mine])
         owners.append(np.full(len(mine), i))
         outcome = _outcomes(_overlaps(image.boxes[mine], image.true_boxes[true], crowd), crowd, ignored)
-        outcome[(outcome == 0) & _outside(image.boxes[mine], area)[:, None]] = 2
+        outcome[(outcome == 0) & _outside(_areas(image.boxes[mine]), area)[:, None]] = 2
         outcomes.append(outcome)
     order = np.argsort(-np.concatenate(scores), kind="stable")
     in_order = np.concatenate(outcomes)[order]
@@ -149,14 +151,19 @@ def _match_class(
         to_find,
         tuple(np.flatnonzero(column == 1) for column in in_order.T),
         tuple(np.flatnonzero(column == 2) for column in in_order.T),
+        np.concatenate(scores)[order],
     )
 
 
-def _outside(boxes: np.ndarray, area: tuple[float, float]) -> np.ndarray:
-    """(D,) bool: whether a box's area is outside the range."""
-    found = np.prod(boxes[:, 2:].astype(float) - boxes[:, :2], axis=1)
-    outside: np.ndarray = (found < area[0]) | (found > area[1])
+def _outside(areas: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """(N,) bool: whether an area is outside the range."""
+    outside: np.ndarray = (areas < limits[0]) | (areas > limits[1])
     return outside
+
+
+def _areas(boxes: np.ndarray) -> np.ndarray:
+    areas: np.ndarray = np.prod(boxes[:, 2:].astype(float) - boxes[:, :2], axis=1)
+    return areas
 
 
 def _outcomes(overlaps: np.ndarray, crowd: np.ndarray, ignored: np.ndarray) -> np.ndarray:

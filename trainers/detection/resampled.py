@@ -7,14 +7,10 @@ from functools import cache
 
 import numpy as np
 
+from trainers.datasets.object_size import SIZES
 from trainers.detection import matching
-from trainers.detection.coco_metrics import ImageResult
+from trainers.detection.coco_metrics import ANY_AREA, ImageResult
 
-AREAS = {
-    "small": (0.0, 32.0**2),
-    "medium": (32.0**2, 96.0**2),
-    "large": (96.0**2, 1e10),
-}  # square pixels, COCO's
 PREFIX = "AP/"
 
 
@@ -31,7 +27,7 @@ def resampled(
 
     @cache
     def matches(size: str, most: int) -> list[matching.ClassMatches]:
-        area = AREAS.get(size, matching.ANY_AREA)
+        area = SIZES.get(size, ANY_AREA)
         return matching.match(results, len(classes), area, most)
 
     @cache

@@ -5,6 +5,7 @@
 
 Both are NumPy archives without pickles, in the order of the dataset's validation records. Boxes are
 [ymin, xmin, ymax, xmax] in pixels of the original image, float32; `counts[i]` consecutive rows belong to image i.
+Ground truth of earlier versions has no `ignored` and no `areas`; the next trial of the study adds them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from trainers.datasets.object_size import box_areas
 from trainers.detection.coco_metrics import ImageResult
 from trainers.errors import UserError
 from trainers.files import write_bytes
@@ -38,7 +40,7 @@ def write(trial: Path, step: int, results: Sequence[ImageResult]) -> None:
     if not results:
         return
     truth = _truth(trial)
-    if not truth.exists():
+    if "ignored" not in _read(truth):
         _write(
             truth,
             sizes=np.array([(each.height, each.width) for each in results], np.int32),
@@ -46,6 +48,8 @@ def write(trial: Path, step: int, results: Sequence[ImageResult]) -> None:
             boxes=np.concatenate([each.true_boxes for each in results]).astype(np.float32),
             classes=np.concatenate([each.true_classes for each in results]).astype(np.int16),
             crowd=np.concatenate([each.crowd for each in results]).astype(bool),
+            ignored=np.concatenate([_ignored(each) for each in results]).astype(bool),
+            areas=np.concatenate([_areas(each) for each in results]).astype(np.float64),
         )
     _write(
         path_of(trial, step),
@@ -73,9 +77,18 @@ def read(trial: Path, step: int) -> list[ImageResult]:
         true["sizes"].tolist(),
         *(_split(true[name], true["counts"]) for name in ("boxes", "classes", "crowd")),
         *(_split(found[name], found["counts"]) for name in ("boxes", "classes", "scores")),
+        *(_split(true[name], true["counts"]) for name in ("ignored", "areas") if name in true),
         strict=True,
     )
     return [ImageResult(height, width, *arrays) for (height, width), *arrays in rows]
+
+
+def _ignored(result: ImageResult) -> np.ndarray:
+    return np.zeros(len(result.true_classes), bool) if result.ignored is None else result.ignored
+
+
+def _areas(result: ImageResult) -> np.ndarray:
+    return box_areas(result.true_boxes) if result.areas is None else result.areas
 
 
 def _truth(trial: Path) -> Path:

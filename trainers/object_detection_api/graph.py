@@ -13,6 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from trainers.datasets.dataset import MOST_TRAINED_BOXES
 from trainers.keras_training.batch_norm_statistics import Statistics
 from trainers.keras_training.optimizer import Update
 from trainers.keras_training.snapshot import SavedVariables
@@ -20,7 +21,6 @@ from trainers.keras_training.weight_averaging import Averaging
 from trainers.object_detection_api import architectures
 from trainers.object_detection_api.input_pipeline.batches import Batch, Preparation
 from trainers.object_detection_api.model import DetectionModel, learning_phase
-from trainers.object_detection_api.pipeline_config import MAX_BOXES
 from trainers.optimizers import Optimizer
 
 
@@ -33,15 +33,20 @@ class LossWeights:
     regularization: tf.Tensor
 
 
-def blank_batch(batch_size: int, image_size: int, classes: int) -> dict[str, tf.Tensor]:
-    """A training batch of zeros without boxes, with the shapes of `batches.training_batches`."""
+def blank_batch(batch_size: int, image_size: int, classes: int, most_boxes: int) -> dict[str, tf.Tensor]:
+    """A batch of zeros without boxes, with the shapes of `batches.training_batches` and room for `most_boxes`."""
     return {
         "image": tf.zeros([batch_size, image_size, image_size, 3]),
         "true_image_shape": tf.tile([[image_size, image_size, 3]], [batch_size, 1]),
-        "boxes": tf.zeros([batch_size, MAX_BOXES, 4]),
-        "classes": tf.zeros([batch_size, MAX_BOXES, classes]),
-        "weights": tf.zeros([batch_size, MAX_BOXES]),
+        "boxes": tf.zeros([batch_size, most_boxes, 4]),
+        "classes": tf.zeros([batch_size, most_boxes, classes]),
+        "weights": tf.zeros([batch_size, most_boxes]),
     }
+
+
+def images_of(batch: Batch) -> dict[str, tf.Tensor]:
+    """A batch without its labels, as `Graph.statistics` takes it."""
+    return {name: batch[name] for name in ("image", "true_image_shape")}
 
 
 class Graph:
@@ -49,6 +54,7 @@ class Graph:
 
     model_config: a `model_pb2.DetectionModel` with loss weights 1 and the detector's published L2 weight.
     image_size: pixels. precision: as in DetectorRecipe. xla: whether to compile the gradient step.
+    most_boxes: room for the boxes of an image in evaluation.
     """
 
     def __init__(
@@ -58,21 +64,24 @@ class Graph:
         batch_size: int,
         precision: str = "float32",
         xla: bool = False,
+        most_boxes: int = MOST_TRAINED_BOXES,
     ) -> None:
         self.detector = DetectionModel(model_config, image_size, precision)
         self._gradients = tf.function(self._losses_and_gradients, autograph=False, jit_compile=xla or None)
         self.prepare = Preparation(model_config, self.detector.model.preprocess)
-        blank, one = (
-            blank_batch(batch_size, image_size, architectures.of(model_config).num_classes(model_config)),
-            tf.constant(1.0),
-        )
-        self._blank_arguments = (blank, one, one, one)
+        classes, one = architectures.of(model_config).num_classes(model_config), tf.constant(1.0)
+        self._blank_arguments = (
+            blank_batch(batch_size, image_size, classes, MOST_TRAINED_BOXES), one, one, one,
+        )  # fmt: skip
+        self._blank_validation = blank_batch(batch_size, image_size, classes, most_boxes) | {
+            "real": tf.ones(batch_size, tf.bool)
+        }
         self._tracing: Future[Any] | None = None
         self._updates: dict[str, Update] = {}
         self._averaging: Averaging | None = None
         self._saved: dict[tuple[str, bool], SavedVariables] = {}
         self._trainable = self.detector.trainable_variables
-        self.statistics = Statistics(self.detector.batch_norm_layers, self._forward)
+        self.statistics = Statistics(self.detector.batch_norm_layers, self._predict_in_training)
 
     def update(self, settings: Optimizer) -> Update:
         """The update for this kind of optimizer. Its first use traces and runs a step, which changes the variables."""
@@ -120,7 +129,7 @@ class Graph:
         """
         if self._tracing is not None:
             self._tracing.result()
-        seen = {name: batch[name] for name in (*self._blank_arguments[0], "real")}
+        seen = {name: batch[name] for name in self._blank_validation}
         losses, detections = self._evaluate(
             seen, weights.classification, weights.localization, weights.regularization
         )
@@ -135,10 +144,9 @@ class Graph:
         beside.shutdown(wait=False)
 
     def _trace_the_rest(self) -> None:
-        blank, *weights = self._blank_arguments
-        # traced only, because running it would change the statistics
-        self._predict_in_training.get_concrete_function(blank["image"], blank["true_image_shape"])
-        self._evaluate(blank | {"real": tf.ones(blank["image"].shape[0], tf.bool)}, *weights)
+        blank, (_, *weights) = self._blank_validation, self._blank_arguments
+        self.statistics.trace(images_of(blank))
+        self._evaluate(blank, *weights)
         self.detector.trace()
 
     def wait_for_tracing(self) -> None:
@@ -153,13 +161,9 @@ class Graph:
             _, losses = self._predict(batch, classification, localization, regularization)
         return losses, tape.gradient(losses["total"], self._trainable)
 
-    def _forward(self, batch: Batch) -> None:
-        self._predict_in_training(batch["image"], batch["true_image_shape"])
-
-    @tf.function(autograph=False)
-    def _predict_in_training(self, image: Any, true_image_shape: Any) -> None:
+    def _predict_in_training(self, batch: Batch) -> None:
         with learning_phase(True):
-            self.detector.predict(image, true_image_shape)
+            self.detector.predict(batch["image"], batch["true_image_shape"])
 
     @tf.function(autograph=False)
     def _evaluate(self, batch: Any, classification: Any, localization: Any, regularization: Any) -> Any:

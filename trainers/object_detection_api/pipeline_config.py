@@ -17,6 +17,7 @@ from typing import Any
 from google.protobuf import text_format
 
 from trainers.augmentations import Augmentation
+from trainers.datasets.dataset import MOST_TRAINED_BOXES
 from trainers.object_detection_api import architectures, compat
 from trainers.object_detection_api.detector import DetectorRecipe, detector
 from trainers.optimizers import Adam, Momentum, Optimizer, RMSProp
@@ -31,9 +32,6 @@ from object_detection.protos import (  # noqa: E402
     preprocessor_pb2,
     train_pb2,
 )
-
-# boxes per image in training; the API drops the others (all four zoo configurations have 100)
-MAX_BOXES = 100
 
 
 def model_proto(recipe: DetectorRecipe, classes: int) -> Any:
@@ -52,6 +50,7 @@ def pipeline_proto(
     validation_files: Sequence[Path],
     label_map: Path,
     checkpoint: str | None = None,
+    most_validation_boxes: int = MOST_TRAINED_BOXES,
 ) -> Any:
     """The whole run: a `pipeline_pb2.TrainEvalPipelineConfig`.
 
@@ -59,6 +58,8 @@ def pipeline_proto(
     train_files, validation_files: TFRecord files in the API's format.
     label_map: the label map file of `classes`.
     checkpoint: the checkpoint prefix of `recipe.weights` on this machine; None if and only if its source is "none".
+    most_validation_boxes: room for the boxes of a validation image. In training it is 100, as in the zoo's
+        configurations; the API drops the others.
     """
     if (checkpoint is None) != (recipe.weights.source == "none"):
         raise ValueError(f"weights are {recipe.weights.source!r}, but the checkpoint given is {checkpoint!r}")
@@ -81,11 +82,11 @@ def pipeline_proto(
         train.fine_tune_checkpoint_version = train_pb2.CheckpointVersion.Value("V2")
     # keeps shapes static; padded rows have weight 0
     train.unpad_groundtruth_tensors = False
-    train.max_number_of_boxes = MAX_BOXES
+    train.max_number_of_boxes = MOST_TRAINED_BOXES
 
     label_map = label_map.absolute()  # the API's tools may run in another directory
     config.train_input_reader.label_map_path = str(label_map)
-    config.train_input_reader.max_number_of_boxes = MAX_BOXES
+    config.train_input_reader.max_number_of_boxes = MOST_TRAINED_BOXES
     config.train_input_reader.tf_record_input_reader.input_path.extend(
         str(path.absolute()) for path in train_files
     )
@@ -94,6 +95,7 @@ def pipeline_proto(
     config.eval_config.num_visualizations = 0
     config.eval_config.use_moving_averages = recipe.averaging is not None
     reader = config.eval_input_reader.add(label_map_path=str(label_map), shuffle=False, num_epochs=1)
+    reader.max_number_of_boxes = most_validation_boxes
     reader.tf_record_input_reader.input_path.extend(str(path.absolute()) for path in validation_files)
     return config
 

@@ -18,8 +18,9 @@ compat.install()
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from trainers.datasets.dataset import Dataset, Part  # noqa: E402
-from trainers.detection import coco_metrics  # noqa: E402
+from trainers.datasets.dataset import MOST_TRAINED_BOXES, Dataset, Part  # noqa: E402
+from trainers.datasets.records.representative import evenly_spaced  # noqa: E402
+from trainers.detection import coco_metrics, truth  # noqa: E402
 from trainers.errors import Diverged, TrialFailed  # noqa: E402
 from trainers.keras_training import devices  # noqa: E402
 from trainers.keras_training.batch_norm_statistics import STATISTICS_IMAGES  # noqa: E402
@@ -29,7 +30,8 @@ from trainers.object_detection_api import architectures, exporting, pipeline_con
 from trainers.object_detection_api.checkpoints import checkpoint as checkpoints  # noqa: E402
 from trainers.object_detection_api.checkpoints import weights  # noqa: E402
 from trainers.object_detection_api.detector import DetectorRecipe  # noqa: E402
-from trainers.object_detection_api.graph import Graph, LossWeights  # noqa: E402
+from trainers.object_detection_api.graph import Graph, LossWeights, images_of  # noqa: E402
+from trainers.object_detection_api.image_results import image_results  # noqa: E402
 from trainers.object_detection_api.input_pipeline import batches  # noqa: E402
 from trainers.object_detection_api.input_pipeline.batch_cache import BatchCache  # noqa: E402
 from trainers.object_detection_api.input_pipeline.batches import Batch  # noqa: E402
@@ -174,6 +176,16 @@ class DetectorTrainer:
         key = key_of(part, self._dataset.fingerprint)
         return examples_of(part, self._threads, store=DecodedImageCache(), key=key)
 
+    @functools.cached_property
+    def _truths(self) -> list[truth.Truth]:
+        return truth.read_truth(self._dataset.validation.files)
+
+    @functools.cached_property
+    def _most_boxes(self) -> int:
+        """Room for the boxes of any validation image, in whole hundreds."""
+        most = max((len(each.classes) for each in self._truths), default=0)
+        return max(1, -(-most // MOST_TRAINED_BOXES)) * MOST_TRAINED_BOXES
+
     @contextmanager
     def _as_evaluated(self) -> Iterator[None]:
         """A context in which the model's variables have the values for evaluation and export."""
@@ -181,37 +193,39 @@ class DetectorTrainer:
         with ExitStack() as stack:
             if self._recipe.averaging is not None:
                 stack.enter_context(self._graph.averaging.in_place())
-            stack.enter_context(self._graph.statistics.in_place(self._clean_batches()))
+            stack.enter_context(self._graph.statistics.in_place(map(images_of, self._clean_batches())))
             yield
 
     def _evaluate(self, images: int | None) -> Metrics:
         began = time.perf_counter()
         count = min(images or self._dataset.validation.images, self._dataset.validation.images)
         results: list[coco_metrics.ImageResult] = []
+        truths = [self._truths[place] for place in evenly_spaced(self._dataset.validation.images, count)]
         losses: dict[str, float] = defaultdict(float)
         for batch in self._validation_batches(count):
             parts, found = self._graph.evaluate(batch, self._loss_weights)
             real = int(np.count_nonzero(batch["real"]))
             for name, value in parts.items():
                 losses[name] += float(value) * real / count
-            results += _image_results(batch, found, real)
+            results += image_results(batch, found, truths[len(results) : len(results) + real])
         values = coco_metrics.evaluate(results, self._dataset.classes)
         seconds = time.perf_counter() - began
         whole = count == self._dataset.validation.images
         return Metrics(self._step, values, dict(losses), count, seconds, results if whole else ())
 
     def _validation_batches(self, images: int) -> Iterable[Batch]:
-        return self._cached_batches(batches.validation_batches, self._dataset.validation, images)
+        read = functools.partial(batches.validation_batches, most_boxes=self._most_boxes)
+        return self._cached_batches("validation", read, self._dataset.validation, images)
 
     def _clean_batches(self) -> Iterable[Batch]:
-        return self._cached_batches(batches.clean_batches, self._dataset.train, STATISTICS_IMAGES)
+        return self._cached_batches("train", batches.clean_batches, self._dataset.train, STATISTICS_IMAGES)
 
     def _cached_batches(
-        self, read: Callable[..., Iterable[Batch]], part: Part, images: int
+        self, name: str, read: Callable[..., Iterable[Batch]], part: Part, images: int
     ) -> Iterable[Batch]:
         recipe, preprocess = self._recipe, self._graph.detector.model.preprocess
         return self._batch_cache.get(
-            (*graph_key(recipe.to_dict()), read, images),
+            (*graph_key(recipe.to_dict()), name, images),
             images,
             recipe.image_size,
             lambda: read(part, self._config, preprocess, recipe.batch_size, self._threads, images),
@@ -225,6 +239,7 @@ class DetectorTrainer:
             validation_files=self._dataset.validation.files,
             label_map=self._dataset.label_map,
             checkpoint=None if initial is None else str(initial),
+            most_validation_boxes=self._most_boxes,
         )
 
     def _graph_of(self, recipe: DetectorRecipe) -> Graph:
@@ -232,7 +247,9 @@ class DetectorTrainer:
             neutral = recipe.replace(l2=None, classification_weight=1.0, localization_weight=1.0)
             assert isinstance(neutral, DetectorRecipe)
             model = pipeline_config.model_proto(neutral, len(self._dataset.classes))
-            return Graph(model, recipe.image_size, recipe.batch_size, recipe.precision, self._xla)
+            return Graph(
+                model, recipe.image_size, recipe.batch_size, recipe.precision, self._xla, self._most_boxes
+            )
 
         return self._graphs.get(graph_key(recipe.to_dict()), build)
 
@@ -251,32 +268,3 @@ def alone_in_process(dataset: Dataset, cpus: int, gpu_fraction: float, xla: bool
     """The factory of Model.trainer: limits TensorFlow to `cpus` threads and a share of a GPU, for a worker process."""
     devices.configure(cpus, gpu_fraction)
     return DetectorTrainer(dataset, threads=cpus, xla=xla)
-
-
-def _image_results(batch: Batch, found: dict[str, tf.Tensor], real: int) -> list[coco_metrics.ImageResult]:
-    """The results of the first `real` images of a batch, with boxes in pixels of the original images."""
-    arrays = {
-        name: tensor.numpy()
-        for name, tensor in (dict(batch) | {f"found_{n}": t for n, t in found.items()}).items()
-    }
-    padded = arrays["image"].shape[1]
-    results = []
-    for i in range(real):
-        height, width = arrays["original_shape"][i]
-        true_height, true_width, _ = arrays["true_image_shape"][i]
-        scale = np.array([padded / true_height * height, padded / true_width * width] * 2)
-        labelled = arrays["weights"][i] > 0
-        count = int(arrays["found_count"][i])
-        results.append(
-            coco_metrics.ImageResult(
-                height=int(height),
-                width=int(width),
-                true_boxes=arrays["boxes"][i][labelled] * scale,
-                true_classes=arrays["classes"][i][labelled].argmax(axis=-1),
-                crowd=arrays["crowd"][i][labelled],
-                boxes=arrays["found_boxes"][i][:count] * scale,
-                classes=arrays["found_classes"][i][:count].astype(int),
-                scores=arrays["found_scores"][i][:count],
-            )
-        )
-    return results

@@ -8,14 +8,14 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from trainers.datasets.dataset import Dataset
+from trainers.datasets import object_size
+from trainers.datasets.dataset import MOST_TRAINED_BOXES, Dataset
 from trainers.datasets.description.sample_selection import SampleSelection
 from trainers.datasets.records.checked_image import CheckedImage
 from trainers.datasets.records.reading import read_images
 
-MOST_BOXES = 100  # of an image; training ignores the rest (max_number_of_boxes of the Object Detection API)
-# COCO's size classes by area in square pixels (areaRng in pycocotools' Params), and shapes by width / height
-SIZES = (("small", 0.0, 32.0**2), ("medium", 32.0**2, 96.0**2), ("large", 96.0**2, float("inf")))
+# size classes by area in square pixels, and shapes by width / height
+SIZES = tuple((name, low, high) for name, (low, high) in object_size.SIZES.items())
 SHAPES = (("tall", 0.0, 0.5), ("upright", 0.5, 1.0), ("wide", 1.0, 2.0), ("flat", 2.0, float("inf")))
 _NAMED = 20  # duplicates that are listed by name
 
@@ -24,7 +24,8 @@ _NAMED = 20  # duplicates that are listed by name
 class PartDescription:
     """Counts of one part.
 
-    images, boxes: total numbers. empty: images without boxes. crowded: images with more than MOST_BOXES boxes.
+    images, boxes: total numbers. empty: images without boxes. crowded: images with more boxes than
+        MOST_TRAINED_BOXES.
     most_boxes: the largest number of boxes in an image.
     by_class: boxes by class name. images_by_class: images that show the class.
     by_size: boxes by class name and size class, such as "vehicle small".
@@ -49,15 +50,17 @@ class PartDescription:
         self.images += 1
         self.boxes += count
         self.empty += count == 0
-        self.crowded += count > MOST_BOXES
+        self.crowded += count > MOST_TRAINED_BOXES
         self.most_boxes = max(self.most_boxes, count)
         self.pixels[f"{image.width}x{image.height}"] += 1
         names = [classes[label - 1] for label in image.labels]
         self.by_class.update(names)
         self.images_by_class.update(set(names))
-        for name, (ymin, xmin, ymax, xmax) in zip(names, image.pixel_boxes().tolist(), strict=True):
+        boxes = image.pixel_boxes()
+        areas = image.areas or object_size.box_areas(boxes).tolist()
+        for name, area, (ymin, xmin, ymax, xmax) in zip(names, areas, boxes.tolist(), strict=True):
             height, width = ymax - ymin, xmax - xmin
-            self.by_size[f"{name} {_bin(height * width, SIZES)}"] += 1
+            self.by_size[f"{name} {_bin(area, SIZES)}"] += 1
             self.by_shape[f"{name} {_bin(width / max(height, 1e-9), SHAPES)}"] += 1
 
     def to_dict(self) -> dict[str, Any]:
@@ -99,8 +102,8 @@ class Description:
         if self.duplicates:
             found.append(f"duplicate images within a part: {self.duplicates}")
         for name, part in self.parts.items():
-            if part.crowded:
-                cut = f"{part.crowded} images with more than {MOST_BOXES} boxes; training ignores the rest"
+            if part.crowded and name == "train":
+                cut = f"{part.crowded} images with more than {MOST_TRAINED_BOXES} boxes; training ignores the rest"
                 found.append(f"{name}: {cut} (maximum: {part.most_boxes} boxes)")
             missing = [each for each in self.dataset.classes if not part.by_class[each]]
             if missing:

@@ -1,7 +1,8 @@
 """COCO JSON: one file for each part with images, annotations and categories; boxes are [x, y, width, height] in pixels.
 
 Files are streamed into a temporary index on disk, since the annotations of an image may be anywhere in them.
-Annotations without a box, such as captions, are left out; `iscrowd` is kept.
+Annotations without a box, such as captions, are left out. `iscrowd` and `area` are kept; `ignore` and `difficult`, which
+converters write for Pascal VOC's flag, mean the same.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from trainers.datasets.files.walking import walk
 from trainers.datasets.formats.format import Source
 from trainers.datasets.label_map import remapping_note
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
+from trainers.datasets.object_size import stated_area
 from trainers.datasets.problems import Problem, Problems
 from trainers.datasets.records.checked_image import CheckedImage
 from trainers.errors import UserError
@@ -41,9 +43,9 @@ _BEGINS = re.compile(
 _INDEX = """
 CREATE TABLE images (id TEXT, name TEXT, width, height, video TEXT, line INTEGER);
 CREATE TABLE annotations (image TEXT, id TEXT, category, x REAL, y REAL, w REAL, h REAL, bbox TEXT, crowd INTEGER,
-    line INTEGER);
+    difficult INTEGER, area REAL, line INTEGER);
 """
-_COLUMNS = {"images": 6, "annotations": 10}
+_COLUMNS = {"images": 6, "annotations": 12}
 _ROWS = 1000  # per INSERT
 # all but the first of several images with the same id
 _REPEATED_IMAGE = "FROM images WHERE rowid NOT IN (SELECT MIN(rowid) FROM images GROUP BY id)"
@@ -53,7 +55,7 @@ SELECT id, MAX(line) FROM annotations WHERE id != 'null' GROUP BY id HAVING COUN
 # images with their annotations, both in the order of the file
 _LISTED = """
 SELECT images.id, name, width, height, video, images.line, annotations.id, category, x, y, w, h, bbox, crowd,
-    annotations.line
+    difficult, area, annotations.line
 FROM images LEFT JOIN annotations ON image = images.id ORDER BY images.rowid, annotations.rowid
 """
 _LARGEST_EDGE = 1e9
@@ -132,7 +134,9 @@ def _indexed(file: Path, where: str, problems: Problems) -> tuple[sqlite3.Connec
                         _key(fields.get("id")),
                         category if isinstance(category, int) else str(category),
                         *_edges(fields.get("bbox")),
-                        bool(fields.get("iscrowd")),
+                        _is_set(fields.get("iscrowd")),
+                        _is_set(fields.get("ignore")) or _is_set(fields.get("difficult")),
+                        stated_area(fields.get("area")),
                         item.line,
                     )
                 )
@@ -165,6 +169,11 @@ def _edges(bbox: Any) -> tuple[float | None, float | None, float | None, float |
         if all([-_LARGEST_EDGE < edge < _LARGEST_EDGE for edge in bbox]):  # noqa: C419 - three times as fast
             return x, y, width, height, None
     return None, None, None, None, json.dumps(bbox)
+
+
+def _is_set(flag: Any) -> bool:
+    """Whether a flag is 1; some tools write true, or numbers as texts."""
+    return str(flag).lower() in ("1", "1.0", "true")
 
 
 def _key(value: Any) -> str:
@@ -228,14 +237,14 @@ def _images(
 def _box(
     row: tuple[Any, ...], where: str, image: str, names: dict[int, str], problems: Problems
 ) -> Box | None:
-    """The box of a row (id, category, x, y, w, h, bbox, crowd, line); None, and a problem, if it cannot be read."""
-    number, category, x, y, width, height, text, crowd, line = row
+    """The box of a row (id, category, x, y, w, h, bbox, crowd, difficult, area, line); None if unusable."""
+    number, category, x, y, width, height, text, crowd, difficult, area, line = row
     if category not in names:
         what = f"annotation {number} has category_id {category}, which is not in its categories; add it there"
         problems.add(Problem("unknown label", f"{where}:{line}", what, image, fatal=True))
         return None
     if text is None:
-        return Box(names[category], y, x, y + height, x + width, crowd=bool(crowd), line=line)
+        return Box(names[category], y, x, y + height, x + width, bool(difficult), bool(crowd), line, area)
     bbox = json.loads(text)
     if bbox is None or bbox == []:
         problems.add(Problem("annotation without a box", f"{where}:{line}", f"annotation {number}"))
@@ -246,7 +255,7 @@ def _box(
         what = f"annotation {number} has bbox {text[:80]}; expected [x, y, width, height]"
         problems.add(Problem("invalid box coordinates", f"{where}:{line}", what, image))
         return None
-    return Box(names[category], y, x, y + height, x + width, crowd=bool(crowd), line=line)
+    return Box(names[category], y, x, y + height, x + width, bool(difficult), bool(crowd), line, area)
 
 
 def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[CheckedImage]]) -> None:
@@ -266,15 +275,22 @@ def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[Che
                 name = write_image(folder / "images" / part, image)
                 entry = {"id": image_id, "file_name": name, "width": image.width, "height": image.height}
                 file.write(("," if image_id > 1 else "") + "\n" + json.dumps(entry, ensure_ascii=False))
-                for (ymin, xmin, ymax, xmax), label, crowd in zip(
-                    image.pixel_boxes().tolist(), image.labels, image.crowd, strict=True
+                areas = image.areas or (None,) * len(image.labels)
+                for (ymin, xmin, ymax, xmax), label, difficult, crowd, area in zip(
+                    image.pixel_boxes().tolist(),
+                    image.labels,
+                    image.difficult,
+                    image.crowd,
+                    areas,
+                    strict=True,
                 ):
                     annotation_id += 1
                     width, height = xmax - xmin, ymax - ymin
                     annotation = {
                         "id": annotation_id, "image_id": image_id, "category_id": label,
                         "bbox": [round(edge, 2) for edge in (xmin, ymin, width, height)],
-                        "area": round(width * height, 2), "iscrowd": int(crowd),
+                        "area": round(width * height if area is None else area, 2), "iscrowd": int(crowd),
+                        **({"ignore": 1} if difficult else {}),
                     }  # fmt: skip
                     waiting.write(("," if annotation_id > 1 else "") + "\n" + json.dumps(annotation))
             file.write('],\n"annotations": [')

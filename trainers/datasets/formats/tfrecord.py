@@ -6,6 +6,7 @@ records do. File names state the part, such as `train.tfrecord`; a Waymo segment
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
@@ -18,6 +19,7 @@ from trainers.datasets.files.walking import walk, walk_matching
 from trainers.datasets.formats.format import Source
 from trainers.datasets.label_map import read_label_map, remapping_note, write_label_map
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
+from trainers.datasets.object_size import stated_area
 from trainers.datasets.problems import Problem, Problems
 from trainers.datasets.records import tf_example
 from trainers.datasets.records.checked_image import CheckedImage
@@ -156,8 +158,12 @@ def _boxes(
         labels = [by_name.get(text, text) for text in texts]
     difficult = features.get("image/object/difficult") or [0] * count
     crowd = features.get("image/object/is_crowd") or [0] * count
-    if {len(each) for each in (*edges, labels, difficult, crowd)} != {count} or len(texts) not in (0, count):
-        raise ValueError("different numbers of box edges, labels or flags")
+    groups = features.get("image/object/group_of") or [0] * count
+    weights = features.get("image/object/weight") or [1.0] * count
+    areas = features.get("image/object/area") or [None] * count
+    columns = (*edges, labels, difficult, crowd, groups, weights, areas)
+    if {len(each) for each in columns} != {count} or len(texts) not in (0, count):
+        raise ValueError("different numbers of box edges, labels, flags, weights or areas")
     for index, label in enumerate(labels):
         what = ""
         if label not in names:
@@ -170,7 +176,15 @@ def _boxes(
             problems.add(Problem("unknown label", where, what, image, fatal=True))
             continue
         ymin, xmin, ymax, xmax = (edge[index] for edge in edges)
-        yield Box(names[label], ymin, xmin, ymax, xmax, bool(difficult[index]), bool(crowd[index]))
+        weight = weights[index]
+        if not 0 <= weight < math.inf:
+            what = f"weight {weight:g} of '{names[label]}' is not 0 or more; it is read as 1"
+            problems.add(Problem("invalid box weight", where, what, image))
+            weight = 1.0
+        yield Box(
+            names[label], ymin, xmin, ymax, xmax, bool(difficult[index]), bool(crowd[index] or groups[index]),
+            area=stated_area(areas[index]), weight=weight,
+        )  # fmt: skip
 
 
 def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[CheckedImage]]) -> None:

@@ -26,6 +26,8 @@ class CheckedImage:
     boxes: float32 [objects, 4], each [ymin, xmin, ymax, xmax] in fractions of the image, 0 to 1.
     labels: label ids 1..N, one for each box.
     difficult, crowd: flags, one for each box.
+    areas: square pixels, one for each box; empty if each box's own area is meant.
+    weights: factors of the losses, one for each box; empty if all are 1.
     """
 
     name: str
@@ -37,6 +39,8 @@ class CheckedImage:
     labels: tuple[int, ...]
     difficult: tuple[bool, ...]
     crowd: tuple[bool, ...]
+    areas: tuple[float, ...] = ()
+    weights: tuple[float, ...] = ()
 
     @cached_property
     def image_sha256(self) -> bytes:
@@ -54,6 +58,9 @@ class CheckedImage:
         ids: label ids to write for `classes`, if not 1..N.
         """
         name = self.name.encode()
+        optional: dict[str, tuple[float, ...]] = {
+            "image/object/area": self.areas, "image/object/weight": self.weights,
+        }  # fmt: skip
         ymin, xmin, ymax, xmax = self.boxes.T.tolist() if len(self.boxes) else ([], [], [], [])
         return tf_example.encode(
             {
@@ -72,18 +79,21 @@ class CheckedImage:
                 "image/object/class/label": [ids[label - 1] for label in self.labels] if ids else self.labels,
                 "image/object/difficult": [int(d) for d in self.difficult],
                 "image/object/is_crowd": [int(c) for c in self.crowd],
+                **{key: values for key, values in optional.items() if values},
             }
         )
 
     def digest(self) -> int:
-        """A 256-bit digest of image, boxes and labels; the name does not change it."""
+        """A 256-bit digest of image, boxes and labels; the name does not change it, nor do areas."""
         content = hashlib.sha256(self.image_sha256)
-        rows = [
+        rows: list[tuple[object, ...]] = [
             (box.tobytes(), label, difficult, crowd)
             for box, label, difficult, crowd in zip(
                 self.boxes, self.labels, self.difficult, self.crowd, strict=True
             )
         ]
+        if self.weights:
+            rows = [(*row, weight) for row, weight in zip(rows, self.weights, strict=True)]
         content.update(repr(sorted(rows)).encode())
         return int.from_bytes(content.digest(), "little")
 
@@ -95,6 +105,10 @@ def decode(data: bytes) -> CheckedImage:
     features = tf_example.decode(data)
     edges = [features.get(f"image/object/bbox/{edge}", []) for edge in ("ymin", "xmin", "ymax", "xmax")]
     labels = features.get("image/object/class/label", [])
+    unset = [0] * len(edges[0])
+    # Open Images' flag of a box around several objects
+    groups = features.get("image/object/group_of") or unset
+    crowds = features.get("image/object/is_crowd") or unset
     return CheckedImage(
         name=(features.get("image/filename") or features.get("image/source_id") or [b""])[0].decode(),
         image=features["image/encoded"][0],
@@ -103,6 +117,8 @@ def decode(data: bytes) -> CheckedImage:
         height=features["image/height"][0],
         boxes=np.array(edges, np.float32).T.reshape(-1, 4),
         labels=tuple(labels),
-        difficult=tuple(map(bool, features.get("image/object/difficult") or [0] * len(labels))),
-        crowd=tuple(map(bool, features.get("image/object/is_crowd") or [0] * len(labels))),
+        difficult=tuple(map(bool, features.get("image/object/difficult") or unset)),
+        crowd=tuple(bool(crowd or group) for crowd, group in zip(crowds, groups, strict=True)),
+        areas=tuple(features.get("image/object/area", [])),
+        weights=tuple(features.get("image/object/weight", [])),
     )

@@ -9,12 +9,13 @@ without one, the convention of the label format does.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from trainers.datasets.labelled_image import Box, LabelledImage
+from trainers.datasets.object_size import box_areas, is_own_area
 from trainers.datasets.pictures.picture import BadPicture, Picture, read_picture
 from trainers.datasets.problems import Problem
 from trainers.datasets.records.checked_image import CheckedImage
@@ -54,18 +55,33 @@ def check_image(image: LabelledImage, data: bytes, ids: Mapping[str, int]) -> Ch
             problems.append(problem)
         if fractions:
             boxes.append((box, fractions))
+    edges = np.array([fractions for _, fractions in boxes], np.float32).reshape(-1, 4)
     checked = CheckedImage(
         name=image.name,
         image=picture.data,
         format=picture.format,
         width=picture.width,
         height=picture.height,
-        boxes=np.array([fractions for _, fractions in boxes], np.float32).reshape(-1, 4),
+        boxes=edges,
         labels=tuple(ids[box.name] for box, _ in boxes),
         difficult=tuple(box.difficult for box, _ in boxes),
         crowd=tuple(box.crowd for box, _ in boxes),
+        areas=_areas([box for box, _ in boxes], edges, picture),
+        weights=tuple(box.weight for box, _ in boxes) if any(box.weight != 1 for box, _ in boxes) else (),
     )
     return CheckResult(checked, tuple(problems))
+
+
+def _areas(boxes: Sequence[Box], fractions: np.ndarray, picture: Picture) -> tuple[float, ...]:
+    """The area of each box's object; empty if all have those of their boxes."""
+    if all(box.area is None for box in boxes):
+        return ()
+    own = box_areas(fractions.astype(np.float64) * np.array([picture.height, picture.width] * 2))
+    areas = [
+        of_box if box.area is None or is_own_area(box.area, of_box) else box.area
+        for box, of_box in zip(boxes, own.tolist(), strict=True)
+    ]
+    return () if areas == own.tolist() else tuple(areas)
 
 
 Fractions = tuple[float, float, float, float]

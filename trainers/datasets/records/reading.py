@@ -23,8 +23,11 @@ def encoded_examples(files: Iterable[Path]) -> Iterator[bytes]:
                     raise UserError(f"{path}: {error}; delete its folder to convert again") from None
 
 
-def read_selected_images(files: Iterable[Path], positions: Collection[int]) -> Iterator[CheckedImage]:
-    """The images at these positions, counted from 0 over all files. Raises UserError if one is damaged."""
+def selected_examples(files: Iterable[Path], positions: Collection[int]) -> Iterator[tuple[int, bytes]]:
+    """The positions, ascending, and the serialised tf.train.Examples there; positions count from 0 over all files.
+
+    Of the others, only the lengths are read. Raises UserError if a record is damaged.
+    """
     every = ((path, place) for path in files for place in record_locations(path))
     for position, (path, place) in enumerate(every):
         if position in positions:
@@ -32,9 +35,14 @@ def read_selected_images(files: Iterable[Path], positions: Collection[int]) -> I
                 try:
                     if isinstance(place, CorruptRecord):
                         raise place
-                    yield decode(read_record(file, place))
+                    yield position, read_record(file, place)
                 except CorruptRecord as error:
                     raise UserError(f"{path}: {error}; delete its folder to convert again") from None
+
+
+def read_selected_images(files: Iterable[Path], positions: Collection[int]) -> Iterator[CheckedImage]:
+    """The images at these positions, counted from 0 over all files. Raises UserError if one is damaged."""
+    return (decode(data) for _, data in selected_examples(files, positions))
 
 
 def read_images(files: Iterable[Path]) -> Iterator[CheckedImage]:

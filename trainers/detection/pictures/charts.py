@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from trainers.chart_style import chart, colour, plain
 from trainers.detection import coco_metrics
 from trainers.detection.coco_metrics import ImageResult
+from trainers.detection.samples import iou_matrix
 
 SHOWN_CLASSES = 8  # classes with a curve: the first ones
 NAMED_CLASSES = 30  # a matrix with more classes has no labels
@@ -64,10 +65,9 @@ def confusion_matrix(
     """(C + 1, C + 1) int: rows are labels, columns detections; the last row are false alarms, the last column misses."""
     true, found = [], []
     for each in results:
-        counted = ~each.crowd
-        seen = _outside(
-            each.boxes, each.true_boxes[each.crowd]
-        )  # detections in crowds are neither required nor wrong
+        counted = each.counted
+        # detections in crowds, and of objects to ignore, are neither required nor wrong
+        seen = _outside(each.boxes, each.true_boxes[each.crowd]) & ~_of_ignored(each)
         true.append(_sv(each.true_boxes[counted], each.true_classes[counted], np.ones(int(counted.sum()))))
         found.append(_sv(each.boxes[seen], each.classes[seen], each.scores[seen]))
     with warnings.catch_warnings():
@@ -80,6 +80,16 @@ def confusion_matrix(
             iou_threshold=IOU,
         )
     return np.asarray(matrix.matrix).astype(int)
+
+
+def _of_ignored(result: ImageResult) -> np.ndarray:
+    """(D,) bool: the detection is of an object to ignore, and overlaps with no object that counts as much."""
+    same = result.classes[:, None] == result.true_classes[None]
+    overlap = np.where(same, iou_matrix(result.boxes, result.true_boxes), 0)
+    ignored = ~result.counted & ~result.crowd.astype(bool)
+    best = [overlap[:, chosen].max(axis=1, initial=0) for chosen in (ignored, result.counted)]
+    of_ignored: np.ndarray = (best[0] >= IOU) & (best[1] < IOU)
+    return of_ignored
 
 
 def _outside(boxes: np.ndarray, crowds: np.ndarray) -> np.ndarray:

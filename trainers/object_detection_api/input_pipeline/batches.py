@@ -10,12 +10,15 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from object_detection import inputs
 from object_detection.builders import image_resizer_builder
 from object_detection.core import standard_fields
 
-from trainers.datasets.dataset import Part
+from trainers.datasets.dataset import MOST_TRAINED_BOXES, Part
+from trainers.datasets.records.reading import selected_examples
+from trainers.datasets.records.representative import evenly_spaced, representative
 from trainers.object_detection_api import architectures
 from trainers.object_detection_api.input_pipeline import augmentation_builder
 from trainers.object_detection_api.input_pipeline.examples import (
@@ -26,7 +29,6 @@ from trainers.object_detection_api.input_pipeline.examples import (
     in_order,
 )
 from trainers.object_detection_api.input_pipeline.seeded_augmentation import seeded
-from trainers.object_detection_api.pipeline_config import MAX_BOXES
 
 Fields = standard_fields.InputDataFields
 Batch = Mapping[str, tf.Tensor]
@@ -67,7 +69,7 @@ class Preparation:
         @tf.function(autograph=False, input_signature=signature)
         def prepare(image: Any, boxes: Any, classes: Any, weights: Any) -> dict[str, tf.Tensor]:
             tensors = dict(zip(TRAINING_FIELDS, (image, boxes, classes, weights), strict=True))
-            return _features(_transformed(tensors, self._model_config, self._preprocess))
+            return _features(_transformed(tensors, self._model_config, self._preprocess, MOST_TRAINED_BOXES))
 
         return prepare.get_concrete_function()
 
@@ -108,18 +110,19 @@ def validation_batches(
     batch_size: int,
     threads: int,
     images: int | None = None,
+    most_boxes: int = MOST_TRAINED_BOXES,
 ) -> tf.data.Dataset:
     """The validation images once, in order, in batches of static shape; the last batch is padded with repeated images.
 
-    images: how many images to use, evenly spaced; None for all.
-    Elements are those of `training_batches`, and original_shape (B, 2) int32 [height, width] in pixels, crowd (B, 100)
-    bool, and real (B,) bool: false for images that only pad the batch.
+    images: how many images to use, evenly spaced; None for all. most_boxes: room for the boxes of an image.
+    Elements are those of `training_batches` with this room, and original_shape (B, 2) int32 [height, width] in pixels,
+    and real (B,) bool: false for images that only pad the batch.
     """
     records = tf.data.TFRecordDataset([str(file) for file in part.files])
     count = part.images
     if images is not None and images < count:
         records, count = _spread(records, count, images), images
-    return _clean(records, count, config, preprocess, batch_size, threads)
+    return _clean(records, count, config, preprocess, batch_size, threads, most_boxes)
 
 
 def clean_batches(
@@ -127,12 +130,14 @@ def clean_batches(
 ) -> tf.data.Dataset:
     """At least `images` images of a part without augmentation, in whole batches like those of `validation_batches`.
 
-    They are taken from the start of each file in turn, so that little is read; a part with fewer images repeats them.
+    They come from everywhere in the part, and so do those of each batch; they are the same in every call. A part with
+    fewer images repeats them.
     """
-    files = tf.data.Dataset.from_tensor_slices([str(file) for file in part.files])
-    records = files.interleave(tf.data.TFRecordDataset, cycle_length=len(part.files))
     count = -(-images // batch_size) * batch_size
-    return _clean(records, count, config, preprocess, batch_size, threads)
+    positions = representative(part.images, count)
+    examples = dict(selected_examples(part.files, set(positions)))
+    records = tf.data.Dataset.from_tensor_slices([examples[position] for position in positions])
+    return _clean(records, count, config, preprocess, batch_size, threads, MOST_TRAINED_BOXES)
 
 
 def _clean(
@@ -142,9 +147,12 @@ def _clean(
     preprocess: Callable[..., Any],
     batch_size: int,
     threads: int,
+    most_boxes: int,
 ) -> tf.data.Dataset:
     """Batches of the records without augmentation: `count` records (repeated if necessary), padded to whole batches."""
-    prepare = functools.partial(_prepare_for_validation, config=config.model, preprocess=preprocess)
+    prepare = functools.partial(
+        _prepare_for_validation, config=config.model, preprocess=preprocess, most_boxes=most_boxes
+    )
     filled = -(-count // batch_size) * batch_size
     numbered = records.repeat().take(filled).enumerate()
 
@@ -157,11 +165,14 @@ def _clean(
 
 
 def _spread(records: tf.data.Dataset, count: int, wanted: int) -> tf.data.Dataset:
-    """`wanted` of the `count` records, evenly spaced: those at which the sum of wanted / count reaches an integer."""
+    """`wanted` of the `count` records, evenly spaced."""
+    mask = np.zeros(count, bool)
+    mask[evenly_spaced(count, wanted)] = True
+    chosen = tf.constant(mask)
 
     @as_written
     def taken(index: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
-        return index * wanted % count + wanted >= count
+        return chosen[index]
 
     return records.enumerate().filter(taken).map(lambda _, record: record)
 
@@ -178,18 +189,15 @@ def _with_threads(dataset: tf.data.Dataset, threads: int) -> tf.data.Dataset:
 
 
 def _prepare_for_validation(
-    record: tf.Tensor, config: Any, preprocess: Callable[..., Any]
+    record: tf.Tensor, config: Any, preprocess: Callable[..., Any], most_boxes: int
 ) -> dict[str, tf.Tensor]:
     tensors = decoded(record)
-    transformed = _transformed(tensors, config, preprocess)
-    return _features(transformed) | {
-        "original_shape": tf.shape(tensors[Fields.image])[:2],
-        "crowd": transformed[Fields.groundtruth_is_crowd],
-    }
+    transformed = _transformed(tensors, config, preprocess, most_boxes)
+    return _features(transformed) | {"original_shape": tf.shape(tensors[Fields.image])[:2]}
 
 
 def _transformed(
-    tensors: dict[str, tf.Tensor], config: Any, preprocess: Callable[..., Any]
+    tensors: dict[str, tf.Tensor], config: Any, preprocess: Callable[..., Any], most_boxes: int
 ) -> dict[str, tf.Tensor]:
     """The transformations of `inputs.eval_input`, which are those of `train_input` after the augmentation."""
     architecture = architectures.of(config)
@@ -208,7 +216,7 @@ def _transformed(
     )
     padded: dict[str, tf.Tensor] = inputs.pad_input_data_to_static_shapes(
         tensor_dict=transformed,
-        max_num_boxes=MAX_BOXES,
+        max_num_boxes=most_boxes,
         num_classes=architecture.num_classes(config),
         spatial_image_shape=[size, size],
     )

@@ -14,6 +14,7 @@ from typing import TextIO
 from trainers.datasets.dataset import Part
 from trainers.files import replace_folder, user_cache
 
+_VERSION = 2  # of what is stored; that of other versions is ignored
 # of all datasets together (6,200 images of 1280 x 720), and at most half of the free disk space
 CACHE_BYTES = 16 * 2**30
 
@@ -87,4 +88,4 @@ def _sizes(root: Path) -> dict[Path, int]:
 def key_of(part: Part, fingerprint: str) -> str:
     """The cache key of a part of the dataset with this fingerprint."""
     files = [(file.name, file.stat().st_size) for file in part.files]
-    return hashlib.sha256(repr((fingerprint, part.images, files)).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((_VERSION, fingerprint, part.images, files)).encode()).hexdigest()[:16]

@@ -59,9 +59,21 @@ class Examples(Protocol):
 
 
 def decoded(record: tf.Tensor) -> dict[str, tf.Tensor]:
-    """All fields of a record, decoded by the API's decoder."""
+    """All fields of a record, decoded by the API's decoder; a box around a crowd has weight 0.
+
+    An anchor that matches a box of weight 0 is neither an object nor background to the API's losses.
+    """
     tensors: dict[str, tf.Tensor] = tf_example_decoder.TfExampleDecoder().decode(record)
-    return tensors
+    weights = tensors[Fields.groundtruth_weights]
+    for flag in (Fields.groundtruth_is_crowd, Fields.groundtruth_group_of):
+        # without this feature in the record, it is empty
+        flags = tf.cond(
+            tf.size(tensors[flag]) > 0,
+            functools.partial(tf.identity, tensors[flag]),
+            functools.partial(tf.zeros_like, weights, tf.bool),
+        )
+        weights = tf.where(flags, tf.zeros_like(weights), weights)
+    return tensors | {Fields.groundtruth_weights: weights}
 
 
 class StreamedExamples:
