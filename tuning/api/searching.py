@@ -44,6 +44,7 @@ from tuning.study import manifest
 from tuning.study.data import write_split
 from tuning.study.study import Study
 from tuning.tracking.callback import Tracking
+from tuning.tracking.identity import tell_copy_apart
 from tuning.tracking.store import default_uri
 
 
@@ -218,6 +219,8 @@ def _search(
     spending = Spending(meter, budget, settings.steps)
     share = Share(max(1, int(settings.cpus)), settings.gpus, settings.price_per_gpu_hour)
     command = shlex.join(final_report.python_command(words)) if words else ""
+    if copied := tell_copy_apart(study, uri):
+        console.print(copied, highlight=False, soft_wrap=True, markup=False)
     tracking = Tracking(study, uri, artifacts, settings.steps, share, command)
     pictures = Pictures(study, job.dataset, tracking.drawn, job.modules)
     progress, summary = Progress(console, spending.line), SummaryFile(study)

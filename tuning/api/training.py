@@ -39,6 +39,7 @@ from tuning.study.manifest import Manifest
 from tuning.study.study import Study
 from tuning.study.trial_folder import newest_checkpoint
 from tuning.tracking.callback import Tracking
+from tuning.tracking.identity import tell_copy_apart
 from tuning.tracking.store import default_uri
 
 EVALUATIONS = 10  # evenly spaced, each with a checkpoint
@@ -147,6 +148,8 @@ def _train(asked: Training, study: Study, worker: Worker, dataset: Dataset, cons
     uri = asked.tracking_uri or default_uri(asked.studies_dir)
     artifacts = None if asked.tracking_uri else asked.studies_dir / "mlruns" / study.name
     share = Share(asked.threads, asked.gpus)
+    if copied := tell_copy_apart(study, uri):
+        console.print(copied, highlight=False, soft_wrap=True, markup=False)
     tracking = Tracking(study, uri, artifacts, recipe.steps, share)
     pictures = Pictures(study, dataset, tracking.drawn, models.modules_of([recipe.model]))
     progress, summary = Progress(console), SummaryFile(study)

@@ -28,6 +28,7 @@ SOFTWARE = (
     "tf-models-research-object-detection",
 )
 
+NAME = "study.json"
 # validation images at all rungs but the last: evaluating thousands can take longer than training to the first rung
 EARLY_IMAGES = 500
 COMPARED = (
@@ -63,6 +64,7 @@ class Manifest:
     task, objective: the name of the task (trainers.task), and the metric or weighted sum to optimise.
     space_rows: the space as a table (search_spaces.rows.Row.to_dict). space_since: number of the first trial proposed
         by this space, after a change of the space.
+    id: a UUID, which the study keeps when its folder is moved; "" before the study is made.
     """
 
     study: str
@@ -86,6 +88,7 @@ class Manifest:
     task: str = "detection"  # the default serves studies of the first versions, which have no such field
     objective: str = ""
     sampler: str = "tpe"
+    id: str = ""
 
     def resolved_objective(self) -> Objective:
         """The study's objective. Raises UserError when its task no longer offers it."""

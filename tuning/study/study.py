@@ -15,9 +15,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import time
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -86,7 +88,7 @@ class Study:
         durable: sync rungs and verdicts to disk, so that they survive a power cut.
         Raises UserError when the study has another space or other data, is in use or damaged, or cannot be written.
         """
-        path = folder / "study.json"
+        path = folder / manifest.NAME
         if folder.exists() and not path.exists():
             _check_empty(folder)
         lock = StudyLock(folder / "lock")
@@ -99,15 +101,15 @@ class Study:
             before = manifest.read(path) if path.exists() else None
             if before is None:
                 (folder / JOURNAL).unlink(missing_ok=True)  # without trials: its driver was killed
-                write_text(path, json.dumps(asked.to_dict(), indent=2, ensure_ascii=False))
+                asked = _write_manifest(path, asked)
             study = cls(folder, before or asked, lock, durable)
             about = (
                 before.resumed_with(asked, folder, len(study.trials()), accept_space_change)
                 if before
                 else asked
             )
-            if before and about != before:
-                write_text(path, json.dumps(about.to_dict(), indent=2, ensure_ascii=False))
+            if before and (about != before or not about.id):
+                about = _write_manifest(path, about)
             study.manifest = about
         except OSError as error:
             lock.release()
@@ -128,6 +130,12 @@ class Study:
     def wall_seconds(self) -> float:
         """Seconds for which drivers have had this study open, earlier runs included."""
         return self._earlier_seconds + time.monotonic() - self._opened
+
+    def renew_id(self) -> None:
+        """Give the study another id: it is a copy."""
+        self.manifest = _write_manifest(
+            self.folder / manifest.NAME, dataclasses.replace(self.manifest, id="")
+        )
 
     def trial_folder(self, number: int) -> Path:
         """The folder of a trial's files."""
@@ -267,3 +275,10 @@ def _check_empty(folder: Path) -> None:
         empty = entry.name == "trials" and not any(entry.iterdir())
         if not (empty or entry.name in ("lock", JOURNAL) or entry.name.startswith(".study.json.")):
             raise UserError(f"{folder}: exists and is not a study; give another --study or --studies-dir")
+
+
+def _write_manifest(path: Path, about: Manifest) -> Manifest:
+    """Write study.json, with a new id if there is none. Returns what is written."""
+    about = about if about.id else dataclasses.replace(about, id=uuid.uuid4().hex)
+    write_text(path, json.dumps(about.to_dict(), indent=2, ensure_ascii=False))
+    return about

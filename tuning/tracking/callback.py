@@ -22,7 +22,7 @@ from tuning.study.study import Study
 from tuning.study.trial_record import Rung, TrialRecord
 from tuning.tracking.mlflow_writer import MLflowWriter, WriterSettings
 from tuning.tracking.notes import is_fully_logged
-from tuning.tracking.writer_process import CLOSE_SECONDS, WriterGone, WriterProcess, one_line
+from tuning.tracking.writer_process import CLOSE_SECONDS, WriterGone, WriterProcess, is_permanent, one_line
 
 # before another attempt after a failure: while the search runs, and in `close`
 RETRY_SECONDS, CLOSE_RETRY_SECONDS = 5.0, 0.5
@@ -53,6 +53,7 @@ class Tracking(Callback):
         )
         self._make_writer = writer
         self._problem: str | None = None
+        self._refused: set[int] = set()  # trials that the store will not take, in this run
         self._study = study
         self._max_steps = max_steps
         self._curves: dict[int, CurveFile] = {}
@@ -109,7 +110,8 @@ class Tracking(Callback):
             self._problem = self._problem or f"no reply for {timeout + REPLY_SECONDS:.0f} s"
         if isinstance(self._writer, WriterProcess):
             self._writer.close(0.0 if self._thread.is_alive() else CLOSE_SECONDS)
-        unlogged = f"{len(self._queue)} trials" if self._queue else "the end of the study"
+        count = len(self._queue.keys() | self._refused)
+        unlogged = f"{count} trials" if count else "the end of the study"
         return f"{unlogged} ({self._problem})" if self._problem else None
 
     def _enqueue(self, number: int) -> None:
@@ -134,6 +136,12 @@ class Tracking(Callback):
                 what = "the study" if number is None else f"trial {number}"
                 logging.getLogger(__name__).info("%s was not logged to MLflow", what, exc_info=True)
                 with self._condition:
+                    if self._deadline is not None and is_permanent(error):
+                        if number is None:
+                            return
+                        self._refused.add(number)
+                        del self._queue[number]
+                        continue
                     if number is not None:
                         self._queue[number] = self._queue.pop(number)  # to the end of the queue
                     if self._deadline is not None and time.monotonic() > self._deadline:
@@ -156,6 +164,6 @@ class Tracking(Callback):
         else:
             params, folder = self._study.trial(number).params, self._study.trial_folder(number)
             self._writer.log_trial(self._study.record(number), params, folder)
-        self._problem = None
+        self._problem = self._problem if self._refused else None
         if self._deadline is not None:
             self._deadline = max(self._deadline, time.monotonic() + RETRY_SECONDS)

@@ -64,7 +64,7 @@ class StudyRuns:
     def _search(self, tags: Mapping[str, str]) -> Iterator[Any]:
         wanted = {STUDY_ID: self._study_id, **tags}
         text = " and ".join(f"tags.`{name}` = {_quoted(value)}" for name, value in wanted.items())
-        token = ""
+        token: str | None = ""
         while token is not None:
             page = self._client.search_runs([self._experiment], text, page_token=token or None)
             yield from page

@@ -20,6 +20,8 @@ from tuning.study import trial_record as records
 from tuning.study.manifest import Manifest
 from tuning.study.trial_folder import FILES, PICTURES
 from tuning.study.trial_record import TrialRecord
+from tuning.tracking import moved_store
+from tuning.tracking.identity import FOLDER, PARENT, StudyRuns
 from tuning.tracking.notes import read_note, write_note
 from tuning.tracking.store import (
     DATA,
@@ -32,6 +34,7 @@ from tuning.tracking.store import (
     VERDICT,
     allowed_name,
     client,
+    file_of,
 )
 
 # MLflow's run status for each verdict; the verdict itself is a tag
@@ -71,8 +74,12 @@ class MLflowWriter:
         self._share = settings.share
         self._software = {f"version.{name}": version for name, version in manifest.versions().items()}
         self._software |= environment.code()
+        database = file_of(settings.uri)
+        if database is not None and database.exists() and settings.artifacts is not None:
+            moved_store.follow(database, self._about.study, settings.artifacts)
         self._client = client(settings.uri)
         self._experiment = self._find_or_create_experiment(settings.artifacts)
+        self._runs = StudyRuns(self._client, self._experiment, self._about.id)
         self._parent = self._find_or_create_parent(settings.command)
         earlier_trials = list(earlier_trials)
         self._best = records.best(r for r in earlier_trials if r.verdict is not None and r.verdict.final)
@@ -81,9 +88,11 @@ class MLflowWriter:
 
     def log_trial(self, record: TrialRecord, suggested: Mapping[str, Any], folder: Path) -> None:
         """Bring a trial's run up to date. suggested: the sampler's parameters by name; folder: the trial's files."""
-        note = read_note(folder, self._uri)
-        run = note.get("run") or self._begin_run(record, suggested, folder)
-        note["run"] = run
+        note = read_note(folder)
+        run = self._runs.known(note, self._parent)
+        if run is None:
+            run, note = self._begin_run(record, suggested, folder), {}
+        note |= {"uri": self._uri, "run": run}
         if note.get("told") and record.verdict is None:  # an interrupted trial was resumed
             self._client.update_run(run, status="RUNNING")
             note["told"] = None
@@ -123,45 +132,43 @@ class MLflowWriter:
 
     def _find_or_create_parent(self, command: str) -> str:
         about = self._about
-        own = {STUDY: str(self._folder.absolute())}
-        run = read_note(self._folder, self._uri).get("run") or self._find(own)
+        folder = str(self._folder.absolute())
+        run = self._runs.known(read_note(self._folder)) or self._runs.find({})
         if run:
             self._client.update_run(run, status="RUNNING")
+            self._client.set_tag(run, STUDY, folder)
         else:
-            tags = own | {"mlflow.runName": about.study}
+            tags = {STUDY: folder, "mlflow.runName": about.study}
             facts = json.dumps(about.for_warm_start())
             if len(facts) <= LONGEST_TAG:
                 tags[MANIFEST] = facts
-            run = self._client.create_run(self._experiment, tags=tags).info.run_id
+            run = self._runs.create(tags)
+            self._runs.adopt(run)
         if not self._client.get_run(run).data.params:
             plain = about.to_dict() | {"versions": None, "data": None, "space_rows": None}
             params = {name: value for name, value in plain.items() if value is not None}
             params |= {f"data.{name}": about.data[name] for name in ("name", "source", "fingerprint")}
             self._log_params(run, params)
         self._tag(run, self._software | ({COMMAND: command} if command else {}))
-        write_note(self._folder, {"uri": self._uri, "experiment": self._experiment, "run": run})
-        return str(run)
+        note = {"uri": self._uri, "experiment": self._experiment, "run": run, FOLDER: folder}
+        write_note(self._folder, note)
+        return run
 
     def _begin_run(self, record: TrialRecord, suggested: Mapping[str, Any], folder: Path) -> str:
-        own = {"mlflow.parentRunId": self._parent, TRIAL: str(record.number)}
-        run = self._find(own) if record.number in self._maybe_begun else None
+        own = {PARENT: self._parent, TRIAL: str(record.number)}
+        run = self._runs.find(own) if record.number in self._maybe_begun else None
         self._maybe_begun.add(record.number)
         if run is None:
             tags = own | {"mlflow.runName": f"trial {record.number}", "recipe_id": record.recipe_id}
             tags |= {f"provenance.{name}": value for name, value in record.provenance.items()}
             tags[SUGGESTED] = json.dumps(dict(suggested))
             tags |= self._software | self._data_tags()
-            run = self._client.create_run(self._experiment, tags=tags).info.run_id
+            run = self._runs.create(tags)
         self._log_params(run, flat(record.recipe))
         self._client.log_artifact(run, str(folder / RECIPE_FILE))
         # noted last: a noted run has its parameters and its recipe
         write_note(folder, {"uri": self._uri, "run": run})
-        return str(run)
-
-    def _find(self, tags: Mapping[str, str]) -> str | None:
-        wanted = " and ".join(f"tags.`{name}` = {_quoted(value)}" for name, value in tags.items())
-        found = self._client.search_runs([self._experiment], wanted, max_results=1)
-        return str(found[0].info.run_id) if found else None
+        return run
 
     def _log_params(self, run: str, params: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
@@ -275,7 +282,3 @@ def _trainer_files(folder: Path) -> list[Path] | None:
     except FileNotFoundError:  # a trial of the first versions, or one that has not been started
         names = ["pipeline.config"] if (folder / "pipeline.config").exists() else None
     return None if names is None else [folder / name for name in names]
-
-
-def _quoted(value: str) -> str:
-    return f'"{value}"' if "'" in value else f"'{value}'"

@@ -1,7 +1,8 @@
 """What was logged to MLflow: the note `mlflow.json` in a study's folder and in each trial's.
 
-Keys: uri and run (of the store and in it); of a trial also offset (bytes of metrics.jsonl) and rung (last step) that are
-logged, config and pictures (whether these files are), and told (the logged verdict).
+Keys: uri and run (of the store and in it); of a study also folder (where it was); of a trial also offset (bytes of
+metrics.jsonl) and rung (last step) that are logged, config and pictures (whether these files are), and told (the logged
+verdict).
 """
 
 from __future__ import annotations
@@ -16,10 +17,15 @@ from tuning.study.trial_folder import PICTURES
 from tuning.study.trial_record import TrialRecord
 
 
+def note_file(folder: Path) -> Path:
+    """The file of the note in `folder`."""
+    return folder / "mlflow.json"
+
+
 def read_note(folder: Path, uri: str | None = None) -> dict[str, Any]:
     """The note in `folder`. With `uri`, a note of another store counts as none: the answer then holds only the uri."""
     try:
-        note: dict[str, Any] = json.loads((folder / "mlflow.json").read_text(encoding="utf-8"))
+        note: dict[str, Any] = json.loads(note_file(folder).read_text(encoding="utf-8"))
     except FileNotFoundError:
         note = {}
     if uri is None or note.get("uri") == uri:
@@ -29,7 +35,7 @@ def read_note(folder: Path, uri: str | None = None) -> dict[str, Any]:
 
 def write_note(folder: Path, note: Mapping[str, Any]) -> None:
     """Write the note in `folder`."""
-    write_text(folder / "mlflow.json", json.dumps(note))
+    write_text(note_file(folder), json.dumps(note))
 
 
 def is_fully_logged(folder: Path, record: TrialRecord, uri: str) -> bool:

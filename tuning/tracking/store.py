@@ -19,7 +19,8 @@ from filelock import FileLock
 from trainers.errors import UserError
 
 # names of tags in users' stores: never change them
-STUDY, TRIAL, VERDICT, REASON = "tuning.study", "tuning.trial", "verdict", "verdict.reason"
+STUDY, STUDY_ID, TRIAL = "tuning.study", "tuning.study_id", "tuning.trial"
+VERDICT, REASON = "verdict", "verdict.reason"
 MANIFEST, SUGGESTED = "tuning.manifest", "tuning.suggested"  # JSON, which --warm-start reads
 RECIPE_FILE = "recipe.yaml"
 DATA = ("name", "source", "given", "fingerprint", "subset")  # tags of a trial's run, after "data."

@@ -32,11 +32,25 @@ CLOSED = (
     EOFError,
     pickle.UnpicklingError,
 )  # the other end of the pipe is gone, perhaps in the middle of a message
+# MLflow's codes of errors that the same request would meet again
+PERMANENT = frozenset(
+    {
+        "INVALID_PARAMETER_VALUE",
+        "NOT_FOUND",
+        "PERMISSION_DENIED",
+        "RESOURCE_ALREADY_EXISTS",
+        "RESOURCE_DOES_NOT_EXIST",
+    }
+)
 LOCK_NAME = "mlflow.lock"  # in the study's folder: the writer of a killed driver may still be running
 
 
 class LoggingFailed(Exception):
-    """A request failed; the message says why, in one line."""
+    """A request failed; the message says why, in one line. permanent: the same request will fail again."""
+
+    def __init__(self, message: str, permanent: bool = False) -> None:
+        super().__init__(message)
+        self.permanent = permanent
 
 
 class WriterGone(LoggingFailed):
@@ -82,8 +96,8 @@ class WriterProcess:
         except CLOSED:
             raise self._writer_gone() from None
         if reply is not None:
-            line, trace = reply
-            raise LoggingFailed(line) from RuntimeError(trace)
+            line, trace, permanent = reply
+            raise LoggingFailed(line, permanent) from RuntimeError(trace)
 
     def _send(self, message: Any) -> None:
         assert self._process.stdin is not None
@@ -106,6 +120,14 @@ def one_line(error: Exception) -> str:
     return " ".join(f"{name}{error}".split())[:300]
 
 
+def is_permanent(error: Exception) -> bool:
+    """Whether the same request will fail again: the store has refused it, and is neither busy nor away."""
+    if isinstance(error, LoggingFailed):
+        return error.permanent
+    code = getattr(error, "error_code", None)  # of an MlflowException
+    return isinstance(error, UserError) or code in PERMANENT
+
+
 def serve(requests: BinaryIO, replies: BinaryIO) -> None:
     """Serve requests until the input ends. The writer is made at the first request; if that fails, at the next one."""
     settings, earlier_trials = pickle.load(requests)
@@ -121,7 +143,7 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
                 writer = writer or MLflowWriter(settings, earlier_trials)
                 getattr(writer, name)(*arguments)
             except Exception as error:  # noqa: BLE001 - sent as the reply
-                reply = one_line(error), traceback.format_exc()
+                reply = one_line(error), traceback.format_exc(), is_permanent(error)
             pickle.dump(reply, replies)
             replies.flush()
 

@@ -15,7 +15,7 @@ from tuning.study import manifest, reading
 from tuning.study.study import Study
 from tuning.study.trial_record import OLD_DECISIONS, Rung
 
-NEW_IN_MANIFEST = ("task", "objective", "sampler")
+NEW_IN_MANIFEST = ("task", "objective", "sampler", "id")
 OLD_WORDS = {decision: old for old, decision in OLD_DECISIONS.items()}
 
 

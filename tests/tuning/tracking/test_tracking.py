@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from searches import run_here, search_of
 
 from tuning.execution.environment import Share, note_hardware
+from tuning.search.meter import Meter
 from tuning.study import verdict
 from tuning.study.curves import POINTS, CurveFile, read
 from tuning.study.step_result import StepResult
@@ -85,6 +86,7 @@ def test_a_run_says_all_that_made_it(open_study, uri, tmp_path):
         writer=MLflowWriter,
     )
     search = search_of(study, 6, (tracking,))
+    search._meter = Meter(study, gpus=0.5)
     tracking.start()
     run_here(search)
     folder = study.trial_folder(0)
