@@ -186,4 +186,6 @@ def test_what_a_process_is_told_of_a_trial_is_json(open_study, dataset, monkeypa
     pictures.start()
     pictures.close()
     assert jobs[0]["title"].startswith("street, trial 0: mAP 0.")
-    assert [Rung.from_dict(each, study.objective) for each in jobs[0]["rungs"]] == list(study.record(0).rungs)
+    record = study.record(0)
+    read = [Rung.from_dict(each, study.objective, record.model) for each in jobs[0]["rungs"]]
+    assert read == list(record.rungs)
