@@ -10,8 +10,9 @@ from pathlib import Path
 
 from trainers.command import Parser, run
 from trainers.errors import UserError
-from tuning.api.settings import RESERVED, cpus_here, gpus_here
+from tuning.api.settings import RESERVED
 from tuning.command import console_of
+from tuning.execution.machine import cpus_here, gpus_here
 
 EXAMPLES = """\
 examples:

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from trainers import model as models
 from trainers.errors import UserError
-from tuning.api.settings import cpus_here, gpus_here
 from tuning.execution import engine
 from tuning.execution.engine import Job, Resources
+from tuning.execution.machine import cpus_here, gpus_here
 from tuning.search.full_training import FullTraining
 from tuning.search.scheduler import Scheduler
 from tuning.study.data import reopen
@@ -135,10 +135,11 @@ def audit(
         if not stopped:
             raise UserError(f"{found.folder}: no stopped trial is left to audit; leave out --audit")
         sample = random.Random(seed).sample(stopped, min(count, len(stopped)))
-        options = {"cpus": cpus_here(), "gpu_fraction": min(1.0, float(gpus_here()))}
+        gpus = min(1.0, float(gpus_here()))
+        options = {"cpus": cpus_here(), "gpu_fraction": gpus}
         names = {record.model for record in sample}
         factories = dict.fromkeys(names, trainer) if trainer else None
         job = Job(found.manifest.task, dataset, options, factories, models.modules_of(names))
-        engine.run(Audit(study, sample, console), job, Resources(1, cpus_here()))
+        engine.run(Audit(study, sample, console), job, Resources(1, cpus_here(), gpus))
     finally:
         study.close()

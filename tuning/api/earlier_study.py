@@ -92,7 +92,7 @@ def _of_mlflow(name: str, tracking_uri: str, objective: ObjectiveOf) -> EarlierS
     for run in sorted(runs, key=lambda run: int(run.data.tags.get(TRIAL, -1))):
         if MANIFEST in run.data.tags:
             about = json.loads(run.data.tags[MANIFEST])
-        elif run.data.tags.get(VERDICT) in ("completed", "pruned"):
+        elif run.data.tags.get(VERDICT) in ("completed", "pruned") and SUGGESTED in run.data.tags:
             ended.append(run)
     if not about:
         raise UserError(
@@ -115,9 +115,15 @@ def _of_run(run: Any, objective: Objective) -> FrozenTrial:
         if run.data.tags[VERDICT] == "completed"
         else TrialState.PRUNED,
         value=value,
-        intermediate_values={} if value is None else {int(run.data.metrics["rung"]): value},
+        intermediate_values={} if value is None else {_last_rung(run): value},
         user_attrs={records.RECIPE: recipe},
     )
     trial.params = json.loads(run.data.tags[SUGGESTED])  # SpaceAdapter adds their distributions
     trial.number = int(run.data.tags[TRIAL])
     return trial
+
+
+def _last_rung(run: Any) -> int:
+    """The step of the run's last rung; a run whose logging was cut short may lack it, then that of its verdict."""
+    step = run.data.metrics.get("rung", run.data.tags.get(f"{VERDICT}.step", run.data.params["steps"]))
+    return int(float(step))

@@ -16,8 +16,9 @@ from trainers.errors import UserError
 from trainers.recipe import Recipe
 from tuning.api import recipe_source, searching, training
 from tuning.api.recipe_source import Source
-from tuning.api.settings import Settings, cpus_here, gpus_here
+from tuning.api.settings import Settings
 from tuning.api.study_result import StudyResult
+from tuning.execution.machine import cpus_here, gpus_here
 from tuning.search.budget import parse_time
 from tuning.search.callback import Callback
 from tuning.study import reading

@@ -169,6 +169,11 @@ def run(
     ):  # the default was another when the study was begun, perhaps
         settings = dataclasses.replace(settings, max_steps=manifest.read(kept).max_steps)
         here = Resolved(settings, space, settings.conditions(weights))
+    begun = with_own_seed(settings, settings.studies_dir / settings.study_name(dataset))
+    if begun.seed != settings.seed:
+        messages.append(f"--seed {settings.seed} has no effect: the study was begun with --seed {begun.seed}")
+        settings = begun
+        here = Resolved(settings, space, settings.conditions(weights))
     about = settings.manifest(dataset, space, here.conditions)
     _create_folder(settings.studies_dir)  # only now: wrong data must leave no folder behind
     adapter = SpaceAdapter(space, here.conditions)
@@ -270,6 +275,12 @@ def _search(
     )
     states = {record.state for record in study.records()}
     return Ended(study.folder, search.stop_reason, search.limit_reached, states == {"failed"})
+
+
+def with_own_seed(settings: Settings, folder: Path) -> Settings:
+    """The settings with the seed of the study in `folder`, if there is one: recipes and brackets depend on it."""
+    path = folder / manifest.NAME
+    return dataclasses.replace(settings, seed=manifest.read(path).seed) if path.is_file() else settings
 
 
 def describe(dataset: Dataset) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +14,7 @@ from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights, Precision
 from tuning.api.plan import speedup
-from tuning.execution.environment import memory_here
+from tuning.execution.machine import cpus_here, gpus_here, memory_here, per_gpu
 from tuning.execution.saving import SAVE_SECONDS
 from tuning.search import sampler, scheduler
 from tuning.search.budget import Budget
@@ -90,6 +88,11 @@ class Settings:
                 raise UserError(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
         if self.cpus_per_trial is not None and self.cpus_per_trial <= 0:
             raise UserError(f"--cpus-per-trial must be above 0, not {self.cpus_per_trial:g}")
+        if self.gpus_per_trial is not None and self.gpus_per_trial > 1:
+            raise UserError(
+                f"--gpus-per-trial must be at most 1, not {self.gpus_per_trial:g}: a trial trains on one GPU; "
+                "more GPUs train more trials at once"
+            )
         if self.save_every <= 0:
             raise UserError(f"--save-every must be above 0, not {self.save_every:g}")
         if self.seed >= 2**31:
@@ -138,7 +141,7 @@ class Settings:
         trials = self.budget.trials or MOST_AT_ONCE
         gpus = gpus_here()
         if gpus and self.gpus_per_trial != 0:
-            return max(1, min(trials, int(gpus / (self.gpus_per_trial or 1))))
+            return max(1, min(trials, gpus * per_gpu(self.gpus_per_trial or 1)))
         if self.preset == "zoo":  # large images, whose activations alone may fill the memory
             return 1
         cpus = int(cpus_here() / (self.cpus_per_trial or 1))
@@ -156,10 +159,11 @@ class Settings:
 
     @property
     def gpus(self) -> float:
-        """GPUs of each worker: --gpus-per-trial, or an even share of this machine's, at most one."""
+        """GPUs of each worker: --gpus-per-trial, or one; a fraction of one, equal on all GPUs, for more workers."""
         if self.gpus_per_trial is not None:
             return self.gpus_per_trial
-        return min(1.0, gpus_here() / self.at_once)
+        gpus = gpus_here()
+        return 1 / max(1, math.ceil(self.at_once / gpus)) if gpus else 0.0
 
     def new_scheduler(self) -> Scheduler:
         """A new scheduler, without any trial."""
@@ -219,17 +223,3 @@ class Settings:
             seed=self.seed,
             versions=versions(),
         )
-
-
-def cpus_here() -> int:
-    """Number of CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def gpus_here() -> int:
-    """Number of GPUs that the NVIDIA driver lists; 0 without a driver."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return 0
-    listed = subprocess.run([tool, "-L"], capture_output=True, text=True, check=False, timeout=30)
-    return sum(line.startswith("GPU") for line in listed.stdout.splitlines())

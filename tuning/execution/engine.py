@@ -17,7 +17,7 @@ from typing import Any
 
 from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
-from tuning.execution import ray_processes
+from tuning.execution import machine, ray_processes
 from tuning.execution.python_path import ROOT, python_path
 from tuning.execution.saving import SAVE_SECONDS
 from tuning.execution.trial_source import TrialSource
@@ -191,8 +191,12 @@ def _ray(resources: Resources, modules: tuple[str, ...]) -> Iterator[None]:
         else:
             # Ray's processes import this code, whatever the current folder is
             os.environ["PYTHONPATH"] = python_path(modules)
+            gpus = machine.gpu_ids()
+            if any(name.startswith("MIG-") for name in gpus):  # Ray would give out the undivided GPUs
+                os.environ[machine.VISIBLE] = ",".join(gpus)
             ray_processes.start(
                 num_cpus=math.ceil(resources.workers * resources.cpus),
+                num_gpus=len(gpus),
                 include_dashboard=False,
                 object_store_memory=100 * 2**20,
                 **quiet,
@@ -217,3 +221,10 @@ def _check_fits(resources: Resources, there: Mapping[str, float]) -> None:
             raise UserError(
                 f"{flag} {wanted:g}: Ray has only {there.get(kind, 0):g} {kind}s; give a smaller {flag}"
             )
+    gpus = int(there.get("GPU", 0))
+    most = gpus * machine.per_gpu(resources.gpus) if 0 < resources.gpus <= 1 else resources.workers
+    if resources.workers > most:
+        raise UserError(
+            f"--workers {resources.workers}: only {most} fit on {gpus} GPUs with --gpus-per-trial {resources.gpus:g}; "
+            "give fewer workers or a smaller share"
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import subprocess
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from trainers.files import write_text
+from tuning.execution.machine import cpus_here, memory_here
 
 HARDWARE_FILE = "hardware.json"  # in a trial's folder: the machine that trained it last
 
@@ -52,15 +52,10 @@ def hardware() -> dict[str, str]:
     """This machine: cpu, cores, memory_gb, gpu."""
     return {
         "cpu": _cpu(),
-        "cores": str(os.cpu_count()),
+        "cores": str(cpus_here()),
         "memory_gb": f"{memory_here() / 1e9:.0f}",
         "gpu": _gpu(),
     }
-
-
-def memory_here() -> int:
-    """This machine's memory in bytes."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def note_hardware(trial: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import sqlite3
 
 import pytest
 from curve_trainer import DATASET
@@ -18,6 +19,8 @@ from search_spaces.parts.parameters import Range
 from search_spaces.space import Space
 from trainers.errors import UserError
 from tuning.api import earlier_study
+from tuning.api.searching import with_own_seed
+from tuning.api.settings import Settings
 from tuning.search import warm_start
 from tuning.search.halving import Halving
 from tuning.search.search import Search
@@ -126,6 +129,17 @@ def test_a_changed_space_is_refused_with_what_changed(open_study):
     assert "- mobilenet.momentum.learning_rate" in said
     assert "--accept-space-change keeps the trials that still fit" in said
     assert "\n" not in said
+
+
+def test_the_seed_belongs_to_the_study(open_study, tmp_path):
+    asked = Settings("mobilenet", seed=9)
+    assert with_own_seed(asked, tmp_path / "street").seed == 9
+    study = open_study(seed=4)
+    again = with_own_seed(asked, study.folder)
+    assert (again.seed, again.conditions(None).seed) == (4, 4)
+    begun = Settings("mobilenet", seed=4, brackets=2)
+    brackets = [dataclasses.replace(again, brackets=2).new_scheduler().rungs_of(n) for n in range(20)]
+    assert brackets == [begun.new_scheduler().rungs_of(n) for n in range(20)]
 
 
 @pytest.mark.slow
@@ -261,5 +275,9 @@ def test_a_warm_start_from_mlflow_is_that_from_the_study(earlier, open_study, tm
             ours.value,
             ours.state,
         )
+    with sqlite3.connect(tmp_path / "mlflow.db") as store:  # as if their logging had been cut short
+        store.execute("DELETE FROM latest_metrics WHERE key = 'rung'")
+    steps = [max(trial.intermediate_values) for trial in read("mlflow:street", tmp_path, uri).trials]
+    assert steps == [max(trial.intermediate_values) for trial in read("earlier", tmp_path, uri).trials]
     with pytest.raises(UserError, match="no such experiment"):
         read("mlflow:nothing", tmp_path, uri)
