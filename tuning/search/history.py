@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,8 @@ from tuning.study.proposal import Proposal
 from tuning.study.study import Study
 from tuning.study.trial_folder import newest_checkpoint
 from tuning.study.trial_record import CONTINUES, TrialRecord, worth_continuing
+
+MOST_FAILURES = 8
 
 
 @dataclass
@@ -31,6 +34,27 @@ class History:
     to_continue: list[TrialRecord] = field(default_factory=list)
     continuing: set[int] = field(default_factory=set)
     superseded: list[tuple[TrialRecord, int]] = field(default_factory=list)
+
+
+class Failures:
+    """The failures since a trial last reached a rung: if all trials fail alike, the search should stop."""
+
+    def __init__(self) -> None:
+        self._reasons: list[str] = []
+
+    def add(self, reason: str) -> str | None:
+        """Add a failure. Returns what to tell the user once MOST_FAILURES in a row were alike, apart from numbers."""
+        self._reasons.append(re.sub(r"\d+", "", reason))
+        if len(self._reasons) < MOST_FAILURES or len(set(self._reasons)) > 1:
+            return None
+        count = len(self._reasons)
+        return (
+            f"{count} trials in a row failed alike: {reason}; fix that and run the same command to continue"
+        )
+
+    def clear(self) -> None:
+        """A trial has reached a rung."""
+        self._reasons.clear()
 
 
 def of(records: Sequence[TrialRecord], scheduler: Scheduler) -> History:

@@ -63,6 +63,7 @@ class Search:
         self._interrupted: list[int] = []
         self._waiting: dict[int, int] = {}  # for promotion: the step of the rung, by trial
         self._idle = IdleWorkers()
+        self._failures = history.Failures()
         for trial in study.trials():
             sampler.learn(trial)
         records = study.records()
@@ -247,6 +248,7 @@ class Search:
         rung = make_rung(result, score, self.scheduler.judge(number, step), objective)
         self.study.note_spent(number, self._meter.spent(number))
         self.study.report(number, rung)
+        self._failures.clear()
         record = self.study.record(number)
         for callback in self._callbacks:
             callback.reached(record, rung)
@@ -279,8 +281,16 @@ class Search:
         # a trial that continues a shorter one does not count as a further trial
         self._ended += verdict.final and number not in self._continuing
         self._completed += verdict.state == "completed"
+        if verdict.state == "failed":
+            self._on_failure(verdict.reason)
         for callback in self._callbacks:
             callback.ended(record)
+
+    def _on_failure(self, reason: str) -> None:
+        line = self._failures.add(reason)
+        if line is not None and not self.over:
+            self.fatal_result = StepResult(0, 0, "halt", reason=line)
+            self.stop(line)
 
     def _note_spent(self, number: int) -> None:
         spent = self._meter.end(number)

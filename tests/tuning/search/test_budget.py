@@ -9,7 +9,9 @@ from trainers.errors import UserError
 from tuning.api.plan import COLD_SECONDS, plan
 from tuning.search.budget import Budget, Spending, duration, parse_time
 from tuning.search.halving import Halving
+from tuning.search.history import MOST_FAILURES
 from tuning.search.meter import Meter
+from tuning.search.search import Search
 from tuning.study.step_result import StepResult
 
 
@@ -104,6 +106,34 @@ def test_gpu_hours_count_every_worker_and_their_price(open_study):
     assert spending.line() == "0.50 of 40 GPU hours, cost 1.75 of 2"
     assert not search.report(StepResult(number, 6, "progress", seconds_training=3600, seconds_overhead=900))
     assert search.limit_reached == "--cost 2"
+
+
+def failing(search: Search, reason: str) -> None:
+    number = search.propose().number
+    search.report(StepResult(number, 0, "failed", reason=reason))
+
+
+def test_a_search_whose_trials_all_fail_alike_ends_with_their_reason(open_study):
+    study = open_study()
+    search, _ = limited(study, Budget(trainings=9))
+    for trial in range(MOST_FAILURES):
+        assert not search.over
+        failing(search, f"trial {trial}: weights.zip is damaged")
+    assert search.over
+    assert search.fatal_result.reason == (
+        f"{MOST_FAILURES} trials in a row failed alike: trial {MOST_FAILURES - 1}: weights.zip is damaged; "
+        "fix that and run the same command to continue"
+    )
+
+
+def test_failures_of_several_kinds_or_with_a_rung_in_between_end_no_search(open_study):
+    search, _ = limited(open_study(), Budget(trainings=99))
+    for trial in range(2 * MOST_FAILURES):
+        failing(search, ("out of memory", "total loss is nan at step 3")[trial == 3 or trial == 11])
+        if trial % 7 == 6:
+            run_here(search, steps=1)
+            search.interrupt()
+    assert not search.over
 
 
 @pytest.mark.slow
