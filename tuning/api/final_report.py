@@ -14,8 +14,11 @@ from tuning.search.budget import duration
 from tuning.study import trial_record as records
 from tuning.study.study import Study
 from tuning.study.trial_folder import newest_checkpoint
+from tuning.tracking.notes import read_note
+from tuning.tracking.views import link
 
 SHOWN = 10  # trials in the ranking
+LOCAL_SERVER = "http://127.0.0.1:5000"  # the default of `mlflow ui`
 MEDIUM = 110  # columns from which on there is room for reasons
 
 
@@ -58,7 +61,7 @@ def show(
         if newest:
             lines.append(("checkpoint", str(newest[1])))
     lines.append(("summary", str(study.folder / "summary.json")))
-    lines.append(("see it", f"{_program('mlflow')} ui --backend-store-uri {shlex.quote(tracking_uri)}"))
+    lines += seen_in_mlflow(study.folder, tracking_uri)
     ended = sum(record.verdict is not None and record.verdict.final for record in known)
     if command is None:
         pass
@@ -68,6 +71,16 @@ def show(
         lines.append(("more trials", shlex.join(with_trials(command, 2 * trials))))
     for name, text in lines:
         console.print(Text(f"{name:<12}", style="bold") + Text(text), soft_wrap=True)
+
+
+def seen_in_mlflow(folder: Path, tracking_uri: str) -> list[tuple[str, str]]:
+    """Lines that say how to see the study in MLflow: the command of its page, and a link to the trials, best first."""
+    lines, server = [], tracking_uri.rstrip("/")
+    if not tracking_uri.startswith(("http://", "https://")):
+        server = LOCAL_SERVER
+        lines.append(("see it", f"{_program('mlflow')} ui --backend-store-uri {shlex.quote(tracking_uri)}"))
+    experiment = read_note(folder, tracking_uri).get("experiment")
+    return [*lines, ("trials", server + link(experiment))] if experiment else lines
 
 
 def with_trials(command: list[str], trials: int) -> list[str]:

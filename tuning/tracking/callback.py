@@ -20,8 +20,9 @@ from tuning.study.curves import CurveFile
 from tuning.study.step_result import StepResult
 from tuning.study.study import Study
 from tuning.study.trial_record import Rung, TrialRecord
+from tuning.tracking import views
 from tuning.tracking.mlflow_writer import MLflowWriter, WriterSettings
-from tuning.tracking.notes import is_fully_logged
+from tuning.tracking.notes import is_fully_logged, read_note
 from tuning.tracking.writer_process import CLOSE_SECONDS, WriterGone, WriterProcess, is_permanent, one_line
 
 # before another attempt after a failure: while the search runs, and in `close`
@@ -156,7 +157,7 @@ class Tracking(Callback):
 
     def _log(self, number: int | None) -> None:
         if self._writer is None:
-            if number is None:
+            if number is None and read_note(self._study.folder, self.uri).get("views") == views.VERSION:
                 return  # nothing has been logged in this run
             self._writer = self._make_writer(self._settings, self._study.records())
         if number is None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainers import task as tasks
 from tuning.execution import environment
 from tuning.execution.environment import Share
 from tuning.study import curves, manifest
@@ -20,9 +21,10 @@ from tuning.study import trial_record as records
 from tuning.study.manifest import Manifest
 from tuning.study.trial_folder import FILES, PICTURES
 from tuning.study.trial_record import TrialRecord
-from tuning.tracking import moved_store
+from tuning.tracking import descriptions, moved_store, views
 from tuning.tracking.identity import FOLDER, PARENT, StudyRuns
 from tuning.tracking.notes import read_note, write_note
+from tuning.tracking.run_inputs import dataset_input, flat
 from tuning.tracking.store import (
     DATA,
     MANIFEST,
@@ -37,11 +39,13 @@ from tuning.tracking.store import (
     file_of,
 )
 
-# MLflow's run status for each verdict; the verdict itself is a tag
-STATUS = {"completed": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+# MLflow's run status for each verdict; the verdict itself is a tag. A trial that waits for the search to go on is no
+# failure, as which MLflow's page shows KILLED
+STATUS = {"completed": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "SCHEDULED"}
 BATCH = 1000  # MLflow's limit of metrics per request
 LONGEST_TAG = 8000  # characters
 COMMAND = "command"
+SOURCE = {"mlflow.source.name": "tuning", "mlflow.source.type": "LOCAL"}
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,10 @@ class MLflowWriter:
             moved_store.follow(database, self._about.study, settings.artifacts)
         self._client = client(settings.uri)
         self._experiment = self._find_or_create_experiment(settings.artifacts)
+        self._objective = self._about.resolved_objective()
+        task, classes = tasks.get(self._about.task), self._about.data["classes"]
+        minimize = self._objective.direction == "minimize"
+        views.save(self._client, self._experiment, views.views(self._objective.name, minimize, task, classes))
         self._runs = StudyRuns(self._client, self._experiment, self._about.id)
         self._parent = self._find_or_create_parent(settings.command)
         earlier_trials = list(earlier_trials)
@@ -111,8 +119,14 @@ class MLflowWriter:
         for state in STATUS:
             count = sum(trial.verdict is not None and trial.verdict.state == state for trial in trials)
             self._client.set_tag(self._parent, f"trials.{state}", str(count))
-        running = any(trial.state == "interrupted" for trial in trials)
-        self._client.set_terminated(self._parent, "KILLED" if running else "FINISHED")
+        about = descriptions.of_study(self._folder, self._objective, trials, self._experiment, self._run_of)
+        self._client.set_tag(self._parent, descriptions.NOTE, about)
+        self._client.set_experiment_tag(self._experiment, descriptions.NOTE, about)
+        self._client.set_terminated(self._parent, "FINISHED")
+
+    def _run_of(self, number: int) -> str | None:
+        """The run of a trial; None if it is not logged."""
+        return read_note(self._folder / "trials" / str(number), self._uri).get("run")
 
     def _find_or_create_experiment(self, artifacts: Path | None) -> str:
         from mlflow.exceptions import MlflowException
@@ -149,9 +163,10 @@ class MLflowWriter:
             params = {name: value for name, value in plain.items() if value is not None}
             params |= {f"data.{name}": about.data[name] for name in ("name", "source", "fingerprint")}
             self._log_params(run, params)
-        self._tag(run, self._software | ({COMMAND: command} if command else {}))
+        self._tag(run, self._software | SOURCE | ({COMMAND: command} if command else {}))
+        self._client.log_inputs(run, datasets=[dataset_input(self._about.data)])
         note = {"uri": self._uri, "experiment": self._experiment, "run": run, FOLDER: folder}
-        write_note(self._folder, note)
+        write_note(self._folder, note | {"views": views.VERSION})
         return run
 
     def _begin_run(self, record: TrialRecord, suggested: Mapping[str, Any], folder: Path) -> str:
@@ -162,9 +177,10 @@ class MLflowWriter:
             tags = own | {"mlflow.runName": f"trial {record.number}", "recipe_id": record.recipe_id}
             tags |= {f"provenance.{name}": value for name, value in record.provenance.items()}
             tags[SUGGESTED] = json.dumps(dict(suggested))
-            tags |= self._software | self._data_tags()
+            tags |= self._software | self._data_tags() | SOURCE
             run = self._runs.create(tags)
         self._log_params(run, flat(record.recipe))
+        self._client.log_inputs(run, datasets=[dataset_input(self._about.data)])
         self._client.log_artifact(run, str(folder / RECIPE_FILE))
         # noted last: a noted run has its parameters and its recipe
         write_note(folder, {"uri": self._uri, "run": run})
@@ -226,12 +242,16 @@ class MLflowWriter:
             "seconds_overhead": f"{record.seconds_overhead:.1f}",
             "gpu_hours": f"{gpu_hours:.4f}",
         }
+        tags[descriptions.NOTE] = descriptions.of_trial(record, self._objective)
         if verdict.cutoff is not None:
             tags[f"{VERDICT}.cutoff"] = f"{verdict.cutoff:.4f}"
         if (cost := self._share.cost(gpu_hours)) is not None:
             tags["cost"] = f"{cost:.4f}"
         self._tag(run, tags)
-        self._client.set_terminated(run, STATUS[verdict.state])
+        if verdict.final:
+            self._client.set_terminated(run, STATUS[verdict.state])
+        else:
+            self._client.update_run(run, status=STATUS[verdict.state])
 
     def _log_pictures(self, run: str, folder: Path, note: dict[str, Any]) -> None:
         if not note.get(PICTURES) and (folder / PICTURES).is_dir():
@@ -259,20 +279,6 @@ class MLflowWriter:
             when, name = int(record.rungs[-1].time * 1000), allowed_name(self._about.objective)
             self._client.log_metric(self._parent, name, record.value, timestamp=when, step=record.number)
             self._client.set_tag(self._parent, "best_trial", str(record.number))
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings and lists as one level: `schedule.base`, `augmentations` as their names and options."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{name}.")
-        elif isinstance(value, list | tuple) and value and all(isinstance(item, Mapping) for item in value):
-            for i, item in enumerate(value):
-                found |= flat({f"{name}.{item.get('name', i)}": item.get("options", item)}, prefix)
-        else:
-            found[f"{prefix}{name}"] = value
-    return found
 
 
 def _trainer_files(folder: Path) -> list[Path] | None:
