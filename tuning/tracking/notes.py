@@ -1,8 +1,8 @@
 """What was logged to MLflow: the note `mlflow.json` in a study's folder and in each trial's.
 
 Keys: uri and run (of the store and in it); of a study also folder (where it was), experiment (its id) and views (the
-VERSION of those that it has); of a trial also offset (bytes of metrics.jsonl) and rung (last step) that are logged, config
-and pictures (whether these files are), and told (the logged verdict).
+VERSION of those that it has); of a trial also offset (bytes of metrics.jsonl) and rung (last step) that are logged,
+config and pictures (whether these files are), and told (the logged verdict).
 """
 
 from __future__ import annotations
