@@ -7,18 +7,19 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from serve.errors import Refused
 from serve.jobs.limits import NO_LIMITS, Limits
 from serve.video.opening import check_size
+from trainers.datasets.pictures.picture import rgb
 from trainers.errors import UserError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 
 
 def decode_image(data: bytes, limits: Limits) -> np.ndarray:
-    """Encoded image -> (H, W, 3) uint8 RGB, rotated upright by its EXIF orientation.
+    """Encoded image -> (H, W, 3) uint8 RGB, converted as for training and turned upright by its EXIF orientation.
 
     Raises Refused: 422 if it is not a readable image, 413 if it is too large (checked before decompression).
     """
@@ -27,7 +28,7 @@ def decode_image(data: bytes, limits: Limits) -> np.ndarray:
             warnings.simplefilter("ignore")  # Pillow warns about large images; check_size enforces our limit
             image = Image.open(io.BytesIO(data), formats=FORMATS)
             check_size(*image.size, limits)
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            return rgb(image)
     except Refused:
         raise
     except UnidentifiedImageError:

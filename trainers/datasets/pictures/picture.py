@@ -136,13 +136,33 @@ def _needs_encoding(data: bytes, image: Image.Image) -> str:
     return f"{image.format} instead of JPEG or PNG"
 
 
+def rgb(image: Image.Image) -> np.ndarray:
+    """An opened image -> (H, W, 3) uint8 RGB as training sees it, turned upright by its EXIF orientation."""
+    return np.asarray(_plain(image, turn=True).convert("RGB"))
+
+
+def _plain(image: Image.Image, turn: bool) -> Image.Image:
+    """The image with 8 bits a channel, grey or RGB."""
+    upright = ImageOps.exif_transpose(image) if turn else image
+    if upright.mode.startswith(("I", "F")):  # 16 or 32 bits; Pillow's own conversion would clip at 255
+        upright = Image.fromarray(_eight_bits(np.asarray(upright)))
+    return upright.convert("L" if upright.mode in ("1", "L", "LA") else "RGB")
+
+
+def _eight_bits(grey: np.ndarray) -> np.ndarray:
+    """Grey values of any type -> uint8: those up to 255 stay, more bits are cut off, and 0 to 1 becomes 0 to 255."""
+    values = np.nan_to_num(grey.astype(np.float64))
+    most = values.max(initial=0.0)
+    if np.issubdtype(grey.dtype, np.floating) and most <= 1.0:
+        values *= 255
+    elif most > 255:
+        values /= 256 if most < 1 << 16 else 1 << 24
+    return values.clip(0, 255).astype(np.uint8)
+
+
 def _encoded(image: Image.Image, turn: bool, reason: str) -> Picture:
     lossless = image.format in ("PNG", "BMP", "TIFF", "GIF")
-    upright = ImageOps.exif_transpose(image) if turn else image
-    if upright.mode.startswith("I"):  # 16 bits; Pillow's own conversion would clip at 255
-        grey = np.asarray(upright).astype(np.int64)
-        upright = Image.fromarray((grey >> 8 if grey.max(initial=0) > 255 else grey).astype(np.uint8))
-    plain = upright.convert("L" if upright.mode in ("1", "L", "LA") else "RGB")
+    plain = _plain(image, turn)
     file = BytesIO()
     if lossless:
         plain.save(file, "PNG")
