@@ -16,10 +16,10 @@ EXAMPLES = """\
 examples:
   python -m serve.promote --study next                     replace the model as soon as the new one is loaded
   python -m serve.promote --study next --canary 0.1        try the new model on a tenth of the work first
-  python -m serve.promote --rollback                       cancel that; the present model keeps serving
+  python -m serve.promote --rollback                       cancel that, or return to the model before
 
-A canary is promoted or rolled back automatically after --images images: it is rolled back if it fails too often, or if
-its number of detections per image differs too much from the present model's.
+A canary is promoted or rolled back automatically. Meanwhile some images of each job go through both models: it is
+rolled back if it finds fewer or more objects in the same images than --fewer and --more allow, or fails too often.
 """
 
 
@@ -40,7 +40,8 @@ def parser() -> Parser:
         metavar="SHARE",
         help="share of the work at first (default: 1, all at once)",
     )
-    add("--images", type=int, default=200, metavar="N", help="judge the canary after N images (default: 200)")
+    add("--images", type=int, default=200, metavar="N", help="judge it after N images (default: 200)")
+    add("--jobs", type=int, default=20, metavar="N", help="and after N jobs (default: 20)")
     add(
         "--errors",
         type=float,
@@ -49,13 +50,25 @@ def parser() -> Parser:
         help="share of images that may fail (default: 0.01)",
     )
     add(
-        "--rate",
+        "--fewer",
+        type=float,
+        default=0.15,
+        metavar="SHARE",
+        help="share of objects by which it may find fewer (default: 0.15)",
+    )
+    add(
+        "--more",
         type=float,
         default=0.5,
-        metavar="R",
-        help="allowed change of objects per image (default: 0.5)",
+        metavar="SHARE",
+        help="share of objects by which it may find more (default: 0.5)",
     )
-    add("--rollback", action="store_true", help="cancel the rollout in progress")
+    add("--rate", type=float, help=SUPPRESS)  # before, one bound for both directions
+    add(
+        "--rollback",
+        action="store_true",
+        help="cancel the rollout in progress, or return to the model before",
+    )
     add("--roll-back", action="store_true", dest="rollback", help=SUPPRESS)  # the spelling before
     add = line.add_argument_group("server").add_argument
     add("--url", default=DEFAULT_URL, help=f"default: {DEFAULT_URL}")
@@ -78,8 +91,9 @@ def _main(chosen: Namespace) -> int:
         return 0
     folder = located(chosen.model, chosen.study, chosen.studies_dir, chosen.tracking_uri).absolute()
     state = client.promote(
-        model=str(folder), canary=chosen.canary, images=chosen.images, errors=chosen.errors, rate=chosen.rate
-    )
+        model=str(folder), canary=chosen.canary, images=chosen.images, errors=chosen.errors, jobs=chosen.jobs,
+        fewer=chosen.fewer, more=chosen.more, rate=chosen.rate,
+    )  # fmt: skip
     return _follow(client, state["candidate"]["model"])
 
 

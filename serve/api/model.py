@@ -13,7 +13,6 @@ from fastapi import APIRouter
 from serve.api import problems, schemas
 from serve.api.context import Context
 from serve.api.images import ERRORS
-from serve.deployment.rollout import Bounds
 from serve.errors import Refused
 from serve.exports.model_folder import add_model, read_model
 from trainers.errors import UserError
@@ -22,7 +21,7 @@ CONFLICT: dict[int | str, dict[str, Any]] = {
     **{status: ERRORS[status] for status in (400, 401, 403, 422)},
     409: {
         "model": problems.Problem,
-        "description": "A rollout is in progress already, or, for a rollback, none is",
+        "description": "A rollout is in progress already; for a rollback: none is, and no model served before",
     },
 }
 
@@ -73,12 +72,11 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         if folder is None or not any(folder.is_relative_to(root) for root in roots):
             raise Refused(422, "no such model in the folders that this server allows (--model-root)")
         export = await asyncio.to_thread(add_model, context.settings, folder)
-        bounds = Bounds(promotion.images, promotion.errors, promotion.rate)
-        return asdict(context.rollout.propose(export.export_id, promotion.canary, bounds))
+        return asdict(context.rollout.propose(export.export_id, promotion.canary, promotion.bounds()))
 
     @router.post(
         "/model:rollback",
-        summary="Cancel the rollout in progress",
+        summary="Cancel the rollout in progress, or return to the model before",
         dependencies=[guard("admin")],
         responses=CONFLICT,
     )

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from serve.deployment.evidence import Bounds
 from serve.jobs.options import Options
 
 
@@ -123,11 +124,22 @@ class Promotion(BaseModel):
         le=1,
         description="share of the work for the new model until it is judged; 1: replace at once",
     )
-    images: int = Field(200, ge=1, le=10**9, description="images after which the canary is judged")
-    errors: float = Field(0.01, ge=0, le=1, description="share of images it may fail on")
-    rate: float = Field(
-        0.5,
-        gt=0,
-        le=1e9,
-        description="largest relative difference of its objects per image from the present model's",
+    images: int = Field(200, ge=1, le=10**9, description="images of both models after which it is judged")
+    jobs: int = Field(
+        20, ge=1, le=10**6, description="jobs, or minutes of image requests, after which it is judged"
     )
+    errors: float = Field(0.01, ge=0, le=1, description="share of images it may fail on")
+    fewer: float = Field(
+        0.15, ge=0, le=1, description="share by which it may find fewer objects than the present model"
+    )
+    more: float = Field(0.5, ge=0, le=1e9, description="share by which it may find more objects")
+    rate: float | None = Field(
+        None, gt=0, le=1e9, description="sets both `fewer` and `more`", deprecated=True
+    )
+
+    def bounds(self) -> Bounds:
+        """When it is promoted or rolled back."""
+        fewer = self.fewer if self.rate is None else min(self.rate, 1.0)
+        return Bounds(
+            self.images, self.errors, fewer, self.more if self.rate is None else self.rate, self.jobs
+        )

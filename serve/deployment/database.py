@@ -24,6 +24,11 @@ CREATE TABLE IF NOT EXISTS counters (
     name TEXT NOT NULL, labels TEXT NOT NULL, value REAL NOT NULL, PRIMARY KEY (name, labels)
 );
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS evidence (
+    candidate TEXT NOT NULL, unit TEXT NOT NULL, images REAL NOT NULL, ours REAL NOT NULL, theirs REAL NOT NULL,
+    PRIMARY KEY (candidate, unit)
+);
+CREATE TABLE IF NOT EXISTS replicas (id TEXT PRIMARY KEY, seen REAL NOT NULL);
 """
 # columns of the jobs table that databases of earlier versions lack
 ADDED = {"faults": "INTEGER NOT NULL DEFAULT 0", "not_before": "REAL NOT NULL DEFAULT 0"}

@@ -8,6 +8,7 @@ import logging
 import shutil
 import threading
 import time
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,10 +17,13 @@ import numpy as np
 from serve.backends.batching import NetworkFailed
 from serve.deployment.counters import Counters
 from serve.deployment.database import Database
+from serve.deployment.evidence import Evidence
 from serve.deployment.health import Health, one_line
 from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
+from serve.deployment.shadowing import shadowing
 from serve.detections import objects
+from serve.errors import Refused
 from serve.exports.loaded_models import LoadedModels, Model
 from serve.images import decode_image
 from serve.jobs.options import Options
@@ -48,12 +52,15 @@ class Replica:
         self._models = LoadedModels(settings)
         self._health = Health(settings, self._models, self._rollout)
         self._stopping = threading.Event()
+        self._id = uuid.uuid4().hex
+        self._evidence = Evidence(database)
         self._recorded: dict[tuple[str, Any], float] = {}
         self._health.check()  # loads the champion; /readyz reports why it cannot, and one that loads may follow
         runner = JobRunner(
             settings, self._store, self._queue, self._models, self._rollout, self._counters, self._health,
-            self._stopping,
+            self._evidence, self._stopping,
         )  # fmt: skip
+        self._rollout.beat(self._id)
         self._threads = [
             threading.Thread(target=self._run_jobs, args=(runner,), name=f"jobs-{i}", daemon=True)
             for i in range(settings.jobs_at_once)
@@ -65,18 +72,19 @@ class Replica:
     async def detect(self, images: Sequence[bytes], model_id: str, options: Options) -> dict[str, Any]:
         """Encoded images -> the model's id, and size and objects of each image.
 
-        Raises Refused when an image cannot be decoded. When a candidate fails, the champion answers instead.
+        Raises Refused: 422 when an image cannot be decoded, 503 when the champion fails. When a candidate fails, the
+        champion answers instead.
         """
         decoded = await asyncio.to_thread(
             lambda: [decode_image(each, self._settings.limits) for each in images]
         )
-        try:
-            return await self._detect_with(decoded, model_id, options)
-        except Exception:
-            champion = self._rollout.state().champion
-            if champion is None or champion == model_id:
-                raise
-            return await self._detect_with(decoded, champion, options)
+        for model in dict.fromkeys((model_id, self._rollout.state().champion or model_id)):
+            try:
+                return await self._detect_with(decoded, model, options)
+            except Exception as error:
+                log.error("model %s failed on an image request: %s", model, one_line(error), exc_info=error)
+        await asyncio.to_thread(self._health.check)
+        raise Refused(503, "the model cannot be used now; see the server's log", retry_after=10)
 
     def about(self) -> dict[str, Any]:
         """The loaded models with their backends, and why this replica cannot work (or None)."""
@@ -103,6 +111,8 @@ class Replica:
             thread.join()
         self._record_counts()
         self._counters.flush()
+        self._evidence.flush()
+        self._rollout.gone(self._id)
         self._models.close()
 
     async def _detect_with(
@@ -116,9 +126,15 @@ class Replica:
         self, images: Sequence[np.ndarray], model_id: str, model: Model, options: Options
     ) -> dict[str, Any]:
         squares = [model.export.framing.square(image) for image in images]
-        found = await asyncio.gather(
-            *(asyncio.wrap_future(model.batcher.submit(square, urgent=True)) for square in squares)
-        )
+        futures = [model.batcher.submit(square, urgent=True) for square in squares]
+        minute = f"images-{time.time() // 60:.0f}"  # requests of a minute may come from one camera: they are one unit
+        with shadowing(
+            self._rollout.state(), self._models, self._evidence, model, minute, len(images)
+        ) as shadow:
+            if shadow is not None:
+                for image, future in zip(images, futures, strict=True):
+                    shadow(image, future)
+        found = await asyncio.gather(*map(asyncio.wrap_future, futures))
         answers = []
         for image, each in zip(images, found, strict=True):
             height, width = image.shape[:2]
@@ -144,6 +160,8 @@ class Replica:
             try:
                 self._record_counts()
                 self._counters.flush()
+                self._evidence.flush()
+                self._rollout.beat(self._id)
                 self._health.recheck()
                 self._load_candidate()
                 self._rollout.judge()
@@ -163,7 +181,7 @@ class Replica:
         except Exception as error:  # noqa: BLE001 - reported by /readyz and by serve.promote
             self._rollout.failed(state.candidate.model, one_line(error))
             return
-        self._rollout.loaded(state.candidate.model)
+        self._rollout.loaded(state.candidate.model, self._id)
 
     def _record_counts(self) -> None:
         """Add what the batchers counted since the last call to the counters."""

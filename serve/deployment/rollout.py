@@ -10,23 +10,13 @@ from typing import Literal
 
 from serve.deployment.counters import Counters
 from serve.deployment.database import Database
+from serve.deployment.evidence import Bounds, Evidence, judge, judge_errors
 from serve.errors import Refused
+from serve.jobs.queue import GIVE
 
 Phase = Literal["loading", "canary", "promoted", "rolled back", "failed"]
 ROW = "rollout"  # name of the row in the table of notes
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """When a canary is promoted or rolled back.
-
-    images: how many it must process before it is judged. errors: share of images it may fail on.
-    rate: largest relative difference of its detections per image from the champion's.
-    """
-
-    images: int = 200
-    errors: float = 0.01
-    rate: float = 0.5
+ALIVE_SECONDS = 15.0  # a replica that was not seen for longer is not waited for
 
 
 @dataclass(frozen=True)
@@ -34,7 +24,7 @@ class Candidate:
     """A model being rolled out, or the last one that was.
 
     model: export id. share: of requests and jobs that it receives. since: seconds since 1970. baseline: the counters of
-    all models at the start. why: reason for a rollback or failure, one line.
+    all models at the start. why: reason for a rollback or failure, one line. loaded: ids of the replicas that have it.
     """
 
     model: str
@@ -44,14 +34,16 @@ class Candidate:
     bounds: Bounds
     baseline: dict[str, dict[str, float]]
     why: str | None = None
+    loaded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class State:
-    """The export id of the model that serves, and the latest candidate."""
+    """The export id of the model that serves, the latest candidate, and the model that served before."""
 
     champion: str | None = None
     candidate: Candidate | None = None
+    previous: str | None = None
 
 
 class Rollout:
@@ -60,6 +52,7 @@ class Rollout:
     def __init__(self, database: Database, counters: Counters) -> None:
         self._database = database
         self._counters = counters
+        self._evidence = Evidence(database)
 
     def state(self) -> State:
         """The present state."""
@@ -69,10 +62,12 @@ class Rollout:
 
     def begin(self, model: str) -> None:
         """Serve `model` immediately; for the start of a deployment."""
-        self._change(lambda state: state if state.champion == model else State(champion=model))
+        self._change(
+            lambda state: state if state.champion == model else State(model, previous=state.champion)
+        )
 
     def propose(self, model: str, share: float, bounds: Bounds) -> State:
-        """Roll out `model`: a replica loads it, then it receives `share` of the work; 1 promotes it at once.
+        """Roll out `model`: all replicas load it, then it receives `share` of the work; 1 promotes it at once.
 
         Raises Refused (409) when it serves already or another rollout is in progress.
         """
@@ -87,20 +82,43 @@ class Rollout:
             candidate = Candidate(model, share, "loading", time.time(), bounds, self._counts_by_model())
             return replace(state, candidate=candidate)
 
+        with self._database.transaction() as db:
+            db.execute("DELETE FROM evidence WHERE candidate = ?", (model,))
         return self._change(proposed)
 
-    def loaded(self, model: str) -> None:
-        """A replica has loaded the candidate."""
+    def loaded(self, model: str, replica: str) -> None:
+        """The replica has loaded the candidate. It gets work once all replicas have, or it would be missed by some."""
 
         def moved(state: State) -> State:
             candidate = _of(state, model, "loading")
             if candidate is None:
                 return state
+            candidate = replace(candidate, loaded=tuple(sorted({*candidate.loaded, replica})))
+            if not self._alive() <= set(candidate.loaded):
+                return replace(state, candidate=candidate)
             if candidate.share >= 1:
-                return State(model, replace(candidate, phase="promoted"))
+                return State(model, replace(candidate, phase="promoted"), state.champion)
             return replace(state, candidate=replace(candidate, phase="canary"))
 
         self._change(moved)
+
+    def beat(self, replica: str) -> None:
+        """The replica is alive; to be called at least every ALIVE_SECONDS."""
+        with self._database.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO replicas VALUES (?, ?)", (replica, time.time()))
+            db.execute("DELETE FROM replicas WHERE seen < ?", (time.time() - 100 * ALIVE_SECONDS,))
+
+    def gone(self, replica: str) -> None:
+        """The replica has stopped."""
+        with self._database.transaction() as db:
+            db.execute("DELETE FROM replicas WHERE id = ?", (replica,))
+
+    def _alive(self) -> set[str]:
+        with self._database.reading() as db:
+            rows = db.execute(
+                "SELECT id FROM replicas WHERE seen > ?", (time.time() - ALIVE_SECONDS,)
+            ).fetchall()
+        return {row["id"] for row in rows}
 
     def failed(self, model: str, why: str) -> None:
         """The candidate cannot be loaded; the champion keeps serving."""
@@ -116,12 +134,20 @@ class Rollout:
         self._change(moved)
 
     def roll_back(self, why: str) -> State:
-        """Cancel the rollout in progress. Raises Refused (409) when there is none."""
+        """Cancel the rollout in progress; or, after one, return to the model before. Raises Refused (409) without both.
+
+        Jobs that the model has not finished are processed from the start by the one that serves.
+        """
 
         def moved(state: State) -> State:
-            if state.candidate is None or state.candidate.phase not in ("loading", "canary"):
-                raise Refused(409, "no rollout is in progress")
-            return replace(state, candidate=replace(state.candidate, phase="rolled back", why=why))
+            candidate = state.candidate
+            if candidate is not None and candidate.phase in ("loading", "canary"):
+                return replace(state, candidate=replace(candidate, phase="rolled back", why=why))
+            if state.previous is None or state.champion is None:
+                raise Refused(409, "no rollout is in progress, and no model served before")
+            if candidate is None or candidate.model != state.champion:
+                candidate = Candidate(state.champion, 1.0, "promoted", time.time(), Bounds(), {})
+            return State(state.previous, replace(candidate, phase="rolled back", why=why))
 
         return self._change(moved)
 
@@ -130,12 +156,10 @@ class Rollout:
         state = self.state()
         if state.candidate is None or state.candidate.phase != "canary" or state.champion is None:
             return
-        now = self._counts_by_model()
-        ours = _since(now, state.candidate.baseline, state.candidate.model)
-        theirs = _since(now, state.candidate.baseline, state.champion)
-        if theirs["images"] < state.candidate.bounds.images:  # too few since the start: use its whole history
-            theirs = _since(now, {}, state.champion)
-        verdict = judge_canary(ours, theirs, state.candidate.bounds)
+        ours = _since(self._counts_by_model(), state.candidate.baseline, state.candidate.model)
+        verdict = judge_errors(ours["images"], ours["errors"], state.candidate.bounds)
+        if verdict is None:
+            verdict = judge(self._evidence.units(state.candidate.model), state.candidate.bounds)
         if verdict is None:
             return
 
@@ -144,7 +168,7 @@ class Rollout:
             if candidate is None:
                 return latest
             if verdict == "":
-                return State(candidate.model, replace(candidate, phase="promoted"))
+                return State(candidate.model, replace(candidate, phase="promoted"), latest.champion)
             return replace(latest, candidate=replace(candidate, phase="rolled back", why=verdict))
 
         ours_model = state.candidate.model
@@ -172,25 +196,12 @@ class Rollout:
             row = db.execute("SELECT value FROM notes WHERE name = ?", (ROW,)).fetchone()
             state: State = step(_state(row["value"]) if row else State())
             db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (ROW, json.dumps(asdict(state))))
+            left = state.candidate
+            if left is not None and left.phase in ("rolled back", "failed") and left.model != state.champion:
+                db.execute(
+                    f"{GIVE} WHERE model = ? AND state IN ('queued', 'running')", (state.champion, left.model)
+                )
         return state
-
-
-def judge_canary(ours: dict[str, float], theirs: dict[str, float], bounds: Bounds) -> str | None:
-    """None: too early. "": promote the canary. Otherwise the reason to roll it back.
-
-    ours, theirs: numbers of images, errors and objects of the canary and of the champion.
-    """
-    tried = ours["images"] + ours["errors"]
-    allowed = bounds.errors * max(tried, bounds.images)
-    if ours["errors"] > allowed:
-        return f"failed on {ours['errors']:.0f} of {tried:.0f} images"
-    if tried < bounds.images:
-        return None
-    our_rate = ours["objects"] / max(ours["images"], 1)
-    their_rate = theirs["objects"] / max(theirs["images"], 1)
-    if theirs["images"] and abs(our_rate - their_rate) > bounds.rate * max(their_rate, 1 / bounds.images):
-        return f"detects {our_rate:.2f} objects per image, the present model {their_rate:.2f}"
-    return ""
 
 
 def _since(
@@ -211,5 +222,10 @@ def _state(text: str) -> State:
     fields = json.loads(text)
     candidate = fields["candidate"]
     if candidate is not None:
-        candidate = Candidate(**(candidate | {"bounds": Bounds(**candidate["bounds"])}))
-    return State(fields["champion"], candidate)
+        bounds = candidate["bounds"]
+        if "rate" in bounds:  # of an earlier version, which had one bound for both directions
+            rate = bounds.pop("rate")
+            bounds |= {"fewer": rate, "more": rate}
+        loaded = tuple(candidate.get("loaded", ()))
+        candidate = Candidate(**(candidate | {"bounds": Bounds(**bounds), "loaded": loaded}))
+    return State(fields["champion"], candidate, fields.get("previous"))

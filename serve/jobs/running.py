@@ -11,9 +11,11 @@ from pathlib import Path
 
 from serve.backends.batching import NetworkFailed
 from serve.deployment.counters import Counters
+from serve.deployment.evidence import Evidence
 from serve.deployment.health import Health, one_line
 from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
+from serve.deployment.shadowing import Shadow, shadowing
 from serve.exports.loaded_models import LoadedModels, Model
 from serve.jobs.faults import ModelUnavailable, fault_of, pause
 from serve.jobs.job import Job
@@ -49,10 +51,12 @@ class JobRunner:
         rollout: Rollout,
         counters: Counters,
         health: Health,
+        evidence: Evidence,
         stopping: threading.Event,
     ) -> None:
         self._settings, self._store, self._queue, self._models = settings, store, queue, models
-        self._rollout, self._counters, self._health, self._stopping = rollout, counters, health, stopping
+        self._rollout, self._counters, self._health = rollout, counters, health
+        self._evidence, self._stopping = evidence, stopping
         self._slots = Slots()
 
     def run_one(self) -> bool:
@@ -132,7 +136,11 @@ class JobRunner:
                 model = stack.enter_context(self._models.using(job.model))
             except Exception as error:
                 raise ModelUnavailable(one_line(error)) from error
-            self._annotate(job, folder, source, facts, model)
+            images = -(-facts.frames // job.options.every)
+            shadow = stack.enter_context(
+                shadowing(self._rollout.state(), self._models, self._evidence, model, job.id, images)
+            )
+            self._annotate(job, folder, source, facts, model, shadow)
 
     def _drop_segments_of_others(self, job: Job, work: Path) -> None:
         """Remove the segments that another model made, and write down which model makes those to come."""
@@ -144,12 +152,15 @@ class JobRunner:
             work.mkdir(exist_ok=True)
             write_text(stamp, job.model)
 
-    def _annotate(self, job: Job, folder: Path, source: Path, facts: VideoFacts, model: Model) -> None:
+    def _annotate(
+        self, job: Job, folder: Path, source: Path, facts: VideoFacts, model: Model, shadow: Shadow | None
+    ) -> None:
         manifest = annotate(
             source, facts, folder, model.export, model.batcher, job.options, self._settings.limits,
             _Reporter(self._queue, job, self._stopping, self._counters),
             about={"job": job.id, "name": job.name, "backend": model.choice.backend},
             threads=self._settings.thread_count, segment_frames=self._settings.segment_frames,
+            shadow=shadow,
         )  # fmt: skip
         size = sum(file.stat().st_size for file in (source, *(folder / RESULT).iterdir()))
         if self._queue.done(job, manifest, size):

@@ -11,7 +11,7 @@ from serve.jobs.limits import Limits
 from serve.jobs.options import Options
 from serve.video.assembling import assemble
 from serve.video.opening import VideoFacts
-from serve.video.pipeline import SEGMENT_FRAMES, Progress, VideoPipeline
+from serve.video.pipeline import SEGMENT_FRAMES, Progress, Shadow, VideoPipeline
 from trainers.detection.export import Export
 
 WORK, RESULT = "work", "result"  # in the folder of a job
@@ -30,10 +30,11 @@ def annotate(
     threads: int,
     segment_frames: int = SEGMENT_FRAMES,
     with_seconds: bool = False,
+    shadow: Shadow | None = None,
 ) -> dict[str, Any]:
     """Write the results to `folder`/result and return their manifest; `folder`/work holds the finished segments.
 
-    Called again after a kill, it resumes after the last finished segment. report: see VideoPipeline.
+    Called again after a kill, it resumes after the last finished segment. report, shadow: see VideoPipeline.
     about: JSON values added to the manifest. threads: CPU threads. with_seconds: add the seconds of each stage to the
     manifest; the network's are right only if nothing else uses `batcher`.
     Raises Refused when no frame can be decoded or the video exceeds a limit, NetworkFailed when the model fails,
@@ -41,7 +42,17 @@ def annotate(
     """
     network_before = float(batcher.counts["seconds"])
     pipeline = VideoPipeline(
-        source, facts, folder / WORK, export, batcher, options, limits, report, threads, segment_frames
+        source,
+        facts,
+        folder / WORK,
+        export,
+        batcher,
+        options,
+        limits,
+        report,
+        threads,
+        segment_frames,
+        shadow,
     )
     segments = pipeline.run()
     about = {"damaged": pipeline.progress.damaged, "notes": pipeline.notes, **about}

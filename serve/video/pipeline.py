@@ -38,6 +38,9 @@ QUEUE_FRAMES = 8  # between two stages
 LOW_SCORE_FRACTION = 0.5
 
 
+Shadow = Callable[[np.ndarray, "Future[DetectionArrays]"], None]
+
+
 class Cancelled(Exception):
     """The job was cancelled, or this process is stopping. Finished segments are kept."""
 
@@ -87,7 +90,8 @@ class VideoPipeline:
 
     source: the video file; facts: its properties. work: folder for segments. threads: CPU threads shared by the stages.
     report: called after every frame, also those decoded again after a kill, and once when all are done; it may raise
-    Cancelled. notes: after `run`, what a user should know of the result.
+    Cancelled. shadow: called with each frame that is detected in, and the future of its detections. notes: after
+    `run`, what a user should know of the result.
     """
 
     def __init__(
@@ -102,6 +106,7 @@ class VideoPipeline:
         report: Callable[[Progress], None],
         threads: int = 2,
         segment_frames: int = SEGMENT_FRAMES,
+        shadow: Shadow | None = None,
     ) -> None:
         self._source, self._facts, self._export, self._batcher = source, facts, export, batcher
         self._options, self._limits, self._report = options, limits, report
@@ -109,6 +114,7 @@ class VideoPipeline:
         self._segment_frames = segment_frames
         self.segments = SegmentFolder(work, options.suffix if options.annotate else None)
         self.progress = Progress(total=facts.frames)
+        self._shadow = shadow
         self.notes: list[str] = []
         self._threshold = export.threshold if options.threshold is None else options.threshold
 
@@ -191,7 +197,10 @@ class VideoPipeline:
             began = time.perf_counter()
             square = self._export.framing.square(frame.image)
             self.progress.stages["resize"] += time.perf_counter() - began
-            yield frame, self._batcher.submit(square)
+            found = self._batcher.submit(square)
+            if self._shadow is not None:
+                self._shadow(frame.image, found)
+            yield frame, found
 
     def _results(
         self,
