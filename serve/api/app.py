@@ -41,7 +41,7 @@ class ReplicaClient(Protocol):
 
 def create_app(settings: Settings, replicas: ReplicaClient) -> FastAPI:
     """The HTTP application of one deployment."""
-    database = Database(settings.data / "serve.sqlite")
+    database = Database(settings.data, deployment=settings.deployment)
     counters = Counters(database)
     store = JobStore(database, settings.jobs_folder)
     rollout = Rollout(database, counters)

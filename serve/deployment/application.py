@@ -12,6 +12,7 @@ from typing import Any
 from ray import serve as ray_serve
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 
+from serve.deployment.database import Database
 from serve.deployment.settings import Settings, parsed
 from serve.jobs.options import Options
 
@@ -106,7 +107,7 @@ class ApiDeployment:
 
 
 def build(arguments: dict[str, Any]) -> Any:
-    """The application for Ray Serve. Raises UserError for an invalid setting.
+    """The application for Ray Serve. Raises UserError for an invalid setting, or a folder that is not prepared.
 
     arguments: fields of Settings, and: replicas: minimum (default 1); max_replicas: maximum for autoscaling (default:
     `replicas`); cpus, gpus: of each replica, fractions allowed (default 1 and 0).
@@ -115,7 +116,10 @@ def build(arguments: dict[str, Any]) -> Any:
     least = int(values.pop("replicas", 1))
     most = int(values.pop("max_replicas", least))
     actor = {"num_cpus": float(values.pop("cpus", 1)), "num_gpus": float(values.pop("gpus", 0))}
-    settings = parsed(**values).model_dump(mode="json")
+    settings = parsed(**values)
+    settings = settings.model_copy(update={"deployment": Database(settings.data).deployment}).model_dump(
+        mode="json"
+    )
     scaling: dict[str, Any] = {"num_replicas": least}
     if most > least:
         policy = AutoscalingPolicy(policy_function="serve.deployment.autoscaling:replicas_for_jobs")

@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from trainers.errors import UserError
 
+FILE = "serve.sqlite"
+NETWORK = {
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "9p",
+    "afs",
+    "ceph",
+    "glusterfs",
+    "lustre",
+    "beegfs",
+    "gpfs",
+    "efs",
+}
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, state TEXT NOT NULL, name TEXT NOT NULL, source TEXT NOT NULL, options TEXT NOT NULL,
@@ -35,22 +52,45 @@ ADDED = {"faults": "INTEGER NOT NULL DEFAULT 0", "not_before": "REAL NOT NULL DE
 
 
 class Database:
-    """One file, with a connection per thread. Raises UserError when it cannot be opened or created."""
+    """One file in the folder `data`, with a connection per thread.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    create: make it if it is missing, as `serve.run --prepare` does. Nothing else may: a process with another folder, or
+    on a machine that does not share it, would serve an empty record of its own.
+    deployment: the id that the database must have; None for any.
+    Raises UserError when it is missing, of another deployment, or cannot be used.
+    """
+
+    def __init__(self, data: Path, create: bool = False, deployment: str | None = None) -> None:
+        self.path = path = data / FILE
         self._local = threading.local()
+        if not create and not path.is_file():
+            raise UserError(
+                f"{data}: not prepared; run `python -m serve.run --prepare` with this folder as --data"
+            )
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            data.mkdir(parents=True, exist_ok=True)
             with self._open() as connection:
-                # two processes may start at the same time; switching to WAL needs an exclusive lock, so wait for it
-                connection.execute("PRAGMA journal_mode = WAL")
+                if create:
+                    # WAL needs memory that all processes share, which machines do not
+                    mode = "DELETE" if on_network(data) else "WAL"
+                    connection.execute(f"PRAGMA journal_mode = {mode}")
                 connection.executescript(SCHEMA)
                 _add_columns(connection)
+                connection.execute(
+                    "INSERT OR IGNORE INTO notes VALUES ('deployment', ?)", (uuid.uuid4().hex,)
+                )
         except (OSError, sqlite3.Error) as error:
             raise UserError(
                 f"{path}: cannot be used as the database of jobs: {error}; give another --data"
             ) from None
+        if deployment not in (None, self.deployment):
+            raise UserError(f"{data}: is of another deployment; all processes must share one data folder")
+
+    @property
+    def deployment(self) -> str:
+        """The id that the deployment got when its folder was prepared."""
+        with self.reading() as db:
+            return str(db.execute("SELECT value FROM notes WHERE name = 'deployment'").fetchone()["value"])
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -81,6 +121,20 @@ class Database:
         connection.execute("PRAGMA busy_timeout = 60000")
         connection.execute("PRAGMA synchronous = FULL")
         return connection
+
+
+def on_network(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:
+    """Whether the folder is on a file system that several machines share."""
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux
+        return False
+    found = {
+        Path(where.replace("\\040", " ")): kind for _, where, kind, *_ in (line.split() for line in lines)
+    }
+    place = folder.resolve()
+    kind = next((found[each] for each in (place, *place.parents) if each in found), "")
+    return kind in NETWORK or kind.startswith("fuse.")
 
 
 def _add_columns(connection: sqlite3.Connection) -> None:

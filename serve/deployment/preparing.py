@@ -20,7 +20,9 @@ def prepare_model(settings: Settings, export: Path | None) -> Export:
 
     Raises UserError when there is none.
     """
-    database = Database(settings.data / "serve.sqlite")
+    if export is None and not settings.data.exists():
+        raise UserError(f"{settings.data}: contains no model yet; give --study NAME or --model FOLDER")
+    database = Database(settings.data, create=True)
     rollout = Rollout(database, Counters(database))
     if export is not None:
         rollout.begin(add_model(settings, export).export_id)

@@ -44,7 +44,7 @@ class Replica:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        database = Database(settings.data / "serve.sqlite")
+        database = Database(settings.data, deployment=settings.deployment)
         self._counters = Counters(database)
         self._rollout = Rollout(database, self._counters)
         self._store = JobStore(database, settings.jobs_folder)

@@ -16,6 +16,8 @@ class Settings(BaseModel):
     """Frozen, and validated when built.
 
     data: folder for jobs, models, tokens and the database; `serve.run --prepare` creates it.
+    deployment: id of the deployment that `data` must hold; `serve.deployment:build` fills it in, so that a replica on a
+    machine that does not share the folder refuses to start.
     file_roots, s3_prefixes: folders and prefixes from which jobs may use videos by file:// and s3:// URI.
     model_roots: folders from which models may be promoted. threads: CPU threads of a replica; None for all.
     batch: largest batch of the network. jobs_at_once: videos that a replica processes concurrently, so that frames of
@@ -25,6 +27,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: Path
+    deployment: str | None = None
     file_roots: tuple[Path, ...] = ()
     s3_prefixes: tuple[str, ...] = ()
     model_roots: tuple[Path, ...] = ()

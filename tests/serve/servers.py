@@ -47,7 +47,7 @@ class LocalReplica:
 
 def prepare(settings: Settings, model: Path | None) -> None:
     """Prepare the data folder as serve.run does."""
-    database = Database(settings.data / "serve.sqlite")
+    database = Database(settings.data, create=True)
     if model is not None:
         export = add_model(settings, model)
         Rollout(database, Counters(database)).begin(export.export_id)

@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from serve.deployment.autoscaling import replicas_for_jobs
+from serve.deployment.database import Database
+from trainers.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -26,11 +28,15 @@ def test_there_are_enough_replicas_for_all_jobs_within_the_bounds(jobs, requests
     assert replicas_for_jobs(context)[0] == wanted
 
 
-def test_the_serve_config_file_builds_the_application():
+def test_the_serve_config_file_builds_the_application(tmp_path):
     from serve import deployment
 
     config = yaml.safe_load((Path(__file__).parents[3] / "serve" / "config.yaml").read_text())
     (application,) = config["applications"]
     module, _, name = application["import_path"].partition(":")
     assert module == deployment.__name__
-    assert getattr(deployment, name)(application["args"]) is not None
+    arguments = application["args"] | {"data": str(tmp_path)}
+    with pytest.raises(UserError, match="not prepared"):
+        getattr(deployment, name)(arguments)
+    Database(tmp_path, create=True)
+    assert getattr(deployment, name)(arguments) is not None

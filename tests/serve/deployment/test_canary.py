@@ -76,7 +76,7 @@ def test_the_interval_covers_the_true_ratio_as_often_as_it_says():
 
 @pytest.fixture
 def database(tmp_path):
-    return Database(tmp_path / "serve.sqlite")
+    return Database(tmp_path, create=True)
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def settings(tmp_path, rectangles_folder):
 
 @pytest.fixture
 def store(settings):
-    return JobStore(Database(settings.data / "serve.sqlite"), settings.jobs_folder)
+    return JobStore(Database(settings.data), settings.jobs_folder)
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_a_job_keeps_the_model_it_started_with(settings, store, tmp_path, rectan
     clip = clips.make(tmp_path / "clip.mp4", 20)
     with served(settings, replica=False) as server:
         job = server.submit(clip, '{"annotate": false}').json()
-        database = Database(settings.data / "serve.sqlite")
+        database = Database(settings.data)
         Rollout(database, Counters(database)).begin(other.export_id)
         later = server.submit(clip, '{"annotate": false}').json()
     with served(settings) as server:

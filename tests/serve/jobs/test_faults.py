@@ -38,7 +38,7 @@ class Worker:
     """A replica's parts, in this thread. `work` runs one try of a job."""
 
     def __init__(self, settings):
-        database = Database(settings.data / "serve.sqlite")
+        database = Database(settings.data)
         counters = Counters(database)
         self.rollout = Rollout(database, counters)
         self.store, self.queue = JobStore(database, settings.jobs_folder), JobQueue(database)
