@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 
@@ -19,12 +21,26 @@ TOKEN_VARIABLE = "SERVE_TOKEN"
 DEFAULT_URL = "http://127.0.0.1:8000"
 CHUNK_BYTES = 1 << 20
 TIMEOUT_SECONDS = 60.0  # without a byte from the server
+PATIENCE_SECONDS = 600.0  # for a server that restarts; it keeps its jobs
+PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0)
+UPLOADS = 3
+AWAY = (502, 503, 504)  # statuses of a server that is starting, or of the proxy before it
+
+T = TypeVar("T")
+
+
+class Unreachable(UserError):
+    """The server does not answer; it may be starting again."""
 
 
 class Client:
-    """One server. token: printed by `serve.run` at its first start."""
+    """One server. token: printed by `serve.run` at its first start.
 
-    def __init__(self, url: str, token: str) -> None:
+    patience: seconds for which a server that has answered before is waited for when it does not.
+    """
+
+    def __init__(self, url: str, token: str, patience: float = PATIENCE_SECONDS) -> None:
+        self._patience = patience
         self._url = url.rstrip("/")
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {token}"
@@ -39,8 +55,9 @@ class Client:
         """Upload a video in chunks; returns the new job.
 
         key: idempotency key; a second call with the same key returns the same job. sent: upload progress, called with
-        bytes sent and total bytes.
+        bytes sent and total bytes. Raises Unreachable at once when no server answers; later, it is waited for.
         """
+        self._call("GET", "/healthz")
         key = key or secrets.token_hex(16)
         boundary = secrets.token_hex(16)
         head = (
@@ -51,11 +68,17 @@ class Client:
         tail = f"\r\n--{boundary}--\r\n".encode()
         body = _MultipartBody(head, video, tail, sent)
         headers = {"Content-Type": f"multipart/form-data; boundary={boundary}", "Idempotency-Key": key}
-        return dict(self._json("POST", "/v1/jobs", data=body, headers=headers))
+        return self._patiently(
+            lambda: dict(self._json("POST", "/v1/jobs", data=body, headers=headers)), UPLOADS
+        )
 
     def events(self, job_id: str) -> Iterator[dict[str, Any]]:
-        """The job after each change, until it ends. Reconnects when the connection breaks."""
+        """The job after each change, until it ends. Reconnects when the connection breaks or the server restarts."""
         while True:
+            job = self._patiently(lambda: self.job(job_id))
+            yield job
+            if job["state"] not in ("queued", "running"):
+                return
             try:
                 with self._call("GET", f"/v1/jobs/{job_id}/events", stream=True) as answer:
                     for line in answer.iter_lines():
@@ -64,12 +87,11 @@ class Client:
                             yield job
                             if job["state"] not in ("queued", "running"):
                                 return
-            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
-                pass  # a restarted server still has the job; `job` below raises if the server stays away
-            job = self.job(job_id)
-            yield job
-            if job["state"] not in ("queued", "running"):
-                return
+            except (Unreachable, requests.RequestException):
+                pass  # a restarted server still has the job; `job` above waits for it
+            except Refused as error:
+                if error.status not in AWAY:
+                    raise
 
     def job(self, job_id: str) -> dict[str, Any]:
         """The job's present state."""
@@ -85,6 +107,9 @@ class Client:
 
     def fetch(self, job_id: str, what: str, target: Path) -> None:
         """Download one result (video, detections, coco, preview, manifest) to `target`, complete or not at all."""
+        self._patiently(lambda: self._fetch(job_id, what, target))
+
+    def _fetch(self, job_id: str, what: str, target: Path) -> None:
         partial = target.with_name(f".{target.name}.partial")
         try:
             with (
@@ -116,6 +141,23 @@ class Client:
         """Cancel the rollout in progress; the present model keeps serving."""
         return dict(self._json("POST", "/v1/model:rollback"))
 
+    def _patiently(self, call: Callable[[], T], most: int | None = None) -> T:
+        """The result of `call`, repeated while the server does not answer, for `patience` seconds or `most` times."""
+        end = time.monotonic() + self._patience
+        for number in itertools.count():
+            try:
+                return call()
+            except (Unreachable, requests.RequestException, Refused) as error:
+                if isinstance(error, Refused) and error.status not in AWAY:
+                    raise
+                pause = PAUSES[min(number, len(PAUSES) - 1)]
+                if time.monotonic() + pause > end or number + 1 == most:
+                    if isinstance(error, UserError):
+                        raise
+                    raise Unreachable(f"{self._url}: the connection broke ({type(error).__name__})") from None
+                time.sleep(pause)
+        raise AssertionError
+
     def _json(self, method: str, path: str, **request: Any) -> Any:
         return self._call(method, path, **request).json()
 
@@ -123,9 +165,11 @@ class Client:
         try:
             answer = self._session.request(method, self._url + path, timeout=TIMEOUT_SECONDS, **request)
         except requests.ConnectionError as error:
-            raise UserError(
+            raise Unreachable(
                 f"{self._url}: no answer ({type(error).__name__}); is the server running?"
             ) from None
+        except requests.Timeout:
+            raise Unreachable(f"{self._url}: no answer within {TIMEOUT_SECONDS:.0f} s") from None
         except requests.RequestException as error:
             raise UserError(f"{self._url}: {' '.join(str(error).split())[:200]}") from None
         if answer.status_code >= 400:

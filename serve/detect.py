@@ -6,11 +6,12 @@ import sys
 from argparse import Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from serve.client import DEFAULT_URL, TOKEN_VARIABLE, connect
+from serve.client import DEFAULT_URL, TOKEN_VARIABLE, Unreachable, connect
 from serve.exports.locating import add_flags
 from serve.jobs.options import Options
 from serve.jobs.targets import checked_targets, options_for
@@ -22,6 +23,7 @@ examples:
   python -m serve.detect drive.mp4 --out found.webm --token TOKEN              on a server started by serve.run
   python -m serve.detect drive.mp4 --out found.mp4 --local --study street      in this process, a study's best trial
   python -m serve.detect drive.mp4 --detections found.jsonl --local --model exports/best
+  python -m serve.detect --job 20260102-030405-a1b2c3d4e5 --out found.webm     the results of a job sent before
 """
 
 
@@ -33,7 +35,7 @@ def parser() -> Parser:
         epilog=EXAMPLES,
         formatter_class=RawDescriptionHelpFormatter,
     )
-    line.add_argument("video", type=Path, help="the video file")
+    line.add_argument("video", type=Path, nargs="?", help="the video file")
     add = line.add_argument_group("output (at least one)").add_argument
     add("--out", type=Path, metavar="FILE", help="the annotated video, .webm or .mp4")
     add("--detections", type=Path, metavar="FILE", help="detections as JSON Lines, one line per frame")
@@ -50,6 +52,7 @@ def parser() -> Parser:
     add = line.add_argument_group("on a server").add_argument
     add("--url", default=DEFAULT_URL, help=f"the server (default: {DEFAULT_URL})")
     add("--token", help=f"its token (default: ${TOKEN_VARIABLE})")
+    add("--job", metavar="ID", help="wait for this job, sent before, instead of sending a video")
     add = line.add_argument_group("without a server").add_argument
     add("--local", action="store_true", help="run in this process, with --study or --model")
     add("--backend", help="openvino or tensorflow (default: the faster one)")
@@ -71,7 +74,11 @@ def _main(chosen: Namespace) -> int:
         "audio": not chosen.no_audio, "track": chosen.track,
     }  # fmt: skip
     options = options_for(targets, **choices)
-    if not chosen.video.is_file():
+    if (chosen.video is None) == (chosen.job is None):
+        raise UserError("give either a video or --job ID")
+    if chosen.job is not None and chosen.local:
+        raise UserError("--job is for a server; leave out --local")
+    if chosen.video is not None and not chosen.video.is_file():
         raise UserError(f"{chosen.video}: no such file")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"),
                TimeRemainingColumn())  # fmt: skip
@@ -98,18 +105,31 @@ def _remote(
     show: Callable[[int, int, float | None], None],
 ) -> None:
     client = connect(chosen.url, chosen.token, ", or use --local")
-    job = client.submit(chosen.video, options)
+    if chosen.job is None:
+        job = client.submit(chosen.video, options)
+        print(f"job {job['id']}; its results can be fetched later with --job {job['id']}", file=sys.stderr)
+    else:
+        job = client.job(chosen.job)
     try:
         for latest in client.events(job["id"]):
             job = latest
             show(job["frames"], job["frames_total"], job["frames_per_second"])
     except KeyboardInterrupt:
-        client.delete(job["id"])
+        if chosen.job is None:
+            client.delete(job["id"])
         raise
+    except Unreachable as error:
+        raise Unreachable(f"{error}; fetch the results later with --job {job['id']}") from None
     if job["state"] != "done":
-        raise UserError(f"{chosen.video}: {job['error'] or job['state']}")
+        raise UserError(f"{chosen.video or job['id']}: {job['error'] or job['state']}")
+    if "video" in targets and targets["video"].suffix.lstrip(".").lower() != _container(job):
+        raise UserError(f"{targets['video']}: the job made a .{_container(job)} file; give --out that suffix")
     for what, target in targets.items():
         client.fetch(job["id"], what, target)
+
+
+def _container(job: dict[str, Any]) -> str:
+    return Options.model_validate(job["options"]).suffix
 
 
 def _local(
