@@ -57,7 +57,7 @@ def parser() -> Parser:
         help=f"full access (default: ${TOKEN_VARIABLE}, or generated)",
     )
     add("--read-token", metavar="TOKEN", help="read access only")
-    add("--new-token", action="store_true", help="generate another token; earlier ones stay valid")
+    add("--new-token", action="store_true", help="generate another token; see also serve.token")
     add(
         "--file-root",
         type=Path,
@@ -127,15 +127,14 @@ def _main(chosen: Namespace) -> int:
     settings = _settings(chosen)
     if not chosen.prepare:
         check_port(chosen.host, chosen.port)
-    token = _prepare(chosen, settings)
+    _prepare(chosen, settings)
     if chosen.prepare:
         return 0
     most = max(chosen.replicas, chosen.max_replicas or 0)
     placement = Placement(chosen.host, chosen.port, chosen.replicas, most, chosen.gpus, chosen.address)
 
     def ready() -> None:
-        page = f"{placement.url}/{'#token=' + token if token else ''}"
-        print(f"serving on {placement.url}  (web page: {page})", flush=True)
+        print(f"serving on {placement.url}  (web page and API)", flush=True)
 
     serve_until_stopped(settings, placement, ready)
     return 0
@@ -164,8 +163,8 @@ def _settings(chosen: Namespace) -> Settings:
     )
 
 
-def _prepare(chosen: Namespace, settings: Settings) -> str | None:
-    """Prepare the data folder and print what will serve; a newly generated token, or None."""
+def _prepare(chosen: Namespace, settings: Settings) -> None:
+    """Prepare the data folder and print what will serve, and a newly generated token."""
     folder = None
     if chosen.model is not None or chosen.study is not None:
         folder = located(chosen.model, chosen.study, chosen.studies_dir, chosen.tracking_uri)
@@ -176,8 +175,7 @@ def _prepare(chosen: Namespace, settings: Settings) -> str | None:
     given = chosen.token or os.environ.get(TOKEN_VARIABLE)
     token = prepare_tokens(settings, given, chosen.read_token, chosen.new_token)
     if token is not None:
-        print(f"token (shown only once): {token}", flush=True)
-    return token
+        print(f"token (shown only once; serve.token revokes it): {token}", flush=True)
 
 
 if __name__ == "__main__":

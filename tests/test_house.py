@@ -16,7 +16,7 @@ FLOORS = ("trainers", "search_spaces", "tuning", "serve")  # from the bottom up
 ROOMS = ("study", "search", "execution", "tracking", "pictures", "callbacks", "reporting", "api")  # of tuning
 COMMANDS = {
     "tuning": {"run", "train", "report", "compare", "promote", "ledger", "replay"},
-    "serve": {"run", "promote", "detect"},
+    "serve": {"run", "promote", "detect", "token"},
 }
 MODULES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
 LIGHT = {"trainers": {"ray", "optuna", "mlflow"}, "search_spaces": {"ray", "mlflow", "tensorflow"}}

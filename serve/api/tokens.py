@@ -1,4 +1,4 @@
-"""Tokens with scopes, stored as digests; and tickets, which give a browser read access to one job."""
+"""Tokens with scopes, stored as salted digests; and tickets, which give a browser read access to one job."""
 
 from __future__ import annotations
 
@@ -8,19 +8,41 @@ import json
 import secrets
 import time
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
-from trainers.files import write_text
+from filelock import FileLock
+
+from trainers.errors import UserError
+from trainers.files import write_bytes
 
 Scope = Literal["read", "submit", "admin"]
-ALL: tuple[Scope, ...] = ("read", "submit", "admin")
+ALL: tuple[Scope, ...] = get_args(Scope)
 FILE = "tokens.json"
 TICKET_SECONDS = 12 * 3600
+LEAST_LENGTH, LEAST_SIGNS = 12, 6  # of a token that a person chooses
+
+
+@dataclass(frozen=True)
+class Token:
+    """A stored token. created, expires: seconds since 1970; expires is None for never."""
+
+    name: str
+    salt: str
+    digest: str
+    scopes: tuple[str, ...]
+    created: float
+    expires: float | None
+
+    @property
+    def expired(self) -> bool:
+        """Whether it is void by now."""
+        return self.expires is not None and self.expires <= time.time()
 
 
 class Tokens:
-    """The tokens of a deployment, in `<data>/tokens.json`."""
+    """The tokens of a deployment, in `<data>/tokens.json`, which only its owner can read."""
 
     def __init__(self, data: Path) -> None:
         self._path = data / FILE
@@ -29,22 +51,61 @@ class Tokens:
         """Whether any token was created yet."""
         return self._path.exists()
 
-    def add(self, scopes: Sequence[Scope] = ALL, token: str | None = None) -> str:
-        """Store `token`, or a new random one, with these scopes, and return it. It cannot be read back later."""
+    def all(self) -> list[Token]:
+        """All tokens, oldest first."""
+        return [Token(**(each | {"scopes": tuple(each["scopes"])})) for each in self._read()["tokens"]]
+
+    def add(
+        self,
+        scopes: Sequence[str] = ALL,
+        token: str | None = None,
+        name: str | None = None,
+        seconds: float | None = None,
+        replace: bool = False,
+    ) -> str:
+        """Store `token`, or a new random one, with these scopes, and return it. It cannot be read back later.
+
+        name: for `revoke`; default: "token-N". seconds: until it expires; None for never. replace: void the token that
+        has the name. Raises UserError for a weak token, an unknown scope, or a name that is taken.
+        """
+        unknown = set(scopes) - set(ALL)
+        if unknown or not scopes:
+            raise UserError(f"unknown scope {min(unknown, default='')!r}; choose from {', '.join(ALL)}")
+        if token is not None and (len(token) < LEAST_LENGTH or len(set(token)) < LEAST_SIGNS):
+            raise UserError(
+                f"the token is weak; it needs at least {LEAST_LENGTH} characters, {LEAST_SIGNS} of them different"
+            )
         token = token or secrets.token_urlsafe(24)
-        kept = self._read()
-        kept["tokens"][_digest(token)] = list(scopes)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(self._path, json.dumps(kept, indent=1))
-        self._path.chmod(0o600)
+        with self._locked():
+            kept = self._read()
+            names = {each["name"] for each in kept["tokens"]}
+            name = name or next(f"token-{i}" for i in range(1, len(names) + 2) if f"token-{i}" not in names)
+            if name in names and not replace:
+                raise UserError(f"there is a token called {name!r}; revoke it first, or give another --name")
+            salt = secrets.token_hex(16)
+            expires = None if seconds is None else time.time() + seconds
+            new = Token(name, salt, _digest(token, salt), tuple(scopes), time.time(), expires)
+            kept["tokens"] = [each for each in kept["tokens"] if each["name"] != name] + [asdict(new)]
+            self._write(kept)
         return token
 
+    def revoke(self, name: str) -> None:
+        """Void the token called `name`, for all running processes at once. Raises UserError when there is none."""
+        with self._locked():
+            kept = self._read()
+            left = [each for each in kept["tokens"] if each["name"] != name]
+            if len(left) == len(kept["tokens"]):
+                known = ", ".join(each["name"] for each in left) or "none"
+                raise UserError(f"there is no token called {name!r}; there are: {known}")
+            self._write(kept | {"tokens": left})
+
     def scopes(self, token: str) -> Sequence[str] | None:
-        """The token's scopes; None if it is unknown. Compares in constant time."""
-        digest, found = _digest(token), None
-        for known, scopes in self._read()["tokens"].items():
-            if hmac.compare_digest(known, digest):
-                found = scopes
+        """The token's scopes; None if it is unknown or expired. Compares in constant time."""
+        found = None
+        for known in self.all():
+            if hmac.compare_digest(known.digest, _digest(token, known.salt)) and not known.expired:
+                found = list(known.scopes)
         return found
 
     def ticket(self, path: str) -> str:
@@ -63,13 +124,24 @@ class Tokens:
         message = f"{expires} {path}".encode()
         return hmac.new(self._read()["secret"].encode(), message, "sha256").hexdigest()[:40]
 
-    def _read(self) -> dict:  # type: ignore[type-arg]
+    def _locked(self) -> FileLock:
+        return FileLock(f"{self._path}.lock", mode=0o600)
+
+    def _read(self) -> dict[str, Any]:
         try:
-            return dict(json.loads(self._path.read_text(encoding="utf-8")))
+            kept = dict(json.loads(self._path.read_text(encoding="utf-8")))
         except FileNotFoundError:
-            return {"secret": secrets.token_hex(32), "tokens": {}}
+            return {"secret": secrets.token_hex(32), "tokens": []}
+        if isinstance(kept["tokens"], dict):  # of the first version: digests without salt -> scopes
+            kept["tokens"] = [
+                asdict(Token(f"token-{number}", "", digest, tuple(scopes), 0.0, None))
+                for number, (digest, scopes) in enumerate(kept["tokens"].items(), 1)
+            ]
+        return kept
+
+    def _write(self, kept: dict[str, Any]) -> None:
+        write_bytes(self._path, json.dumps(kept, indent=1).encode(), mode=0o600)
 
 
-def _digest(token: str) -> str:
-    # tokens are random, so an unsalted digest is enough
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+def _digest(token: str, salt: str) -> str:
+    return hashlib.sha256(salt.encode() + token.encode("utf-8", "surrogateescape")).hexdigest()

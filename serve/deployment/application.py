@@ -116,10 +116,9 @@ def build(arguments: dict[str, Any]) -> Any:
     least = int(values.pop("replicas", 1))
     most = int(values.pop("max_replicas", least))
     actor = {"num_cpus": float(values.pop("cpus", 1)), "num_gpus": float(values.pop("gpus", 0))}
-    settings = parsed(**values)
-    settings = settings.model_copy(update={"deployment": Database(settings.data).deployment}).model_dump(
-        mode="json"
-    )
+    given = parsed(**values)
+    deployment = Database(given.data).deployment
+    settings = given.model_copy(update={"deployment": deployment}).model_dump(mode="json")
     scaling: dict[str, Any] = {"num_replicas": least}
     if most > least:
         policy = AutoscalingPolicy(policy_function="serve.deployment.autoscaling:replicas_for_jobs")

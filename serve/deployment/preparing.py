@@ -40,13 +40,14 @@ def backend_table(settings: Settings, export: Export) -> list[str]:
 def prepare_tokens(settings: Settings, full: str | None, read_only: str | None, new: bool) -> str | None:
     """Store the given tokens. Returns a newly generated one if `new`, or if there is no token yet; otherwise None.
 
-    full: a token for everything; with it, none is generated. read_only: a token for reading.
+    full: a token for everything; with it, none is generated. read_only: a token for reading. Both replace the one that
+    was given before. Raises UserError when one is weak.
     """
     tokens = Tokens(settings.data)
     if read_only:
-        tokens.add(("read",), read_only)
+        tokens.add(("read",), read_only, name="read-only", replace=True)
     if full:
-        tokens.add(token=full)
+        tokens.add(token=full, name="given", replace=True)
     elif new or not tokens.exist():
         return tokens.add()
     return None

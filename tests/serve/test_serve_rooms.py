@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "serve").rglob("*.py"))
-COMMANDS = {"serve.run", "serve.detect", "serve.promote"}
+COMMANDS = {"serve.run", "serve.detect", "serve.promote", "serve.token"}
 # tuning's modules that serve may use, and who uses them
 TUNING = {
     "tuning.api.exporting": {"serve/exports/winner.py"},

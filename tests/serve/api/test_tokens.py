@@ -1,0 +1,118 @@
+"""Tokens: salted, with scopes and expiry, revocable at once, and readable by their owner only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+
+import pytest
+
+from serve.api.tokens import FILE, Tokens
+from serve.deployment.preparing import prepare_tokens
+from serve.deployment.settings import Settings
+from serve.token import main
+from trainers.errors import UserError
+
+GOOD, OTHER = "correct-horse-battery", "another-good-token"
+
+
+def test_a_token_is_stored_salted(tmp_path):
+    tokens = Tokens(tmp_path)
+    for name in "ab":
+        tokens.add(token=GOOD, name=name)
+    text = (tmp_path / FILE).read_text()
+    assert GOOD not in text
+    assert hashlib.sha256(GOOD.encode()).hexdigest() not in text
+    first, second = tokens.all()
+    assert first.digest != second.digest
+    assert tokens.scopes(GOOD) == ["read", "submit", "admin"]
+
+
+def test_the_file_is_never_readable_by_others(tmp_path, monkeypatch):
+    modes = []
+    real = os.replace
+
+    def watched(*args, **kwargs):
+        modes.extend(stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir())
+        real(*args, **kwargs)
+
+    monkeypatch.setattr(os, "replace", watched)
+    before = os.umask(0o022)
+    Tokens(tmp_path).add()
+    os.umask(before)
+    modes.extend(stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir())
+    assert modes
+    assert set(modes) == {0o600}
+
+
+def test_a_token_expires(tmp_path):
+    tokens = Tokens(tmp_path)
+    tokens.add(token=GOOD, seconds=-1)
+    tokens.add(token=OTHER, seconds=1000)
+    assert tokens.scopes(GOOD) is None
+    assert tokens.scopes(OTHER) is not None
+
+
+@pytest.mark.parametrize("weak", ["secret", "aaaaaaaaaaaaaaaaaa", "ababababababab", ""])
+def test_a_weak_token_is_refused(weak, tmp_path):
+    with pytest.raises(UserError, match="weak"):
+        Tokens(tmp_path).add(token=weak)
+    assert not (tmp_path / FILE).exists()
+
+
+def test_another_token_in_the_environment_voids_the_one_before(tmp_path):
+    settings = Settings(data=tmp_path)
+    prepare_tokens(settings, GOOD, None, new=False)
+    prepare_tokens(settings, OTHER, None, new=False)
+    tokens = Tokens(tmp_path)
+    assert tokens.scopes(GOOD) is None
+    assert tokens.scopes(OTHER) is not None
+
+
+def test_tokens_of_the_first_version_stay_valid_and_can_be_revoked(tmp_path):
+    digest = hashlib.sha256(GOOD.encode()).hexdigest()
+    (tmp_path / FILE).write_text(json.dumps({"secret": "s", "tokens": {digest: ["read"]}}))
+    tokens = Tokens(tmp_path)
+    ticket = tokens.ticket("job")
+    assert tokens.scopes(GOOD) == ["read"]
+    tokens.add(token=OTHER)
+    assert tokens.scopes(GOOD) == ["read"]
+    assert tokens.valid_ticket(ticket, "job")
+    tokens.revoke("token-1")
+    assert tokens.scopes(GOOD) is None
+
+
+def test_the_command_adds_lists_and_revokes(tmp_path, capsys):
+    data = ["--data", str(tmp_path)]
+    assert main([*data, "add", "--name", "board", "--scopes", "read,submit", "--expires", "30d"]) == 0
+    token = capsys.readouterr().out.strip()
+    assert Tokens(tmp_path).scopes(token) == ["read", "submit"]
+    assert main([*data, "list"]) == 0
+    listed = capsys.readouterr().out
+    assert "board" in listed
+    assert "read,submit" in listed
+    assert token not in listed
+    assert main([*data, "revoke", "board"]) == 0
+    assert Tokens(tmp_path).scopes(token) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["add", "--scopes", "write"], "unknown scope 'write'; choose from read, submit, admin"),
+        (["add", "--expires", "soon"], "--expires soon: must be a number and a unit"),
+        (["revoke", "board"], "there is no token called 'board'"),
+    ],
+)
+def test_an_error_of_the_command_is_one_line(words, says, tmp_path, capsys):
+    assert main(["--data", str(tmp_path), *words]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_name_is_given_once(tmp_path):
+    tokens = Tokens(tmp_path)
+    tokens.add(name="board")
+    with pytest.raises(UserError, match="there is a token called 'board'"):
+        tokens.add(name="board")
