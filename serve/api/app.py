@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -96,16 +97,24 @@ def _plain_routes(app: FastAPI, context: Context, guard: Callable[[str], Any]) -
         return HTMLResponse(PAGE.read_text(encoding="utf-8"), headers={"Content-Security-Policy": POLICY})
 
     @app.get("/healthz", summary="Whether the HTTP process is alive", tags=["health"])
-    def healthz() -> dict[str, str]:
+    async def healthz() -> dict[str, str]:  # on the event loop: no thread that others keep busy
         return {"status": "ok"}
 
     @app.get(
         "/readyz",
-        summary="Whether a model is loaded, and if not, why; also why the last rollout failed",
+        summary="Whether a model is loaded; with a token, also why not, and why the last rollout failed",
         tags=["health"],
         responses={503: {"description": "Not ready", "content": {"application/json": {}}}},
     )
-    async def readyz() -> Response:
+    async def readyz(
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)] = None,
+    ) -> Response:
+        answer, ready = await readiness()
+        known = credentials is not None and context.tokens.scopes(credentials.credentials) is not None
+        # reasons name paths, and models, of the server
+        return JSONResponse(answer | {"ready": ready} if known else {"ready": ready}, 200 if ready else 503)
+
+    async def readiness() -> tuple[dict[str, Any], bool]:
         state = context.rollout.state()
         answer: dict[str, Any] = {"model": state.champion}
         candidate = state.candidate
@@ -114,12 +123,10 @@ def _plain_routes(app: FastAPI, context: Context, guard: Callable[[str], Any]) -
         try:
             about = await context.replicas.about()
         except Exception as error:  # noqa: BLE001 - the reason is the response
-            return JSONResponse(
-                answer | {"ready": False, "why": f"no replica answers ({type(error).__name__})"}, 503
-            )
-        ready = state.champion is not None and about["problem"] is None
-        why = {} if ready else {"why": about["problem"] or "no model was promoted yet"}
-        return JSONResponse(answer | {"ready": ready} | why, 200 if ready else 503)
+            return answer | {"why": f"no replica answers ({type(error).__name__})"}, False
+        if state.champion is not None and about["problem"] is None:
+            return answer, True
+        return answer | {"why": about["problem"] or "no model was promoted yet"}, False
 
     @app.get(
         "/metrics",
@@ -137,11 +144,13 @@ def _plain_routes(app: FastAPI, context: Context, guard: Callable[[str], Any]) -
 
 def _add_metrics(app: FastAPI, counters: Counters) -> None:
     """Middleware: count requests, turn unexpected errors into problems, and set security headers."""
-    flushed = time.monotonic()
+    # in a thread of its own: while the database is locked, requests are still answered
+    flusher = ThreadPoolExecutor(1, "counters")
+    flushed, pending = time.monotonic(), None
 
     @app.middleware("http")
     async def count(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        nonlocal flushed
+        nonlocal flushed, pending
         began = time.perf_counter()
         try:
             response = await call_next(request)
@@ -156,9 +165,9 @@ def _add_metrics(app: FastAPI, counters: Counters) -> None:
         method = request.method if request.method in ("GET", "POST", "DELETE", "HEAD") else "other"
         counters.add("requests", method=method, route=route, status=str(status))
         counters.add("request_seconds", time.perf_counter() - began, method=method, route=route)
-        if time.monotonic() - flushed > FLUSH_SECONDS:
+        if time.monotonic() - flushed > FLUSH_SECONDS and (pending is None or pending.done()):
             flushed = time.monotonic()
-            counters.flush()
+            pending = flusher.submit(counters.flush)
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers.setdefault("Cache-Control", "no-store")
         return response

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,12 +69,15 @@ READ_ERRORS: dict[int | str, dict[str, Any]] = {
     404: {"model": problems.Problem, "description": "No such job, or it has no such result"},
     409: {"model": problems.Problem, "description": "The job is not done"},
 }
+CHECKS = 16  # sources that are looked up at the same time
 
 
 def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
     """The routes of this module."""
     router = APIRouter(prefix="/v1", tags=["jobs"])
     settings, store = context.settings, context.store
+    checks = ThreadPoolExecutor(CHECKS, "sources")
+    checking: set[asyncio.Future[None]] = set()
     read: dict[str, Any] = {"dependencies": [guard("read")], "responses": READ_ERRORS}
 
     def shown(job: Job) -> dict[str, Any]:
@@ -116,7 +120,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
     async def _receive(request: Request, folder: Path) -> tuple[str, str, Options, VideoFacts | None, str]:
         if request.headers.get("content-type", "").split(";")[0].strip() == "application/json":
             wanted = await _json_request(request)
-            await asyncio.to_thread(sources.check, wanted.uri, settings)
+            await check_source(wanted.uri)
             digest = wanted.model_dump_json()
             return wanted.uri.rsplit("/", 1)[-1], wanted.uri, wanted.options, None, digest
         form = await read_form(
@@ -141,6 +145,15 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         path.replace(folder / INPUT)
         facts = await asyncio.to_thread(probe, folder / INPUT, settings.limits)
         return name, "upload", options, facts, form.digest
+
+    async def check_source(uri: str) -> None:
+        """In threads of their own, which a source that does not answer may block without blocking other requests."""
+        if len(checking) >= CHECKS:
+            raise Refused(503, "too many videos are being looked up; try again later", retry_after=10)
+        future = asyncio.get_running_loop().run_in_executor(checks, sources.check, uri, settings)
+        checking.add(future)
+        future.add_done_callback(checking.discard)
+        await future
 
     async def _json_request(request: Request) -> schemas.JobRequest:
         body = bytearray()

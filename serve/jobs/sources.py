@@ -14,6 +14,7 @@ from serve.deployment.settings import Settings
 from serve.errors import Refused
 from trainers.files import sync
 
+S3_SECONDS = 5.0  # without an answer
 BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
@@ -115,5 +116,7 @@ def _s3_errors(uri: str) -> Iterator[None]:
 
 def _s3_client() -> Any:
     import boto3
+    from botocore.config import Config
 
-    return boto3.client("s3")
+    config = Config(connect_timeout=S3_SECONDS, read_timeout=S3_SECONDS, retries={"total_max_attempts": 2})
+    return boto3.client("s3", config=config)
