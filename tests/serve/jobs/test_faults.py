@@ -14,6 +14,7 @@ from servers import prepare
 from serve.backends.batching import NetworkFailed
 from serve.deployment.counters import Counters
 from serve.deployment.database import Database
+from serve.deployment.evidence import Evidence
 from serve.deployment.health import Health
 from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
@@ -53,6 +54,7 @@ class Worker:
             self.rollout,
             counters,
             self.health,
+            Evidence(database),
             threading.Event(),
         )
 
