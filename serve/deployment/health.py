@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -63,6 +64,8 @@ class Health:
             self.check()
 
     def _check_disk(self) -> None:
+        if shutil.disk_usage(self._settings.data).free < self._settings.limits.free_bytes // 2:
+            raise UserError("the disk of the data folder is nearly full")
         path = self._settings.jobs_folder / f".probe-{threading.get_native_id()}"
         try:
             write_bytes(path, bytes(PROBE_BYTES))

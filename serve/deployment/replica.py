@@ -19,13 +19,14 @@ from serve.deployment.counters import Counters
 from serve.deployment.database import Database
 from serve.deployment.evidence import Evidence
 from serve.deployment.health import Health, one_line
+from serve.deployment.pixels import PixelBudget
 from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
 from serve.deployment.shadowing import shadowing
 from serve.detections import objects
 from serve.errors import Refused
 from serve.exports.loaded_models import LoadedModels, Model
-from serve.images import decode_image
+from serve.images import decode_image, pixels
 from serve.jobs.options import Options
 from serve.jobs.queue import JobQueue
 from serve.jobs.running import JobRunner
@@ -54,6 +55,7 @@ class Replica:
         self._stopping = threading.Event()
         self._id = uuid.uuid4().hex
         self._evidence = Evidence(database)
+        self._pixels = PixelBudget(settings.limits.request_pixels)
         self._recorded: dict[tuple[str, Any], float] = {}
         self._health.check()  # loads the champion; /readyz reports why it cannot, and one that loads may follow
         runner = JobRunner(
@@ -72,12 +74,18 @@ class Replica:
     async def detect(self, images: Sequence[bytes], model_id: str, options: Options) -> dict[str, Any]:
         """Encoded images -> the model's id, and size and objects of each image.
 
-        Raises Refused: 422 when an image cannot be decoded, 503 when the champion fails. When a candidate fails, the
-        champion answers instead.
+        Raises Refused: 413 when they have too many pixels in all, 422 when an image cannot be decoded, 503 when the
+        champion fails. When a candidate fails, the champion answers instead.
         """
-        decoded = await asyncio.to_thread(
-            lambda: [decode_image(each, self._settings.limits) for each in images]
-        )
+        async with self._pixels.taken(sum(map(pixels, images))):
+            decoded = await asyncio.to_thread(
+                lambda: [decode_image(each, self._settings.limits) for each in images]
+            )
+            return await self._detect_decoded(decoded, model_id, options)
+
+    async def _detect_decoded(
+        self, decoded: Sequence[np.ndarray], model_id: str, options: Options
+    ) -> dict[str, Any]:
         for model in dict.fromkeys((model_id, self._rollout.state().champion or model_id)):
             try:
                 return await self._detect_with(decoded, model, options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import shutil
 import threading
@@ -157,7 +158,9 @@ class JobRunner:
     ) -> None:
         manifest = annotate(
             source, facts, folder, model.export, model.batcher, job.options, self._settings.limits,
-            _Reporter(self._queue, job, self._stopping, self._counters),
+            _Reporter(
+                self._queue, job, self._stopping, self._counters, folder, self._settings.limits.free_bytes
+            ),
             about={"job": job.id, "name": job.name, "backend": model.choice.backend},
             threads=self._settings.thread_count, segment_frames=self._settings.segment_frames,
             shadow=shadow,
@@ -187,11 +190,21 @@ class JobRunner:
 class _Reporter:
     """Stores the progress of a job every REPORT_SECONDS.
 
-    Raises Cancelled when the job was cancelled or given to another model, or the process stops.
+    Raises Cancelled when the job was cancelled or given to another model, or the process stops, and OSError when the
+    disk is nearly full.
     """
 
-    def __init__(self, queue: JobQueue, job: Job, stopping: threading.Event, counters: Counters) -> None:
+    def __init__(
+        self,
+        queue: JobQueue,
+        job: Job,
+        stopping: threading.Event,
+        counters: Counters,
+        folder: Path,
+        free_bytes: int,
+    ) -> None:
         self._queue, self._job, self._stopping, self._counters = queue, job, stopping, counters
+        self._folder, self._free_bytes = folder, free_bytes
         self._due = 0.0
         self._counted = 0
         self._stages: dict[str, float] = {}
@@ -204,6 +217,8 @@ class _Reporter:
 
     def _store_progress(self, progress: Progress) -> None:
         self._due = time.monotonic() + REPORT_SECONDS
+        if shutil.disk_usage(self._folder).free < self._free_bytes // 2:  # uploads were refused long before
+            raise OSError(errno.ENOSPC, "the disk is nearly full")
         self._counters.add("frames", progress.here - self._counted)
         self._counted = progress.here
         for stage, seconds in dict(progress.stages).items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import threading
 import time
 from collections import defaultdict
@@ -126,25 +125,30 @@ class VideoPipeline:
         finished = self.segments.finished()
         first = finished[-1].next if finished else 0
         self.progress.frames = first
+        written = sum(self.segments.size(segment.number) for segment in finished)
         decoder = Decoder(
             self._source, self._limits, first, self._coding_threads, Fraction(self._facts.rate),
             finished[-1].seek if finished else None, skipped=lambda: self._report(self.progress),
         )  # fmt: skip
-        tracker, last_shown = self._restore(finished)
+        tracker = Tracker(self._threshold) if self._options.track else None
+        last_shown = self._replay(finished, tracker)
         # on an error the stages are closed last one first, so that no thread outlives the job
         with contextlib.ExitStack() as stack:
             sound = self._start_sound(stack)
-            frames = self._stage(stack, self._timed("decode", iter(decoder)), QUEUE_FRAMES, "decode")
-            submitted = self._stage(stack, self._submit(frames), 2 * self._batcher.capacity, "submit")
+            few, many = self._depths()
+            frames = self._stage(stack, self._timed("decode", iter(decoder)), few, "decode")
+            submitted = self._stage(stack, self._submit(frames), many, "submit")
             results = self._results(submitted, tracker, last_shown)
             if self._options.annotate:
-                results = self._stage(stack, self._draw(results), QUEUE_FRAMES, "draw")
+                results = self._stage(stack, self._draw(results), few, "draw")
             for number in itertools.count(len(finished)):
                 chunk = itertools.islice(results, self._segment_frames)
                 segment = self._write(number, chunk)
                 if segment is None:
                     break
                 finished.append(segment)
+                written += self.segments.size(number)
+                self._check_output(written)
             self.progress.damaged = decoder.damaged
             silent = sound.result() if sound is not None else None
             self._note(decoder, silent, finished)
@@ -154,6 +158,20 @@ class VideoPipeline:
         self.progress.finished = True
         self._report(self.progress)
         return finished
+
+    def _depths(self) -> tuple[int, int]:
+        """How many frames wait between two stages, and for the network, within the limit of memory."""
+        frames = self._limits.frame_bytes // (3 * self._facts.width * self._facts.height)
+        many = max(1, min(2 * self._batcher.capacity, frames // 2))
+        return max(1, min(QUEUE_FRAMES, (frames - many) // 2)), many
+
+    def _check_output(self, size: int) -> None:
+        if size > self._limits.output_bytes:
+            raise Refused(
+                413,
+                f"the results exceed the limit of {self._limits.output_bytes} bytes after {self.progress.frames} "
+                "frames; choose a higher threshold, fewer classes or every n-th frame",
+            )
 
     def _note(self, decoder: Decoder, silent: str | None, finished: list[Segment]) -> None:
         """Collect what a user should know of the result."""
@@ -271,17 +289,11 @@ class VideoPipeline:
         self.segments.finish(segment, lines)
         return segment
 
-    def _restore(self, finished: list[Segment]) -> tuple[Tracker | None, list[Detection]]:
-        """The tracker and the boxes shown, in the state after the finished segments."""
-        tracker = Tracker(self._threshold) if self._options.track else None
+    def _replay(self, finished: list[Segment], tracker: Tracker | None) -> list[Detection]:
+        """Bring the tracker into the state after the finished segments, and return the boxes shown then."""
         shown: list[Detection] = []
         for segment in finished:
-            with self.segments.lines(segment.number).open(encoding="utf-8") as lines:
-                for line in lines:
-                    shown = [
-                        Detection(tuple(o["box"]), o["score"], o["class_id"], o["class"], o.get("track"))
-                        for o in json.loads(line)["objects"]
-                    ]
-                    if tracker is not None:
-                        tracker.replay(shown)
-        return tracker, shown
+            for shown in self.segments.detections(segment.number):
+                if tracker is not None:
+                    tracker.replay(shown)
+        return shown

@@ -9,10 +9,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from serve.detections import Detection
 from serve.video.decoding import SeekPoint
 from trainers.files import sync, write_text
 
@@ -73,6 +75,20 @@ class SegmentFolder:
     def lines(self, number: int) -> Path:
         """A finished segment's detections, JSON Lines."""
         return self._path(number, "jsonl")
+
+    def detections(self, number: int) -> Iterator[list[Detection]]:
+        """The detections of each frame of a finished segment."""
+        with self.lines(number).open(encoding="utf-8") as lines:
+            for line in lines:
+                yield [
+                    Detection(tuple(o["box"]), o["score"], o["class_id"], o["class"], o.get("track"))
+                    for o in json.loads(line)["objects"]
+                ]
+
+    def size(self, number: int) -> int:
+        """Bytes that a finished segment adds to the results; its detections are in two of them."""
+        video = self.video(number).stat().st_size if self._suffix is not None else 0
+        return video + 2 * self.lines(number).stat().st_size
 
     def partial_video(self, number: int) -> Path:
         """Where to write a segment's video before `finish`."""

@@ -52,8 +52,9 @@ def server(rectangles_folder, tmp_path_factory):
     data = tmp_path_factory.mktemp("serving")
     (data / "allowed").mkdir()
     limits = Limits(
-        upload_bytes=3_000_000, image_bytes=1_000_000, pixels=400_000, seconds=60, images=4, free_bytes=0
-    )
+        upload_bytes=3_000_000, image_bytes=1_000_000, pixels=400_000, seconds=60, images=4, free_bytes=0,
+        request_pixels=500_000,
+    )  # fmt: skip
     settings = Settings(
         data=data / "data",
         limits=limits,

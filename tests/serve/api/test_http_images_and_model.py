@@ -41,6 +41,15 @@ def test_several_images_are_answered_in_order(server):
     assert [image["height"] for image in images] == [64, 84, 104, 124]
 
 
+def test_images_with_too_many_pixels_in_all_are_refused_before_they_are_decoded(server):
+    data = encoded(size=(600, 600))
+    one = server.call("POST", "/v1/images:detect", files=[("file", ("a.png", data))])
+    assert one.status_code == 200, one.text
+    two = server.call("POST", "/v1/images:detect", files=[("file", (f"{i}.png", data)) for i in range(2)])
+    assert two.status_code == 413
+    assert "720000 pixels in all; the limit for a request is 500000" in two.json()["detail"]
+
+
 def test_an_image_is_rotated_by_its_exif_orientation(server):
     exif = Image.Exif()
     exif[0x0112] = 6  # rotate by 90 degrees clockwise
