@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -146,7 +146,8 @@ def _add_metrics(app: FastAPI, counters: Counters) -> None:
     """Middleware: count requests, turn unexpected errors into problems, and set security headers."""
     # in a thread of its own: while the database is locked, requests are still answered
     flusher = ThreadPoolExecutor(1, "counters")
-    flushed, pending = time.monotonic(), None
+    flushed = time.monotonic()
+    pending: Future[None] | None = None
 
     @app.middleware("http")
     async def count(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
