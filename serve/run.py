@@ -10,7 +10,7 @@ from pathlib import Path
 
 from serve.client import TOKEN_VARIABLE
 from serve.deployment.preparing import backend_table, prepare_model, prepare_tokens
-from serve.deployment.serving import Placement, check_port, serve_until_stopped
+from serve.deployment.serving import Placement, check_certificate, check_port, serve_until_stopped
 from serve.deployment.settings import Settings, parsed
 from serve.exports.locating import add_flags, located
 from serve.jobs.limits import Limits
@@ -42,6 +42,8 @@ def parser() -> Parser:
     add_flags(line)
     add = line.add_argument_group("server").add_argument
     add("--port", type=int, default=8000, help="default: 8000")
+    add("--tls-cert", type=Path, metavar="FILE", help="serve HTTPS with this certificate chain (PEM)")
+    add("--tls-key", type=Path, metavar="FILE", help="and its key (PEM, without a password)")
     add("--host", default="127.0.0.1", help="default: 127.0.0.1, reachable from this machine only")
     add(
         "--data",
@@ -125,13 +127,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(chosen: Namespace) -> int:
     settings = _settings(chosen)
+    check_certificate(chosen.tls_cert, chosen.tls_key)
     if not chosen.prepare:
         check_port(chosen.host, chosen.port)
     _prepare(chosen, settings)
     if chosen.prepare:
         return 0
     most = max(chosen.replicas, chosen.max_replicas or 0)
-    placement = Placement(chosen.host, chosen.port, chosen.replicas, most, chosen.gpus, chosen.address)
+    placement = Placement(
+        chosen.host, chosen.port, chosen.replicas, most, chosen.gpus, chosen.address, chosen.tls_cert, chosen.tls_key
+    )  # fmt: skip
 
     def ready() -> None:
         print(f"serving on {placement.url}  (web page and API)", flush=True)

@@ -14,6 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from serve.api import images, jobs, metrics, model, problems, results
 from serve.api.context import Context
+from serve.api.rates import Rates
 from serve.api.tokens import Tokens
 from serve.deployment.counters import Counters
 from serve.deployment.database import Database
@@ -59,7 +60,7 @@ def create_app(settings: Settings, replicas: ReplicaClient) -> FastAPI:
     )
     problems.add_handlers(app)
     _add_metrics(app, counters)
-    guard = _guard(tokens)
+    guard = _guard(tokens, Rates(settings.limits.requests_per_minute))
     for routes in (jobs.routes, results.routes, images.routes, model.routes):
         app.include_router(routes(context, guard))
     _plain_routes(app, context, guard)
@@ -67,8 +68,11 @@ def create_app(settings: Settings, replicas: ReplicaClient) -> FastAPI:
     return app
 
 
-def _guard(tokens: Tokens) -> Callable[[str], Any]:
-    """Creates dependencies that require a token with a scope; for reading a job, its ticket is enough."""
+def _guard(tokens: Tokens, rates: Rates) -> Callable[[str], Any]:
+    """Creates dependencies that require a token with a scope; for reading a job, its ticket is enough.
+
+    rates: of each token's requests.
+    """
 
     def needs(scope: str) -> Any:
         async def check(
@@ -80,11 +84,12 @@ def _guard(tokens: Tokens) -> Callable[[str], Any]:
                 return
             if credentials is None:
                 raise Refused(401, "send the header 'Authorization: Bearer <token>'")
-            scopes = tokens.scopes(credentials.credentials)
-            if scopes is None:
-                raise Refused(401, "unknown token")
-            if scope not in scopes:
-                raise Refused(403, f"this token does not allow {scope}; it allows {', '.join(scopes)}")
+            token = tokens.find(credentials.credentials)
+            if token is None:
+                raise Refused(401, "unknown token, or one that was revoked or has expired")
+            if scope not in token.scopes:
+                raise Refused(403, f"this token does not allow {scope}; it allows {', '.join(token.scopes)}")
+            rates.count(token.name)
 
         return Depends(check)
 
@@ -134,7 +139,7 @@ def _plain_routes(app: FastAPI, context: Context, guard: Callable[[str], Any]) -
         tags=["health"],
         dependencies=[guard("read")],
         response_class=PlainTextResponse,
-        responses={status: images.ERRORS[status] for status in (401, 403)},
+        responses={status: images.ERRORS[status] for status in (401, 403, 429)},
     )
     def prometheus() -> Response:
         context.counters.flush()

@@ -37,7 +37,8 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     for status, what in (
         (400, "The body is incomplete or malformed"), (401, "Missing or unknown token"),
         (403, "The token does not allow this"), (413, "Too large"), (415, "Unsupported type of body"),
-        (422, "Invalid request, image or video"), (503, "No model is available"),
+        (422, "Invalid request, image or video"), (429, "Too many requests; see Retry-After"),
+        (503, "No model is available"),
     )
 }  # fmt: skip
 

@@ -61,11 +61,14 @@ SUBMIT_ERRORS: dict[int | str, dict[str, Any]] = {
     **ERRORS,
     200: {"model": schemas.JobModel, "description": "The existing job of this Idempotency-Key"},
     409: {"model": problems.Problem, "description": "The Idempotency-Key was used with another request"},
-    429: {"model": problems.Problem, "description": "The queue is full; see Retry-After"},
+    429: {
+        "model": problems.Problem,
+        "description": "The queue is full, or too many requests; see Retry-After",
+    },
     507: {"model": problems.Problem, "description": "The server's disk is nearly full"},
 }
 READ_ERRORS: dict[int | str, dict[str, Any]] = {
-    **{status: ERRORS[status] for status in (401, 403, 422)},
+    **{status: ERRORS[status] for status in (401, 403, 422, 429)},
     404: {"model": problems.Problem, "description": "No such job, or it has no such result"},
     409: {"model": problems.Problem, "description": "The job is not done"},
 }

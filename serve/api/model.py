@@ -18,7 +18,7 @@ from serve.exports.model_folder import add_model, read_model
 from trainers.errors import UserError
 
 CONFLICT: dict[int | str, dict[str, Any]] = {
-    **{status: ERRORS[status] for status in (400, 401, 403, 422)},
+    **{status: ERRORS[status] for status in (400, 401, 403, 422, 429)},
     409: {
         "model": problems.Problem,
         "description": "A rollout is in progress already; for a rollback: none is, and no model served before",
@@ -35,7 +35,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         summary="Show the served model and its rollout",
         response_model=schemas.ModelAnswer,
         dependencies=[guard("read")],
-        responses={status: ERRORS[status] for status in (401, 403)},
+        responses={status: ERRORS[status] for status in (401, 403, 429)},
     )
     async def about() -> Any:
         state = context.rollout.state()

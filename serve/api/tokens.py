@@ -101,11 +101,16 @@ class Tokens:
             self._write(kept | {"tokens": left})
 
     def scopes(self, token: str) -> Sequence[str] | None:
-        """The token's scopes; None if it is unknown or expired. Compares in constant time."""
+        """The token's scopes; None if it is unknown or expired."""
+        found = self.find(token)
+        return None if found is None else list(found.scopes)
+
+    def find(self, token: str) -> Token | None:
+        """The stored token; None if it is unknown or expired. Compares in constant time."""
         found = None
         for known in self.all():
             if hmac.compare_digest(known.digest, _digest(token, known.salt)) and not known.expired:
-                found = list(known.scopes)
+                found = known
         return found
 
     def ticket(self, path: str) -> str:

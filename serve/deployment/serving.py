@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +30,10 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the application runs. address: of a Ray cluster, None to start Ray here. gpus: of each replica."""
+    """Where the application runs.
+
+    address: of a Ray cluster, None to start Ray here. gpus: of each replica. certificate, key: PEM files for HTTPS.
+    """
 
     host: str
     port: int
@@ -37,11 +41,27 @@ class Placement:
     max_replicas: int
     gpus: float
     address: str | None
+    certificate: Path | None = None
+    key: Path | None = None
 
     @property
     def url(self) -> str:
         """Where a client on this machine reaches it."""
-        return f"http://{'127.0.0.1' if self.host in ('0.0.0.0', '::') else self.host}:{self.port}"
+        scheme = "https" if self.certificate else "http"
+        return f"{scheme}://{'127.0.0.1' if self.host in ('0.0.0.0', '::') else self.host}:{self.port}"
+
+
+def check_certificate(certificate: Path | None, key: Path | None) -> None:
+    """Raise UserError when only one of the files is given, or they do not fit each other."""
+    if certificate is None and key is None:
+        return
+    if certificate is None or key is None:
+        raise UserError("give both --tls-cert and --tls-key, or neither")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"{certificate}, {key}: cannot be used for TLS ({reason})") from None
 
 
 def check_port(host: str, port: int) -> None:
@@ -74,8 +94,11 @@ def serve_until_stopped(settings: Settings, placement: Placement, ready: Callabl
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     try:
+        options = {"host": placement.host, "port": placement.port}
+        if placement.certificate and placement.key:
+            options |= {"ssl_certfile": str(placement.certificate), "ssl_keyfile": str(placement.key)}
         ray_serve.start(
-            proxy_location="HeadOnly", http_options={"host": placement.host, "port": placement.port},
+            proxy_location="HeadOnly", http_options=options,
             logging_config={"enable_access_log": False},
         )  # fmt: skip
         _deploy(settings, placement)

@@ -10,10 +10,10 @@ class Limits(BaseModel):
 
     upload_bytes: of a video. image_bytes: of an images:detect request. pixels: of a frame or image (8K has 33 million).
     side: smallest width and height, pixels. seconds, frames: of a video, both declared and actual.
-    queued: jobs waiting. images, request_pixels: per images:detect request; a replica decodes no more pixels than that
-    at the same time. frame_bytes: memory for the decoded frames of a job. free_bytes: disk space that must stay free.
-    output_bytes: of the results of one job. job_days: age in days at which finished jobs are removed.
-    result_bytes: total size of finished jobs' files; beyond it the oldest are removed.
+    queued: jobs waiting. requests_per_minute: of one token. images, request_pixels: per images:detect request; a
+    replica decodes no more pixels than that at the same time. frame_bytes: memory for the decoded frames of a job.
+    free_bytes: disk space that must stay free. output_bytes: of the results of one job. job_days: age in days at which
+    finished jobs are removed. result_bytes: total size of finished jobs' files; beyond it the oldest are removed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -26,6 +26,7 @@ class Limits(BaseModel):
     frames: int = Field(1_000_000, gt=0)
     queued: int = Field(1000, gt=0)
     images: int = Field(64, gt=0)
+    requests_per_minute: float = Field(6000, gt=0)
     request_pixels: int = Field(100_000_000, gt=0)
     frame_bytes: int = Field(256 << 20, gt=0)
     output_bytes: int = Field(8 << 30, gt=0)
