@@ -8,8 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from serve.api import images, jobs, metrics, model, problems, results
@@ -55,6 +56,9 @@ def create_app(settings: Settings, replicas: ReplicaClient) -> FastAPI:
         description="Submit a video to /v1/jobs, follow its progress and download the annotated video; "
         "or send images to /v1/images:detect and get their detections in the response.",
         openapi_url="/openapi.json",
+        generate_unique_id_function=lambda route: (
+            route.name
+        ),  # operationIds, and so a generated client's functions
         docs_url=None,
         redoc_url=None,
     )
@@ -62,9 +66,12 @@ def create_app(settings: Settings, replicas: ReplicaClient) -> FastAPI:
     _add_metrics(app, counters)
     guard = _guard(tokens, Rates(settings.limits.requests_per_minute))
     for routes in (jobs.routes, results.routes, images.routes, model.routes):
-        app.include_router(routes(context, guard))
+        router = routes(context, guard)
+        _add_head(router)
+        app.include_router(router)
     _plain_routes(app, context, guard)
     problems.document_errors(app)
+    _add_head(app.router)
     return app
 
 
@@ -145,6 +152,22 @@ def _plain_routes(app: FastAPI, context: Context, guard: Callable[[str], Any]) -
         context.counters.flush()
         text = metrics.text(context.counters, context.store)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _add_head(router: APIRouter) -> None:
+    """Answer HEAD wherever GET is answered, except for events, which have no end."""
+    for route in list(router.routes):
+        if isinstance(route, APIRoute) and route.methods == {"GET"} and not route.path.endswith("/events"):
+            router.add_api_route(
+                route.path.removeprefix(router.prefix),
+                route.endpoint,
+                methods=["HEAD"],
+                include_in_schema=False,
+                response_model=None,
+                dependencies=route.dependencies,
+                response_class=route.response_class,
+                name=f"head_{route.name}",
+            )
 
 
 def _add_metrics(app: FastAPI, counters: Counters) -> None:

@@ -50,6 +50,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
 
     @router.post(
         "/images:detect",
+        name="detect_images",
         summary="Detect objects in images",
         response_model=schemas.DetectAnswer,
         dependencies=[guard("submit")],

@@ -88,6 +88,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
 
     @router.post(
         "/jobs",
+        name="submit_job",
         summary="Submit a video for detection",
         status_code=202,
         response_model=schemas.JobModel,
@@ -169,20 +170,28 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         except ValidationError as error:
             raise Refused(422, problems.first_error(error)) from None
 
-    @router.get("/jobs", summary="List jobs, newest first", response_model=schemas.JobList, **read)
+    @router.get(
+        "/jobs", name="list_jobs", summary="List jobs, newest first", response_model=schemas.JobList, **read
+    )
     def listed(
         state: State | None = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        before: Annotated[float | None, Query(allow_inf_nan=False)] = None,
+        before: Annotated[float | None, Query(allow_inf_nan=False, deprecated=True)] = None,
+        cursor: Annotated[str | None, Query(max_length=100, description="`next` of the page before")] = None,
     ) -> Any:
-        return {"jobs": [shown(job) for job in store.list_jobs(state, limit, before)]}
+        jobs = store.list_jobs(state, limit + 1, before, cursor)
+        following = jobs[limit - 1].cursor if len(jobs) > limit else None
+        return {"jobs": [shown(job) for job in jobs[:limit]], "next": following}
 
-    @router.get("/jobs/{job_id}", summary="Show a job", response_model=schemas.JobModel, **read)
+    @router.get(
+        "/jobs/{job_id}", name="get_job", summary="Show a job", response_model=schemas.JobModel, **read
+    )
     def get(job_id: str) -> Any:
         return shown(store.get(job_id))
 
     @router.delete(
         "/jobs/{job_id}",
+        name="delete_job",
         summary="Cancel an active job, or remove an ended one",
         status_code=204,
         dependencies=[guard("submit")],
@@ -197,6 +206,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
 
     @router.post(
         "/jobs/{job_id}:retry",
+        name="retry_job",
         summary="Try a failed job again",
         status_code=202,
         response_model=schemas.JobModel,

@@ -32,6 +32,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
 
     @router.get(
         "/model",
+        name="get_model",
         summary="Show the served model and its rollout",
         response_model=schemas.ModelAnswer,
         dependencies=[guard("read")],
@@ -61,6 +62,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
 
     @router.post(
         "/model:promote",
+        name="promote_model",
         summary="Replace the model, immediately or after a canary phase",
         status_code=202,
         dependencies=[guard("admin")],
@@ -76,6 +78,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
 
     @router.post(
         "/model:rollback",
+        name="roll_back_model",
         summary="Cancel the rollout in progress, or return to the model before",
         dependencies=[guard("admin")],
         responses=CONFLICT,

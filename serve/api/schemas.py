@@ -54,9 +54,10 @@ class JobModel(BaseModel):
 
 
 class JobList(BaseModel):
-    """Newest first. For the next page, pass the last job's `created` as `before`."""
+    """Newest first."""
 
     jobs: list[JobModel]
+    next: str | None = Field(description="the `cursor` of the next page; null on the last")
 
 
 class JobRequest(BaseModel):

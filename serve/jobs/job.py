@@ -54,6 +54,11 @@ class Job:
         """Whether it is queued or running."""
         return self.state in ACTIVE
 
+    @property
+    def cursor(self) -> str:
+        """Its place among all jobs, by time: for JobStore.list_jobs."""
+        return f"{self.created!r}~{self.id}"
+
     def to_dict(self) -> dict[str, Any]:
         """The job in the HTTP API's format."""
         return {

@@ -82,14 +82,27 @@ class JobStore:
         return job_of(row)
 
     def list_jobs(
-        self, state: State | None = None, limit: int = 100, before: float | None = None
+        self,
+        state: State | None = None,
+        limit: int = 100,
+        before: float | None = None,
+        after: str | None = None,
     ) -> list[Job]:
-        """Newest first. before: only jobs created before this time, seconds since 1970."""
+        """Newest first. before: only jobs created before this time, seconds since 1970.
+
+        after: the `cursor` of the last job of the page before, which may have been removed since. Raises Refused (422).
+        """
+        created, _, job_id = (after or "inf~").partition("~")
+        try:
+            last = float(created)
+        except ValueError:
+            raise Refused(422, "cursor: not one that this server gave") from None
         with self.database.reading() as db:
             rows = db.execute(
                 "SELECT * FROM jobs WHERE (:state IS NULL OR state = :state) "
-                "AND (:before IS NULL OR created < :before) ORDER BY created DESC, id DESC LIMIT :limit",
-                {"state": state, "before": before, "limit": limit},
+                "AND (:before IS NULL OR created < :before) AND (created, id) < (:last, :id) "
+                "ORDER BY created DESC, id DESC LIMIT :limit",
+                {"state": state, "before": before, "limit": limit, "last": last, "id": job_id},
             ).fetchall()
         return [job_of(row) for row in rows]
 

@@ -79,6 +79,51 @@ def test_progress_is_sent_as_events_until_the_end(server, clip):
     assert frames == sorted(frames)
 
 
+def test_head_gives_the_headers_of_get(server, done):
+    for path in (f"/v1/jobs/{done['id']}/video", f"/v1/jobs/{done['id']}", "/healthz"):
+        head, whole = server.call("HEAD", path), server.call("GET", path)
+        assert head.status_code == 200
+        assert head.content == b""
+        assert head.headers["content-type"] == whole.headers["content-type"]
+        assert int(head.headers["content-length"]) == len(whole.content)
+
+
+def test_a_result_that_the_client_has_is_not_sent_again(server, done):
+    path = f"/v1/jobs/{done['id']}/video"
+    tag = server.call("GET", path).headers["ETag"]
+    again = server.call("GET", path, headers={"If-None-Match": tag})
+    assert (again.status_code, again.content) == (304, b"")
+    assert server.call("GET", path, headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+def test_events_have_ids_and_resume_after_the_last(server, done):
+    path = f"/v1/jobs/{done['id']}/events"
+    lines = server.call("GET", path).text.splitlines()
+    name = lines[0].removeprefix("id: ")
+    assert lines[1] == "event: done"
+    assert server.call("GET", path, headers={"Last-Event-ID": name}).text == ""
+
+
+def test_pages_of_jobs_neither_repeat_nor_leave_out_any(server, done, clip):
+    for _ in range(3):
+        server.submit(clip, '{"annotate": false}')
+    every = [job["id"] for job in server.call("GET", "/v1/jobs").json()["jobs"]]
+    found, cursor = [], ""
+    while cursor is not None:
+        page = server.call("GET", f"/v1/jobs?limit=2{cursor and '&cursor=' + cursor}").json()
+        found += [job["id"] for job in page["jobs"]]
+        cursor = page["next"]
+    assert found == every
+
+
+def test_operations_have_names_for_a_client(server):
+    document = server.call("GET", "/openapi.json").json()
+    names = [each["operationId"] for path in document["paths"].values() for each in path.values()]
+    assert len(names) == len(set(names))
+    assert {"submit_job", "get_job", "get_video", "detect_images"} <= set(names)
+    assert all("head" not in path for path in document["paths"].values())
+
+
 def test_the_same_key_gives_the_same_job(server, clip):
     headers = {"Idempotency-Key": "once"}
     first = server.submit(clip, headers=headers)
