@@ -23,7 +23,7 @@ from tuning.search import scheduler as schedulers
 from tuning.search import simulation
 from tuning.search.budget import duration
 from tuning.search.sampler import Sampler
-from tuning.search.scheduler import Rules, rung_steps
+from tuning.search.scheduler import Rules, quorum_of, rung_steps
 from tuning.search.search import Search
 from tuning.search.simulation import Curve, RungReached, Table
 from tuning.search.space_adapter import SpaceAdapter
@@ -92,7 +92,8 @@ def replay(
     ends = [value for curve in curves if (value := objective.value(curve.at(curve.steps[-1]))) is not None]
     best = min(ends) if objective.direction == "minimize" else max(ends)
     factor = rule.reduction_factor
-    rules = Rules(rung_steps(conditions.steps, factor), factor, factor, rule.brackets, seed)
+    quorum = quorum_of(rule.trials, factor)  # as in a search of so many trials
+    rules = Rules(rung_steps(conditions.steps, factor), factor, quorum, rule.brackets, seed)
     table = Table(curves, space, conditions)
     context = samplers.SamplerContext(
         lambda trial: space.suggest(trial, conditions), seed, objective, SpaceAdapter(space, conditions).adapt

@@ -18,7 +18,7 @@ from tuning.execution.machine import cpus_here, gpus_here, memory_here, per_gpu
 from tuning.execution.saving import SAVE_SECONDS
 from tuning.search import sampler, scheduler
 from tuning.search.budget import Budget
-from tuning.search.scheduler import Rules, Scheduler, rung_steps
+from tuning.search.scheduler import Rules, Scheduler, quorum_of, rung_steps
 from tuning.study.manifest import EARLY_IMAGES
 
 if TYPE_CHECKING:
@@ -169,8 +169,7 @@ class Settings:
         """A new scheduler, without any trial."""
         factor = self.reduction_factor
         rungs = rung_steps(self.steps, factor)
-        # a smaller quorum for few trials: otherwise half of them would be trained to the end
-        quorum = factor if self.budget.trials is None else max(2, min(factor, self.budget.trials // 3))
+        quorum = quorum_of(self.budget.trials, factor)
         return scheduler.make(self.scheduler, Rules(rungs, factor, quorum, self.brackets, self.seed))
 
     def study_name(self, dataset: Dataset) -> str:

@@ -139,6 +139,14 @@ def make(name: str, rules: Rules) -> Scheduler:
     return _registered[name](rules)
 
 
+def quorum_of(trials: int | None, reduction_factor: int) -> int:
+    """How many trials must reach a rung before any is stopped or promoted there, in a search of so many trials.
+
+    trials: None for any number. Fewer trials need a smaller quorum: otherwise half of them would be trained to the end.
+    """
+    return reduction_factor if trials is None else max(2, min(reduction_factor, trials // 3))
+
+
 def rung_steps(max_steps: int, reduction_factor: int = 3) -> tuple[int, ...]:
     """The rungs, rising: `max_steps`, max_steps / reduction_factor, and so on down to about FIRST_RUNG.
 

@@ -9,9 +9,11 @@ from searches import CONDITIONS, SPACE, run_here, search_of
 from trainers.detection.task import DETECTION
 from trainers.errors import UserError
 from tuning.api.replaying import Rule, interval, replay
+from tuning.api.settings import Settings
 from tuning.replay import main
 from tuning.search import simulation
 from tuning.search.sampler import SamplerContext
+from tuning.search.scheduler import quorum_of
 from tuning.search.simulation import Curve, Table, distance, read_curves
 from tuning.search.tpe import TPESampler
 from tuning.study.proposal import Proposal
@@ -82,9 +84,14 @@ def test_more_workers_take_less_time_for_the_same_trials():
     assert four.seconds < alone.seconds / 2.5
 
 
+@pytest.mark.parametrize(("trials", "quorum"), [(3, 2), (6, 2), (9, 3), (60, 3)])
+def test_a_search_and_its_replay_decide_from_as_many_trials(trials, quorum):
+    assert Settings("mobilenet", trials=trials).new_scheduler().quorum == quorum_of(trials, 3) == quorum
+
+
 @pytest.mark.slow
 def test_taking_every_curve_to_its_end_finds_the_best():
-    outcome, _ = replay(CURVES, SPACE, CONDITIONS, Rule(trials=30, reduction_factor=31), seed=0)
+    outcome, _ = replay(CURVES, SPACE, CONDITIONS, Rule("full", trials=30), seed=0)
     assert outcome.completed == 30
     assert outcome.regret == 0
     assert outcome.trainings == 30
