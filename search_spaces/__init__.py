@@ -1,7 +1,7 @@
 """Search spaces: one module per `--space`, and the registry of all of them.
 
-To add a space, call `register`, or add a module with a `SPACE` and its name to DETECTORS. The tests of all spaces then
-cover it.
+To add a space, call `register`, or add a module with a `SPACE` and its name to DETECTORS or SEGMENTERS. The tests of all
+spaces then cover it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from search_spaces.space import Space
 
 DETECTORS = ("retinanet", "mobilenet", "efficientdet")  # spaces of one detector each; `all` combines them
+SEGMENTERS = ("follow_me",)  # spaces of segmentation models
 MODULES = {name: f"search_spaces.{name}" for name in (*DETECTORS, "all")}
+MODULES |= {name: f"search_spaces.segmenters.{name}" for name in SEGMENTERS}
 _registered: dict[str, Space] = {}
 
 

@@ -123,10 +123,17 @@ def test_no_module_outside_a_models_own_names_that_model():
     for name in models.all_models():
         if models.get(name).trainer.split(".")[0] not in FLOORS:
             continue  # another test's
-        detectors, spaces = ROOT / "trainers/object_detection_api/detectors", ROOT / "search_spaces"
-        own = {folder / f"{module}.py" for folder in (detectors, spaces) for module in (name, "__init__")}
+        spaces = ROOT / "search_spaces"
+        homes = (
+            ROOT / "trainers/object_detection_api/detectors",
+            ROOT / "trainers/segmentation/segmenters",
+            spaces,
+        )
+        own = {folder / f"{module}.py" for folder in homes for module in (name, "__init__")}
+        own |= set((spaces / "segmenters").glob("*.py"))
         for path in set(MODULES) - own:
-            assert name not in path.read_text(encoding="utf-8").lower(), f"{name_of(path)} names {name}"
+            text = path.read_text(encoding="utf-8").lower()
+            assert not re.search(rf"(?<![a-z]){name}(?![a-z])", text), f"{name_of(path)} names {name}"
 
 
 def test_files_are_short_and_folders_are_small():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trainers.recipe import Recipe
 
 # Importing one of these modules registers its models. None of them imports TensorFlow.
-MODULES = ("trainers.object_detection_api.detectors",)
+MODULES = ("trainers.object_detection_api.detectors", "trainers.segmentation.segmenters")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from trainers.metrics import Metric
 from trainers.objective import Criterion, Objective, parse
 
 # Importing one of these modules registers its task. None of them imports TensorFlow.
-MODULES = ("trainers.detection.task",)
+MODULES = ("trainers.detection.task", "trainers.segmentation.task")
 
 
 @dataclass(frozen=True)
@@ -249,5 +249,5 @@ def get(name: str) -> Task:
     for module in MODULES:
         importlib.import_module(module)
     if name not in _registered:
-        raise UserError(f"unknown task '{name}'; known are {', '.join(_registered)}")
+        raise UserError(f"unknown task '{name}'; known are {', '.join(sorted(_registered))}")
     return _registered[name]

@@ -36,7 +36,7 @@ def test_two_spaces_of_one_name_are_refused_and_a_new_one_joins(monkeypatch):
     mine = Space("mine", search_spaces.get("mobilenet").branches)
     assert search_spaces.register(mine) is mine is search_spaces.get("mine")
     assert search_spaces.register(mine) is mine
-    assert search_spaces.names() == ("retinanet", "mobilenet", "efficientdet", "all", "mine")
+    assert search_spaces.names() == ("retinanet", "mobilenet", "efficientdet", "all", "follow_me", "mine")
     for name in ("mine", "all"):
         with pytest.raises(UserError) as error:
             search_spaces.register(replace(mine, name=name))

@@ -44,10 +44,17 @@ class Problems:
     source: the source as the user named it, for error messages.
     on_problem: called with each problem. If given, a fatal problem does not stop the reading, so that all problems
         are found; if not, it raises UserError at once.
+    command: lists all problems of a source; for error messages.
     """
 
-    def __init__(self, source: str, on_problem: Callable[[Problem], None] | None = None) -> None:
+    def __init__(
+        self,
+        source: str,
+        on_problem: Callable[[Problem], None] | None = None,
+        command: str = "python -m trainers.datasets check",
+    ) -> None:
         self.source = source
+        self._command = command
         self.counts: Counter[str] = Counter()
         self.first: dict[str, Problem] = {}
         self._affected: set[str] = set()
@@ -113,7 +120,7 @@ class Problems:
         )
         return (
             f"{self.source}: {self.affected} of {images} images have problems, more than the limit of {LIMIT:.0%}: "
-            f"{kinds}; run `python -m trainers.datasets check {self.source}` to list them all"
+            f"{kinds}; run `{self._command} {self.source}` to list them all"
         )
 
     def raise_if_unusable(self, images: int) -> None:

@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 
 from trainers import export as sealed
+from trainers.errors import UserError
 from trainers.export import MANIFEST, amend
 
 __all__ = [
@@ -159,9 +160,14 @@ def seal(
 
 
 def read(folder: Path) -> Export:
-    """Read and verify an export. Raises UserError if it is not one, or a file is missing or changed."""
+    """Read and verify an export.
+
+    Raises UserError if it is not one, it is one of another task, or a file is missing or changed.
+    """
     found = sealed.read(folder)
     manifest = found.manifest
+    if "task" in manifest:  # exports of detectors have none
+        raise UserError(f"{folder}: not an export of a detector; give one of a detection study")
     try:
         framing = manifest["framing"]
         return Export(

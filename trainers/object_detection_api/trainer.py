@@ -22,6 +22,7 @@ from trainers.datasets.dataset import MOST_TRAINED_BOXES, Dataset, Part  # noqa:
 from trainers.datasets.records.representative import evenly_spaced  # noqa: E402
 from trainers.detection import coco_metrics, truth  # noqa: E402
 from trainers.errors import Diverged, TrialFailed  # noqa: E402
+from trainers.keras_training import checkpoint as checkpoint_files  # noqa: E402
 from trainers.keras_training import devices  # noqa: E402
 from trainers.keras_training.batch_norm_statistics import STATISTICS_IMAGES  # noqa: E402
 from trainers.keras_training.graph_cache import GraphCache  # noqa: E402
@@ -59,7 +60,7 @@ class DetectorTrainer:
         assert isinstance(recipe, DetectorRecipe)
         self._graphs.wait_for_tracing()
         self._recipe = recipe
-        self._step = 0 if checkpoint is None else checkpoints.step_of(recipe, checkpoint)
+        self._step = 0 if checkpoint is None else checkpoint_files.step_of(recipe, checkpoint)
         initial = weights.checkpoint_of(recipe.weights, recipe.model)
         devices.check_precision(recipe.precision)
         self._config = self._pipeline(recipe, initial)
@@ -115,7 +116,7 @@ class DetectorTrainer:
         """Write a checkpoint into `directory` in the background; atomic. The future's result raises OSError."""
         snapshot = self._graph.saved(self._recipe.optimizer, self._recipe.averaging is not None).snapshot()
         beside = ThreadPoolExecutor(1)
-        written = beside.submit(checkpoints.write, snapshot, self._recipe, self._step, directory)
+        written = beside.submit(checkpoint_files.write, snapshot, self._recipe, self._step, directory)
         beside.shutdown(wait=False)
         return written
 

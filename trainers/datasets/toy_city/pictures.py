@@ -32,6 +32,13 @@ class VisibleRoadUser:
 
 def draw(scene: Scene, time: float = 0.0) -> tuple[NDArray[np.uint8], list[VisibleRoadUser]]:
     """The image of `scene` after `time` seconds, uint8 [height, width, 3] BGR, and the road users in it."""
+    return draw_with_owners(scene, time)[:2]
+
+
+def draw_with_owners(
+    scene: Scene, time: float = 0.0
+) -> tuple[NDArray[np.uint8], list[VisibleRoadUser], NDArray[np.int16]]:
+    """As `draw`, and int16 [height, width]: 1 + the index in Scene.users of the one that a pixel shows, 0 for none."""
     canvas = Canvas(scene.width, scene.height)
     draw_street(canvas, scene)
     measured: list[tuple[int, int, Box]] = []
@@ -47,7 +54,7 @@ def draw(scene: Scene, time: float = 0.0) -> tuple[NDArray[np.uint8], list[Visib
     draw_foreground(canvas, scene)
     left = np.bincount(canvas.owner.ravel(), minlength=len(scene.users) + 1)
     seen = [VisibleRoadUser(index, box, 1 - float(left[index + 1]) / whole) for index, whole, box in measured]
-    return _light(canvas.pixels, scene, time), seen
+    return _light(canvas.pixels, scene, time), seen, canvas.owner
 
 
 def position(user: RoadUser, width: int, time: float) -> tuple[float, float]:
@@ -96,15 +103,30 @@ def _light(pixels: NDArray[np.uint8], scene: Scene, time: float) -> NDArray[np.u
 
 
 def picture(city: ToyCity, part: str, number: int) -> tuple[NDArray[np.uint8], list[tuple[str, Box]]]:
-    """Scene `number` of `part` as an image, uint8 [height, width, 3] BGR, and (class, box) of each road user.
+    """Scene `number` of `part` as an image, uint8 [height, width, 3] BGR, and (class, box) of each road user."""
+    pixels, seen, _, kinds = _kept(city, part, number)
+    return pixels, [(kinds[s.user], s.box) for s in seen]
+
+
+def picture_with_mask(city: ToyCity, part: str, number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The same image, and uint8 [height, width]: 1 + the index in city.classes of what it shows, 0 for street."""
+    pixels, _, owners, kinds = _kept(city, part, number)
+    table = np.array([0, *(1 + city.classes.index(kind) for kind in kinds)], np.uint8)
+    return pixels, table[owners]
+
+
+def _kept(
+    city: ToyCity, part: str, number: int
+) -> tuple[NDArray[np.uint8], list[VisibleRoadUser], NDArray[np.int16], list[str]]:
+    """The scene as drawn, and the classes of its users.
 
     A road user that is occluded more than the city allows is removed and the scene is drawn again: if it stayed
     without a label, detecting it would count as a false positive.
     """
     scene = plan(city, part, number)
     while True:
-        pixels, seen = draw(scene)
+        pixels, seen, owners = draw_with_owners(scene)
         worst = max(seen, key=lambda s: s.hidden, default=None)
         if worst is None or worst.hidden <= city.hidden:
-            return pixels, [(scene.users[s.user].kind, s.box) for s in seen]
+            return pixels, seen, owners, [user.kind for user in scene.users]
         scene = replace(scene, users=tuple(u for i, u in enumerate(scene.users) if i != worst.user))

@@ -1,0 +1,1 @@
+"""The spaces of segmentation models, and what they have in common."""

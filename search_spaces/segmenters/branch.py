@@ -1,0 +1,55 @@
+"""SegmenterBranch: the Branch of a segmentation model: a detector's, with its loss and the network's shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from search_spaces.branch import Published
+from search_spaces.conditions import Conditions
+from search_spaces.detector_branch import DetectorBranch
+from search_spaces.parts.parameters import Range, Trial, choose, switch
+from trainers.recipe import Recipe
+
+LOSS = {
+    "class_balance": Range(0.1, 0.7),
+    "focal_gamma": Range(0.5, 3.0),
+    "dice": Range(0.1, 0.7),
+}
+
+
+@dataclass(frozen=True)
+class SegmenterBranch(DetectorBranch):
+    """The search space of one segmentation model.
+
+    shape: recipe field of the network -> its choices. Each combination is a graph of its own, so there should be few.
+    recipes: published recipes to try first, after the model's own.
+    """
+
+    shape: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    recipes: tuple[Published, ...] = ()
+
+    def suggest(self, trial: Trial, conditions: Conditions) -> dict[str, Any]:
+        """Recipe fields, the varied ones suggested by `trial`."""
+        fields = super().suggest(trial, conditions)
+        for name, choices in self.shape.items():
+            fields[name] = choose(trial, f"{self.model}.{name}", choices)
+        for name, values in LOSS.items():
+            if switch(trial, name):
+                fields[name] = values.suggest(trial, f"{name}.value")
+        return fields
+
+    def express(self, recipe: Recipe, conditions: Conditions) -> tuple[dict[str, Any], list[str]]:
+        """See Branch.express."""
+        params, changed = super().express(recipe, conditions)
+        fields = recipe.to_dict()
+        params |= {f"{self.model}.{name}": fields[name] for name in self.shape}
+        for name in LOSS:
+            if fields[name]:
+                params |= {name: True, f"{name}.value": fields[name]}
+        return params, changed
+
+    def published(self, preset: str) -> Sequence[Published]:
+        """The preset's default recipe first, then the published ones."""
+        return [*super().published(preset), *self.recipes]

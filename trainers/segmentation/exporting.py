@@ -1,0 +1,104 @@
+"""Writes a trained segmentation model as an export, and proves that its masks equal the trained model's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trainers.datasets.dataset import Dataset
+from trainers.errors import TrialFailed
+from trainers.files import replace_folder
+from trainers.keras_training.disk_errors import os_errors
+from trainers.segmentation import export as format_
+from trainers.segmentation import metrics
+from trainers.segmentation.data.masked_image import MaskedImage
+from trainers.segmentation.export import Proof
+from trainers.segmentation.graph import Graph, masks_of, squared
+from trainers.segmentation.segmenter import SegmentationRecipe
+
+PROVEN_IMAGES = 100  # for the comparison of the SavedModel with the trained model
+SAMPLE_IMAGES = 8  # kept in the export
+
+
+class _Serving(tf.Module):
+    """images (N, H, W, 3) uint8 RGB -> masks (N, H, W) uint8."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self._model = graph.model
+        self._side = graph.image_size
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
+    def segment(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        inputs = tf.ensure_shape(squared(images, self._side), [None, self._side, self._side, 3])
+        logits = self._model(tf.cast(inputs, tf.float32), training=False)
+        shape = tf.shape(images)
+        return {"masks": masks_of(logits, shape[1], shape[2])}
+
+
+def export(
+    graph: Graph,
+    recipe: SegmentationRecipe,
+    dataset: Dataset,
+    step: int,
+    trained: Iterable[tuple[MaskedImage, np.ndarray]],
+    directory: Path,
+) -> None:
+    """Write the export into `directory`; atomic.
+
+    trained: validation images, and the trained model's masks of them as evaluated in training.
+    Raises TrialFailed if the export's masks differ from these.
+    """
+    with replace_folder(directory) as folder:
+        _save(_Serving(graph), folder / format_.SAVED_MODEL)
+        saved = tf.saved_model.load(str(folder / format_.SAVED_MODEL))
+        proof, samples = _compared(saved, dataset.classes, trained)
+        if problem := proof.problem():
+            raise TrialFailed(f"the export differs from the trained model: {problem}")
+        np.savez_compressed(folder / format_.SAMPLES, allow_pickle=False, **samples)
+        (folder / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+        about = {
+            "recipe_id": recipe.recipe_id,
+            "model": recipe.model,
+            "step": step,
+            "data": {"name": dataset.name, "fingerprint": dataset.fingerprint},
+        }
+        format_.seal(folder, dataset.classes, graph.image_size, proof, about)
+
+
+def _save(serving: _Serving, folder: Path) -> None:
+    log = tf.get_logger()
+    level = log.level
+    log.setLevel(
+        "ERROR"
+    )  # it warns about layers that cannot be restored as Keras layers, which is not needed
+    try:
+        with os_errors(folder):
+            tf.saved_model.save(serving, str(folder), signatures={"serving_default": serving.segment})
+    finally:
+        log.setLevel(level)
+
+
+def _compared(
+    saved: Any, classes: tuple[str, ...], trained: Iterable[tuple[MaskedImage, np.ndarray]]
+) -> tuple[Proof, dict[str, np.ndarray]]:
+    """The proof, one image of its own size at a time, and the arrays of samples.npz."""
+    of_trained: list[metrics.ImageResult] = []
+    of_exported: list[metrics.ImageResult] = []
+    samples: dict[str, np.ndarray] = {}
+    differing = pixels = 0
+    for number, (image, mask) in enumerate(trained):
+        shown = image.pixels()
+        found = saved.segment(tf.constant(shown[np.newaxis]))["masks"].numpy()[0]
+        differing += int((found != mask).sum())
+        pixels += mask.size
+        for results, each in ((of_trained, mask), (of_exported, found)):
+            results.append(metrics.ImageResult(metrics.confusion(image.mask, each, len(classes))))
+        if number < SAMPLE_IMAGES:
+            samples |= {f"image_{number}": shown, f"mask_{number}": found}
+    before, after = (metrics.evaluate(results, classes)["mIoU"] for results in (of_trained, of_exported))
+    return Proof(len(of_trained), before, after, differing / max(pixels, 1)), samples

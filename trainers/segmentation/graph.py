@@ -1,0 +1,131 @@
+"""Graph: the traced functions of one network (gradients, prediction), built once and shared by many recipes.
+
+What may differ between these recipes (rate, loss, class weights, L2, clipping, augmentations, batch size, seed) is an
+argument or a variable, or belongs to the batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from trainers.keras_training.batch_norm_statistics import Statistics
+from trainers.keras_training.optimizer import Update
+from trainers.keras_training.snapshot import SavedVariables
+from trainers.keras_training.variables import set_all, values_of
+from trainers.keras_training.weight_averaging import Averaging
+from trainers.optimizers import Optimizer
+from trainers.segmentation.losses import LossSettings, losses
+
+
+class Graph:
+    """The graph of one network at one image size. build: makes the tf_keras model with fresh variables."""
+
+    def __init__(self, build: Callable[[], Any], image_size: int) -> None:
+        self._build = build
+        self.image_size = image_size
+        self.model = build()
+        self._trainable = list(self.model.trainable_variables)
+        self._kernels = [v for v in self._trainable if "kernel" in v.name]
+        self._updates: dict[str, Update] = {}
+        self._averaging: Averaging | None = None
+        self._saved: dict[tuple[str, bool], SavedVariables] = {}
+        self._initial: tuple[int, list[Any]] | None = None
+        layers = [each for each in self.model.layers if isinstance(each, tf_keras.layers.BatchNormalization)]
+        self.statistics = Statistics(layers, self._forward)
+
+    def initialize(self, seed: int) -> None:
+        """Give every variable its initial value; the same seed gives the same values in any process."""
+        if self._initial is None or self._initial[0] != seed:
+            tf_keras.utils.set_random_seed(seed)
+            self._initial = (seed, values_of(self._build().variables))
+        set_all(self.model.variables, self._initial[1])
+
+    def update(self, settings: Optimizer) -> Update:
+        """The update for this kind of optimizer, traced at its first use."""
+        if settings.kind not in self._updates:
+            self._updates[settings.kind] = Update(settings, self._trainable)
+        return self._updates[settings.kind]
+
+    @property
+    def averaging(self) -> Averaging:
+        """The moving average of the trainable variables, built at its first use."""
+        if self._averaging is None:
+            self._averaging = Averaging(self._trainable)
+        return self._averaging
+
+    def saved(self, settings: Optimizer, averaged: bool) -> SavedVariables:
+        """The variables in a checkpoint of such a trial."""
+        key = settings.kind, averaged
+        if key not in self._saved:
+            objects = {"model": self.model, "optimizer": self.update(settings).optimizer}
+            objects |= {"averaging": self.averaging} if averaged else {}
+            self._saved[key] = SavedVariables(tf.train.Checkpoint(**objects))
+        return self._saved[key]
+
+    def gradients(
+        self, images: np.ndarray, masks: np.ndarray, settings: LossSettings
+    ) -> tuple[dict[str, Any], Any]:
+        """Loss parts and the gradients of `total`, in training mode (updates batch normalisation's averages)."""
+        parts, gradients = self._gradients(tf.constant(images), tf.constant(masks), *settings.tensors())
+        return parts, gradients
+
+    def evaluate(
+        self, images: np.ndarray, masks: np.ndarray, settings: LossSettings
+    ) -> tuple[dict[str, Any], Any]:
+        """Loss parts and logits (N, S, S, C) float32, in inference mode."""
+        parts, logits = self._evaluate(tf.constant(images), tf.constant(masks), *settings.tensors())
+        return parts, logits
+
+    def wait_for_tracing(self) -> None:
+        """Nothing is traced in the background."""
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def _gradients(self, images: Any, masks: Any, *settings: Any) -> Any:
+        with tf.GradientTape() as tape:
+            logits = self.model(tf.cast(images, tf.float32), training=True)
+            parts = self._total(losses(logits, masks, LossSettings(*settings)), settings[-1])
+        return parts, tape.gradient(parts["total"], self._trainable)
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def _evaluate(self, images: Any, masks: Any, *settings: Any) -> Any:
+        logits = self.model(tf.cast(images, tf.float32), training=False)
+        return self._total(losses(logits, masks, LossSettings(*settings)), settings[-1]), logits
+
+    def _total(self, parts: dict[str, Any], l2: Any) -> dict[str, Any]:
+        regularization = l2 * tf.add_n([tf.nn.l2_loss(kernel) for kernel in self._kernels])
+        total = parts.pop("data") + regularization
+        return {**parts, "regularization": regularization, "total": total}
+
+    def _forward(self, images: Any) -> None:
+        self.model(tf.cast(images, tf.float32), training=True)
+
+
+@tf.function(autograph=False, reduce_retracing=True)
+def _squared(images: Any, side: Any) -> Any:
+    resized = tf.image.resize(tf.cast(images, tf.float32), [side, side])
+    return tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
+
+
+def squared(images: Any, side: Any) -> Any:
+    """(N, H, W, 3) uint8 -> (N, side, side, 3) uint8: bilinear, both sides stretched; in training and in an export."""
+    return _squared(images, side)
+
+
+def squared_image(image: np.ndarray, side: int) -> np.ndarray:
+    """(H, W, 3) uint8 -> (side, side, 3) uint8, as `squared`."""
+    if image.shape[:2] == (side, side):
+        return image
+    found: np.ndarray = squared(tf.constant(image[np.newaxis]), tf.constant(side)).numpy()[0]
+    return found
+
+
+@tf.function(autograph=False, reduce_retracing=True)
+def masks_of(logits: Any, height: Any, width: Any) -> Any:
+    """(N, S, S, C) logits -> (N, height, width) uint8 class indices: logits bilinearly resized, then the largest."""
+    resized = tf.image.resize(logits, tf.stack([height, width]))
+    return tf.cast(tf.argmax(resized, axis=-1), tf.uint8)

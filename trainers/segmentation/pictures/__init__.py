@@ -1,0 +1,1 @@
+"""Pictures of a segmentation model's results on the validation images."""

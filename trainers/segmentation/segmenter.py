@@ -1,0 +1,53 @@
+"""Segmenter: the description of a segmentation model, and SegmentationRecipe: the recipe of such a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from trainers.augmentations import Augmentation
+from trainers.model import Model
+from trainers.recipe import Recipe
+from trainers.segmentation.data.augmentation import APPLIED
+
+
+class SegmentationRecipe(Recipe):
+    """The recipe of a segmentation model: Recipe with these additional fields.
+
+    l2: weight of half the sum of squares of the kernels; None for none.
+    class_balance: exponent b of the classes' weights in the loss, proportional to (share of pixels) ** -b; 0 weighs
+        every pixel alike, 1 every class.
+    focal_gamma: exponent of the focal loss (Lin et al. 2017, equation 4); 0 is cross-entropy.
+    dice: share of the loss that is soft Dice (Milletari et al. 2016), mean over the classes; the rest is cross-entropy.
+    """
+
+    l2: float | None = Field(default=None, ge=0, le=1)
+    class_balance: float = Field(default=0.0, ge=0, le=1)
+    focal_gamma: float = Field(default=0.0, ge=0, le=5)
+    dice: float = Field(default=0.0, ge=0, le=1)
+
+    @field_validator("augmentations")
+    @classmethod
+    def _augmentations_apply_to_masks(cls, given: tuple[Augmentation, ...]) -> tuple[Augmentation, ...]:
+        for each in given:
+            if each.name not in APPLIED:
+                raise ValueError(f"{each.name} is not for masks; known are {', '.join(APPLIED)}")
+        return given
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segmenter(Model):
+    """The description of a segmentation model: Model with this additional field.
+
+    network: (recipe, number of classes) -> a tf_keras model, images (N, S, S, 3) float32 of 0 to 255 -> logits
+        (N, S, S, classes). It must not import tf_keras before it is called.
+    """
+
+    task: str = "segmentation"
+    trainer: str = "trainers.segmentation.trainer:alone_in_process"
+    recipe: type[Recipe] = SegmentationRecipe
+    graph_fields: tuple[str, ...] = ("image_size",)
+    network: Callable[[Any, int], Any]

@@ -1,0 +1,75 @@
+"""The model `fcn`: the fully convolutional network of the Follow Me project, with separable convolutions.
+
+Source: github.com/udacity/RoboND-DeepLearning-Project. It is a tf_keras model and not one of Keras 3, because the
+trainers' optimizers, averages and checkpoints are of tf_keras; their settings change without tracing again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from trainers.model import Cost, register
+from trainers.segmentation.segmenter import SegmentationRecipe, Segmenter
+
+
+class FcnRecipe(SegmentationRecipe):
+    """With the shape of the network.
+
+    depth: encoder blocks, each of which halves the resolution. filters: of the first block; each further has twice as
+    many, the 1x1 convolution in the middle twice as many again. decoder_convolutions: separable convolutions in each
+    decoder block.
+    """
+
+    depth: int = Field(default=2, ge=1, le=4)
+    filters: int = Field(default=16, ge=4, le=128)
+    decoder_convolutions: int = Field(default=2, ge=1, le=3)
+
+
+def network(recipe: FcnRecipe, classes: int) -> Any:
+    """Encoder blocks of stride 2, a 1x1 convolution, and decoder blocks: upsampling, concatenation, convolutions."""
+    from tf_keras import Input, Model, layers
+
+    def separable(x: Any, filters: int, stride: int = 1) -> Any:
+        x = layers.SeparableConv2D(filters, 3, stride, padding="same", activation="relu")(x)
+        return layers.BatchNormalization(momentum=0.9)(x)
+
+    image = Input((recipe.image_size, recipe.image_size, 3))
+    x = layers.Rescaling(1 / 127.5, -1)(image)
+    levels = []
+    for i in range(recipe.depth):
+        levels.append(x)
+        x = separable(x, recipe.filters * 2**i, stride=2)
+    x = layers.Conv2D(recipe.filters * 2**recipe.depth, 1, activation="relu")(x)
+    x = layers.BatchNormalization(momentum=0.9)(x)
+    for i in reversed(range(recipe.depth)):
+        x = layers.UpSampling2D(2, interpolation="bilinear")(x)
+        x = layers.Concatenate()([x, levels[i]])
+        for _ in range(recipe.decoder_convolutions):
+            x = separable(x, recipe.filters * 2**i)
+    return Model(image, layers.Conv2D(classes, 1)(x))
+
+
+MODEL = register(
+    Segmenter(
+        name="fcn",
+        title="Fully convolutional network with separable convolutions",
+        recipe=FcnRecipe,
+        network=network,
+        min_image_size=32,
+        image_size_multiple=16,
+        graph_fields=("image_size", "depth", "filters", "decoder_convolutions"),
+        published_at="the Follow Me project of Udacity's robotics nanodegree",
+        presets={
+            "laptop": {
+                "image_size": 128, "batch_size": 8, "steps": 600,
+                "optimizer": {"kind": "adam"},
+                "schedule": {"kind": "cosine", "base": 0.01, "warmup": 0.05},
+                "augmentations": [{"name": "random_horizontal_flip", "options": {"probability": 0.5}}],
+                "depth": 3,
+            }
+        },
+        cost=Cost(cpu_step_seconds=0.5, pixels=128 * 128 * 8, shared_part=0.6, parameters=35_000),
+    )
+)  # fmt: skip
