@@ -27,7 +27,7 @@ from machine import machine  # noqa: E402
 
 CARS = ROOT.parent / "shared" / "data" / "video" / "car-detection.mp4"
 RESULTS = Path(__file__).resolve().parents[1] / "results"
-TOKEN = "benchmark"
+TOKEN = "token-of-the-benchmarks"
 
 
 def generated(path: Path, seconds: float, height: int = 720, width: int = 1280, rate: int = 25) -> Path:
