@@ -95,6 +95,8 @@ BENCHMARKS = (
               lambda r: spread(r["seconds"])),
     Benchmark("efficiency.py", ["--seeds", "4"], "times cheaper than random search", "5", _efficiency),
     Benchmark("rungs.py", [], "rank correlation of the first rung with the end", "", _rung),
+    Benchmark("winners.py", ["--reports", "100", "--only", "12"], "reports on 12 equal trials that name a winner",
+              "0.05", lambda r: (r["trials"]["12"]["equal: names a winner"],) * 3),
     Benchmark("truth.py", [], "trials left RUNNING in Optuna", "0",
               lambda r: (r["ours"]["left RUNNING"],) * 3),
     Benchmark("search_cost.py", ["--trials", "3", "--steps", "60"], "times faster than the stock arrangement", "3",
