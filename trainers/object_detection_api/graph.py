@@ -26,7 +26,7 @@ from trainers.optimizers import Optimizer
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Factors of the classification, localization and L2 losses, float32 scalars."""
+    """Factors of the classification and localization losses, and of the configured L2 weight; float32 scalars."""
 
     classification: tf.Tensor
     localization: tf.Tensor
@@ -189,7 +189,7 @@ class Graph:
         losses = {
             "classification": _sum(parts, named["classification"]) * classification,
             "localization": _sum(parts, named["localization"]) * localization,
-            "regularization": tf.add_n(model.regularization_losses()) * regularization,
+            "regularization": self.detector.regularization_loss(regularization),
         }
         return predictions, losses | {"total": tf.add_n(list(losses.values()))}
 

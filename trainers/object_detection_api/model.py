@@ -7,6 +7,7 @@ that the model's builder chose, so all start from the same values.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -46,11 +47,36 @@ class DetectionModel:
             self.model.predict(tf.zeros(shape), tf.constant([shape[1:]]))  # creates the variables
         self.architecture = architectures.of(model_config)
         self._set_batch_norm_decay(self.architecture.batch_norm_decay(model_config))
+        self._regularizers = self._configured_regularizers(self.architecture.l2(model_config))
 
     def predict(self, images: tf.Tensor, true_image_shapes: tf.Tensor) -> dict[str, Any]:
         """The model's own `predict`, with all outputs cast to float32."""
         found: dict[str, Any] = ops.bfloat16_to_float32_nested(self.model.predict(images, true_image_shapes))
         return found
+
+    def regularization_loss(self, factor: tf.Tensor) -> tf.Tensor:
+        """The sum of the model's L2 losses, as if the weight in its configuration were `factor` times as large.
+
+        The weight of a backbone that sets its own, such as EfficientNet's 5e-6, stays, as it does in the API.
+        """
+        weights = [regularizer.l2 for regularizer in self._regularizers]
+        try:
+            for regularizer, weight in zip(self._regularizers, weights, strict=True):
+                regularizer.l2 = weight * factor
+            return tf.add_n(self.model.regularization_losses())
+        finally:
+            for regularizer, weight in zip(self._regularizers, weights, strict=True):
+                regularizer.l2 = weight
+
+    def _configured_regularizers(self, weight: float) -> list[Any]:
+        """The regularizers of the layers that have the weight of the configuration; the API halves it for Keras."""
+        found = {}
+        for layer in self.model.submodules:
+            for name in ("kernel_regularizer", "depthwise_regularizer", "pointwise_regularizer"):
+                regularizer = getattr(layer, name, None)
+                if regularizer is not None and math.isclose(regularizer.l2, weight / 2, rel_tol=1e-5):
+                    found[id(regularizer)] = regularizer
+        return list(found.values())
 
     @property
     def variables(self) -> list[tf.Variable]:

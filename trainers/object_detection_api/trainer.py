@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,12 @@ import tensorflow as tf  # noqa: E402
 from trainers.datasets.dataset import MOST_TRAINED_BOXES, Dataset, Part  # noqa: E402
 from trainers.datasets.records.representative import evenly_spaced  # noqa: E402
 from trainers.detection import coco_metrics, truth  # noqa: E402
-from trainers.errors import Diverged, TrialFailed  # noqa: E402
+from trainers.errors import Diverged  # noqa: E402
 from trainers.keras_training import checkpoint as checkpoint_files  # noqa: E402
 from trainers.keras_training import devices  # noqa: E402
 from trainers.keras_training.batch_norm_statistics import STATISTICS_IMAGES  # noqa: E402
 from trainers.keras_training.graph_cache import GraphCache  # noqa: E402
+from trainers.keras_training.out_of_memory import out_of_memory_as_failure  # noqa: E402
 from trainers.metrics import Metrics  # noqa: E402
 from trainers.object_detection_api import architectures, exporting, pipeline_config  # noqa: E402
 from trainers.object_detection_api.checkpoints import checkpoint as checkpoints  # noqa: E402
@@ -55,9 +56,14 @@ class DetectorTrainer:
     def start(self, recipe: Recipe, checkpoint: Path | None = None) -> None:
         """Begin a trial at step 0, or resume it from its checkpoint; reuses the graph of an earlier recipe if possible.
 
-        Raises UserError if the initial weights do not fit the model, or the checkpoint belongs to another recipe.
+        Raises UserError if the initial weights do not fit the model, or the checkpoint belongs to another recipe;
+        TrialFailed (out of memory).
         """
         assert isinstance(recipe, DetectorRecipe)
+        with self._out_of_memory_as_failure(recipe):
+            self._start(recipe, checkpoint)
+
+    def _start(self, recipe: DetectorRecipe, checkpoint: Path | None) -> None:
         self._graphs.wait_for_tracing()
         self._recipe = recipe
         self._step = 0 if checkpoint is None else checkpoint_files.step_of(recipe, checkpoint)
@@ -109,7 +115,7 @@ class DetectorTrainer:
         Batch normalisation uses precise statistics (batch_norm_statistics.py), as in an export; checkpoints contain
         those of training. images: number of images, evenly spaced and the same in every call; None for all.
         """
-        with self._as_evaluated():
+        with self._out_of_memory_as_failure(self._recipe), self._as_evaluated():
             return self._evaluate(images)
 
     def save(self, directory: Path) -> Future[None]:
@@ -122,8 +128,12 @@ class DetectorTrainer:
 
     def export(self, directory: Path) -> None:
         """Write an export (trainers.detection.export) into `directory`; atomic. Raises TrialFailed if it is inexact."""
-        with self._as_evaluated():
+        with self._out_of_memory_as_failure(self._recipe), self._as_evaluated():
             self._export(directory)
+
+    @staticmethod
+    def _out_of_memory_as_failure(recipe: DetectorRecipe) -> AbstractContextManager[None]:
+        return out_of_memory_as_failure(f"batch {recipe.batch_size} at {recipe.image_size} px")
 
     def _initialize(self, initial: Path | None) -> None:
         self._graph.detector.initialize(self._recipe.seed)
@@ -148,16 +158,13 @@ class DetectorTrainer:
         return {"pipeline.config": pipeline_config.render(self._config)}
 
     def _take_step(self, batch: Batch, rate: float) -> dict[str, float]:
-        try:
+        with self._out_of_memory_as_failure(self._recipe):
             losses, gradients = self._graph.gradients(batch, self._loss_weights)
             values = {name: float(value) for name, value in losses.items()}
             bad = [name for name, value in values.items() if not np.isfinite(value)]
             if bad:
                 raise Diverged(f"{bad[0]} loss is {values[bad[0]]} at step {self._step + 1}")
             self._update.apply(gradients, rate, self._recipe.gradient_clip)
-        except tf.errors.ResourceExhaustedError as error:
-            size = f"batch {self._recipe.batch_size} at {self._recipe.image_size} px"
-            raise TrialFailed(f"out of memory with {size}: {' '.join(str(error).split())[:200]}") from None
         if self._recipe.averaging is not None:
             step = tf.constant(self._step, tf.float32)
             self._graph.averaging.update(tf.constant(self._recipe.averaging, tf.float32), step)
