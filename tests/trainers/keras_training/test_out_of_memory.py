@@ -41,7 +41,7 @@ def test_a_detector_that_does_not_fit_fails_in_start_and_the_next_trial_runs(tin
     from trainers.object_detection_api.trainer import DetectorTrainer
 
     trainer = DetectorTrainer(tiny_city)
-    trainer._most_boxes = LARGEST // 100  # room that evaluation cannot have
+    trainer._most_boxes = 2**31 - 1  # room that evaluation cannot have: 69 GB
     with pytest.raises(TrialFailed, match="out of memory with batch 2 at 160 px"):
         trainer.start(tiny_recipe)
     del trainer._most_boxes

@@ -1,3 +1,4 @@
+import hashlib
 import http.server
 import os
 import socket
@@ -112,6 +113,9 @@ def test_auto_fetches_the_published_archive_once_and_keeps_its_checkpoint(
     assert seen[-1] == (size, size)
     kept = sorted(str(path.relative_to(tmp_path / ARCHIVE)) for path in (tmp_path / ARCHIVE).rglob("*.*"))
     assert kept == ["checkpoint/ckpt-0.data-00000-of-00001", "checkpoint/ckpt-0.index", "pipeline.config"]
+
+    recorded = (tmp_path / ARCHIVE / weights.SHA256).read_text()
+    assert recorded == f"{hashlib.sha256(published.read_bytes()).hexdigest()}\n"
 
     again = weights.resolve("auto", NAME, cache=tmp_path, url="http://127.0.0.1:9")
     assert again == start
@@ -234,6 +238,10 @@ def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path):
     start = weights.resolve("auto", NAME, cache=tmp_path / "file" / "cache")
     assert start.source == "none"
     assert "Not a directory" in start.message
+
+
+def test_the_published_archives_come_over_https():
+    assert weights.ZOO_URL.startswith("https://")
 
 
 def test_none_is_from_scratch():

@@ -1,7 +1,8 @@
 """Initial weights: none, a detector's published COCO checkpoint, or a checkpoint at a path.
 
-The published archive is downloaded once into a cache, and used only if its checkpoint has exactly the variables that
-the zoo publishes. TensorFlow is imported only to read a checkpoint's index.
+The published archive is downloaded once into a cache, over HTTPS, and used only if its checkpoint has exactly the
+variables that the zoo publishes. The archive's SHA-256 is kept beside the checkpoint. TensorFlow is imported only to
+read a checkpoint's index.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from trainers.object_detection_api.detector import detector as detector_called
 from trainers.recipe import InitialWeights
 
 # of the archives that tensorflow/models lists in research/object_detection/g3doc/tf2_detection_zoo.md
-ZOO_URL = "http://download.tensorflow.org/models/object_detection/tf2/20200711"
+ZOO_URL = "https://download.tensorflow.org/models/object_detection/tf2/20200711"
 TIMEOUT = 30  # seconds without a byte
 CHUNK = 1 << 20  # bytes
+SHA256 = "sha256"  # the file with the digest of the archive, in hexadecimal
 # suffix of variable names in TensorFlow's object-based checkpoints
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
@@ -116,7 +118,8 @@ def fetch(detector: Detector, cache: Path, url: str = ZOO_URL, progress: Progres
                 for left in cache.glob(f".{folder.name}.*"):  # left by a killed process
                     shutil.rmtree(left)
                 with replace_folder(folder) as new:
-                    _download(address, new / "archive", progress)
+                    digest_of_archive = _download(address, new / "archive", progress)
+                    (new / SHA256).write_text(f"{digest_of_archive}\n", encoding="utf-8")
                     _unpack(new / "archive", detector.zoo_archive, new)
                     (new / "archive").unlink()
                     _verify(new, detector)
@@ -175,17 +178,21 @@ def _one_process(lock: Path) -> Iterator[None]:
         yield
 
 
-def _download(address: str, file: Path, progress: Progress | None) -> None:
+def _download(address: str, file: Path, progress: Progress | None) -> str:
+    """Download a file; returns its SHA-256 in hexadecimal."""
+    content = hashlib.sha256()
     with urllib.request.urlopen(address, timeout=TIMEOUT) as response, file.open("wb") as out:
         stated = response.headers["Content-Length"]
         total, done = (int(stated) if stated else None), 0
         while chunk := response.read(CHUNK):
             out.write(chunk)
+            content.update(chunk)
             done += len(chunk)
             if progress is not None:
                 progress(done, total)
     if total is not None and done != total:
         raise Unavailable(f"ended after {done} of {total} bytes")
+    return content.hexdigest()
 
 
 def _unpack(archive: Path, name: str, folder: Path) -> None:
