@@ -17,7 +17,7 @@ from trainers import datasets
 from trainers.command import Parser, run
 from trainers.datasets import formats
 from trainers.datasets.opening import DEFAULT_CACHE
-from trainers.datasets.problems import LIMIT
+from trainers.datasets.problems import LIMIT, Examples, Problem
 from trainers.datasets.splits.subsetting import parse_share
 from trainers.errors import UserError
 
@@ -55,6 +55,8 @@ def parser() -> argparse.ArgumentParser:
         "its images.",
     )
     check.add_argument("source", metavar="SRC", help=_SOURCE)
+    check.add_argument("--all", action="store_true", help="every problem, not three of each kind")
+    _add_reading(check)
 
     describe = _command(
         commands,
@@ -63,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
         "Count the images and boxes of SRC by part, class, size and aspect ratio, and find duplicate images.",
     )
     describe.add_argument("source", metavar="SRC", help=_SOURCE)
+    _add_reading(describe)
     output = describe.add_argument_group("output")
     output.add_argument("--html", type=Path, metavar="FILE", help="also write a page with sample images")
     output.add_argument("--json", action="store_true", help="print JSON instead of tables")
@@ -83,12 +86,23 @@ def parser() -> argparse.ArgumentParser:
     )
     convert.add_argument("source", metavar="SRC", help=_SOURCE)
     convert.add_argument("target", metavar="DST", type=Path, help="folder to create; must not exist yet")
+    _add_reading(convert)
     written = convert.add_argument_group("what to write")
     written.add_argument("--to", default="tfrecord", metavar="FORMAT", help="format (default: %(default)s)")
     written.add_argument(
         "--subset", default="100%", metavar="SHARE", help="share of the training images, such as 10%%"
     )
     return line
+
+
+def _add_reading(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("how to read SRC")
+    group.add_argument("--format", metavar="FORMAT", help="format to read, if there are several in SRC")
+    group.add_argument(
+        "--group-by",
+        metavar="REGEX",
+        help="keep images together whose names match the same text, or first group, when SRC is split",
+    )
 
 
 def _command(
@@ -113,8 +127,8 @@ def _log(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-def _convert(source: str, target: Path, to: str, share: float) -> None:
-    done = datasets.convert(source, to, target, subset=share, on_progress=_log)
+def _convert(source: str, target: Path, to: str, share: float, reading: dict[str, str | None]) -> None:
+    done = datasets.convert(source, to, target, subset=share, on_progress=_log, **reading)
     for note in done.notes:
         print(f"note: {note}")
     counts = ", ".join(f"{images} {part}" for part, images in done.images.items())
@@ -122,7 +136,9 @@ def _convert(source: str, target: Path, to: str, share: float) -> None:
     print(f"{target}: {counts} images, {classes}, fingerprint {done.fingerprint[:12]}")
 
 
-def _describe(source: str, page: Path | None, as_json: bool, cache: Path) -> None:
+def _describe(
+    source: str, page: Path | None, as_json: bool, cache: Path, reading: dict[str, str | None]
+) -> None:
     # imported here: tables and pages are slow to import, and `convert` does not need them
     from rich.console import Console
 
@@ -132,7 +148,7 @@ def _describe(source: str, page: Path | None, as_json: bool, cache: Path) -> Non
 
     if page and (page.is_dir() or not page.absolute().parent.is_dir()):
         raise UserError(f"--html {page}: expected a file name in an existing folder")
-    described = datasets.describe(source, cache, on_progress=_log)
+    described = datasets.describe(source, cache, on_progress=_log, **reading)
     if as_json:
         print(json.dumps(described.to_dict(), indent=1, ensure_ascii=False))
     else:
@@ -144,11 +160,20 @@ def _describe(source: str, page: Path | None, as_json: bool, cache: Path) -> Non
         _log(f"wrote {page}")
 
 
-def _check(source: str) -> None:
-    report = datasets.check(source, on_problem=print)
-    total = sum(report.counts.values())
+def _check(source: str, show_all: bool, reading: dict[str, str | None]) -> None:
+    examples = Examples()
+
+    def heard(problem: Problem) -> None:
+        examples.add(problem)
+        if show_all:
+            print(problem)
+
+    report = datasets.check(source, on_problem=heard, format=reading["format"], group_by=reading["group_by"])
+    if not show_all:
+        for line in examples.lines():
+            print(line)
     print(
-        f"{total} problems; {report.affected} of {report.images} images would be left out or lose a box "
+        f"{examples.total} problems; {report.affected} of {report.images} images would be left out or lose a box "
         f"(limit {LIMIT:.0%})"
     )
     for note in report.notes:
@@ -163,13 +188,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(options: argparse.Namespace) -> int:
+    reading = {"format": options.format, "group_by": options.group_by}
     try:
         if options.command == "convert":
-            _convert(options.source, options.target, options.to, parse_share(options.subset))
+            _convert(options.source, options.target, options.to, parse_share(options.subset), reading)
         elif options.command == "describe":
-            _describe(options.source, options.html, options.json, options.cache)
+            _describe(options.source, options.html, options.json, options.cache, reading)
         else:
-            _check(options.source)
+            _check(options.source, options.all, reading)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
+from trainers.datasets import formats
+from trainers.datasets.formats.format import Reading
 from trainers.errors import UserError
 
 PathLike = str | os.PathLike[str]
@@ -41,6 +44,19 @@ def text(argument: str, value: object) -> str:
     if not isinstance(value, str):
         raise UserError(f"{argument}: expected a string, got {_shown(value)}")
     return value
+
+
+def reading(format: object, group_by: object) -> Reading:
+    """How a source is to be read: the name of a format, and a regular expression; None for either to leave it open."""
+    if format is not None:
+        formats.named(text("format", format))
+    if group_by is None:
+        return Reading(text("format", format) if format is not None else None)
+    try:
+        pattern = re.compile(text("group_by", group_by))
+    except re.error as error:
+        raise UserError(f"group_by {group_by!r}: not a regular expression: {error}") from None
+    return Reading(text("format", format) if format is not None else None, pattern)
 
 
 def callback(argument: str, value: object) -> Callable[[Any], None]:

@@ -172,6 +172,15 @@ class Catalogue:
         self.database.execute("DROP TABLE asked")
         return count
 
+    def not_listed(self, files: Iterable[str]) -> list[str]:
+        """Those of these image files that no listed image has, in their order."""
+        self.database.execute("CREATE TEMP TABLE seen (file TEXT)")
+        self.database.executemany("INSERT INTO seen VALUES (?)", ((file,) for file in files))
+        wanted = "SELECT file FROM seen WHERE file NOT IN (SELECT file FROM images) ORDER BY rowid"
+        missing = [file for (file,) in self.database.execute(wanted)]
+        self.database.execute("DROP TABLE seen")
+        return missing
+
     def names(self) -> Iterator[tuple[str, str]]:
         """(part, name) of every image, in alphabetical order."""
         with closing(self.database.cursor()) as cursor:

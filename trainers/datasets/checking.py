@@ -10,12 +10,13 @@ from pathlib import Path
 from trainers.datasets import arguments
 from trainers.datasets.arguments import PathLike
 from trainers.datasets.catalogue import Catalogue
-from trainers.datasets.formats import recognise
+from trainers.datasets.formats.recognition import recognise
 from trainers.datasets.listing import list_source
 from trainers.datasets.opening import local_path
 from trainers.datasets.problems import Problem, Problems
 from trainers.datasets.records.parallel_conversion import convert_catalogue
 from trainers.datasets.records.shard_workers import ShardWorkers
+from trainers.datasets.splits.near_duplicates import near_duplicates
 from trainers.datasets.toy_city import is_toy_city
 from trainers.errors import UserError
 
@@ -51,6 +52,8 @@ def check(
     source: PathLike,
     on_problem: Callable[[Problem], None] | None = None,
     on_progress: Callable[[str], None] | None = None,
+    format: str | None = None,
+    group_by: str | None = None,
 ) -> CheckReport:
     """Check every label and decode every image of a source; nothing is written.
 
@@ -59,12 +62,13 @@ def check(
         on_problem: called with each problem as it is found. The report then does not collect them, so that memory
             stays constant.
         on_progress: called with one line of text whenever a long step advances.
+        format, group_by: as for `trainers.datasets.load`.
 
     Raises:
         UserError: an argument has a wrong type; the source does not exist, has an unknown format, cannot be read
             at all, or is a toy city, which is generated together with its labels.
     """
-    name = arguments.source_name(source)
+    name, reading = arguments.source_name(source), arguments.reading(format, group_by)
     found: list[Problem] = []
     listener = found.append if on_problem is None else arguments.callback("on_problem", on_problem)
     progress = arguments.callback("on_progress", on_progress)
@@ -80,14 +84,17 @@ def check(
         ShardWorkers() as workers,
         Catalogue(Path(scratch) / "catalogue.sqlite") as catalogue,
     ):
-        listed = list_source(path, recognise(path), catalogue, problems, workers.start)
+        listed = list_source(
+            path, recognise(path, reading.format), reading, catalogue, problems, workers.start
+        )
         convert_catalogue(catalogue, listed.classes, None, problems, workers, progress)
+        warning = near_duplicates(catalogue)
     return CheckReport(
         source=name,
         images=listed.images,
         affected=problems.affected,
         counts=dict(problems.counts),
         problems=tuple(found),
-        notes=listed.notes,
+        notes=(*listed.notes, *([warning] if warning else [])),
         error=problems.error(listed.images),
     )

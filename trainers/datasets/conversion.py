@@ -11,7 +11,8 @@ from trainers.datasets import arguments, formats
 from trainers.datasets.arguments import PathLike
 from trainers.datasets.cache import build_once, disk_errors_as_user_errors, lock_file
 from trainers.datasets.dataset import Dataset
-from trainers.datasets.formats.format import Format
+from trainers.datasets.formats.format import Format, Reading
+from trainers.datasets.formats.recognition import recognise
 from trainers.datasets.opening import local_path, open_dataset
 from trainers.datasets.preparing import prepare
 from trainers.datasets.records.reading import read_images
@@ -43,6 +44,8 @@ def convert(
     out: PathLike,
     subset: float = 1.0,
     on_progress: Callable[[str], None] | None = None,
+    format: str | None = None,
+    group_by: str | None = None,
 ) -> Conversion:
     """Check a source and write it in another format.
 
@@ -52,21 +55,22 @@ def convert(
         out: the folder to write; it must not exist yet. Its parents are created.
         subset: share of the training images to keep, above 0 and at most 1.
         on_progress: called with one line of text whenever a long step advances.
+        format, group_by: as for `trainers.datasets.load`.
 
     Raises:
         UserError: an argument has a wrong type; `to` is unknown; `out` exists or cannot be written; the source
             cannot be loaded; the format cannot express the classes. Nothing is left in `out`.
     """
     name, kept = arguments.source_name(source), arguments.share("subset", subset)
-    target = arguments.folder("out", out)
+    target, reading = arguments.folder("out", out), arguments.reading(format, group_by)
     progress = arguments.callback("on_progress", on_progress)
     wanted = formats.named(arguments.text("to", to))
     if target.exists():
         raise UserError(f"{target} already exists; choose a new folder")
     if wanted.TRAINABLE_IN_PLACE and kept == 1 and not is_toy_city(name):
-        dataset = _write_tfrecords(name, target, progress)
+        dataset = _write_tfrecords(name, target, reading, progress)
     else:
-        dataset = _write(name, wanted, target, kept, progress)
+        dataset = _write(name, wanted, target, kept, reading, progress)
     return Conversion(
         folder=target,
         images={part: its.images for part, its in dataset.parts.items()},
@@ -76,14 +80,18 @@ def convert(
     )
 
 
-def _write_tfrecords(source: str, target: Path, on_progress: Callable[[str], None]) -> Dataset:
+def _write_tfrecords(
+    source: str, target: Path, reading: Reading, on_progress: Callable[[str], None]
+) -> Dataset:
     """TFRecord shards with a manifest, as in the cache."""
     path = local_path(source, on_progress)
-    found = formats.recognise(path)
+    found = recognise(path, reading.format)
     parent = target.absolute().parent
     try:
         return build_once(
-            parent, target.name, lambda folder: prepare(source, path, found, folder, on_progress, link=False)
+            parent,
+            target.name,
+            lambda folder: prepare(source, path, found, reading, folder, on_progress, link=False),
         )
     finally:
         if (lock := lock_file(parent, target.name)).exists():
@@ -91,14 +99,21 @@ def _write_tfrecords(source: str, target: Path, on_progress: Callable[[str], Non
 
 
 def _write(
-    source: str, wanted: Format, target: Path, subset: float, on_progress: Callable[[str], None]
+    source: str,
+    wanted: Format,
+    target: Path,
+    subset: float,
+    reading: Reading,
+    on_progress: Callable[[str], None],
 ) -> Dataset:
     """Any format, by way of TFRecord shards in a temporary folder beside `target`."""
     parent = target.absolute().parent
     with disk_errors_as_user_errors(target):
         parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=parent) as scratch:
-            dataset = open_dataset(source, Path(scratch) / "opened", subset=subset, on_progress=on_progress)
+            dataset = open_dataset(
+                source, Path(scratch) / "opened", subset=subset, on_progress=on_progress, reading=reading
+            )
             written = Path(scratch) / "written"
             written.mkdir()
             images = {name: read_images(part.files) for name, part in dataset.parts.items()}

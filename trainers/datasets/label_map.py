@@ -4,12 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from trainers.datasets.files.paths import read_text
 from trainers.errors import UserError
 
 _ITEM = re.compile(r"\bitem\s*:?\s*\{((?:[^{}\"']|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*')*)\}")
 _FIELD = re.compile(r"(\w+)\s*:\s*(?:\"((?:\\.|[^\"\\])*)\"|'((?:\\.|[^'\\])*)'|(-?\d+))")
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """names: class names by label id, sorted by id. others: further names of an id, such as its `display_name`."""
+
+    names: Mapping[int, str]
+    others: Mapping[int, str] = field(default_factory=dict)
+
+    def means(self, number: int, text: str) -> bool:
+        """Whether the class text of a label fits its id, but for case and space; a text may be the id itself too."""
+        known = (self.names.get(number), self.others.get(number), str(number))
+        return any(name is not None and _folded(name) == _folded(text) for name in known)
+
+    def number_of(self, text: str) -> int | None:
+        """The id that a class text means; None if there is none."""
+        return next((number for number in self.names if self.means(number, text)), None)
+
+
+def _folded(name: str) -> str:
+    return name.strip().casefold()
 
 
 def read_label_map(path: Path) -> dict[int, str]:
@@ -17,12 +40,14 @@ def read_label_map(path: Path) -> dict[int, str]:
 
     Raises UserError if the file cannot be read, or an id or name is missing or repeated.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as a label map: {error}") from None
-    text = re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE)
+    return dict(load_label_map(path).names)
+
+
+def load_label_map(path: Path) -> LabelMap:
+    """The whole label map. Raises UserError as `read_label_map` does."""
+    text = re.sub(r"^\s*#.*$", "", read_text(path), flags=re.MULTILINE)
     names: dict[int, str] = {}
+    others: dict[int, str] = {}
     for item in _ITEM.finditer(text):
         fields = {key: _unescaped(a or b) or number for key, a, b, number in _FIELD.findall(item.group(1))}
         name = fields.get("name") or fields.get("display_name")
@@ -35,9 +60,11 @@ def read_label_map(path: Path) -> dict[int, str]:
                 f"{path}:{line}: repeated id {fields['id']} or name '{name}'; each class needs its own"
             )
         names[int(fields["id"])] = name
+        if other := fields.get("display_name"):
+            others[int(fields["id"])] = other
     if not names:
         raise UserError(f"{path}: not a label map: it has no `item {{ id: 1 name: '...' }}`")
-    return dict(sorted(names.items()))
+    return LabelMap(dict(sorted(names.items())), others)
 
 
 def write_label_map(path: Path, classes: Sequence[str]) -> None:

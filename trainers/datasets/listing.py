@@ -10,7 +10,9 @@ from pathlib import Path
 from trainers.datasets.catalogue import Catalogue
 from trainers.datasets.files.paths import relative
 from trainers.datasets.files.walking import skipped_files
-from trainers.datasets.formats.format import Format, Source
+from trainers.datasets.formats.format import Reading, Source
+from trainers.datasets.formats.recognition import Recognised
+from trainers.datasets.formats.unread_images import report_unread
 from trainers.datasets.labelled_image import LabelledImage
 from trainers.datasets.problems import Problem, Problems
 from trainers.datasets.splits.splitting import split
@@ -26,25 +28,36 @@ class Listed:
     classes: class names in the order of their label ids 1..N.
     images: number of images in the source, including those that could not be listed.
     notes: remarks for the user.
+    as_stored: label ids and parts are those of the source.
     """
 
     classes: tuple[str, ...]
     images: int
     notes: tuple[str, ...]
+    as_stored: bool
 
 
 def list_source(
-    path: Path, found: Format, catalogue: Catalogue, problems: Problems, when_many: Callable[[], None]
+    path: Path,
+    found: Recognised,
+    reading: Reading,
+    catalogue: Catalogue,
+    problems: Problems,
+    when_many: Callable[[], None],
 ) -> Listed:
     """Fill `catalogue` from the source at `path`, which has the format `found`.
 
     when_many: called as soon as the source turns out to have many images.
     Raises UserError if the source is unusable.
     """
-    source = found.read(path, problems)
-    catalogue.add_all(_known(source, problems, when_many))
-    _report_skipped_files(found.roots(path), problems)
+    try:
+        source = found.format.read(path, problems)
+        catalogue.add_all(_known(source, problems, when_many))
+    except UserError as error:
+        raise UserError(f"{error}{found.hint()}") from None
+    _report_skipped_files(found.format.roots(path), problems)
     _drop_images_labelled_twice(catalogue, problems)
+    unread = report_unread(path, found, catalogue, problems)
     classes = source.classes or tuple(catalogue.images_by_class())
     listed = sum(catalogue.counts().values())
     images = listed + catalogue.count_unlisted(problems.affected_images)
@@ -54,8 +67,10 @@ def list_source(
         raise UserError(f"{problems.source}: no labelled images found")
     if not classes:
         raise UserError(f"{problems.source}: {listed} images without a single box; training needs boxes")
-    note = split(catalogue, problems.source)
-    return Listed(classes, images, (*source.notes, *([note] if note else [])))
+    notes = split(catalogue, problems.source, reading.group_by or source.group_by)
+    return Listed(
+        classes, images, (*unread, *source.notes, *notes), as_stored=not notes and not source.remapped
+    )
 
 
 def _report_skipped_files(roots: Sequence[Path], problems: Problems) -> None:

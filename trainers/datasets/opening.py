@@ -11,14 +11,14 @@ from trainers.datasets.arguments import PathLike
 from trainers.datasets.cache import build_once
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.files.walking import file_states
-from trainers.datasets.formats import recognise
-from trainers.datasets.formats.format import Format
+from trainers.datasets.formats.format import Reading
+from trainers.datasets.formats.recognition import Recognised, recognise
 from trainers.datasets.preparing import prepare
 from trainers.datasets.splits import subsetting
 from trainers.datasets.toy_city import is_toy_city
 
 DEFAULT_CACHE = Path("studies") / "data"  # the one that `python -m tuning.run` uses
-_VERSION = 5  # of the conversion; results of other versions in the cache are ignored
+_VERSION = 6  # of the conversion; results of other versions in the cache are ignored
 
 
 def load(
@@ -26,6 +26,8 @@ def load(
     cache: PathLike = DEFAULT_CACHE,
     subset: float = 1.0,
     on_progress: Callable[[str], None] | None = None,
+    format: str | None = None,
+    group_by: str | None = None,
 ) -> Dataset:
     """Load labelled images as a Dataset that is ready to train on.
 
@@ -40,6 +42,9 @@ def load(
         subset: share of the training images to keep, above 0 and at most 1, balanced by class. Validation and
             test images are all kept.
         on_progress: called with one line of text whenever a long step advances.
+        format: the NAME of the format to read, if the source holds several; default: the first that is found.
+        group_by: a regular expression; images of whose names it matches the same text, or the same first group, stay
+            in one part when the source is split. Default: frames of a recording, where names and looks show them.
 
     Raises:
         UserError: an argument has a wrong type; the source does not exist or has an unknown format; its labels
@@ -52,6 +57,7 @@ def load(
         arguments.folder("cache", cache),
         subset=arguments.share("subset", subset),
         on_progress=arguments.callback("on_progress", on_progress),
+        reading=arguments.reading(format, group_by),
     )
 
 
@@ -60,7 +66,12 @@ def no_progress(message: str) -> None:
 
 
 def open_dataset(
-    source: str | None, cache: Path, *, subset: float = 1.0, on_progress: Callable[[str], None] = no_progress
+    source: str | None,
+    cache: Path,
+    *,
+    subset: float = 1.0,
+    on_progress: Callable[[str], None] = no_progress,
+    reading: Reading = Reading(),  # noqa: B008 - frozen
 ) -> Dataset:
     """Open a source as a Dataset; `load` describes the arguments and errors, and validates the arguments first."""
     if source is None or is_toy_city(source):
@@ -70,14 +81,16 @@ def open_dataset(
 
         return subsetting.subset(open_toy_city(parse_city(source), cache, on_progress), subset, cache)
     path = local_path(source, on_progress)
-    found = recognise(path)
+    found = recognise(path, reading.format)
 
     def build(folder: Path) -> Dataset:
-        on_progress(f"reading {source} as {found.TITLE}")
-        return prepare(source, path, found, folder, on_progress, link=True)
+        on_progress(f"reading {source} as {found.format.TITLE}")
+        return prepare(source, path, found, reading, folder, on_progress, link=True)
 
     name = path.stem if path.is_file() else path.resolve().name
-    return subsetting.subset(build_once(cache, f"{name}-{_state(path, found)}", build), subset, cache)
+    return subsetting.subset(
+        build_once(cache, f"{name}-{_state(path, found, reading)}", build), subset, cache
+    )
 
 
 def local_path(source: str, on_progress: Callable[[str], None] = no_progress) -> Path:
@@ -89,10 +102,10 @@ def local_path(source: str, on_progress: Callable[[str], None] = no_progress) ->
     return fetching.fetch(source, on_progress)
 
 
-def _state(path: Path, found: Format) -> str:
+def _state(path: Path, found: Recognised, reading: Reading) -> str:
     """12 hexadecimal digits that change when a file of the source changes, by names, sizes and times only."""
-    state = hashlib.sha256(f"{_VERSION} {found.NAME}".encode())
-    for root in found.roots(path):
+    state = hashlib.sha256(f"{_VERSION} {found.format.NAME}{reading.key()}".encode())
+    for root in found.format.roots(path):
         for file_state in file_states(root):
             state.update(file_state.encode())
     return state.hexdigest()[:12]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from trainers.datasets.catalogue import Catalogue
 from trainers.datasets.dataset import MOST_TRAINED_BOXES, Dataset, Part
-from trainers.datasets.formats.format import Format
+from trainers.datasets.formats.format import Reading
+from trainers.datasets.formats.recognition import Recognised
 from trainers.datasets.label_map import write_label_map
 from trainers.datasets.listing import list_source
 from trainers.datasets.problems import Problems
@@ -19,7 +20,13 @@ from trainers.errors import UserError
 
 
 def prepare(
-    source: str, path: Path, found: Format, folder: Path, on_progress: Callable[[str], None], link: bool
+    source: str,
+    path: Path,
+    found: Recognised,
+    reading: Reading,
+    folder: Path,
+    on_progress: Callable[[str], None],
+    link: bool,
 ) -> Dataset:
     """Convert the source at `path`, which has the format `found`, into the empty `folder`.
 
@@ -30,9 +37,9 @@ def prepare(
     problems = Problems(source)
     list_file = folder / "catalogue.sqlite"
     with ShardWorkers() as workers, Catalogue(list_file) as catalogue:
-        listed = list_source(path, found, catalogue, problems, workers.start)
+        listed = list_source(path, found, reading, catalogue, problems, workers.start)
         converted = None
-        if link and found.TRAINABLE_IN_PLACE and not listed.notes and not problems.counts:
+        if link and found.format.TRAINABLE_IN_PLACE and listed.as_stored and not problems.counts:
             converted = convert_catalogue(catalogue, listed.classes, None, problems, workers, on_progress)
         if converted and not problems.counts:
             parts = _linked(converted.parts, catalogue, folder)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from trainers.errors import UserError, one_line
 
 # Up to this share of the images may have problems; those images are left out, or lose the wrong boxes.
 LIMIT = 0.05
+EXAMPLES = 3  # problems of a kind that are shown
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Problem:
     where: the file to open, with a line or record number if there is one: "labels.json:12".
     what: the details.
     image: name of the image that is left out or loses a box; None if no label is lost.
+    harmless: converting the source mends it, and nothing is lost.
     fatal: a single one is enough to refuse the source, because its labels or files are not what they seem to be.
     """
 
@@ -28,6 +30,7 @@ class Problem:
     what: str
     image: str | None = None
     fatal: bool = False
+    harmless: bool = False
 
     def __str__(self) -> str:
         return one_line(f"{self.where}: {self.kind}: {self.what}")
@@ -127,3 +130,41 @@ class Problems:
         """Raise UserError with the text of `error`, if there is one."""
         if error := self.error(images):
             raise UserError(error)
+
+
+class Examples:
+    """The first problems of each kind, and how many there are, in constant memory."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, list[Problem]] = {}
+        self._counts: Counter[str] = Counter()
+
+    def add(self, problem: Problem) -> None:
+        """Count a problem."""
+        self._counts[problem.kind] += 1
+        kept = self._kinds.setdefault(problem.kind, [])
+        if len(kept) < EXAMPLES:
+            kept.append(problem)
+
+    @property
+    def total(self) -> int:
+        """How many problems there are, without the harmless ones."""
+        return sum(count for kind, count in self._counts.items() if not self._kinds[kind][0].harmless)
+
+    def lines(self) -> Iterator[str]:
+        """The examples: first of what refuses the source, then of what loses labels, the rest, and the harmless."""
+
+        def severity(kind: str) -> tuple[bool, bool, bool, int]:
+            some = self._kinds[kind]
+            loses = any(problem.image is not None for problem in some)
+            return (
+                not any(problem.fatal for problem in some),
+                not loses,
+                some[0].harmless,
+                -self._counts[kind],
+            )
+
+        for kind in sorted(self._kinds, key=severity):
+            yield from map(str, self._kinds[kind])
+            if self._counts[kind] > EXAMPLES:
+                yield f"  ... {self._counts[kind]} x {kind} in all; --all lists them"

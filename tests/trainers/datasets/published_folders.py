@@ -5,7 +5,7 @@ from pathlib import Path
 
 from labelled_folders import picture
 
-from trainers.datasets import formats
+from trainers.datasets.formats.recognition import recognise
 from trainers.datasets.opening import open_dataset
 from trainers.datasets.records.reading import read_images
 
@@ -22,7 +22,7 @@ def labels(opened, part="train") -> Counter[str]:
 
 
 def recognised(folder: Path, name: str, tmp_path: Path):
-    assert name == formats.recognise(folder).NAME
+    assert name == recognise(folder).format.NAME
     return open_dataset(str(folder), tmp_path / "cache")
 
 

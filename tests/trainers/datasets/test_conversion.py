@@ -1,13 +1,15 @@
 """Datasets converted: to TFRecords and to every other format, whole or not at all."""
 
 import pytest
-from labelled_folders import voc, voc_folder
+from coco_folders import box, coco
+from labelled_folders import picture, voc, voc_folder
 
 from trainers.datasets import formats
 from trainers.datasets.__main__ import main
 from trainers.datasets.dataset import read_manifest
 from trainers.datasets.label_map import write_label_map
 from trainers.datasets.opening import open_dataset
+from trainers.datasets.records.reading import read_images
 from trainers.datasets.toy_city.generating import open_toy_city
 from trainers.datasets.toy_city.scenes import ToyCity
 
@@ -79,3 +81,21 @@ def test_good_tfrecords_are_linked_not_copied_and_others_are_converted(tmp_path)
     opened = open_dataset(str(folder), tmp_path / "cache")
     assert not opened.train.files[0].is_symlink()
     assert any("tram 9 -> 4" in note for note in opened.notes)
+
+
+@pytest.mark.parametrize("to", sorted(known.NAME for known in formats.all_formats() if known.NAME != "waymo"))
+def test_images_whose_names_differ_in_the_suffix_alone_keep_their_own_labels(tmp_path, to):
+    images = [{"id": n, "file_name": f"a{n // 2}.{'png' if n % 2 else 'jpg'}"} for n in range(8)]
+    folder = coco(tmp_path / "pets", images, [box(n, 1 + n % 2) for n in range(8)])
+    for n in range(1, 8, 2):
+        (folder / f"a{n // 2}.png").write_bytes(picture(n, kind="PNG"))
+    assert main(["convert", str(folder), str(tmp_path / to), "--to", to]) == 0
+    opened = open_dataset(str(tmp_path / to), tmp_path / "cache")
+    found = {
+        (record.format, opened.classes[label - 1])
+        for part in opened.parts.values()
+        for record in read_images(part.files)
+        for label in record.labels
+    }
+    assert found == {("jpeg", "cat"), ("png", "dog")}
+    assert sum(part.images for part in opened.parts.values()) == 8

@@ -7,6 +7,7 @@ import pytest
 from labelled_folders import features, picture, voc, voc_folder
 
 from trainers.datasets.__main__ import main
+from trainers.datasets.files.walking import file_states
 from trainers.datasets.label_map import read_label_map, write_label_map
 from trainers.datasets.opening import open_dataset
 from trainers.datasets.records.reading import encoded_examples
@@ -92,6 +93,22 @@ def test_a_second_opening_converts_nothing_and_a_change_converts_anew(tmp_path):
     changed = open_dataset(str(source), tmp_path / "cache", on_progress=said.append)
     assert said
     assert changed.fingerprint != first.fingerprint
+
+
+def test_a_change_of_what_a_link_leads_to_converts_anew(tmp_path):
+    source = voc_folder(tmp_path / "pets", 10)
+    (source / "hidden").mkdir()
+    xml = (source / "annotations" / "1.xml").rename(source / "hidden" / ".1.xml")
+    (source / "annotations" / "1.xml").symlink_to(xml)
+    first = open_dataset(str(source), tmp_path / "cache")
+    xml.write_text(xml.read_text().replace("<xmin>8<", "<xmin>9<"))
+    assert open_dataset(str(source), tmp_path / "cache").fingerprint != first.fingerprint
+    file, link = tmp_path / "labels.json", tmp_path / "link.json"
+    file.write_text("{}")
+    link.symlink_to(file)
+    before = list(file_states(link))
+    file.write_text("{} ")
+    assert list(file_states(link)) != before
 
 
 def test_label_ids_become_1_to_n_in_the_order_of_the_label_map_and_that_is_said(tmp_path):

@@ -5,25 +5,29 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
+from trainers.datasets.files.walking import IMAGE_SUFFIXES
 from trainers.datasets.records.checked_image import CheckedImage
 
 _UNSAFE = re.compile(r"[^\w.+~-]+")  # \w is any language's letters
+_WRITTEN = (".jpg", ".png")
 
 
 def write_image(folder: Path, image: CheckedImage) -> str:
-    """Write an image into `folder` and return its file name."""
+    """Write an image into `folder` and return its file name.
+
+    No other image of the folder has its name without the suffix, since label files are called by that.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    stem = _UNSAFE.sub("_", str(PurePosixPath(image.name).with_suffix("")).replace("/", "_")).lstrip("._")
+    name = PurePosixPath(image.name)
+    if name.suffix.lower() in IMAGE_SUFFIXES:
+        name = name.with_suffix("")
+    stem = _UNSAFE.sub("_", str(name).replace("/", "_")).lstrip("._")
     stem = stem.encode()[:150].decode(errors="ignore") or "image"
     suffix = ".png" if image.format == "png" else ".jpg"
-    copies = 1
-    name = f"{stem}{suffix}"
-    while True:
-        try:
-            with (folder / name).open("xb") as file:
-                file.write(image.image)
-        except FileExistsError:
-            copies += 1
-            name = f"{stem}~{copies}{suffix}"
-        else:
-            return name
+    free, copies = stem, 1
+    while any((folder / f"{free}{each}").exists() for each in _WRITTEN):
+        copies += 1
+        free = f"{stem}~{copies}"
+    with (folder / f"{free}{suffix}").open("xb") as file:
+        file.write(image.image)
+    return f"{free}{suffix}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import errno
 import os
+import re
 import stat
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -48,6 +49,17 @@ def first_bytes(path: Path, count: int = 4096) -> bytes:
     """The first bytes of a file, without a byte order mark."""
     with path.open("rb") as file:
         return file.read(count).removeprefix(b"\xef\xbb\xbf")
+
+
+def contains(path: Path, pattern: re.Pattern[bytes]) -> bool:
+    """Whether a file contains a pattern of less than a kilobyte; reads only up to it."""
+    with path.open("rb") as file:
+        before = b""
+        while chunk := file.read(1 << 20):
+            if pattern.search(before + chunk):
+                return True
+            before = chunk[-1024:]
+    return False
 
 
 def safe_join(root: Path, *names: str | Path) -> Path:

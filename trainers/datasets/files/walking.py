@@ -32,14 +32,20 @@ def _walked(root: Path, wanted: Callable[[str], bool]) -> Iterator[Path]:
 
 
 def file_states(root: Path) -> Iterator[str]:
-    """A line with path, size and time for every file that `walk` finds below `root`, or for `root` if it is a file."""
+    """A line with path, size and time for every file that `walk` finds below `root`, or for `root` if it is a file.
+
+    Size and time of a link are those of the file that it leads to.
+    """
     if not root.is_dir():
-        about = root.lstat()
+        about = root.stat()
         yield f"{root.absolute()}\0{about.st_size}\0{about.st_mtime_ns}\n"
         return
     for entry in _entries(root.absolute()):
         if not _reason_to_skip(entry, root):
-            about = entry.stat(follow_symlinks=False)
+            try:
+                about = entry.stat()
+            except OSError:  # a link to nothing
+                about = entry.stat(follow_symlinks=False)
             yield f"{entry.path}\0{about.st_size}\0{about.st_mtime_ns}\n"
 
 

@@ -18,6 +18,7 @@ from trainers.datasets.files.paths import BadImageName, first_bytes, relative
 from trainers.datasets.files.streamed_json import BadJson, items
 from trainers.datasets.files.walking import walk
 from trainers.datasets.formats.format import Source
+from trainers.datasets.formats.label_studio import is_export
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
 from trainers.datasets.records.checked_image import CheckedImage
@@ -41,7 +42,7 @@ _BEGINS = re.compile(
 
 def _files(path: Path) -> list[Path]:
     found = [path] if path.is_file() else walk(path, ".json")
-    return [file for file in found if _BEGINS.match(first_bytes(file))]
+    return [file for file in found if _BEGINS.match(first_bytes(file)) and not is_export(file)]
 
 
 def recognises(path: Path) -> bool:
@@ -79,7 +80,7 @@ def _frames(file: Path, where: str, source: str) -> Iterator[tuple[dict[str, Any
             if item.key in (None, "frames") and isinstance(item.value, dict):
                 yield item.value, item.line
     except BadJson as error:
-        raise UserError(f"{source}: {where}: {error}") from None
+        raise UserError(f"{source}: {where}: broken {TITLE}: {error}") from None
 
 
 def _labels(frame: dict[str, Any]) -> Iterator[dict[str, Any]]:

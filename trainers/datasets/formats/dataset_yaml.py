@@ -5,6 +5,7 @@
     val: s3://bucket/val
     test: test.json
     names: {0: vehicle, 1: pedestrian}
+    group_by: (.*)_frame    # images that stay together if there is no val part
 
 Ultralytics' `data.yaml` is such a file: a folder of images without labels in another format is read as YOLO.
 """
@@ -24,8 +25,8 @@ from trainers.datasets.files.paths import is_file_inside, names_below, read_text
 from trainers.datasets.files.walking import IMAGE_SUFFIXES, walk
 from trainers.datasets.formats import coco, yolo
 from trainers.datasets.formats.format import Format, Source
-from trainers.datasets.formats.yolo_classes import names_in_yaml, read_yaml
-from trainers.datasets.formats.yolo_lines import LineShape, line_shape, stated_shape
+from trainers.datasets.formats.parsing.yolo_classes import names_in_yaml, read_yaml
+from trainers.datasets.formats.parsing.yolo_lines import LineShape, line_shape, stated_shape
 from trainers.datasets.labelled_image import LabelledImage
 from trainers.datasets.problems import Problems, below
 from trainers.datasets.records.checked_image import CheckedImage
@@ -56,6 +57,7 @@ class _Parts:
     names: dict[int, str]
     shape: LineShape | None
     notes: tuple[str, ...]
+    group_by: re.Pattern[str] | None
 
 
 def _yaml_file(path: Path) -> Path | None:
@@ -131,7 +133,18 @@ def _parts(path: Path) -> _Parts:
     if not any(part == "train" for part, _ in where):
         raise UserError(f"{file}: no train part; expected train: ...")
     shape = stated_shape(fields["kpt_shape"], file) if "kpt_shape" in fields else None
-    return _Parts(file, root, tuple(where), names_in_yaml(file, fields), shape, tuple(notes))
+    return _Parts(
+        file, root, tuple(where), names_in_yaml(file, fields), shape, tuple(notes), _pattern(file, fields)
+    )
+
+
+def _pattern(file: Path, fields: dict[str, Any]) -> re.Pattern[str] | None:
+    if fields.get("group_by") is None:
+        return None
+    try:
+        return re.compile(str(fields["group_by"]))
+    except re.error as error:
+        raise UserError(f"{file}: group_by: not a regular expression: {error}") from None
 
 
 def _listed(value: Any) -> list[str]:
@@ -170,6 +183,8 @@ def read(path: Path, problems: Problems) -> Source:
         classes=tuple(classes) or None,
         declared_in=parts.file.name if parts.names else "the classes of its parts",
         notes=tuple(notes),
+        remapped=True,
+        group_by=parts.group_by,
     )
 
 

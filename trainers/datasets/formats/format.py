@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,22 @@ from trainers.datasets.records.checked_image import CheckedImage
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How a user wants a source to be read.
+
+    format: the NAME of the format, if there are several in the source; None for the first that is found.
+    group_by: images of whose names this pattern matches the same text, or the same first group, stay in one part.
+    """
+
+    format: str | None = None
+    group_by: re.Pattern[str] | None = None
+
+    def key(self) -> str:
+        """A text that differs for other settings; "" for none."""
+        return " ".join(filter(None, (self.format, self.group_by and self.group_by.pattern)))
+
+
+@dataclass(frozen=True)
 class Source:
     """A source opened by the reader of its format.
 
@@ -21,12 +38,16 @@ class Source:
         the classes of the boxes in alphabetical order.
     declared_in: the file or text that lists the classes, for error messages about undeclared ones.
     notes: remarks for the user, such as remapped label ids.
+    group_by: as in Reading, if the source states it.
+    remapped: the label ids in TFRecord files are not those of `classes`, so that the files cannot be used as they are.
     """
 
     images: Iterator[LabelledImage]
     classes: tuple[str, ...] | None = None
     declared_in: str = ""
     notes: tuple[str, ...] = ()
+    remapped: bool = False
+    group_by: re.Pattern[str] | None = None
 
 
 class Format(Protocol):

@@ -1,4 +1,4 @@
-"""Pascal VOC: one XML file for each image, with boxes in pixels; voc_images.py finds the images.
+"""Pascal VOC: one XML file for each image, with boxes in pixels; parsing/voc_images.py finds the images.
 
 xmin, ymin, xmax, ymax are distances from the left and top edge, as in the Object Detection API's own converter
 (dataset_tools/create_pascal_tf_record.py). `ImageSets/Main/{train,val,test}.txt`, or folders with such names,
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -24,7 +25,8 @@ from trainers.datasets.files.paths import BadImageName, first_bytes, relative
 from trainers.datasets.files.split_lists import SplitLists
 from trainers.datasets.files.walking import walk
 from trainers.datasets.formats.format import Source
-from trainers.datasets.formats.voc_images import VocImages
+from trainers.datasets.formats.parsing.label_map_choice import Evidence, chosen, label_maps
+from trainers.datasets.formats.parsing.voc_images import VocImages
 from trainers.datasets.label_map import read_label_map, remapping_note, write_label_map
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
@@ -35,6 +37,7 @@ NAME = "pascal_voc"
 TITLE = "Pascal VOC XML"
 TRAINABLE_IN_PLACE = False
 
+_BEGINS = re.compile(rb"<annotation[\s>]")  # CVAT's files begin with <annotations>
 _OBJECT = re.compile(rb"<object[\s>]")
 _TRUE = ("1", "true", "yes")  # of <difficult>; labelImg writes 0 and 1, others "Unspecified" too
 _LOOKED_AT = 20  # XML files to recognise the format by, since some may be damaged or unrelated
@@ -44,7 +47,7 @@ def recognises(path: Path) -> bool:
     """A folder with XML files that begin with `<annotation`."""
     if not path.is_dir():
         return False
-    return any(b"<annotation" in first_bytes(file) for file in islice(walk(path, ".xml"), _LOOKED_AT))
+    return any(_BEGINS.search(first_bytes(file)) for file in islice(walk(path, ".xml"), _LOOKED_AT))
 
 
 def roots(path: Path) -> Sequence[Path]:
@@ -54,15 +57,27 @@ def roots(path: Path) -> Sequence[Path]:
 
 def read(path: Path, problems: Problems) -> Source:
     """Open the folder."""
-    label_map = next(walk(path, ".pbtxt"), None)
+    label_map = _label_map(path)
     names = read_label_map(label_map) if label_map else None
     note = remapping_note(names) if names else None
     return Source(
         images=_images(path, problems),
         classes=tuple(names.values()) if names else None,
         declared_in=relative(label_map, path) if label_map else "",
-        notes=(note,) if note else (),
+        notes=(*([f"label map: {label_map}"] if label_map else []), *([note] if note else [])),
     )
+
+
+def _label_map(path: Path) -> Path | None:
+    """The label map that fits the names of the objects, if there are several."""
+    found = label_maps(path)
+    if len(found) < 2:
+        return found[0] if found else None
+    texts: set[str] = set()
+    for file in walk(path, ".xml"):
+        with suppress(DefusedXmlException, ParseError, ValueError, OSError):  # reading it reports that
+            texts |= {_text(each, "name", "") for each in fromstring(file.read_bytes()).findall("object")}
+    return chosen(path, found, [], Evidence({-1: texts}))
 
 
 def _images(root: Path, problems: Problems) -> Iterator[LabelledImage]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trainers.datasets.formats import tfrecord
 from trainers.datasets.formats.format import Source
-from trainers.datasets.label_map import remapping_note
+from trainers.datasets.label_map import LabelMap, remapping_note
 from trainers.datasets.problems import Problems
 from trainers.datasets.records.checked_image import CheckedImage
 from trainers.datasets.records.tfrecords import TFRecordWriter
@@ -43,10 +43,11 @@ def read(path: Path, problems: Problems) -> Source:
     declared_in = "Waymo's ids (1 vehicle, 2 pedestrian, 4 cyclist)"
     note = remapping_note(IDS)
     return Source(
-        images=tfrecord.read_images(path, IDS, declared_in, problems),
+        images=tfrecord.read_images(path, LabelMap(IDS), declared_in, problems),
         classes=tuple(IDS.values()),
         declared_in=declared_in,
         notes=(note,) if note else (),
+        remapped=True,
     )
 
 

@@ -1,8 +1,8 @@
 """YOLO: a text file for each image, with lines `class cx cy width height` in fractions; a file lists the class names.
 
 Label files are beside their images, or in `labels/...` for images in `images/...`. An image without a label file has no
-objects. yolo_lines.py says what a line holds. Boxes refer to the image after its EXIF rotation, as in the tools that
-train on this format. `train.txt` and `val.txt` may list the parts. dataset_yaml.py reads a `data.yaml` that names them.
+objects. parsing/yolo_lines.py says what a line holds. Boxes refer to the image after its EXIF rotation, as in the tools
+that train on this format. `train.txt` and `val.txt` may list the parts; dataset_yaml.py reads a `data.yaml` with them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from trainers.datasets.files.paths import UnsafePath, escapes, first_bytes, rela
 from trainers.datasets.files.split_lists import SplitLists
 from trainers.datasets.files.walking import IMAGE_SUFFIXES, walk
 from trainers.datasets.formats.format import Source
-from trainers.datasets.formats.yolo_classes import class_files, class_names
-from trainers.datasets.formats.yolo_lines import LineShape, line_shape
+from trainers.datasets.formats.parsing.yolo_classes import class_files, class_names
+from trainers.datasets.formats.parsing.yolo_lines import LineShape, line_shape
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
 from trainers.datasets.records.checked_image import CheckedImage

@@ -41,7 +41,11 @@ def check_image(image: LabelledImage, data: bytes, ids: Mapping[str, int]) -> Ch
         picture = read_picture(data, image.size, image.rotated_by_default)
     except BadPicture as error:
         return CheckResult(None, (Problem("unreadable image", image.name, str(error), image.name),))
-    problems = [Problem("image re-encoded", image.name, picture.reencoded)] if picture.reencoded else []
+    problems = (
+        [Problem("image re-encoded", image.name, picture.reencoded, harmless=True)]
+        if picture.reencoded
+        else []
+    )
     size = (picture.width, picture.height)
     if image.size and image.size != size:
         stated = f"labels state {image.size[0]}x{image.size[1]} px, the image has {size[0]}x{size[1]}"
@@ -91,7 +95,10 @@ def _inside(box: Box, image: LabelledImage, picture: Picture) -> tuple[Fractions
     """The box in fractions, clipped to the image, or None if nothing of it is left; and the problem, if any."""
     given = (box.ymin, box.xmin, box.ymax, box.xmax)
     high, wide = (1.0, 1.0) if image.fractions else (picture.height, picture.width)
-    if 0 <= given[0] < given[2] <= high and 0 <= given[1] < given[3] <= wide:  # the usual case, for speed
+    in_fractions = not image.fractions and given[2] <= 1 and given[3] <= 1 and high > 1 and wide > 1
+    if (
+        0 <= given[0] < given[2] <= high and 0 <= given[1] < given[3] <= wide and not in_fractions
+    ):  # the usual case
         return (given[0] / high, given[1] / wide, given[2] / high, given[3] / wide), None
     where = image.label_place(box)
     shown = f"{box.name} [ymin {given[0]:g}, xmin {given[1]:g}, ymax {given[2]:g}, xmax {given[3]:g}]"
@@ -104,6 +111,8 @@ def _inside(box: Box, image: LabelledImage, picture: Picture) -> tuple[Fractions
     if pixels[2] <= pixels[0] or pixels[3] <= pixels[1]:
         return None, Problem("box without area", where, shown, image.name)
     cut = [min(max(edge, 0.0), float(side)) for edge, side in zip(pixels, scale, strict=True)]
+    if in_fractions and min(given) >= 0:
+        return None, Problem("box in fractions", where, f"{shown}; expected pixels", image.name)
     if cut[2] <= cut[0] or cut[3] <= cut[1]:
         return None, Problem(
             "box outside the image", where, f"{shown} in {picture.width}x{picture.height} px", image.name

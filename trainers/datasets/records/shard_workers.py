@@ -130,7 +130,7 @@ def _work() -> None:
                 json.dumps({"errno": error.errno or 0, "file": str(error.filename or job.file)}), flush=True
             )
             continue
-        problems = [[p.kind, p.where, p.what, p.image, p.fatal] for p in written.problems]
+        problems = [[p.kind, p.where, p.what, p.image, p.fatal, p.harmless] for p in written.problems]
         answer = {
             "records": written.records,
             "left_out": written.left_out,

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
+from itertools import chain, combinations
+
 from trainers.datasets.catalogue import Catalogue
 from trainers.datasets.splits.duplicates import group_duplicates
+from trainers.datasets.splits.recordings import group_by, group_recordings
 from trainers.errors import UserError
 
 VALIDATION_SHARE = 0.2
+_FEW = 10  # sequences; the best of all choices of so few is quickly found
 
 # Sequences sorted by the rarest class that they show, then by hash. A share taken at even steps along this order
 # contains about the same share of every class.
@@ -22,10 +28,10 @@ GROUP BY images.sequence ORDER BY rarity, first, images.sequence
 """
 
 
-def split(catalogue: Catalogue, source: str) -> str | None:
-    """Assign every image to a part. Returns a note for the user, or None if the source's own parts are used.
+def split(catalogue: Catalogue, source: str, pattern: re.Pattern[str] | None = None) -> tuple[str, ...]:
+    """Assign every image to a part. Returns notes for the user; none if the source's own parts are used as they are.
 
-    source: the source as the user named it.
+    source: the source as the user named it. pattern: groups images that belong together, see `group_by`.
     Raises UserError if there are fewer than two images, or sequences, to split.
     """
     counts = catalogue.counts()
@@ -33,35 +39,60 @@ def split(catalogue: Catalogue, source: str) -> str | None:
     if counts["train"] and counts["validation"]:
         left_over = counts[None]
         database.execute("UPDATE images SET part = 'train' WHERE part IS NULL")
-        return f"{left_over} images without a part are used for training" if left_over else None
+        return (f"{left_over} images without a part are used for training",) if left_over else ()
     if counts["validation"] and counts[None]:
         database.execute("UPDATE images SET part = 'train' WHERE part IS NULL")
-        return None
+        return (f"{counts[None]} images without a part are used for training",)
+    if counts["test"] and not (counts["train"] or counts["validation"] or counts[None]):
+        what = f"only a test part was found, of {counts['test']} images; to train on them, name its folder or file"
+        raise UserError(f"{source}: {what} itself, or state it as `train:` in a dataset YAML")
     database.execute("UPDATE images SET part = 'train' WHERE part IS NULL OR part = 'validation'")
     database.execute("CREATE INDEX IF NOT EXISTS by_sequence ON images (sequence)")
+    grouped = None
+    if pattern:
+        grouped = group_by(catalogue, pattern)
+    elif not catalogue.knows_sequences():
+        grouped = group_recordings(catalogue, VALIDATION_SHARE)
     group_duplicates(catalogue)
     database.execute("CREATE TEMP TABLE validation (sequence TEXT PRIMARY KEY)")
     total = sum(catalogue.counts().values()) - counts["test"]
-    chosen, owed, sequences, sequence = 0, 0.0, 0, ""
-    for sequence, size, _, _ in database.execute(_SEQUENCES):
-        sequences += 1
-        owed += VALIDATION_SHARE * size
-        if owed >= size / 2 and chosen + size < total:
-            database.execute("INSERT INTO validation VALUES (?)", (sequence,))
-            owed -= size
-            chosen += size
+    listed = database.execute(_SEQUENCES)
+    few = listed.fetchmany(_FEW + 1)
+    if len(few) <= _FEW and grouped:
+        chosen = _nearest([(sequence, size) for sequence, size, _, _ in few], VALIDATION_SHARE * total)
+        sequences = len(few)
+    else:
+        chosen, sequences = _spread(chain(few, listed), total)
+    database.executemany("INSERT INTO validation VALUES (?)", ((sequence,) for sequence in chosen))
     unit = "sequence" if catalogue.knows_sequences() else "image"
     if sequences < 2:
         what = f"cannot split {sequences} {unit} into train and validation; at least 2 are needed"
         raise UserError(f"{source}: {what}")
-    if not chosen:
-        database.execute("INSERT INTO validation VALUES (?)", (sequence,))
     database.execute(
         "UPDATE images SET part = 'validation' "
         "WHERE part = 'train' AND sequence IN (SELECT sequence FROM validation)"
     )
     counts = catalogue.counts()
-    return (
-        f"split by {unit}, balanced by class: {counts['train']} training images, "
-        f"{counts['validation']} validation images"
-    )
+    made = f"{counts['train']} training images, {counts['validation']} validation images"
+    return (f"split by {unit}, balanced by class: {made}", *([grouped] if grouped else []))
+
+
+def _spread(sequences: Iterable[tuple[str, int, str, int]], total: int) -> tuple[list[str], int]:
+    """The sequences at even steps whose images are VALIDATION_SHARE of `total`, and the number of all sequences."""
+    chosen: list[str] = []
+    images, owed, count, sequence = 0, 0.0, 0, ""
+    for sequence, size, _, _ in sequences:
+        count += 1
+        owed += VALIDATION_SHARE * size
+        if owed >= size / 2 and images + size < total:
+            chosen.append(sequence)
+            owed -= size
+            images += size
+    return (chosen or [sequence]), count
+
+
+def _nearest(sequences: Sequence[tuple[str, int]], wanted: float) -> list[str]:
+    """Those of a few sequences, not all, whose number of images is nearest to `wanted`."""
+    some = (names for count in range(1, max(2, len(sequences))) for names in combinations(sequences, count))
+    best = min(some, key=lambda names: abs(sum(size for _, size in names) - wanted), default=())
+    return [name for name, _ in best]

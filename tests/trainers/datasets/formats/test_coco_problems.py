@@ -46,7 +46,7 @@ def test_what_is_wrong_in_coco_is_named_with_its_line(tmp_path, extra_image, ann
     [
         ([{"id": 1}], "category 1 has no name"),
         ([{"id": 1, "name": " "}], "category 1 has no name"),
-        ([{"id": 1, "name": "cat"}, {"id": 2, "name": "cat"}], "repeated category id"),
+        ([{"id": 1, "name": "cat"}, {"id": 2, "name": "cat"}], "repeated category name"),
         ([{"id": 2, "name": "dog"}], "category_id 1, which is not in its categories"),
         ([], "no categories"),
     ],

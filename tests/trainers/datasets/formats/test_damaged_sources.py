@@ -13,7 +13,7 @@ from every_format import ANY, NAMES, PICTURES, checked, checked_image, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainers.datasets import formats
+from trainers.datasets.formats.recognition import recognise
 from trainers.datasets.opening import open_dataset
 from trainers.datasets.problems import Problem, Problems
 from trainers.datasets.records.checked_image import CheckedImage
@@ -102,7 +102,7 @@ def test_labels_are_read_in_a_memory_that_is_little_beside_their_file(name, tmp_
         ]
     (tmp_path / "labels.json").write_text(json.dumps(document))
     del document
-    known = formats.recognise(tmp_path)
+    known = recognise(tmp_path).format
     assert name == known.NAME
     tracemalloc.start()
     source = known.read(tmp_path, Problems(str(tmp_path)))

@@ -5,6 +5,7 @@ import pytest
 from labelled_folders import picture
 
 from trainers.datasets import formats
+from trainers.datasets.formats.recognition import recognise
 from trainers.datasets.opening import open_dataset
 from trainers.datasets.records.checked_image import CheckedImage
 from trainers.datasets.records.reading import read_images
@@ -53,7 +54,7 @@ def test_thirty_images_come_back_as_they_were_written(name, tmp_path):
     folder = tmp_path / "written"
     folder.mkdir()
     formats.named(name).write(folder, classes, {part: iter(records(part)) for part in PARTS})
-    assert name == formats.recognise(folder).NAME or (name, formats.recognise(folder).NAME) == (
+    assert name == recognise(folder).format.NAME or (name, recognise(folder).format.NAME) == (
         "yolo",
         "dataset_yaml",
     )

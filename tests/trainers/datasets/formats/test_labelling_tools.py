@@ -1,0 +1,189 @@
+"""CVAT's and Label Studio's own exports, written by hand as these tools write them."""
+
+import json
+
+import pytest
+from labelled_folders import picture
+from published_folders import labels, recognised
+
+from trainers.datasets import check, load
+from trainers.datasets.opening import open_dataset
+from trainers.datasets.records.reading import read_images
+from trainers.errors import UserError
+
+CVAT = """<?xml version="1.0" encoding="utf-8"?>
+<annotations><version>1.1</version><meta><task><id>7</id><labels>
+<label><name>car</name><color>#fa3253</color><attributes><attribute><name>plate</name></attribute></attributes></label>
+<label><name>bus</name><attributes></attributes></label>
+<label><name>elbow</name><parent>arm</parent></label>
+</labels></task></meta>
+{}</annotations>"""
+BOX = 'label="car" source="manual" occluded="0" z_order="0"'
+SHAPES = {
+    f'<box {BOX} xtl="10.00" ytl="10.00" xbr="40.00" ybr="30.00"></box>': (
+        10,
+        10,
+        30,
+        40,
+    ),
+    f'<box {BOX} xtl="10" ytl="10" xbr="40" ybr="30" rotation="90.0"></box>': (5, 15, 35, 35),
+    f'<polygon {BOX} points="10.0,12.5;40,10;35.5,30"></polygon>': (10, 10, 30, 40),
+    f'<ellipse {BOX} cx="25" cy="20" rx="15" ry="10"></ellipse>': (10, 10, 30, 40),
+    f'<mask {BOX} rle="1,2" left="10" top="10" width="30" height="20"></mask>': (10, 10, 30, 40),
+}
+
+
+def cvat(folder, shapes: list[str], names="{}.jpg", subset='subset="default"'):
+    folder.mkdir(parents=True)
+    images = ""
+    for number, shape in enumerate(shapes):
+        name = names.format(number)
+        (folder / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "images" / name).write_bytes(picture(number))
+        images += f'<image id="{number}" name="{name}" {subset} width="64" height="48">{shape}</image>\n'
+    (folder / "annotations.xml").write_text(CVAT.format(images))
+    return folder
+
+
+def pixels(opened) -> list[tuple]:
+    records = [record for part in opened.parts.values() for record in read_images(part.files)]
+    return [tuple(row) for record in records for row in record.pixel_boxes().round(2).tolist()]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_cvat_shapes_with_an_area_are_boxes(tmp_path, shape):
+    opened = recognised(cvat(tmp_path / "cvat", [shape] * 4), "cvat", tmp_path)
+    assert opened.classes == ("car", "bus")
+    assert pixels(opened) == [pytest.approx(SHAPES[shape], abs=0.01)] * 4
+
+
+def test_cvat_points_are_left_out_and_that_is_said(tmp_path):
+    box = next(iter(SHAPES))
+    folder = cvat(tmp_path / "cvat", [f'{box}<points {BOX} points="1,2"></points>'] * 4, "cam 1/{}.jpg")
+    opened = open_dataset(str(folder), tmp_path / "cache")
+    assert labels(opened) == {"car": 3}
+    assert any("points are left out" in note for note in opened.notes)
+    assert check(folder / "annotations.xml").error is None
+
+
+@pytest.mark.parametrize(("subset", "images"), [("Train", None), ("Validation", None), ("default", (3, 1))])
+def test_the_subset_of_cvat_is_the_part(tmp_path, subset, images):
+    folder = cvat(tmp_path / "cvat", [next(iter(SHAPES))] * 4, subset=f'subset="{subset}"')
+    text = (folder / "annotations.xml").read_text()
+    if images is None:  # the others of the other part
+        other = "Validation" if subset == "Train" else "Train"
+        third = f'id="3" name="3.jpg" subset="{subset}"'
+        (folder / "annotations.xml").write_text(text.replace(third, third.replace(subset, other)))
+        images = (3, 1) if subset == "Train" else (1, 3)
+    opened = open_dataset(str(folder), tmp_path / "cache")
+    assert (opened.train.images, opened.validation.images) == images
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            '<track id="0" label="car"><box frame="0" xtl="1" ytl="1" xbr="9" ybr="9"/></track>',
+            "CVAT for video",
+        ),
+        ('<image id="0" name="0.jpg"', "broken CVAT for images 1.1 XML"),
+        (
+            '<image id="0" name="0.jpg"><box label="b" xtl="1" ytl="1" xbr="9" ybr="9"/></image>',
+            "'b' is not in its <labels>",
+        ),
+    ],
+)
+def test_cvat_that_cannot_be_used_is_refused_by_its_name(tmp_path, content, said):
+    folder = cvat(tmp_path / "cvat", [""])
+    (folder / "annotations.xml").write_text(CVAT.format(content))
+    with pytest.raises(UserError, match=said) as refused:
+        load(folder, tmp_path / "cache")
+    assert "annotations.xml" in str(refused.value)
+
+
+VALUE = {"x": 15.625, "y": 20.833333, "width": 46.875, "height": 41.666667, "rotation": 0}
+SQUARE = {"x": 50, "y": 25, "width": 25, "height": 25}
+RESULTS = {
+    "rectangle": ({**VALUE, "rectanglelabels": ["car"]}, (10, 10, 30, 40)),
+    "turned": (
+        {"x": 50, "y": 25, "width": 25, "height": 25, "rotation": 90, "rectanglelabels": ["car"]},
+        (12, 20, 28, 32),
+    ),
+    "polygon": (
+        {"points": [[15.625, 25], [62.5, 20.833333], [50, 62.5]], "polygonlabels": ["car"]},
+        (10, 10, 30, 40),
+    ),
+    "ellipse": (
+        {"x": 39.0625, "y": 41.666667, "radiusX": 23.4375, "radiusY": 20.833333, "ellipselabels": ["car"]},
+        (10, 10, 30, 40),
+    ),
+}
+
+
+def result(value: dict) -> dict:
+    kind = next(key for key in value if key.endswith("labels"))
+    return {"original_width": 64, "original_height": 48, "image_rotation": 0, "value": value, "id": "a1",
+            "from_name": "label", "to_name": "image", "type": kind, "origin": "manual"}  # fmt: skip
+
+
+def studio(folder, results: list[list[dict]], path="/data/upload/1/1234abcd-{}.jpg", disk="images/{}.jpg"):
+    tasks = []
+    for number, some in enumerate(results):
+        (folder / disk.format(number)).parent.mkdir(parents=True, exist_ok=True)
+        (folder / disk.format(number)).write_bytes(picture(number))
+        done = [{"id": number, "was_cancelled": False, "ground_truth": False, "result": some}]
+        tasks.append(
+            {"id": number, "annotations": done, "predictions": [], "data": {"image": path.format(number)}}
+        )
+    (folder / "project-1.json").write_text(json.dumps(tasks))
+    return folder
+
+
+@pytest.mark.parametrize("kind", RESULTS)
+def test_label_studio_shapes_with_an_area_are_boxes(tmp_path, kind):
+    value, box = RESULTS[kind]
+    opened = recognised(studio(tmp_path / "studio", [[result(value)]] * 4), "label_studio", tmp_path)
+    assert opened.classes == ("car",)
+    assert pixels(opened) == [pytest.approx(box, abs=0.01)] * 4
+
+
+@pytest.mark.parametrize(
+    ("path", "disk"),
+    [
+        ("/data/upload/1/1234abcd-{}.jpg", "images/1234abcd-{}.jpg"),
+        ("/data/local-files/?d=street/day%201/{}.jpg", "street/day 1/{}.jpg"),
+        ("s3://bucket/street/{}.jpg", "{}.jpg"),
+        ("https://host/a%20b/photo%20{}.jpg?token=x", "images/photo {}.jpg"),
+    ],
+)
+def test_label_studio_images_are_found_by_what_the_task_names(tmp_path, path, disk):
+    report = check(studio(tmp_path / "studio", [[result(RESULTS["rectangle"][0])]] * 4, path, disk))
+    assert (report.images, report.counts, report.error) == (4, {}, None)
+
+
+def test_label_studios_short_form_is_read(tmp_path):
+    folder = studio(tmp_path / "studio", [[]] * 4)
+    value = {**RESULTS["rectangle"][0], "original_width": 64, "original_height": 48}
+    tasks = [
+        {"image": f"/data/upload/1/1234abcd-{n}.jpg", "id": n, "label": [value], "annotator": 1}
+        for n in range(4)
+    ]
+    (folder / "project-1.json").write_text(json.dumps(tasks))
+    assert (
+        pixels(recognised(folder, "label_studio", tmp_path))
+        == [pytest.approx((10, 10, 30, 40), abs=0.01)] * 4
+    )
+
+
+def test_of_several_annotations_the_ground_truth_or_the_last_finished_one_counts(tmp_path):
+    folder = studio(tmp_path / "studio", [[]] * 4)
+    tasks = json.loads((folder / "project-1.json").read_text())
+    right, wrong = ([result({**VALUE, "rectanglelabels": [name]})] for name in ("car", "tram"))
+    for number, task in enumerate(tasks):
+        task["annotations"] = (
+            [{"result": right, "ground_truth": True}, {"result": wrong}]
+            if number % 2
+            else [{"result": wrong}, {"result": right}, {"result": wrong, "was_cancelled": True}]
+        )
+    (folder / "project-1.json").write_text(json.dumps(tasks))
+    assert load(folder, tmp_path / "cache").classes == ("car",)

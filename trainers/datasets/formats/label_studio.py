@@ -1,0 +1,220 @@
+"""Label Studio JSON: a list of tasks with rectangles in percent of the image; also its short form JSON_MIN.
+
+Polygons and ellipses are read as their bounding boxes; other results, such as brushes, are left out. Of several
+annotations of a task the one marked as ground truth counts, else the last that was not cancelled.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from trainers.datasets.files.image_folders import ImageFolders
+from trainers.datasets.files.image_writing import write_image
+from trainers.datasets.files.paths import BadImageName, first_bytes, relative
+from trainers.datasets.files.streamed_json import BadJson, items
+from trainers.datasets.files.walking import IMAGE_SUFFIXES, walk
+from trainers.datasets.formats.format import Source
+from trainers.datasets.formats.parsing.rotated_boxes import Edges, around_turned
+from trainers.datasets.labelled_image import Box, LabelledImage, Stored
+from trainers.datasets.problems import Problem, Problems
+from trainers.datasets.records.checked_image import CheckedImage
+from trainers.errors import UserError
+
+NAME = "label_studio"
+TITLE = "Label Studio JSON"
+TRAINABLE_IN_PLACE = False
+
+_BEGINS = re.compile(rb"\s*\[\s*\{")
+_NAMES = re.compile(rb'"(rectangle|polygon|ellipse|brush|keypoint)labels"')
+_KINDS = ("rectanglelabels", "polygonlabels", "ellipselabels")
+_UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # Label Studio puts this before the name of an uploaded file
+
+
+def is_export(file: Path) -> bool:
+    """Whether a JSON file is a list of Label Studio's tasks, judged by its first megabyte."""
+    begin = first_bytes(file, 1 << 20)
+    return bool(_BEGINS.match(begin) and _NAMES.search(begin))
+
+
+def _files(path: Path) -> list[Path]:
+    return [file for file in ([path] if path.is_file() else walk(path, ".json")) if is_export(file)]
+
+
+def recognises(path: Path) -> bool:
+    """A JSON file with a list of tasks, or a folder with such files."""
+    return bool(_files(path)) if path.is_dir() or path.suffix == ".json" else False
+
+
+def roots(path: Path) -> Sequence[Path]:
+    """The folder; for a file, the file and the folder of its images."""
+    return (path,) if path.is_dir() else (path, ImageFolders(path, path).top)
+
+
+def read(path: Path, problems: Problems) -> Source:
+    """Open the file, or all such files in the folder. The classes are those of the boxes, by alphabet."""
+    files = _files(path)
+    left_out: set[str] = set()
+    for file in files:
+        for task, _ in _tasks(file, relative(file, path), problems.source):
+            left_out |= {kind for kind, _, _ in _results(task)} - set(_KINDS)
+    note = f"of {TITLE}, {', '.join(sorted(left_out))} are left out: only rectangles, polygons and ellipses are read"
+    return Source(images=_images(path, files, problems), notes=(note,) if left_out else ())
+
+
+def _tasks(file: Path, where: str, source: str) -> Iterator[tuple[dict[str, Any], int]]:
+    try:
+        for item in items(file):
+            if item.key is None and isinstance(item.value, dict):
+                yield item.value, item.line
+    except BadJson as error:
+        raise UserError(f"{source}: {where}: broken {TITLE}: {error}") from None
+
+
+def _results(task: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """The kind of each result, such as "rectanglelabels", its value, and the result with the image's size."""
+    done = task.get("annotations", task.get("completions"))
+    if isinstance(done, list):
+        usable = [each for each in done if isinstance(each, dict) and not each.get("was_cancelled")]
+        chosen = next((each for each in usable if each.get("ground_truth")), usable[-1] if usable else {})
+        results = chosen.get("result") or []
+        found = [(each.get("value"), each) for each in results if isinstance(each, dict)]
+    else:  # JSON_MIN: a list of values under the name of the labelling tag
+        found = [(each, each) for values in task.values() if isinstance(values, list) for each in values]
+    for value, result in found:
+        if isinstance(value, dict):
+            for kind in (key for key in value if key.endswith("labels") and key != "labels"):
+                yield kind, value, result
+
+
+def _image_names(task: dict[str, Any]) -> list[str]:
+    """The names that the image of a task may have on disk."""
+    data = task.get("data", task)
+    values = [value for value in data.values() if isinstance(value, str)] if isinstance(data, dict) else []
+    for value in values:
+        parts = urlsplit(value)
+        named = parse_qs(parts.query).get("d", [parts.path])[0]
+        for name in (named, value):
+            if name.lower().endswith(IMAGE_SUFFIXES):
+                path = unquote(name).lstrip("/")
+                base = path.rsplit("/", 1)[-1]
+                return list(dict.fromkeys((path, base, _UPLOAD.sub("", base))))
+    return []
+
+
+def _images(root: Path, files: Sequence[Path], problems: Problems) -> Iterator[LabelledImage]:
+    for file in files:
+        where, folders = relative(file, root), ImageFolders(file, root)
+        for task, line in _tasks(file, where, problems.source):
+            place, names = f"{where}:{line}", _image_names(task)
+            if not names:
+                problems.add(
+                    Problem("missing image", place, f"task {task.get('id')} names no image file", place)
+                )
+                continue
+            try:
+                stored = Stored(folders.find(*names))
+            except BadImageName as error:
+                problems.add(Problem(error.kind, place, str(error), place))
+                continue
+            image = relative(stored.path, root) if root.is_dir() else names[0]
+            results = list(_results(task))
+            yield LabelledImage(
+                name=image,
+                stored=stored,
+                boxes=tuple(_boxes(results, image, place, line, problems)),
+                labelled_in=where,
+                size=_size(results),
+                fractions=True,
+                part=folders.part_of(stored.path),
+                rotated_by_default=True,  # as a browser shows it
+            )
+
+
+def _size(results: Sequence[tuple[str, dict[str, Any], dict[str, Any]]]) -> tuple[int, int] | None:
+    for _, _, result in results:
+        width, height = result.get("original_width"), result.get("original_height")
+        if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+            return width, height
+    return None
+
+
+def _boxes(
+    results: Sequence[tuple[str, dict[str, Any], dict[str, Any]]],
+    image: str,
+    place: str,
+    line: int,
+    problems: Problems,
+) -> Iterator[Box]:
+    size = _size(results) or (1, 1)
+    for kind, value, _ in results:
+        if kind not in _KINDS:
+            continue
+        names = value[kind]
+        if (
+            not isinstance(names, list)
+            or len(names) != 1
+            or not isinstance(names[0], str)
+            or not names[0].strip()
+        ):
+            what = f"a result of {image} has the labels {str(names)[:80]}; expected one"
+            problems.add(Problem("label without a category", place, what, image))
+            continue
+        try:
+            yield Box(names[0], *_edges(kind, value, size), line=line)
+        except (KeyError, TypeError, ValueError):
+            what = f"{kind} of {image}: {str(value)[:80]}"
+            problems.add(Problem("invalid box coordinates", place, what, image))
+
+
+def _edges(kind: str, value: dict[str, Any], size: tuple[int, int]) -> Edges:
+    """ymin, xmin, ymax, xmax in fractions of the image. A rectangle is turned about its top left corner, in pixels."""
+    wide, high = size
+    if kind == "polygonlabels":
+        xs, ys = zip(*((float(x), float(y)) for x, y in value["points"]), strict=True)
+        return min(ys) / 100, min(xs) / 100, max(ys) / 100, max(xs) / 100
+    turned = float(value.get("rotation") or 0)
+    keys = ("x", "y", "width", "height") if kind == "rectanglelabels" else ("x", "y", "radiusX", "radiusY")
+    x, y, across, down = (
+        float(value[key]) / 100 * side for key, side in zip(keys, (wide, high) * 2, strict=True)
+    )
+    if kind == "ellipselabels":
+        edges = around_turned(x - across, y - down, 2 * across, 2 * down, turned, (x, y))
+    else:
+        edges = around_turned(x, y, across, down, turned, (x, y))
+    return edges[0] / high, edges[1] / wide, edges[2] / high, edges[3] / wide
+
+
+def write(folder: Path, classes: Sequence[str], parts: Mapping[str, Iterable[CheckedImage]]) -> None:
+    """Write `tasks.json` and `images/<part>/`; the folder of an image states its part."""
+    with (folder / "tasks.json").open("w", encoding="utf-8") as file:
+        file.write("[")
+        number = 0
+        for part, images in parts.items():
+            for image in images:
+                number += 1
+                name = write_image(folder / "images" / part, image)
+                result = [
+                    {
+                        "original_width": image.width, "original_height": image.height, "image_rotation": 0,
+                        "value": {
+                            "x": xmin * 100, "y": ymin * 100, "width": (xmax - xmin) * 100,
+                            "height": (ymax - ymin) * 100, "rotation": 0, "rectanglelabels": [classes[label - 1]],
+                        },
+                        "from_name": "label", "to_name": "image", "type": "rectanglelabels", "id": f"{number}-{index}",
+                    }
+                    for index, ((ymin, xmin, ymax, xmax), label) in enumerate(
+                        zip(image.boxes.tolist(), image.labels, strict=True)
+                    )
+                ]  # fmt: skip
+                task = {
+                    "id": number,
+                    "data": {"image": f"images/{part}/{name}"},
+                    "annotations": [{"result": result}],
+                }
+                file.write(("," if number > 1 else "") + "\n" + json.dumps(task, ensure_ascii=False))
+        file.write("\n]\n")
