@@ -119,11 +119,14 @@ def test_no_image_ever_has_the_labels_of_another(name, tmp_path_factory, stems, 
         (root / "source" / path).parent.mkdir(parents=True, exist_ok=True)
         (root / "source" / path).write_bytes(PICTURES[number])
     WRITERS[name](root / "source", images, folders[1], encoding)
+    refused = ""
     try:
         opened = load(root / "source", root / "cache")
     except UserError as error:
-        assert "\n" not in str(error)
-        assert str(root / "source") in str(error)
+        refused = str(error)
+    if refused:
+        assert "\n" not in refused
+        assert str(root / "source") in refused
         assert encoding in ("utf-16", "latin-1") or check(root / "source").affected
         return
     records = [record for part in opened.parts.values() for record in read_images(part.files)]
