@@ -6,6 +6,7 @@
     test: test.json
     names: {0: vehicle, 1: pedestrian}
     group_by: (.*)_frame    # images that stay together if there is no val part
+    format: coco            # if the parts hold several formats
 
 Ultralytics' `data.yaml` is such a file: a folder of images without labels in another format is read as YOLO.
 """
@@ -58,6 +59,7 @@ class _Parts:
     shape: LineShape | None
     notes: tuple[str, ...]
     group_by: re.Pattern[str] | None
+    format: str | None
 
 
 def _yaml_file(path: Path) -> Path | None:
@@ -100,7 +102,7 @@ def roots(path: Path) -> Sequence[Path]:
                 *sorted(root for folder in listed if folder.is_dir() for root in _yolo_roots(folder)),
             ]
         else:
-            other = _other_format(where)
+            other = _other_format(where, parts.format)
             found += other.roots(where) if other else _yolo_roots(where)
     return tuple(dict.fromkeys(found))
 
@@ -134,7 +136,14 @@ def _parts(path: Path) -> _Parts:
         raise UserError(f"{file}: no train part; expected train: ...")
     shape = stated_shape(fields["kpt_shape"], file) if "kpt_shape" in fields else None
     return _Parts(
-        file, root, tuple(where), names_in_yaml(file, fields), shape, tuple(notes), _pattern(file, fields)
+        file,
+        root,
+        tuple(where),
+        names_in_yaml(file, fields),
+        shape,
+        tuple(notes),
+        _pattern(file, fields),
+        _format(file, fields),
     )
 
 
@@ -145,6 +154,13 @@ def _pattern(file: Path, fields: dict[str, Any]) -> re.Pattern[str] | None:
         return re.compile(str(fields["group_by"]))
     except re.error as error:
         raise UserError(f"{file}: group_by: not a regular expression: {error}") from None
+
+
+def _format(file: Path, fields: dict[str, Any]) -> str | None:
+    name = fields.get("format")
+    if name is not None and name not in (each.NAME for each in formats.all_formats() if each.NAME != NAME):
+        raise UserError(f"{file}: format: unknown format '{name}'")
+    return name
 
 
 def _listed(value: Any) -> list[str]:
@@ -162,8 +178,10 @@ def _located(root: Path, named: str) -> Path | None:
     return next((path for each in tried if (path := root / each.replace("\\", "/")).exists()), None)
 
 
-def _other_format(path: Path) -> Format | None:
-    """The format of a part; None if it is neither another format than YOLO nor a nested dataset YAML."""
+def _other_format(path: Path, name: str | None) -> Format | None:
+    """The format of a part, `name` if it is stated; None if it is YOLO or none."""
+    if name is not None:
+        return None if name == yolo.NAME else formats.named(name)
     known = [
         each for each in formats.all_formats() if each.NAME not in (NAME, yolo.NAME) and each.recognises(path)
     ]
@@ -189,7 +207,7 @@ def read(path: Path, problems: Problems) -> Source:
 
 
 def _source(parts: _Parts, where: Path, problems: Problems) -> Source:
-    other = None if where.suffix == ".txt" else _other_format(where)
+    other = None if where.suffix == ".txt" else _other_format(where, parts.format)
     if other is None and not parts.names and where.is_dir():
         other = yolo
     if other:

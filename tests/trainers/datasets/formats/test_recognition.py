@@ -34,6 +34,17 @@ def test_what_is_read_and_what_is_not_is_said(tmp_path):
     assert load(tmp_path / "pets", tmp_path / "cache").classes == ("cat", "dog")
 
 
+def test_a_dataset_yaml_states_the_format_too(tmp_path):
+    both(tmp_path / "pets")
+    for name, classes in (("yolo", ("cat",)), ("pascal_voc", ("cat", "dog"))):
+        names = "names: [cat]\n" if name == "yolo" else ""
+        (tmp_path / f"{name}.yaml").write_text(f"train: pets\nformat: {name}\n{names}")
+        assert load(tmp_path / f"{name}.yaml", tmp_path / "cache").classes == classes
+    (tmp_path / "wrong.yaml").write_text("train: pets\nformat: voc\n")
+    with pytest.raises(UserError, match=r"wrong\.yaml: format: unknown format 'voc'"):
+        load(tmp_path / "wrong.yaml", tmp_path / "cache")
+
+
 def test_images_with_labels_in_the_other_format_alone_are_problems_up_to_the_limit(tmp_path):
     report = check(both(tmp_path / "pets", 1))
     assert (report.counts, report.error) == ({"labels in another format": 1}, None)
