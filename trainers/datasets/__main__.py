@@ -118,7 +118,7 @@ def _command(
 
 
 def _epilog(command: str) -> str:
-    known = ", ".join(known.NAME for known in formats.all_formats())
+    known = ", ".join(formats.MODULES)
     examples = "\n".join(f"  {_PROGRAM} {example}" for example in _EXAMPLES[command])
     return f"formats: {known}\n\nexamples:\n{examples}"
 

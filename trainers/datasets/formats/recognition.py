@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -55,7 +57,7 @@ def recognise(path: Path, name: str | None = None) -> Recognised:
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
     try:
-        found = [known for known in formats.all_formats() if known.recognises(path)]
+        found = [known for known in _candidates(path) if known.recognises(path)]
         if name is not None:
             wanted = formats.named(name)
             if wanted not in found:
@@ -69,6 +71,16 @@ def recognise(path: Path, name: str | None = None) -> Recognised:
     # a dataset YAML names what is read, and Waymo's segments are TFRecord files
     alone = found[0].NAME in ("dataset_yaml", "waymo")
     return Recognised(found[0], () if alone else tuple(found[1:]))
+
+
+def _candidates(path: Path) -> Iterator[Format]:
+    """The formats that may be in a source, by the suffixes of its files; the others are not even imported."""
+    there = (
+        {os.path.splitext(file)[1].lower() for file in walk(path)} if path.is_dir() else {path.suffix.lower()}
+    )  # noqa: PTH122
+    for name in formats.MODULES:
+        if formats.SUFFIXES.get(name) in (None, *there):
+            yield formats.by_module(name)
 
 
 def _what_it_is(path: Path) -> str:

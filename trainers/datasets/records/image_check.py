@@ -95,7 +95,12 @@ def _inside(box: Box, image: LabelledImage, picture: Picture) -> tuple[Fractions
     """The box in fractions, clipped to the image, or None if nothing of it is left; and the problem, if any."""
     given = (box.ymin, box.xmin, box.ymax, box.xmax)
     high, wide = (1.0, 1.0) if image.fractions else (picture.height, picture.width)
-    in_fractions = not image.fractions and given[2] <= 1 and given[3] <= 1 and high > 1 and wide > 1
+    in_fractions = (
+        not image.fractions
+        and given[2] <= 1
+        and given[3] <= 1
+        and not all(float(e).is_integer() for e in given)
+    )
     if (
         0 <= given[0] < given[2] <= high and 0 <= given[1] < given[3] <= wide and not in_fractions
     ):  # the usual case

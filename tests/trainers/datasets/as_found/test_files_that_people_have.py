@@ -59,7 +59,7 @@ CASES = {
 
 
 def source(case: str) -> Path:
-    folder = Path(__file__).parents[3].parent / "shared" / "cases" / case
+    folder = Path(__file__).parents[4].parent / "shared" / "cases" / case
     if not folder.is_dir():
         pytest.skip("the cases (../shared/cases) are not here")
     (inner,) = folder.iterdir()
