@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:  # a process that only lists images does not load numpy
+    import numpy as np
 
 # square pixels of the original image, both ends included, as in pycocotools: 32 x 32 is small as well as medium
 SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
@@ -15,6 +17,8 @@ def box_areas(boxes: np.ndarray) -> np.ndarray:
 
     Rounded because boxes are stored as fractions in float32, and 32 x 32 pixels must have the area 1024.
     """
+    import numpy as np
+
     sides = boxes[:, 2:].astype(np.float64) - boxes[:, :2]
     areas: np.ndarray = np.prod(sides, axis=1).round(1)
     return areas

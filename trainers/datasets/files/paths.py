@@ -15,6 +15,7 @@ from trainers.errors import UserError
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
 
 
+_NOT_PLAIN = re.compile(r"[/\\:\0]")
 _DEEPEST = 12  # components of a stated path that are looked at
 
 
@@ -100,6 +101,8 @@ def names_below(stated: str) -> list[str]:
     A drive, a leading slash, and all up to the last `..` are left out: they say where the image once was. An empty list
     if the path names no file.
     """
+    if not _NOT_PLAIN.search(stated) and stated not in ("", ".", ".."):
+        return [stated]  # the usual case, for speed
     parts = (
         PurePosixPath(PureWindowsPath(stated).as_posix()).parts
         if "\\" in stated

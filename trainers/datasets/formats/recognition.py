@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,9 +74,7 @@ def recognise(path: Path, name: str | None = None) -> Recognised:
 
 def _candidates(path: Path) -> Iterator[Format]:
     """The formats that may be in a source, by the suffixes of its files; the others are not even imported."""
-    there = (
-        {os.path.splitext(file)[1].lower() for file in walk(path)} if path.is_dir() else {path.suffix.lower()}
-    )  # noqa: PTH122
+    there = {file.suffix.lower() for file in (walk(path) if path.is_dir() else (path,))}
     for name in formats.MODULES:
         if formats.SUFFIXES.get(name) in (None, *there):
             yield formats.by_module(name)

@@ -91,19 +91,17 @@ def _areas(boxes: Sequence[Box], fractions: np.ndarray, picture: Picture) -> tup
 Fractions = tuple[float, float, float, float]
 
 
+def _is_below_a_pixel(edges: Fractions) -> bool:
+    return edges[2] - edges[0] < 1 or edges[3] - edges[1] < 1
+
+
 def _inside(box: Box, image: LabelledImage, picture: Picture) -> tuple[Fractions | None, Problem | None]:
     """The box in fractions, clipped to the image, or None if nothing of it is left; and the problem, if any."""
     given = (box.ymin, box.xmin, box.ymax, box.xmax)
     high, wide = (1.0, 1.0) if image.fractions else (picture.height, picture.width)
-    in_fractions = (
-        not image.fractions
-        and given[2] <= 1
-        and given[3] <= 1
-        and not all(float(e).is_integer() for e in given)
-    )
-    if (
-        0 <= given[0] < given[2] <= high and 0 <= given[1] < given[3] <= wide and not in_fractions
-    ):  # the usual case
+    in_fractions = given[2] <= 1 and given[3] <= 1 and not image.fractions and _is_below_a_pixel(given)
+    inside = 0 <= given[0] < given[2] <= high and 0 <= given[1] < given[3] <= wide
+    if inside and not in_fractions:  # the usual case, for speed
         return (given[0] / high, given[1] / wide, given[2] / high, given[3] / wide), None
     where = image.label_place(box)
     shown = f"{box.name} [ymin {given[0]:g}, xmin {given[1]:g}, ymax {given[2]:g}, xmax {given[3]:g}]"

@@ -151,7 +151,7 @@ def _annotation_row(fields: dict[str, Any], line: int) -> tuple[Any, ...]:
 
 def _is_set(flag: Any) -> bool:
     """Whether a flag is 1; some tools write true, or numbers as texts."""
-    return str(flag).lower() in ("1", "1.0", "true")
+    return bool(flag) and str(flag).lower() in ("1", "1.0", "true")
 
 
 def _key(value: Any) -> str:
