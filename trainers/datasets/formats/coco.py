@@ -37,6 +37,8 @@ _BEGINS = re.compile(
 )
 # without one of these lists it is another file, such as the categories that Label Studio writes beside YOLO labels
 _LISTS = re.compile(rb'"(?:images|annotations)"\s*:\s*\[')
+# a file without it lists images that nobody has labelled; one with an empty list, images without objects
+_ANNOTATIONS = re.compile(rb'"annotations"\s*:\s*\[')
 # published beside instances_<part>.json, for the same images
 _TWINS = re.compile(r"^(?:person_keypoints|stuff|panoptic|captions)_")
 
@@ -65,7 +67,8 @@ def read(path: Path, problems: Problems) -> Source:
     indices = []
     for file in files:
         index = CocoIndex(file, relative(file, path), problems)
-        if not index.annotated or index.used_categories() == {"None"} or not index.categories:
+        labelled = contains(file, _ANNOTATIONS) and index.used_categories() != {"None"}
+        if not labelled or not index.categories:
             notes.append(f"{index.where} is left out: it has no boxes")
             index.close()
         else:

@@ -76,7 +76,7 @@ def in_xml(old: str, new: str) -> Callable[[Path], None]:
         file = first(folder, "*.xml")
         text = file.read_text(encoding="utf-8")
         assert old in text
-        file.write_text(text.replace(old, new), encoding="utf-8")
+        file.write_text(text.replace(old, new, 1), encoding="utf-8")
 
     return change
 
@@ -153,6 +153,29 @@ def records_name_is_no_text(folder: Path) -> None:
     file.rename(file.with_name(os.fsdecode(b"segment-\xff.tfrecord")))
 
 
+def cvat_twice(folder: Path) -> None:
+    file = folder / "annotations.xml"
+    text = file.read_text(encoding="utf-8")
+    one = text[text.index("<image") : text.index("</image>")] + "</image>"
+    file.write_text(text.replace("</annotations>", f"{one}</annotations>"), encoding="utf-8")
+
+
+def cvat_image(name: str) -> Callable[[Path], None]:
+    return in_xml('name="train/n0.jpg"', f'name="{name}"')
+
+
+def change_task(change: Callable) -> Callable[[Path], None]:
+    return lambda folder: change_json(folder / "tasks.json", lambda tasks: change(tasks[0]))
+
+
+def task_twice(folder: Path) -> None:
+    change_json(folder / "tasks.json", lambda tasks: tasks.append(tasks[0]))
+
+
+def task_without_a_name(task: dict) -> None:
+    task["annotations"][0]["result"][0]["value"]["rectanglelabels"] = [""]
+
+
 OUT = "../../secret.jpg"
 
 
@@ -166,6 +189,8 @@ DAMAGES: dict[str, dict[str, tuple | str]] = {
         "pascal_voc": (image_gone, "missing image: "),
         "yolo": (image_gone, "annotation for a missing image: no image with this name"),
         "dataset_yaml": (image_gone, "missing image: "),
+        "cvat": (image_gone, "missing image: "),
+        "label_studio": (image_gone, "missing image: "),
     },
     "labels for an image that is not listed": {
         "tfrecord": "labels and image are in one record",
@@ -175,6 +200,8 @@ DAMAGES: dict[str, dict[str, tuple | str]] = {
         "pascal_voc": "an XML file is its image's list",
         "yolo": "a text file is its image's list",
         "dataset_yaml": (coco_image(id=10**6), "annotation for a missing image: 1 annotations refer to"),
+        "cvat": "an element is its image's list",
+        "label_studio": "a task is its image's list",
     },
     "an image twice": {
         "tfrecord": "a record's name need not be another's",
@@ -184,6 +211,8 @@ DAMAGES: dict[str, dict[str, tuple | str]] = {
         "pascal_voc": (voc_twice, "image labelled twice: JPEGImages/n0.jpg already has labels in"),
         "yolo": "a file's name is its id",
         "dataset_yaml": (coco_file_twice, "image labelled twice: train/images/train/n0.jpg already has labels in"),
+        "cvat": (cvat_twice, "image labelled twice: images/train/n0.jpg already has labels in"),
+        "label_studio": (task_twice, "image labelled twice: images/train/n0.jpg already has labels in"),
     },
     "a class without a name": {
         "tfrecord": (label_map_without_a_name, "label_map.pbtxt:1: each item of a label map needs", True),
@@ -193,6 +222,8 @@ DAMAGES: dict[str, dict[str, tuple | str]] = {
         "pascal_voc": (in_xml("<name>vehicle</name>", "<name> </name>"), "unreadable labels: <object> has no"),
         "yolo": (yolo_without_a_name, "class 7 is not in classes.txt; add its name there", True),
         "dataset_yaml": (yaml_without_a_name, "names: every class needs a different name", True),
+        "cvat": (in_xml('label="vehicle"', 'label=""'), "label without a category: a box of images/train/n"),
+        "label_studio": (change_task(task_without_a_name), "label without a category: a result of images/train/n0.jpg"),
     },
     "a path that leads out": {
         "tfrecord": "it names no files",
@@ -202,6 +233,8 @@ DAMAGES: dict[str, dict[str, tuple | str]] = {
         "pascal_voc": "the image with the name of the XML file is taken",
         "yolo": "labels name no files",
         "dataset_yaml": (yaml_list(OUT), "missing image, in secret.txt: secret.jpg does not exist", True),
+        "cvat": (cvat_image(OUT), "path outside the folder: image ../../secret.jpg: '../../secret.jpg' is"),
+        "label_studio": (change_task(lambda task: task["data"].update(image=OUT)), "missing image: secret.jpg does not"),
     },
     "a link to outside": {
         "tfrecord": (records_are_a_link, "skipped file: a link out of the folder, to"),
@@ -211,6 +244,8 @@ DAMAGES: dict[str, dict[str, tuple | str]] = {
         "pascal_voc": (image_is_a_link, "skipped file: a link out of the folder, to"),
         "yolo": (image_is_a_link, "skipped file: a link out of the folder, to"),
         "dataset_yaml": (image_is_a_link, "skipped file: a link out of the folder, to"),
+        "cvat": (image_is_a_link, "skipped file: a link out of the folder, to"),
+        "label_studio": (image_is_a_link, "skipped file: a link out of the folder, to"),
     },
     "a file name that is no text": {
         "tfrecord": (records_name_is_no_text, "skipped file: its name is not UTF-8; rename it"),
@@ -220,5 +255,7 @@ DAMAGES: dict[str, dict[str, tuple | str]] = {
         "pascal_voc": (name_is_no_text, "skipped file: its name is not UTF-8; rename it"),
         "yolo": (name_is_no_text, "skipped file: its name is not UTF-8; rename it"),
         "dataset_yaml": (name_is_no_text, "skipped file: its name is not UTF-8; rename it"),
+        "cvat": (name_is_no_text, "skipped file: its name is not UTF-8; rename it"),
+        "label_studio": (name_is_no_text, "skipped file: its name is not UTF-8; rename it"),
     },
 }  # fmt: skip

@@ -19,7 +19,7 @@ CLASSES = ("vehicle", "pedestrian", "cyclist")
 
 LABELS = {
     "tfrecord": "*.pbtxt", "waymo": "segment-*", "coco": "*.json", "bdd100k": "*.json", "pascal_voc": "*.xml",
-    "yolo": "*.txt", "dataset_yaml": "*.yaml",
+    "yolo": "*.txt", "dataset_yaml": "*.yaml", "cvat": "*.xml", "label_studio": "tasks.json",
 }  # fmt: skip
 
 

@@ -48,7 +48,7 @@ class Category(NamedTuple):
 class CocoIndex:
     """The images, annotations and categories of one file; deleted when it is closed.
 
-    where: the file relative to the source. categories: by id. annotated: whether it has any list of annotations.
+    where: the file relative to the source. categories: by id.
     """
 
     def __init__(self, file: Path, where: str, problems: Problems) -> None:
@@ -56,7 +56,6 @@ class CocoIndex:
         self.file = file
         self.where = where
         self.categories: dict[int, Category] = {}
-        self.annotated = False
         self._index = sqlite3.connect("")
         self._index.executescript(_INDEX)
         self._rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _COLUMNS}
@@ -72,7 +71,6 @@ class CocoIndex:
 
     def _fill(self, source: str) -> None:
         for item in items(self.file):
-            self.annotated = self.annotated or item.key == "annotations"
             fields = item.value
             if not isinstance(fields, dict):
                 continue
