@@ -6,7 +6,9 @@ argument or a variable, or belongs to the batches.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,19 @@ from trainers.keras_training.variables import set_all, values_of
 from trainers.keras_training.weight_averaging import Averaging
 from trainers.optimizers import Optimizer
 from trainers.segmentation.losses import LossSettings, losses
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Within the block, tf_keras draws by `seed`; the random numbers of the process go on afterwards as before it."""
+    python, numpy = random.getstate(), np.random.get_state()
+    tf_keras.utils.set_random_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        tf.random.set_seed(None)
 
 
 class Graph:
@@ -41,8 +56,8 @@ class Graph:
     def initialize(self, seed: int) -> None:
         """Give every variable its initial value; the same seed gives the same values in any process."""
         if self._initial is None or self._initial[0] != seed:
-            tf_keras.utils.set_random_seed(seed)
-            self._initial = (seed, values_of(self._build().variables))
+            with _seeded(seed):
+                self._initial = (seed, values_of(self._build().variables))
         set_all(self.model.variables, self._initial[1])
 
     def update(self, settings: Optimizer) -> Update:

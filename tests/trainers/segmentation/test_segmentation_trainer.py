@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from pathlib import Path
 
@@ -84,6 +85,16 @@ def test_a_trial_on_a_warm_trainer_equals_one_on_a_new_trainer(trained, recipe):
     assert trainer._graph is before
     assert trainer.train(5).losses["total"] == pytest.approx(losses[:5], rel=1e-4)
     assert other != pytest.approx(losses[:3], rel=1e-2)
+
+
+def test_the_seed_of_a_trial_is_not_that_of_its_process(trained, recipe):
+    from tensorflow.python.eager import context
+
+    trainer = trained[0]
+    random.seed(5)
+    trainer.start(recipe.replace(seed=3))
+    assert random.random() == random.Random(5).random()
+    assert context.global_seed() is None
 
 
 def test_an_export_has_the_trained_models_masks_and_its_evidence(trained, recipe, dataset, tmp_path):
