@@ -139,12 +139,14 @@ def test_convert_keeps_every_image_its_labels_and_its_part(case, to, opened, tmp
     }
 
 
-@pytest.mark.slow(60)
-def test_one_step_of_training_has_a_loss_on_every_case(opened, tiny_recipe):
+# building a detector for each case would take minutes: these have key points, polygons, equal stems and three classes,
+# and what a trainer reads of the others is what `read_images` gives above
+@pytest.mark.slow(40)
+@pytest.mark.parametrize("case", ["D02b", "D03", "D09", "D10"])
+def test_one_step_of_training_has_a_loss(case, opened, tiny_recipe):
     from trainers.object_detection_api.trainer import DetectorTrainer
 
-    for case in READ:
-        trainer = DetectorTrainer(opened(case))
-        trainer.start(tiny_recipe)
-        (loss,) = trainer.train(1).losses["total"]
-        assert 0 < loss < 100, case
+    trainer = DetectorTrainer(opened(case))
+    trainer.start(tiny_recipe)
+    (loss,) = trainer.train(1).losses["total"]
+    assert 0 < loss < 100
