@@ -50,7 +50,14 @@ class Tracking(Callback):
     ) -> None:
         self.uri = uri
         self._settings = WriterSettings(
-            study.manifest, study.folder, uri, artifacts, share or Share(), command
+            study.manifest,
+            study.folder,
+            study.objective,
+            views.of_study(study.manifest, study.objective),
+            uri,
+            artifacts,
+            share or Share(),
+            command,
         )
         self._make_writer = writer
         self._problem: str | None = None

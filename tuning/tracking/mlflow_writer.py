@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainers import task as tasks
+from trainers.objective import Objective
 from tuning.execution import environment
 from tuning.execution.environment import Share
 from tuning.study import curves, manifest
@@ -38,6 +38,7 @@ from tuning.tracking.store import (
     client,
     file_of,
 )
+from tuning.tracking.views import View
 
 # MLflow's run status for each verdict; the verdict itself is a tag. A trial that waits for the search to go on is no
 # failure, as which MLflow's page shows KILLED
@@ -52,13 +53,17 @@ SOURCE = {"mlflow.source.name": "tuning", "mlflow.source.type": "LOCAL"}
 class WriterSettings:
     """What a MLflowWriter logs, and where.
 
-    about, folder: the study's manifest and its folder. uri: the MLflow store.
+    about, folder: the study's manifest and its folder. objective: what it optimises. uri: the MLflow store.
+    views: of the study's experiment (tuning.tracking.views). They and the objective are made by the driver, since the
+    task may be registered in a module that only the driver has imported.
     artifacts: folder for MLflow's artifacts; None to let the server choose.
     share: a trial's share of a machine. command: the command of this run, "" when none started it.
     """
 
     about: Manifest
     folder: Path
+    objective: Objective
+    views: Sequence[View]
     uri: str
     artifacts: Path | None
     share: Share
@@ -83,10 +88,8 @@ class MLflowWriter:
             moved_store.follow(database, self._about.study, settings.artifacts)
         self._client = client(settings.uri)
         self._experiment = self._find_or_create_experiment(settings.artifacts)
-        self._objective = self._about.resolved_objective()
-        task, classes = tasks.get(self._about.task), self._about.data["classes"]
-        minimize = self._objective.direction == "minimize"
-        views.save(self._client, self._experiment, views.views(self._objective.name, minimize, task, classes))
+        self._objective = settings.objective
+        views.save(self._client, self._experiment, settings.views)
         self._runs = StudyRuns(self._client, self._experiment, self._about.id)
         self._parent = self._find_or_create_parent(settings.command)
         earlier_trials = list(earlier_trials)

@@ -16,7 +16,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from trainers import task as tasks
+from trainers.objective import Objective
 from trainers.task import Task
+from tuning.study.manifest import Manifest
 from tuning.tracking.store import TRIAL, VERDICT, allowed_name
 
 TAG = "mlflow.sharedViewState."
@@ -47,6 +50,12 @@ class View:
     key: str
     name: str
     state: Mapping[str, Any]
+
+
+def of_study(about: Manifest, objective: Objective) -> list[View]:
+    """The views of a study."""
+    task = tasks.get(about.task)
+    return views(objective.name, objective.direction == "minimize", task, about.data["classes"])
 
 
 def views(objective: str, minimize: bool, task: Task, classes: Sequence[str]) -> list[View]:

@@ -79,7 +79,7 @@ def test_it_goes_on_after_ctrl_c_a_killed_driver_and_a_killed_ray(begin, tmp_pat
     assert "trial 0 step 30" not in said
 
     without_ray = begin(0.3)
-    said, wrong = ended(without_ray, "trial 1 resumes from step 30", kill_raylet)
+    said, wrong = ended(without_ray, "trial 1 resumes from step", kill_raylet)  # saved by its worker
     assert without_ray.returncode == 2
     assert (
         "error: Ray's own process raylet has died (out of memory, or killed); run the same command to resume"
@@ -90,7 +90,7 @@ def test_it_goes_on_after_ctrl_c_a_killed_driver_and_a_killed_ray(begin, tmp_pat
     said, _ = ended(last)
     assert last.returncode == 0
     assert "trial 0" not in said
-    assert "trial 1 resumes from step 30" in said
+    assert int(re.search(r"trial 1 resumes from step (\d+)", said)[1]) >= 30
     summary = json.loads((tmp_path / STUDY / "summary.json").read_text())
     assert [trial["trial"] for trial in summary["trials"]] == [0, 1]
     assert [rung["step"] for rung in summary["trials"][0]["rungs"]] == [30, 90]

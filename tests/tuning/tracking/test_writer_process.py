@@ -32,7 +32,8 @@ def study(open_study):
 
 @pytest.fixture
 def settings(study, uri, tmp_path) -> WriterSettings:
-    return WriterSettings(study.manifest, study.folder, uri, tmp_path / "artifacts", Share(), "")
+    artifacts = tmp_path / "artifacts"
+    return WriterSettings(study.manifest, study.folder, study.objective, (), uri, artifacts, Share(), "")
 
 
 def tell(writer: WriterProcess, study, number: int) -> None:
