@@ -72,7 +72,7 @@ def test_it_goes_on_after_ctrl_c_a_killed_driver_and_a_killed_ray(begin, tmp_pat
     summary = json.loads((tmp_path / STUDY / "summary.json").read_text())
     assert [trial["state"] for trial in summary["trials"]] == ["interrupted"]
 
-    killed = begin(0.05)
+    killed = begin(0.2)  # its worker trains on until Ray ends it
     said, _ = ended(killed, "trial 1 step 30", lambda driver: driver.kill())
     assert killed.returncode == -signal.SIGKILL
     assert int(re.search(r"trial 0 resumes from step (\d+)", said)[1]) >= 30

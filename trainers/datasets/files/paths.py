@@ -56,7 +56,7 @@ def contains(path: Path, pattern: re.Pattern[bytes]) -> bool:
     """Whether a file contains a pattern of less than a kilobyte; reads only up to it."""
     with path.open("rb") as file:
         before = b""
-        while chunk := file.read(1 << 20):
+        while chunk := file.read(1 << 16):
             if pattern.search(before + chunk):
                 return True
             before = chunk[-1024:]

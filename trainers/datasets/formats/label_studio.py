@@ -36,8 +36,8 @@ _UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # Label Studio puts this before the name
 
 
 def is_export(file: Path) -> bool:
-    """Whether a JSON file is a list of Label Studio's tasks, judged by its first megabyte."""
-    begin = first_bytes(file, 1 << 20)
+    """Whether a JSON file is a list of Label Studio's tasks, judged by its first 256 kB."""
+    begin = first_bytes(file, 1 << 18)
     return bool(_BEGINS.match(begin) and _NAMES.search(begin))
 
 
