@@ -65,20 +65,20 @@ def ended(
 
 
 def test_it_goes_on_after_ctrl_c_a_killed_driver_and_a_killed_ray(begin, tmp_path):
-    stopped = begin(0.2)
+    stopped = begin(0.2, "full")
     said, _ = ended(stopped, "trial 0 step 30", lambda driver: driver.send_signal(signal.SIGINT))
     assert stopped.returncode == 130
     assert "stopped by Ctrl-C; finished work is kept" in said
     summary = json.loads((tmp_path / STUDY / "summary.json").read_text())
     assert [trial["state"] for trial in summary["trials"]] == ["interrupted"]
 
-    killed = begin(0.2)  # its worker trains on until Ray ends it
+    killed = begin(0.2, "full")  # its worker trains on until Ray ends it
     said, _ = ended(killed, "trial 1 step 30", lambda driver: driver.kill())
     assert killed.returncode == -signal.SIGKILL
     assert int(re.search(r"trial 0 resumes from step (\d+)", said)[1]) >= 30
     assert "trial 0 step 30" not in said
 
-    without_ray = begin(0.3)
+    without_ray = begin(0.3, "full")
     said, wrong = ended(without_ray, "trial 1 resumes from step", kill_raylet)  # saved by its worker
     assert without_ray.returncode == 2
     assert (
@@ -86,7 +86,7 @@ def test_it_goes_on_after_ctrl_c_a_killed_driver_and_a_killed_ray(begin, tmp_pat
         in wrong
     )
 
-    last = begin(0.0)
+    last = begin(0.0, "full")
     said, _ = ended(last)
     assert last.returncode == 0
     assert "trial 0" not in said
