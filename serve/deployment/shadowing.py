@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from concurrent.futures import Future
 
@@ -66,7 +67,10 @@ def shadowing(
     with contextlib.ExitStack() as stack:
         try:
             second = stack.enter_context(models.using(other))
-        except Exception:  # noqa: BLE001 - the answer does not depend on it
+        except Exception:  # the answer does not depend on it
+            logging.getLogger(__name__).warning(
+                "the canary is not judged: model %s fails to load", other, exc_info=True
+            )
             yield None
             return
         yield Shadow(evidence, candidate.model, unit, model, second, images)
