@@ -195,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def duration_of(text: str) -> float:
     """The seconds of a duration, such as `--time 2h`."""
-    from tuning.search.budget import parse_time
+    from tuning.search.limits.budget import parse_time
 
     try:
         return parse_time(text)

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from trainers import task as tasks
 from tuning.callbacks.progress import COLORS, narrow_table
-from tuning.search.budget import duration
+from tuning.search.limits.budget import duration
 from tuning.study import trial_record as records
 from tuning.study.study import Study
 from tuning.study.trial_folder import newest_checkpoint

@@ -19,8 +19,8 @@ from tuning.api.recipe_source import Source
 from tuning.api.settings import Settings
 from tuning.api.study_result import StudyResult
 from tuning.execution.machine import cpus_here, gpus_here
-from tuning.search.budget import parse_time
 from tuning.search.callback import Callback
+from tuning.search.limits.budget import parse_time
 from tuning.study import reading
 
 WIDTH = 140  # columns of progress lines in a notebook

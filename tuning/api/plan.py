@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from trainers import model as models
-from tuning.search.budget import Budget, duration
+from tuning.search.limits.budget import Budget, duration
 from tuning.search.scheduler import Scheduler
 
 # measured on a CPU: seconds until a new worker has done its first evaluation; a later trial's start and evaluation

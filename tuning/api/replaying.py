@@ -21,7 +21,7 @@ from trainers.objective import Objective
 from tuning.search import sampler as samplers
 from tuning.search import scheduler as schedulers
 from tuning.search import simulation
-from tuning.search.budget import duration
+from tuning.search.limits.budget import duration
 from tuning.search.sampler import Sampler
 from tuning.search.scheduler import Rules, quorum_of, rung_steps
 from tuning.search.search import Search

@@ -34,9 +34,9 @@ from tuning.execution.engine import Job, Resources
 from tuning.execution.environment import Share
 from tuning.search import sampler as samplers
 from tuning.search import warm_start
-from tuning.search.budget import Spending
 from tuning.search.callback import Callback
-from tuning.search.meter import Meter
+from tuning.search.limits.budget import Spending
+from tuning.search.limits.meter import Meter
 from tuning.search.search import Search
 from tuning.search.space_adapter import SpaceAdapter
 from tuning.search.warm_start import EarlierStudy, WarmStart

@@ -17,7 +17,7 @@ from tuning.api.plan import speedup
 from tuning.execution.machine import cpus_here, gpus_here, memory_here, per_gpu
 from tuning.execution.saving import SAVE_SECONDS
 from tuning.search import sampler, scheduler
-from tuning.search.budget import Budget
+from tuning.search.limits.budget import Budget
 from tuning.search.scheduler import Rules, Scheduler, quorum_of, rung_steps
 from tuning.study.manifest import EARLY_IMAGES
 

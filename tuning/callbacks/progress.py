@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from trainers import task as tasks
-from tuning.search.budget import duration
 from tuning.search.callback import Callback
+from tuning.search.limits.budget import duration
 from tuning.search.search import Search
 from tuning.study import trial_record as records
 from tuning.study.step_result import StepResult

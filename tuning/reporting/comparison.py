@@ -14,7 +14,7 @@ from tuning.reporting.report import Report
 from tuning.reporting.section import Chart, Section, Table, listed, number, with_interval
 from tuning.reporting.statistics.best_so_far import best_so_far, first_reaching
 from tuning.reporting.statistics.bootstrap import Interval
-from tuning.search.budget import duration
+from tuning.search.limits.budget import duration
 from tuning.study.manifest import COMPARED
 from tuning.study.reading import StudyRead
 

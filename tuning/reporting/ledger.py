@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from trainers.objective import Objective
-from tuning.search.budget import duration
+from tuning.search.limits.budget import duration
 from tuning.study import spent as costs
 from tuning.study.trial_record import TrialRecord
 

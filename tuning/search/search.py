@@ -13,7 +13,7 @@ from trainers.metrics import TOTAL_LOSS
 from tuning.search import history
 from tuning.search.callback import Callback
 from tuning.search.idle_workers import IdleWorkers
-from tuning.search.meter import Meter
+from tuning.search.limits.meter import Meter
 from tuning.search.sampler import Sampler, paused_as_pruned
 from tuning.search.scheduler import Scheduler, make_rung
 from tuning.study import verdict as verdicts

@@ -7,10 +7,10 @@ from searches import run_here, search_of
 
 from trainers.errors import UserError
 from tuning.api.plan import COLD_SECONDS, plan
-from tuning.search.budget import Budget, Spending, duration, parse_time
 from tuning.search.halving import Halving
 from tuning.search.history import MOST_FAILURES
-from tuning.search.meter import Meter
+from tuning.search.limits.budget import Budget, Spending, duration, parse_time
+from tuning.search.limits.meter import Meter
 from tuning.search.search import Search
 from tuning.study.step_result import StepResult
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from searches import about, search_of
 
-from tuning.search import meter as meters
-from tuning.search.budget import Budget, Spending
-from tuning.search.meter import Meter
+from tuning.search.limits import meter as meters
+from tuning.search.limits.budget import Budget, Spending
+from tuning.search.limits.meter import Meter
 from tuning.search.search import Search
 from tuning.study import reading
 from tuning.study.spent import Spent, stored

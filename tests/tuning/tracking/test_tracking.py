@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from searches import run_here, search_of
 
 from tuning.execution.environment import Share, note_hardware
-from tuning.search.meter import Meter
+from tuning.search.limits.meter import Meter
 from tuning.study import verdict
 from tuning.study.curves import POINTS, CurveFile, read
 from tuning.study.step_result import StepResult

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from tuning.reporting.context import ReportContext
 from tuning.reporting.section import Section, Table, counted
-from tuning.search.budget import duration
+from tuning.search.limits.budget import duration
 from tuning.study import spent as costs
 from tuning.study.trial_record import TrialRecord
 

@@ -11,7 +11,7 @@ from tuning.reporting import style
 from tuning.reporting.context import ReportContext
 from tuning.reporting.section import Chart, Section, Table, number
 from tuning.reporting.statistics.best_so_far import best_so_far
-from tuning.search.budget import duration
+from tuning.search.limits.budget import duration
 from tuning.study.trial_record import TrialRecord
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tuning.reporting.context import ReportContext
 from tuning.reporting.ledger import ledger, lines
 from tuning.reporting.section import Section, Table, counted
-from tuning.search.budget import duration
+from tuning.search.limits.budget import duration
 
 SHOWN = 25
 

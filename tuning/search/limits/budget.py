@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from trainers.errors import UserError
 
 if TYPE_CHECKING:  # --help shows the limits, and should not wait for Optuna's import
-    from tuning.search.meter import Meter
+    from tuning.search.limits.meter import Meter
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
