@@ -220,8 +220,7 @@ def _search(
     settings, space, budget = here.settings, here.space, here.settings.budget
     uri = settings.tracking_uri or default_uri(settings.studies_dir)
     artifacts = None if settings.tracking_uri else settings.studies_dir / "mlruns" / study.name
-    meter = Meter(study, settings.gpus)
-    spending = Spending(meter, budget, settings.steps)
+    spending = Spending(Meter(study, settings.gpus), budget, settings.steps)
     share = Share(max(1, int(settings.cpus)), settings.gpus, settings.price_per_gpu_hour)
     command = shlex.join(final_report.python_command(words)) if words else ""
     if copied := tell_copy_apart(study, uri):
@@ -250,8 +249,7 @@ def _search(
         budget.trials,
         seeds,
         callbacks=(tracking, progress, summary, pictures, retention, *extra_callbacks),
-        limit=spending.limit,
-        meter=meter,
+        spending=spending,
     )
     summary.write()
     tracking.start()

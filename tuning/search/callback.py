@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tuning.study.step_result import StepResult
 from tuning.study.trial_record import Rung, TrialRecord
 
@@ -26,3 +28,35 @@ class Callback:
 
     def ended(self, record: TrialRecord) -> None:
         """A trial has its verdict."""
+
+
+class Callbacks:
+    """Passes every event to several callbacks, in their order."""
+
+    def __init__(self, callbacks: Sequence[Callback]) -> None:
+        self._callbacks = callbacks
+
+    def began(self, record: TrialRecord) -> None:
+        """Pass it on."""
+        for callback in self._callbacks:
+            callback.began(record)
+
+    def progressed(self, result: StepResult) -> None:
+        """Pass it on."""
+        for callback in self._callbacks:
+            callback.progressed(result)
+
+    def reached(self, record: TrialRecord, rung: Rung) -> None:
+        """Pass it on."""
+        for callback in self._callbacks:
+            callback.reached(record, rung)
+
+    def lost(self, record: TrialRecord) -> None:
+        """Pass it on."""
+        for callback in self._callbacks:
+            callback.lost(record)
+
+    def ended(self, record: TrialRecord) -> None:
+        """Pass it on."""
+        for callback in self._callbacks:
+            callback.ended(record)

@@ -51,7 +51,7 @@ class FullTraining:
     def promote(self, trial: int, step: int) -> None:
         """Does nothing."""
 
-    def hopeless(self, waiting: Mapping[int, int], trials: int) -> list[int]:
+    def hopeless(self, waiting: Mapping[int, int], trials: int | None) -> list[int]:
         """Always empty."""
         return []
 

@@ -23,6 +23,7 @@ from trainers.score_order import Key
 from tuning.search.scheduler import Judgement, Rules, register
 
 Mode = Literal["promote", "stop"]
+MOST_WAITING = 8  # at one rung, besides those to promote now: each keeps a checkpoint on disk
 
 
 @dataclass
@@ -186,18 +187,29 @@ class Halving:
         """Record that `trial` was promoted past the rung `step`."""
         self._scores_at(trial, step).promoted += 1
 
-    def hopeless(self, waiting: Mapping[int, int], trials: int) -> list[int]:
-        """The trials waiting at their first rung that can no longer be promoted: too many have a better score there.
+    def hopeless(self, waiting: Mapping[int, int], trials: int | None) -> list[int]:
+        """The waiting trials that will not be promoted.
 
-        trials: the largest number of trials that the search can have.
+        Those are, at a first rung, the trials of which too many are better for a search of so many trials; and at every
+        rung all but the next to be promoted, now and as the rung fills (MOST_WAITING).
+        trials: the largest number of trials that the search can have; None for any.
         """
-        most = max(1, trials // self.reduction_factor)
-        found = []
+        found: set[int] = set()
+        if trials is not None:
+            most = max(1, trials // self.reduction_factor)
+            for trial, step in waiting.items():
+                first = step == self.rungs_of(trial)[0]
+                if first and self._scores_at(trial, step).better_of_its_model(trial) >= most:
+                    found.add(trial)
+        there: dict[tuple[int, int], list[int]] = {}
         for trial, step in waiting.items():
-            rung = self._scores_at(trial, step)
-            if step == self.rungs_of(trial)[0] and rung.better_of_its_model(trial) >= most:
-                found.append(trial)
-        return found
+            there.setdefault((self.bracket(trial), step), []).append(trial)
+        for trials_there in there.values():
+            rung = self._scores_at(trials_there[0], waiting[trials_there[0]])
+            kept = MOST_WAITING + max(self.quorum, self._quota(rung) - rung.promoted)
+            trials_there.sort(key=functools.partial(self._position, waiting), reverse=True)
+            found |= set(trials_there[kept:])
+        return sorted(found)
 
     def foremost(self, waiting: Mapping[int, int]) -> int:
         """The best of the waiting trials at the highest rung."""

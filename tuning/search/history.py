@@ -22,14 +22,14 @@ class History:
 
     "Shorter" trials were begun under a smaller --max-steps than the study has now.
 
-    ended: number of trials with a final verdict. completed: number of those that took all steps of a full trial.
+    ended: number of trials with a final verdict. completed: numbers of those that took all steps of a full trial.
     interrupted: trials to resume. to_continue: shorter trials to continue as new trials with more steps.
     continuing: numbers of trials that continue shorter ones; they do not count as further trials.
     superseded: interrupted shorter trials that another trial already continues, with its number; their verdicts are due.
     """
 
     ended: int = 0
-    completed: int = 0
+    completed: set[int] = field(default_factory=set)
     interrupted: list[TrialRecord] = field(default_factory=list)
     to_continue: list[TrialRecord] = field(default_factory=list)
     continuing: set[int] = field(default_factory=set)
@@ -65,7 +65,8 @@ def of(records: Sequence[TrialRecord], scheduler: Scheduler) -> History:
         full = record.recipe["steps"] >= scheduler.rungs[-1]
         if record.verdict is not None and record.verdict.final:
             found.ended += record.number not in found.continuing
-            found.completed += full and record.state == "completed"
+            if full and record.state == "completed":
+                found.completed.add(record.number)
         elif full:
             found.interrupted.append(record)
         if not full:

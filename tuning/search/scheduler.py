@@ -49,6 +49,11 @@ class Judgement:
         tie = objective.tie_broken_by(score, self.cutoff)
         return f"{line} (a tie, broken by {tie})" if tie else line
 
+    def not_promoted(self, score: Score, objective: Objective) -> tuple[str, float]:
+        """Why a trial that waited was not promoted, for the user, and the objective that it would have needed."""
+        cutoff = score.value if self.cutoff is None else self.cutoff.value
+        return f"was not promoted: {self.reason(score, objective)}", cutoff
+
 
 class Scheduler(Protocol):
     """Decides which trials go on, from the scores of all trials at all rungs. Independent of Ray and Optuna.
@@ -93,8 +98,11 @@ class Scheduler(Protocol):
     def promote(self, trial: int, step: int) -> None:
         """Record that `trial` was promoted past the rung `step`."""
 
-    def hopeless(self, waiting: Mapping[int, int], trials: int) -> list[int]:
-        """The waiting trials that can no longer be promoted. trials: the largest number that the search can have."""
+    def hopeless(self, waiting: Mapping[int, int], trials: int | None) -> list[int]:
+        """The waiting trials that will not be promoted; the search ends them.
+
+        trials: the largest number of trials that the search can have; None for any.
+        """
 
     def foremost(self, waiting: Mapping[int, int]) -> int:
         """The best of the waiting trials at the highest rung."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -35,3 +36,9 @@ class StepResult:
     seconds_evaluation: float = 0.0
     reason: str = ""
     traceback: str = ""
+
+    def not_finite(self, names: Iterable[str]) -> str | None:
+        """The first of these metrics that is NaN or infinite, in a line for the user; None if all are finite."""
+        found = (name for name in names if not math.isfinite(self.metrics.get(name, 0.0)))
+        name = next(found, None)
+        return None if name is None else f"{name} is {self.metrics[name]} at step {self.step}"

@@ -61,7 +61,7 @@ def limited(study, budget: Budget, gpus: float = 0.0, **rule: object):
     meter = Meter(study, gpus)
     spending = Spending(meter, budget, max_steps=90)
     search = search_of(study, budget.trials, **rule)
-    search._limit, search._meter = spending.limit, meter
+    search._spending = search._reserve._spending = spending
     return search, spending
 
 
@@ -102,7 +102,7 @@ def test_gpu_hours_count_every_worker_and_their_price(open_study):
     search, spending = limited(study, budget, gpus=0.5)
     number = search.propose().number
     assert search.report(StepResult(number, 5, "progress", seconds_training=3600, seconds_overhead=0))
-    assert spending._meter.gpu_hours == pytest.approx(0.5, rel=1e-3)
+    assert spending.meter.gpu_hours == pytest.approx(0.5, rel=1e-3)
     assert spending.line() == "0.50 of 40 GPU hours, cost 1.75 of 2"
     assert not search.report(StepResult(number, 6, "progress", seconds_training=3600, seconds_overhead=900))
     assert search.limit_reached == "--cost 2"

@@ -40,8 +40,8 @@ def killed_and_opened(tmp_path) -> Callable[[Study | None], Study]:
 
 def metered(study: Study, gpus: float = 1.0, trials: int = 9) -> tuple[Search, Meter]:
     search = search_of(study, trials)
-    search._meter = Meter(study, gpus)
-    return search, search._meter
+    search._spending.meter = Meter(study, gpus)
+    return search, search._spending.meter
 
 
 def trained(number: int, first: int, last: int, seconds: float, kind: str = "progress") -> StepResult:
@@ -77,8 +77,8 @@ def test_steps_that_a_kill_undid_count_again_and_others_only_once(killed_and_ope
     number = search.propose().number
     search.report(trained(number, 1, 10, 10, "rung"))
     search.report(trained(number, 11, 29, 29))
-    search._meter._saved = -meters.SAVE_SECONDS
-    search._meter.save()
+    search._spending.meter._saved = -meters.SAVE_SECONDS
+    search._spending.meter.save()
 
     study = killed_and_opened(study)
     search, meter = metered(study)
@@ -103,7 +103,7 @@ def test_a_trial_that_continues_another_is_not_charged_for_it(open_study):
     search = Search(longer, search._sampler, type(search.scheduler)((10, 30, 90, 270)), 1)
     again = search.propose().number
     search.report(trained(again, 91, 270, 200, "rung"))
-    assert search._meter.steps == 270
+    assert search._spending.meter.steps == 270
     assert [record.spent.steps for record in longer.records()] == [90, 180]
 
 

@@ -87,7 +87,7 @@ def test_a_run_says_all_that_made_it(open_study, uri, tmp_path):
         writer=MLflowWriter,
     )
     search = search_of(study, 6, (tracking,))
-    search._meter = Meter(study, gpus=0.5)
+    search._spending.meter = Meter(study, gpus=0.5)
     tracking.start()
     run_here(search)
     folder = study.trial_folder(0)

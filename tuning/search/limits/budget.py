@@ -10,6 +10,7 @@ from trainers.errors import UserError
 
 if TYPE_CHECKING:  # --help shows the limits, and should not wait for Optuna's import
     from tuning.search.limits.meter import Meter
+    from tuning.search.limits.pace import Cost
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -73,24 +74,32 @@ class Budget:
 
 
 class Spending:
-    """What a study has spent of its budget.
+    """What a study has spent of its budget, and whether the rest pays for more.
 
     meter: measures it. max_steps: gradient steps of a full trial.
     """
 
     def __init__(self, meter: Meter, budget: Budget, max_steps: int) -> None:
-        self._meter = meter
+        self.meter = meter
         self._budget = budget
         self._max_steps = max_steps
 
     @property
     def trainings(self) -> float:
         """Gradient steps of all trials, in full-length trials."""
-        return self._meter.steps / self._max_steps
+        return self.meter.steps / self._max_steps
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit besides the number of trials."""
+        budget = self._budget
+        return any(
+            limit is not None for limit in (budget.seconds, budget.trainings, budget.gpu_hours, budget.cost)
+        )
 
     def limit(self) -> str | None:
         """The flag of the limit that is reached, such as "--time 2 h 00 min"; None while there is budget left."""
-        budget, meter = self._budget, self._meter
+        budget, meter = self._budget, self.meter
         if budget.seconds is not None and meter.wall_seconds >= budget.seconds:
             return f"--time {duration(budget.seconds)}"
         if budget.trainings is not None and self.trainings >= budget.trainings:
@@ -101,9 +110,27 @@ class Spending:
             return f"--cost {budget.cost:g}"
         return None
 
+    def lacks_time(self, seconds: float) -> str | None:
+        """The flag of the time limit if less than `seconds` are left of it."""
+        limit = self._budget.seconds
+        lacks = limit is not None and self.meter.wall_seconds + seconds > limit
+        return f"--time {duration(limit)}" if limit is not None and lacks else None
+
+    def lacks(self, cost: Cost) -> str | None:
+        """The flag of the limit of steps or GPU hours that does not pay for `cost`; None if all do."""
+        budget, hours = self._budget, self.meter.gpu_hours + cost.seconds * self.meter.gpus / 3600
+        steps = self.meter.steps + cost.steps
+        if budget.trainings is not None and steps > budget.trainings * self._max_steps + 1e-6:
+            return f"--like {budget.trainings:g}"
+        if budget.gpu_hours is not None and hours > budget.gpu_hours:
+            return f"--gpu-hours {budget.gpu_hours:g}"
+        if budget.cost is not None and hours * (budget.price_per_gpu_hour or 0.0) > budget.cost:
+            return f"--cost {budget.cost:g}"
+        return None
+
     def line(self) -> str:
         """What is spent of each limit, for the user; "" if only the number of trials is limited."""
-        budget, meter, parts = self._budget, self._meter, []
+        budget, meter, parts = self._budget, self.meter, []
         if budget.seconds is not None:
             parts.append(f"{duration(meter.wall_seconds)} of {duration(budget.seconds)}")
         if budget.trainings is not None:
@@ -115,7 +142,7 @@ class Spending:
         return ", ".join(parts)
 
     def _cost(self) -> float:
-        return self._meter.gpu_hours * (self._budget.price_per_gpu_hour or 0.0)
+        return self.meter.gpu_hours * (self._budget.price_per_gpu_hour or 0.0)
 
 
 def parse_time(text: str) -> float:

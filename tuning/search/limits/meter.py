@@ -39,7 +39,7 @@ class Meter:
 
     def __init__(self, study: Study, gpus: float = 0.0) -> None:
         self._study = study
-        self._gpus = gpus
+        self.gpus = gpus
         self._running: dict[int, _Running] = {}
         self._saved = -SAVE_SECONDS
         self._most = 0.0
@@ -75,7 +75,7 @@ class Meter:
         if number not in self._running:
             return self._idle[number]
         running = self._running[number]
-        return running.spent + Spent.by_worker(0, 0.0, time.monotonic() - running.since, self._gpus)
+        return running.spent + Spent.by_worker(0, 0.0, time.monotonic() - running.since, self.gpus)
 
     def begin(self, record: TrialRecord) -> None:
         """A worker was given the trial."""
@@ -94,7 +94,7 @@ class Meter:
         steps = running.spent.steps + len(result.steps) - before.steps
         training = result.seconds_training - before.training
         overhead = result.seconds_overhead - before.overhead
-        running.spent, running.since = before + Spent.by_worker(steps, training, overhead, self._gpus), now
+        running.spent, running.since = before + Spent.by_worker(steps, training, overhead, self.gpus), now
         self.save()
         return result
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from tuning.search.search import Search
-from tuning.search.simulation.table import Table
+from tuning.search.simulation.curves import Curve
 from tuning.study.step_result import StepResult
 from tuning.study.trial_record import TrialRecord
 
@@ -30,10 +31,24 @@ class RungReached(NamedTuple):
     value: float
 
 
-def simulate(search: Search, table: Table, workers: int = 1, clock: Clock = Clock()) -> list[RungReached]:
+class Curves(Protocol):
+    """Where the simulation finds the learning curves."""
+
+    def curve(self, record: TrialRecord) -> Curve:
+        """The curve of a trial of the search."""
+
+
+def simulate(
+    search: Search,
+    table: Curves,
+    workers: int = 1,
+    clock: Clock = Clock(),
+    tick: Callable[[float], None] = lambda seconds: None,
+) -> list[RungReached]:
     """Run `search` to its end on `workers` simulated workers. Returns every rung that a trial reached, in order of time.
 
     The search must not have more trials than `table` has curves.
+    tick: is called with the simulated seconds whenever they advance; a limit of time may end the search then.
     """
     events: list[tuple[float, int, TrialRecord]] = []
     history: list[RungReached] = []
@@ -60,6 +75,9 @@ def simulate(search: Search, table: Table, workers: int = 1, clock: Clock = Cloc
         if not events:
             return history
         now, number, record = heapq.heappop(events)
+        tick(now)
+        if search.over:
+            return history
         curve, step = table.curve(record), at[number]
         before = max((rung for rung in (0, *search.scheduler.rungs_of(number)) if rung < step), default=0)
         taken += step - before

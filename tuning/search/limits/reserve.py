@@ -1,0 +1,123 @@
+"""Reserve: keeps so much of a budget that the foremost unfinished trial can take all its steps.
+
+A search that spends its last minute on new trials ends with nothing that can be used. So before anything is begun, what
+is left must pay for it and for the rest of the foremost trial. If it does not, that trial is finished first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
+
+from trainers import score_order
+from tuning.search.limits.budget import Spending
+from tuning.search.limits.pace import Cost, Pace, total
+from tuning.search.roster import Roster
+from tuning.search.scheduler import Scheduler
+from tuning.study.study import Study
+from tuning.study.trial_record import TrialRecord
+
+MARGIN = 1.15  # by so much the rest of a trial may take longer than estimated
+
+
+class Stage(NamedTuple):
+    """What could be begun next: training to the next rung.
+
+    trial: its number; None for a new one. at: the step that it starts from. begin: begins it.
+    """
+
+    trial: int | None
+    at: int
+    begin: Callable[[], TrialRecord]
+
+
+class Decision(NamedTuple):
+    """What to do instead of a stage; both None: begin it.
+
+    finish: the trial to finish first, which waits or is running. limit: the flag of the limit that does not pay.
+    """
+
+    finish: int | None = None
+    limit: str | None = None
+
+
+class Reserve:
+    """Decides what the rest of the budget is spent on.
+
+    pace: what training costs in this study. A time limit is each worker's own: what one spends takes nothing from
+    another. The other limits are shared by all.
+    """
+
+    def __init__(self, study: Study, scheduler: Scheduler, spending: Spending, pace: Pace) -> None:
+        self._study = study
+        self._scheduler = scheduler
+        self._spending = spending
+        self._pace = pace
+
+    def decide(self, stage: Stage, roster: Roster) -> Decision:
+        """Whether `stage` may begin, or what else to do."""
+        spending = self._spending
+        if not spending.limited:
+            return Decision()
+        waiting, live, completed = (
+            roster.waiting | roster.interrupted,
+            roster.steps(self._study),
+            roster.completed,
+        )
+        full = self._pace.cost([0, *self._scheduler.rungs])
+        following = self._to_next_rung(stage.trial, stage.at)
+        running = {number: self._to_next_rung(number, step) for number, step in live.items()}
+        beside = total(running.values())
+        enough = total([following, full, Cost(0, (MARGIN - 1) * full.seconds)])
+        if not (spending.lacks_time(enough.seconds) or spending.lacks(beside.plus(enough))):
+            return Decision()
+        rungs = waiting | {number: self._study.record(number).step for number in live}
+        for among, shared in ((waiting, False), (waiting | live, True)):
+            rest = {}
+            for number, step in among.items():
+                cost = self._to_the_end(number, step)
+                others = total(running[other] for other in running if other != number)
+                if not (spending.lacks_time(cost.seconds) or spending.lacks(cost.plus(others))):
+                    rest[number] = cost
+            first = self._foremost({number: rungs[number] for number in rest}, rest, completed)
+            if first is None or first == stage.trial:
+                continue
+            cost = Cost(rest[first].steps, MARGIN * rest[first].seconds).plus(following)
+            others = total(running[other] for other in running if other != first)
+            if spending.lacks(cost.plus(others)) if shared else spending.lacks_time(cost.seconds):
+                return Decision(finish=first)
+        return Decision(
+            limit=spending.lacks_time(following.seconds) or spending.lacks(beside.plus(following))
+        )
+
+    def _foremost(
+        self, rungs: Mapping[int, int], rest: Mapping[int, Cost], completed: Collection[int]
+    ) -> int | None:
+        """The trial to finish, of those that the budget can finish; None if none is worth it.
+
+        rungs: the step of the last rung by trial, 0 for none. rest: what is left to pay for each.
+        """
+        done = [self._study.record(number) for number in completed]
+        measured = {n: step for n, step in rungs.items() if step > 0 and self._promising(n, done)}
+        if measured:
+            return self._scheduler.foremost(measured)
+        unmeasured = [number for number, step in rungs.items() if step == 0]
+        return min(unmeasured, key=lambda n: (rest[n].steps, n)) if unmeasured and not completed else None
+
+    def _promising(self, number: int, completed: Collection[TrialRecord]) -> bool:
+        """Whether no completed trial was better at the trial's last rung."""
+        own = self._study.record(number).rungs[-1]
+        there = [rung.score for record in completed for rung in record.rungs if rung.step == own.step]
+        *others, key = score_order.keys([*there, own.score])
+        return all(key > other for other in others)
+
+    def _to_next_rung(self, trial: int | None, step: int) -> Cost:
+        rungs = self._scheduler.rungs if trial is None else self._scheduler.rungs_of(trial)
+        return self._cost(trial, [step, *(rung for rung in rungs if rung > step)][:2])
+
+    def _to_the_end(self, trial: int, step: int) -> Cost:
+        return self._cost(trial, [step, *(rung for rung in self._scheduler.rungs_of(trial) if rung > step)])
+
+    def _cost(self, trial: int | None, steps: list[int]) -> Cost:
+        model = None if trial is None else self._study.record(trial).model
+        return self._pace.cost(steps, model, trial)

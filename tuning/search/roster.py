@@ -1,0 +1,82 @@
+"""Roster: the trials of a search by what they are doing, and its idle workers."""
+
+from __future__ import annotations
+
+from tuning.search import history
+from tuning.search.history import History
+from tuning.search.idle_workers import IdleWorkers
+from tuning.search.scheduler import Scheduler
+from tuning.study.step_result import StepResult
+from tuning.study.study import Study
+from tuning.study.trial_record import TrialRecord
+
+
+class Roster:
+    """What each trial of a search is doing; each is in one of these at a time.
+
+    running: the latest message by trial; None before the first. waiting: for promotion; the step of the rung by trial.
+    interrupted: to resume; the step of the last rung by trial, 0 for none.
+    to_continue: shorter trials to continue as new ones with more steps. continuing: the new ones; they do not count as
+        further trials. ended: number of trials with a final verdict. completed: those that took all steps.
+    idle: the workers that have no trial.
+    """
+
+    def __init__(self, earlier: History) -> None:
+        self.running: dict[int, StepResult | None] = {}
+        self.waiting: dict[int, int] = {}
+        self.interrupted = {record.number: record.step for record in earlier.interrupted}
+        self.to_continue = earlier.to_continue
+        self.continuing = earlier.continuing
+        self.ended = earlier.ended
+        self.completed = earlier.completed
+        self.idle = IdleWorkers()
+        for record in earlier.interrupted:
+            self.idle.add_trial(record.number, record.recipe)
+
+    def assign(self, record: TrialRecord) -> None:
+        """A worker was given the trial."""
+        self.running.setdefault(record.number, None)
+        self.idle.assign(record.number, record.recipe)
+
+    def release(self, number: int) -> None:
+        """The trial's worker is idle, unless it is dead or never had a message."""
+        if self.running.pop(number) is not None:
+            self.idle.release(number)
+
+    def next_interrupted(self) -> int:
+        """The trial to resume first: one whose graph the next worker has, if there is one."""
+        return next(filter(self.idle.has_graph_of, self.interrupted), next(iter(self.interrupted)))
+
+    def with_graph(self) -> set[int]:
+        """The waiting trials whose graph the next worker has."""
+        return set(filter(self.idle.has_graph_of, self.waiting))
+
+    def may_begin(self, trials: int | None) -> bool:
+        """Whether a search of so many trials may begin another one; None for any number."""
+        begun = {*self.running, *self.waiting, *self.interrupted} - self.continuing
+        return trials is None or self.ended + len(begun) < trials
+
+    def steps(self, study: Study) -> dict[int, int]:
+        """The present step of each running trial."""
+        return {
+            number: latest.step if latest else study.record(number).step
+            for number, latest in self.running.items()
+        }
+
+    def settled(self, study: Study, scheduler: Scheduler) -> list[TrialRecord]:
+        """The interrupted trials for which the decision at the last rung is due; they are taken out, and running."""
+        found = []
+        for number, step in list(self.interrupted.items()):
+            rungs = study.record(number).rungs
+            if rungs and (rungs[-1].decision != "continue" or step >= scheduler.rungs[-1]):
+                del self.interrupted[number]
+                self.running[number] = None
+                found.append(study.resume(number))
+        return found
+
+    def continue_first(self, study: Study, scheduler: Scheduler) -> tuple[TrialRecord, TrialRecord]:
+        """The first of the shorter trials to continue, and the new one that continues it."""
+        shorter = self.to_continue.pop(0)
+        record = history.continue_longer(study, shorter, scheduler.rungs[-1])
+        self.continuing.add(record.number)
+        return shorter, record
