@@ -11,19 +11,16 @@ from pathlib import Path
 from rich.console import Console
 
 import search_spaces
-from search_spaces.conditions import Conditions
-from search_spaces.space import Space
 from trainers import model as models
-from trainers import task as tasks
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.toy_city import is_toy_city
 from trainers.datasets.toy_city.naming import parse_city
 from trainers.errors import UserError
 from trainers.objective import Objective
 from trainers.recipe import InitialWeights
-from trainers.task import Task
-from tuning.api import earlier_study, final_report, initial_weights, plan
-from tuning.api.plan import Plan
+from tuning.api import earlier_study, final_report, initial_weights
+from tuning.api.forecast import plan
+from tuning.api.resolved import Resolved
 from tuning.api.settings import Settings
 from tuning.callbacks.pictures import Pictures
 from tuning.callbacks.progress import Progress
@@ -62,50 +59,6 @@ class Ended:
     all_failed: bool
 
 
-@dataclass(frozen=True)
-class Resolved:
-    """The settings and the resolved search space. Raises UserError for what can be checked before opening data."""
-
-    settings: Settings
-    space: Space
-    conditions: Conditions
-
-    def __post_init__(self) -> None:
-        self.space.rows(self.conditions)
-        settings = self.settings
-        settings.budget.check_fits(settings.gpus, settings.steps, settings.new_scheduler().rungs[0])
-        if (
-            settings.objective and "/" not in settings.objective
-        ):  # a metric of one class needs the data's classes
-            self.task.objective(settings.objective, ())
-
-    @property
-    def task(self) -> Task:
-        """The task of the space's models."""
-        return tasks.get(self.space.task)
-
-    def plan(self) -> Plan:
-        """The forecast for this search."""
-        pixels = {
-            branch.model: branch.fixed(self.conditions)["image_size"] ** 2
-            * max(branch.batch_sizes(self.conditions))
-            for branch in self.space.branches
-        }
-        return plan.plan(
-            self.settings.new_scheduler(),
-            self.settings.budget,
-            pixels,
-            self.settings.at_once,
-            self.settings.cpus,
-            self.settings.keep_checkpoints,
-        )
-
-    def first_trials(self, trials: int) -> str:
-        """A line for the user: how many of so many trials have published recipes, and who proposes the others."""
-        published = self.space.published_among(trials, self.conditions)
-        return f"recipes  {published} published, {trials - published} proposed by {self.settings.sampler}"
-
-
 def dry_run(settings: Settings, console: Console) -> None:
     """Print the plan of the search. Opens no data, downloads no weights, writes nothing."""
     space = search_spaces.get(settings.space)
@@ -118,7 +71,13 @@ def dry_run(settings: Settings, console: Console) -> None:
     _read_earlier_study(here)  # reports a wrong name here too
     planned = here.plan()
     console.print(f"space    {space.name}: {', '.join(space.models)}", highlight=False)
-    about = "" if settings.budget.trials else "about "
+    about = (
+        ""
+        if planned.trials == settings.budget.trials
+        else "at least "
+        if planned.seconds is None
+        else "about "
+    )
     console.print(f"trials   {about}{planned.trials}, {settings.at_once} at once", highlight=False)
     for line in [here.first_trials(planned.trials), *plan.lines(planned)]:
         console.print(line, highlight=False, soft_wrap=True)
@@ -256,7 +215,7 @@ def _search(
     pictures.start()
     try:
         if not search.exhausted:
-            planned = here.plan()
+            planned = here.plan(study.records())
             for line in [here.first_trials(planned.trials), *plan.lines(planned)]:
                 console.print(line, highlight=False, soft_wrap=True)
             resources = Resources(settings.at_once, settings.cpus, settings.gpus, settings.address)

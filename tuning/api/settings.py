@@ -13,7 +13,7 @@ from trainers import task as tasks
 from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights, Precision
-from tuning.api.plan import speedup
+from tuning.api.forecast.speedup import speedup
 from tuning.execution.machine import cpus_here, gpus_here, memory_here, per_gpu
 from tuning.execution.saving import SAVE_SECONDS
 from tuning.search import sampler, scheduler

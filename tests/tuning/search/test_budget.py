@@ -6,8 +6,6 @@ import pytest
 from searches import run_here, search_of
 
 from trainers.errors import UserError
-from tuning.api.plan import COLD_SECONDS, plan
-from tuning.search.halving import Halving
 from tuning.search.history import MOST_FAILURES
 from tuning.search.limits.budget import Budget, Spending, duration, parse_time
 from tuning.search.limits.meter import Meter
@@ -151,37 +149,6 @@ def test_time_is_of_all_runs_of_the_study_and_no_clock_on_the_wall_can_end_it(op
     assert again.exhausted
 
 
-def test_a_forecast_finds_how_many_trials_a_budget_buys():
-    halving = Halving((30, 90))
-    of = lambda budget: plan(halving, budget, {"mobilenet": 160 * 160 * 8}, 1, 2, 10)  # noqa: E731
-    fixed = of(Budget(trials=20))
-    assert fixed.trials == 20
-    assert fixed.steps < 20 * 90
-    like = of(Budget(trainings=5))
-    assert like.steps <= 5 * 90
-    assert of(Budget(trials=like.trials + 1)).steps > 5 * 90
-    timed = of(Budget(seconds=3600))
-    assert timed.seconds <= 3600
-    assert of(Budget(trials=timed.trials + 1)).seconds > 3600
-    assert of(Budget(seconds=1)).trials == 1
-
-
-def test_a_forecast_takes_each_detector_at_its_own_size_and_batch():
-    small, large = {"mobilenet": 160 * 160 * 8}, {"efficientdet": 256 * 256 * 4}
-    alone = [plan(Halving((30, 90)), Budget(trials=9), pixels, 1, 2, 10).seconds for pixels in (small, large)]
-    mixed = plan(Halving((30, 90)), Budget(trials=9), small | large, 1, 2, 10).seconds
-    assert mixed == pytest.approx(sum(alone) / 2 + COLD_SECONDS)  # and each has a graph to build
-
-
 @pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (720, "12 min"), (12000, "3 h 20 min")])
 def test_durations_are_said_in_the_unit_that_fits(seconds, text):
     assert duration(seconds) == text
-
-
-def test_two_workers_on_a_core_each_take_less_than_one_on_both():
-    def seconds(detector: str, workers: int, cpus: int) -> float:
-        planned = plan(Halving((30, 90)), Budget(trials=9), {detector: 160 * 160 * 8}, workers, cpus, 10)
-        return planned.seconds - COLD_SECONDS
-
-    assert seconds("mobilenet", 2, 1) < 0.75 * seconds("mobilenet", 1, 2)
-    assert seconds("retinanet", 2, 1) == pytest.approx(seconds("retinanet", 1, 2), rel=0.1)

@@ -9,7 +9,7 @@ from searches import OBJECTIVE, score
 
 from trainers.errors import UserError
 from trainers.objective import Score
-from tuning.api.plan import expected_arrivals
+from tuning.api.forecast.plan import expected_arrivals
 from tuning.search.halving import Halving
 from tuning.search.scheduler import rung_steps
 

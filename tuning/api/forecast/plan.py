@@ -1,0 +1,169 @@
+"""Plan: a forecast of a search's rungs, steps, disk space and time, which `--dry-run` prints."""
+
+from __future__ import annotations
+
+import bisect
+import math
+import statistics
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trainers import model as models
+from tuning.api.forecast.speed import TABLE, Speed
+from tuning.search.halving import MOST_WAITING
+from tuning.search.limits.budget import Budget, duration
+from tuning.search.scheduler import Scheduler
+
+# float32 values per parameter in a checkpoint: the parameter and Adam's two moments; other optimizers have fewer
+VALUES_PER_PARAMETER = 3
+MOST_TRIALS = 4096  # in a forecast
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A forecast.
+
+    trials: their number; at least so many if seconds are limited and unknown. rungs: in steps.
+    arrivals: for each rung, the number of trials expected to train to it.
+    steps: gradient steps of all trials. full_steps: the same without early stopping.
+    checkpoint_bytes: size of the largest checkpoint. disk_bytes: of all checkpoints that are kept.
+    seconds: of the search, start included; None if the speed of its models is unknown, as that of a GPU is before the
+        first trial. sources: where the speeds are known from, for the user.
+    """
+
+    trials: int
+    rungs: tuple[int, ...]
+    arrivals: tuple[int, ...]
+    steps: int
+    full_steps: int
+    checkpoint_bytes: int
+    disk_bytes: int
+    seconds: float | None
+    sources: tuple[str, ...] = ()
+
+
+def plan(
+    scheduler: Scheduler,
+    budget: Budget,
+    speeds: Mapping[str, Speed],
+    workers: int,
+    keep_checkpoints: int,
+    gpus: float = 0.0,
+) -> Plan:
+    """The forecast for a search with this budget, over an even mixture of models.
+
+    speeds: of each model. workers: their number. keep_checkpoints: number of ended trials that keep theirs.
+    gpus: of each worker; with any, a speed from the table for CPUs is unknown.
+    """
+    costs = [models.get(name).cost for name in speeds]
+    steps_known = [
+        speed.step
+        for speed in speeds.values()
+        if speed.step is not None and not (gpus and speed.source == TABLE)
+    ]
+    step = statistics.mean(steps_known) if steps_known and len(steps_known) == len(speeds) else None
+    stage = statistics.mean(speed.stage for speed in speeds.values())
+    cold = sum(speed.cold for speed in speeds.values())
+    largest = max((cost.parameters for cost in costs), default=0)
+    checkpoint = largest * 4 * VALUES_PER_PARAMETER
+
+    def of(trials: int) -> Plan:
+        arrivals, evaluations = expected(scheduler, trials)
+        rungs = tuple(scheduler.rungs)
+        lengths = [rung - before for rung, before in zip(rungs, (0, *rungs), strict=False)]
+        steps = sum(count * length for count, length in zip(arrivals, lengths, strict=True))
+        seconds = None if step is None else cold + (steps * step + evaluations * stage) / workers
+        waiting = 0
+        if scheduler.pauses and len(rungs) > 1:
+            waiting = min(arrivals[1], (MOST_WAITING + scheduler.reduction_factor) * (len(rungs) - 1))
+        return Plan(
+            trials,
+            rungs,
+            arrivals,
+            steps,
+            trials * rungs[-1],
+            checkpoint,
+            checkpoint * min(trials, keep_checkpoints + workers + waiting),
+            seconds,
+            tuple(dict.fromkeys(speed.source for speed in speeds.values())),
+        )
+
+    def affordable(plan: Plan) -> bool:
+        hours, steps = budget.all_gpu_hours, budget.trainings
+        if plan.seconds is None and (budget.seconds is not None or hours is not None):
+            return False
+        in_time = budget.seconds is None or plan.seconds is None or plan.seconds <= budget.seconds
+        in_hours = hours is None or plan.seconds is None or plan.seconds * workers * gpus <= hours * 3600
+        return in_time and in_hours and (steps is None or plan.steps <= steps * plan.rungs[-1])
+
+    most = budget.trials or MOST_TRIALS
+    if affordable(of(most)):
+        return of(most)
+    trials = 1
+    while 2 * trials < most and affordable(of(2 * trials)):
+        trials *= 2
+    fits = bisect.bisect_left(
+        range(trials, min(2 * trials, most)), True, key=lambda count: not affordable(of(count))
+    )
+    return of(max(1, trials + fits - 1))
+
+
+def expected(scheduler: Scheduler, trials: int) -> tuple[tuple[int, ...], int]:
+    """The number of trials that train to each rung, and the number of evaluations, of the trials in all brackets.
+
+    A trial in a higher bracket trains past the first rungs without an evaluation.
+    """
+    rungs = len(scheduler.rungs)
+    brackets = Counter(rungs - len(scheduler.rungs_of(trial)) for trial in range(trials))
+    arrivals, evaluations = [0] * rungs, 0
+    for skipped, count in brackets.items():
+        arrived = expected_arrivals(scheduler, count)[: rungs - skipped]
+        evaluations += sum(arrived)
+        for rung, number in enumerate([count] * skipped + list(arrived)):
+            arrivals[rung] += number
+    return tuple(arrivals), evaluations
+
+
+def expected_arrivals(scheduler: Scheduler, trials: int) -> tuple[int, ...]:
+    """The expected number of trials of a bracket that train to each rung, if all orders of arrival are equally likely.
+
+    A promoting scheduler promotes one in reduction_factor. A stopping one lets the n-th trial at a rung go on if it is
+    among the best n // reduction_factor so far, which has the probability (n // reduction_factor) / n.
+    """
+    arrivals = [trials]
+    for _ in scheduler.rungs[1:]:
+        if scheduler.reduction_factor == 1:
+            arrivals.append(trials)
+        elif scheduler.pauses:
+            arrivals.append(max(1, arrivals[-1] // scheduler.reduction_factor))
+        else:
+            past = sum(_kept(scheduler, n) / n for n in range(1, arrivals[-1] + 1))
+            arrivals.append(math.ceil(past - 1e-9))
+    return tuple(arrivals)
+
+
+def _kept(scheduler: Scheduler, count: int) -> int:
+    quorum = getattr(scheduler, "quorum", 1)
+    return count if count < quorum else max(1, count // scheduler.reduction_factor)
+
+
+def lines(plan: Plan) -> list[str]:
+    """The plan as lines for the user."""
+    rungs = ", ".join(
+        f"{step:,} ({count} trials)" for step, count in zip(plan.rungs, plan.arrivals, strict=True)
+    )
+    time = "unknown before the first trial"
+    if plan.seconds is not None:
+        time = f"about {duration(plan.seconds)}, {' and '.join(plan.sources)}"
+    return [
+        f"rungs    {rungs}",
+        f"steps    about {plan.steps:,}; {plan.full_steps:,} if none were stopped early",
+        f"disk     up to {size(plan.disk_bytes)} for checkpoints ({size(plan.checkpoint_bytes)} each)",
+        f"time     {time}",
+    ]
+
+
+def size(count: float) -> str:
+    """A number of bytes as `380 MB` or `1.6 GB`."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

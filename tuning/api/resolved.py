@@ -1,0 +1,61 @@
+"""Resolved: the settings of a search with its space, and the forecast that follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from search_spaces.conditions import Conditions
+from search_spaces.space import Space
+from trainers import task as tasks
+from trainers.task import Task
+from tuning.api.forecast import plan, speed
+from tuning.api.forecast.plan import Plan
+from tuning.api.settings import Settings
+from tuning.study.trial_record import TrialRecord
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The settings and the resolved search space. Raises UserError for what can be checked before opening data."""
+
+    settings: Settings
+    space: Space
+    conditions: Conditions
+
+    def __post_init__(self) -> None:
+        self.space.rows(self.conditions)
+        settings = self.settings
+        settings.budget.check_fits(settings.gpus, settings.steps, settings.new_scheduler().rungs[0])
+        if (
+            settings.objective and "/" not in settings.objective
+        ):  # a metric of one class needs the data's classes
+            self.task.objective(settings.objective, ())
+
+    @property
+    def task(self) -> Task:
+        """The task of the space's models."""
+        return tasks.get(self.space.task)
+
+    def plan(self, own: Sequence[TrialRecord] = ()) -> Plan:
+        """The forecast for this search. own: the trials of the study so far."""
+        settings = self.settings
+        pixels = {
+            branch.model: branch.fixed(self.conditions)["image_size"] ** 2
+            * max(branch.batch_sizes(self.conditions))
+            for branch in self.space.branches
+        }
+        speeds = speed.known(pixels, settings.cpus, settings.studies_dir, own)
+        return plan.plan(
+            settings.new_scheduler(),
+            settings.budget,
+            speeds,
+            settings.at_once,
+            settings.keep_checkpoints,
+            settings.gpus,
+        )
+
+    def first_trials(self, trials: int) -> str:
+        """A line for the user: how many of so many trials have published recipes, and who proposes the others."""
+        published = self.space.published_among(trials, self.conditions)
+        return f"recipes  {published} published, {trials - published} proposed by {self.settings.sampler}"
