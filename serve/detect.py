@@ -147,6 +147,7 @@ def _local(
         study=chosen.study if chosen.model is None else None,
         studies_dir=chosen.studies_dir,
         tracking_uri=chosen.tracking_uri,
+        threshold_for=chosen.threshold_for,
         backend=chosen.backend,
     ) as detector:
         Console(stderr=True).print("\n".join(detector.choice.table()), highlight=False)

@@ -38,7 +38,10 @@ class Detector:
     tracking_uri: MLflow server of "models:/..."; default: mlflow.db in `studies_dir`.
     backend: "openvino" or "tensorflow"; default: the faster one on this machine, which is measured once per export and
     takes some seconds the first time. threads: CPU threads; default: all.
-    Raises UserError, one line, for a wrong type, a missing or damaged export, or an unknown study or backend.
+    threshold_for: with `study`, what its score threshold is to meet on the validation images: "f1", "precision>=.9" or
+    "recall>=.8"; default: as exported, at first "f1".
+    Raises UserError, one line, for a wrong type, a missing or damaged export, or an unknown study or backend, or a
+    condition that no score meets.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Detector:
         tracking_uri: str | None = None,
         backend: str | None = None,
         threads: int | None = None,
+        threshold_for: str | None = None,
     ) -> None:
         if (export is None) == (study is None):
             raise UserError("give either an export or study=NAME")
@@ -57,11 +61,12 @@ class Detector:
         _check(study, "study", (str,))
         _check(studies_dir, "studies_dir", (str, Path))
         _check(backend, "backend", (str,))
+        _check(threshold_for, "threshold_for", (str,))
         _check(threads, "threads", (int,))
         if threads is not None and threads < 1:
             raise UserError(f"threads must be at least 1, not {threads}")
         name = None if export is None else str(export)
-        self.export = exports.read(located(name, study, Path(studies_dir), tracking_uri))
+        self.export = exports.read(located(name, study, Path(studies_dir), tracking_uri, threshold_for))
         self.choice, loaded = (
             choosing.choose(self.export, threads, names=[backend])
             if backend

@@ -89,7 +89,9 @@ def _main(chosen: Namespace) -> int:
         client.roll_back()
         print("rolled back")
         return 0
-    folder = located(chosen.model, chosen.study, chosen.studies_dir, chosen.tracking_uri).absolute()
+    folder = located(
+        chosen.model, chosen.study, chosen.studies_dir, chosen.tracking_uri, chosen.threshold_for
+    ).absolute()
     state = client.promote(
         model=str(folder), canary=chosen.canary, images=chosen.images, errors=chosen.errors, jobs=chosen.jobs,
         fewer=chosen.fewer, more=chosen.more, rate=chosen.rate,

@@ -172,7 +172,9 @@ def _prepare(chosen: Namespace, settings: Settings) -> None:
     """Prepare the data folder and print what will serve, and a newly generated token."""
     folder = None
     if chosen.model is not None or chosen.study is not None:
-        folder = located(chosen.model, chosen.study, chosen.studies_dir, chosen.tracking_uri)
+        folder = located(
+            chosen.model, chosen.study, chosen.studies_dir, chosen.tracking_uri, chosen.threshold_for
+        )
     export = prepare_model(settings, folder)
     names = ", ".join(export.classes)
     print(f"model {export.export_id}: {export.manifest.get('detector')}, classes {names}", flush=True)

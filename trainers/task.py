@@ -228,6 +228,14 @@ class Task(ABC):
         trained model's by more than the task's tolerance.
         """
 
+    def threshold_choice(self, condition: str) -> Callable[[Path], None]:
+        """A function that gives the export in a folder the score threshold of `--threshold-for`; atomic.
+
+        Raises UserError if the condition is not understood, or the task has no threshold; the function, if no score
+        meets the condition.
+        """
+        raise UserError(f"--threshold-for: {self.title} has no score threshold; leave it out")
+
     @abstractmethod
     def signature(self, folder: Path) -> ServingSignature:
         """How a model registry loads and describes the export in `folder`."""

@@ -17,6 +17,8 @@ EXAMPLES = """\
 examples:
   python -m tuning.promote street               the best completed trial becomes models:/street@champion
   python -m tuning.promote street --trial 7     trial 7 does
+  python -m tuning.promote street --threshold-for 'precision>=.9'
+                                                it is served with the score threshold that gives this precision
   python -m tuning.promote street --rollback    the previous champion becomes champion again
   python -m serve.run --model models:/street@champion
 
@@ -37,6 +39,11 @@ def parser() -> argparse.ArgumentParser:
     add = line.add_argument_group("what to promote").add_argument
     add("study", help="name or folder of the study")
     add("--trial", type=int, metavar="N", help="number of the trial (default: the best completed one)")
+    add(
+        "--threshold-for",
+        metavar="CONDITION",
+        help="score threshold of serving, by the validation images: f1, 'precision>=.9' or 'recall>=.8' (default: f1)",
+    )
     add("--rollback", action="store_true", help="make the previous champion champion again")
     add("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="default: ./studies")
 
@@ -55,8 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(chosen: argparse.Namespace) -> int:
-    if chosen.rollback and chosen.trial is not None:
-        raise UserError("--rollback takes the previous champion; leave out --trial")
+    for flag, given in (("--trial", chosen.trial), ("--threshold-for", chosen.threshold_for)):
+        if chosen.rollback and given is not None:
+            raise UserError(f"--rollback takes the previous champion; leave out {flag}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
     from tuning.api import promotion
@@ -78,7 +86,7 @@ def _main(chosen: argparse.Namespace) -> int:
             before, now = registry.roll_back()
         say(f"models:/{registry.name}@{ALIAS}: version {before} -> {now}")
         return 0
-    done = promotion.promote(study, chosen.trial, uri, model, chosen.trainer, say)
+    done = promotion.promote(study, chosen.trial, uri, model, chosen.trainer, say, chosen.threshold_for)
     say(f"models:/{done.model}@{ALIAS}: version {done.before or 'none'} -> {done.version}")
     say(f"serve it: {shlex.join(promotion.serving_command(done, study.folder.parent, uri))}")
     return 0

@@ -12,10 +12,12 @@ from tuning.api.exporting import EXPORT, export_trial
 from tuning.tracking.notes import read_note
 
 
-def export_winner(study: Path) -> Path:
+def export_winner(study: Path, threshold_for: str | None = None) -> Path:
     """The export of the study's best trial, in `<study>/trials/<number>/export`; created there if it does not exist.
 
-    Raises UserError when the study has no best trial yet, or its data or checkpoint no longer exist.
+    threshold_for: the condition of its score threshold; None for what it has.
+    Raises UserError when the study has no best trial yet, its data or checkpoint no longer exist, or no threshold meets
+    the condition.
     """
     try:
         summary = json.loads((study / "summary.json").read_text(encoding="utf-8"))
@@ -40,4 +42,4 @@ def export_winner(study: Path) -> Path:
             f"exporting trial {best['trial']} of {summary['study']}, {objective} {best[objective]:.3f} ...",
             file=sys.stderr,
         )
-    return export_trial(folder, summary["data"], about)
+    return export_trial(folder, summary["data"], about, threshold_for=threshold_for)

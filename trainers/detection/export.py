@@ -7,6 +7,7 @@ saved_model/        signature `serving_default`: images (N, H, W, 3) uint8 -> de
 label_map.pbtxt     class names by id, from 1
 recipe.yaml         the recipe of the trial
 samples.npz         a few validation images, their ground truth and this export's detections (samples.py)
+threshold.json      the score threshold, and precision, recall and F1 by score (threshold.py)
 manifest.json       everything else, and the hash of every other file
 """
 
@@ -25,12 +26,13 @@ from trainers.errors import UserError
 from trainers.export import MANIFEST, amend
 
 __all__ = [
-    "LABEL_MAP", "MANIFEST", "MAP_TOLERANCE", "SAMPLES", "SAVED_MODEL", "Export", "Framing", "Proof", "amend", "read",
-    "seal",
+    "LABEL_MAP", "MANIFEST", "MAP_TOLERANCE", "SAMPLES", "SAVED_MODEL", "THRESHOLD", "Export", "Framing", "Proof",
+    "amend", "read", "seal",
 ]  # fmt: skip
 
 SAVED_MODEL = "saved_model"
 SAMPLES = "samples.npz"
+THRESHOLD = "threshold.json"
 LABEL_MAP = "label_map.pbtxt"
 # largest differences between export and trained model, for detections with scores of at least .1
 SCORE_TOLERANCE, IOU_TOLERANCE, UNMATCHED_TOLERANCE, MAP_TOLERANCE = 0.001, 0.99, 0.002, 0.001
@@ -156,7 +158,7 @@ def seal(
 ) -> None:
     """Write `manifest.json` into a folder that has all its other files. about: further JSON values for the manifest."""
     own = {"classes": list(classes), "framing": asdict(framing), "threshold": threshold}
-    sealed.seal(folder, {**own, **about})
+    sealed.seal(folder, {**about, **own})
 
 
 def read(folder: Path) -> Export:

@@ -153,39 +153,3 @@ def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     union = areas[0][:, None] + areas[1][None, :] - intersection
     result: np.ndarray = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
     return result
-
-
-def best_threshold(
-    found: Sequence[DetectionArrays], true_boxes: Sequence[np.ndarray], true_classes: Sequence[np.ndarray]
-) -> float:
-    """The score threshold, of .05 to .95, with the best F1 (same class, IoU .5); .5 if no detection is correct."""
-    scores: list[float] = []
-    right: list[bool] = []
-    for each, boxes, labels in zip(found, true_boxes, true_classes, strict=True):
-        taken = np.zeros(len(labels), bool)
-        overlap = iou_matrix(each.boxes, boxes)
-        for i in np.argsort(-each.scores):  # greedily, best first, as COCO does
-            possible = (labels == each.classes[i]) & ~taken & (overlap[i] >= 0.5)
-            hit = bool(possible.any())
-            if hit:
-                taken[np.argmax(np.where(possible, overlap[i], -1))] = True
-            scores.append(float(each.scores[i]))
-            right.append(hit)
-    truths = sum(map(len, true_classes))
-    all_scores, hits = np.array(scores), np.array(right)
-    best, best_f1 = 0.5, 0.0
-    for threshold in np.arange(1, 20) / 20:
-        kept = all_scores >= threshold
-        f1 = 2 * hits[kept].sum() / max(kept.sum() + truths, 1) if len(scores) else 0.0
-        if f1 > best_f1:
-            best, best_f1 = float(threshold), float(f1)
-    return best
-
-
-def best_threshold_of(results: Sequence[ImageResult]) -> float:
-    """`best_threshold` of the results of an evaluation."""
-    return best_threshold(
-        [DetectionArrays(each.boxes, each.scores, each.classes) for each in results],
-        [each.true_boxes for each in results],
-        [each.true_classes for each in results],
-    )

@@ -135,9 +135,9 @@ class Detection(Task):
     def draw(self, results: Sequence[Any], dataset: Dataset, title: str, folder: Path) -> None:
         """Precision-recall curves, a confusion matrix, and validation images with labels beside detections."""
         from trainers.detection.pictures import charts, contact_sheet
-        from trainers.detection.samples import best_threshold_of
+        from trainers.detection.threshold import best_f1
 
-        threshold = best_threshold_of(results)
+        threshold = best_f1(results, len(dataset.classes))
         charts.precision_recall(results, dataset.classes, title, folder / "precision-recall.png")
         charts.confusion(results, dataset.classes, threshold, title, folder / "confusion.png")
         contact_sheet.draw(results, dataset, threshold, title, folder / "validation.jpg")
@@ -153,6 +153,7 @@ class Detection(Task):
     def check_export(self, folder: Path) -> ExportEvidence:
         """Check the proof in its manifest: the SavedModel against the trained model on validation images."""
         from trainers.detection import export as exports
+        from trainers.detection import threshold
 
         found = exports.read(folder)
         kept = found.manifest.get("proof", {}).get("saved")
@@ -161,7 +162,20 @@ class Detection(Task):
         proof = exports.Proof(**kept)
         if problem := proof.problem():
             raise UserError(f"{folder}: differs from the trained model: {problem}")
-        return ExportEvidence(found.export_id, found.classes, proof.says(found.export_id), proof.facts())
+        says, facts = proof.says(found.export_id), proof.facts()
+        if chosen := threshold.says(folder):
+            says, facts = (
+                f"{says}; {chosen}",
+                {**facts, "score threshold": chosen.removeprefix("score threshold ")},
+            )
+        return ExportEvidence(found.export_id, found.classes, says, facts)
+
+    def threshold_choice(self, condition: str) -> Callable[[Path], None]:
+        """Of "f1", "precision>=.9" or "recall>=.8" (threshold.py)."""
+        from trainers.detection import threshold
+
+        parsed = threshold.parse(condition)
+        return lambda folder: threshold.change(folder, parsed)
 
     def signature(self, folder: Path) -> ServingSignature:
         """Input: uint8 images. Outputs: boxes, scores, classes, and the number of detections."""

@@ -21,7 +21,8 @@ from object_detection.data_decoders import tf_example_decoder
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.label_map import write_label_map
 from trainers.detection import export as format_
-from trainers.detection import samples
+from trainers.detection import samples, threshold
+from trainers.detection.coco_metrics import ImageResult
 from trainers.detection.export import Framing
 from trainers.detection.samples import DetectionArrays, Samples
 from trainers.errors import TrialFailed
@@ -82,11 +83,13 @@ def export(
     dataset: Dataset,
     step: int,
     evaluated: Iterable[tuple[Batch, Any]],
+    results: Sequence[ImageResult],
     directory: Path,
 ) -> None:
     """Write the export into `directory`; atomic.
 
-    evaluated: batches of validation images in dataset order, with the detections of `Graph.evaluate`.
+    evaluated: batches of validation images in dataset order, with the detections of `Graph.evaluate`; the first ones
+        are used. results: of all validation images, for the score threshold.
     Raises TrialFailed if the export's detections differ from the trained model's.
     """
     framing = _framing(graph)
@@ -111,8 +114,8 @@ def export(
             "proof": proof,
             "suppression": _suppression(graph),
         }
-        threshold = samples.best_threshold(shown.found, shown.true_boxes, shown.true_classes)
-        format_.seal(folder, dataset.classes, framing, threshold, about)
+        score = threshold.write(folder, results, dataset.classes)
+        format_.seal(folder, dataset.classes, framing, score, about)
 
 
 def _save(serving: _Serving, folder: Path) -> None:

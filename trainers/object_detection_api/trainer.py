@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -52,6 +52,8 @@ class DetectorTrainer:
         self._threads = threads
         self._graphs: GraphCache[Graph] = GraphCache()
         self._batch_cache = BatchCache()
+        # the step and the results of the newest evaluation on all images
+        self._evaluated: tuple[int, Sequence[coco_metrics.ImageResult]] | None = None
 
     def start(self, recipe: Recipe, checkpoint: Path | None = None) -> None:
         """Begin a trial at step 0, or resume it from its checkpoint; reuses the graph of an earlier recipe if possible.
@@ -65,7 +67,7 @@ class DetectorTrainer:
 
     def _start(self, recipe: DetectorRecipe, checkpoint: Path | None) -> None:
         self._graphs.wait_for_tracing()
-        self._recipe = recipe
+        self._recipe, self._evaluated = recipe, None
         self._step = 0 if checkpoint is None else checkpoint_files.step_of(recipe, checkpoint)
         initial = weights.checkpoint_of(recipe.weights, recipe.model)
         devices.check_precision(recipe.precision)
@@ -151,7 +153,15 @@ class DetectorTrainer:
             (batch, self._graph.evaluate(batch, self._loss_weights)[1])
             for batch in self._validation_batches(self._dataset.validation.images)
         )
-        exporting.export(self._graph, self._recipe, self._dataset, self._step, evaluated, directory)
+        results = self._results_of_all()
+        exporting.export(self._graph, self._recipe, self._dataset, self._step, evaluated, results, directory)
+
+    def _results_of_all(self) -> Sequence[coco_metrics.ImageResult]:
+        """The results of all validation images at the present step, evaluated now unless `evaluate` just has."""
+        if self._evaluated is None or self._evaluated[0] != self._step:
+            self._evaluate(None)
+        assert self._evaluated is not None
+        return self._evaluated[1]
 
     def files(self) -> dict[str, str]:
         """`pipeline.config`: the trial for the API's own tools."""
@@ -219,6 +229,8 @@ class DetectorTrainer:
         values = coco_metrics.evaluate(results, self._dataset.classes)
         seconds = time.perf_counter() - began
         whole = count == self._dataset.validation.images
+        if whole:
+            self._evaluated = self._step, results
         return Metrics(self._step, values, dict(losses), count, seconds, results if whole else ())
 
     def _validation_batches(self, images: int) -> Iterable[Batch]:

@@ -31,6 +31,7 @@ def export_trial(
     about: Mapping[str, Any],
     measured: Mapping[str, Any] | None = None,
     trainer: str | None = None,
+    threshold_for: str | None = None,
 ) -> Path:
     """Export the trial in the folder `trial` (`<studies>/<study>/trials/<number>`); returns the folder of the export.
 
@@ -42,8 +43,17 @@ def export_trial(
         on, None for all}: evaluate the checkpoint first, and check that the value is the same within
         MEASURED_TOLERANCE. None: do not check.
     trainer: factory, "module:callable", instead of the model's own.
-    Raises UserError when the checkpoint or the data are missing, or the export does not match the trained model.
+    threshold_for: the condition that the score threshold is to meet (Task.threshold_choice); None: that of the export,
+        and of a new one the task's default.
+    Raises UserError when the checkpoint or the data are missing, the export does not match the trained model, or no
+    threshold meets the condition.
     """
+    if threshold_for is not None:
+        task = tasks.get(models.get(read(trial / "recipe.yaml").model).task)
+        choose = task.threshold_choice(threshold_for)
+        target = export_trial(trial, data, about, measured, trainer)
+        choose(target)
+        return target
     target = trial / EXPORT
     newest = newest_checkpoint(trial)
     if (target / exports.MANIFEST).is_file() and (

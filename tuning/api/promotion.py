@@ -34,13 +34,14 @@ def promote(
     model: str,
     trainer: str | None,
     say: Callable[[str], None],
+    threshold_for: str | None = None,
 ) -> Promoted:
     """Make a trial the champion of the registered model `model` in the MLflow store at `uri`.
 
     number: of the trial; None for the best completed one. trainer: factory, "module:callable", instead of the model's.
-    say: called with each line of progress.
-    Raises UserError when there is no such trial, it has no checkpoint, its export does not match the trained model, or
-    MLflow fails.
+    say: called with each line of progress. threshold_for: as in export_trial.
+    Raises UserError when there is no such trial, it has no checkpoint, its export does not match the trained model, no
+    threshold meets the condition, or MLflow fails.
     """
     record = chosen(study, number)
     folder = study.folder / "trials" / str(record.number)
@@ -68,9 +69,8 @@ def promote(
         images = study.manifest.early_images if early else None
         measured = {"objective": objective, "value": record.value, "images": images}
         unchanged = newest is not None and newest[0] == record.step  # an audit may have trained it further
-        made = export_trial(
-            folder.absolute(), study.manifest.data, about, measured if unchanged else None, trainer
-        )
+        kept = measured if unchanged else None
+        made = export_trial(folder.absolute(), study.manifest.data, about, kept, trainer, threshold_for)
         found = task.check_export(made)
         say(found.says)
         facts = {**facts_of(study, record), **_tested(study, made, say)}

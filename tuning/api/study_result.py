@@ -136,6 +136,7 @@ class StudyResult:
         tracking_uri: str | None = None,
         model: str | None = None,
         say: Callable[[str], None] = lambda line: None,
+        threshold_for: str | None = None,
     ) -> Promoted:
         """Export a trial, register it in MLflow's model registry, and make it the champion.
 
@@ -143,13 +144,16 @@ class StudyResult:
         tracking_uri: of the MLflow store. Defaults to the one that the study was logged to.
         model: name of the registered model. Defaults to the study's name.
         say: called with each line of progress.
-        Raises UserError when there is no such trial, or its export does not match the trained model.
+        threshold_for: what the score threshold of serving is to meet on the validation images: "f1" (best F1),
+            "precision>=.9" or "recall>=.8". Defaults to what the export has, at first "f1".
+        Raises UserError when there is no such trial, its export does not match the trained model, or no score meets
+        the condition.
         """
         from tuning.api import promotion
 
         study = self._read()
         uri = promotion.store_of(study, tracking_uri)
-        return promotion.promote(study, trial, uri, model or study.manifest.study, None, say)
+        return promotion.promote(study, trial, uri, model or study.manifest.study, None, say, threshold_for)
 
     def __repr__(self) -> str:
         return f"StudyResult({str(self.folder)!r})"

@@ -121,11 +121,3 @@ ONE = ([[0.1, 0.1, 0.5, 0.5]], [0.9], [1])
 def test_detections_are_equal_within_tolerance_of_boxes_scores_and_classes(other, within):
     assert samples.difference([found(*ONE)], [found(*other)]).within() is within
     assert samples.difference([found(*other)], [found(*ONE)]).within() is within
-
-
-def test_the_threshold_has_the_best_f1():
-    truth = np.array([[0.1, 0.1, 0.5, 0.5]], np.float32)
-    wrong = [0.6, 0.6, 0.9, 0.9]
-    each = found([*truth.tolist(), wrong], [0.62, 0.41], [1, 1])
-    assert samples.best_threshold([each] * 3, [truth] * 3, [np.array([1])] * 3) == pytest.approx(0.45)
-    assert samples.best_threshold([each], [truth], [np.array([2])]) == 0.5

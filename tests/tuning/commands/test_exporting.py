@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 from curve_trainer import DATASET, CurveTrainer
 
@@ -12,6 +13,10 @@ import search_spaces
 from search_spaces.conditions import Conditions
 from trainers import export as exports
 from trainers.datasets.dataset import Part
+from trainers.detection import threshold
+from trainers.detection.coco_metrics import ImageResult
+from trainers.detection.export import Framing
+from trainers.detection.export import seal as seal_detector
 from trainers.errors import UserError
 from trainers.metrics import Metrics
 from tuning.api import exporting
@@ -83,3 +88,23 @@ def test_what_agrees_with_neither_is_refused(trial):
 def test_data_with_a_test_part_are_measured_on_it_once(trial):
     found = made(trial, value=0.25, images=500)["test"]
     assert (found["images"], found["metrics"]["mAP"]) == (300, 0.2)
+
+
+def test_an_export_that_is_there_gets_the_threshold_of_a_condition_before_anything_is_made_again(trial):
+    folder, box = trial / "export", np.array([[0.0, 0.0, 9.0, 9.0]])
+    image = ImageResult(
+        20, 20, box, np.zeros(1, int), np.zeros(1, bool), box, np.zeros(1, int), np.array([0.7])
+    )
+    folder.mkdir()
+    about = {"step": 30, "trial": 4}
+    score = threshold.write(folder, [image], LARGE.classes)
+    seal_detector(folder, LARGE.classes, Framing(96, "stretch"), score, about)
+
+    def export(condition: str | None) -> float:
+        return exports.read(exporting.export_trial(trial, {}, about, threshold_for=condition)).manifest[
+            "threshold"
+        ]
+
+    assert (export(None), export("recall>=.5"), export(None)) == (0.01, 0.7, 0.7)
+    with pytest.raises(UserError, match="is not a condition"):
+        exporting.export_trial(trial, {}, about, threshold_for="best")

@@ -10,7 +10,7 @@ import numpy as np
 from trainers.datasets.dataset import Dataset
 from trainers.detection.coco_metrics import ImageResult
 from trainers.detection.pictures.contact_sheet import annotated, images_of, spread
-from trainers.detection.samples import best_threshold_of
+from trainers.detection.threshold import best_f1
 from trainers.task import Example
 
 IMAGES = 6
@@ -25,7 +25,7 @@ def side_by_side(
     first = next(iter(trials.values()))
     labelled = [place for place, each in enumerate(first) if len(each.true_classes)]
     chosen = [labelled[place] for place in spread(len(labelled), IMAGES)] if labelled else []
-    thresholds = {name: best_threshold_of(results) for name, results in trials.items()}
+    thresholds = {name: best_f1(results, len(dataset.classes)) for name, results in trials.items()}
     by_trial = (
         {name: images_of(results, dataset, chosen) for name, results in trials.items()} if chosen else {}
     )
