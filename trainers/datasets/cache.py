@@ -6,7 +6,7 @@ import errno
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock
@@ -34,9 +34,18 @@ def disk_errors_as_user_errors(where: Path) -> Iterator[None]:
         raise UserError(f"{where}: cannot be written: {error.strerror}; choose another folder") from None
 
 
-def lock_file(cache: Path, folder_name: str) -> Path:
-    """The lock that a process holds while it builds `folder_name`."""
-    return cache / f".{folder_name}.lock"
+@contextmanager
+def created(folder: Path) -> Iterator[None]:
+    """A context with the folder and its parents. Those that were made for it are removed if it fails, unless in use."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # not empty: another process uses it
+            for each in missing:
+                each.rmdir()
+        raise
 
 
 def build_once(cache: Path, folder_name: str, build: Callable[[Path], Dataset]) -> Dataset:
@@ -44,24 +53,32 @@ def build_once(cache: Path, folder_name: str, build: Callable[[Path], Dataset]) 
 
     build: fills the empty folder that it is given, and returns the Dataset in it. The folder gets its final name only
         after that.
-    Raises UserError when the cache cannot be written; no partial folder is left.
+    Raises UserError when the cache cannot be written. No partial folder and no lock is left, nor a cache that was made
+    for it.
     """
     folder = cache / folder_name
     if (folder / MANIFEST).is_file():
         return read_manifest(folder)
-    with disk_errors_as_user_errors(cache):
-        cache.mkdir(parents=True, exist_ok=True)
-        lock = lock_file(cache, folder_name)
+    with disk_errors_as_user_errors(cache), created(cache):
+        lock = cache / f".{folder_name}.lock"
         lock.touch()  # raises in a read-only folder, where FileLock would wait for ever
         with FileLock(lock):
-            if (folder / MANIFEST).is_file():
-                return read_manifest(folder)
-            partial = cache / f".{folder_name}.partial"
-            shutil.rmtree(partial, ignore_errors=True)  # left by a killed process, since we hold the lock
-            partial.mkdir()
             try:
-                build(partial).write_manifest(partial)
-                partial.replace(folder)
+                if not (folder / MANIFEST).is_file():
+                    _build(cache, folder_name, build)
             finally:
-                shutil.rmtree(partial, ignore_errors=True)
+                lock.unlink(
+                    missing_ok=True
+                )  # while it is held: whoever waits for it notices, and makes a new one
     return read_manifest(folder)
+
+
+def _build(cache: Path, folder_name: str, build: Callable[[Path], Dataset]) -> None:
+    partial = cache / f".{folder_name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)  # left by a killed process, since we hold the lock
+    partial.mkdir()
+    try:
+        build(partial).write_manifest(partial)
+        partial.replace(cache / folder_name)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

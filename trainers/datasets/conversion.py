@@ -9,7 +9,7 @@ from pathlib import Path
 
 from trainers.datasets import arguments, formats
 from trainers.datasets.arguments import PathLike
-from trainers.datasets.cache import build_once, disk_errors_as_user_errors, lock_file
+from trainers.datasets.cache import build_once, created, disk_errors_as_user_errors
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.formats.format import Format, Reading
 from trainers.datasets.formats.recognition import recognise
@@ -86,16 +86,11 @@ def _write_tfrecords(
     """TFRecord shards with a manifest, as in the cache."""
     path = local_path(source, on_progress)
     found = recognise(path, reading.format)
-    parent = target.absolute().parent
-    try:
-        return build_once(
-            parent,
-            target.name,
-            lambda folder: prepare(source, path, found, reading, folder, on_progress, link=False),
-        )
-    finally:
-        if (lock := lock_file(parent, target.name)).exists():
-            lock.unlink()
+    return build_once(
+        target.absolute().parent,
+        target.name,
+        lambda folder: prepare(source, path, found, reading, folder, on_progress, link=False),
+    )
 
 
 def _write(
@@ -108,15 +103,17 @@ def _write(
 ) -> Dataset:
     """Any format, by way of TFRecord shards in a temporary folder beside `target`."""
     parent = target.absolute().parent
-    with disk_errors_as_user_errors(target):
-        parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=parent) as scratch:
-            dataset = open_dataset(
-                source, Path(scratch) / "opened", subset=subset, on_progress=on_progress, reading=reading
-            )
-            written = Path(scratch) / "written"
-            written.mkdir()
-            images = {name: read_images(part.files) for name, part in dataset.parts.items()}
-            wanted.write(written, dataset.classes, images)
-            written.replace(target)
+    with (
+        disk_errors_as_user_errors(target),
+        created(parent),
+        tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=parent) as scratch,
+    ):
+        dataset = open_dataset(
+            source, Path(scratch) / "opened", subset=subset, on_progress=on_progress, reading=reading
+        )
+        written = Path(scratch) / "written"
+        written.mkdir()
+        images = {name: read_images(part.files) for name, part in dataset.parts.items()}
+        wanted.write(written, dataset.classes, images)
+        written.replace(target)
     return dataset

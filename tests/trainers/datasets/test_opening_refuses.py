@@ -16,7 +16,7 @@ from trainers.errors import UserError
 
 
 def nothing_left(cache) -> bool:
-    return not cache.exists() or all(path.name.endswith(".lock") for path in cache.iterdir())
+    return not cache.exists()
 
 
 def refused(source, cache) -> str:
