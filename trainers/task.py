@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from trainers.datasets.dataset import Dataset
+from trainers.datasets.formats.format import Reading
 from trainers.errors import UserError
 from trainers.metrics import Metric
 from trainers.objective import Criterion, Objective, parse
@@ -141,12 +142,14 @@ class Task(ABC):
         cache: Path,
         subset: float = 1.0,
         on_progress: Callable[[str], None] = lambda line: None,
+        reading: Reading = Reading(),  # noqa: B008 - frozen
     ) -> Dataset:
         """Open the dataset that `--data` names.
 
         source: a path, a URL or a name, as the user wrote it; None for the task's default, generated dataset.
         cache: folder for downloaded and converted copies. subset: the share of the training part to use, in (0, 1].
         on_progress: called with one line of text per stage of a download or conversion.
+        reading: `--format` and `--group-by`; passed only if the user gave one, so that a task need not take it.
         Raises UserError if the source is not a dataset of this task.
         """
 

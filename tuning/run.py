@@ -10,6 +10,7 @@ from pathlib import Path
 import search_spaces
 from search_spaces.conditions import PRECISIONS, PRESETS
 from trainers.command import Parser, run
+from trainers.datasets.arguments import add_reading_flags
 from trainers.errors import UserError
 from tuning.api.settings import Settings
 from tuning.command import console_of
@@ -69,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="labelled images: a folder, file or s3://... (default: the generated toy city)",
     )
+    add_reading_flags(add)
     add("--subset", type=share_of, default=1.0, metavar="10%", help="train on a share of the training images")
 
     add = line.add_argument_group("budget").add_argument

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainers.command import Parser, run
+from trainers.datasets.arguments import add_reading_flags
 from trainers.errors import UserError
 from tuning.api.settings import RESERVED
 from tuning.command import console_of
@@ -51,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="labelled images: a folder or s3://... (default: the trial's, or the toy city)",
     )
+    add_reading_flags(add)
     add(
         "--all-data",
         action="store_true",
@@ -111,6 +113,8 @@ def _main(chosen: argparse.Namespace) -> int:
         studies_dir=chosen.studies_dir,
         max_steps=chosen.max_steps,
         data=chosen.data,
+        format=chosen.format,
+        group_by=chosen.group_by,
         all_data=chosen.all_data,
         study=chosen.study,
         tracking_uri=chosen.tracking_uri,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from trainers import datasets
 from trainers.command import Parser, run
-from trainers.datasets import formats
+from trainers.datasets import arguments, formats
 from trainers.datasets.opening import DEFAULT_CACHE
 from trainers.datasets.problems import LIMIT, Examples, Problem
 from trainers.datasets.splits.subsetting import parse_share
@@ -96,13 +96,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_reading(command: argparse.ArgumentParser) -> None:
-    group = command.add_argument_group("how to read SRC")
-    group.add_argument("--format", metavar="FORMAT", help="format to read, if there are several in SRC")
-    group.add_argument(
-        "--group-by",
-        metavar="REGEX",
-        help="keep images together whose names match the same text, or first group, when SRC is split",
-    )
+    arguments.add_reading_flags(command.add_argument_group("how to read SRC").add_argument)
 
 
 def _command(

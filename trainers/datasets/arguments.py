@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 from collections.abc import Callable
@@ -57,6 +58,16 @@ def reading(format: object, group_by: object) -> Reading:
     except re.error as error:
         raise UserError(f"group_by {group_by!r}: not a regular expression: {error}") from None
     return Reading(text("format", format) if format is not None else None, pattern)
+
+
+def add_reading_flags(add: Callable[..., argparse.Action]) -> None:
+    """The flags --format and --group-by, by the `add_argument` of a parser or a group."""
+    add("--format", metavar="FORMAT", help="format to read, if there are several in the data")
+    add(
+        "--group-by",
+        metavar="REGEX",
+        help="keep images together whose names match the same text, or first group, when the data are split",
+    )
 
 
 def callback(argument: str, value: object) -> Callable[[Any], None]:

@@ -67,10 +67,22 @@ def list_source(
         raise UserError(f"{problems.source}: no labelled images found")
     if not classes:
         raise UserError(f"{problems.source}: {listed} images without a single box; training needs boxes")
+    unused = _without_effect(reading, catalogue)
     notes = split(catalogue, problems.source, reading.group_by or source.group_by)
     return Listed(
-        classes, images, (*unread, *source.notes, *notes), as_stored=not notes and not source.remapped
+        classes,
+        images,
+        (*unread, *source.notes, *notes, *unused),
+        as_stored=not notes and not source.remapped,
     )
+
+
+def _without_effect(reading: Reading, catalogue: Catalogue) -> tuple[str, ...]:
+    """A note, if images are to be grouped that have their parts already."""
+    counts = catalogue.counts()
+    if reading.group_by is None or not (counts["validation"] and (counts["train"] or counts[None])):
+        return ()
+    return ("--group-by has no effect: the source states which images are for validation",)
 
 
 def _report_skipped_files(roots: Sequence[Path], problems: Problems) -> None:

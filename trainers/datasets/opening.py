@@ -16,6 +16,7 @@ from trainers.datasets.formats.recognition import Recognised, recognise
 from trainers.datasets.preparing import prepare
 from trainers.datasets.splits import subsetting
 from trainers.datasets.toy_city import is_toy_city
+from trainers.errors import UserError
 
 DEFAULT_CACHE = Path("studies") / "data"  # the one that `python -m tuning.run` uses
 _VERSION = 6  # of the conversion; results of other versions in the cache are ignored
@@ -75,6 +76,8 @@ def open_dataset(
 ) -> Dataset:
     """Open a source as a Dataset; `load` describes the arguments and errors, and validates the arguments first."""
     if source is None or is_toy_city(source):
+        if reading != Reading():
+            raise UserError("the toy city is generated, with its parts; leave out --format and --group-by")
         # imported here: OpenCV and pydantic take as long to import as a thousand images take to convert
         from trainers.datasets.toy_city.generating import open_toy_city
         from trainers.datasets.toy_city.naming import parse_city

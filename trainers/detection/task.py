@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainers.datasets.dataset import Dataset
+from trainers.datasets.formats.format import Reading
 from trainers.errors import UserError
 from trainers.metrics import LOSS, TOTAL_LOSS, Metric
 from trainers.objective import Criterion
@@ -66,11 +67,12 @@ class Detection(Task):
         cache: Path,
         subset: float = 1.0,
         on_progress: Callable[[str], None] = lambda line: None,
+        reading: Reading = Reading(),  # noqa: B008 - frozen
     ) -> Dataset:
         """Labelled images of any format, or the generated toy city (trainers.datasets.opening)."""
         from trainers.datasets.opening import open_dataset
 
-        return open_dataset(source, cache, subset=subset, on_progress=on_progress)
+        return open_dataset(source, cache, subset=subset, on_progress=on_progress, reading=reading)
 
     def groups(self, classes: Sequence[str]) -> tuple[Group, ...]:
         """AP by class; mAP and AR by size of box."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainers.datasets.dataset import Dataset
+from trainers.datasets.formats.format import Reading
 from trainers.errors import UserError
 from trainers.metrics import LOSS, TOTAL_LOSS, Metric
 from trainers.objective import Criterion
@@ -55,10 +56,15 @@ class Segmentation(Task):
         cache: Path,
         subset: float = 1.0,
         on_progress: Callable[[str], None] = lambda line: None,
+        reading: Reading = Reading(),  # noqa: B008 - frozen
     ) -> Dataset:
         """A folder of images and masks, or the toy city with masks (segmentation.data.opening)."""
         from trainers.segmentation.data.opening import open_dataset
 
+        if reading != Reading():
+            raise UserError(
+                "--format and --group-by are for labelled boxes; leave them out for images and masks"
+            )
         return open_dataset(source, cache, subset, on_progress)
 
     def groups(self, classes: Sequence[str]) -> tuple[Group, ...]:

@@ -49,8 +49,8 @@ def search(
     studies_dir: str or Path. The folder of all studies.
     callbacks: Callback objects, called for every event of the search.
     progress: bool. Print a line for each event, as the command does.
-    settings: the other flags of `python -m tuning.run`, with underscores: `sampler`, `scheduler`, `seed`, `max_steps`,
-        `workers`, `study`, `tracking_uri`, ... (tuning.api.settings.Settings).
+    settings: the other flags of `python -m tuning.run`, with underscores: `format`, `group_by`, `sampler`, `scheduler`,
+        `seed`, `max_steps`, `workers`, `study`, `tracking_uri`, ... (tuning.api.settings.Settings).
 
     Ctrl-C stops the search gracefully: the result then has what is finished, and its `stopped_by` is set.
     Raises UserError when an argument is wrong, before anything is written.
@@ -91,6 +91,8 @@ def train(
     data: str | Path | None = None,
     *,
     max_steps: int | None = None,
+    format: str | None = None,
+    group_by: str | None = None,
     all_data: bool = False,
     study: str | None = None,
     studies_dir: str | Path = "studies",
@@ -105,6 +107,9 @@ def train(
         a trial of a study.
     data: as in `search`. Defaults to the trial's data, otherwise to the task's generated data.
     max_steps: int. Number of gradient steps. Defaults to the recipe's.
+    format: str. The format to read, if `data` holds several.
+    group_by: str. A regular expression; images of whose names it matches the same text, or first group, stay in one part
+        when `data` are split.
     all_data: bool. Train on the validation images too.
     study: str. Name of the new study. Defaults to one made from recipe and data.
     tracking_uri: str. URI of an MLflow server. Defaults to mlflow.db in `studies_dir`.
@@ -123,6 +128,8 @@ def train(
         studies_dir=studies,
         max_steps=max_steps,
         data=_text(data),
+        format=format,
+        group_by=group_by,
         all_data=all_data,
         study=study,
         tracking_uri=tracking_uri,

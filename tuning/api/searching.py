@@ -38,7 +38,7 @@ from tuning.search.search import Search
 from tuning.search.space_adapter import SpaceAdapter
 from tuning.search.warm_start import EarlierStudy, WarmStart
 from tuning.study import manifest
-from tuning.study.data import write_split
+from tuning.study.data import open_data, write_split
 from tuning.study.study import Study
 from tuning.tracking.callback import Tracking
 from tuning.tracking.identity import tell_copy_apart
@@ -121,7 +121,9 @@ def run(
     earlier = _read_earlier_study(Resolved(settings, space, settings.conditions(None)))
     weights, messages = initial_weights.resolve(settings.weights, settings.preset, space.models)
     here = Resolved(settings, space, settings.conditions(weights))
-    dataset = here.task.open_data(settings.data, settings.studies_dir / "data", settings.subset, say)
+    dataset = open_data(
+        here.task, settings.data, settings.studies_dir / "data", settings.subset, say, settings.reading
+    )
     kept = settings.studies_dir / settings.study_name(dataset) / "study.json"
     if (
         settings.max_steps is None and kept.exists()

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import search_spaces
 from search_spaces.conditions import Conditions, Preset
 from trainers import task as tasks
+from trainers.datasets import arguments
 from trainers.datasets.dataset import Dataset
+from trainers.datasets.formats.format import Reading
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights, Precision
 from tuning.api.forecast.speedup import speedup
@@ -44,6 +46,8 @@ class Settings:
 
     space: str
     data: str | None = None
+    format: str | None = None
+    group_by: str | None = None
     subset: float = 1.0
     trials: int | None = None
     study: str | None = None
@@ -103,6 +107,7 @@ class Settings:
         ):
             if chosen not in known:
                 raise UserError(f"--{flag}: unknown {flag} '{chosen}'; known are {', '.join(known)}")
+        self.reading  # noqa: B018 - raises
         name = self.study or ""
         if name in (*RESERVED, ".", "..") or "/" in name or name != name.strip():
             raise UserError(
@@ -122,6 +127,11 @@ class Settings:
             price_per_gpu_hour=self.price_per_gpu_hour,
             trainings=self.like,
         )
+
+    @property
+    def reading(self) -> Reading:
+        """How the data are to be read."""
+        return arguments.reading(self.format, self.group_by)
 
     @property
     def steps(self) -> int:
@@ -205,7 +215,7 @@ class Settings:
             space=self.space,
             space_hash=space.hash(conditions),
             space_rows=[row.to_dict() for row in space.rows(conditions)],
-            data=of_data(dataset, self.data, self.subset),
+            data=of_data(dataset, self.data, self.subset, self.format, self.group_by),
             preset=self.preset,
             max_steps=self.steps,
             image_size=self.image_size,

@@ -15,6 +15,7 @@ from rich.console import Console
 from search_spaces.space import Seed
 from trainers import model as models
 from trainers import task as tasks
+from trainers.datasets import arguments
 from trainers.datasets.dataset import Dataset, Part
 from trainers.errors import UserError
 from trainers.recipe import Recipe
@@ -34,7 +35,7 @@ from tuning.search.random_sampler import RandomSampler
 from tuning.search.sampler import SamplerContext
 from tuning.search.search import Search
 from tuning.study import manifest
-from tuning.study.data import reopen, write_split
+from tuning.study.data import open_data, reopen, write_split
 from tuning.study.manifest import Manifest
 from tuning.study.study import Study
 from tuning.study.trial_folder import newest_checkpoint
@@ -50,7 +51,7 @@ class Training:
     """The settings of a training.
 
     source: the recipe and its origin. max_steps: instead of the recipe's.
-    data: instead of the source's. all_data: train on the validation images too.
+    data: instead of the source's. format, group_by: how to read `data`. all_data: train on the validation images too.
     study: its name; None for a name made from recipe and data.
     threads, gpus: CPU threads, and GPUs or a fraction of one, for TensorFlow.
     """
@@ -59,6 +60,8 @@ class Training:
     studies_dir: Path
     max_steps: int | None = None
     data: str | None = None
+    format: str | None = None
+    group_by: str | None = None
     all_data: bool = False
     study: str | None = None
     tracking_uri: str | None = None
@@ -86,12 +89,19 @@ def run(asked: Training, trainer: str | None, console: Console) -> Ended:
     known = asked.source.data
     task = tasks.get(models.get(asked.recipe.model).task)
     if asked.data is None and known is not None:
+        if asked.format is not None or asked.group_by is not None:
+            raise UserError(
+                f"--format and --group-by need --data; {asked.source.name} has its data as its study read them"
+            )
         dataset = reopen(task, known, cache, whole=asked.all_data)
         share = 1.0 if asked.all_data else float(known.get("subset", 1.0))
-        account = manifest.of_data(dataset, known.get("given"), share)
+        account = manifest.of_data(
+            dataset, known.get("given"), share, known.get("format"), known.get("group_by")
+        )
     else:
-        dataset = task.open_data(asked.data, cache, on_progress=say)
-        account = manifest.of_data(dataset, asked.data)
+        reading = arguments.reading(asked.format, asked.group_by)
+        dataset = open_data(task, asked.data, cache, on_progress=say, reading=reading)
+        account = manifest.of_data(dataset, asked.data, format=asked.format, group_by=asked.group_by)
         if known is not None and known["fingerprint"] != dataset.fingerprint:
             say(f"--data {asked.data} is not the data that {asked.source.name} was trained on")
     if asked.all_data:

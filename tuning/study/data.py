@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from trainers.datasets import arguments
 from trainers.datasets.dataset import Dataset
+from trainers.datasets.formats.format import Reading
 from trainers.datasets.splits import split_file
 from trainers.errors import UserError
 from trainers.task import Task
+from tuning.study.manifest import READ_AS
+
+
+def open_data(
+    task: Task,
+    source: str | None,
+    cache: Path,
+    subset: float = 1.0,
+    on_progress: Callable[[str], None] = lambda line: None,
+    reading: Reading = Reading(),  # noqa: B008 - frozen
+) -> Dataset:
+    """The dataset that `--data`, `--subset`, `--format` and `--group-by` name (Task.open_data)."""
+    if reading == Reading():
+        return task.open_data(source, cache, subset, on_progress)
+    return task.open_data(source, cache, subset, on_progress, reading)
 
 
 def reopen(
@@ -23,12 +40,13 @@ def reopen(
     """
     source = given if given is not None else about["given"]
     share = float(about.get("subset", 1.0))
-    dataset = task.open_data(source, cache, share)
+    reading = arguments.reading(*(about.get(name) for name in READ_AS))
+    dataset = open_data(task, source, cache, share, reading=reading)
     if dataset.fingerprint != about["fingerprint"]:
         raise UserError(
             f"{dataset.source}: is not the data that the study was begun with; give that as --data"
         )
-    return task.open_data(source, cache) if whole and share < 1 else dataset
+    return open_data(task, source, cache, reading=reading) if whole and share < 1 else dataset
 
 
 def write_split(dataset: Dataset, folder: Path) -> None:

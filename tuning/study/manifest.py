@@ -31,6 +31,7 @@ SOFTWARE = (
 NAME = "study.json"
 # validation images at all rungs but the last: evaluating thousands can take longer than training to the first rung
 EARLY_IMAGES = 500
+READ_AS = ("format", "group_by")  # flags in Manifest.data that say how the data are read
 COMPARED = (
     "task", "objective", "preset", "max_steps", "image_size", "batch_size", "weights", "precision", "reduction_factor",
     "sampler", "scheduler", "brackets", "early_images",
@@ -53,8 +54,8 @@ class Manifest:
     """A study's `study.json`.
 
     study, space: names. space_hash: digest of everything that the space can propose.
-    data: name, source and fingerprint of the dataset, the share of its training images that is used, and its class
-        names in the order of their label ids.
+    data: name, source and fingerprint of the dataset, the share of its training images that is used, its class names
+        in the order of their label ids, and READ_AS, if given.
     preset, max_steps, image_size, batch_size, weights, precision: the conditions of all trials; image_size and
         batch_size are None where the space chooses them.
     sampler: its name (tuning.search.sampler). scheduler, reduction_factor, brackets: tuning.search.scheduler.
@@ -163,6 +164,11 @@ class Manifest:
         shares = ours.get("subset", 1.0), theirs.get("subset", 1.0)
         if shares[0] != shares[1]:
             return f"{shares[0] * 100:g}% of {ours['source']}, not {shares[1] * 100:g}% of it"
+        for name in READ_AS:
+            flag = "--" + name.replace("_", "-")
+            was, now = (f"{flag} {each[name]}" if each.get(name) else f"no {flag}" for each in (ours, theirs))
+            if was != now:
+                return f"read with {was}, not with {now}"
         return f"an earlier content of {ours['source']}"
 
     def space_difference(self, other: Manifest) -> list[str]:
@@ -177,10 +183,17 @@ class Manifest:
         )
 
 
-def of_data(dataset: Dataset, given: str | None = None, subset: float = 1.0) -> dict[str, Any]:
+def of_data(
+    dataset: Dataset,
+    given: str | None = None,
+    subset: float = 1.0,
+    format: str | None = None,
+    group_by: str | None = None,
+) -> dict[str, Any]:
     """Manifest.data of a dataset.
 
     given: the value of `--data`; a path is made absolute. subset: the fraction of the training images in `dataset`.
+    format, group_by: the values of these flags; kept only if given.
     """
     is_path = given is not None and "://" not in given and not is_toy_city(given)
     return {
@@ -191,6 +204,7 @@ def of_data(dataset: Dataset, given: str | None = None, subset: float = 1.0) -> 
         "subset": subset,
         "classes": list(dataset.classes),
         "images": {"train": dataset.train.images, "validation": dataset.validation.images},
+        **{name: value for name, value in zip(READ_AS, (format, group_by), strict=True) if value is not None},
     }
 
 

@@ -23,7 +23,8 @@ STUDY, STUDY_ID, TRIAL = "tuning.study", "tuning.study_id", "tuning.trial"
 VERDICT, REASON = "verdict", "verdict.reason"
 MANIFEST, SUGGESTED = "tuning.manifest", "tuning.suggested"  # JSON, which --warm-start reads
 RECIPE_FILE = "recipe.yaml"
-DATA = ("name", "source", "given", "fingerprint", "subset")  # tags of a trial's run, after "data."
+# tags of a trial's run, after "data."
+DATA = ("name", "source", "given", "fingerprint", "subset", "format", "group_by")
 
 
 def default_uri(studies: Path) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from coco_folders import box, coco
 from curve_trainer import DATASET, CurveTrainer
 from searches import CONDITIONS, SPACE, search_of
 from test_tracking import told
@@ -63,9 +64,15 @@ def test_a_recipe_is_trained_to_its_last_step_and_measured_on_the_way(studies, c
 
 @slow
 def test_a_trial_of_a_study_and_a_run_of_mlflow_are_the_same_recipe_on_the_same_data(studies, capsys):
-    assert train(studies, str(studies / "recipe.yaml"), "--study", "one") == 0
+    frames = coco(
+        studies / "frames", [{"id": i, "file_name": f"{i % 3} {i}.png"} for i in range(9)], [box(0)]
+    )
+    words = ("--study", "one", "--format", "coco", "--group-by", "^[0-9]")
+    assert train(studies, str(studies / "recipe.yaml"), *words, data=str(frames)) == 0
     run = told(f"sqlite:///{studies / 'mlflow.db'}", "one")["0"]["id"]
     first = summary_of(studies, "one")
+    assert (first["data"]["format"], first["data"]["group_by"]) == ("coco", "^[0-9]")
+    assert first["data"]["images"] == {"train": 6, "validation": 3}
     assert train(studies, "--trial", "one/0", "--study", "two", data=None) == 0
     assert train(studies, "--run", run, "--study", "three", data=None) == 0
     for name in ("two", "three"):
@@ -166,6 +173,7 @@ REFUSED = [
     (["{here}/recipe.yaml", "--gpus", "-1"], "--gpus must be at least 0"),
     (["{here}/recipe.yaml", "--study", "../x"], "--study '../x' is not a valid name"),
     (["{here}/recipe.yaml", "--data", "no/photos"], "no/photos"),
+    (["{here}/recipe.yaml", "--data", CITY, "--group-by", "a"], "leave out --format and --group-by"),
     ([], "one of the arguments recipe --trial --run is required"),
 ]
 

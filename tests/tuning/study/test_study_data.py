@@ -7,8 +7,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from coco_folders import box, coco, names
 
 import search_spaces
+from trainers import task as tasks
+from trainers.datasets.formats.format import Reading
 from trainers.datasets.opening import open_dataset
 from trainers.datasets.records.reading import read_images
 from trainers.datasets.splits import split_file
@@ -17,7 +20,7 @@ from trainers.errors import UserError
 from trainers.recipe import InitialWeights
 from tuning.api.settings import Settings
 from tuning.run import main, parser
-from tuning.study.data import reopen, write_split
+from tuning.study.data import open_data, reopen, write_split
 from tuning.study.study import Study
 
 CITY = "toy-city:train_images=20,validation_images=4,seed=3"
@@ -30,7 +33,7 @@ def begun(studies: Path, *words: str) -> tuple[Study, Settings]:
     settings = Settings(
         **{name: value for name, value in chosen.items() if name not in ("dry_run", "debug", "trainer")}
     )
-    dataset = open_dataset(settings.data, studies / "data", subset=settings.subset)
+    dataset = open_dataset(settings.data, studies / "data", subset=settings.subset, reading=settings.reading)
     space = search_spaces.get(settings.space)
     about = settings.manifest(dataset, space, settings.conditions(InitialWeights(source="none")))
     study = Study.open(studies / about.study, about)
@@ -56,6 +59,21 @@ def test_the_split_is_written_down_with_the_study(tmp_path):
     dataset = reopen(DETECTION, study.manifest.data, tmp_path / "data")
     of_records = [(name, one.name) for name, part in dataset.parts.items() for one in read_images(part.files)]
     assert list(map(tuple, lines[1:])) == of_records == list(split_file.rows(dataset))
+
+
+def test_a_study_keeps_how_its_data_are_read(tmp_path):
+    frames = [{"id": i, "file_name": f"{i % 3} {i}.png"} for i in range(9)]
+    words = ("--data", str(coco(tmp_path / "frames", frames, [box(0)])))
+    study, _ = begun(tmp_path, *words, "--group-by", "^[0-9]", "--format", "coco")
+    again = reopen(DETECTION, study.manifest.data, tmp_path / "another cache")
+    assert again.fingerprint == study.manifest.data["fingerprint"]
+    assert len({name[0] for name in names(again.validation)}) == 1
+    with pytest.raises(
+        UserError, match=r"is a study of other data \(read with --format coco, not with no --format\)"
+    ):
+        begun(tmp_path, *words)
+    with pytest.raises(UserError, match="leave them out for images and masks"):
+        open_data(tasks.get("segmentation"), words[1], tmp_path, reading=Reading("coco"))
 
 
 @pytest.mark.slow

@@ -49,6 +49,10 @@ sys.stdin.read()
             {"data": manifest.of_data(DATASET) | {"fingerprint": "f00"}},
             "is a study of other data (an earlier content of formula)",
         ),
+        (
+            {"data": manifest.of_data(DATASET, group_by="^(.*)_") | {"fingerprint": "f00"}},
+            "is a study of other data (read with no --group-by, not with --group-by ^(.*)_)",
+        ),
     ],
 )
 def test_a_study_name_in_use_by_something_else_is_refused_in_one_line(open_study, changes, message):

@@ -102,6 +102,14 @@ def test_a_pattern_groups_images_whatever_they_show(tmp_path):
     assert "in 5 groups" in parts(tmp_path / "list.yaml", tmp_path / "cache")[1]
 
 
+def test_a_pattern_for_images_whose_parts_are_stated_has_no_effect_and_a_note_says_so(tmp_path):
+    for part, numbers in (("train", range(4)), ("val", range(4, 6))):
+        folder(tmp_path / "photos" / part, {f"{n}_a.jpg": scene(n, 0) for n in numbers})
+    found, notes = parts(tmp_path / "photos", tmp_path / "cache", group_by="_(.)")
+    assert len(found["train"]) == 4
+    assert "--group-by has no effect" in notes
+
+
 def test_a_pattern_that_is_none_is_refused(tmp_path):
     with pytest.raises(UserError, match="group_by '\\(': not a regular expression"):
         load(tmp_path, tmp_path / "cache", group_by="(")
