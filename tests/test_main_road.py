@@ -21,7 +21,7 @@ from serve.detect import main as detect
 from serve.exports.locating import located
 from trainers import recipe as recipes
 from trainers.detection import export as exports
-from trainers.detection import results, samples
+from trainers.detection import samples
 from trainers.detection.task import DETECTION
 from tuning.promote import main as promote
 from tuning.study import curves
@@ -121,7 +121,7 @@ def test_mlflow_has_the_study_and_each_trial_with_its_losses_by_step(search):
 
 def test_what_was_found_is_kept_and_drawn(search, best):
     _, study = search
-    assert len(results.read(best, STEPS)) == 10
+    assert len(DETECTION.read_results(best, STEPS)) == 10
     assert {path.name for path in (best / "pictures").iterdir()} >= {
         "validation.jpg",
         "confusion.png",

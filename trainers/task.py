@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from trainers import archives
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.formats.format import Reading
 from trainers.errors import UserError
@@ -88,9 +89,9 @@ class Task(ABC):
     """The contract of a task. `metrics`, `open_data`, `check_export` and `signature` must be implemented.
 
     The other methods have defaults that suit a task without per-image results: no tie-breakers, tables, confidence
-    intervals or pictures. A task that wants these implements `write_results`, `result_files`, `has_results` and
-    `read_results` together; then `resampled` for the intervals, `draw` and `side_by_side` for the pictures. The
-    elements of `results` are of a type that the task chooses; nothing else looks into them.
+    intervals or pictures. A task that wants these names its results (`results_name`) and implements `pack_results` and
+    `unpack_results`; then `resampled` for the intervals, `draw` and `side_by_side` for the pictures. The elements of
+    `results` are of a type that the task chooses; nothing else looks into them.
 
         class Regression(Task):
             name = "regression"
@@ -121,12 +122,14 @@ class Task(ABC):
     name: the word by which models and studies refer to the task. title: its name for people.
     default_objective: the metric that a search optimises without `--objective`; a key of `metrics`.
     headline: names of metrics that every list of trials shows beside the objective.
+    results_name: what the files of per-image results are called, e.g. "detections"; "" if none are kept.
     """
 
     name: str
     title: str
     default_objective: str
     headline: tuple[str, ...] = ()
+    results_name: str = ""
 
     @abstractmethod
     def metrics(self, classes: Sequence[str]) -> Mapping[str, Metric]:
@@ -172,23 +175,48 @@ class Task(ABC):
         """
         return []
 
-    def write_results(self, trial: Path, step: int, results: Sequence[Any]) -> None:  # noqa: B027
-        """Store the per-image results of one evaluation (Metrics.results); atomic.
+    def pack_results(self, path: Path, results: Sequence[Any]) -> Mapping[str, np.ndarray]:
+        """The arrays to store of one evaluation's per-image results, by name.
+
+        path: where they will be stored: `<study>/trials/<number>/<results_name>-<step>.npz`.
+        results: Metrics.results, not empty.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has a results_name, and no pack_results")
+
+    def unpack_results(self, path: Path, arrays: Mapping[str, np.ndarray]) -> Sequence[Any]:
+        """The per-image results of which `pack_results` made the arrays, in dataset order.
+
+        Raises UserError if they do not fit the other files of the study.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has a results_name, and no unpack_results")
+
+    def write_results(self, trial: Path, step: int, results: Sequence[Any]) -> None:
+        """Store the per-image results of one evaluation (Metrics.results), if there are any; atomic.
 
         trial: the folder `<study>/trials/<number>`, which exists. step: the rung, in gradient steps.
         """
+        if results and self.results_name:
+            path = self._results_file(trial, step)
+            archives.write(path, self.pack_results(path, results))
 
     def result_files(self, trial: Path) -> list[Path]:
         """All files that `write_results` wrote for this trial, of every step; retention may delete them."""
-        return []
+        return list(trial.glob(f"{self.results_name}-*.npz")) if self.results_name else []
 
     def has_results(self, trial: Path, step: int) -> bool:
         """Whether the results of the rung at `step` are stored."""
-        return False
+        return bool(self.results_name) and self._results_file(trial, step).exists()
 
     def read_results(self, trial: Path, step: int) -> Sequence[Any]:
         """The results that `write_results` stored, in dataset order; empty if none. UserError for a damaged file."""
-        return ()
+        if not self.results_name:
+            return []
+        path = self._results_file(trial, step)
+        arrays = archives.read(path)
+        return self.unpack_results(path, arrays) if arrays else []
+
+    def _results_file(self, trial: Path, step: int) -> Path:
+        return trial / f"{self.results_name}-{step}.npz"
 
     def resampled(
         self,

@@ -46,6 +46,7 @@ class Descent(Task):
     title = "descent of a paraboloid"
     default_objective = "height"
     headline = ("height", "distance")
+    results_name = "heights"
 
     def metrics(self, classes: Sequence[str]) -> Mapping[str, Metric]:
         return {
@@ -66,18 +67,11 @@ class Descent(Task):
             validation=Part((), SAMPLES), fingerprint="5109e",
         )  # fmt: skip
 
-    def write_results(self, trial: Path, step: int, results: Sequence[float]) -> None:
-        (trial / f"heights-{step}.json").write_text(json.dumps(list(results)))
+    def pack_results(self, path: Path, results: Sequence[float]) -> Mapping[str, np.ndarray]:
+        return {"heights": np.array(results)}
 
-    def result_files(self, trial: Path) -> list[Path]:
-        return list(trial.glob("heights-*.json"))
-
-    def has_results(self, trial: Path, step: int) -> bool:
-        return (trial / f"heights-{step}.json").exists()
-
-    def read_results(self, trial: Path, step: int) -> list[float]:
-        path = trial / f"heights-{step}.json"
-        return list(json.loads(path.read_text())) if path.exists() else []
+    def unpack_results(self, path: Path, arrays: Mapping[str, np.ndarray]) -> list[float]:
+        return list(arrays["heights"])
 
     def resampled(
         self,

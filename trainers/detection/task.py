@@ -35,6 +35,7 @@ class Detection(Task):
     title = "object detection"
     default_objective = "mAP"
     headline = ("mAP", "mAP50")
+    results_name = "detections"
 
     def metrics(self, classes: Sequence[str]) -> Mapping[str, Metric]:
         """COCO's twelve numbers, `AP/<class>`, and the validation losses."""
@@ -102,25 +103,17 @@ class Detection(Task):
             )
         return remarks
 
-    def write_results(self, trial: Path, step: int, results: Sequence[ImageResult]) -> None:
-        """`detections-<step>.npz` in the trial's folder, and the ground truth once in the study's (results.py)."""
+    def pack_results(self, path: Path, results: Sequence[ImageResult]) -> Mapping[str, np.ndarray]:
+        """The detections; the ground truth is stored once, in the study's folder (results.py)."""
         from trainers.detection import results as files
 
-        files.write(trial, step, results)
+        return files.pack(path, results)
 
-    def result_files(self, trial: Path) -> list[Path]:
-        """The files of detections, of all rungs."""
-        return list(trial.glob("detections-*.npz"))
-
-    def has_results(self, trial: Path, step: int) -> bool:
-        """Whether the detections at `step` are stored."""
-        return (trial / f"detections-{step}.npz").exists()
-
-    def read_results(self, trial: Path, step: int) -> list[ImageResult]:
+    def unpack_results(self, path: Path, arrays: Mapping[str, np.ndarray]) -> list[ImageResult]:
         """Ground truth and detections of every validation image."""
         from trainers.detection import results as files
 
-        return files.read(trial, step)
+        return files.unpack(path, arrays)
 
     def resampled(
         self,

@@ -30,6 +30,7 @@ class Segmentation(Task):
     title = "semantic segmentation"
     default_objective = "score"
     headline = ("score", "mIoU", "pixel_accuracy")
+    results_name = "masks"
 
     def metrics(self, classes: Sequence[str]) -> Mapping[str, Metric]:
         """`score`, mean IoU, pixel accuracy, `IoU/<class>`, with a class `target` the final score, and the losses."""
@@ -92,25 +93,17 @@ class Segmentation(Task):
             )
         return remarks
 
-    def write_results(self, trial: Path, step: int, results: Sequence[ImageResult]) -> None:
-        """`masks-<step>.npz` in the trial's folder (results.py)."""
+    def pack_results(self, path: Path, results: Sequence[ImageResult]) -> Mapping[str, np.ndarray]:
+        """Confusion matrices and predicted masks (results.py)."""
         from trainers.segmentation import results as files
 
-        files.write(trial, step, results)
+        return files.pack(results)
 
-    def result_files(self, trial: Path) -> list[Path]:
-        """The files of masks, of all rungs."""
-        return list(trial.glob("masks-*.npz"))
-
-    def has_results(self, trial: Path, step: int) -> bool:
-        """Whether the masks at `step` are stored."""
-        return (trial / f"masks-{step}.npz").exists()
-
-    def read_results(self, trial: Path, step: int) -> list[ImageResult]:
+    def unpack_results(self, path: Path, arrays: Mapping[str, np.ndarray]) -> list[ImageResult]:
         """The confusion matrix and the predicted mask of every validation image."""
         from trainers.segmentation import results as files
 
-        return files.read(trial, step)
+        return files.unpack(arrays)
 
     def resampled(
         self,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from trainers.detection import coco_metrics
-from trainers.detection import results as detections
 from trainers.detection.coco_metrics import ImageResult
+from trainers.detection.task import DETECTION
 from trainers.errors import UserError
 
 CLASSES = ("vehicle", "pedestrian")
@@ -49,9 +49,9 @@ def trial(tmp_path):
 
 def test_what_was_found_at_each_rung_is_read_back_and_gives_the_same_numbers(trial):
     for step in (10, 30):
-        detections.write(trial, step, city(step, 12) if step == 10 else _found_again(city(10), 0.5))
+        DETECTION.write_results(trial, step, city(step, 12) if step == 10 else _found_again(city(10), 0.5))
     for step, expected in ((10, city(10)), (30, _found_again(city(10), 0.5))):
-        read = detections.read(trial, step)
+        read = DETECTION.read_results(trial, step)
         assert [(each.height, each.width) for each in read] == [
             (each.height, each.width) for each in expected
         ]
@@ -79,25 +79,26 @@ def test_a_trial_that_found_nothing_at_all_is_read_back_too(trial):
         )
         for each in city(1)
     ]  # fmt: skip
-    detections.write(trial, 10, nothing)
-    read = detections.read(trial, 10)
+    DETECTION.write_results(trial, 10, nothing)
+    read = DETECTION.read_results(trial, 10)
     assert len(read) == len(nothing)
     assert coco_metrics.evaluate(read, CLASSES) == coco_metrics.evaluate(nothing, CLASSES)
 
 
 def test_what_was_never_kept_is_empty_and_what_is_damaged_is_named(trial):
-    assert detections.read(trial, 10) == []
-    detections.write(trial, 10, [])
+    assert DETECTION.read_results(trial, 10) == []
+    DETECTION.write_results(trial, 10, [])
     assert list(trial.iterdir()) == []
-    detections.write(trial, 10, city(1))
-    content = detections.path_of(trial, 10).read_bytes()
-    detections.path_of(trial, 10).write_bytes(content[: len(content) // 2])
+    DETECTION.write_results(trial, 10, city(1))
+    file = trial / "detections-10.npz"
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
     with pytest.raises(UserError, match=r"detections-10\.npz: is damaged"):
-        detections.read(trial, 10)
+        DETECTION.read_results(trial, 10)
 
 
 def test_detections_of_other_images_are_refused(trial):
-    detections.write(trial, 10, city(1))
-    detections.write(trial, 30, city(1, images=13))
+    DETECTION.write_results(trial, 10, city(1))
+    DETECTION.write_results(trial, 30, city(1, images=13))
     with pytest.raises(UserError, match="does not belong to the images of"):
-        detections.read(trial, 30)
+        DETECTION.read_results(trial, 30)

@@ -8,7 +8,6 @@ from sklearn.metrics import jaccard_score
 
 from trainers.segmentation import final_score
 from trainers.segmentation.metrics import ImageResult, confusion, evaluate, measured
-from trainers.segmentation.results import read, write
 from trainers.segmentation.task import SEGMENTATION
 
 CLASSES = ("background", "people", "target")
@@ -142,10 +141,10 @@ def test_a_resample_equals_evaluating_its_images(scored):
 def test_results_survive_their_file(tmp_path):
     results = results_of(masks(2), [*final_score.SETS, *[""] * 9])
     kept = [ImageResult(r.confusion, bytes([i]) * i, r.scored) for i, r in enumerate(results)]
-    write(tmp_path, 60, kept)
-    again = read(tmp_path, 60)
+    SEGMENTATION.write_results(tmp_path, 60, kept)
+    again = SEGMENTATION.read_results(tmp_path, 60)
     assert SEGMENTATION.has_results(tmp_path, 60)
     assert [(r.predicted, r.scored, r.confusion.tolist()) for r in again] == [
         (r.predicted, r.scored, r.confusion.tolist()) for r in kept
     ]
-    assert read(tmp_path, 61) == []
+    assert SEGMENTATION.read_results(tmp_path, 61) == []

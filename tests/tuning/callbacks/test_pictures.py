@@ -15,7 +15,7 @@ from test_detections import city
 from trainers.datasets.records.reading import read_images
 from trainers.datasets.toy_city.generating import open_toy_city
 from trainers.datasets.toy_city.scenes import ToyCity
-from trainers.detection import coco_metrics, results
+from trainers.detection import coco_metrics
 from trainers.detection.coco_metrics import ImageResult
 from trainers.detection.pictures import charts, contact_sheet
 from trainers.detection.task import DETECTION
@@ -68,7 +68,7 @@ def trial(dataset, tmp_path) -> DrawnTrial:
     steps = list(range(1, 91))
     losses = {"training_loss/total": [2.0 + 30 / step for step in steps]}
     curves.CurveFile(folder / "metrics.jsonl", 90).append(StepResult(0, 90, "progress", 9.0, steps, losses))
-    results.write(folder, 90, results_of(dataset))
+    DETECTION.write_results(folder, 90, results_of(dataset))
     rungs = [rung(step, mAP, dataset.classes) for step, mAP in ((10, 0.0), (30, 0.2), (90, 0.41))]
     return DrawnTrial(folder, "street, trial 0", rungs, dataset.classes, DETECTION, "mAP")
 
@@ -91,10 +91,10 @@ def test_a_trial_that_found_nothing_or_has_no_boxes_is_drawn_too(trial, dataset)
         dataclasses.replace(each, boxes=np.zeros((0, 4)), classes=np.zeros(0, int), scores=np.zeros(0))
         for each in results_of(dataset)
     ]
-    results.write(trial.folder, 90, nothing)
+    DETECTION.write_results(trial.folder, 90, nothing)
     draw(trial, dataset)
     assert {path.name for path in (trial.folder / PICTURES).iterdir()} == NAMES
-    results.path_of(trial.folder, 90).unlink()
+    (trial.folder / "detections-90.npz").unlink()
     (trial.folder / "metrics.jsonl").unlink()
     draw(dataclasses.replace(trial, title="without boxes"), dataset)
     names = {path.name for path in (trial.folder / PICTURES).iterdir()}
@@ -141,7 +141,7 @@ def with_boxes(study, trials: int, dataset) -> None:
     """Run so many trials of the study, with something found at each one's last rung."""
     run_here(search_of(study, trials))
     for record in study.records():
-        results.write(study.trial_folder(record.number), record.step, results_of(dataset))
+        DETECTION.write_results(study.trial_folder(record.number), record.step, results_of(dataset))
 
 
 @slow

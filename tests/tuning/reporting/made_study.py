@@ -11,8 +11,8 @@ import numpy as np
 import search_spaces
 from search_spaces.conditions import Conditions
 from trainers.detection import coco_metrics
-from trainers.detection import results as files
 from trainers.detection.coco_metrics import ImageResult
+from trainers.detection.task import DETECTION
 from tuning.search.halving import Halving
 from tuning.search.sampler import SamplerContext
 from tuning.search.search import Search
@@ -133,7 +133,7 @@ def _run(
         losses = [3 - 2 * quality(recipe, at, RUNGS[-1]) + 0.05 * math.sin(at) for at in steps]
         curves = {"training_loss/total": losses, "learning_rate": [0.001] * len(steps)}
         results = found(true, quality(recipe, step, RUNGS[-1]), len(classes), number)
-        files.write(folder, step, results)
+        DETECTION.write_results(folder, step, results)
         metrics = coco_metrics.evaluate(results, classes)
         metrics["validation_loss/total"] = 3.1 - 2 * quality(recipe, step, RUNGS[-1])
         result = StepResult(
