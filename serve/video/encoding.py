@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -78,6 +81,9 @@ class SegmentWriter:
         frame = av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")
         for field, value in TAGS.items():
             setattr(frame, field, value)
+        if self._last < 0:
+            with _same_scheduling():
+                self._file.start_encoding()
         frame.pts = max(round(time / TIME_BASE), self._last + 1)
         frame.time_base = TIME_BASE
         self._last = frame.pts
@@ -93,3 +99,21 @@ class SegmentWriter:
             self._file.close()
         if kind is None:
             sync(self._path)
+
+
+@contextlib.contextmanager
+def _same_scheduling() -> Iterator[None]:
+    """Undo what the AV1 encoder does when it opens in a process of root's, as in a container.
+
+    It makes its threads, and the one that opens it, real-time threads of the highest priority, which starve every
+    other process of the machine; what the process starts later inherits that.
+    """
+    before = os.sched_getscheduler(0) if sys.platform == "linux" else None
+    try:
+        yield
+    finally:
+        if sys.platform == "linux" and before == os.SCHED_OTHER:
+            for thread in (int(entry.name) for entry in Path("/proc/self/task").iterdir()):
+                with contextlib.suppress(ProcessLookupError):  # it has ended since
+                    if os.sched_getscheduler(thread) != before:
+                        os.sched_setscheduler(thread, before, os.sched_param(0))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import clips
@@ -14,6 +17,7 @@ from serve.errors import Refused
 from serve.jobs.limits import Limits
 from serve.jobs.options import Options
 from serve.video.annotating import annotate
+from serve.video.encoding import ENCODERS, SegmentWriter
 from serve.video.opening import probe
 from serve.video.pipeline import Cancelled, VideoPipeline
 
@@ -41,6 +45,16 @@ def run(
     lines = [json.loads(line) for line in (work / "result" / "detections.jsonl").read_text().splitlines()]
     video = work / "result" / manifest["files"]["video"] if options.annotate else None
     return manifest, lines, video
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="scheduling is changed on Linux only")
+@pytest.mark.parametrize("codec", ENCODERS)
+def test_an_encoder_makes_no_real_time_threads_not_even_for_root(codec, tmp_path):
+    with SegmentWriter(tmp_path / "segment.part", codec, 64, 48, Fraction(10), 2) as writer:
+        writer.write(np.zeros((48, 64, 3), np.uint8), Fraction(0))
+        policies = {os.sched_getscheduler(int(thread.name)) for thread in Path("/proc/self/task").iterdir()}
+    assert policies == {os.SCHED_OTHER}
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 @pytest.mark.parametrize("threads", [1, 4])
