@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+import numpy as np
+
+from trainers.errors import UserError
 
 
 def user_cache(name: str) -> Path:
@@ -33,6 +39,24 @@ def write_bytes(path: Path, content: bytes, mode: int = 0o644) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Replace a file by a compressed NumPy archive of the arrays, without pickles; atomic and durable."""
+    archive = io.BytesIO()
+    np.savez_compressed(archive, allow_pickle=False, **arrays)
+    write_bytes(path, archive.getvalue())
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an archive by name; empty if there is no such file. Raises UserError if it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return dict(archive)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: is damaged ({' '.join(str(error).split())}); delete it") from None
 
 
 @contextlib.contextmanager

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from trainers import archives
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.formats.format import Reading
 from trainers.errors import UserError
+from trainers.files import read_arrays, write_arrays
 from trainers.metrics import Metric
 from trainers.objective import Criterion, Objective, parse
 
@@ -197,7 +197,7 @@ class Task(ABC):
         """
         if results and self.results_name:
             path = self._results_file(trial, step)
-            archives.write(path, self.pack_results(path, results))
+            write_arrays(path, self.pack_results(path, results))
 
     def result_files(self, trial: Path) -> list[Path]:
         """All files that `write_results` wrote for this trial, of every step; retention may delete them."""
@@ -212,7 +212,7 @@ class Task(ABC):
         if not self.results_name:
             return []
         path = self._results_file(trial, step)
-        arrays = archives.read(path)
+        arrays = read_arrays(path)
         return self.unpack_results(path, arrays) if arrays else []
 
     def _results_file(self, trial: Path, step: int) -> Path:

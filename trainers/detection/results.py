@@ -3,7 +3,7 @@
     <study>/validation.npz                         ground truth; the same for all trials, written once
     <study>/trials/<number>/detections-<step>.npz  detections at each rung that the trial reached
 
-Both (trainers.archives) are in the order of the dataset's validation records. Boxes are
+Both are NumPy archives, in the order of the dataset's validation records. Boxes are
 [ymin, xmin, ymax, xmax] in pixels of the original image, float32; `counts[i]` consecutive rows belong to image i.
 Ground truth of earlier versions has no `ignored` and no `areas`; the next trial of the study adds them.
 """
@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from trainers import archives
 from trainers.datasets.object_size import box_areas
 from trainers.detection.coco_metrics import ImageResult
 from trainers.errors import UserError
+from trainers.files import read_arrays, write_arrays
 
 TRUTH = "validation.npz"
 
@@ -26,8 +26,8 @@ TRUTH = "validation.npz"
 def pack(path: Path, results: Sequence[ImageResult]) -> dict[str, np.ndarray]:
     """The arrays that are stored in the trial's file `path`. Writes the ground truth, if it is not there."""
     truth = _truth(path)
-    if "ignored" not in archives.read(truth):
-        archives.write(
+    if "ignored" not in read_arrays(truth):
+        write_arrays(
             truth,
             {
                 "sizes": np.array([(each.height, each.width) for each in results], np.int32),
@@ -52,7 +52,7 @@ def unpack(path: Path, found: Mapping[str, np.ndarray]) -> list[ImageResult]:
 
     Empty if there is no ground truth. Raises UserError if it is of other images, or damaged.
     """
-    true = archives.read(_truth(path))
+    true = read_arrays(_truth(path))
     if not true:
         return []
     if len(found["counts"]) != len(true["counts"]):

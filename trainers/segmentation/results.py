@@ -1,6 +1,6 @@
 """What is stored of per-image results: a trial's confusion matrix and predicted mask for every validation image.
 
-<study>/trials/<number>/masks-<step>.npz (trainers.archives), in the order of the validation records:
+<study>/trials/<number>/masks-<step>.npz, in the order of the validation records:
 confusion (N, C, C) int64, scored (N,) str, sizes (N,) int64 and data (bytes,) uint8: the PNGs, one after the other.
 """
 

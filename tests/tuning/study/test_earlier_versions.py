@@ -94,7 +94,7 @@ def test_a_manifest_of_a_task_or_an_objective_that_is_gone_is_one_line(open_stud
     path = study.folder / "study.json"
     kept = json.loads(path.read_text())
     for changes, says in (
-        ({"task": "pose"}, "unknown task 'pose'; known are detection"),
+        ({"task": "pose"}, "unknown task 'pose'; known are "),
         ({"objective": "F1"}, "--objective F1: unknown metric 'F1'; metrics: mAP, "),
     ):
         path.write_text(json.dumps(kept | changes))
