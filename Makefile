@@ -10,7 +10,7 @@ ARGS   ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test quick lint check wheel lock clean benchmarks examples pictures
+.PHONY: help setup run test long quick lint check wheel lock clean benchmarks examples pictures
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 8
@@ -20,11 +20,14 @@ setup: $(STAMP)  ## create .venv and install the locked environment (CUDA=1 for 
 run: $(STAMP)  ## set up, then search on the generated toy city (ARGS="--space all ..." to change it)
 	$(PY) -m tuning.run $(or $(ARGS),--space retinanet)
 
-test: $(STAMP)  ## set up, then run every test
-	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+test: $(STAMP)  ## set up, then run the tests
+	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not long"
+
+long: $(STAMP)  ## kill searches and servers again and again, and other runs of minutes, which `make test` leaves out
+	$(PY) -m pytest -m long
 
 quick: $(STAMP)  ## set up, then run the tests that need less than two minutes in all
-	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow"
+	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow and not long"
 
 lint: $(STAMP)  ## ruff and mypy
 	$(VENV)/bin/ruff check .

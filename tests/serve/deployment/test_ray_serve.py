@@ -18,7 +18,7 @@ from servers import TOKEN, Server, choose, free_port, wait_for
 from serve.deployment.settings import Settings
 from trainers.detection import export
 
-pytestmark = [pytest.mark.slow(120), pytest.mark.timeout(1800)]  # on a busy machine
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).parents[3]
 

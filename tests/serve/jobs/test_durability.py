@@ -94,7 +94,7 @@ def test_a_full_queue_refuses_jobs_with_a_retry_time(store, tmp_path):
     assert error.value.retry_after
 
 
-@pytest.mark.slow(100)
+@pytest.mark.slow
 def test_a_job_that_keeps_crashing_its_process_fails(settings, store, queue, tmp_path):
     job, _ = added(store, tmp_path, clips.make(tmp_path / "clip.mp4", 3))
     for _ in range(8):
@@ -182,7 +182,7 @@ def test_tokens_outlive_the_server(settings):
     assert Tokens(settings.data).scopes("other") is None
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_random_kills_lose_no_job_and_repeat_no_frame(settings, tmp_path):
     rng = random.Random(11)
     port = free_port()

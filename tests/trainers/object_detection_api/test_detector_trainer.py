@@ -18,14 +18,23 @@ from trainers.errors import Diverged, UserError
 pytestmark = pytest.mark.slow(180)
 
 
+@pytest.fixture(scope="module")
+def other_trainer(tiny_city):
+    """A DetectorTrainer that has room for one graph."""
+    from trainers.keras_training.graph_cache import GraphCache
+    from trainers.object_detection_api.trainer import DetectorTrainer
+
+    made = DetectorTrainer(tiny_city)
+    made._graphs = GraphCache(most=1)
+    return made
+
+
 def losses_of(trainer, recipe, steps: int) -> list[float]:
     trainer.start(recipe)
     return trainer.train(steps).losses["total"]
 
 
-def test_a_warm_trial_has_the_losses_of_a_cold_one(trainer, tiny_city, tiny_recipe):
-    from trainers.object_detection_api.trainer import DetectorTrainer
-
+def test_a_warm_trial_has_the_losses_of_a_cold_one(trainer, other_trainer, tiny_recipe):
     other = tiny_recipe.replace(
         optimizer={"kind": "adam"}, schedule={"kind": "constant", "base": 0.001}, augmentations=[], l2=0.001,
         classification_weight=2.0, averaging=0.9, gradient_clip=1.0, seed=99,
@@ -33,7 +42,7 @@ def test_a_warm_trial_has_the_losses_of_a_cold_one(trainer, tiny_city, tiny_reci
     losses_of(trainer, other, 3)
     trainer.evaluate()
     warm = losses_of(trainer, tiny_recipe, 20)
-    cold = losses_of(DetectorTrainer(tiny_city), tiny_recipe, 20)
+    cold = losses_of(other_trainer, tiny_recipe, 20)
 
     np.testing.assert_allclose(warm, cold, rtol=1e-4)
 
@@ -57,6 +66,7 @@ def test_bfloat16_computes_the_network_alone_and_learns_as_float32_does(trainer,
     assert trainer.step == 10
 
 
+@pytest.mark.long
 def test_a_step_compiled_by_xla_has_the_losses_of_one_that_is_not(trainer, tiny_city, tiny_recipe):
     from trainers.object_detection_api.trainer import DetectorTrainer
 
@@ -207,16 +217,11 @@ def test_a_part_of_the_validation_images_is_spread_evenly(trainer, tiny_city, ti
         assert max(gaps) - min(gaps) <= 1
 
 
-def test_nothing_holds_a_graph_that_made_room_for_another(tiny_city, tiny_recipe):
-    from trainers.keras_training.graph_cache import GraphCache
-    from trainers.object_detection_api.trainer import DetectorTrainer
-
-    trainer = DetectorTrainer(tiny_city)
-    trainer._graphs = GraphCache(most=1)
-    losses_of(trainer, tiny_recipe.replace(batch_size=1), 1)
-    trainer.evaluate(images=1)
-    before = weakref.ref(trainer._graph)
-    trainer.start(tiny_recipe.replace(batch_size=3))
+def test_nothing_holds_a_graph_that_made_room_for_another(other_trainer, tiny_recipe):
+    losses_of(other_trainer, tiny_recipe, 1)
+    other_trainer.evaluate(images=1)
+    before = weakref.ref(other_trainer._graph)
+    other_trainer.start(tiny_recipe.replace(batch_size=3))
     gc.collect()
     assert before() is None
 

@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 ROOT = Path(__file__).parents[3]
 STUDY = "mobilenet-toy-city"
 
-pytestmark = [pytest.mark.slow(100), pytest.mark.timeout(1800), pytest.mark.usefixtures("furnished")]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800), pytest.mark.usefixtures("furnished")]
 
 
 def kill_raylet(driver: psutil.Popen) -> None:
