@@ -42,6 +42,11 @@ class Seed:
     changed: tuple[str, ...]
     after: int = 0
 
+    @property
+    def provenance(self) -> dict[str, str]:
+        """Where the recipe comes from, as a trial keeps it."""
+        return {"name": self.name, "source": self.source}
+
 
 class Replayed(NamedTuple):
     """The recipe and the distributions of given parameters, as Space.replay returns them, for `optuna.create_trial`."""

@@ -12,10 +12,11 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from trainers.errors import UserError
 from trainers.objective import Objective
+from tuning.search.known import KnownTrial
 from tuning.search.warm_start import EarlierStudy
 from tuning.study import reading
 from tuning.study import trial_record as records
-from tuning.tracking.store import MANIFEST, SUGGESTED, TRIAL, VERDICT, opened
+from tuning.tracking.store import MANIFEST, SUGGESTED, TRIAL, VERDICT, allowed_name, opened
 
 MLFLOW = "mlflow:"
 ObjectiveOf = Callable[[Sequence[str]], Objective]
@@ -49,7 +50,15 @@ def _of_folder(source: str, studies: Path, objective: ObjectiveOf) -> EarlierStu
     wanted = objective(found.manifest.data["classes"])
     ended = [trial for trial in found.trials if trial.state in records.ENDED and trial.value is not None]
     trials = [_valued(trial, wanted) for trial in ended]
-    return EarlierStudy(source, found.manifest.for_warm_start(), _measured(source, trials, wanted))
+    known = [
+        KnownTrial(
+            f"{found.folder.name} trial {record.number}", record, found.folder / "trials" / str(record.number)
+        )
+        for record in found.records
+        if record.state in ("completed", "pruned") and record.rungs
+    ]
+    about = found.manifest.for_warm_start()
+    return EarlierStudy(source, about, _measured(source, trials, wanted), known)
 
 
 def _valued(trial: FrozenTrial, objective: Objective) -> FrozenTrial:
@@ -106,7 +115,9 @@ def _of_mlflow(name: str, tracking_uri: str, objective: ObjectiveOf) -> EarlierS
 def _of_run(run: Any, objective: Objective) -> FrozenTrial:
     params = run.data.params
     model = params["model"] if "model" in params else params["detector"]  # in runs of the first versions
-    value = objective.value(run.data.metrics)
+    logged = run.data.metrics
+    names = {name: allowed_name(name) for name in objective.judged_by}
+    value = objective.value({name: logged[key] for name, key in names.items() if key in logged} | logged)
     recipe = {"model": model, "steps": int(run.data.params["steps"])}
     trial = create_trial(
         state=TrialState.PRUNED

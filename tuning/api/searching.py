@@ -32,6 +32,7 @@ from tuning.execution.environment import Share
 from tuning.search import sampler as samplers
 from tuning.search import warm_start
 from tuning.search.callback import Callback
+from tuning.search.known import KnownResults
 from tuning.search.limits.budget import Spending
 from tuning.search.limits.meter import Meter
 from tuning.search.search import Search
@@ -211,6 +212,7 @@ def _search(
         seeds,
         callbacks=(tracking, progress, summary, pictures, retention, *extra_callbacks),
         spending=spending,
+        known=KnownResults(warm.known if warm is not None else ()),
     )
     summary.write()
     tracking.start()

@@ -19,7 +19,7 @@ from tuning.search.search import Search
 from tuning.study import trial_record as records
 from tuning.study.step_result import StepResult
 from tuning.study.trial_folder import newest_checkpoint
-from tuning.study.trial_record import Rung, TrialRecord, in_words
+from tuning.study.trial_record import KNOWN, Rung, TrialRecord, in_words
 
 COLORS = {
     "completed": "green",
@@ -92,7 +92,9 @@ class Progress(Callback):
         """Add the trial's row; print a line."""
         self._running[record.number] = Line(record)
         starts = self._start(record)
-        source = f" ({record.provenance['name']})" if record.provenance else ""
+        known = record.provenance.get(KNOWN)
+        name = f"known from {known}, not trained again" if known else record.provenance.get("name")
+        source = f" ({name})" if name else ""
         self._say(f"trial {record.number} {starts}: {in_words(record.recipe)}{source}")
 
     def _start(self, record: TrialRecord) -> str:

@@ -11,7 +11,7 @@ from tuning.search.scheduler import Scheduler
 from tuning.study.proposal import Proposal
 from tuning.study.study import Study
 from tuning.study.trial_folder import newest_checkpoint
-from tuning.study.trial_record import CONTINUES, TrialRecord, worth_continuing
+from tuning.study.trial_record import CONTINUES, KNOWN, TrialRecord, worth_continuing
 
 MOST_FAILURES = 8
 
@@ -24,7 +24,8 @@ class History:
 
     ended: number of trials with a final verdict. completed: numbers of those that took all steps of a full trial.
     interrupted: trials to resume. to_continue: shorter trials to continue as new trials with more steps.
-    continuing: numbers of trials that continue shorter ones; they do not count as further trials.
+    not_counted: numbers of trials that continue shorter ones, or have the known results of an earlier study: they do
+        not count as further trials.
     superseded: interrupted shorter trials that another trial already continues, with its number; their verdicts are due.
     """
 
@@ -32,7 +33,7 @@ class History:
     completed: set[int] = field(default_factory=set)
     interrupted: list[TrialRecord] = field(default_factory=list)
     to_continue: list[TrialRecord] = field(default_factory=list)
-    continuing: set[int] = field(default_factory=set)
+    not_counted: set[int] = field(default_factory=set)
     superseded: list[tuple[TrialRecord, int]] = field(default_factory=list)
 
 
@@ -59,12 +60,12 @@ class Failures:
 
 def of(records: Sequence[TrialRecord], scheduler: Scheduler) -> History:
     """The history in a study's `records`. Also records their rungs with the `scheduler`."""
-    found = History(continuing={record.number for record in records if CONTINUES in record.provenance})
+    found = History(not_counted={r.number for r in records if {CONTINUES, KNOWN} & r.provenance.keys()})
     shorter = []
     for record in records:
         full = record.recipe["steps"] >= scheduler.rungs[-1]
         if record.verdict is not None and record.verdict.final:
-            found.ended += record.number not in found.continuing
+            found.ended += record.number not in found.not_counted
             if full and record.state == "completed":
                 found.completed.add(record.number)
         elif full:
@@ -98,5 +99,5 @@ def continue_longer(study: Study, shorter: TrialRecord, steps: int) -> TrialReco
             "source": f"from its checkpoint at step {newest[0]}" if newest else "its checkpoint is gone",
             CONTINUES: str(shorter.number),
         },
-        newest[1] if newest else None,
+        [newest[1]] if newest else [],
     )

@@ -16,8 +16,8 @@ class Roster:
 
     running: the latest message by trial; None before the first. waiting: for promotion; the step of the rung by trial.
     interrupted: to resume; the step of the last rung by trial, 0 for none.
-    to_continue: shorter trials to continue as new ones with more steps. continuing: the new ones; they do not count as
-        further trials. ended: number of trials with a final verdict. completed: those that took all steps.
+    to_continue: shorter trials to continue as new ones with more steps. not_counted: see History.
+    ended: number of trials with a final verdict. completed: those that took all steps.
     idle: the workers that have no trial.
     """
 
@@ -26,7 +26,7 @@ class Roster:
         self.waiting: dict[int, int] = {}
         self.interrupted = {record.number: record.step for record in earlier.interrupted}
         self.to_continue = earlier.to_continue
-        self.continuing = earlier.continuing
+        self.not_counted = earlier.not_counted
         self.ended = earlier.ended
         self.completed = earlier.completed
         self.idle = IdleWorkers()
@@ -53,7 +53,7 @@ class Roster:
 
     def may_begin(self, trials: int | None) -> bool:
         """Whether a search of so many trials may begin another one; None for any number."""
-        begun = {*self.running, *self.waiting, *self.interrupted} - self.continuing
+        begun = {*self.running, *self.waiting, *self.interrupted} - self.not_counted
         return trials is None or self.ended + len(begun) < trials
 
     def steps(self, study: Study) -> dict[int, int]:
@@ -78,5 +78,5 @@ class Roster:
         """The first of the shorter trials to continue, and the new one that continues it."""
         shorter = self.to_continue.pop(0)
         record = history.continue_longer(study, shorter, scheduler.rungs[-1])
-        self.continuing.add(record.number)
+        self.not_counted.add(record.number)
         return shorter, record

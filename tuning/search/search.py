@@ -5,6 +5,7 @@ It does not depend on Ray: tuning.execution adapts it to Ray Tune, simulation.py
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from functools import partial
 
@@ -12,6 +13,7 @@ from search_spaces.space import Seed
 from trainers.metrics import TOTAL_LOSS
 from tuning.search import history
 from tuning.search.callback import Callback, Callbacks
+from tuning.search.known import KnownResults
 from tuning.search.limits.budget import Budget, Spending
 from tuning.search.limits.meter import Meter
 from tuning.search.limits.pace import Pace
@@ -34,6 +36,7 @@ class Search:
     seeds: recipes to propose in order, each once in the life of the study, and not before Seed.after other trials.
     callbacks: are called for every event.
     spending: the budget, and what is spent of it; None if only the number of trials is limited.
+    known: results of an earlier study, which take the place of training the same recipes again.
 
     stop_reason: why `stop` was called; None before. limit_reached: the limit that ended the search; None before.
     fatal_result: the worker's message that no trial can continue. driver_error: an exception in the driver itself.
@@ -48,6 +51,7 @@ class Search:
         seeds: Sequence[Seed] = (),
         callbacks: Sequence[Callback] = (),
         spending: Spending | None = None,
+        known: KnownResults | None = None,
     ) -> None:
         self.study = study
         self.scheduler = scheduler
@@ -63,8 +67,10 @@ class Search:
         for trial in study.trials():
             sampler.learn(trial)
         records = study.records()
-        known = {record.provenance.get("name") for record in records}
-        self._seeds = [seed for seed in seeds if seed.name not in known]
+        self._known = known or KnownResults()
+        self._known.tried.update(record.recipe_id for record in records)
+        names = {record.provenance.get("name") for record in records}
+        self._seeds = [seed for seed in seeds if seed.name not in names]
         earlier = history.of(records, scheduler)
         self._roster = Roster(earlier)
         self._pace = Pace(records)
@@ -103,8 +109,8 @@ class Search:
 
         None if there is none: for good if `exhausted`, otherwise until the next `report`.
         """
-        for record in [] if self.over else self._roster.settled(self.study, self.scheduler):
-            self._apply_decision(record.rungs[-1], record.number)
+        for due in [] if self.over else self._roster.settled(self.study, self.scheduler):
+            self._apply_decision(due.rungs[-1], due.number)
         while not self.exhausted:
             stage = self._next_stage()
             if stage is None and self.live:
@@ -115,11 +121,12 @@ class Search:
             decision = self._reserve.decide(stage, self._roster)
             if decision.finish in self._roster.running or (decision.limit and self.live):
                 return None
-            if decision.finish is not None:
-                return self._go_on(decision.finish)
-            if decision.limit is None:
-                return stage.begin()
-            self.limit_reached = decision.limit
+            if decision.limit is not None:
+                self.limit_reached = decision.limit
+                return None
+            record = stage.begin() if decision.finish is None else self._go_on(decision.finish)
+            if record is not None:
+                return record
         return None
 
     def _next_stage(self) -> Stage | None:
@@ -137,7 +144,7 @@ class Search:
             return Stage(number, roster.waiting[number], partial(self._go_on, number))
         return Stage(None, 0, self._new) if more else None
 
-    def _go_on(self, number: int) -> TrialRecord:
+    def _go_on(self, number: int) -> TrialRecord | None:
         """Give a trial that was interrupted or waits to a worker."""
         if number in self._roster.waiting:
             self.scheduler.promote(number, self._roster.waiting.pop(number))
@@ -185,11 +192,18 @@ class Search:
             step = latest.step if latest else self.study.record(number).step
             self._end(number, verdicts.interrupted(step))
 
-    def _new(self) -> TrialRecord:
+    def _new(self) -> TrialRecord | None:
         number = len(self.study.trials())
         seed = self._seeds.pop(0) if self._seeds and self._seeds[0].after <= number else None
         proposal = self._sampler.propose(number, seed.params if seed else None)
-        record = self.study.begin(proposal, {"name": seed.name, "source": seed.source} if seed else {})
+        recipe_id = proposal.recipe.recipe_id
+        if seed and recipe_id in self._known.tried:
+            return None  # under another name
+        known = self._known.take(recipe_id)
+        if known:
+            self._roster.not_counted.add(number)
+        provenance = (seed.provenance if seed else {}) | (known.provenance if known else {})
+        record = self.study.begin(proposal, provenance, known.files() if known else [])
         self._sampler.learn(self.study.trial(number))
         return self._begin(record)
 
@@ -201,7 +215,7 @@ class Search:
             reason, cutoff = self.scheduler.judge(number, step).not_promoted(rung.score, self.study.objective)
             self._end(number, verdicts.pruned(step, reason, cutoff))
 
-    def _continue(self) -> TrialRecord:
+    def _continue(self) -> TrialRecord | None:
         shorter, record = self._roster.continue_first(self.study, self.scheduler)
         self._sampler.learn(self.study.trial(record.number))
         if shorter.state == "interrupted":
@@ -213,13 +227,23 @@ class Search:
         record = self.study.tell(shorter.number, verdict)
         self._callbacks.ended(record)
 
-    def _begin(self, record: TrialRecord) -> TrialRecord:
+    def _begin(self, record: TrialRecord) -> TrialRecord | None:
+        """Begin a trial. Returns it if a worker is to train it; None if its next results are known."""
+        if known := self._known.results(record, self.scheduler):
+            self._roster.running[record.number] = None
+            self._roster.idle.add_trial(record.number, record.recipe)
+            self._callbacks.began(record)
+            for result in known:
+                self._on_rung(result, goes_on=result is not known[-1])
+            if record.number not in self._roster.running:
+                return None
+            record = self.study.record(record.number)
         self._roster.assign(record)
         self._spending.meter.begin(record)
         self._callbacks.began(record)
         return record
 
-    def _on_rung(self, result: StepResult) -> None:
+    def _on_rung(self, result: StepResult, goes_on: bool = False) -> None:
         number, step = result.trial, result.step
         if self.scheduler.measured(number, step):
             return  # a resumed trial has reached this rung before
@@ -230,6 +254,9 @@ class Search:
         score = objective.score(result.metrics, self.study.record(number).model)
         self.scheduler.record(number, step, score)
         rung = make_rung(result, score, self.scheduler.judge(number, step), objective)
+        if goes_on:  # what comes after the rung is known, and costs nothing
+            self.scheduler.promote(number, step)
+            rung = dataclasses.replace(rung, decision="continue")
         self.study.note_spent(number, self._spending.meter.spent(number))
         self.study.report(number, rung)
         self._failures.clear()
@@ -244,7 +271,7 @@ class Search:
             self._roster.release(number)
             self._roster.waiting[number] = rung.step
             self._sampler.learn(paused_as_pruned(self.study.trial(number)))
-            most = None if self.trials is None else self.trials + len(self._roster.continuing)
+            most = None if self.trials is None else self.trials + len(self._roster.not_counted)
             # end them now: their checkpoints take disk space
             self._end_waiting(self.scheduler.hopeless(self._roster.waiting, most))
         elif rung.decision == "stop":
@@ -258,19 +285,14 @@ class Search:
         self._roster.release(number)
         record = self.study.tell(number, verdict)
         self._sampler.learn(self.study.trial(number))
-        # a trial that continues a shorter one does not count as a further trial
-        self._roster.ended += verdict.final and number not in self._roster.continuing
+        self._roster.ended += verdict.final and number not in self._roster.not_counted
         if verdict.state == "completed":
             self._roster.completed.add(number)
-        if verdict.state == "failed":
-            self._on_failure(verdict.reason)
-        self._callbacks.ended(record)
-
-    def _on_failure(self, reason: str) -> None:
-        line = self._failures.add(reason)
+        line = self._failures.add(verdict.reason) if verdict.state == "failed" else None
         if line is not None and not self.over:
             self.fatal_result = StepResult(0, 0, "halt", reason=line)
             self.stop(line)
+        self._callbacks.ended(record)
 
     def _note_spent(self, number: int) -> None:
         spent = self._spending.meter.end(number)

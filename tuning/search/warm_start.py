@@ -1,7 +1,7 @@
 """Warm start: uses an earlier study, from its folder or from an MLflow experiment, in a new one.
 
 The best recipes of the earlier study are tried first. If data, steps and preset are the same, the sampler also learns
-all its trials; results on other images are not comparable.
+all its trials, and the results of equal recipes are taken over; results on other images are not comparable.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from search_spaces.space import Seed
 from trainers import task as tasks
 from trainers.errors import UserError
 from trainers.objective import Objective
+from tuning.search.known import KnownTrial
 from tuning.search.space_adapter import SpaceAdapter
 from tuning.study.manifest import Manifest
 
@@ -28,20 +29,27 @@ class EarlierStudy:
     """An earlier study.
 
     name: as the user gave it. about: its Manifest.for_warm_start(). trials: the ended ones, by number.
+    known: their results; () if only an MLflow experiment is left of it.
     """
 
     name: str
     about: Mapping[str, Any]
     trials: Sequence[FrozenTrial]
+    known: Sequence[KnownTrial] = ()
 
 
 @dataclass(frozen=True)
 class WarmStart:
-    """seeds: to propose first. prior_trials: for the sampler to learn, numbered below 0. message: for the user."""
+    """What a new study takes from an earlier one.
+
+    seeds: to propose first. prior_trials: for the sampler to learn, numbered below 0. message: for the user.
+    known: results that the new study takes over instead of training the same recipes again.
+    """
 
     seeds: Sequence[Seed]
     prior_trials: Sequence[FrozenTrial]
     message: str
+    known: Sequence[KnownTrial] = ()
 
 
 def warm_start(earlier: EarlierStudy, asked: Manifest, adapter: SpaceAdapter) -> WarmStart:
@@ -77,12 +85,18 @@ def warm_start(earlier: EarlierStudy, asked: Manifest, adapter: SpaceAdapter) ->
     same = earlier.about.get("fingerprint") == asked.data["fingerprint"] and all(
         earlier.about.get(name, first.get(name)) == getattr(asked, name) for name in SAME
     )
-    prior_trials = adapted if same else []
+    known = earlier.known if same and earlier.about.get("early_images") == asked.early_images else ()
+    prior_trials = []
+    if same:  # the sampler learns those that are taken over as trials of the new study
+        prior_trials = [trial for trial in adapted if not (known and trial in distinct)]
     of = f"{len(adapted)} of {len(earlier.trials)} trials of {earlier.name} fit; the best {len(seeds)} are tried first"
     return WarmStart(
         seeds,
         prior_trials,
-        of + (", and the sampler learns all" if same else " (the rest is not used: other data or budget)"),
+        of
+        + (", and the sampler learns all" if same else " (the rest is not used: other data or budget)")
+        + ("; known results are taken over, not trained again" if known else ""),
+        known,
     )
 
 

@@ -20,7 +20,7 @@ import json
 import shutil
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -142,12 +142,12 @@ class Study:
         return self.folder / "trials" / str(number)
 
     def begin(
-        self, proposal: Proposal, provenance: Mapping[str, str], checkpoint: Path | None = None
+        self, proposal: Proposal, provenance: Mapping[str, str], files: Iterable[Path] = ()
     ) -> TrialRecord:
         """Create a trial, running, that trains the proposal.
 
         provenance: where the recipe comes from (TrialRecord.provenance); {} when the sampler proposed it.
-        checkpoint: of another trial, to start from; it is copied into the new trial's folder.
+        files: files and checkpoints of another trial, to start from; they are copied into the new trial's folder.
         """
         number = len(self.trials())
         folder = self.trial_folder(number)
@@ -155,8 +155,8 @@ class Study:
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
         write_text(folder / "recipe.yaml", proposal.recipe.to_yaml())
-        if checkpoint is not None:
-            shutil.copytree(checkpoint, folder / checkpoint.name)
+        for path in files:
+            (shutil.copytree if path.is_dir() else shutil.copy)(path, folder / path.name)
         recipe = {
             trial_record.RECIPE_ID: proposal.recipe.recipe_id,
             trial_record.RECIPE: proposal.recipe.to_dict(),

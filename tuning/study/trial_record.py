@@ -20,7 +20,9 @@ from tuning.study.verdict import Verdict
 RECIPE, RECIPE_ID, PROVENANCE, RUNG, VERDICT, SECONDS = (
     "recipe", "recipe_id", "provenance", "rung:", "verdict", "seconds",
 )  # fmt: skip
-CONTINUES = "continues"  # key of a provenance: the number of the shorter trial that this one continues
+# keys of a provenance: the number of the shorter trial that this one continues; the trial of an earlier study whose
+# results it has taken over
+CONTINUES, KNOWN = "continues", "known"
 
 # what a scheduler decides at a rung: train on, stop, or wait with a checkpoint for promotion
 Decision = Literal["continue", "stop", "pause"]
@@ -83,7 +85,7 @@ class TrialRecord:
     number: Optuna's, from 0. state: the verdict's, or "running".
     recipe_id, recipe: the recipe's hash and its plain values. rungs: in order of their steps.
     provenance: where the recipe comes from: {"name", "source"} of a published recipe or of an earlier trial, and
-        CONTINUES if the trial continues another; {} when the sampler proposed it.
+        CONTINUES or KNOWN if the trial continues another or has its results; {} when the sampler proposed it.
     spent: what it has cost in all runs of the search.
     """
 

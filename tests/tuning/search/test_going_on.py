@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import functools
 import sqlite3
+from types import SimpleNamespace
 
 import pytest
 from curve_trainer import DATASET
@@ -17,6 +18,7 @@ import search_spaces
 from search_spaces.conditions import Conditions
 from search_spaces.parts.parameters import Range
 from search_spaces.space import Space
+from trainers import task as tasks
 from trainers.errors import UserError
 from tuning.api import earlier_study
 from tuning.api.searching import with_own_seed
@@ -28,6 +30,7 @@ from tuning.search.space_adapter import SpaceAdapter
 from tuning.search.tpe import TPESampler
 from tuning.study import manifest
 from tuning.study.trial_folder import newest_checkpoint
+from tuning.tracking.store import allowed_name
 
 LONGER = dataclasses.replace(CONDITIONS, steps=270)
 read = functools.partial(earlier_study.read, objective=lambda classes: OBJECTIVE)
@@ -179,26 +182,6 @@ def earlier(open_study):
     return study
 
 
-def test_a_warm_start_tries_the_best_first_and_learns_from_all(earlier, open_study, tmp_path):
-    found = read("earlier", tmp_path, "")
-    start = warm_start.warm_start(found, about(), SpaceAdapter(SPACE, CONDITIONS))
-    best = sorted(earlier.records(), key=lambda record: (record.step, record.value), reverse=True)[:4]
-    assert [seed.name for seed in start.seeds] == [f"earlier trial {record.number}" for record in best]
-    assert len(start.prior_trials) == 12
-    study = open_study("later")
-    sampler = TPESampler(context())
-    for prior in start.prior_trials:
-        sampler.learn(prior)
-    search = Search(study, sampler, Halving((10, 30, 90)), 6, start.seeds)
-    proposed = [search.propose() for _ in range(6)]
-    assert [record.recipe for record in proposed[:4]] == [record.recipe for record in best]
-    assert (
-        proposed[0].provenance["source"]
-        == f"warm start: mAP {best[0].value:.3f} at step {best[0].step} there"
-    )
-    assert proposed[4].provenance == {}
-
-
 def test_what_was_continued_with_more_steps_is_tried_once(earlier, tmp_path):
     found = read("earlier", tmp_path, "")
     once = warm_start.warm_start(found, about(), SpaceAdapter(SPACE, CONDITIONS))
@@ -281,3 +264,16 @@ def test_a_warm_start_from_mlflow_is_that_from_the_study(earlier, open_study, tm
     assert steps == [max(trial.intermediate_values) for trial in read("earlier", tmp_path, uri).trials]
     with pytest.raises(UserError, match="no such experiment"):
         read("mlflow:nothing", tmp_path, uri)
+
+
+def test_an_objective_whose_name_mlflow_has_to_change_is_found_there():
+    name = "AP/light (red)"
+    objective = tasks.get("detection").objective(name, ["light (red)"])
+    assert allowed_name(name) != name
+    data = SimpleNamespace(
+        params={"model": "mobilenet", "steps": "90"},
+        metrics={allowed_name(name): 0.4, "rung": 90.0},
+        tags={"verdict": "completed", "tuning.suggested": "{}", "tuning.trial": "3"},
+    )
+    trial = earlier_study._of_run(SimpleNamespace(data=data), objective)
+    assert (trial.value, trial.intermediate_values) == (0.4, {90: 0.4})

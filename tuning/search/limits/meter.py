@@ -73,7 +73,7 @@ class Meter:
     def spent(self, number: int) -> Spent:
         """The cost of one trial until now."""
         if number not in self._running:
-            return self._idle[number]
+            return self._idle.get(number, Spent())
         running = self._running[number]
         return running.spent + Spent.by_worker(0, 0.0, time.monotonic() - running.since, self.gpus)
 

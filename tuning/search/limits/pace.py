@@ -101,6 +101,8 @@ class Pace:
             before = record.rungs[count - 2]
             steps, seconds, training = before.step, before.seconds, before.seconds_training
         took = rung.seconds_training - training
+        if took <= 0:
+            return  # a known result
         stage = Stage(rung.step - steps, took, max(0.0, rung.seconds - seconds - took))
         self._stages.setdefault(record.model, deque(maxlen=REMEMBERED)).append(stage)
         own = self._own.get(record.number, Stage(0, 0.0, 0.0))

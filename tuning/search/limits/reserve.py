@@ -23,12 +23,13 @@ MARGIN = 1.15  # by so much the rest of a trial may take longer than estimated
 class Stage(NamedTuple):
     """What could be begun next: training to the next rung.
 
-    trial: its number; None for a new one. at: the step that it starts from. begin: begins it.
+    trial: its number; None for a new one. at: the step that it starts from.
+    begin: begins it, and returns it if a worker is to train it.
     """
 
     trial: int | None
     at: int
-    begin: Callable[[], TrialRecord]
+    begin: Callable[[], TrialRecord | None]
 
 
 class Decision(NamedTuple):
