@@ -11,9 +11,9 @@ from pathlib import Path
 from trainers.command import Parser, run
 from trainers.datasets.arguments import add_reading_flags
 from trainers.errors import UserError
+from trainers.hardware.machine import cpus_here, gpus_here
 from tuning.api.settings import RESERVED
 from tuning.command import console_of
-from tuning.execution.machine import cpus_here, gpus_here
 
 EXAMPLES = """\
 examples:

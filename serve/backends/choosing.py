@@ -25,6 +25,7 @@ from trainers.detection.export import SAMPLES, Export
 from trainers.detection.samples import Difference
 from trainers.errors import UserError
 from trainers.files import write_text
+from trainers.hardware.machine import cpus_here
 from tuning.execution.environment import hardware
 
 ROOT = Path(__file__).parents[2]
@@ -125,7 +126,7 @@ def _measure_in_subprocess(export: Export, threads: int) -> None:
 
 
 def _threads(threads: int | None) -> int:
-    return threads or os.cpu_count() or 1
+    return threads or cpus_here()
 
 
 def _path(export: Export, threads: int) -> Path:

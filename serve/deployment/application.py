@@ -13,6 +13,7 @@ from ray import serve as ray_serve
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 
 from serve.deployment.database import Database
+from serve.deployment.loopback import keep_to_loopback
 from serve.deployment.settings import Settings, parsed
 from serve.jobs.options import Options
 
@@ -30,6 +31,7 @@ class ReplicaDeployment:
         # imported here, so that Serve's controller does not load the runtimes
         from serve.deployment.replica import Replica
 
+        keep_to_loopback()
         self._jobs_at_once = settings["jobs_at_once"]
         self._replica = Replica(Settings.model_validate(settings))
 
@@ -103,6 +105,7 @@ class ApiDeployment:
     def __init__(self, settings: dict[str, Any], replicas: Any) -> None:
         from serve.api.app import create_app
 
+        keep_to_loopback()
         self.application = create_app(Settings.model_validate(settings), ReplicaHandle(replicas))
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from serve.deployment.settings import Settings
 from trainers.errors import UserError
+from trainers.hardware.machine import cpus_here
 from tuning.execution import ray_processes
 
 ROOT = Path(__file__).parents[2]
@@ -121,7 +122,7 @@ def _start_ray(placement: Placement) -> None:
         "runtime_env": {"env_vars": {"PYTHONPATH": path}},
     }  # fmt: skip
     if placement.address is None:
-        cpus = max(os.cpu_count() or 1, placement.replicas)
+        cpus = max(cpus_here(), placement.replicas)
         ray_processes.start(num_cpus=cpus, include_dashboard=False, **common)
         return
     try:
@@ -137,7 +138,7 @@ def _deploy(settings: Settings, placement: Placement) -> None:
 
     from serve.deployment.application import build
 
-    share = (os.cpu_count() or 1) / placement.max_replicas
+    share = (cpus_here()) / placement.max_replicas
     application = build(
         settings.model_dump(mode="json")
         | {

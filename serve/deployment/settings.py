@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from serve.jobs.limits import Limits
 from trainers.errors import UserError
+from trainers.hardware.machine import cpus_here
 
 
 class Settings(BaseModel):
@@ -48,7 +48,7 @@ class Settings(BaseModel):
     @property
     def thread_count(self) -> int:
         """CPU threads of a replica."""
-        return self.threads or os.cpu_count() or 1
+        return self.threads or cpus_here()
 
     @property
     def jobs_folder(self) -> Path:

@@ -67,6 +67,7 @@ def local_ray() -> Iterator[None]:
     """One Ray for all tests that need a real one: starting it takes longer than a search on curves."""
     import ray
 
+    from tuning.execution import ray_processes
     from tuning.execution.engine import QUIET
 
     here = str(Path(__file__).parent)
@@ -75,9 +76,8 @@ def local_ray() -> Iterator[None]:
     os.environ.update(QUIET)
     if root not in sys.path:
         sys.path.append(root)
-    ray.init(
-        address="local", num_cpus=2, include_dashboard=False, object_store_memory=100 * 2**20,
-        log_to_driver=False, logging_level="ERROR",
+    ray_processes.start(
+        num_cpus=2, include_dashboard=False, object_store_memory=100 * 2**20, log_to_driver=False, logging_level="ERROR",
     )  # fmt: skip
     yield
     ray.shutdown()

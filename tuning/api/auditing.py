@@ -9,9 +9,9 @@ from rich.console import Console
 
 from trainers import model as models
 from trainers.errors import UserError
+from trainers.hardware.machine import cpus_here, gpus_here
 from tuning.execution import engine
 from tuning.execution.engine import Job, Resources
-from tuning.execution.machine import cpus_here, gpus_here
 from tuning.search.full_training import FullTraining
 from tuning.search.scheduler import Scheduler
 from tuning.study.data import reopen

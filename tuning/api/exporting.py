@@ -92,8 +92,8 @@ def make(
     modules: Sequence[str] = (),
 ) -> None:
     """Make the export in this process. Raises UserError; TrialFailed when the export does not match the model."""
+    from trainers.hardware.machine import cpus_here, gpus_here
     from tuning.api.training import with_all_images
-    from tuning.execution.machine import cpus_here, gpus_here
     from tuning.study.data import reopen
 
     for module in modules:

@@ -13,12 +13,12 @@ import search_spaces
 from search_spaces.space import Space
 from trainers import recipe as recipes
 from trainers.errors import UserError
+from trainers.hardware.machine import cpus_here, gpus_here
 from trainers.recipe import Recipe
 from tuning.api import recipe_source, searching, training
 from tuning.api.recipe_source import Source
 from tuning.api.settings import Settings
 from tuning.api.study_result import StudyResult
-from tuning.execution.machine import cpus_here, gpus_here
 from tuning.search.callback import Callback
 from tuning.search.limits.budget import parse_time
 from tuning.study import reading

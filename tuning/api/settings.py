@@ -14,9 +14,9 @@ from trainers.datasets import arguments
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.formats.format import Reading
 from trainers.errors import UserError
+from trainers.hardware.machine import cpus_here, gpus_here, memory_here, per_gpu
 from trainers.recipe import InitialWeights, Precision
 from tuning.api.forecast.speedup import speedup
-from tuning.execution.machine import cpus_here, gpus_here, memory_here, per_gpu
 from tuning.execution.saving import SAVE_SECONDS
 from tuning.search import sampler, scheduler
 from tuning.search.limits.budget import Budget

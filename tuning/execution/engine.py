@@ -17,7 +17,8 @@ from typing import Any
 
 from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
-from tuning.execution import machine, ray_processes
+from trainers.hardware import machine
+from tuning.execution import ray_processes
 from tuning.execution.python_path import ROOT, python_path
 from tuning.execution.saving import SAVE_SECONDS
 from tuning.execution.trial_source import TrialSource

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from trainers.files import write_text
-from tuning.execution.machine import cpus_here, memory_here
+from trainers.hardware.machine import cpus_here, memory_here
 
 HARDWARE_FILE = "hardware.json"  # in a trial's folder: the machine that trained it last
 

@@ -18,18 +18,44 @@ LOOK_SECONDS = 1.0  # between checks
 
 
 def start(**options: Any) -> None:
-    """Start Ray on this machine, with `options` of ray.init. Raises UserError when it does not start."""
+    """Start Ray on this machine, with `options` of ray.init; only this machine reaches it.
+
+    Raises UserError when it does not start.
+    """
     import ray
 
     for attempt in range(ATTEMPTS):
         try:
-            ray.init(address="local", **options)
+            with _on_loopback():
+                ray.init(address="local", **options)
             return
         except Exception as error:  # noqa: BLE001 - Ray raises a bare Exception for a timeout
             ray.shutdown()
             if attempt == ATTEMPTS - 1:
                 line = " ".join(str(error).split())[:200]
                 raise UserError(f"Ray cannot be started on this machine: {line}") from None
+
+
+@contextlib.contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Within the block, Ray starts its processes on the loopback interface alone, as it does on macOS and Windows.
+
+    Otherwise they listen on all interfaces, also with `_node_ip_address="127.0.0.1"`, which Ray replaces by the address
+    by which other machines reach this one. Its processes and workers inherit the environment variable.
+    """
+    from ray._private import ray_constants
+
+    name, clusters = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, ray_constants.ENABLE_RAY_CLUSTER
+    before = os.environ.get(name)
+    os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = clusters
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 @contextlib.contextmanager

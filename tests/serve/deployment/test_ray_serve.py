@@ -67,6 +67,13 @@ def parts(process, name):
     return found
 
 
+def listening(process):
+    """The addresses at which the deployment's processes listen."""
+    family = [process, *process.children(recursive=True)]
+    found = [each for part in family if part.is_running() for each in part.net_connections("inet")]
+    return {each.laddr.ip.removeprefix("::ffff:") for each in found if each.status == psutil.CONN_LISTEN}
+
+
 def answers(server):
     try:
         return requests.get(server.url + "/healthz", timeout=5).ok
@@ -90,6 +97,7 @@ def test_after_kills_of_parts_and_of_the_whole_every_job_is_done_once(rectangles
     choose(export.read(rectangles_folder), Settings(data=data), "openvino")
     process, server = start(data, "--model", str(rectangles_folder))
     try:
+        assert listening(psutil.Process(process.pid)) == {"127.0.0.1"}
         # these jobs outlive the server
         ids = [server.submit(clip, '{"audio": false}').json()["id"] for _ in range(3)]
         for part in ("ServeReplica:detector:Detector", "ServeReplica:detector:Api", "ProxyActor"):

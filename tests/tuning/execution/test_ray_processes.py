@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import os
 import threading
+from ipaddress import ip_address
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 from ray._private import worker
 
@@ -62,3 +65,26 @@ def test_only_the_death_of_what_trials_need_ends_the_driver(monkeypatch, kind, e
         if ends:
             assert told.wait(30)
     assert died == ([kind] if ends else [])
+
+
+@pytest.mark.slow(15)
+def test_nothing_of_a_local_ray_listens_beyond_this_machine(local_ray):
+    import ray
+
+    @ray.remote
+    class Work:
+        def here(self) -> int:
+            return os.getpid()
+
+    pid = ray.get(Work.remote().here.remote())
+    own = psutil.Process()
+    processes = [own, *own.children(recursive=True)]
+    assert pid in {process.pid for process in processes}
+    listening = [
+        (process.name(), connection.laddr.ip)
+        for process in processes
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert len({name for name, _ in listening}) >= 3
+    assert not [place for place in listening if not ip_address(place[1].removeprefix("::ffff:")).is_loopback]

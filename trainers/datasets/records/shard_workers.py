@@ -20,6 +20,7 @@ from pathlib import Path
 
 from trainers.datasets.problems import Problem
 from trainers.datasets.records.shard_writing import ShardJob, ShardResult, write_shard
+from trainers.hardware.machine import cpus_here
 
 _FEWEST_JOBS = 3  # fewer are finished before a subprocess has started
 
@@ -40,7 +41,7 @@ class ShardWorkers:
 
     def start(self) -> None:
         """Start the subprocesses now, so that they import their modules while this process does something else."""
-        count = os.cpu_count() or 1
+        count = cpus_here()
         if count > 1 and not self._workers:
             self._workers = [_Worker() for _ in range(count)]
 

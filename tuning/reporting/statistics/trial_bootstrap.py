@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from trainers.hardware.machine import cpus_here
 from tuning.reporting.statistics.bootstrap import FEWEST_IMAGES, Bootstrapped, Resamples, draw_resamples
 from tuning.study.reading import StudyRead
 from tuning.study.trial_record import TrialRecord
@@ -44,7 +44,7 @@ def bootstrap_trials(study: StudyRead, records: Sequence[TrialRecord]) -> dict[i
             return None
         return found if abs(found.objective.value - record.value) < TOLERANCE else None
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # NumPy releases the GIL
+    with ThreadPoolExecutor(cpus_here()) as threads:  # NumPy releases the GIL
         return {r.number: e for r, e in zip(records, threads.map(bootstrapped, records), strict=True) if e}
 
 

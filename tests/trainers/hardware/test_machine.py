@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trainers.errors import UserError
-from tuning.execution import machine
+from trainers.hardware import machine
 from tuning.execution.engine import Resources, _check_fits
 
 GB = 2**30
