@@ -15,6 +15,7 @@ from trainers.errors import UserError
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
 
 
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _NOT_PLAIN = re.compile(r"[/\\:\0]")
 _DEEPEST = 12  # components of a stated path that are looked at
 
@@ -40,23 +41,35 @@ def read_text(path: Path) -> str:
     """The text of a small file in UTF-8, or in UTF-16 with its mark. Raises UserError if it is neither."""
     try:
         data = path.read_bytes()
-        marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        return data.decode("utf-16" if marked else "utf-8-sig")
+        return data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as UTF-8 text: {error}") from None
 
 
-def first_bytes(path: Path, count: int = 4096) -> bytes:
-    """The first bytes of a file, without a byte order mark."""
+def encoding_of(path: Path) -> str:
+    """The name of UTF-16 for a text file that begins with its mark, otherwise of UTF-8, with or without one."""
     with path.open("rb") as file:
-        return file.read(count).removeprefix(b"\xef\xbb\xbf")
+        return "utf-16" if file.read(2) in _UTF16 else "utf-8-sig"
+
+
+def first_bytes(path: Path, count: int = 4096) -> bytes:
+    """The first bytes of a file, without a byte order mark; those of UTF-16 as UTF-8."""
+    with path.open("rb") as file:
+        data = file.read(count)
+    if data.startswith(_UTF16):
+        return data.decode("utf-16", "ignore").encode()
+    return data.removeprefix(codecs.BOM_UTF8)
 
 
 def contains(path: Path, pattern: re.Pattern[bytes]) -> bool:
-    """Whether a file contains a pattern of less than a kilobyte; reads only up to it."""
+    """Whether a file contains a pattern of less than a kilobyte; reads only up to it. UTF-16 counts as UTF-8."""
     with path.open("rb") as file:
         before = b""
+        decoder: codecs.IncrementalDecoder | None = None
         while chunk := file.read(1 << 16):
+            if not before and chunk.startswith(_UTF16):
+                decoder = codecs.getincrementaldecoder("utf-16")("ignore")
+            chunk = decoder.decode(chunk).encode() if decoder else chunk
             if pattern.search(before + chunk):
                 return True
             before = chunk[-1024:]

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+from trainers.datasets.files.paths import encoding_of
+
 _CHUNK = 1 << 20  # characters
 _LARGEST_ITEM = 1 << 26  # characters; the labels of one image are never as long
 _BLANK = " \t\n\r"
@@ -35,7 +37,7 @@ class Item(NamedTuple):
 
 def items(path: Path) -> Iterator[Item]:
     """The items one by one. Raises BadJson, or OSError if the file cannot be read."""
-    with path.open(encoding="utf-8-sig") as file:
+    with path.open(encoding=encoding_of(path)) as file:
         text = _Text(file)
         try:
             first = text.peek()

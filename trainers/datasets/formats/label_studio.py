@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from trainers.datasets.files.image_folders import ImageFolders
 from trainers.datasets.files.image_writing import write_image
@@ -96,14 +96,25 @@ def _image_names(task: dict[str, Any]) -> list[str]:
     data = task.get("data", task)
     values = [value for value in data.values() if isinstance(value, str)] if isinstance(data, dict) else []
     for value in values:
-        parts = urlsplit(value)
-        named = parse_qs(parts.query).get("d", [parts.path])[0]
-        for name in (named, value):
-            if name.lower().endswith(IMAGE_SUFFIXES):
-                path = unquote(name).lstrip("/")
-                base = path.rsplit("/", 1)[-1]
-                return list(dict.fromkeys((path, base, _UPLOAD.sub("", base))))
+        paths = [path.lstrip("/") for path in _paths(value) if path.lower().endswith(IMAGE_SUFFIXES)]
+        if paths:
+            bases = [path.rsplit("/", 1)[-1] for path in paths]
+            return list(dict.fromkeys((*paths, *bases, *(_UPLOAD.sub("", base) for base in bases))))
     return []
+
+
+def _paths(value: str) -> tuple[str, ...]:
+    """The paths that an image's address may mean, the likeliest first: an address is percent-encoded, a path is not."""
+    try:
+        address = urlsplit(value)
+    except ValueError:  # a path that begins like an address
+        return (value,)
+    local = next((word[2:] for word in address.query.split("&") if word.startswith("d=")), None)
+    if local is not None:  # /data/local-files/?d=...
+        return unquote(local), local
+    if address.scheme or value.startswith("/"):
+        return unquote(address.path), value
+    return value, unquote(value)
 
 
 def _images(root: Path, files: Sequence[Path], problems: Problems) -> Iterator[LabelledImage]:

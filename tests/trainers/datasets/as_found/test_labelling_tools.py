@@ -152,6 +152,10 @@ def test_label_studio_shapes_with_an_area_are_boxes(tmp_path, kind):
     [
         ("/data/upload/1/1234abcd-{}.jpg", "images/1234abcd-{}.jpg"),
         ("/data/local-files/?d=street/day%201/{}.jpg", "street/day 1/{}.jpg"),
+        ("/data/local-files/?d=a%2520b/{}.jpg", "a%20b/{}.jpg"),
+        ("/data/local-files/?d=a+b/{}.jpg", "a+b/{}.jpg"),
+        ("images/50%20{}.jpg", "images/50%20{}.jpg"),
+        ("http://[a/{}.jpg", "images/{}.jpg"),
         ("s3://bucket/street/{}.jpg", "{}.jpg"),
         ("https://host/a%20b/photo%20{}.jpg?token=x", "images/photo {}.jpg"),
     ],
