@@ -35,7 +35,8 @@ ENCODERS: dict[Codec, tuple[str, dict[str, str]]] = {
     "vp9": ("libvpx-vp9", {
         "deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "b": "0", "crf": "33", "g": "240",
     }),
-    "av1": ("libsvtav1", {"preset": "12", "crf": "35", "g": "240", "svtav1-params": "rtc=1:pred-struct=1:lookahead=0"}),
+    # without low delay, with which FFmpeg waits for each frame's packet inside the encoder: seen to wait for ever
+    "av1": ("libsvtav1", {"preset": "12", "crf": "35", "g": "240"}),
     "h264": ("libx264", {"preset": "veryfast", "crf": "23", "tune": "zerolatency", "g": "240"}),
 }  # fmt: skip
 # options that let an encoder use several threads, for about 25% more CPU time
