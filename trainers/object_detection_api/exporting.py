@@ -27,7 +27,7 @@ from trainers.detection.export import Framing
 from trainers.detection.samples import DetectionArrays, Samples
 from trainers.errors import TrialFailed
 from trainers.files import replace_folder
-from trainers.keras_training.disk_errors import os_errors
+from trainers.keras_training import saved_model
 from trainers.object_detection_api.detector import DetectorRecipe
 from trainers.object_detection_api.graph import Graph
 from trainers.object_detection_api.input_pipeline.batches import Batch
@@ -41,18 +41,19 @@ SAMPLE_IMAGES = (
 PROVEN_IMAGES = 100  # for the comparison of the SavedModel with the trained model
 
 
-class _Serving(tf.Module):
+class _Serving:
     """images (N, H, W, 3) uint8 -> detection_boxes (N, 100, 4), detection_scores, detection_classes (from 1), ..."""
 
     def __init__(self, graph: Graph, framing: Framing) -> None:
-        super().__init__()
         self._model = graph.detector.model
         self._architecture = graph.detector.architecture
         self._predict = graph.detector.predict
         self._size = graph.detector.image_size
         self._stretches = framing.resize == "stretch"
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")], autograph=False
+    )
     def detect(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         with learning_phase(False):
             inputs, shapes = self._inputs(tf.cast(images, tf.float32))
@@ -101,7 +102,7 @@ def export(
     shown = Samples(images, true_boxes, true_classes, _detections(serving, images))
     proof = _proof(serving, framing, raw, shown, trained, dataset.classes)
     with replace_folder(directory) as folder:
-        _save(serving, folder / format_.SAVED_MODEL)
+        saved_model.write(folder / format_.SAVED_MODEL, "detect", serving.detect, graph.detector.variables)
         proof["saved"] = _saved_proof(folder / format_.SAVED_MODEL, framing, dataset, everything)
         (folder / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
         write_label_map(folder / format_.LABEL_MAP, dataset.classes)
@@ -116,19 +117,6 @@ def export(
         }
         score = threshold.write(folder, results, dataset.classes)
         format_.seal(folder, dataset.classes, framing, score, about)
-
-
-def _save(serving: _Serving, folder: Path) -> None:
-    log = tf.get_logger()
-    level = log.level
-    log.setLevel(
-        "ERROR"
-    )  # it warns about layers that cannot be restored as Keras layers, which is not needed
-    try:
-        with os_errors(folder):
-            tf.saved_model.save(serving, str(folder), signatures={"serving_default": serving.detect})
-    finally:
-        log.setLevel(level)
 
 
 def _saved_proof(

@@ -16,8 +16,7 @@ import tensorflow as tf
 from trainers.datasets.dataset import MOST_TRAINED_BOXES
 from trainers.keras_training.batch_norm_statistics import Statistics
 from trainers.keras_training.optimizer import Update
-from trainers.keras_training.snapshot import SavedVariables
-from trainers.keras_training.weight_averaging import Averaging
+from trainers.keras_training.training_state import TrainingState
 from trainers.object_detection_api import architectures
 from trainers.object_detection_api.input_pipeline.batches import Batch, Preparation
 from trainers.object_detection_api.model import DetectionModel, learning_phase
@@ -49,7 +48,7 @@ def images_of(batch: Batch) -> dict[str, tf.Tensor]:
     return {name: batch[name] for name in ("image", "true_image_shape")}
 
 
-class Graph:
+class Graph(TrainingState):
     """The graph of one detector at one image size and batch size.
 
     model_config: a `model_pb2.DetectionModel` with loss weights 1 and the detector's published L2 weight.
@@ -67,6 +66,8 @@ class Graph:
         most_boxes: int = MOST_TRAINED_BOXES,
     ) -> None:
         self.detector = DetectionModel(model_config, image_size, precision)
+        # whose names in checkpoints are the zoo's, so that it can be fine-tuned
+        super().__init__(self.detector.model, self.detector.trainable_variables)
         self._gradients = tf.function(self._losses_and_gradients, autograph=False, jit_compile=xla or None)
         self.prepare = Preparation(model_config, self.detector.model.preprocess)
         classes, one = architectures.of(model_config).num_classes(model_config), tf.constant(1.0)
@@ -77,40 +78,18 @@ class Graph:
             "real": tf.ones(batch_size, tf.bool)
         }
         self._tracing: Future[Any] | None = None
-        self._updates: dict[str, Update] = {}
-        self._averaging: Averaging | None = None
-        self._saved: dict[tuple[str, bool], SavedVariables] = {}
-        self._trainable = self.detector.trainable_variables
         self.statistics = Statistics(self.detector.batch_norm_layers, self._predict_in_training)
 
-    def update(self, settings: Optimizer) -> Update:
-        """The update for this kind of optimizer. Its first use traces and runs a step, which changes the variables."""
-        if settings.kind not in self._updates:
-            self._gradients.get_concrete_function(*self._blank_arguments)
-            # the first run releases the GIL, so the update is traced in parallel
-            with ThreadPoolExecutor(1) as beside:
-                ran = beside.submit(self._gradients, *self._blank_arguments)
-                update = Update(settings, self._trainable)
-                update.trace()
-            update.apply(ran.result()[1], learning_rate=0.0, clip=None)
-            self._updates[settings.kind] = update
-        return self._updates[settings.kind]
-
-    @property
-    def averaging(self) -> Averaging:
-        """The moving average of the trainable variables, built at its first use."""
-        if self._averaging is None:
-            self._averaging = Averaging(self._trainable)
-        return self._averaging
-
-    def saved(self, settings: Optimizer, averaged: bool) -> SavedVariables:
-        """The variables in a checkpoint of such a trial. `model` has the zoo's names, so that it can be fine-tuned."""
-        key = settings.kind, averaged
-        if key not in self._saved:
-            objects = {"model": self.detector.model, "optimizer": self.update(settings).optimizer}
-            objects |= {"averaging": self.averaging} if averaged else {}
-            self._saved[key] = SavedVariables(tf.train.Checkpoint(**objects))
-        return self._saved[key]
+    def new_update(self, settings: Optimizer) -> Update:
+        """An update that is traced, beside the first gradient step; that step changes the variables."""
+        self._gradients.get_concrete_function(*self._blank_arguments)
+        # the first run releases the GIL, so the update is traced in parallel
+        with ThreadPoolExecutor(1) as beside:
+            ran = beside.submit(self._gradients, *self._blank_arguments)
+            update = super().new_update(settings)
+            update.trace()
+        update.apply(ran.result()[1], learning_rate=0.0, clip=None)
+        return update
 
     def gradients(self, batch: Batch, weights: LossWeights) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
         """Loss parts and the gradients of their sum, in training mode (updates batch normalisation's averages)."""

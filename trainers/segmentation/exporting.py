@@ -12,7 +12,7 @@ import tensorflow as tf
 from trainers.datasets.dataset import Dataset
 from trainers.errors import TrialFailed
 from trainers.files import replace_folder
-from trainers.keras_training.disk_errors import os_errors
+from trainers.keras_training import saved_model
 from trainers.segmentation import export as format_
 from trainers.segmentation import metrics
 from trainers.segmentation.data.masked_image import MaskedImage
@@ -24,15 +24,16 @@ PROVEN_IMAGES = 100  # for the comparison of the SavedModel with the trained mod
 SAMPLE_IMAGES = 8  # kept in the export
 
 
-class _Serving(tf.Module):
+class _Serving:
     """images (N, H, W, 3) uint8 RGB -> masks (N, H, W) uint8."""
 
     def __init__(self, graph: Graph) -> None:
-        super().__init__()
         self._model = graph.model
         self._side = graph.image_size
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")], autograph=False
+    )
     def segment(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         inputs = tf.ensure_shape(squared(images, self._side), [None, self._side, self._side, 3])
         logits = self._model(tf.cast(inputs, tf.float32), training=False)
@@ -54,7 +55,8 @@ def export(
     Raises TrialFailed if the export's masks differ from these.
     """
     with replace_folder(directory) as folder:
-        _save(_Serving(graph), folder / format_.SAVED_MODEL)
+        serving = _Serving(graph)
+        saved_model.write(folder / format_.SAVED_MODEL, "segment", serving.segment, graph.model.variables)
         saved = tf.saved_model.load(str(folder / format_.SAVED_MODEL))
         proof, samples = _compared(saved, dataset.classes, trained)
         if problem := proof.problem():
@@ -68,19 +70,6 @@ def export(
             "data": {"name": dataset.name, "fingerprint": dataset.fingerprint},
         }
         format_.seal(folder, dataset.classes, graph.image_size, proof, about)
-
-
-def _save(serving: _Serving, folder: Path) -> None:
-    log = tf.get_logger()
-    level = log.level
-    log.setLevel(
-        "ERROR"
-    )  # it warns about layers that cannot be restored as Keras layers, which is not needed
-    try:
-        with os_errors(folder):
-            tf.saved_model.save(serving, str(folder), signatures={"serving_default": serving.segment})
-    finally:
-        log.setLevel(level)
 
 
 def _compared(

@@ -16,11 +16,8 @@ import tensorflow as tf
 import tf_keras
 
 from trainers.keras_training.batch_norm_statistics import Statistics
-from trainers.keras_training.optimizer import Update
-from trainers.keras_training.snapshot import SavedVariables
+from trainers.keras_training.training_state import TrainingState
 from trainers.keras_training.variables import set_all, values_of
-from trainers.keras_training.weight_averaging import Averaging
-from trainers.optimizers import Optimizer
 from trainers.segmentation.losses import LossSettings, losses
 
 
@@ -37,18 +34,15 @@ def _seeded(seed: int) -> Iterator[None]:
         tf.random.set_seed(None)
 
 
-class Graph:
+class Graph(TrainingState):
     """The graph of one network at one image size. build: makes the tf_keras model with fresh variables."""
 
     def __init__(self, build: Callable[[], Any], image_size: int) -> None:
         self._build = build
         self.image_size = image_size
         self.model = build()
-        self._trainable = list(self.model.trainable_variables)
+        super().__init__(self.model, self.model.trainable_variables)
         self._kernels = [v for v in self._trainable if "kernel" in v.name]
-        self._updates: dict[str, Update] = {}
-        self._averaging: Averaging | None = None
-        self._saved: dict[tuple[str, bool], SavedVariables] = {}
         self._initial: tuple[int, list[Any]] | None = None
         layers = [each for each in self.model.layers if isinstance(each, tf_keras.layers.BatchNormalization)]
         self.statistics = Statistics(layers, self._forward)
@@ -59,28 +53,6 @@ class Graph:
             with _seeded(seed):
                 self._initial = (seed, values_of(self._build().variables))
         set_all(self.model.variables, self._initial[1])
-
-    def update(self, settings: Optimizer) -> Update:
-        """The update for this kind of optimizer, traced at its first use."""
-        if settings.kind not in self._updates:
-            self._updates[settings.kind] = Update(settings, self._trainable)
-        return self._updates[settings.kind]
-
-    @property
-    def averaging(self) -> Averaging:
-        """The moving average of the trainable variables, built at its first use."""
-        if self._averaging is None:
-            self._averaging = Averaging(self._trainable)
-        return self._averaging
-
-    def saved(self, settings: Optimizer, averaged: bool) -> SavedVariables:
-        """The variables in a checkpoint of such a trial."""
-        key = settings.kind, averaged
-        if key not in self._saved:
-            objects = {"model": self.model, "optimizer": self.update(settings).optimizer}
-            objects |= {"averaging": self.averaging} if averaged else {}
-            self._saved[key] = SavedVariables(tf.train.Checkpoint(**objects))
-        return self._saved[key]
 
     def gradients(
         self, images: np.ndarray, masks: np.ndarray, settings: LossSettings
