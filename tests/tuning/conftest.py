@@ -62,7 +62,7 @@ def furnished(city: Path, uri: str, tmp_path: Path) -> None:
     (tmp_path / "data").symlink_to(city)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def local_ray() -> Iterator[None]:
     """One Ray for all tests that need a real one: starting it takes longer than a search on curves."""
     import ray

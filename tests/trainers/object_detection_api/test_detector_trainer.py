@@ -47,6 +47,7 @@ def test_a_warm_trial_has_the_losses_of_a_cold_one(trainer, other_trainer, tiny_
     np.testing.assert_allclose(warm, cold, rtol=1e-4)
 
 
+@pytest.mark.long
 def test_bfloat16_computes_the_network_alone_and_learns_as_float32_does(trainer, tiny_recipe, tmp_path):
     import tf_keras
 
