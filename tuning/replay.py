@@ -1,7 +1,8 @@
 """`python -m tuning.replay STUDY`: simulates a past search under other settings: its cost, and what it would have found.
 
 Runs the same sampler and scheduler on a simulated clock over the study's learning curves (or a JSON file of curves),
-once for each seed. Each proposal is replaced by the nearest recorded trial.
+once for each seed. Each proposal is replaced by the nearest recorded trial. Without flags, the first replay is the
+search itself: the same published recipes, seed and settings.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from trainers.command import Parser, run
@@ -39,24 +40,24 @@ def parser() -> argparse.ArgumentParser:
     add("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="default: ./studies")
     add("--space", metavar="NAME", help="the space of a file of curves")
     add("--trials", type=int, metavar="N", help="of each replay (default: as many as there are curves)")
-    add("--sampler", default="tpe", metavar="NAME", help=f"{' or '.join(sampler.names())} (default: tpe)")
-    add(
-        "--scheduler",
-        default="promote",
-        metavar="NAME",
-        help=f"{', '.join(scheduler.names())} (default: promote)",
-    )
+    add("--sampler", metavar="NAME", help=f"{' or '.join(sampler.names())} (default: the study's own)")
+    add("--scheduler", metavar="NAME", help=f"{', '.join(scheduler.names())} (default: the study's own)")
     add(
         "--reduction-factor",
         type=int,
-        default=3,
         metavar="N",
-        help="one trial in N passes a rung (default: 3)",
+        help="one trial in N passes a rung (default: the study's own)",
     )
-    add("--brackets", type=int, default=1, metavar="N", help="Hyperband brackets (default: 1)")
+    add("--brackets", type=int, metavar="N", help="Hyperband brackets (default: the study's own)")
     add("--workers", type=int, default=1, metavar="N", help="simulated trials at once (default: 1)")
     add("--random", action="store_const", const="random", dest="sampler", help="the same as --sampler random")
-    add("--seeds", type=int, default=20, metavar="N", help="replays (default: 20)")
+    add(
+        "--seeds",
+        type=int,
+        default=20,
+        metavar="N",
+        help="replays, from the study's own seed on (default: 20)",
+    )
     add("--format", choices=("text", "json"), default="text", help="format of the result (default: text)")
     add("--debug", action="store_true", help="print the traceback of an error")
     return line
@@ -76,15 +77,14 @@ def _main(chosen: argparse.Namespace) -> int:
         value = getattr(chosen, flag)
         if value is not None and value < 1:
             raise UserError(f"--{flag} must be at least 1, not {value}")
-    if chosen.reduction_factor < 2:
+    if chosen.reduction_factor is not None and chosen.reduction_factor < 2:
         raise UserError(f"--reduction-factor must be at least 2, not {chosen.reduction_factor}")
-    rule = replaying.Rule(
-        chosen.scheduler, chosen.reduction_factor, chosen.brackets, chosen.trials or len(found.curves),
-        chosen.workers, chosen.sampler,
-    )  # fmt: skip
+    names = ("scheduler", "reduction_factor", "brackets", "trials", "workers", "sampler")
+    given = {name: getattr(chosen, name) for name in names if getattr(chosen, name) is not None}
+    rule = replace(found.rule, **given)
     outcomes = [
         replaying.replay(found.curves, found.space, found.conditions, rule, seed, found.objective)[0]
-        for seed in range(chosen.seeds)
+        for seed in range(found.seed, found.seed + chosen.seeds)
     ]
     console = console_of(sys.stdout)
     if chosen.format == "json":

@@ -35,7 +35,11 @@ from tuning.study.study import Study
 
 @dataclass(frozen=True)
 class Rule:
-    """The settings of a replayed search. scheduler, sampler: their names. trials: at most. workers: simulated ones."""
+    """The settings of a replayed search.
+
+    scheduler, sampler: their names. trials: at most. workers: simulated ones. published: whether the published recipes
+    are among the trials, as in a search.
+    """
 
     scheduler: str = "stop"
     reduction_factor: int = 3
@@ -43,6 +47,7 @@ class Rule:
     trials: int = 20
     workers: int = 1
     sampler: str = "tpe"
+    published: bool = True
 
 
 @dataclass(frozen=True)
@@ -86,11 +91,34 @@ def replay(
 ) -> tuple[Outcome, list[RungReached]]:
     """Simulate one search over the curves. Returns its outcome and its history (simulation.simulate).
 
+    It has the published recipes, the quorum and the seeds of a search with these settings. So a study of one worker,
+    replayed under its own settings and seed, takes the same decisions; with more, the order of events is a simulated one.
     objective: None for the default of the space's task. seed: of the search.
     """
-    objective = objective or tasks.get(space.task).objective(None, ())
+    with tempfile.TemporaryDirectory(prefix="replay-") as folder:
+        study, history = simulated(Path(folder) / "replay", curves, space, conditions, rule, seed, objective)
+        objective, records = study.objective, study.records()
+        study.close()
     ends = [value for curve in curves if (value := objective.value(curve.at(curve.steps[-1]))) is not None]
     best = min(ends) if objective.direction == "minimize" else max(ends)
+    ended = [r.value for r in records if r.state == "completed" and r.value is not None]
+    steps = sum(record.step for record in records)
+    found = (min if objective.direction == "minimize" else max)(ended, default=0.0)
+    seconds = history[-1].seconds if history else 0.0
+    return Outcome(found, abs(best - found), steps / conditions.steps, seconds, len(ended)), history
+
+
+def simulated(
+    folder: Path,
+    curves: Sequence[Curve],
+    space: Space,
+    conditions: Conditions,
+    rule: Rule,
+    seed: int,
+    objective: Objective | None = None,
+) -> tuple[Study, list[RungReached]]:
+    """The study of a simulated search, open, in a new `folder`; and its history. Arguments as for `replay`."""
+    objective = objective or tasks.get(space.task).objective(None, ())
     factor = rule.reduction_factor
     quorum = quorum_of(rule.trials, factor)  # as in a search of so many trials
     rules = Rules(rung_steps(conditions.steps, factor), factor, quorum, rule.brackets, seed)
@@ -99,18 +127,11 @@ def replay(
         lambda trial: space.suggest(trial, conditions), seed, objective, SpaceAdapter(space, conditions).adapt
     )
     sampler = NearestSampler(samplers.make(rule.sampler, context), table)
-    with tempfile.TemporaryDirectory(prefix="replay-") as folder:
-        about = _manifest(space, conditions, seed, objective)
-        study = Study.open(Path(folder) / "replay", about, durable=False)
-        search = Search(study, sampler, schedulers.make(rule.scheduler, rules), min(rule.trials, len(curves)))
-        history = simulation.simulate(search, table, rule.workers)
-        records = study.records()
-        study.close()
-    ended = [r.value for r in records if r.state == "completed" and r.value is not None]
-    steps = sum(record.step for record in records)
-    found = (min if objective.direction == "minimize" else max)(ended, default=0.0)
-    seconds = history[-1].seconds if history else 0.0
-    return Outcome(found, abs(best - found), steps / conditions.steps, seconds, len(ended)), history
+    study = Study.open(folder, _manifest(space, conditions, seed, objective), durable=False)
+    scheduler = schedulers.make(rule.scheduler, rules)
+    trials, seeds = min(rule.trials, len(curves)), space.seeds(conditions) if rule.published else []
+    search = Search(study, sampler, scheduler, trials, seeds)
+    return study, simulation.simulate(search, table, rule.workers)
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -154,12 +175,17 @@ def lines(curves: int, rule: Rule, outcomes: Sequence[Outcome]) -> list[str]:
 
 @dataclass(frozen=True)
 class Recorded:
-    """Learning curves, with the space, the conditions and the objective of their search."""
+    """Learning curves, with the space, the conditions and the objective of their search.
+
+    rule: the search's own settings, one worker. seed: its seed.
+    """
 
     curves: list[Curve]
     space: Space
     conditions: Conditions
     objective: Objective
+    rule: Rule
+    seed: int = 0
 
 
 def recorded(named: str, studies: Path, space: str | None) -> Recorded:
@@ -173,12 +199,13 @@ def recorded(named: str, studies: Path, space: str | None) -> Recorded:
             raise UserError(f"{path}: is a file of curves; give the --space that they were recorded with")
         curves = simulation.read_curves(path)
         of = search_spaces.get(space)
-        return Recorded(
-            curves, of, Conditions(steps=curves[0].recipe.steps), tasks.get(of.task).objective(None, ())
-        )
+        objective = tasks.get(of.task).objective(None, ())
+        rule = Rule("promote", trials=len(curves))
+        return Recorded(curves, of, Conditions(steps=curves[0].recipe.steps), objective, rule)
     found = reading.read(named, studies)
-    params = {trial.number: trial.params for trial in found.trials}
-    curves = simulation.of_records(found.records, params, found.manifest.max_steps, found.objective)
+    about, params = found.manifest, {trial.number: trial.params for trial in found.trials}
+    curves = simulation.of_records(found.records, params, about.max_steps, found.objective)
+    rule = Rule(about.scheduler, about.reduction_factor, about.brackets, len(curves), sampler=about.sampler)
     return Recorded(
-        curves, search_spaces.get(found.manifest.space), found.manifest.conditions(), found.objective
+        curves, search_spaces.get(about.space), about.conditions(), found.objective, rule, about.seed
     )

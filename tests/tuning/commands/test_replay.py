@@ -8,12 +8,13 @@ from searches import CONDITIONS, SPACE, run_here, search_of
 
 from trainers.detection.task import DETECTION
 from trainers.errors import UserError
-from tuning.api.replaying import Rule, interval, replay
+from tuning.api.replaying import Rule, interval, recorded, replay, simulated
 from tuning.api.settings import Settings
 from tuning.replay import main
 from tuning.search import simulation
 from tuning.search.sampler import SamplerContext
 from tuning.search.scheduler import quorum_of
+from tuning.search.search import Search
 from tuning.search.simulation import Curve, Table, distance, read_curves
 from tuning.search.tpe import TPESampler
 from tuning.study.proposal import Proposal
@@ -110,10 +111,50 @@ def test_a_studys_own_trials_are_replayed_and_stopped_ones_drawn_on_as_the_other
         assert curve.metrics["mAP"][-1] >= record.value
     assert main([str(study.folder), "--seeds", "2", "--trials", "8"]) == 0
     said = capsys.readouterr().out
-    assert "2 replays of 8 trials over 12 curves: tpe, promote, factor 3" in said
+    assert "2 replays of 8 trials over 12 curves: tpe, stop, factor 3" in said
     assert main([str(study.folder), "--seeds", "2", "--random", "--format", "json"]) == 0
     outcomes = json.loads(capsys.readouterr().out)["outcomes"]
     assert len(outcomes) == 2
+
+
+@pytest.mark.parametrize("scheduler", ["promote", "stop", "full"])
+@pytest.mark.parametrize("brackets", [1, 2])
+def test_a_finished_study_replayed_under_its_own_settings_takes_its_own_decisions(
+    scheduler, brackets, open_study, tmp_path
+):
+    if scheduler == "full" and brackets > 1:
+        pytest.skip("it has no brackets")
+    study = open_study(
+        space_hash=SPACE.hash(CONDITIONS), seed=4, scheduler=scheduler, brackets=brackets, objective="mAP50"
+    )
+    conditions, trials = study.manifest.conditions(), 9
+    context = SamplerContext(lambda trial: SPACE.suggest(trial, conditions), 4, study.objective)
+    settings = Settings(
+        "mobilenet", trials=trials, seed=4, scheduler=scheduler, brackets=brackets, max_steps=90
+    )
+    run_here(Search(study, TPESampler(context), settings.new_scheduler(), trials, SPACE.seeds(conditions)))
+    found = recorded(str(study.folder), tmp_path, None)
+    assert (found.rule.scheduler, found.rule.brackets, found.seed) == (scheduler, brackets, 4)
+    again, _ = simulated(
+        tmp_path / "again",
+        found.curves,
+        found.space,
+        found.conditions,
+        found.rule,
+        found.seed,
+        found.objective,
+    )
+    assert decisions(again) == decisions(study)
+    again.close()
+
+
+def decisions(study) -> list[object]:
+    """All that was decided, without the times."""
+    told = ("step", "value", "decision", "reason", "rank", "of", "cutoff")
+    return [
+        (r.number, r.recipe_id, r.verdict, [[getattr(rung, name) for name in told] for rung in r.rungs])
+        for r in study.records()
+    ]
 
 
 def test_a_study_without_a_full_curve_cannot_be_replayed(open_study):

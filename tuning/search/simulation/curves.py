@@ -32,6 +32,8 @@ class Curve:
 
     def at(self, step: int) -> dict[str, float]:
         """The metrics at `step`, linearly interpolated from 0 at step 0; losses are flat before the first evaluation."""
+        if step in self.steps:  # exactly what was measured: scores must not change by rounding
+            return {name: values[list(self.steps).index(step)] for name, values in self.metrics.items()}
         found = {}
         for name, values in self.metrics.items():
             first = values[0] if name.startswith(LOSS) else 0.0
