@@ -92,7 +92,7 @@ def replay(
     """Simulate one search over the curves. Returns its outcome and its history (simulation.simulate).
 
     It has the published recipes, the quorum and the seeds of a search with these settings. So a study of one worker,
-    replayed under its own settings and seed, takes the same decisions; with more, the order of events is a simulated one.
+    replayed under its own settings and seed, takes the same decisions; with more, events come in a simulated order.
     objective: None for the default of the space's task. seed: of the search.
     """
     with tempfile.TemporaryDirectory(prefix="replay-") as folder:
