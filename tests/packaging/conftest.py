@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sysconfig
 import venv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import built
 import pytest
@@ -52,6 +54,31 @@ def command(environment) -> Command:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def run_notebook(environment):
+    """run_notebook(name, folder, **arguments): a notebook of examples/, on the wheel, with its outputs."""
+    examples = built.ROOT / "examples"
+    spec = importlib.util.spec_from_file_location("run_examples", examples / "run.py")
+    assert spec is not None
+    assert spec.loader is not None
+    runner = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(runner)
+
+    def run(name: str, folder: Path, **arguments: str) -> list[Any]:
+        python = str(environment / "bin" / "python")
+        return runner.run(examples / f"{name}.ipynb", folder, python, **arguments).cells
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def has_outputs() -> Callable[[list[Any]], bool]:
+    """Whether each cell of code has an output, but the first, which only imports."""
+    return lambda cells: all(
+        cell.outputs for cell in [each for each in cells if each.cell_type == "code"][1:]
+    )
 
 
 def _clean() -> dict[str, str]:
