@@ -47,13 +47,15 @@ def test_sources_that_do_not_answer_block_no_other_request(server, monkeypatch):
     waiting = [threading.Thread(target=submit) for _ in range(12)]
     for thread in waiting:
         thread.start()
-    time.sleep(0.5)
+    silent.settimeout(30)
+    asked = silent.accept()[0]  # and not answered
     assert server.call("GET", "/healthz").status_code == 200
     assert server.call("GET", "/v1/jobs").status_code == 200
     assert not statuses, "answered while the others wait"
     for thread in waiting:
         thread.join()
     assert set(statuses) == {503}
+    asked.close()
     silent.close()
 
 
