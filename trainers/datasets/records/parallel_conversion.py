@@ -57,7 +57,7 @@ def convert_catalogue(
     images = dict.fromkeys(counts, 0)
     left_out: set[str] = set()
     total = sum(counts.values())
-    for job, shard in zip(jobs, workers.done(jobs), strict=True):
+    for job, shard in zip(jobs, workers.done(jobs, total), strict=True):
         if job.file:
             files[job.part].append(Path(job.file))
         images[job.part] += shard.records

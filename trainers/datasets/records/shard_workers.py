@@ -1,4 +1,4 @@
-"""Runs shard jobs in one subprocess per core; a few jobs are run in this process instead.
+"""Runs shard jobs in one subprocess per core; those of few images are run in this process instead.
 
 A worker is `python -m trainers.datasets.records.shard_workers`. It reads jobs as lines of JSON from standard input,
 answers each with a line, and exits at the end of its input. A subprocess rather than a fork, since the parent may be
@@ -22,7 +22,7 @@ from trainers.datasets.problems import Problem
 from trainers.datasets.records.shard_writing import ShardJob, ShardResult, write_shard
 from trainers.hardware.machine import cpus_here
 
-_FEWEST_JOBS = 3  # fewer are finished before a subprocess has started
+FEWEST_IMAGES = 200  # fewer are finished before a subprocess has started
 
 
 class ShardWorkers:
@@ -45,12 +45,12 @@ class ShardWorkers:
         if count > 1 and not self._workers:
             self._workers = [_Worker() for _ in range(count)]
 
-    def done(self, jobs: Sequence[ShardJob]) -> Iterator[ShardResult]:
-        """The result of each job, in order. Raises OSError if a worker could not write its shard.
+    def done(self, jobs: Sequence[ShardJob], images: int) -> Iterator[ShardResult]:
+        """The result of each job, in order. images: in all jobs.
 
-        Raises RuntimeError if a worker dies.
+        Raises OSError if a worker could not write its shard, RuntimeError if one dies.
         """
-        if len(jobs) >= _FEWEST_JOBS:
+        if len(jobs) > 1 and images >= FEWEST_IMAGES:
             self.start()
         if not self._workers:
             yield from map(write_shard, jobs)

@@ -4,8 +4,8 @@ import pytest
 from labelled_folders import features, voc_folder
 
 from trainers.datasets.opening import open_dataset
-from trainers.datasets.records import parallel_conversion
-from trainers.datasets.records.shard_workers import ShardWorkers
+from trainers.datasets.records import parallel_conversion, shard_workers
+from trainers.datasets.records.shard_workers import FEWEST_IMAGES, ShardWorkers
 from trainers.datasets.records.shard_writing import ShardJob
 
 
@@ -30,6 +30,7 @@ def test_what_several_processes_convert_is_what_one_does(tmp_path, monkeypatch):
     source = str(voc_folder(tmp_path / "pets", 40))
     alone = open_dataset(source, tmp_path / "one")
     monkeypatch.setattr(parallel_conversion, "IMAGES_PER_SHARD", 8)
+    monkeypatch.setattr(shard_workers, "FEWEST_IMAGES", 40)
     together = open_dataset(source, tmp_path / "several")
     assert (len(alone.train.files), len(together.train.files)) == (1, 4)
     assert contents(together) == contents(alone)
@@ -41,4 +42,4 @@ def test_a_process_that_dies_over_its_shard_is_not_waited_for(tmp_path):
         ShardJob(str(tmp_path / "no" / "catalogue"), ("cat",), "train", number, None) for number in range(4)
     ]
     with ShardWorkers() as workers, pytest.raises(RuntimeError, match="died with exit code 1"):
-        list(workers.done(lost))
+        list(workers.done(lost, FEWEST_IMAGES))
