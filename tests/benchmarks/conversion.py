@@ -2,6 +2,8 @@
 
     .venv/bin/python tests/benchmarks/conversion.py --images 10000 --rounds 5 --out conversion.json
 
+    .venv/bin/python tests/benchmarks/conversion.py --against ../earlier        # another checkout, instead of the script
+
 Both convert the same generated images in a process of their own, in turns; a ratio is of two runs that followed one
 another. "command" is the whole process with its imports, as a person waits for it, here of
 `python -m trainers.datasets convert`; "work" is without the imports, most of which are TensorFlow's in the plain script;
@@ -75,13 +77,16 @@ def images(count: int) -> Iterator[CheckedImage]:
         yield replace(one, name=f"{number:06d}.jpg", image=data)
 
 
-def run(script: str, source: Path, target: Path) -> dict[str, float]:
-    """Seconds of the whole process and of its work, CPU seconds of that, and the peak of its processes' memory in MB."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+def run(script: str, source: Path, target: Path, root: Path = ROOT) -> dict[str, float]:
+    """Seconds of the whole process and of its work, CPU seconds of that, and the peak of its processes' memory in MB.
+
+    root: the checkout whose code runs.
+    """
+    environment = os.environ | {"PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "3"}
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-c", script, str(source), str(target)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=root,
     )  # fmt: skip
     peak = [0.0]
     watch = threading.Thread(target=_watch, args=(process, peak))
@@ -118,8 +123,9 @@ def _children(pid: int) -> list[int]:
         return []
 
 
-def measure(count: int, rounds: int) -> dict[str, Any]:
-    """Everything, as the JSON holds it."""
+def measure(count: int, rounds: int, against: Path | None = None) -> dict[str, Any]:
+    """Everything, as the JSON holds it. against: a checkout to compare with; None for the plain script."""
+    sides = {"plain": (PLAIN, ROOT) if against is None else (OURS, against.absolute()), "ours": (OURS, ROOT)}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         runs: dict[str, list[dict[str, float]]] = {"plain": [], "ours": []}
@@ -128,10 +134,10 @@ def measure(count: int, rounds: int) -> dict[str, Any]:
             where.mkdir()
             formats.named("coco").write(where, ToyCity().classes, {"train": images(number)})
         for _ in range(rounds):
-            for name, script in (("plain", PLAIN), ("ours", OURS)):
+            for name, (script, root) in sides.items():
                 target = folder / "out"
                 target.mkdir()
-                runs[name].append(run(script, source, target / "coco"))
+                runs[name].append(run(script, source, target / "coco", root))
                 shutil.rmtree(target)
         small = run(OURS, few, folder / "out_of_few")["memory"]
     ratios = {
@@ -140,10 +146,14 @@ def measure(count: int, rounds: int) -> dict[str, Any]:
     }
     return {
         "images": count,
+        "against": "the plain script" if against is None else str(against),
         "machine": machine(),
         "runs": runs,
         "times_faster": {kind: _spread(values) for kind, values in ratios.items()},
-        "memory_mb": {"1000 images": small, f"{count} images": max(one["memory"] for one in runs["ours"])},
+        "memory_mb": {
+            "1000 images": small,
+            **{f"{count} images, {name}": max(one["memory"] for one in runs[name]) for name in runs},
+        },
     }
 
 
@@ -156,7 +166,7 @@ def table(result: dict[str, Any]) -> Table:
     shown = Table(
         title=f"{result['images']} images on {result['machine']['cores']} cores", title_justify="left"
     )
-    for column in ("", "plain script, images/s", "here, images/s", "times faster (least to most)"):
+    for column in ("", f"{result['against']}, images/s", "here, images/s", "times faster (least to most)"):
         shown.add_column(column, justify="right")
     for kind in ("command", "work", "cpu"):
         speeds = [
@@ -175,9 +185,12 @@ def main() -> None:
     line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     line.add_argument("--images", type=int, default=10_000)
     line.add_argument("--rounds", type=int, default=5)
+    line.add_argument(
+        "--against", type=Path, metavar="DIR", help="another checkout, instead of the plain script"
+    )
     line.add_argument("--out", type=Path, help="write JSON there")
     options = line.parse_args()
-    result = measure(options.images, options.rounds)
+    result = measure(options.images, options.rounds, options.against)
     if options.out:
         options.out.write_text(json.dumps(result, indent=1) + "\n")
     Console(width=110).print(table(result))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -28,26 +28,37 @@ from trainers.keras_training.batch_norm_statistics import STATISTICS_IMAGES  # n
 from trainers.keras_training.graph_cache import GraphCache  # noqa: E402
 from trainers.keras_training.out_of_memory import out_of_memory_as_failure  # noqa: E402
 from trainers.metrics import Metrics  # noqa: E402
-from trainers.object_detection_api import architectures, exporting, pipeline_config  # noqa: E402
+from trainers.object_detection_api import exporting, pipeline_config  # noqa: E402
 from trainers.object_detection_api.checkpoints import checkpoint as checkpoints  # noqa: E402
 from trainers.object_detection_api.checkpoints import weights  # noqa: E402
 from trainers.object_detection_api.detector import DetectorRecipe  # noqa: E402
-from trainers.object_detection_api.graph import Graph, LossWeights, images_of  # noqa: E402
+from trainers.object_detection_api.graph import Graph, images_of  # noqa: E402
 from trainers.object_detection_api.image_results import image_results  # noqa: E402
 from trainers.object_detection_api.input_pipeline import batches  # noqa: E402
 from trainers.object_detection_api.input_pipeline.batch_cache import BatchCache  # noqa: E402
 from trainers.object_detection_api.input_pipeline.batches import Batch  # noqa: E402
 from trainers.object_detection_api.input_pipeline.decoded_image_cache import DecodedImageCache, key_of  # noqa: E402
 from trainers.object_detection_api.input_pipeline.examples import Examples, examples_of  # noqa: E402
+from trainers.object_detection_api.loss_weights import loss_weights_of  # noqa: E402
 from trainers.recipe import Recipe, graph_key  # noqa: E402
 from trainers.trainer import TrainingCurve  # noqa: E402
 
 
 class DetectorTrainer:
-    """Trains one trial at a time on `dataset`. threads: number of input pipeline threads. xla: as in Graph."""
+    """Trains one trial at a time on `dataset`. threads: number of input pipeline threads. xla: as in Graph.
 
-    def __init__(self, dataset: Dataset, threads: int = 2, xla: bool = False) -> None:
+    zoo_sha256: of the zoo's archives that trials start from, by model; any archive for a model that is not in it.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        threads: int = 2,
+        xla: bool = False,
+        zoo_sha256: Mapping[str, str] | None = None,
+    ) -> None:
         self._xla = xla
+        self._zoo_sha256 = zoo_sha256 or {}
         self._dataset = dataset
         self._threads = threads
         self._graphs: GraphCache[Graph] = GraphCache()
@@ -69,11 +80,12 @@ class DetectorTrainer:
         self._graphs.wait_for_tracing()
         self._recipe, self._evaluated = recipe, None
         self._step = 0 if checkpoint is None else checkpoint_files.step_of(recipe, checkpoint)
-        initial = weights.checkpoint_of(recipe.weights, recipe.model)
+        wanted = self._zoo_sha256.get(recipe.model)
+        initial = weights.checkpoint_of(recipe.weights, recipe.model, sha256=wanted)
         devices.check_precision(recipe.precision)
         self._config = self._pipeline(recipe, initial)
         self._graph = self._graph_of(recipe)
-        self._loss_weights = self._loss_weights_of(recipe)
+        self._loss_weights = loss_weights_of(recipe, len(self._dataset.classes))
         with ThreadPoolExecutor(1) as beside:
             ready = beside.submit(self._make_input_ready)
             self._update = self._graph.update(recipe.optimizer)
@@ -273,18 +285,14 @@ class DetectorTrainer:
 
         return self._graphs.get(graph_key(recipe.to_dict()), build)
 
-    def _loss_weights_of(self, recipe: DetectorRecipe) -> LossWeights:
-        plain = recipe.replace(l2=None)
-        assert isinstance(plain, DetectorRecipe)
-        model = pipeline_config.model_proto(plain, len(self._dataset.classes))
-        own = architectures.of(model).l2(model)
-        factor = 1.0 if recipe.l2 is None else recipe.l2 / own
-        return LossWeights(
-            *map(tf.constant, (recipe.classification_weight, recipe.localization_weight, factor))
-        )
 
-
-def alone_in_process(dataset: Dataset, cpus: int, gpu_fraction: float, xla: bool = False) -> DetectorTrainer:
+def alone_in_process(
+    dataset: Dataset,
+    cpus: int,
+    gpu_fraction: float,
+    xla: bool = False,
+    zoo_sha256: Mapping[str, str] | None = None,
+) -> DetectorTrainer:
     """The factory of Model.trainer: limits TensorFlow to `cpus` threads and a share of a GPU, for a worker process."""
     devices.configure(cpus, gpu_fraction)
-    return DetectorTrainer(dataset, threads=cpus, xla=xla)
+    return DetectorTrainer(dataset, threads=cpus, xla=xla, zoo_sha256=zoo_sha256)

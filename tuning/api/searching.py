@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -120,7 +121,8 @@ def run(
 
     space = search_spaces.get(settings.space)
     earlier = _read_earlier_study(Resolved(settings, space, settings.conditions(None)))
-    weights, messages = initial_weights.resolve(settings.weights, settings.preset, space.models)
+    start = initial_weights.resolve(settings.weights, settings.preset, space.models)
+    weights, messages = start.weights, start.messages
     here = Resolved(settings, space, settings.conditions(weights))
     dataset = open_data(
         here.task, settings.data, settings.studies_dir / "data", settings.subset, say, settings.reading
@@ -136,7 +138,7 @@ def run(
         messages.append(f"--seed {settings.seed} has no effect: the study was begun with --seed {begun.seed}")
         settings = begun
         here = Resolved(settings, space, settings.conditions(weights))
-    about = settings.manifest(dataset, space, here.conditions)
+    about = settings.manifest(dataset, space, here.conditions, start.zoo_sha256)
     _create_folder(settings.studies_dir)  # only now: wrong data must leave no folder behind
     adapter = SpaceAdapter(space, here.conditions)
     warm = None
@@ -154,8 +156,9 @@ def run(
             )
         for note in [describe(dataset), *dataset.notes, *messages]:
             say(note)
-        options = {"cpus": max(1, int(settings.cpus)), "gpu_fraction": settings.gpus}
+        options: dict[str, Any] = {"cpus": max(1, int(settings.cpus)), "gpu_fraction": settings.gpus}
         options |= {"xla": True} if settings.xla else {}
+        options |= {"zoo_sha256": study.manifest.zoo_sha256} if start.zoo_sha256 else {}
         job = Job(
             space.task,
             dataset,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import search_spaces
@@ -199,8 +201,14 @@ class Settings:
             seed=self.seed,
         )
 
-    def manifest(self, dataset: Dataset, space: Space, conditions: Conditions) -> Manifest:
-        """The manifest of a new study with these settings."""
+    def manifest(
+        self,
+        dataset: Dataset,
+        space: Space,
+        conditions: Conditions,
+        zoo_sha256: Mapping[str, str] = MappingProxyType({}),
+    ) -> Manifest:
+        """The manifest of a new study with these settings. zoo_sha256: as in Manifest."""
         from tuning.study.manifest import (  # imports Optuna, which --help should not wait for
             Manifest,
             of_data,
@@ -222,6 +230,7 @@ class Settings:
             batch_size=self.batch_size,
             weights=weights,
             precision=self.precision,
+            zoo_sha256=dict(zoo_sha256),
             task=space.task,
             objective=tasks.get(space.task).objective(self.objective, dataset.classes).name,
             reduction_factor=self.reduction_factor,

@@ -65,6 +65,7 @@ class Manifest:
     task, objective: the name of the task (trainers.task), and the metric or weighted sum to optimise.
     space_rows: the space as a table (search_spaces.rows.Row.to_dict). space_since: number of the first trial proposed
         by this space, after a change of the space.
+    zoo_sha256: of the zoo's archives that trials start from, by model; those that are known.
     id: a UUID, which the study keeps when its folder is moved; "" before the study is made.
     """
 
@@ -89,6 +90,7 @@ class Manifest:
     task: str = "detection"  # the default serves studies of the first versions, which have no such field
     objective: str = ""
     sampler: str = "tpe"
+    zoo_sha256: dict[str, str] = dataclasses.field(default_factory=dict)
     id: str = ""
 
     def resolved_objective(self) -> Objective:
@@ -141,8 +143,17 @@ class Manifest:
                 raise UserError(
                     f"{where}: was begun with {begun}, now it is {now}; use the same, or {another}"
                 )
+        for model, was in self.zoo_sha256.items():
+            if (now := asked.zoo_sha256.get(model, was)) != was:
+                raise UserError(
+                    f"{where}: was begun with another archive of {model}'s COCO weights (SHA-256 {was}) than is on this "
+                    f"machine ({now}); copy that one into its cache, or {another}"
+                )
+        kept = dataclasses.replace(
+            self, max_steps=asked.max_steps, zoo_sha256={**asked.zoo_sha256, **self.zoo_sha256}
+        )
         if asked.space_hash == self.space_hash:
-            return dataclasses.replace(self, max_steps=asked.max_steps)
+            return kept
         if not accept_space_change:
             changed = "; ".join(self.space_difference(asked))
             raise UserError(
@@ -150,8 +161,7 @@ class Manifest:
                 f"--accept-space-change keeps the trials that still fit, or {another}"
             )
         return dataclasses.replace(
-            self,
-            max_steps=asked.max_steps,
+            kept,
             space_hash=asked.space_hash,
             space_rows=asked.space_rows,
             space_since=trials,

@@ -1,97 +1,18 @@
-import hashlib
-import http.server
 import os
 import socket
-import tarfile
-import threading
-from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from zoo_server import ARCHIVE, NAME, Zoo, sha256_of, write_archive, write_checkpoint
 from zoo_variables import published_variables
 
 from trainers.errors import UserError
 from trainers.object_detection_api import detector as detectors
 from trainers.object_detection_api.checkpoints import weights
 from trainers.recipe import InitialWeights
-
-# the smallest of the three archives
-NAME = "mobilenet"
-ARCHIVE = detectors.detector(NAME).zoo_archive
-
-
-def write_checkpoint(prefix: Path, shapes: Mapping[str, list[int]]) -> None:
-    """A checkpoint of zeros with just these variables, named as the API's checkpoints name them."""
-    import tensorflow as tf
-
-    prefix.parent.mkdir(parents=True)
-    names = [name + weights.VALUE for name in shapes]
-    values = [tf.zeros(shape) for shape in shapes.values()]
-    tf.raw_ops.SaveV2(
-        prefix=str(prefix), tensor_names=names, shape_and_slices=[""] * len(names), tensors=values
-    )
-
-
-def write_archive(file: Path, shapes: Mapping[str, list[int]], extra: str | None = None) -> Path:
-    """An archive laid out as the zoo's are."""
-    folder = file.parent / "unpacked" / ARCHIVE
-    write_checkpoint(folder / "checkpoint" / "ckpt-0", shapes)
-    (folder / "saved_model").mkdir()
-    (folder / "saved_model" / "saved_model.pb").write_bytes(b"large")
-    (folder / "pipeline.config").write_text("model {}")
-    with tarfile.open(file, "w:gz", compresslevel=1) as tar:
-        tar.add(folder, arcname=ARCHIVE)
-        if extra is not None:
-            tar.add(folder / "pipeline.config", arcname=extra)
-    return file
-
-
-@dataclass
-class Zoo:
-    """A web server with one archive, and what was asked of it."""
-
-    archive: Path | None = None
-    cut_at: int | None = None
-    asked: list[str] = field(default_factory=list)
-    url: str = ""
-
-
-@pytest.fixture
-def zoo() -> Iterator[Zoo]:
-    zoo = Zoo()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            zoo.asked.append(self.path)
-            if zoo.archive is None:
-                self.send_error(404)
-                return
-            body = zoo.archive.read_bytes()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body[: zoo.cut_at])
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    zoo.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield zoo
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_archive(tmp_path_factory.mktemp("zoo") / "published.tar.gz", published_variables(NAME))
 
 
 def nothing_is_left(folder: Path) -> bool:
@@ -107,15 +28,12 @@ def test_auto_fetches_the_published_archive_once_and_keeps_its_checkpoint(
         "auto", NAME, cache=tmp_path, url=zoo.url, progress=lambda done, total: seen.append((done, total))
     )
     assert start == weights.Start(
-        "zoo", f"mobilenet starts from the zoo's COCO weights in {tmp_path / ARCHIVE}"
+        "zoo", f"mobilenet starts from the zoo's COCO weights in {tmp_path / ARCHIVE}", sha256_of(published)
     )
     size = published.stat().st_size
     assert seen[-1] == (size, size)
     kept = sorted(str(path.relative_to(tmp_path / ARCHIVE)) for path in (tmp_path / ARCHIVE).rglob("*.*"))
     assert kept == ["checkpoint/ckpt-0.data-00000-of-00001", "checkpoint/ckpt-0.index", "pipeline.config"]
-
-    recorded = (tmp_path / ARCHIVE / weights.SHA256).read_text()
-    assert recorded == f"{hashlib.sha256(published.read_bytes()).hexdigest()}\n"
 
     again = weights.resolve("auto", NAME, cache=tmp_path, url="http://127.0.0.1:9")
     assert again == start
@@ -132,7 +50,8 @@ def test_what_a_killed_fetch_left_behind_is_removed_by_the_next(zoo: Zoo, publis
     (tmp_path / f".{ARCHIVE}.k1ll3d").mkdir()
     (tmp_path / f".{ARCHIVE}.k1ll3d" / "archive").write_bytes(b"half of it")
     assert weights.resolve("auto", NAME, cache=tmp_path, url=zoo.url).source == "zoo"
-    assert sorted(path.name for path in tmp_path.iterdir()) == [ARCHIVE, f"{ARCHIVE}.lock"]
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == [ARCHIVE, f"{ARCHIVE}.lock", f"{ARCHIVE}.sha256"]
 
 
 def test_of_those_that_fetch_at_once_only_one_downloads(zoo: Zoo, published: Path, tmp_path: Path):

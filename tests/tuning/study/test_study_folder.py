@@ -40,6 +40,10 @@ sys.stdin.read()
         ({"image_size": 320}, "was begun with no --image-size, now it is 320"),
         ({"weights": "zoo"}, "was begun with --weights none, now it is zoo"),
         ({"objective": "mAP50"}, "was begun with --objective mAP, now it is mAP50"),
+        (
+            {"zoo_sha256": {"mobilenet": "b" * 64}},
+            f"another archive of mobilenet's COCO weights (SHA-256 {'a' * 64}) than is on this machine ({'b' * 64})",
+        ),
         ({"sampler": "random"}, "was begun with --sampler tpe, now it is random"),
         (
             {"data": manifest.of_data(DATASET) | {"source": "photos/", "fingerprint": "f00"}},
@@ -56,7 +60,7 @@ sys.stdin.read()
     ],
 )
 def test_a_study_name_in_use_by_something_else_is_refused_in_one_line(open_study, changes, message):
-    open_study()
+    open_study(zoo_sha256={"mobilenet": "a" * 64})
     with pytest.raises(UserError) as refused:
         open_study(**changes)
     assert message in str(refused.value)
@@ -67,6 +71,12 @@ def test_a_study_name_in_use_by_something_else_is_refused_in_one_line(open_study
 def test_other_workers_seed_or_versions_are_no_other_study(open_study):
     open_study()
     assert open_study(seed=7, versions={"python": "3.13.0"}).manifest.seed == 1
+
+
+def test_the_archives_of_its_weights_are_recorded_once_they_are_known(open_study):
+    open_study()
+    assert open_study(zoo_sha256={"mobilenet": "a" * 64}).manifest.zoo_sha256 == {"mobilenet": "a" * 64}
+    assert open_study().manifest.zoo_sha256 == {"mobilenet": "a" * 64}
 
 
 def test_a_second_driver_is_refused_and_told_who_holds_the_study(open_study, tmp_path):

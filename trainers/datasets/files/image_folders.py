@@ -11,6 +11,7 @@ from trainers.datasets.files.parts import StatedParts
 from trainers.datasets.files.paths import BadImageName, UnsafePath, is_file_inside, leads_out, names_below
 from trainers.datasets.files.walking import IMAGE_SUFFIXES
 
+_NO_IMAGES = (".json", ".xml", ".txt", ".csv", ".yaml", ".yml", ".md")
 _LOOKED_THROUGH = 16  # folders; among more, an index of all images is quicker
 
 
@@ -33,7 +34,8 @@ class ImageFolders:
             folders = [self.top, *_folders(self.top)]
         self._parts = StatedParts(self.top)
         of = {folder: self._parts.of_folder(str(folder)) for folder in folders}
-        allowed = [folder for folder in folders if own is None or of[folder] in (own, None)]
+        of_part = [folder for folder in folders if own is None or of[folder] in (own, None)]
+        allowed = [folder for folder in of_part if _may_hold_images(folder)] or [self.top]
         # first the folder of the label file, then those that state its part
         beside = [folder for folder in allowed if folder == labels.parent]
         same = [folder for folder in allowed if of[folder] == own and folder != labels.parent]
@@ -97,6 +99,15 @@ class ImageFolders:
 def _holds_images(folder: Path) -> bool:
     with os.scandir(folder) as entries:
         return any(entry.name.lower().endswith(IMAGE_SUFFIXES) for entry in entries)
+
+
+def _may_hold_images(folder: Path) -> bool:
+    """Whether there is an image, a link or a folder in it; a label file may name an image in a folder of its folder."""
+    with os.scandir(folder) as entries:
+        return any(
+            not entry.is_file(follow_symlinks=False) or not entry.name.lower().endswith(_NO_IMAGES)
+            for entry in entries
+        )
 
 
 def _folders(root: Path, depth: int = 5) -> Iterator[Path]:

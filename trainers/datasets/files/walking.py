@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from pathlib import Path
 
 from trainers.datasets.files.paths import escapes
@@ -17,18 +18,28 @@ def walk(root: Path, *suffixes: str) -> Iterator[Path]:
 
     Hidden files and those of `skipped_files` are left out.
     """
+    return map(Path, walk_paths(root, *suffixes))
+
+
+def walk_paths(root: Path, *suffixes: str) -> Iterator[str]:
+    """As `walk`, as text: to make a Path takes as long as to find the file."""
     return _walked(root, lambda name: name.lower().endswith(suffixes or ""))
+
+
+def suffixes_below(root: Path) -> set[str]:
+    """The suffixes of the files that `walk` finds, in lower case."""
+    return {os.path.splitext(path)[1].lower() for path in walk_paths(root)}  # noqa: PTH122 - called for every file
 
 
 def walk_matching(root: Path, pattern: re.Pattern[str]) -> Iterator[Path]:
     """As `walk`, for files whose name matches the pattern somewhere."""
-    return _walked(root, lambda name: pattern.search(name) is not None)
+    return map(Path, _walked(root, lambda name: pattern.search(name) is not None))
 
 
-def _walked(root: Path, wanted: Callable[[str], bool]) -> Iterator[Path]:
+def _walked(root: Path, wanted: Callable[[str], bool]) -> Iterator[str]:
     for entry in _entries(root):
         if wanted(entry.name) and not _reason_to_skip(entry, root):
-            yield Path(entry.path)
+            yield entry.path
 
 
 def file_states(root: Path) -> Iterator[str]:
@@ -58,15 +69,23 @@ def skipped_files(root: Path) -> Iterator[tuple[Path, str]]:
 
 def _entries(folder: str | Path) -> Iterator[os.DirEntry[str]]:
     """Every file and link below a folder; links to folders are not followed."""
-    with os.scandir(folder) as entries:
-        found = sorted(
-            (entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name
-        )
-    for entry in found:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _entries(entry.path)
-        else:
+    open_folders = [
+        _entries_of(folder)
+    ]  # a loop, since a generator of each folder would pass on each of its files
+    while open_folders:
+        for entry in open_folders[-1]:
+            if entry.is_dir(follow_symlinks=False):
+                open_folders.append(_entries_of(entry.path))
+                break
             yield entry
+        else:
+            open_folders.pop()
+
+
+def _entries_of(folder: str | Path) -> Iterator[os.DirEntry[str]]:
+    """What is in a folder and not hidden, by name."""
+    with os.scandir(folder) as entries:
+        return iter(sorted([entry for entry in entries if entry.name[0] != "."], key=attrgetter("name")))
 
 
 def _reason_to_skip(entry: os.DirEntry[str], root: Path) -> str:

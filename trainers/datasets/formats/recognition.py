@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trainers.datasets import formats
 from trainers.datasets.files.paths import first_bytes
-from trainers.datasets.files.walking import walk
+from trainers.datasets.files.walking import suffixes_below, walk
 from trainers.datasets.formats.format import Format
 from trainers.errors import UserError
 
@@ -74,7 +74,7 @@ def recognise(path: Path, name: str | None = None) -> Recognised:
 
 def _candidates(path: Path) -> Iterator[Format]:
     """The formats that may be in a source, by the suffixes of its files; the others are not even imported."""
-    there = {file.suffix.lower() for file in (walk(path) if path.is_dir() else (path,))}
+    there = suffixes_below(path) if path.is_dir() else {path.suffix.lower()}
     for name in formats.MODULES:
         if formats.SUFFIXES.get(name) in (None, *there):
             yield formats.by_module(name)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trainers.datasets.catalogue import Catalogue
 from trainers.datasets.files.paths import relative
-from trainers.datasets.files.walking import IMAGE_SUFFIXES, walk
+from trainers.datasets.files.walking import IMAGE_SUFFIXES, walk_paths
 from trainers.datasets.formats.format import Format
 from trainers.datasets.formats.recognition import Recognised
 from trainers.datasets.problems import Problem, Problems
@@ -23,7 +23,7 @@ def report_unread(path: Path, found: Recognised, catalogue: Catalogue, problems:
     notes = [note] if (note := found.note()) else []
     if not path.is_dir() or found.format.TRAINABLE_IN_PLACE or found.format.NAME in ("dataset_yaml", "waymo"):
         return tuple(notes)
-    unread = catalogue.not_listed(str(file) for file in walk(path, *IMAGE_SUFFIXES))
+    unread = catalogue.not_listed(walk_paths(path, *IMAGE_SUFFIXES))
     if not unread:
         return tuple(notes)
     first = relative(Path(unread[0]), path)

@@ -1,8 +1,9 @@
 """Initial weights: none, a detector's published COCO checkpoint, or a checkpoint at a path.
 
 The published archive is downloaded once into a cache, over HTTPS, and used only if its checkpoint has exactly the
-variables that the zoo publishes. The archive's SHA-256 is kept beside the checkpoint. TensorFlow is imported only to
-read a checkpoint's index.
+variables that the zoo publishes. The SHA-256 of the archive is recorded at the first download. A later one of another
+SHA-256 is refused, and so is an archive other than the one that a study was begun with (Manifest.zoo_sha256).
+TensorFlow is imported only to read a checkpoint's index.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from trainers.errors import UserError
-from trainers.files import replace_folder, user_cache
+from trainers.files import replace_folder, user_cache, write_text
 from trainers.object_detection_api.detector import Detector
 from trainers.object_detection_api.detector import detector as detector_called
 from trainers.recipe import InitialWeights
@@ -29,7 +30,7 @@ from trainers.recipe import InitialWeights
 ZOO_URL = "https://download.tensorflow.org/models/object_detection/tf2/20200711"
 TIMEOUT = 30  # seconds without a byte
 CHUNK = 1 << 20  # bytes
-SHA256 = "sha256"  # the file with the digest of the archive, in hexadecimal
+SHA256 = ".sha256"  # suffix of the file with an archive's digest, in hexadecimal; it stays if the archive is deleted
 # suffix of variable names in TensorFlow's object-based checkpoints
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
@@ -43,10 +44,13 @@ class Start:
 
     source: for InitialWeights.source: "none", "zoo" or an absolute path.
     message: one sentence for the user.
+    sha256: of the zoo's archive, in hexadecimal; None for other weights, and for an archive fetched by a version that
+        did not record it.
     """
 
     source: str
     message: str
+    sha256: str | None = None
 
 
 class Unavailable(Exception):
@@ -64,7 +68,7 @@ def resolve(
     """Resolve `--weights auto|none|PATH` for a detector. "auto" downloads the zoo's archive if it is not cached.
 
     cache: folder of downloaded archives; None for `default_cache()`. url: address of the folder of archives.
-    Raises UserError if PATH is not a checkpoint of a detection model.
+    Raises UserError if PATH is not a checkpoint of a detection model, or the archive is another than at first.
     """
     if choice == "none":
         return Start("none", f"{detector} trains from scratch (--weights none)")
@@ -73,7 +77,9 @@ def resolve(
             folder = fetch(detector_called(detector), cache or default_cache(), url, progress)
         except Unavailable as error:
             return Start("none", f"{detector} trains from scratch: COCO weights are not available ({error})")
-        return Start("zoo", f"{detector} starts from the zoo's COCO weights in {folder}")
+        return Start(
+            "zoo", f"{detector} starts from the zoo's COCO weights in {folder}", recorded_sha256(folder)
+        )
     path = Path(choice).expanduser().absolute()
     prefix = checkpoint_prefix(path)
     _check_is_detector(prefix)
@@ -81,21 +87,34 @@ def resolve(
 
 
 def checkpoint_of(
-    weights: InitialWeights, detector: str, *, cache: Path | None = None, url: str = ZOO_URL
+    weights: InitialWeights,
+    detector: str,
+    *,
+    sha256: str | None = None,
+    cache: Path | None = None,
+    url: str = ZOO_URL,
 ) -> Path | None:
     """The checkpoint prefix of a recipe's `weights` on this machine; None for "none".
 
-    Downloads the zoo's archive if it is not cached. Raises UserError if there is no such checkpoint.
+    sha256: of the zoo's archive that is wanted; None for any. Downloads it if it is not cached.
+    Raises UserError if there is no such checkpoint, or the archive is another one.
     """
     if weights.source == "none":
         return None
     if weights.source == "zoo":
         try:
-            return checkpoint_prefix(fetch(detector_called(detector), cache or default_cache(), url))
+            folder = fetch(detector_called(detector), cache or default_cache(), url)
         except Unavailable as error:
             raise UserError(
                 f"COCO weights of {detector} are not available on this machine ({error}); use --weights none"
             ) from None
+        here = recorded_sha256(folder)
+        if sha256 is not None and here is not None and here != sha256:
+            raise UserError(
+                f"{folder}: is another archive (SHA-256 {here}) than the study was begun with ({sha256}); copy that one "
+                f"here, with its {folder.name}{SHA256}"
+            )
+        return checkpoint_prefix(folder)
     return checkpoint_prefix(Path(weights.source))
 
 
@@ -107,7 +126,8 @@ def default_cache() -> Path:
 def fetch(detector: Detector, cache: Path, url: str = ZOO_URL, progress: Progress | None = None) -> Path:
     """The folder of the detector's published archive, downloaded and verified if it is not in `cache`.
 
-    If several processes ask for it, one downloads it and the others wait. Raises Unavailable.
+    If several processes ask for it, one downloads it and the others wait. Raises Unavailable; UserError if it is
+    another archive than the one that was downloaded first.
     """
     folder = cache / detector.zoo_archive
     address = f"{url}/{detector.zoo_archive}.tar.gz"
@@ -118,17 +138,34 @@ def fetch(detector: Detector, cache: Path, url: str = ZOO_URL, progress: Progres
                 for left in cache.glob(f".{folder.name}.*"):  # left by a killed process
                     shutil.rmtree(left)
                 with replace_folder(folder) as new:
-                    digest_of_archive = _download(address, new / "archive", progress)
-                    (new / SHA256).write_text(f"{digest_of_archive}\n", encoding="utf-8")
+                    sha256 = _download(address, new / "archive", progress)
                     _unpack(new / "archive", detector.zoo_archive, new)
                     (new / "archive").unlink()
                     _verify(new, detector)
+                    _record(sha256, folder, address)
     except (OSError, HTTPException) as error:
         reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
         raise Unavailable(f"{address} cannot be downloaded: {reason}") from None
     except Unavailable as error:
         raise Unavailable(f"{address}: {error}") from None
     return folder
+
+
+def recorded_sha256(folder: Path) -> str | None:
+    """The SHA-256 of the archive that was unpacked into `folder`, in hexadecimal; None if no version recorded it."""
+    file = folder.with_name(folder.name + SHA256)
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else None
+
+
+def _record(sha256: str, folder: Path, address: str) -> None:
+    """Record the digest of an archive that is being unpacked into `folder`, or compare it with the recorded one."""
+    first, file = recorded_sha256(folder), folder.with_name(folder.name + SHA256)
+    if first is None:
+        write_text(file, f"{sha256}\n")
+    elif first != sha256:
+        raise UserError(
+            f"{address}: has the SHA-256 {sha256}, and had {first} at first ({file}); delete that file to use this one"
+        )
 
 
 def checkpoint_prefix(path: Path) -> Path:
