@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     line = Parser(
         prog="python -m tuning.run",
-        description="Searches for the best object detector that a budget can buy.",
+        description="Searches for the best detector, or segmentation model, that a budget can buy.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--objective",
         metavar="METRIC",
-        help="metric, or weighted sum: mAP50, AP/car, 0.7*mAP+0.3*AR100 (default: mAP)",
+        help="metric, or weighted sum: mAP50, AP/car, 0.7*mAP+0.3*AR100 (default: that of the task)",
     )
     add(
         "--preset",

@@ -58,7 +58,7 @@ def section(context: ReportContext) -> Section | None:
     text = [
         f"With equal steps and numbers of trials, {best_of.format(name)} per detector at {first:,} steps: {expected}.",
         f"With equal steps, best {name} among the trials that the search continued to {last:,} steps: {best}.",
-        f"With equal time, best {name} at any rung within {duration(least)} of worker time per detector: {in_time}.",
+        f"With equal time, best {name} at any rung within {duration(least)} of worker time per model: {in_time}.",
         *_difference(context, found[0].model, found[1].model),
     ]
     rows = [
@@ -69,21 +69,19 @@ def section(context: ReportContext) -> Section | None:
         for each in found
     ]  # fmt: skip
     columns = (
-        "detector", "trials", f"expected best of {draws} at {first:,} steps", f"best at {last:,} steps", "total time",
+        "model", "trials", f"expected best of {draws} at {first:,} steps", f"best at {last:,} steps", "total time",
         f"best within {duration(least)}",
     )  # fmt: skip
-    figure = style.figure("worker time spent on the detector, minutes", f"best {name} so far")
+    figure = style.figure("worker time spent on the model, minutes", f"best {name} so far")
     for i, (model, records) in enumerate(by_model.items()):
         points = best_so_far(records, context.study.objective)
         figure.add_scatter(
             x=[0, *(round(p.seconds / 60, 2) for p in points)], y=[0, *(round(p.best, 4) for p in points)],
             name=model, mode="lines", line={"shape": "hv", "color": style.colour(i), "width": 2.5},
         )  # fmt: skip
-    chart = Chart(figure, f"best {name} so far of each detector by the worker time spent on it")
+    chart = Chart(figure, f"best {name} so far of each model by the worker time spent on it")
     data = {"detectors": [asdict(each) for each in found]}
-    return Section(
-        "detectors", "Detectors at equal budgets", text, [Table(columns, rows)], [chart], data=data
-    )
+    return Section("detectors", "Models at equal budgets", text, [Table(columns, rows)], [chart], data=data)
 
 
 def compare(by_model: Mapping[str, Sequence[TrialRecord]], objective: Objective) -> list[ModelResult]:
@@ -136,6 +134,6 @@ def _difference(context: ReportContext, first: str, second: str) -> list[str]:
     verdict = "significant" if lead.excludes_zero else "not significant"
     return [
         f"The best trials of {first} and {second} differ by {lead.value:.3f} (95% interval {lead.low:+.3f} to "
-        f"{lead.high:+.3f}): {verdict} on these validation images. To rank the detectors themselves takes more trials "
+        f"{lead.high:+.3f}): {verdict} on these validation images. To rank the models themselves takes more trials "
         "of each."
     ]
