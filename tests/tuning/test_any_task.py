@@ -46,7 +46,7 @@ def started(studies: Path, pace: float) -> psutil.Popen:
 
 def wait_for_a_rung(studies: Path, driver: psutil.Popen) -> None:
     deadline = time.monotonic() + 240
-    while not list(studies.glob("descent/trials/1/heights-*.json")):
+    while not list(studies.glob("descent/trials/1/heights-*.npz")):
         assert driver.poll() is None, driver.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -42,6 +42,11 @@ def command(studies: Path, *more: str) -> list[str]:
     ]
 
 
+def joining() -> dict[str, str]:
+    """The environment of a process that joins local_ray, which is on the loopback interface alone."""
+    return os.environ | {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
+
 def job_of(factory: str, options: dict | None = None, **more) -> Job:
     return Job("detection", DATASET, options or {}, {"mobilenet": factory}, **more)
 
@@ -226,7 +231,7 @@ def test_a_search_runs_on_a_cluster_that_is_there_already(local_ray, tmp_path):
     line = [sys.executable, "-m", "tuning.run", *command(tmp_path, "--trials", "2", "--cpus-per-trial", "1")]
     # the cluster's processes are sent the packages; the test's trainer they have by their PYTHONPATH
     done = subprocess.run(
-        [*line, "--address", address], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True,
+        [*line, "--address", address], cwd=ROOT, env=joining() | {"PYTHONPATH": str(ROOT)}, capture_output=True,
         text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -239,7 +244,7 @@ def test_a_cluster_that_is_not_there_or_too_small_is_one_line(local_ray, tmp_pat
     address = ray.get_runtime_context().gcs_address
     line = [sys.executable, "-m", "tuning.run", *command(tmp_path, "--trials", "2"), "--address", address]
     done = subprocess.run(
-        [*line, "--gpus-per-trial", "1"], cwd=ROOT, capture_output=True, text=True, check=False
+        [*line, "--gpus-per-trial", "1"], cwd=ROOT, env=joining(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
     assert done.stderr == "error: --gpus-per-trial 1: Ray has only 0 GPUs; give a smaller --gpus-per-trial\n"
