@@ -56,7 +56,7 @@ def reading(format: object, group_by: object) -> Reading:
     try:
         pattern = re.compile(text("group_by", group_by))
     except re.error as error:
-        raise UserError(f"group_by {group_by!r}: not a regular expression: {error}") from None
+        raise UserError(f"--group-by {group_by!r}: not a regular expression: {error}") from None
     return Reading(text("format", format) if format is not None else None, pattern)
 
 

@@ -58,7 +58,7 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--space", "mobilenet", "--data", "no/such/photos"], "no/such/photos"),
         (["--space", "mobilenet", "--data", "toy-city:fog=1"], "settings are classes"),
         (["--space", "mobilenet", "--format", "jpeg"], "unknown format 'jpeg'; choose from dataset_yaml"),
-        (["--space", "mobilenet", "--group-by", "("], "group_by '(': not a regular expression"),
+        (["--space", "mobilenet", "--group-by", "("], "--group-by '(': not a regular expression"),
         (["--space", "mobilenet", "--subset", "0%"], "--subset: subset '0%': expected a share"),
         (["--space", "mobilenet", "--weights", "no/such/weights"], "no/such/weights"),
         (["--space", "mobilenet", "--warm-start", "nowhere"], "--warm-start nowhere: no such study"),

@@ -111,7 +111,7 @@ def test_a_pattern_for_images_whose_parts_are_stated_has_no_effect_and_a_note_sa
 
 
 def test_a_pattern_that_is_none_is_refused(tmp_path):
-    with pytest.raises(UserError, match="group_by '\\(': not a regular expression"):
+    with pytest.raises(UserError, match="--group-by '\\(': not a regular expression"):
         load(tmp_path, tmp_path / "cache", group_by="(")
 
 
