@@ -11,6 +11,9 @@ from tuning.study.step_result import StepResult
 from tuning.study.trial_folder import newest_checkpoint
 from tuning.study.trial_record import KNOWN, TrialRecord
 
+# files that each trial has of its own; the note of the MLflow run would lead to the run of the earlier study
+OWN = ("recipe.yaml", "mlflow.json")
+
 
 @dataclass(frozen=True)
 class KnownTrial:
@@ -26,11 +29,9 @@ class KnownTrial:
         return {"name": f"known from {self.source}", "source": "not trained again", KNOWN: self.source}
 
     def files(self) -> list[Path]:
-        """What the trial that takes over its results needs: the newest checkpoint, and all files except the recipe."""
+        """What the trial that takes over its results needs: the newest checkpoint, and all files but OWN."""
         newest = newest_checkpoint(self.folder)
-        files = [
-            path for path in sorted(self.folder.glob("*")) if path.is_file() and path.name != "recipe.yaml"
-        ]
+        files = [path for path in sorted(self.folder.glob("*")) if path.is_file() and path.name not in OWN]
         return files if newest is None else [newest[1], *files]
 
 

@@ -45,6 +45,9 @@ def test_a_warm_start_takes_over_the_results_of_the_best_and_learns_from_all(ear
     best = best_of(earlier)
     for record in best:
         (earlier.trial_folder(record.number) / f"detections-{record.step}.npz").write_text("kept")
+        (earlier.trial_folder(record.number) / "mlflow.json").write_text(
+            '{"uri": "sqlite://", "run": "theirs"}'
+        )
         checkpoint(earlier, record.number, record.step)
     start = warm_start.warm_start(read("earlier", tmp_path, ""), about(), SpaceAdapter(SPACE, CONDITIONS))
     assert [seed.name for seed in start.seeds] == [f"earlier trial {record.number}" for record in best]
@@ -62,6 +65,7 @@ def test_a_warm_start_takes_over_the_results_of_the_best_and_learns_from_all(ear
         assert record.spent.seconds == record.spent.steps == 0
         folder = study.trial_folder(record.number)
         assert (folder / f"detections-{record.step}.npz").read_text() == "kept"
+        assert not (folder / "mlflow.json").exists()  # its run in MLflow is its own
         assert newest_checkpoint(folder)[0] == known.step
     assert study.record(4).recipe_id not in {record.recipe_id for record in earlier.records()}
 
