@@ -1,9 +1,11 @@
-"""What every test shares: its order, one thread of TensorFlow's, one niceness, and no deadline of hypothesis's."""
+"""What every test shares: its order, one thread of TensorFlow's, one niceness, no deadline of hypothesis's, and its end."""
 
 import os
+import signal
 import tempfile
 from collections import Counter
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from hypothesis import settings
@@ -33,3 +35,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         cost = (item.get_closest_marker("slow") is not None, _seconds(item))
         longest[item.path] = max(cost, longest.get(item.path, cost))
     items.sort(key=lambda item: (*longest[item.path], count[item.path]), reverse=True)
+
+
+_running: set[str] = set()
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    _running.add(nodeid)
+
+
+def pytest_runtest_logfinish(nodeid: str) -> None:
+    _running.discard(nodeid)
+
+
+def pytest_configure() -> None:
+    """A run that is ended from outside, as by the time that CI gives it, says what ran, and what had failed."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        signal.signal(signal.SIGTERM, _end)
+
+
+def _end(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt("ended by SIGTERM while these ran: " + ", ".join(sorted(_running)))
