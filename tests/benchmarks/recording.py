@@ -34,8 +34,8 @@ from trainers.files import write_text  # noqa: E402
 from trainers.metrics import Metrics  # noqa: E402
 from trainers.object_detection_api.trainer import DetectorTrainer, alone_in_process  # noqa: E402
 from tuning.search.sampler import SamplerContext  # noqa: E402
+from tuning.search.samplers.tpe import TPESampler  # noqa: E402
 from tuning.search.scheduler import rung_steps  # noqa: E402
-from tuning.search.tpe import TPESampler  # noqa: E402
 
 FILE = Path(__file__).with_name("mobilenet_curves.json")
 # steps that have three rungs; half the laptop preset's batch, so that a core records a curve in a minute or two

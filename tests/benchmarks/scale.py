@@ -35,12 +35,12 @@ from curve_trainer import CurveTrainer  # noqa: E402
 
 import search_spaces  # noqa: E402
 from trainers import recipe as recipes  # noqa: E402
-from tuning.search.halving import Halving  # noqa: E402
 from tuning.search.sampler import SamplerContext  # noqa: E402
+from tuning.search.samplers.tpe import TPESampler  # noqa: E402
 from tuning.search.scheduler import rung_steps  # noqa: E402
+from tuning.search.schedulers.halving import Halving  # noqa: E402
 from tuning.search.search import Search  # noqa: E402
 from tuning.search.space_adapter import SpaceAdapter  # noqa: E402
-from tuning.search.tpe import TPESampler  # noqa: E402
 from tuning.study import manifest  # noqa: E402
 from tuning.study.step_result import StepResult  # noqa: E402
 from tuning.study.study import Study  # noqa: E402

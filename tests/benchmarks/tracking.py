@@ -29,10 +29,10 @@ from searches import CONDITIONS, SPACE, about  # noqa: E402
 
 from trainers.detection.coco_metrics import COCO_NAMES  # noqa: E402
 from tuning.search.callback import Callback  # noqa: E402
-from tuning.search.halving import Halving  # noqa: E402
 from tuning.search.sampler import SamplerContext  # noqa: E402
+from tuning.search.samplers.tpe import TPESampler  # noqa: E402
+from tuning.search.schedulers.halving import Halving  # noqa: E402
 from tuning.search.search import Search  # noqa: E402
-from tuning.search.tpe import TPESampler  # noqa: E402
 from tuning.study.step_result import StepResult  # noqa: E402
 from tuning.study.study import Study  # noqa: E402
 from tuning.tracking.callback import Tracking  # noqa: E402

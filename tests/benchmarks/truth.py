@@ -38,10 +38,10 @@ from trainers.metrics import Metrics  # noqa: E402
 from trainers.recipe import Recipe  # noqa: E402
 from tuning.execution import engine  # noqa: E402
 from tuning.execution.engine import Job, Resources  # noqa: E402
-from tuning.search.halving import Halving  # noqa: E402
 from tuning.search.sampler import SamplerContext  # noqa: E402
+from tuning.search.samplers.tpe import TPESampler  # noqa: E402
+from tuning.search.schedulers.halving import Halving  # noqa: E402
 from tuning.search.search import Search  # noqa: E402
-from tuning.search.tpe import TPESampler  # noqa: E402
 from tuning.study import manifest  # noqa: E402
 from tuning.study.manifest import Manifest  # noqa: E402
 from tuning.study.study import Study  # noqa: E402

@@ -15,10 +15,10 @@ from trainers.metrics import Metrics
 from trainers.objective import Score
 from trainers.recipe import Recipe
 from tuning.search.callback import Callback
-from tuning.search.halving import Halving
 from tuning.search.sampler import SamplerContext
+from tuning.search.samplers.tpe import TPESampler
+from tuning.search.schedulers.halving import Halving
 from tuning.search.search import Search
-from tuning.search.tpe import TPESampler
 from tuning.study import manifest
 from tuning.study.manifest import Manifest
 from tuning.study.step_result import StepResult

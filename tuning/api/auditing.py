@@ -12,8 +12,8 @@ from trainers.errors import UserError
 from trainers.hardware.machine import cpus_here, gpus_here
 from tuning.execution import engine
 from tuning.execution.engine import Job, Resources
-from tuning.search.full_training import FullTraining
 from tuning.search.scheduler import Scheduler
+from tuning.search.schedulers.full_training import FullTraining
 from tuning.study.data import reopen
 from tuning.study.reading import AUDITS, StudyRead
 from tuning.study.step_result import StepResult

@@ -30,9 +30,9 @@ from tuning.execution.engine import stopped_by_signals
 from tuning.execution.environment import Share
 from tuning.execution.trial_source import TrialSource, assignment_of
 from tuning.execution.worker import Trainers, Worker
-from tuning.search.full_training import FullTraining
-from tuning.search.random_sampler import RandomSampler
 from tuning.search.sampler import SamplerContext
+from tuning.search.samplers.random_sampler import RandomSampler
+from tuning.search.schedulers.full_training import FullTraining
 from tuning.search.search import Search
 from tuning.study import manifest
 from tuning.study.data import open_data, reopen, write_split

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # --help lists the samplers, and should not wait for Optuna's
     from tuning.study.proposal import Proposal
 
 # This package's samplers by name; importing the module registers them.
-MODULES = {"tpe": "tuning.search.tpe", "random": "tuning.search.random_sampler"}
+MODULES = {"tpe": "tuning.search.samplers.tpe", "random": "tuning.search.samplers.random_sampler"}
 
 
 class Sampler(Protocol):

@@ -18,9 +18,9 @@ if TYPE_CHECKING:  # --help lists the schedulers, and should not wait for Optuna
 
 # This package's schedulers by name; importing the module registers them.
 MODULES = {
-    "promote": "tuning.search.halving",
-    "stop": "tuning.search.halving",
-    "full": "tuning.search.full_training",
+    "promote": "tuning.search.schedulers.halving",
+    "stop": "tuning.search.schedulers.halving",
+    "full": "tuning.search.schedulers.full_training",
 }
 # steps before which results predict nothing, and the largest number of rungs; there are always two at least
 FIRST_RUNG, MOST_RUNGS = 30, 4
@@ -112,7 +112,7 @@ class Scheduler(Protocol):
 class Rules:
     """What a scheduler is made from.
 
-    rungs: steps, rising. reduction_factor, quorum, brackets, seed: see tuning.search.halving.Halving.
+    rungs: steps, rising. reduction_factor, quorum, brackets, seed: see tuning.search.schedulers.halving.Halving.
     """
 
     rungs: Sequence[int]

@@ -1,6 +1,6 @@
 """Search: the loop that connects study, sampler and scheduler: proposes trials, judges rungs, gives verdicts.
 
-It does not depend on Ray: tuning.execution adapts it to Ray Tune, simulation.py runs it on a simulated clock.
+It does not depend on Ray: tuning.execution adapts it to Ray Tune, tuning.search.simulation runs it on a simulated clock.
 """
 
 from __future__ import annotations

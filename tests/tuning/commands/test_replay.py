@@ -13,10 +13,10 @@ from tuning.api.settings import Settings
 from tuning.replay import main
 from tuning.search import simulation
 from tuning.search.sampler import SamplerContext
+from tuning.search.samplers.tpe import TPESampler
 from tuning.search.scheduler import quorum_of
 from tuning.search.search import Search
 from tuning.search.simulation import Curve, Table, distance, read_curves
-from tuning.search.tpe import TPESampler
 from tuning.study.proposal import Proposal
 
 OBJECTIVE = DETECTION.objective(None, ())

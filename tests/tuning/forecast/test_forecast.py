@@ -14,8 +14,8 @@ from tuning.api.forecast.plan import expected, lines, plan
 from tuning.api.forecast.speed import COLD_SECONDS, Speed, from_table, known
 from tuning.execution.environment import note_hardware
 from tuning.run import main
-from tuning.search.halving import Halving
 from tuning.search.limits.budget import Budget
+from tuning.search.schedulers.halving import Halving
 from tuning.study.study import Study
 
 OLD = Path(__file__).parents[1] / "old_studies"

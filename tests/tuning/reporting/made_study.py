@@ -13,10 +13,10 @@ from search_spaces.conditions import Conditions
 from trainers.detection import coco_metrics
 from trainers.detection.coco_metrics import ImageResult
 from trainers.detection.task import DETECTION
-from tuning.search.halving import Halving
 from tuning.search.sampler import SamplerContext
+from tuning.search.samplers.tpe import TPESampler
+from tuning.search.schedulers.halving import Halving
 from tuning.search.search import Search
-from tuning.search.tpe import TPESampler
 from tuning.study.curves import CurveFile
 from tuning.study.manifest import Manifest
 from tuning.study.step_result import StepResult

@@ -19,9 +19,9 @@ from trainers import task as tasks
 from trainers.errors import UserError
 from tuning.api.settings import Settings
 from tuning.search import sampler as samplers
-from tuning.search.halving import Halving
 from tuning.search.sampler import Sampler, SamplerContext, paused_as_pruned
 from tuning.search.scheduler import Judgement, make_rung
+from tuning.search.schedulers.halving import Halving
 from tuning.search.search import Search
 from tuning.study.proposal import Proposal
 from tuning.study.step_result import StepResult

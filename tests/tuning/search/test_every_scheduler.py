@@ -17,10 +17,10 @@ from trainers.errors import UserError
 from trainers.objective import Score
 from tuning.api.settings import Settings
 from tuning.search import scheduler as schedulers
-from tuning.search.full_training import FullTraining
+from tuning.search.samplers.tpe import TPESampler
 from tuning.search.scheduler import Judgement, Rules, Scheduler
+from tuning.search.schedulers.full_training import FullTraining
 from tuning.search.search import Search
-from tuning.search.tpe import TPESampler
 
 RULES = Rules(rungs=(10, 30, 90), reduction_factor=3, quorum=3, seed=4)
 TRIALS = 14

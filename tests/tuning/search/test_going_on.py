@@ -24,10 +24,10 @@ from tuning.api import earlier_study
 from tuning.api.searching import with_own_seed
 from tuning.api.settings import Settings
 from tuning.search import warm_start
-from tuning.search.halving import Halving
+from tuning.search.samplers.tpe import TPESampler
+from tuning.search.schedulers.halving import Halving
 from tuning.search.search import Search
 from tuning.search.space_adapter import SpaceAdapter
-from tuning.search.tpe import TPESampler
 from tuning.study import manifest
 from tuning.study.trial_folder import newest_checkpoint
 from tuning.tracking.store import allowed_name

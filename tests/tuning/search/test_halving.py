@@ -10,8 +10,8 @@ from searches import OBJECTIVE, score
 from trainers.errors import UserError
 from trainers.objective import Score
 from tuning.api.forecast.plan import expected_arrivals
-from tuning.search.halving import Halving
 from tuning.search.scheduler import rung_steps
+from tuning.search.schedulers.halving import Halving
 
 
 def halving_with(*scores: Score, quorum: int = 3) -> Halving:

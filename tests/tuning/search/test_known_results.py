@@ -10,12 +10,12 @@ from test_going_on import checkpoint, read
 
 from search_spaces.space import Seed
 from tuning.search import warm_start
-from tuning.search.halving import Halving
 from tuning.search.known import KnownResults
-from tuning.search.random_sampler import RandomSampler
+from tuning.search.samplers.random_sampler import RandomSampler
+from tuning.search.samplers.tpe import TPESampler
+from tuning.search.schedulers.halving import Halving
 from tuning.search.search import Search
 from tuning.search.space_adapter import SpaceAdapter
-from tuning.search.tpe import TPESampler
 from tuning.study.trial_folder import newest_checkpoint
 from tuning.study.trial_record import KNOWN, TrialRecord
 

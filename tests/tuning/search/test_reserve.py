@@ -8,10 +8,10 @@ from searches import context, recipe_of
 from test_search import rung
 
 from tuning.search import simulation
-from tuning.search.halving import MOST_WAITING, Halving
 from tuning.search.limits.budget import Budget, Spending
 from tuning.search.limits.meter import Meter
-from tuning.search.random_sampler import RandomSampler
+from tuning.search.samplers.random_sampler import RandomSampler
+from tuning.search.schedulers.halving import MOST_WAITING, Halving
 from tuning.search.search import Search
 from tuning.search.simulation import Clock, Curve
 from tuning.study.study import Study

@@ -11,10 +11,10 @@ from optuna.trial import TrialState
 from searches import CONDITIONS, OBJECTIVE, SPACE, run_here, search_of
 
 from trainers.errors import UserError
-from tuning.search.halving import Halving
 from tuning.search.sampler import SamplerContext
+from tuning.search.samplers.tpe import TPESampler
+from tuning.search.schedulers.halving import Halving
 from tuning.search.search import Search
-from tuning.search.tpe import TPESampler
 from tuning.study.step_result import StepResult
 
 

@@ -10,8 +10,8 @@ from searches import OBJECTIVE
 
 from trainers import score_order
 from trainers.objective import Score
-from tuning.search.halving import Halving
-from tuning.search.tpe import compared
+from tuning.search.samplers.tpe import compared
+from tuning.search.schedulers.halving import Halving
 
 RUNGS = (10, 30, 90)
 

@@ -7,8 +7,8 @@ from searches import CONDITIONS, OBJECTIVE, SPACE, context, score
 
 import search_spaces
 from tuning.search.sampler import SamplerContext
+from tuning.search.samplers.tpe import BEST, LATEST, TPESampler, most_informative
 from tuning.search.scheduler import Judgement, make_rung
-from tuning.search.tpe import BEST, LATEST, TPESampler, most_informative
 from tuning.study.step_result import StepResult
 from tuning.study.trial_record import RUNG
 

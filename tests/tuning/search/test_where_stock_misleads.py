@@ -21,8 +21,8 @@ from ray.tune.search.optuna import OptunaSearch
 from searches import CONDITIONS, SPACE, context, run_here, score, search_of
 from test_search import rung, stored
 
-from tuning.search.halving import Halving
-from tuning.search.tpe import TPESampler
+from tuning.search.samplers.tpe import TPESampler
+from tuning.search.schedulers.halving import Halving
 
 RUNGS = (10, 30, 90)
 

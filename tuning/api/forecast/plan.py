@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from trainers import model as models
 from tuning.api.forecast.speed import TABLE, Speed
-from tuning.search.halving import MOST_WAITING
 from tuning.search.limits.budget import Budget, duration
 from tuning.search.scheduler import Scheduler
+from tuning.search.schedulers.halving import MOST_WAITING
 
 # float32 values per parameter in a checkpoint: the parameter and Adam's two moments; other optimizers have fewer
 VALUES_PER_PARAMETER = 3

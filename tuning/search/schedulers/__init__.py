@@ -1,0 +1,1 @@
+"""The schedulers that this package has: successive halving, and full training (tuning.search.scheduler)."""
