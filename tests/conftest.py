@@ -1,4 +1,4 @@
-"""What every test shares: its order, one thread of TensorFlow's, one niceness, no deadline of hypothesis's, and its end."""
+"""What every test shares: its order, one thread of TensorFlow's, one niceness, untimed hypothesis; how a run ends early."""
 
 import os
 import signal

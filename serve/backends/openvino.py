@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import queue
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,11 +34,9 @@ class OpenVino:
     """
 
     def __init__(self, export: Export, threads: int) -> None:
-        import openvino as ov
-
         self.streams = min(threads, MAX_STREAMS)
         self._suppression = export.manifest.get("suppression")
-        self._compiled = ov.Core().compile_model(
+        self._compiled = _core().compile_model(
             str(converted(export)),
             "CPU",
             {
@@ -67,6 +66,18 @@ class OpenVino:
             self._idle.put(request)
 
 
+@functools.cache
+def _core() -> Any:
+    """One for the whole process, never closed.
+
+    Each brings its own CPU plugin, which sets the thread's alternate signal stack and, when it is closed, sets back the
+    one before: closed in the order of their making, two leave a freed stack, and the next signal ends the process.
+    """
+    import openvino as ov
+
+    return ov.Core()
+
+
 def converted(export: Export) -> Path:
     """The network in OpenVINO's format (.xml and .bin) in this machine's cache; converted first if it is not there."""
     import openvino as ov
@@ -76,7 +87,7 @@ def converted(export: Export) -> Path:
         if not folder.is_dir():
             size = export.framing.size
             # not ov.convert_model, which imports TensorFlow to check the type of its argument
-            model = ov.Core().read_model(str(export.saved_model))
+            model = _core().read_model(str(export.saved_model))
             model.reshape({"images": ov.PartialShape([-1, size, size, 3])})
             _remove_identity_resizing(model)
             suppression = export.manifest.get("suppression")

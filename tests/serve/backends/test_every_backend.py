@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
@@ -64,6 +66,31 @@ def test_a_later_call_does_not_change_returned_detections(loaded):
 
 def test_an_empty_image_has_no_detections(loaded):
     assert len(loaded.detect(picture(64, 64, {})[np.newaxis])[0].scores) == 0
+
+
+OPENED_AND_CLOSED = """
+import gc, os, signal, sys
+from pathlib import Path
+from serve import backends
+from trainers.detection import export
+
+chosen = export.read(Path(sys.argv[2]))
+opened = [backends.load(sys.argv[1], chosen, 1) for _ in range(3)]
+while opened:
+    opened.pop(0)
+    gc.collect()
+heard = []
+signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+os.kill(os.getpid(), signal.SIGINT)
+print(len(heard))
+"""
+
+
+@pytest.mark.parametrize("name", backends.REGISTERED)
+def test_a_program_that_closed_models_in_the_order_of_their_opening_still_hears_signals(name, rectangles):
+    command = [sys.executable, "-c", OPENED_AND_CLOSED, name, str(rectangles.directory)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "1\n"), ended.stderr
 
 
 def test_an_unknown_backend_is_refused_with_the_list_of_backends(rectangles):
