@@ -1,4 +1,4 @@
-"""What every test shares: its order, one thread of TensorFlow's, one niceness, untimed hypothesis; how a run ends early."""
+"""What all tests share: their order, one thread of TensorFlow, one niceness, untimed hypothesis; how a run is ended."""
 
 import os
 import signal
