@@ -89,4 +89,4 @@ BRANCH = DetectorBranch(
     ),
 )
 
-SPACE = Space("retinanet", (BRANCH,), laptop_steps=300)
+SPACE = Space("retinanet", (BRANCH,), laptop_steps=270)

@@ -78,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
         "--trials",
         type=int,
         metavar="N",
-        help="trials in all (default: the space's, 9 or 18; zoo 32; unlimited with another limit)",
+        help="trials in all (default: the space's, 8 or 18; zoo 32; unlimited with another limit)",
     )
     add("--time", type=duration_of, metavar="2h", help="wall time, like 45m, 2h or 1h30m")
     add("--like", type=float, metavar="N", help="gradient steps, in full-length trials")
