@@ -19,10 +19,10 @@ from serve.detections import Detections, in_image
 from serve.exports.locating import located
 from serve.images import as_image
 from serve.jobs.limits import NO_LIMITS
+from serve.jobs.progress import Progress
 from serve.jobs.targets import checked_targets, options_for
 from serve.video.annotating import RESULT, annotate
 from serve.video.opening import probe
-from serve.video.pipeline import Progress
 from trainers.detection import export as exports
 from trainers.detection.samples import DetectionArrays
 from trainers.errors import UserError

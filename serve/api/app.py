@@ -13,17 +13,18 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from serve.api import images, jobs, metrics, model, problems, results
+from serve.api import images, jobs, model, problems, results
 from serve.api.context import Context
 from serve.api.rates import Rates
 from serve.api.tokens import Tokens
-from serve.deployment.counters import Counters
 from serve.deployment.database import Database
 from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
 from serve.errors import Refused
 from serve.jobs.options import Options
 from serve.jobs.store import JobStore
+from serve.metrics import exposition
+from serve.metrics.counters import Counters
 
 PAGE = Path(__file__).with_name("page.html")
 # the page is one file with inline style and script; it may load and play only what this server sends
@@ -142,16 +143,17 @@ def _plain_routes(app: FastAPI, context: Context, guard: Callable[[str], Any]) -
 
     @app.get(
         "/metrics",
-        summary="Metrics in Prometheus format",
+        summary="Metrics in Prometheus' text format, or in OpenMetrics",
         tags=["health"],
         dependencies=[guard("read")],
         response_class=PlainTextResponse,
         responses={status: images.ERRORS[status] for status in (401, 403, 429)},
     )
-    def prometheus() -> Response:
+    def prometheus(request: Request) -> Response:
         context.counters.flush()
-        text = metrics.text(context.counters, context.store)
-        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+        accept = request.headers.get("accept", "")
+        text, media_type = exposition.body(context.counters, context.store, accept)
+        return Response(text, headers={"Content-Type": media_type})
 
 
 def _add_head(router: APIRouter) -> None:
@@ -193,7 +195,7 @@ def _add_metrics(app: FastAPI, counters: Counters) -> None:
         route = getattr(request.scope.get("route"), "path", "unknown")
         method = request.method if request.method in ("GET", "POST", "DELETE", "HEAD") else "other"
         counters.add("requests", method=method, route=route, status=str(status))
-        counters.add("request_seconds", time.perf_counter() - began, method=method, route=route)
+        counters.observe("request_seconds", time.perf_counter() - began, method=method, route=route)
         if time.monotonic() - flushed > FLUSH_SECONDS and (pending is None or pending.done()):
             flushed = time.monotonic()
             pending = flusher.submit(counters.flush)

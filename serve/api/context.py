@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from serve.api.tokens import Tokens
-from serve.deployment.counters import Counters
 from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
 from serve.jobs.store import JobStore
+from serve.metrics.counters import Counters
 
 
 @dataclass(frozen=True)

@@ -202,6 +202,8 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
     )
     def delete(job_id: str) -> Response:
         cancelled = store.cancel(job_id)
+        if cancelled is not None:
+            context.counters.add("jobs_ended", state="cancelled")
         return Response(status_code=204) if cancelled is None else JSONResponse(shown(cancelled), 202)
 
     @router.post(

@@ -6,11 +6,17 @@ import threading
 import time
 from collections import Counter, deque
 from concurrent.futures import Future
+from typing import TypeAlias
 
 import numpy as np
 
 from serve.backends.backend import Backend
+from serve.metrics.families import STAGE_SECONDS
+from serve.metrics.histogram import Histogram
 from trainers.detection.samples import DetectionArrays
+
+# a square, the future of its detections, and when it was submitted (time.perf_counter)
+_Waiting: TypeAlias = tuple[np.ndarray, "Future[DetectionArrays]", float]
 
 
 class NetworkFailed(Exception):
@@ -23,16 +29,18 @@ class Batcher:
     One thread per stream of the backend. There is no batching delay: while all streams are busy, the next batch
     gathers, up to `size` images.
     counts: ("batches", size): batches of that size; images; errors: images in failed batches; objects: detections with
-    a score of at least `threshold`; seconds: time in the network, summed over streams.
+    a score of at least `threshold`.
+    network: seconds of each batch in the network. queue: seconds that each image waited for it.
     """
 
     def __init__(self, backend: Backend, size: int, threshold: float = 0.5) -> None:
         self.size = size
         self.counts: Counter[str | tuple[str, int]] = Counter()
+        self.network, self.queue = Histogram(STAGE_SECONDS), Histogram(STAGE_SECONDS)
         self._threshold = threshold
         self._backend = backend
-        self._waiting: deque[tuple[np.ndarray, Future[DetectionArrays]]] = deque()
-        self._urgent: deque[tuple[np.ndarray, Future[DetectionArrays]]] = deque()
+        self._waiting: deque[_Waiting] = deque()
+        self._urgent: deque[_Waiting] = deque()
         self._changed = threading.Condition()
         self._closed = False
         self._threads = [
@@ -48,7 +56,7 @@ class Batcher:
         with self._changed:
             if self._closed:
                 raise RuntimeError("the batcher is closed")
-            (self._urgent if urgent else self._waiting).append((square, future))
+            (self._urgent if urgent else self._waiting).append((square, future, time.perf_counter()))
             self._changed.notify()
         return future
 
@@ -75,30 +83,31 @@ class Batcher:
             with self._changed:
                 while not (self._urgent or self._waiting or self._closed):
                     self._changed.wait()
-                batch: list[tuple[np.ndarray, Future[DetectionArrays]]] = []
+                batch: list[_Waiting] = []
                 while len(batch) < self.size and (self._urgent or self._waiting):
                     batch.append((self._urgent or self._waiting).popleft())
+                    self.queue.observe(time.perf_counter() - batch[-1][2])
             if not batch:
                 return
             self._detect([each for each in batch if each[1].set_running_or_notify_cancel()])
 
-    def _detect(self, batch: list[tuple[np.ndarray, Future[DetectionArrays]]]) -> None:
+    def _detect(self, batch: list[_Waiting]) -> None:
         if not batch:
             return
         began = time.perf_counter()
         try:
-            found = self._backend.detect(np.stack([square for square, _ in batch]))
+            found = self._backend.detect(np.stack([square for square, _, _ in batch]))
         except Exception as error:  # noqa: BLE001 - passed on to the callers through their futures
             with self._changed:
                 self.counts["errors"] += len(batch)
-            for _, future in batch:
+            for _, future, _ in batch:
                 future.set_exception(NetworkFailed(f"{type(error).__name__}: {error}"))
             return
         seconds = time.perf_counter() - began
         with self._changed:
-            self.counts["seconds"] += seconds  # type: ignore[assignment]
+            self.network.observe(seconds)
             self.counts["batches", len(batch)] += 1
             self.counts["images"] += len(batch)
             self.counts["objects"] += sum(int((each.scores >= self._threshold).sum()) for each in found)
-        for (_, future), each in zip(batch, found, strict=True):
+        for (_, future, _), each in zip(batch, found, strict=True):
             future.set_result(each)

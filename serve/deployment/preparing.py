@@ -6,11 +6,11 @@ from pathlib import Path
 
 from serve.api.tokens import Tokens
 from serve.backends import choosing
-from serve.deployment.counters import Counters
 from serve.deployment.database import Database
 from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
 from serve.exports.model_folder import add_model, read_model
+from serve.metrics.counters import Counters
 from trainers.detection.export import Export
 from trainers.errors import UserError
 

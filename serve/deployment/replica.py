@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from serve.backends.batching import NetworkFailed
-from serve.deployment.counters import Counters
 from serve.deployment.database import Database
 from serve.deployment.evidence import Evidence
 from serve.deployment.health import Health, one_line
@@ -31,6 +30,8 @@ from serve.jobs.options import Options
 from serve.jobs.queue import JobQueue
 from serve.jobs.running import JobRunner
 from serve.jobs.store import JobStore
+from serve.metrics.counters import Counters
+from serve.metrics.networks import NetworkCounts
 
 POLL_SECONDS = 0.25  # between two looks for a job
 MAINTENANCE_SECONDS = 1.0  # each round syncs the database to disk
@@ -56,7 +57,7 @@ class Replica:
         self._id = uuid.uuid4().hex
         self._evidence = Evidence(database)
         self._pixels = PixelBudget(settings.limits.request_pixels)
-        self._recorded: dict[tuple[str, Any], float] = {}
+        self._networks = NetworkCounts(self._counters)
         self._health.check()  # loads the champion; /readyz reports why it cannot, and one that loads may follow
         runner = JobRunner(
             settings, self._store, self._queue, self._models, self._rollout, self._counters, self._health,
@@ -194,17 +195,7 @@ class Replica:
     def _record_counts(self) -> None:
         """Add what the batchers counted since the last call to the counters."""
         for export_id, model in self._models.all().items():
-            for name, value in dict(model.batcher.counts).items():
-                increase = value - self._recorded.get((export_id, name), 0.0)
-                self._recorded[export_id, name] = value
-                if not increase:
-                    continue
-                if isinstance(name, tuple):
-                    self._counters.add(name[0], increase, size=str(name[1]))
-                elif name == "seconds":
-                    self._counters.add("stage_seconds", increase, stage="network")
-                else:
-                    self._counters.add(name, increase, model=export_id)
+            self._networks.record(export_id, model.batcher)
 
     def _clean_up(self) -> None:
         """Remove expired jobs, and folders that a killed process left behind."""

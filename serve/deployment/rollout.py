@@ -8,11 +8,11 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from serve.deployment.counters import Counters
 from serve.deployment.database import Database
 from serve.deployment.evidence import Bounds, Evidence, judge, judge_errors
 from serve.errors import Refused
 from serve.jobs.queue import GIVE
+from serve.metrics.counters import Counters
 
 Phase = Literal["loading", "canary", "promoted", "rolled back", "failed"]
 ROW = "rollout"  # name of the row in the table of notes

@@ -9,8 +9,8 @@ from typing import Any
 from serve.deployment.database import Database
 from serve.errors import Refused
 from serve.jobs.job import Job, State, job_of
+from serve.jobs.progress import Progress
 from serve.video.opening import VideoFacts
-from serve.video.pipeline import Progress
 
 
 class JobQueue:

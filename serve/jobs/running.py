@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 from serve.backends.batching import NetworkFailed
-from serve.deployment.counters import Counters
 from serve.deployment.evidence import Evidence
 from serve.deployment.health import Health, one_line
 from serve.deployment.rollout import Rollout
@@ -20,13 +19,16 @@ from serve.deployment.shadowing import Shadow, shadowing
 from serve.exports.loaded_models import LoadedModels, Model
 from serve.jobs.faults import ModelUnavailable, fault_of, pause
 from serve.jobs.job import Job
+from serve.jobs.progress import Progress
 from serve.jobs.queue import JobQueue
 from serve.jobs.slots import Slots
 from serve.jobs.sources import fetch
 from serve.jobs.store import INPUT, JobStore
+from serve.metrics.counters import Counters
+from serve.metrics.histogram import Histogram
 from serve.video.annotating import RESULT, WORK, annotate
 from serve.video.opening import VideoFacts, probe
-from serve.video.pipeline import Cancelled, Progress
+from serve.video.pipeline import Cancelled
 from serve.video.segments import SegmentFolder
 from trainers.files import write_text
 
@@ -76,9 +78,12 @@ class JobRunner:
     def _run(self, job_id: str) -> bool:
         folder = self._store.folder(job_id)
         segments = len(SegmentFolder(folder / WORK, None).finished())
+        before = time.time()
         job = self._queue.start(job_id, segments)
         if job is None:
             return False
+        if job.started is not None and job.started >= before:  # its first start
+            self._counters.observe("job_queue_seconds", job.started - job.created)
         if job.attempts > MAX_ATTEMPTS:
             self._fail(
                 job, f"the process working on it crashed {MAX_ATTEMPTS} times at the same place in the video"
@@ -167,7 +172,7 @@ class JobRunner:
         )  # fmt: skip
         size = sum(file.stat().st_size for file in (source, *(folder / RESULT).iterdir()))
         if self._queue.done(job, manifest, size):
-            self._counters.add("jobs_ended", state="done")
+            self._count_end(job, "done")
             shutil.rmtree(folder / WORK, ignore_errors=True)
         else:
             self._given_up(job)
@@ -177,9 +182,14 @@ class JobRunner:
         if not self._queue.failed(job, reason):
             self._given_up(job)
             return
-        self._counters.add("jobs_ended", state="failed")
+        self._count_end(job, "failed")
         if not keep:
             shutil.rmtree(self._store.folder(job.id) / WORK, ignore_errors=True)
+
+    def _count_end(self, job: Job, state: str) -> None:
+        self._counters.add("jobs_ended", state=state)
+        if job.started is not None:
+            self._counters.observe("job_seconds", time.time() - job.started, state=state)
 
     def _remove_files(self, folder: Path) -> None:
         for name in (WORK, RESULT):
@@ -207,7 +217,7 @@ class _Reporter:
         self._folder, self._free_bytes = folder, free_bytes
         self._due = 0.0
         self._counted = 0
-        self._stages: dict[str, float] = {}
+        self._stages: dict[str, Histogram] = {}
 
     def __call__(self, progress: Progress) -> None:
         if self._stopping.is_set() and not progress.finished:
@@ -221,8 +231,9 @@ class _Reporter:
             raise OSError(errno.ENOSPC, "the disk is nearly full")
         self._counters.add("frames", progress.here - self._counted)
         self._counted = progress.here
-        for stage, seconds in dict(progress.stages).items():
-            self._counters.add("stage_seconds", seconds - self._stages.get(stage, 0.0), stage=stage)
-            self._stages[stage] = seconds
+        for stage, seen in dict(progress.stages).items():
+            before = self._stages.get(stage)
+            self._stages[stage] = now = seen.since(None)
+            self._counters.add_histogram("stage_seconds", now.since(before), stage=stage)
         if not self._queue.update_progress(self._job, progress):
             raise Cancelled

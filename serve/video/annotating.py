@@ -9,9 +9,10 @@ from typing import Any
 from serve.backends.batching import Batcher
 from serve.jobs.limits import Limits
 from serve.jobs.options import Options
+from serve.jobs.progress import Progress
 from serve.video.assembling import assemble
 from serve.video.opening import VideoFacts
-from serve.video.pipeline import SEGMENT_FRAMES, Progress, Shadow, VideoPipeline
+from serve.video.pipeline import SEGMENT_FRAMES, Shadow, VideoPipeline
 from trainers.detection.export import Export
 
 WORK, RESULT = "work", "result"  # in the folder of a job
@@ -40,7 +41,7 @@ def annotate(
     Raises Refused when no frame can be decoded or the video exceeds a limit, NetworkFailed when the model fails,
     Cancelled when `report` does.
     """
-    network_before = float(batcher.counts["seconds"])
+    network_before = batcher.network.sum
     pipeline = VideoPipeline(
         source,
         facts,
@@ -57,6 +58,7 @@ def annotate(
     segments = pipeline.run()
     about = {"damaged": pipeline.progress.damaged, "notes": pipeline.notes, **about}
     if with_seconds:
-        seconds = {**pipeline.progress.stages, "network": batcher.counts["seconds"] - network_before}
+        seconds = {name: stage.sum for name, stage in pipeline.progress.stages.items()}
+        seconds["network"] = batcher.network.sum - network_before
         about["stage_seconds"] = {name: round(float(value), 3) for name, value in seconds.items()}
     return assemble(folder / RESULT, facts, segments, pipeline.segments, export, options, about)

@@ -6,10 +6,9 @@ import contextlib
 import itertools
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from serve.detections import Detection, frame_line, objects
 from serve.errors import Refused
 from serve.jobs.limits import Limits
 from serve.jobs.options import Options
+from serve.jobs.progress import Progress
 from serve.video import audio
 from serve.video.decoding import Decoder, Frame
 from serve.video.drawing import draw
@@ -42,37 +42,6 @@ Shadow = Callable[[np.ndarray, "Future[DetectionArrays]"], None]
 
 class Cancelled(Exception):
     """The job was cancelled, or this process is stopping. Finished segments are kept."""
-
-
-@dataclass
-class Progress:
-    """Progress of one video.
-
-    frames, total: done, and in the video (0: unknown). here, began: frames done by this process, and when it began
-    (time.monotonic). objects: detections so far. damaged: see Decoder. stages: seconds of work per stage, without
-    waiting. finished: whether all frames are done.
-    """
-
-    frames: int = 0
-    total: int = 0
-    here: int = 0
-    objects: int = 0
-    damaged: int = 0
-    began: float = field(default_factory=time.monotonic)
-    stages: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    finished: bool = False
-
-    @property
-    def frames_per_second(self) -> float:
-        """Speed of this process so far."""
-        return self.here / max(time.monotonic() - self.began, 1e-6)
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Estimated from the speed so far; None while unknown."""
-        if not self.total or not self.here:
-            return None
-        return max(0, self.total - self.frames) / self.frames_per_second
 
 
 @dataclass(frozen=True)
@@ -202,7 +171,7 @@ class VideoPipeline:
         while True:
             began = time.perf_counter()
             item = next(items, None)
-            self.progress.stages[name] += time.perf_counter() - began
+            self.progress.stages[name].observe(time.perf_counter() - began)
             if item is None:
                 return
             yield item
@@ -214,7 +183,7 @@ class VideoPipeline:
                 continue
             began = time.perf_counter()
             square = self._export.framing.square(frame.image)
-            self.progress.stages["resize"] += time.perf_counter() - began
+            self.progress.stages["resize"].observe(time.perf_counter() - began)
             found = self._batcher.submit(square)
             if self._shadow is not None:
                 self._shadow(frame.image, found)
@@ -232,7 +201,7 @@ class VideoPipeline:
                 continue
             began = time.perf_counter()
             result = future.result()
-            self.progress.stages["wait for network"] += time.perf_counter() - began
+            self.progress.stages["wait for network"].observe(time.perf_counter() - began)
             height, width = frame.image.shape[:2]
             if tracker is None:
                 shown = objects(result, self._export, self._options, height, width)
@@ -247,7 +216,7 @@ class VideoPipeline:
             began = time.perf_counter()
             image = each.frame.image if each.frame.image.flags.writeable else np.copy(each.frame.image)
             draw(image, each.shown)
-            self.progress.stages["draw"] += time.perf_counter() - began
+            self.progress.stages["draw"].observe(time.perf_counter() - began)
             yield each
 
     def _write(self, number: int, chunk: Iterator[_Result]) -> Segment | None:
@@ -272,7 +241,7 @@ class VideoPipeline:
                 if writer is not None:
                     began = time.perf_counter()
                     writer.write(frame.image, frame.time - first.time)
-                    self.progress.stages["encode"] += time.perf_counter() - began
+                    self.progress.stages["encode"].observe(time.perf_counter() - began)
                 if each.found is not None:
                     lines.append(frame_line(frame.index, float(frame.time), each.found, height, width))
                     self.progress.objects += len(each.found)

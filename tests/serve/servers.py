@@ -18,12 +18,12 @@ from serve.api.app import create_app
 from serve.api.tokens import Tokens
 from serve.backends import choosing
 from serve.backends.choosing import Choice
-from serve.deployment.counters import Counters
 from serve.deployment.database import Database
 from serve.deployment.replica import Replica
 from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
 from serve.exports.model_folder import add_model
+from serve.metrics.counters import Counters
 from trainers.detection.export import Export
 
 TOKEN, READER = "token-for-tests", "reader-for-tests"

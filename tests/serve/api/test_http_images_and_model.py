@@ -104,7 +104,9 @@ def test_metrics_are_prometheus_text(server):
     assert {
         "serve_queue_age_seconds",
         "serve_batches",
-        "serve_stage_seconds",
+        "serve_stage_duration_seconds",
+        "serve_network_queue_duration_seconds",
+        "serve_http_request_duration_seconds",
         "serve_frames_per_second",
     } <= set(found)
     routes = {sample.labels["route"] for sample in found["serve_http_requests"].samples}

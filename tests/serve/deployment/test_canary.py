@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from canaries import KINDS, rollout
 
-from serve.deployment.counters import Counters
 from serve.deployment.database import Database
 from serve.deployment.evidence import Bounds, Evidence, judge, judge_errors, ratio_interval
 from serve.deployment.rollout import ROW, Rollout
@@ -17,6 +16,7 @@ from serve.jobs.job import Job
 from serve.jobs.options import Options
 from serve.jobs.queue import JobQueue
 from serve.jobs.store import JobStore
+from serve.metrics.counters import Counters
 
 BOUNDS = Bounds(images=100, jobs=5)
 

@@ -15,7 +15,6 @@ from servers import Server, free_port, prepare, run_http, run_replica, served, s
 
 from serve.api.tokens import Tokens
 from serve.backends import cache
-from serve.deployment.counters import Counters
 from serve.deployment.database import Database
 from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
@@ -26,6 +25,7 @@ from serve.jobs.limits import Limits
 from serve.jobs.options import Options
 from serve.jobs.queue import JobQueue
 from serve.jobs.store import JobStore
+from serve.metrics.counters import Counters
 from serve.video.opening import probe
 
 KILLS = int(os.environ.get("KILLS", "10"))  # KILLS=30 for a longer test

@@ -12,7 +12,6 @@ import pytest
 from servers import prepare
 
 from serve.backends.batching import NetworkFailed
-from serve.deployment.counters import Counters
 from serve.deployment.database import Database
 from serve.deployment.evidence import Evidence
 from serve.deployment.health import Health
@@ -28,6 +27,7 @@ from serve.jobs.queue import JobQueue
 from serve.jobs.running import SUSPECT_ATTEMPTS, JobRunner
 from serve.jobs.slots import Slots
 from serve.jobs.store import JobStore
+from serve.metrics.counters import Counters
 from serve.video.opening import probe
 from serve.video.segments import SegmentFolder
 from trainers.errors import UserError
