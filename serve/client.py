@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,17 +51,25 @@ class Client:
         options: Options,
         key: str | None = None,
         sent: Callable[[int, int], None] | None = None,
+        output_uri: str | None = None,
+        webhook: str | None = None,
     ) -> dict[str, Any]:
         """Upload a video in chunks; returns the new job.
 
         key: idempotency key; a second call with the same key returns the same job. sent: upload progress, called with
-        bytes sent and total bytes. Raises Unreachable at once when no server answers; later, it is waited for.
+        bytes sent and total bytes. output_uri: S3 prefix to copy the results to; webhook: URL that is told of the end.
+        Raises Unreachable at once when no server answers; later, it is waited for.
         """
         self._call("GET", "/healthz")
         key = key or secrets.token_hex(16)
         boundary = secrets.token_hex(16)
-        head = (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="options"\r\n\r\n{options.model_dump_json()}\r\n'
+        fields = {"options": options.model_dump_json(), "output_uri": output_uri, "webhook": webhook}
+        head = "".join(
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+            for name, value in fields.items()
+            if value is not None
+        ).encode()
+        head += (
             f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename={json.dumps(video.name)}\r\n'
             "Content-Type: application/octet-stream\r\n\r\n"
         ).encode()
@@ -71,6 +79,27 @@ class Client:
         return self._patiently(
             lambda: dict(self._json("POST", "/v1/jobs", data=body, headers=headers)), UPLOADS
         )
+
+    def submit_batch(
+        self,
+        uris: Sequence[str],
+        options: Options,
+        key: str | None = None,
+        output_uri: str | None = None,
+        webhook: str | None = None,
+    ) -> dict[str, Any]:
+        """Submit many videos that the server fetches itself; returns the new batch. Arguments as of `submit`."""
+        request = {
+            "uris": list(uris), "options": options.model_dump(mode="json"), "output_uri": output_uri, "webhook": webhook,
+        }  # fmt: skip
+        headers = {"Idempotency-Key": key or secrets.token_hex(16)}
+        return self._patiently(
+            lambda: dict(self._json("POST", "/v1/batches", json=request, headers=headers)), UPLOADS
+        )
+
+    def batch(self, batch_id: str) -> dict[str, Any]:
+        """The batch's present state."""
+        return dict(self._json("GET", f"/v1/batches/{batch_id}"))
 
     def events(self, job_id: str) -> Iterator[dict[str, Any]]:
         """The job after each change, until it ends. Reconnects when the connection breaks or the server restarts."""

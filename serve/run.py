@@ -76,6 +76,20 @@ def parser() -> Parser:
         help="allow jobs to use videos below s3://bucket/prefix",
     )
     add(
+        "--output-prefix",
+        action="append",
+        default=[],
+        metavar="URI",
+        help="allow jobs to copy their results below s3://bucket/prefix",
+    )
+    add(
+        "--webhook-host",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="allow webhooks to HOST[:PORT] at a private address, and without TLS",
+    )
+    add(
         "--model-root",
         type=Path,
         action="append",
@@ -160,6 +174,8 @@ def _settings(chosen: Namespace) -> Settings:
         data=chosen.data.absolute(),
         file_roots=[path.absolute() for path in chosen.file_root],
         s3_prefixes=chosen.s3_prefix,
+        output_prefixes=chosen.output_prefix,
+        webhook_hosts=chosen.webhook_host,
         model_roots=[path.absolute() for path in (*chosen.model_root, chosen.studies_dir)],
         limits=limits,
         threads=chosen.cpus,

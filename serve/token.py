@@ -1,4 +1,4 @@
-"""`python -m serve.token add|list|revoke`: the tokens of a deployment, while it runs or not."""
+"""`python -m serve.token add|list|revoke|webhook-secret`: the secrets of a deployment, while it runs or not."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from serve.api.tokens import ALL, Tokens
+from serve.webhooks.signing import secret_of
 from trainers.command import Parser, run
 from trainers.errors import UserError
 
@@ -17,6 +18,7 @@ examples:
   python -m serve.token add --name dashboard --scopes read --expires 30d     print a new token
   python -m serve.token list                                                 names, scopes and expiry
   python -m serve.token revoke dashboard                                     void it at once
+  python -m serve.token webhook-secret                                       print what webhooks are signed with
 
 scopes: read (jobs and results), submit (videos and images), admin (the model)
 """
@@ -27,7 +29,8 @@ def parser() -> Parser:
     """The command line."""
     line = Parser(
         prog="python -m serve.token",
-        description="Adds, lists and revokes the tokens of a deployment. A running server follows at once.",
+        description="Adds, lists and revokes the tokens of a deployment, and prints the secret of its webhooks. "
+        "A running server follows at once.",
         epilog=EXAMPLES,
         formatter_class=RawDescriptionHelpFormatter,
     )
@@ -39,7 +42,7 @@ def parser() -> Parser:
         metavar="DIR",
         help="as of serve.run (default: ./serving)",
     )
-    commands = line.add_subparsers(dest="command", required=True, metavar="add|list|revoke")
+    commands = line.add_subparsers(dest="command", required=True, metavar="add|list|revoke|webhook-secret")
     add = commands.add_parser("add", help="create a token and print it, once")
     add.add_argument("--name", help="for list and revoke (default: token-N)")
     add.add_argument("--scopes", default=",".join(ALL), metavar="A,B", help=f"default: {','.join(ALL)}")
@@ -47,6 +50,8 @@ def parser() -> Parser:
     commands.add_parser("list", help="list the tokens")
     revoke = commands.add_parser("revoke", help="void a token")
     revoke.add_argument("name")
+    secret = commands.add_parser("webhook-secret", help="print the secret that webhooks are signed with")
+    secret.add_argument("--new", action="store_true", help="make another one, which replaces it at once")
     return line
 
 
@@ -66,6 +71,8 @@ def _main(chosen: Namespace) -> int:
     elif chosen.command == "revoke":
         tokens.revoke(chosen.name)
         print(f"revoked {chosen.name}")
+    elif chosen.command == "webhook-secret":
+        print(secret_of(chosen.data, chosen.new))
     else:
         for each in tokens.all():
             print(f"{each.name:<20} {','.join(each.scopes):<20} {_expiry(each.expires)}")

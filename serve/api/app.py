@@ -13,7 +13,8 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from serve.api import images, jobs, model, problems, results
+from serve.api import batches, images, jobs, model, problems, results, schemas
+from serve.api.checking import Checks
 from serve.api.context import Context
 from serve.api.rates import Rates
 from serve.api.tokens import Tokens
@@ -50,7 +51,7 @@ def create_app(settings: Settings, replicas: ReplicaClient) -> FastAPI:
     store = JobStore(database, settings.jobs_folder)
     rollout = Rollout(database, counters)
     tokens = Tokens(settings.data)
-    context = Context(settings, store, rollout, counters, tokens, replicas)
+    context = Context(settings, store, rollout, counters, tokens, replicas, Checks())
     app = FastAPI(
         title="Object detection in images and videos",
         version="1",
@@ -66,12 +67,12 @@ def create_app(settings: Settings, replicas: ReplicaClient) -> FastAPI:
     problems.add_handlers(app)
     _add_metrics(app, counters)
     guard = _guard(tokens, Rates(settings.limits.requests_per_minute))
-    for routes in (jobs.routes, results.routes, images.routes, model.routes):
+    for routes in (jobs.routes, batches.routes, results.routes, images.routes, model.routes):
         router = routes(context, guard)
         _add_head(router)
         app.include_router(router)
     _plain_routes(app, context, guard)
-    problems.document_errors(app)
+    problems.document_errors(app, (schemas.JobRequest, schemas.BatchRequest))
     _add_head(app.router)
     return app
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from serve.api.checking import Checks
 from serve.api.tokens import Tokens
 from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
@@ -22,3 +23,4 @@ class Context:
     counters: Counters
     tokens: Tokens
     replicas: Any
+    checks: Checks

@@ -16,7 +16,7 @@ from serve.api.context import Context
 from serve.api.uploads import read_form
 from serve.errors import Refused
 from serve.jobs.options import Options
-from serve.jobs.sources import check_disk_space
+from serve.storage.sources import check_disk_space
 
 BODY = {
     "required": True,

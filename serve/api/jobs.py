@@ -6,25 +6,30 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from serve.api import problems, schemas
 from serve.api.context import Context
 from serve.api.images import ERRORS
 from serve.api.uploads import read_form
+from serve.deployment.settings import Settings
 from serve.errors import Refused
-from serve.jobs import sources
 from serve.jobs.job import Job, State
 from serve.jobs.options import Options
 from serve.jobs.queue import JobQueue
 from serve.jobs.store import INPUT
-from serve.video.opening import VideoFacts, probe
+from serve.jobs.submission import Submission
+from serve.storage import outputs, sources
+from serve.video.opening import probe
+from serve.webhooks.addresses import resolve
+from serve.webhooks.outbox import Outbox
+
+M = TypeVar("M", bound=BaseModel)
 
 BODY = {
     "required": True,
@@ -36,25 +41,12 @@ BODY = {
                 "properties": {
                     "file": {"type": "string", "format": "binary"},
                     "options": {"type": "string", "description": "Options as JSON"},
+                    "output_uri": {"type": "string", "description": schemas.OUTPUT},
+                    "webhook": {"type": "string", "description": schemas.WEBHOOK},
                 },
             }
         },
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "required": ["uri"],
-                "additionalProperties": False,
-                "properties": {
-                    "uri": {
-                        "type": "string",
-                        "minLength": 1,
-                        "maxLength": 4096,
-                        "description": "file:///... or s3://..., in a place that the server allows",
-                    },
-                    "options": {"$ref": "#/components/schemas/Options"},
-                },
-            }
-        },
+        "application/json": {"schema": {"$ref": "#/components/schemas/JobRequest"}},
     },
 }
 SUBMIT_ERRORS: dict[int | str, dict[str, Any]] = {
@@ -72,15 +64,13 @@ READ_ERRORS: dict[int | str, dict[str, Any]] = {
     404: {"model": problems.Problem, "description": "No such job, or it has no such result"},
     409: {"model": problems.Problem, "description": "The job is not done"},
 }
-CHECKS = 16  # sources that are looked up at the same time
+FIELDS = ("options", "output_uri", "webhook")  # of a form, besides the file
 
 
 def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
     """The routes of this module."""
     router = APIRouter(prefix="/v1", tags=["jobs"])
     settings, store = context.settings, context.store
-    checks = ThreadPoolExecutor(CHECKS, "sources")
-    checking: set[asyncio.Future[None]] = set()
     read: dict[str, Any] = {"dependencies": [guard("read")], "responses": READ_ERRORS}
 
     def shown(job: Job) -> dict[str, Any]:
@@ -104,29 +94,23 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         incoming.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=incoming))
         try:
-            name, source, options, facts, digest = await _receive(request, folder)
+            sent, digest = await _receive(request, folder)
             job, new = await asyncio.to_thread(
-                store.add,
-                folder,
-                name,
-                source,
-                options,
-                facts,
-                model,
-                settings.limits.queued,
-                idempotency_key,
-                digest,
+                store.add, folder, sent, model, settings.limits.queued, idempotency_key, digest
             )
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, True)
         return JSONResponse(shown(job), 202 if new else 200, headers={"Location": f"/v1/jobs/{job.id}"})
 
-    async def _receive(request: Request, folder: Path) -> tuple[str, str, Options, VideoFacts | None, str]:
+    async def _receive(request: Request, folder: Path) -> tuple[Submission, str]:
         if request.headers.get("content-type", "").split(";")[0].strip() == "application/json":
-            wanted = await _json_request(request)
-            await check_source(wanted.uri)
-            digest = wanted.model_dump_json()
-            return wanted.uri.rsplit("/", 1)[-1], wanted.uri, wanted.options, None, digest
+            wanted = await json_body(request, schemas.JobRequest)
+            await check(wanted.output_uri, wanted.webhook)
+            size = await context.checks.run(sources.check, wanted.uri, settings)
+            sent = Submission(
+                name_of(wanted.uri), wanted.uri, wanted.options, None, wanted.output_uri, wanted.webhook, size
+            )
+            return sent, wanted.model_dump_json()
         form = await read_form(
             request,
             folder,
@@ -134,9 +118,9 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
             1,
             lambda size: sources.check_disk_space(size, settings),
         )
-        unknown = set(form.fields) - {"options"}
+        unknown = set(form.fields) - {*FIELDS}
         if unknown:
-            raise Refused(422, f"unknown field '{min(unknown)[:50]}'; allowed: file, options")
+            raise Refused(422, f"unknown field '{min(unknown)[:50]}'; allowed: file, {', '.join(FIELDS)}")
         if not form.files:
             raise Refused(422, "the field 'file' with a video is missing")
         try:
@@ -147,28 +131,14 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         if size == 0:
             raise Refused(422, "the file is empty; send a video")
         path.replace(folder / INPUT)
+        output, webhook = form.fields.get("output_uri") or None, form.fields.get("webhook") or None
+        await check(output, webhook)
         facts = await asyncio.to_thread(probe, folder / INPUT, settings.limits)
-        return name, "upload", options, facts, form.digest
+        return Submission(name, "upload", options, facts, output, webhook), form.digest
 
-    async def check_source(uri: str) -> None:
-        """In threads of their own, which a source that does not answer may block without blocking other requests."""
-        if len(checking) >= CHECKS:
-            raise Refused(503, "too many videos are being looked up; try again later", retry_after=10)
-        future = asyncio.get_running_loop().run_in_executor(checks, sources.check, uri, settings)
-        checking.add(future)
-        future.add_done_callback(checking.discard)
-        await future
-
-    async def _json_request(request: Request) -> schemas.JobRequest:
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > 1 << 20:
-                raise Refused(413, "the JSON body is larger than the limit of 1 MiB")
-        try:
-            return schemas.JobRequest.model_validate_json(bytes(body))
-        except ValidationError as error:
-            raise Refused(422, problems.first_error(error)) from None
+    async def check(output: str | None, webhook: str | None) -> None:
+        if output is not None or webhook is not None:
+            await context.checks.run(check_destinations, output, webhook, settings)
 
     @router.get(
         "/jobs", name="list_jobs", summary="List jobs, newest first", response_model=schemas.JobList, **read
@@ -178,8 +148,9 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         before: Annotated[float | None, Query(allow_inf_nan=False, deprecated=True)] = None,
         cursor: Annotated[str | None, Query(max_length=100, description="`next` of the page before")] = None,
+        batch: Annotated[str | None, Query(max_length=100, description="only jobs of this batch")] = None,
     ) -> Any:
-        jobs = store.list_jobs(state, limit + 1, before, cursor)
+        jobs = store.list_jobs(state, limit + 1, before, cursor, batch)
         following = jobs[limit - 1].cursor if len(jobs) > limit else None
         return {"jobs": [shown(job) for job in jobs[:limit]], "next": following}
 
@@ -226,4 +197,41 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         JobQueue(context.store.database).retry(job, champion or job.model)
         return JSONResponse(shown(store.get(job_id)), 202, headers={"Location": f"/v1/jobs/{job.id}"})
 
+    @router.get(
+        "/jobs/{job_id}/deliveries",
+        name="list_job_deliveries",
+        summary="Show the messages to the job's webhook",
+        response_model=schemas.Deliveries,
+        **read,
+    )
+    def deliveries(job_id: str) -> Any:
+        store.get(job_id)
+        return {"deliveries": [each.to_dict() for each in Outbox(store.database).of(job_id)]}
+
     return router
+
+
+async def json_body(request: Request, model: type[M]) -> M:
+    """The request's JSON body. Raises Refused: 413 beyond 1 MiB, 422 when it is not one of the model's."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > 1 << 20:
+            raise Refused(413, "the JSON body is larger than the limit of 1 MiB")
+    try:
+        return model.model_validate_json(bytes(body))
+    except ValidationError as error:
+        raise Refused(422, problems.first_error(error)) from None
+
+
+def check_destinations(output: str | None, webhook: str | None, settings: Settings) -> None:
+    """Raise Refused when results may not be copied to `output`, or `webhook` may not be called."""
+    if output is not None:
+        outputs.check(output, settings)
+    if webhook is not None:
+        resolve(webhook, settings.webhook_hosts)
+
+
+def name_of(uri: str) -> str:
+    """The video's name: the last part of its URI."""
+    return uri.rsplit("/", 1)[-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -68,14 +69,23 @@ def add_handlers(app: FastAPI) -> None:
         return problem(500, "unexpected server error; see the server's log")
 
 
-def document_errors(app: FastAPI) -> None:
-    """Declare every error response in the OpenAPI document as a Problem, application/problem+json."""
+def document_errors(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> None:
+    """Declare every error response in the OpenAPI document as a Problem, application/problem+json.
+
+    bodies: of requests that routes read by themselves, and refer to by name.
+    """
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             found = plain()
-            found["components"]["schemas"].setdefault("Problem", Problem.model_json_schema())
+            schemas = found["components"]["schemas"]
+            models: tuple[type[BaseModel], ...] = (Problem, *bodies)
+            for model in models:
+                schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+                for name, part in schema.pop("$defs", {}).items():
+                    schemas.setdefault(name, part)
+                schemas.setdefault(model.__name__, schema)
             content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
             for path in found["paths"].values():
                 for operation in path.values():

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from serve.deployment.evidence import Bounds
 from serve.jobs.options import Options
+
+OUTPUT = "s3://bucket/prefix, in a place that the server allows: the results are copied there"
+WEBHOOK = "a URL that is told of the end, signed by HMAC-SHA256 as Standard Webhooks defines it"
+OutputUri = Annotated[str | None, Field(max_length=4096, description=OUTPUT)]
+Webhook = Annotated[str | None, Field(max_length=4096, description=WEBHOOK)]
 
 
 class Video(BaseModel):
@@ -48,6 +53,8 @@ class JobModel(BaseModel):
     next_try: float | None = Field(
         description="seconds since 1970; a queued job whose last try failed waits until then"
     )
+    output_uri: str | None = Field(None, description="where the results are copied to")
+    batch: str | None = Field(None, description="id of the batch that it is part of")
     ticket: str = Field(
         description="?ticket=... in the URL gives read access to this job without a token, for 12 hours"
     )
@@ -71,6 +78,94 @@ class JobRequest(BaseModel):
         description="file:///... or s3://..., in a place that the server allows",
     )
     options: Options = Options()
+    output_uri: OutputUri = None
+    webhook: Webhook = None
+
+
+class BatchRequest(BaseModel):
+    """Jobs with the same options, of videos that the server fetches itself."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    uris: list[Annotated[str, Field(min_length=1, max_length=4096)]] = Field(
+        min_length=1, max_length=1000, description="file:///... or s3://..., in places that the server allows"
+    )
+    options: Options = Options()
+    output_uri: OutputUri = None
+    webhook: Webhook = None
+
+
+class BatchCounts(BaseModel):
+    """Its jobs by state."""
+
+    queued: int
+    running: int
+    done: int
+    failed: int
+    cancelled: int
+    removed: int
+
+
+class BatchModel(BaseModel):
+    """Many videos submitted at once; their jobs: /v1/jobs?batch=ID."""
+
+    id: str
+    state: Literal["running", "done"] = Field(description="done: all its jobs have ended")
+    created: float = Field(description="seconds since 1970")
+    ended: float | None
+    jobs_total: int
+    jobs: BatchCounts
+    progress: float = Field(ge=0, le=1)
+    frames: int = Field(description="frames done")
+    objects: int = Field(description="detections")
+    output_uri: str | None
+
+
+class BatchList(BaseModel):
+    """Newest first."""
+
+    batches: list[BatchModel]
+    next: str | None = Field(description="the `cursor` of the next page; null on the last")
+
+
+class BatchResult(BaseModel):
+    """What became of one video."""
+
+    job: str
+    source: str
+    state: Literal["done", "failed", "cancelled"]
+    error: str | None
+    model: str = Field(description="export id of the model")
+    frames: int
+    frames_damaged: int
+    objects: int
+    notes: list[str]
+    files: dict[str, str] = Field(description="S3 URIs with output_uri, else paths on this server")
+
+
+class BatchManifest(BatchModel):
+    """Also written to output_uri/manifest.json."""
+
+    results: list[BatchResult] = Field(description="in the order of the request")
+
+
+class Delivery(BaseModel):
+    """A message to a webhook."""
+
+    id: str = Field(description="the header webhook-id: the same at every try")
+    event: str
+    host: str | None = Field(description="of the webhook")
+    state: Literal["waiting", "delivered", "failed"]
+    tries: int
+    next_try: float | None = Field(description="seconds since 1970")
+    ended: float | None
+    error: str | None = Field(description="why the last try failed")
+
+
+class Deliveries(BaseModel):
+    """Oldest first."""
+
+    deliveries: list[Delivery]
 
 
 class Object(BaseModel):

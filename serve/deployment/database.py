@@ -34,7 +34,8 @@ CREATE TABLE IF NOT EXISTS jobs (
     frames INTEGER NOT NULL DEFAULT 0, total INTEGER NOT NULL DEFAULT 0, objects INTEGER NOT NULL DEFAULT 0,
     damaged INTEGER NOT NULL DEFAULT 0, frames_per_second REAL, seconds_left REAL, error TEXT,
     attempts INTEGER NOT NULL DEFAULT 0, segments INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
-    key TEXT UNIQUE, digest TEXT, faults INTEGER NOT NULL DEFAULT 0, not_before REAL NOT NULL DEFAULT 0
+    key TEXT UNIQUE, digest TEXT, faults INTEGER NOT NULL DEFAULT 0, not_before REAL NOT NULL DEFAULT 0,
+    output TEXT, webhook TEXT, batch TEXT
 );
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, created);
 CREATE TABLE IF NOT EXISTS counters (
@@ -45,10 +46,24 @@ CREATE TABLE IF NOT EXISTS evidence (
     candidate TEXT NOT NULL, unit TEXT NOT NULL, images REAL NOT NULL, ours REAL NOT NULL, theirs REAL NOT NULL,
     PRIMARY KEY (candidate, unit)
 );
+CREATE TABLE IF NOT EXISTS batches (
+    id TEXT PRIMARY KEY, created REAL NOT NULL, jobs INTEGER NOT NULL, output TEXT, webhook TEXT, key TEXT UNIQUE,
+    digest TEXT
+);
+CREATE TABLE IF NOT EXISTS deliveries (
+    id TEXT PRIMARY KEY, subject TEXT NOT NULL, event TEXT NOT NULL, url TEXT, output TEXT, body TEXT NOT NULL,
+    created REAL NOT NULL, tries INTEGER NOT NULL DEFAULT 0, not_before REAL NOT NULL DEFAULT 0, ended REAL, error TEXT
+);
+CREATE INDEX IF NOT EXISTS deliveries_by_time ON deliveries (ended, not_before);
 CREATE TABLE IF NOT EXISTS replicas (id TEXT PRIMARY KEY, seen REAL NOT NULL);
 """
 # columns of the jobs table that databases of earlier versions lack
-ADDED = {"faults": "INTEGER NOT NULL DEFAULT 0", "not_before": "REAL NOT NULL DEFAULT 0"}
+ADDED = {
+    "faults": "INTEGER NOT NULL DEFAULT 0", "not_before": "REAL NOT NULL DEFAULT 0", "output": "TEXT", "webhook": "TEXT",
+    "batch": "TEXT",
+}  # fmt: skip
+# of columns that an earlier version lacks
+INDICES = "CREATE INDEX IF NOT EXISTS jobs_by_batch ON jobs (batch)"
 
 
 class Database:
@@ -76,6 +91,7 @@ class Database:
                     connection.execute(f"PRAGMA journal_mode = {mode}")
                 connection.executescript(SCHEMA)
                 _add_columns(connection)
+                connection.execute(INDICES)
                 connection.execute(
                     "INSERT OR IGNORE INTO notes VALUES ('deployment', ?)", (uuid.uuid4().hex,)
                 )

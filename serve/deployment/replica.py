@@ -9,7 +9,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,14 +26,18 @@ from serve.detections import objects
 from serve.errors import Refused
 from serve.exports.loaded_models import LoadedModels, Model
 from serve.images import decode_image, pixels
+from serve.jobs.batches import Batches
 from serve.jobs.options import Options
 from serve.jobs.queue import JobQueue
 from serve.jobs.running import JobRunner
 from serve.jobs.store import JobStore
 from serve.metrics.counters import Counters
 from serve.metrics.networks import NetworkCounts
+from serve.webhooks.outbox import Outbox
+from serve.webhooks.sending import Sender
 
-POLL_SECONDS = 0.25  # between two looks for a job
+POLL_SECONDS = 0.25  # between two looks for a job or a message
+SENDERS = 2  # a receiver that does not answer holds one of them up for seconds
 MAINTENANCE_SECONDS = 1.0  # each round syncs the database to disk
 CLEANUP_SECONDS = 60.0
 ABANDONED_SECONDS = 6 * 3600  # age of a folder without a job at which it is removed
@@ -65,10 +69,16 @@ class Replica:
         )  # fmt: skip
         self._rollout.beat(self._id)
         self._threads = [
-            threading.Thread(target=self._run_jobs, args=(runner,), name=f"jobs-{i}", daemon=True)
+            threading.Thread(target=self._repeat, args=(runner.run_one,), name=f"jobs-{i}", daemon=True)
             for i in range(settings.jobs_at_once)
         ]
         self._threads.append(threading.Thread(target=self._maintain, name="maintenance", daemon=True))
+        self._outbox, self._batches = Outbox(database), Batches(self._store)
+        sender = Sender(settings, self._outbox, self._batches, self._counters)
+        self._threads += [
+            threading.Thread(target=self._repeat, args=(sender.send_one,), name=f"webhooks-{i}", daemon=True)
+            for i in range(SENDERS)
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -153,12 +163,13 @@ class Replica:
             )
         return {"model": model_id, "images": answers}
 
-    def _run_jobs(self, runner: JobRunner) -> None:
+    def _repeat(self, work: Callable[[], bool]) -> None:
+        """Call `work` until the replica stops; after False, which says that there is none, with a pause."""
         while not self._stopping.is_set():
             try:
-                worked = runner.run_one()
+                worked = work()
             except Exception:
-                log.exception("unexpected error in a job")
+                log.exception("unexpected error in %s", threading.current_thread().name)
                 worked = False
             if not worked:
                 self._stopping.wait(POLL_SECONDS)
@@ -202,6 +213,8 @@ class Replica:
         limits = self._settings.limits
         for job_id in self._store.expired(limits.job_days, limits.result_bytes):
             self._store.cancel(job_id)
+        self._batches.clean_up()
+        self._outbox.clean_up(limits.job_days * 86_400)
         for folder in (self._settings.data / "incoming", self._settings.jobs_folder):
             for entry in folder.glob("*"):
                 old = time.time() - entry.stat().st_mtime > ABANDONED_SECONDS

@@ -19,6 +19,7 @@ class Settings(BaseModel):
     deployment: id of the deployment that `data` must hold; `serve.deployment:build` fills it in, so that a replica on a
     machine that does not share the folder refuses to start.
     file_roots, s3_prefixes: folders and prefixes from which jobs may use videos by file:// and s3:// URI.
+    output_prefixes: S3 prefixes to which results may be copied. webhook_hosts: see serve.webhooks.addresses.resolve.
     model_roots: folders from which models may be promoted. threads: CPU threads of a replica; None for all.
     batch: largest batch of the network. jobs_at_once: videos that a replica processes concurrently, so that frames of
     one fill the batches of another. segment_frames: see serve.video.pipeline.
@@ -30,6 +31,8 @@ class Settings(BaseModel):
     deployment: str | None = None
     file_roots: tuple[Path, ...] = ()
     s3_prefixes: tuple[str, ...] = ()
+    output_prefixes: tuple[str, ...] = ()
+    webhook_hosts: tuple[str, ...] = ()
     model_roots: tuple[Path, ...] = ()
     limits: Limits = Limits()
     threads: int | None = Field(None, ge=1)

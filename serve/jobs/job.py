@@ -24,7 +24,8 @@ class Job:
     frames, total: done so far, and in the video (0: unknown). objects: detections. damaged: frames that could not be
     decoded. seconds_left: estimate. error: of a failed job, or of the last try of a queued one.
     attempts: starts since the last new segment. faults: tries since then that ended by a fault of the server.
-    segments: finished ones at the last start.
+    segments: finished ones at the last start. output: the S3 prefix of its results, webhook: the URL that is told of its
+    end, batch: the id of the batch that it is part of; or None.
     """
 
     id: str
@@ -48,6 +49,9 @@ class Job:
     segments: int
     faults: int
     not_before: float
+    output: str | None
+    webhook: str | None
+    batch: str | None
 
     @property
     def active(self) -> bool:
@@ -84,6 +88,8 @@ class Job:
             "frames_per_second": self.frames_per_second,
             "seconds_left": self.seconds_left if self.state == "running" else None,
             "error": self.error,
+            "output_uri": self.output,
+            "batch": self.batch,
             "next_try": self.not_before or None if self.state == "queued" else None,
         }
 

@@ -24,7 +24,7 @@ class Limits(BaseModel):
     side: int = Field(16, gt=0)
     seconds: float = Field(4 * 3600.0, gt=0)
     frames: int = Field(1_000_000, gt=0)
-    queued: int = Field(1000, gt=0)
+    queued: int = Field(5000, gt=0)
     images: int = Field(64, gt=0)
     requests_per_minute: float = Field(6000, gt=0)
     request_pixels: int = Field(100_000_000, gt=0)

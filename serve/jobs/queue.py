@@ -8,6 +8,7 @@ from typing import Any
 
 from serve.deployment.database import Database
 from serve.errors import Refused
+from serve.jobs.batch import announce_end
 from serve.jobs.job import Job, State, job_of
 from serve.jobs.progress import Progress
 from serve.video.opening import VideoFacts
@@ -119,6 +120,8 @@ class JobQueue:
                 "WHERE id = :id AND model = :model AND state IN ('queued', 'running')",
                 {"state": state, "now": time.time(), "id": job.id, "model": job.model, **fields},
             ).rowcount
+            if changed:
+                announce_end(db, job.id)
         return changed > 0
 
 

@@ -22,10 +22,11 @@ from serve.jobs.job import Job
 from serve.jobs.progress import Progress
 from serve.jobs.queue import JobQueue
 from serve.jobs.slots import Slots
-from serve.jobs.sources import fetch
 from serve.jobs.store import INPUT, JobStore
 from serve.metrics.counters import Counters
 from serve.metrics.histogram import Histogram
+from serve.storage import outputs
+from serve.storage.sources import fetch
 from serve.video.annotating import RESULT, WORK, annotate
 from serve.video.opening import VideoFacts, probe
 from serve.video.pipeline import Cancelled
@@ -166,10 +167,13 @@ class JobRunner:
             _Reporter(
                 self._queue, job, self._stopping, self._counters, folder, self._settings.limits.free_bytes
             ),
-            about={"job": job.id, "name": job.name, "backend": model.choice.backend},
+            about={"job": job.id, "name": job.name, "backend": model.choice.backend}
+            | ({"output_uri": job.output} if job.output else {}),
             threads=self._settings.thread_count, segment_frames=self._settings.segment_frames,
             shadow=shadow,
         )  # fmt: skip
+        if job.output is not None:
+            outputs.send(folder / RESULT, job.output, self._settings)
         size = sum(file.stat().st_size for file in (source, *(folder / RESULT).iterdir()))
         if self._queue.done(job, manifest, size):
             self._count_end(job, "done")

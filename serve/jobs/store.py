@@ -7,16 +7,18 @@ import json
 import os
 import secrets
 import shutil
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from serve.deployment.database import Database
 from serve.errors import Refused
+from serve.jobs.batch import announce_end
 from serve.jobs.job import ACTIVE, Job, State, job_of
-from serve.jobs.options import Options
-from serve.video.opening import VideoFacts
+from serve.jobs.submission import Submission
 from trainers.files import sync
 
 INPUT, LOCK = "input", "lock"
@@ -35,8 +37,7 @@ class JobStore:
         return self._folder / job_id
 
     def add(
-        self, incoming: Path, name: str, source: str, options: Options, facts: VideoFacts | None, model: str,
-        queue_limit: int, key: str | None = None, digest: str = "",
+        self, incoming: Path, sent: Submission, model: str, queue_limit: int, key: str | None = None, digest: str = ""
     ) -> tuple[Job, bool]:  # fmt: skip
         """Create a job from the folder `incoming`, which holds its input. Returns the job, and whether it is new.
 
@@ -44,33 +45,19 @@ class JobStore:
         key: the client's idempotency key; for a known key with the same `digest`, the existing job is returned.
         Raises Refused: 429 when the queue is full, 409 when the key was used with another digest.
         """
-        job_id = time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + secrets.token_hex(5)
+        job_id = new_id()
         for file in (*incoming.iterdir(), incoming):  # before the transaction, which others wait for
             sync(file)
         with self.database.transaction() as db:
-            if key is not None:
-                known = db.execute("SELECT * FROM jobs WHERE key = ?", (key,)).fetchone()
-                if known is not None:
-                    if known["digest"] != digest:
-                        raise Refused(
-                            409, "this Idempotency-Key was already used with another video or other options"
-                        )
-                    return job_of(known), False
-            waiting = db.execute("SELECT count(*) FROM jobs WHERE state = 'queued'").fetchone()[0]
-            if waiting >= queue_limit:
-                raise Refused(429, f"the queue is full ({waiting} jobs); try again later", retry_after=30)
-            size = sum(f.stat().st_size for f in incoming.iterdir())
+            known = known_by_key(db, "jobs", key, digest)
+            if known is not None:
+                return job_of(known), False
+            check_queue(db, 1, queue_limit)
             # the folder first: a job always has one, and a folder without a job is removed later
             incoming.replace(self.folder(job_id))
             sync(self._folder)
-            db.execute(
-                "INSERT INTO jobs (id, state, name, source, options, facts, model, created, total, bytes, key, digest) "
-                "VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    job_id, name[:200], source, options.model_dump_json(), facts and json.dumps(facts.to_dict()), model,
-                    time.time(), facts.frames if facts else 0, size, key, digest,
-                ),
-            )  # fmt: skip
+            size = sum(f.stat().st_size for f in self.folder(job_id).iterdir())
+            insert_job(db, job_id, replace(sent, size=size or sent.size), model, time.time(), key, digest)
         return self.get(job_id), True
 
     def get(self, job_id: str) -> Job:
@@ -87,8 +74,9 @@ class JobStore:
         limit: int = 100,
         before: float | None = None,
         after: str | None = None,
+        batch: str | None = None,
     ) -> list[Job]:
-        """Newest first. before: only jobs created before this time, seconds since 1970.
+        """Newest first. before: only jobs created before this time, seconds since 1970. batch: only jobs of this one.
 
         after: the `cursor` of the last job of the page before, which may have been removed since. Raises Refused (422).
         """
@@ -100,9 +88,17 @@ class JobStore:
         with self.database.reading() as db:
             rows = db.execute(
                 "SELECT * FROM jobs WHERE (:state IS NULL OR state = :state) "
-                "AND (:before IS NULL OR created < :before) AND (created, id) < (:last, :id) "
+                "AND (:before IS NULL OR created < :before) AND (:batch IS NULL OR batch = :batch) "
+                "AND (created, id) < (:last, :id) "
                 "ORDER BY created DESC, id DESC LIMIT :limit",
-                {"state": state, "before": before, "limit": limit, "last": last, "id": job_id},
+                {
+                    "state": state,
+                    "before": before,
+                    "limit": limit,
+                    "last": last,
+                    "id": job_id,
+                    "batch": batch,
+                },
             ).fetchall()
         return [job_of(row) for row in rows]
 
@@ -139,6 +135,8 @@ class JobStore:
                 "WHERE id = ? AND state IN ('queued', 'running')",
                 (time.time(), job_id),
             ).rowcount
+            if cancelled:
+                announce_end(db, job_id)
         if cancelled:
             self.remove_files(job_id)
             return self.get(job_id)
@@ -198,3 +196,41 @@ class JobStore:
         """Whether there is such a job."""
         with self.database.reading() as db:
             return db.execute("SELECT 1 FROM jobs WHERE id = ?", (job_id,)).fetchone() is not None
+
+
+def new_id() -> str:
+    """Of a job or a batch; later ones sort after earlier ones, by seconds."""
+    return time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + secrets.token_hex(5)
+
+
+def known_by_key(db: sqlite3.Connection, table: str, key: str | None, digest: str) -> sqlite3.Row | None:
+    """The row of `table` that was made with this idempotency key. Raises Refused (409) when by another request."""
+    if key is None:
+        return None
+    known: sqlite3.Row | None = db.execute(f"SELECT * FROM {table} WHERE key = ?", (key,)).fetchone()
+    if known is not None and known["digest"] != digest:
+        raise Refused(409, "this Idempotency-Key was already used with another video or other options")
+    return known
+
+
+def check_queue(db: sqlite3.Connection, more: int, limit: int) -> None:
+    """Raise Refused (429) when so many more jobs do not fit into the queue."""
+    waiting = db.execute("SELECT count(*) FROM jobs WHERE state = 'queued'").fetchone()[0]
+    if waiting + more > limit:
+        raise Refused(429, f"the queue is full ({waiting} jobs); try again later", retry_after=30)
+
+
+def insert_job(
+    db: sqlite3.Connection, job_id: str, sent: Submission, model: str, created: float,
+    key: str | None = None, digest: str = "", batch: str | None = None,
+) -> None:  # fmt: skip
+    """Add a queued job; its folder must exist."""
+    facts = sent.facts
+    db.execute(
+        "INSERT INTO jobs (id, state, name, source, options, facts, model, created, total, bytes, key, digest, output, "
+        "webhook, batch) VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            job_id, sent.name[:200], sent.source, sent.options.model_dump_json(), facts and json.dumps(facts.to_dict()),
+            model, created, facts.frames if facts else 0, sent.size, key, digest, sent.output, sent.webhook, batch,
+        ),
+    )  # fmt: skip

@@ -28,6 +28,7 @@ COUNTERS = {
     "batches": Family("serve_batches", "network calls by batch size"),
     "jobs_ended": Family("serve_jobs_ended", "ended jobs by state"),
     "job_faults": Family("serve_job_faults", "tries of jobs that ended by a fault of the server, by type"),
+    "webhooks": Family("serve_webhooks", "tries to send a message, by outcome"),
     "requests": Family("serve_http_requests", "requests by method, route and status"),
 }
 HISTOGRAMS = {

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE / "webhooks")]
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +53,7 @@ def server(rectangles_folder, tmp_path_factory):
     data = tmp_path_factory.mktemp("serving")
     (data / "allowed").mkdir()
     limits = Limits(
-        upload_bytes=3_000_000, image_bytes=1_000_000, pixels=400_000, seconds=60, images=4, free_bytes=0,
+        upload_bytes=3_000_000, image_bytes=1_000_000, pixels=400_000, seconds=60, images=4, free_bytes=0, queued=100,
         request_pixels=500_000,
     )  # fmt: skip
     settings = Settings(
@@ -62,6 +63,8 @@ def server(rectangles_folder, tmp_path_factory):
         segment_frames=16,
         file_roots=(data / "allowed",),
         s3_prefixes=("s3://videos/in",),
+        output_prefixes=("s3://videos/out", "s3://later"),
+        webhook_hosts=("localhost",),
         model_roots=(rectangles_folder.parent,),
     )
     prepare(settings, rectangles_folder)

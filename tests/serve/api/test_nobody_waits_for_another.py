@@ -12,7 +12,7 @@ import requests
 
 from serve.api.app import FLUSH_SECONDS
 from serve.deployment.database import FILE
-from serve.jobs import sources
+from serve.storage import s3
 
 
 def test_requests_are_answered_while_the_database_is_locked(server):
@@ -34,7 +34,7 @@ def test_sources_that_do_not_answer_block_no_other_request(server, monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
         monkeypatch.setenv(name, "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
-    monkeypatch.setattr(sources, "S3_SECONDS", 2.0)
+    monkeypatch.setattr(s3, "SECONDS", 2.0)
     statuses: list[int] = []
     uri = {"uri": "s3://videos/in/clip.mp4"}
 

@@ -16,6 +16,7 @@ from serve.jobs.job import Job
 from serve.jobs.options import Options
 from serve.jobs.queue import JobQueue
 from serve.jobs.store import JobStore
+from serve.jobs.submission import Submission
 from serve.metrics.counters import Counters
 
 BOUNDS = Bounds(images=100, jobs=5)
@@ -126,7 +127,9 @@ def test_after_a_promotion_a_rollback_returns_to_the_model_before(state):
 def add(database, tmp_path, number, model) -> Job:
     folder = tmp_path / f"incoming-{number}"
     folder.mkdir()
-    return JobStore(database, tmp_path / "jobs").add(folder, "clip", "upload", Options(), None, model, 100)[0]
+    return JobStore(database, tmp_path / "jobs").add(
+        folder, Submission("clip", "upload", Options()), model, 100
+    )[0]
 
 
 @pytest.mark.parametrize("automatic", [True, False])

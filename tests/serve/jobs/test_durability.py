@@ -25,6 +25,7 @@ from serve.jobs.limits import Limits
 from serve.jobs.options import Options
 from serve.jobs.queue import JobQueue
 from serve.jobs.store import JobStore
+from serve.jobs.submission import Submission
 from serve.metrics.counters import Counters
 from serve.video.opening import probe
 
@@ -55,7 +56,7 @@ def added(store, tmp_path, clip, number=0, key=None, digest="", limit=100, optio
     folder.mkdir()
     (folder / "input").write_bytes(clip.read_bytes())
     facts = probe(folder / "input", Limits())
-    return store.add(folder, "clip", "upload", options, facts, "model", limit, key, digest)
+    return store.add(folder, Submission("clip", "upload", options, facts), "model", limit, key, digest)
 
 
 def test_a_job_is_locked_by_one_worker_and_released_when_it_dies(store, tmp_path):

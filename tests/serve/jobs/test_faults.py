@@ -27,6 +27,7 @@ from serve.jobs.queue import JobQueue
 from serve.jobs.running import SUSPECT_ATTEMPTS, JobRunner
 from serve.jobs.slots import Slots
 from serve.jobs.store import JobStore
+from serve.jobs.submission import Submission
 from serve.metrics.counters import Counters
 from serve.video.opening import probe
 from serve.video.segments import SegmentFolder
@@ -93,7 +94,7 @@ def add(worker, tmp_path, clip, name="clip"):
     (folder / "input").write_bytes(clip.read_bytes())
     facts = probe(clip, Limits())
     options = Options(codec="h264")
-    job, _ = worker.store.add(folder, name, "upload", options, facts, worker.champion, 100)
+    job, _ = worker.store.add(folder, Submission(name, "upload", options, facts), worker.champion, 100)
     return job.id
 
 
@@ -222,7 +223,7 @@ def test_a_job_fails_at_once_for_its_own_fault(worker, tmp_path, clip):
 def test_a_source_that_does_not_answer_is_tried_again(worker, tmp_path, clip, monkeypatch):
     folder = tmp_path / "incoming-s3"
     folder.mkdir()
-    job, _ = worker.store.add(folder, "a", f"file://{clip}", Options(), None, worker.champion, 100)
+    job, _ = worker.store.add(folder, Submission("a", f"file://{clip}", Options()), worker.champion, 100)
     monkeypatch.setattr(
         running, "fetch", Once(lambda uri, target, settings: target.write_bytes(clip.read_bytes()),
                                Refused(503, "no answer from S3"), 1)

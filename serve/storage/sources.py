@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 from serve.deployment.settings import Settings
 from serve.errors import Refused
+from serve.storage import s3
 from trainers.files import sync
 
-S3_SECONDS = 5.0  # without an answer
+NOT_ALLOWED = "this server does not allow that s3:// URI (--s3-prefix)"
 BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
-def check(uri: str, settings: Settings) -> None:
-    """Raise Refused when the URI is not allowed, or the video does not exist or is too large."""
+def check(uri: str, settings: Settings) -> int:
+    """The video's size in bytes. Raises Refused when the URI is not allowed, or the video is missing or too large."""
     scheme = _scheme(uri)
     if scheme == "file":
         size = _allowed_file(uri, settings).stat().st_size
@@ -30,6 +29,15 @@ def check(uri: str, settings: Settings) -> None:
             422, "only file:// and s3:// URIs are supported; upload other videos in the field 'file'"
         )
     check_disk_space(size, settings)
+    return size
+
+
+def check_place(uri: str, settings: Settings) -> None:
+    """Raise Refused when the URI is not allowed. An object on S3 is not looked up: it may be missing."""
+    if _scheme(uri) != "s3":
+        check(uri, settings)
+    elif not s3.allowed(uri, settings.s3_prefixes):
+        raise Refused(422, NOT_ALLOWED)
 
 
 def check_disk_space(size: int, settings: Settings) -> None:
@@ -41,16 +49,19 @@ def check_disk_space(size: int, settings: Settings) -> None:
         raise Refused(507, "the server's disk is nearly full; try again later", retry_after=600)
 
 
-def fetch(uri: str, target: Path, settings: Settings) -> None:
-    """Copy the video to `target`, complete or not at all. Raises Refused as `check`."""
+def fetch(uri: str, target: Path, settings: Settings, alive: Callable[[], None] = lambda: None) -> None:
+    """Copy the video to `target`, complete or not at all. alive: called whenever a part of it has come from S3.
+
+    Raises Refused as `check`.
+    """
     check(uri, settings)
     partial = target.with_name(f".{target.name}.partial")
     if _scheme(uri) == "file":
         shutil.copyfile(_allowed_file(uri, settings), partial)
     else:
-        bucket, key = _bucket_and_key(uri)
-        with _s3_errors(uri):
-            _s3_client().download_file(bucket, key, str(partial))
+        bucket, key = s3.bucket_and_key(uri)
+        with s3.errors(uri):
+            s3.client().download_file(bucket, key, str(partial), Callback=lambda count: alive())
     sync(partial)
     partial.replace(target)
     sync(target.parent)
@@ -80,43 +91,9 @@ def _allowed_file(uri: str, settings: Settings) -> Path:
     return path
 
 
-def _bucket_and_key(uri: str) -> tuple[str, str]:
-    """Taken literally, as AWS's own tools do: '#', '?' and '%' may be part of a key."""
-    bucket, _, key = uri.partition("://")[2].partition("/")
-    return bucket, key
-
-
 def _s3_size(uri: str, settings: Settings) -> int:
-    bucket, key = _bucket_and_key(uri)
-    plain = f"s3://{bucket}/{key}"
-    allowed = (prefix.rstrip("/") + "/" for prefix in settings.s3_prefixes)
-    if ".." in key.split("/") or not any(plain.startswith(prefix) for prefix in allowed):
-        raise Refused(422, "this server does not allow that s3:// URI (--s3-prefix)")
-    with _s3_errors(plain):
-        return int(_s3_client().head_object(Bucket=bucket, Key=key)["ContentLength"])
-
-
-@contextlib.contextmanager
-def _s3_errors(uri: str) -> Iterator[None]:
-    """Raise S3's refusals as Refused 422, and all that may be over in a while as 503."""
-    from boto3.exceptions import Boto3Error
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        yield
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
-        if status >= 500 or status == 429 or code in ("RequestTimeout", "SlowDown", "Throttling"):
-            raise Refused(503, f"{uri}: S3 cannot answer now ({code or status})", retry_after=30) from None
-        raise Refused(422, f"{uri}: cannot be read ({code or status})") from None
-    except (BotoCoreError, Boto3Error) as error:
-        raise Refused(503, f"{uri}: S3 does not answer ({type(error).__name__})", retry_after=30) from None
-
-
-def _s3_client() -> Any:
-    import boto3
-    from botocore.config import Config
-
-    config = Config(connect_timeout=S3_SECONDS, read_timeout=S3_SECONDS, retries={"total_max_attempts": 2})
-    return boto3.client("s3", config=config)
+    bucket, key = s3.bucket_and_key(uri)
+    if not s3.allowed(uri, settings.s3_prefixes):
+        raise Refused(422, NOT_ALLOWED)
+    with s3.errors(uri):
+        return int(s3.client().head_object(Bucket=bucket, Key=key)["ContentLength"])

@@ -6,8 +6,8 @@ import pytest
 
 from serve.deployment.settings import Settings
 from serve.errors import Refused
-from serve.jobs import sources
 from serve.jobs.limits import Limits
+from serve.storage import s3, sources
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def settings(tmp_path):
     "key", ["take#2.mp4", "a?b.mp4", "100%.mp4", "a%20b.mp4", "in/a b/c.mp4", "/lead.mp4"]
 )
 def test_an_s3_key_is_taken_literally(key):
-    assert sources._bucket_and_key(f"s3://bucket/{key}") == ("bucket", key)
+    assert s3.bucket_and_key(f"s3://bucket/{key}") == ("bucket", key)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,123 @@
+"""Messages are sent until they have arrived, by any process, and to the checked address only."""
+
+from __future__ import annotations
+
+from certificates import pair
+from receiver import receiving
+
+from serve.deployment.database import Database
+from serve.deployment.settings import Settings
+from serve.jobs.batches import Batches
+from serve.jobs.store import JobStore
+from serve.metrics.counters import Counters
+from serve.webhooks import outbox, signing
+from serve.webhooks.outbox import PAUSES, Outbox, announce
+from serve.webhooks.sending import Sender
+
+
+class Deployment:
+    """One with a message to `url`."""
+
+    def __init__(self, folder, url, hosts=("localhost",)):
+        self.settings = Settings(data=folder, webhook_hosts=hosts)
+        self.database = Database(folder, create=True)
+        self.outbox = Outbox(self.database)
+        with self.database.transaction() as db:
+            announce(db, "a-job", "job.done", url, {"id": "a-job"})
+
+    def send(self):
+        """As another process would, which knows only what is stored."""
+        batches = Batches(JobStore(self.database, self.settings.jobs_folder))
+        return Sender(self.settings, Outbox(self.database), batches, Counters(self.database)).send_one()
+
+    def wait(self):
+        """Until the next try."""
+        with self.database.transaction() as db:
+            db.execute("UPDATE deliveries SET not_before = 0")
+
+    @property
+    def shown(self):
+        return self.outbox.of("a-job")[0].to_dict()
+
+
+def test_a_message_is_signed_and_sent_once(tmp_path):
+    with receiving([]) as receiver:
+        deployment = Deployment(tmp_path, receiver.url)
+        assert deployment.send()
+        assert not deployment.send()
+    ((headers, body),) = receiver.messages
+    signing.verify(signing.secret_of(tmp_path), headers, body)
+    assert receiver.events()[0]["type"] == "job.done"
+    assert receiver.events()[0]["data"] == {"id": "a-job"}
+    assert deployment.shown["state"] == "delivered"
+
+
+def test_a_message_that_is_refused_is_sent_again_with_the_same_id_after_growing_pauses(tmp_path):
+    with receiving([500, 307, 404]) as receiver:
+        deployment = Deployment(tmp_path, receiver.url)
+        for number in range(3):
+            assert deployment.send()
+            assert not deployment.send(), "not before the pause is over"
+            shown = deployment.shown
+            assert (shown["state"], shown["tries"]) == ("waiting", number + 1)
+            deployment.wait()
+        assert "HTTP 404" in shown["error"]
+        assert deployment.send()
+    assert deployment.shown["state"] == "delivered"
+    assert len({headers["webhook-id"] for headers, _ in receiver.messages}) == 1
+    assert list(PAUSES) == sorted(PAUSES)
+    assert sum(PAUSES) > 24 * 3600, "a receiver may be away for a day"
+
+
+def test_a_message_is_given_up_after_its_last_try_and_at_once_when_nobody_wants_it(tmp_path):
+    with receiving([500] * 20) as receiver:
+        deployment = Deployment(tmp_path, receiver.url)
+        while deployment.send():
+            deployment.wait()
+    assert deployment.shown["state"] == "failed"
+    assert len(receiver.messages) == len(PAUSES) + 1
+    with receiving([410]) as receiver:
+        deployment = Deployment(tmp_path / "other", receiver.url)
+        assert deployment.send()
+    assert deployment.shown["state"] == "failed"
+
+
+def test_a_message_whose_sender_died_is_sent_by_another(tmp_path, monkeypatch):
+    with receiving([]) as receiver:
+        deployment = Deployment(tmp_path, receiver.url)
+        assert deployment.outbox.take() is not None  # and its process is killed
+        assert not deployment.send(), "while it may still be on its way"
+        deployment.wait()
+        assert deployment.send()
+    assert deployment.shown["state"] == "delivered"
+    assert outbox.LEASE_SECONDS > 60
+
+
+def test_a_host_that_became_private_is_not_called(tmp_path):
+    with receiving([]) as receiver:
+        deployment = Deployment(tmp_path, receiver.url.replace("http", "https"), hosts=())
+        assert deployment.send()
+    assert receiver.messages == []
+    assert deployment.shown["state"] == "failed"
+    assert "private address" in deployment.shown["error"]
+
+
+def test_a_receiver_that_does_not_answer_is_tried_again(tmp_path):
+    deployment = Deployment(tmp_path, "http://localhost:9/", ("localhost",))
+    assert deployment.send()
+    assert deployment.shown["state"] == "waiting"
+    assert "does not answer" in deployment.shown["error"]
+
+
+def test_https_is_spoken_with_receivers_whose_certificate_is_known(tmp_path, monkeypatch):
+    tls = pair(tmp_path, "receiver")
+    with receiving([], tls) as receiver:
+        deployment = Deployment(tmp_path / "data", receiver.url)
+        assert deployment.send()
+        assert "SSLError" in deployment.shown["error"], "a certificate that nobody knows"
+        assert receiver.messages == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(tls[0]))
+        deployment.wait()
+        assert deployment.send()
+    assert deployment.shown["state"] == "delivered"
+    assert receiver.messages[0][0]["host"] == receiver.url.split("/")[2]
