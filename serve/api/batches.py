@@ -54,6 +54,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         request: Request, idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None
     ) -> Response:
         wanted = await json_body(request, schemas.BatchRequest)
+        context.store.check_room(0, settings.limits.result_bytes)
         await context.checks.run(_check, wanted, settings)
         output = wanted.output_uri and wanted.output_uri.rstrip("/")
         sent = [

@@ -107,6 +107,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
             wanted = await json_body(request, schemas.JobRequest)
             await check(wanted.output_uri, wanted.webhook)
             size = await context.checks.run(sources.check, wanted.uri, settings)
+            check_room(size)
             sent = Submission(
                 name_of(wanted.uri), wanted.uri, wanted.options, None, wanted.output_uri, wanted.webhook, size
             )
@@ -116,7 +117,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
             folder,
             settings.limits.upload_bytes,
             1,
-            lambda size: sources.check_disk_space(size, settings),
+            check_room,
         )
         unknown = set(form.fields) - {*FIELDS}
         if unknown:
@@ -135,6 +136,10 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         await check(output, webhook)
         facts = await asyncio.to_thread(probe, folder / INPUT, settings.limits)
         return Submission(name, "upload", options, facts, output, webhook), form.digest
+
+    def check_room(size: int) -> None:
+        sources.check_disk_space(size, settings)
+        store.check_room(size, settings.limits.result_bytes)
 
     async def check(output: str | None, webhook: str | None) -> None:
         if output is not None or webhook is not None:

@@ -27,8 +27,8 @@ PROBE_BYTES = 1 << 16
 class Health:
     """The state of one replica.
 
-    problem: why it takes no jobs, one line, or None. network_failed: whether the champion was loaded, but does not work
-    any longer; then only a new process may help.
+    hung: what makes no progress in it, one line, or None. network_failed: whether the champion was loaded, but does not
+    work any longer. After either, only a new process may help.
     """
 
     def __init__(self, settings: Settings, models: LoadedModels, rollout: Rollout) -> None:
@@ -37,11 +37,17 @@ class Health:
         self._lock = threading.Lock()
         self._due = 0.0
         self._pause = RECHECK_SECONDS
-        self.problem: str | None = None
+        self._found: str | None = None
+        self.hung: str | None = None
         self.network_failed = False
 
+    @property
+    def problem(self) -> str | None:
+        """Why the replica takes no jobs, one line, or None."""
+        return self.hung or self._found
+
     def check(self) -> str | None:
-        """Check everything now; the problem, or None."""
+        """Check everything now but what hangs; the problem, or None."""
         with self._lock:
             self.network_failed = False
             try:
@@ -49,18 +55,18 @@ class Health:
                 self._check_champion()
             except NetworkFailed as error:
                 self.network_failed = True
-                self.problem = f"the model failed on its own sample: {one_line(error)}"
+                self._found = f"the model failed on its own sample: {one_line(error)}"
             except Exception as error:  # noqa: BLE001 - reported by /readyz
-                self.problem = one_line(error)
+                self._found = one_line(error)
             else:
-                self.problem = None
-            self._pause = min(MAX_RECHECK_SECONDS, 2 * self._pause) if self.problem else RECHECK_SECONDS
+                self._found = None
+            self._pause = min(MAX_RECHECK_SECONDS, 2 * self._pause) if self._found else RECHECK_SECONDS
             self._due = time.monotonic() + self._pause
-            return self.problem
+            return self._found
 
     def recheck(self) -> None:
         """While there is a problem, check again from time to time: it may be over."""
-        if self.problem is not None and time.monotonic() >= self._due:
+        if self._found is not None and time.monotonic() >= self._due:
             self.check()
 
     def _check_disk(self) -> None:

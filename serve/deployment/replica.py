@@ -31,11 +31,13 @@ from serve.jobs.options import Options
 from serve.jobs.queue import JobQueue
 from serve.jobs.running import JobRunner
 from serve.jobs.store import JobStore
+from serve.jobs.watchdog import Stalled
 from serve.metrics.counters import Counters
 from serve.metrics.networks import NetworkCounts
 from serve.webhooks.outbox import Outbox
 from serve.webhooks.sending import Sender
 
+HUNG_SECONDS = 1.0  # that threads get to end when one of them hangs
 POLL_SECONDS = 0.25  # between two looks for a job or a message
 SENDERS = 2  # a receiver that does not answer holds one of them up for seconds
 MAINTENANCE_SECONDS = 1.0  # each round syncs the database to disk
@@ -63,7 +65,7 @@ class Replica:
         self._pixels = PixelBudget(settings.limits.request_pixels)
         self._networks = NetworkCounts(self._counters)
         self._health.check()  # loads the champion; /readyz reports why it cannot, and one that loads may follow
-        runner = JobRunner(
+        self._runner = runner = JobRunner(
             settings, self._store, self._queue, self._models, self._rollout, self._counters, self._health,
             self._evidence, self._stopping,
         )  # fmt: skip
@@ -114,7 +116,9 @@ class Replica:
         return {"models": models, "problem": self._health.problem}
 
     def check_network(self) -> None:
-        """Run a sample through the network. Raises NetworkFailed when only a new process may help."""
+        """Run a sample through the network. Raises NetworkFailed or Stalled when only a new process may help."""
+        if self._health.hung is not None:
+            raise Stalled(self._health.hung)
         self._health.check()
         if self._health.network_failed:
             raise NetworkFailed(self._health.problem)
@@ -127,7 +131,7 @@ class Replica:
         """Stop at the next frame. Another replica, or a later one, resumes the jobs after their last segment."""
         self._stopping.set()
         for thread in self._threads:
-            thread.join()
+            thread.join(None if self._health.hung is None else HUNG_SECONDS)
         self._record_counts()
         self._counters.flush()
         self._evidence.flush()
@@ -183,6 +187,7 @@ class Replica:
                 self._evidence.flush()
                 self._rollout.beat(self._id)
                 self._health.recheck()
+                self._runner.end_stalled()
                 self._load_candidate()
                 self._rollout.judge()
                 if time.monotonic() >= cleanup:

@@ -9,10 +9,11 @@ from av.error import FFmpegError
 
 from serve.backends.batching import NetworkFailed
 from serve.errors import Refused
+from serve.jobs.watchdog import Stalled
 from trainers.errors import UserError
 
 MAX_TRIES = 12  # after a fault of the server; with the pauses below, 23 minutes in all
-MAX_UNEXPECTED = 3  # after an error that nobody foresaw, and that will probably come again
+MAX_UNEXPECTED = 3  # after a stall, or an error that nobody foresaw: it will probably come again
 MAX_PAUSE = 300.0
 
 
@@ -42,6 +43,8 @@ def fault_of(error: Exception) -> Fault:
         return Fault(f"the model failed: {error}", MAX_TRIES)
     if isinstance(error, ModelUnavailable):
         return Fault(f"the model cannot be loaded: {error}", MAX_TRIES)
+    if isinstance(error, Stalled):
+        return Fault(f"server error: {error}", MAX_UNEXPECTED)
     if isinstance(error, MemoryError):
         return Fault("server error: out of memory", MAX_TRIES)
     if isinstance(error, OSError):

@@ -13,7 +13,9 @@ class Limits(BaseModel):
     queued: jobs waiting. requests_per_minute: of one token. images, request_pixels: per images:detect request; a
     replica decodes no more pixels than that at the same time. frame_bytes: memory for the decoded frames of a job.
     free_bytes: disk space that must stay free. output_bytes: of the results of one job. job_days: age in days at which
-    finished jobs are removed. result_bytes: total size of finished jobs' files; beyond it the oldest are removed.
+    finished jobs are removed. result_bytes: of all jobs' files together; beyond it the oldest finished jobs are removed.
+    Unfinished jobs may take half of it: then no more are accepted, so that results stay.
+    stall_seconds: without progress, after which a job is tried again in another process.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,6 +35,7 @@ class Limits(BaseModel):
     free_bytes: int = Field(1 << 30, ge=0)
     job_days: float = Field(7.0, gt=0)
     result_bytes: int = Field(50 << 30, gt=0)
+    stall_seconds: float = Field(600.0, gt=0)
 
 
 # for a user's own videos and images on their own machine

@@ -17,7 +17,8 @@ class Progress:
 
     frames, total: done, and in the video (0: unknown). here, began: frames done by this process, and when it began
     (time.monotonic). objects: detections so far. damaged: see Decoder. stages: seconds of work on
-    a frame, by stage, without waiting. finished: whether all frames are done.
+    a frame, by stage, without waiting. written: bytes of the finished
+    segments. finished: whether all frames are done.
     """
 
     frames: int = 0
@@ -29,6 +30,7 @@ class Progress:
     stages: dict[str, Histogram] = field(
         default_factory=lambda: defaultdict(partial(Histogram, STAGE_SECONDS))
     )
+    written: int = 0
     finished: bool = False
 
     @property

@@ -49,15 +49,15 @@ class JobQueue:
             )  # fmt: skip
             return job_of(db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone())
 
-    def update_progress(self, job: Job, progress: Progress) -> bool:
-        """Store the progress. False when the job was cancelled, or given to another model."""
+    def update_progress(self, job: Job, progress: Progress, size: int) -> bool:
+        """Store the progress. size: bytes of the job's files. False when it was cancelled, or given to another model."""
         with self._database.transaction() as db:
             changed = db.execute(
-                "UPDATE jobs SET frames = ?, total = max(total, ?), frames_per_second = ?, seconds_left = ? "
-                "WHERE id = ? AND state = 'running' AND model = ?",
+                "UPDATE jobs SET frames = ?, total = max(total, ?), frames_per_second = ?, seconds_left = ?, "
+                "bytes = ? WHERE id = ? AND state = 'running' AND model = ?",
                 (
                     progress.frames, progress.frames, round(progress.frames_per_second, 2), progress.seconds_left,
-                    job.id, job.model,
+                    size, job.id, job.model,
                 ),
             ).rowcount  # fmt: skip
         return changed > 0
@@ -77,9 +77,9 @@ class JobQueue:
             damaged=manifest["damaged"], bytes=size, error=None,
         )  # fmt: skip
 
-    def failed(self, job: Job, reason: str) -> bool:
-        """Mark the job as failed. False when it was cancelled or given to another model."""
-        return self._end(job, "failed", error=_short(reason))
+    def failed(self, job: Job, reason: str, size: int) -> bool:
+        """Mark the job as failed. False when it was cancelled or given to another model. size: bytes of its files."""
+        return self._end(job, "failed", error=_short(reason), bytes=size)
 
     def release(self, job_id: str) -> None:
         """After an orderly stop of its process: do not count this attempt."""

@@ -8,6 +8,7 @@ import logging
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from serve.backends.batching import NetworkFailed
@@ -23,6 +24,7 @@ from serve.jobs.progress import Progress
 from serve.jobs.queue import JobQueue
 from serve.jobs.slots import Slots
 from serve.jobs.store import INPUT, JobStore
+from serve.jobs.watchdog import Watchdog
 from serve.metrics.counters import Counters
 from serve.metrics.histogram import Histogram
 from serve.storage import outputs
@@ -62,6 +64,7 @@ class JobRunner:
         self._rollout, self._counters, self._health = rollout, counters, health
         self._evidence, self._stopping = evidence, stopping
         self._slots = Slots()
+        self.watchdog = Watchdog(settings.limits.stall_seconds)
 
     def run_one(self) -> bool:
         """Run the oldest job that is due and not locked. False when there is none, or this replica cannot work."""
@@ -91,12 +94,22 @@ class JobRunner:
             )
             return True
         try:
-            self._process(job, folder)
+            with self.watchdog.watching(job) as alive:
+                self._process(job, folder, alive)
         except Cancelled:
             self._given_up(job)
         except Exception as error:  # noqa: BLE001 - every fault is stored with its job
             self._tried(job, error)
         return True
+
+    def end_stalled(self) -> None:
+        """End the tries of this process that make no progress. It takes no more jobs then, and is to be replaced.
+
+        Their threads hold the locks of their jobs until they go on, when they give up, or until the process ends.
+        """
+        for job, error in self.watchdog.stalled():
+            self._tried(job, error)
+        self._health.hung = self.watchdog.problem
 
     def _given_up(self, job: Job) -> None:
         """The process stops, or the job was cancelled, or it was given to another model."""
@@ -128,10 +141,10 @@ class JobRunner:
         else:
             self._fail(job, f"{fault.reason}; gave up after {fault.most} tries", keep=True)
 
-    def _process(self, job: Job, folder: Path) -> None:
+    def _process(self, job: Job, folder: Path, alive: Callable[[], None]) -> None:
         source = folder / INPUT
         if not source.exists():
-            fetch(job.source, source, self._settings)
+            fetch(job.source, source, self._settings, alive)
         if job.facts is None:
             facts = probe(source, self._settings.limits)
             self._queue.set_facts(job.id, facts)
@@ -147,7 +160,7 @@ class JobRunner:
             shadow = stack.enter_context(
                 shadowing(self._rollout.state(), self._models, self._evidence, model, job.id, images)
             )
-            self._annotate(job, folder, source, facts, model, shadow)
+            self._annotate(job, folder, source, facts, model, shadow, alive)
 
     def _drop_segments_of_others(self, job: Job, work: Path) -> None:
         """Remove the segments that another model made, and write down which model makes those to come."""
@@ -160,12 +173,19 @@ class JobRunner:
             write_text(stamp, job.model)
 
     def _annotate(
-        self, job: Job, folder: Path, source: Path, facts: VideoFacts, model: Model, shadow: Shadow | None
+        self,
+        job: Job,
+        folder: Path,
+        source: Path,
+        facts: VideoFacts,
+        model: Model,
+        shadow: Shadow | None,
+        alive: Callable[[], None],
     ) -> None:
         manifest = annotate(
             source, facts, folder, model.export, model.batcher, job.options, self._settings.limits,
             _Reporter(
-                self._queue, job, self._stopping, self._counters, folder, self._settings.limits.free_bytes
+                self._queue, job, self._stopping, self._counters, folder, self._settings.limits.free_bytes, alive
             ),
             about={"job": job.id, "name": job.name, "backend": model.choice.backend}
             | ({"output_uri": job.output} if job.output else {}),
@@ -173,7 +193,7 @@ class JobRunner:
             shadow=shadow,
         )  # fmt: skip
         if job.output is not None:
-            outputs.send(folder / RESULT, job.output, self._settings)
+            outputs.send(folder / RESULT, job.output, self._settings, alive)
         size = sum(file.stat().st_size for file in (source, *(folder / RESULT).iterdir()))
         if self._queue.done(job, manifest, size):
             self._count_end(job, "done")
@@ -183,12 +203,14 @@ class JobRunner:
 
     def _fail(self, job: Job, reason: str, keep: bool = False) -> None:
         """keep: the finished segments, for a later `POST /v1/jobs/{id}:retry`."""
-        if not self._queue.failed(job, reason):
+        folder = self._store.folder(job.id)
+        left = [folder / INPUT, *((folder / WORK).glob("*") if keep else ())]
+        if not self._queue.failed(job, reason, sum(file.stat().st_size for file in left if file.is_file())):
             self._given_up(job)
             return
         self._count_end(job, "failed")
         if not keep:
-            shutil.rmtree(self._store.folder(job.id) / WORK, ignore_errors=True)
+            shutil.rmtree(folder / WORK, ignore_errors=True)
 
     def _count_end(self, job: Job, state: str) -> None:
         self._counters.add("jobs_ended", state=state)
@@ -216,14 +238,17 @@ class _Reporter:
         counters: Counters,
         folder: Path,
         free_bytes: int,
+        alive: Callable[[], None],
     ) -> None:
         self._queue, self._job, self._stopping, self._counters = queue, job, stopping, counters
-        self._folder, self._free_bytes = folder, free_bytes
+        self._folder, self._free_bytes, self._alive = folder, free_bytes, alive
+        self._source_bytes = (folder / INPUT).stat().st_size
         self._due = 0.0
         self._counted = 0
         self._stages: dict[str, Histogram] = {}
 
     def __call__(self, progress: Progress) -> None:
+        self._alive()
         if self._stopping.is_set() and not progress.finished:
             raise Cancelled
         if progress.finished or time.monotonic() >= self._due:
@@ -239,5 +264,5 @@ class _Reporter:
             before = self._stages.get(stage)
             self._stages[stage] = now = seen.since(None)
             self._counters.add_histogram("stage_seconds", now.since(before), stage=stage)
-        if not self._queue.update_progress(self._job, progress):
+        if not self._queue.update_progress(self._job, progress, self._source_bytes + progress.written):
             raise Cancelled

@@ -131,7 +131,7 @@ class JobStore:
         self.get(job_id)
         with self.database.transaction() as db:
             cancelled = db.execute(
-                "UPDATE jobs SET state = 'cancelled', ended = ?, seconds_left = NULL, error = NULL "
+                "UPDATE jobs SET state = 'cancelled', ended = ?, seconds_left = NULL, error = NULL, bytes = 0 "
                 "WHERE id = ? AND state IN ('queued', 'running')",
                 (time.time(), job_id),
             ).rowcount
@@ -173,13 +173,28 @@ class JobStore:
         with self.database.reading() as db:
             return dict(db.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall())
 
+    def check_room(self, size: int, most: int) -> None:
+        """Raise Refused (507) when `size` more bytes of unfinished jobs exceed half of `most`, of all jobs together."""
+        taken = self._unfinished_bytes()
+        if taken + size > most // 2:
+            raise Refused(
+                507,
+                f"unfinished jobs take {taken} of the {most // 2} bytes that they may have; try again later",
+                retry_after=600,
+            )
+
+    def _unfinished_bytes(self) -> int:
+        with self.database.reading() as db:
+            row = db.execute("SELECT sum(bytes) FROM jobs WHERE state IN ('queued', 'running')").fetchone()
+        return int(row[0] or 0)
+
     def expired(self, days: float, size: int) -> list[str]:
-        """Ids of ended jobs older than `days`, and of the oldest ones beyond `size` bytes of files in all."""
+        """Ids of ended jobs older than `days`, and of the oldest ones beyond `size` bytes of all jobs' files."""
         with self.database.reading() as db:
             rows = db.execute(
                 "SELECT id, ended, bytes FROM jobs WHERE state NOT IN ('queued', 'running') ORDER BY ended DESC, id"
             ).fetchall()
-        found, total = [], 0
+        found, total = [], self._unfinished_bytes()
         for row in rows:
             total += row["bytes"]
             if total > size or row["ended"] < time.time() - days * 86_400:

@@ -94,7 +94,7 @@ class VideoPipeline:
         finished = self.segments.finished()
         first = finished[-1].next if finished else 0
         self.progress.frames = first
-        written = sum(self.segments.size(segment.number) for segment in finished)
+        self.progress.written = sum(self.segments.size(segment.number) for segment in finished)
         decoder = Decoder(
             self._source, self._limits, first, self._coding_threads, Fraction(self._facts.rate),
             finished[-1].seek if finished else None, skipped=lambda: self._report(self.progress),
@@ -116,8 +116,8 @@ class VideoPipeline:
                 if segment is None:
                     break
                 finished.append(segment)
-                written += self.segments.size(number)
-                self._check_output(written)
+                self.progress.written += self.segments.size(number)
+                self._check_output(self.progress.written)
             self.progress.damaged = decoder.damaged
             silent = sound.result() if sound is not None else None
             self._note(decoder, silent, finished)

@@ -33,3 +33,19 @@ def test_a_nearly_full_disk_refuses_videos(tmp_path, rectangles_folder):
     prepare(settings, rectangles_folder)
     with served(settings, replica=False) as server, nothing_left(server):
         is_problem(server.submit(clips.make(tmp_path / "clip.mp4", 3)), 507)
+
+
+def test_videos_beyond_the_quota_of_unfinished_jobs_are_refused(tmp_path, rectangles_folder):
+    clip = clips.make(tmp_path / "clip.mp4", 3)
+    most = 3 * clip.stat().st_size
+    limits = Limits(free_bytes=0, result_bytes=most)
+    settings = Settings(data=tmp_path / "data", limits=limits, threads=1, file_roots=(tmp_path,))
+    prepare(settings, rectangles_folder)
+    with served(settings, replica=False) as server:
+        waiting = server.submit(clip)
+        assert waiting.status_code == 202
+        with nothing_left(server):
+            is_problem(server.submit(clip), 507, "unfinished jobs take")
+            is_problem(server.call("POST", "/v1/jobs", json={"uri": f"file://{clip}"}), 507)
+        server.call("DELETE", f"/v1/jobs/{waiting.json()['id']}")
+        assert server.submit(clip).status_code == 202

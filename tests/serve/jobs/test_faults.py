@@ -3,106 +3,23 @@
 from __future__ import annotations
 
 import errno
-import json
 import sqlite3
-import threading
 
-import clips
 import pytest
-from servers import prepare
+from worker import add, assert_complete
 
 from serve.backends.batching import NetworkFailed
-from serve.deployment.database import Database
-from serve.deployment.evidence import Evidence
-from serve.deployment.health import Health
-from serve.deployment.rollout import Rollout
-from serve.deployment.settings import Settings
 from serve.errors import Refused
 from serve.exports.loaded_models import LoadedModels
 from serve.jobs import running
 from serve.jobs.faults import MAX_TRIES, MAX_UNEXPECTED, ModelUnavailable, fault_of, pause
-from serve.jobs.limits import Limits
 from serve.jobs.options import Options
 from serve.jobs.queue import JobQueue
-from serve.jobs.running import SUSPECT_ATTEMPTS, JobRunner
+from serve.jobs.running import SUSPECT_ATTEMPTS
 from serve.jobs.slots import Slots
-from serve.jobs.store import JobStore
 from serve.jobs.submission import Submission
-from serve.metrics.counters import Counters
-from serve.video.opening import probe
 from serve.video.segments import SegmentFolder
 from trainers.errors import UserError
-
-FRAMES = 20
-
-
-class Worker:
-    """A replica's parts, in this thread. `work` runs one try of a job."""
-
-    def __init__(self, settings):
-        database = Database(settings.data)
-        counters = Counters(database)
-        self.rollout = Rollout(database, counters)
-        self.store, self.queue = JobStore(database, settings.jobs_folder), JobQueue(database)
-        self.models = LoadedModels(settings)
-        self.health = Health(settings, self.models, self.rollout)
-        assert self.health.check() is None
-        self._runner = JobRunner(
-            settings,
-            self.store,
-            self.queue,
-            self.models,
-            self.rollout,
-            counters,
-            self.health,
-            Evidence(database),
-            threading.Event(),
-        )
-
-    def work(self):
-        return self._runner.run_one()
-
-    @property
-    def champion(self):
-        return self.rollout.state().champion
-
-
-@pytest.fixture
-def worker(tmp_path, rectangles_folder, monkeypatch):
-    settings = Settings(
-        data=tmp_path / "data",
-        limits=Limits(free_bytes=0),
-        threads=1,
-        segment_frames=8,
-        file_roots=(tmp_path,),
-    )
-    prepare(settings, rectangles_folder)
-    monkeypatch.setattr(running, "pause", lambda faults: 0.0)
-    worker = Worker(settings)
-    yield worker
-    worker.models.close()
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    return clips.make(tmp_path_factory.mktemp("clips") / "clip.mp4", FRAMES)
-
-
-def add(worker, tmp_path, clip, name="clip"):
-    folder = tmp_path / f"incoming-{name}"
-    folder.mkdir()
-    (folder / "input").write_bytes(clip.read_bytes())
-    facts = probe(clip, Limits())
-    options = Options(codec="h264")
-    job, _ = worker.store.add(folder, Submission(name, "upload", options, facts), worker.champion, 100)
-    return job.id
-
-
-def assert_complete(worker, job_id):
-    job = worker.store.get(job_id)
-    assert job.state == "done", job.error
-    lines = (worker.store.folder(job_id) / "result" / "detections.jsonl").read_text().splitlines()
-    assert [json.loads(line)["frame"] for line in lines] == list(range(FRAMES))
 
 
 class Once:
@@ -225,7 +142,7 @@ def test_a_source_that_does_not_answer_is_tried_again(worker, tmp_path, clip, mo
     folder.mkdir()
     job, _ = worker.store.add(folder, Submission("a", f"file://{clip}", Options()), worker.champion, 100)
     monkeypatch.setattr(
-        running, "fetch", Once(lambda uri, target, settings: target.write_bytes(clip.read_bytes()),
+        running, "fetch", Once(lambda uri, target, settings, alive: target.write_bytes(clip.read_bytes()),
                                Refused(503, "no answer from S3"), 1)
     )  # fmt: skip
     worker.work()
