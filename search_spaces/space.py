@@ -90,6 +90,11 @@ class Space:
         """The name of its models' task."""
         return self.branches[0].about.task
 
+    @property
+    def first_rung(self) -> int:
+        """Steps before which a result of one of its models predicts nothing (Model.first_rung)."""
+        return max(branch.about.first_rung for branch in self.branches)
+
     def default_steps(self, preset: str) -> int:
         """Gradient steps of a full-length trial, without `--max-steps`."""
         if preset == "zoo":

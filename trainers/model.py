@@ -78,6 +78,8 @@ class Model:
     initial_weights: "module:callable" that resolves `--weights` for it; None if it only trains from scratch.
     published_at: the source of the "zoo" preset, for the report.
     cost: what a gradient step costs, if measured.
+    first_rung: steps before which a result predicts nothing, so that no search judges a trial earlier. 1 where a step
+        is an epoch, say: then the shortest rung is a fraction of a full training, however few steps that has.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Model:
     initial_weights: str | None = None
     published_at: str = ""
     cost: Cost = field(default_factory=Cost)
+    first_rung: int = 30
 
     def check_image_size(self, size: int) -> None:
         """Raise ValueError, with the nearest valid sizes, if `size` (pixels) is not a valid side of its input."""

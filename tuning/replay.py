@@ -40,6 +40,12 @@ def parser() -> argparse.ArgumentParser:
     add("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="default: ./studies")
     add("--space", metavar="NAME", help="the space of a file of curves")
     add("--trials", type=int, metavar="N", help="of each replay (default: as many as there are curves)")
+    add(
+        "--like",
+        type=float,
+        metavar="N",
+        help="steps of each replay, in full-length trials (default: no limit)",
+    )
     add("--sampler", metavar="NAME", help=f"{' or '.join(sampler.names())} (default: the study's own)")
     add("--scheduler", metavar="NAME", help=f"{', '.join(scheduler.names())} (default: the study's own)")
     add(
@@ -79,7 +85,7 @@ def _main(chosen: argparse.Namespace) -> int:
             raise UserError(f"--{flag} must be at least 1, not {value}")
     if chosen.reduction_factor is not None and chosen.reduction_factor < 2:
         raise UserError(f"--reduction-factor must be at least 2, not {chosen.reduction_factor}")
-    names = ("scheduler", "reduction_factor", "brackets", "trials", "workers", "sampler")
+    names = ("scheduler", "reduction_factor", "brackets", "trials", "workers", "sampler", "like")
     given = {name: getattr(chosen, name) for name in names if getattr(chosen, name) is not None}
     rule = replace(found.rule, **given)
     outcomes = [

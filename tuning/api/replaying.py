@@ -21,7 +21,8 @@ from trainers.objective import Objective
 from tuning.search import sampler as samplers
 from tuning.search import scheduler as schedulers
 from tuning.search import simulation
-from tuning.search.limits.budget import duration
+from tuning.search.limits.budget import Budget, Spending, duration
+from tuning.search.limits.meter import Meter
 from tuning.search.sampler import Sampler
 from tuning.search.scheduler import Rules, quorum_of, rung_steps
 from tuning.search.search import Search
@@ -38,7 +39,7 @@ class Rule:
     """The settings of a replayed search.
 
     scheduler, sampler: their names. trials: at most. workers: simulated ones. published: whether the published recipes
-    are among the trials, as in a search.
+    are among the trials, as in a search. like: gradient steps of all trials, in full-length trials; None for no limit.
     """
 
     scheduler: str = "stop"
@@ -48,6 +49,7 @@ class Rule:
     workers: int = 1
     sampler: str = "tpe"
     published: bool = True
+    like: float | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def replay(
         objective, records = study.objective, study.records()
         study.close()
     ends = [value for curve in curves if (value := objective.value(curve.at(curve.steps[-1]))) is not None]
+    ends = [value for value in ends if math.isfinite(value)]  # the others have failed
     best = min(ends) if objective.direction == "minimize" else max(ends)
     ended = [r.value for r in records if r.state == "completed" and r.value is not None]
     steps = sum(record.step for record in records)
@@ -121,7 +124,8 @@ def simulated(
     objective = objective or tasks.get(space.task).objective(None, ())
     factor = rule.reduction_factor
     quorum = quorum_of(rule.trials, factor)  # as in a search of so many trials
-    rules = Rules(rung_steps(conditions.steps, factor), factor, quorum, rule.brackets, seed)
+    rungs = rung_steps(conditions.steps, factor, space.first_rung)
+    rules = Rules(rungs, factor, quorum, rule.brackets, seed)
     table = Table(curves, space, conditions)
     context = samplers.SamplerContext(
         lambda trial: space.suggest(trial, conditions), seed, objective, SpaceAdapter(space, conditions).adapt
@@ -130,7 +134,8 @@ def simulated(
     study = Study.open(folder, _manifest(space, conditions, seed, objective), durable=False)
     scheduler = schedulers.make(rule.scheduler, rules)
     trials, seeds = min(rule.trials, len(curves)), space.seeds(conditions) if rule.published else []
-    search = Search(study, sampler, scheduler, trials, seeds)
+    spending = Spending(Meter(study), Budget(trainings=rule.like), conditions.steps)
+    search = Search(study, sampler, scheduler, trials, seeds, spending=spending)
     return study, simulation.simulate(search, table, rule.workers)
 
 

@@ -180,7 +180,7 @@ class Settings:
     def new_scheduler(self) -> Scheduler:
         """A new scheduler, without any trial."""
         factor = self.reduction_factor
-        rungs = rung_steps(self.steps, factor)
+        rungs = rung_steps(self.steps, factor, search_spaces.get(self.space).first_rung)
         quorum = quorum_of(self.budget.trials, factor)
         return scheduler.make(self.scheduler, Rules(rungs, factor, quorum, self.brackets, self.seed))
 

@@ -22,8 +22,7 @@ MODULES = {
     "stop": "tuning.search.schedulers.halving",
     "full": "tuning.search.schedulers.full_training",
 }
-# steps before which results predict nothing, and the largest number of rungs; there are always two at least
-FIRST_RUNG, MOST_RUNGS = 30, 4
+MOST_RUNGS = 4
 
 
 @dataclass(frozen=True)
@@ -155,14 +154,15 @@ def quorum_of(trials: int | None, reduction_factor: int) -> int:
     return reduction_factor if trials is None else max(2, min(reduction_factor, trials // 3))
 
 
-def rung_steps(max_steps: int, reduction_factor: int = 3) -> tuple[int, ...]:
-    """The rungs, rising: `max_steps`, max_steps / reduction_factor, and so on down to about FIRST_RUNG.
+def rung_steps(max_steps: int, reduction_factor: int = 3, first_rung: int = 30) -> tuple[int, ...]:
+    """The rungs, rising: `max_steps`, max_steps / reduction_factor, and so on down to about `first_rung`.
 
-    At least two (if max_steps allows) and at most MOST_RUNGS. Raises UserError when `max_steps` is below 1.
+    At least two (if max_steps allows) and at most MOST_RUNGS. first_rung: trainers.model.Model.first_rung.
+    Raises UserError when `max_steps` is below 1.
     """
     if max_steps < 1:
         raise UserError(f"--max-steps must be at least 1, not {max_steps}")
-    count = 1 + int(math.log(max(1.0, max_steps / FIRST_RUNG), reduction_factor) + 1e-9)
+    count = 1 + int(math.log(max(1.0, max_steps / first_rung), reduction_factor) + 1e-9)
     count = min(max(count, 2), MOST_RUNGS)
     return tuple(sorted({math.ceil(max_steps / reduction_factor**power) for power in range(count)}))
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from curve_trainer import CurveTrainer
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from searches import CONDITIONS, SPACE, run_here, search_of
 
 from trainers.detection.task import DETECTION
@@ -16,7 +17,7 @@ from tuning.search.sampler import SamplerContext
 from tuning.search.samplers.tpe import TPESampler
 from tuning.search.scheduler import quorum_of
 from tuning.search.search import Search
-from tuning.search.simulation import Curve, Table, distance, read_curves
+from tuning.search.simulation import Curve, ParameterTable, Table, read_curves
 from tuning.study.proposal import Proposal
 
 OBJECTIVE = DETECTION.objective(None, ())
@@ -54,10 +55,28 @@ def test_a_proposal_becomes_the_nearest_trial_that_is_not_yet_taken():
     table = Table(CURVES, SPACE, CONDITIONS)
     exact = SPACE.replay(CURVES[7].params, CONDITIONS)
     proposal = Proposal(exact.recipe, CURVES[7].params, exact.distributions)
-    assert distance(proposal, CURVES[7].params) == 0
+    assert ParameterTable([curve.params for curve in CURVES]).distances(proposal)[7] == 0
     first, second = table.nearest(proposal), table.nearest(proposal)
     assert first.params == CURVES[7].params
     assert second.params != CURVES[7].params
+
+
+def test_the_distance_is_the_mean_over_all_parameters_and_1_for_one_that_only_one_of_the_two_has():
+    distributions = {
+        "rate": FloatDistribution(1e-4, 1.0, log=True),
+        "kind": CategoricalDistribution(("adam", "momentum")),
+        "momentum": FloatDistribution(0.5, 1.0),
+    }
+    proposal = Proposal(CURVES[0].recipe, {"rate": 1e-2, "kind": "momentum", "momentum": 0.9}, distributions)
+    others = [
+        {"rate": 1e-2, "kind": "momentum", "momentum": 0.9},
+        {"rate": 1e-3, "kind": "momentum", "momentum": 0.7},
+        {"rate": 1e-2, "kind": "adam", "beta": 0.3},
+        {"rate": 1e-2, "kind": "no longer offered", "momentum": 0.9},
+    ]
+    assert ParameterTable(others).distances(proposal) == pytest.approx(
+        [0, (0.25 + 0.4) / 3, (1 + 1 + 1) / 4, 1 / 3]
+    )
 
 
 @pytest.mark.slow

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import random
 
 import pytest
-from searches import OBJECTIVE, score
+from searches import OBJECTIVE, SPACE, score
 
+import search_spaces
+from search_spaces.space import Space
+from trainers import model as models
 from trainers.errors import UserError
 from trainers.objective import Score
 from tuning.api.forecast.plan import expected_arrivals
+from tuning.api.settings import Settings
 from tuning.search.scheduler import rung_steps
 from tuning.search.schedulers.halving import Halving
 
@@ -38,6 +43,21 @@ def test_rungs_divide_the_budget_by_the_factor_and_begin_where_detectors_have_le
     max_steps, factor, rungs
 ):
     assert rung_steps(max_steps, factor) == rungs
+
+
+def test_where_a_step_is_long_the_first_rung_is_a_fraction_of_a_full_training():
+    assert rung_steps(51, first_rung=1) == (2, 6, 17, 51)
+    assert rung_steps(51) == (17, 51)
+
+
+def test_a_search_takes_the_first_rung_of_its_model(monkeypatch):
+    monkeypatch.setattr(models, "_registered", dict(models._registered))
+    monkeypatch.setattr(search_spaces, "_registered", dict(search_spaces._registered))
+    by_epochs = models.register(dataclasses.replace(models.get("mobilenet"), name="by_epochs", first_rung=1))
+    branch = dataclasses.replace(SPACE.branches[0], model=by_epochs.name)
+    search_spaces.register(Space("by_epochs", (branch,)))
+    assert Settings("by_epochs", max_steps=51).new_scheduler().rungs == (2, 6, 17, 51)
+    assert Settings("mobilenet", max_steps=51).new_scheduler().rungs == (17, 51)
 
 
 def test_a_budget_without_a_step_is_refused():

@@ -82,14 +82,15 @@ def test_the_hopeless_are_never_promoted_whatever_the_models(trials):
 
 
 def test_the_sampler_sees_values_that_compare_between_models():
-    scores = {
-        0: {10: score("mobilenet", 0.0, 1.0), 30: score("mobilenet", 0.2, 1.0)},
-        1: {10: score("mobilenet", 0.0, 2.0)},
-        2: {10: score("retinanet", 0.0, 700.0), 30: score("retinanet", 0.3, 600.0)},
-        3: {10: score("retinanet", 0.0, 900.0)},
+    first = {
+        0: score("mobilenet", 0.0, 1.0),
+        1: score("mobilenet", 0.0, 2.0),
+        2: score("retinanet", 0.0, 700.0),
+        3: score("retinanet", 0.0, 900.0),
     }
-    merits = compared(scores, OBJECTIVE)
-    assert merits[0][10] == merits[2][10] > merits[1][10] == merits[3][10]
-    assert merits[2][30] > merits[0][30] > merits[0][10]
-    alone = compared({number: scores[number] for number in (0, 1)}, OBJECTIVE)
-    assert alone[1][10] == scores[1][10].merit
+    merits = compared(first, OBJECTIVE)
+    assert merits[0] == merits[2] > merits[1] == merits[3]
+    second = compared({0: score("mobilenet", 0.2, 1.0), 2: score("retinanet", 0.3, 600.0)}, OBJECTIVE)
+    assert second[2] > second[0]
+    alone = compared({number: first[number] for number in (0, 1)}, OBJECTIVE)
+    assert alone[1] == first[1].merit

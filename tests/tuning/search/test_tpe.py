@@ -7,12 +7,13 @@ from searches import CONDITIONS, OBJECTIVE, SPACE, context, score
 
 import search_spaces
 from tuning.search.sampler import SamplerContext
-from tuning.search.samplers.tpe import BEST, LATEST, TPESampler, most_informative
+from tuning.search.samplers.tpe import ENOUGH, LATEST, MOST_GOOD, TPESampler
 from tuning.search.scheduler import Judgement, make_rung
 from tuning.study.step_result import StepResult
 from tuning.study.trial_record import RUNG
 
 ALL = search_spaces.get("all")
+RECIPE = SPACE.replay(SPACE.seeds(CONDITIONS)[0].params, CONDITIONS).recipe
 
 
 def ended(number: int, proposal, value: float, state=TrialState.COMPLETE, step: int = 90):
@@ -37,6 +38,12 @@ def bare(number: int, value: float, state=TrialState.COMPLETE):
     )
     trial.number = number
     return trial
+
+
+def space_of_x(trial):
+    """One parameter, x; any recipe."""
+    trial.suggest_float("x", 0, 1)
+    return RECIPE
 
 
 @pytest.mark.slow
@@ -139,31 +146,71 @@ def test_a_space_that_raises_leaves_nothing_behind():
     assert again.params["x"] == calls[1]
 
 
-def test_tpe_sees_the_best_the_latest_and_the_running_however_many_there_are():
+def shown(trials) -> dict[float, TrialState]:
+    """What TPE is shown of these trials: their states, by their values of x."""
+    sampler = TPESampler(SamplerContext(space_of_x, 1, OBJECTIVE))
+    for trial in trials:
+        sampler.learn(trial)
+    return {trial.params["x"]: trial.state for trial in sampler._shown()}
+
+
+def at_rungs(number: int, value: float, *steps: int, state=TrialState.PRUNED):
+    """A trial with this value at each of these rungs."""
+    trial = bare(number, value, state)
+    trial.intermediate_values = dict.fromkeys(steps, value)
+    return trial
+
+
+def test_it_is_fitted_on_the_deepest_rung_that_enough_trials_have_reached():
+    lower = [at_rungs(number, number / 100, 10) for number in range(50)]
+    higher = [at_rungs(number, number / 100, 10, 30) for number in range(50, 50 + ENOUGH)]
+    seen = shown([*lower, *higher])
+    fitted = {x for x, state in seen.items() if state == TrialState.COMPLETE}
+    assert fitted == {trial.params["x"] for trial in higher}
+    too_few = shown([*lower, *higher[1:]])
+    assert set(too_few.values()) == {TrialState.COMPLETE}  # all have reached the first rung
+
+
+def test_of_more_trials_than_tpe_is_shown_the_good_ones_and_the_latest_are():
+    good = [at_rungs(number, 0.9 + number / 1000, 10, 30) for number in range(3)]
+    others = [at_rungs(number, 0.5 + number / 1000, 10, 30) for number in range(3, 20)]
+    early = [at_rungs(number, number / 1000, 10) for number in range(20, 200)]
+    seen = shown([*good, *others, *early])
+    assert len(seen) == 30  # Optuna's TPE then takes a tenth as good: the best three of the twenty
+    assert {trial.params["x"] for trial in [*good, *others, *early[-10:]]} == seen.keys()
+
+
+def test_a_running_trial_repels_and_one_that_goes_on_counts_by_what_it_had():
+    ended = [at_rungs(number, number / 100, 10) for number in range(12)]
+    running = at_rungs(12, 0.5, state=TrialState.RUNNING)
+    promoted = at_rungs(13, 0.6, 10, state=TrialState.RUNNING)
+    seen = shown([*ended, running, promoted])
+    assert (seen[0.5], seen[0.6]) == (TrialState.RUNNING, TrialState.COMPLETE)
+
+
+def test_however_many_trials_there_are_tpe_is_shown_as_many():
     trials = [bare(number, (number * 7919 % 2000) / 2000) for number in range(2000)]
-    running = create_trial(state=TrialState.RUNNING, params={}, distributions={})
-    running.number = 2000
-    seen = most_informative([*trials, running], OBJECTIVE)
-    assert len(seen) <= BEST + LATEST + 1
-    assert [trial.number for trial in seen] == sorted(trial.number for trial in seen)
-    numbers = {trial.number for trial in seen}
-    best = sorted(trials, key=lambda trial: trial.value, reverse=True)[:BEST]
-    assert {trial.number for trial in best} <= numbers
-    assert set(range(2000 - LATEST, 2001)) <= numbers
+    seen = shown(trials)
+    assert len(seen) == LATEST
+    best = sorted(trials, key=lambda trial: trial.value, reverse=True)[:MOST_GOOD]
+    assert {trial.params["x"] for trial in best} <= seen.keys()
 
 
 def test_memory_stays_bounded_over_thousands_of_trials():
-    from trainers.recipe import Recipe
-
-    recipe = SPACE.replay(SPACE.seeds(CONDITIONS)[0].params, CONDITIONS).recipe
-
-    def suggest(trial) -> Recipe:
-        trial.suggest_float("x", 0, 1)
-        return recipe
-
-    sampler = TPESampler(SamplerContext(suggest, 1, OBJECTIVE))
+    sampler = TPESampler(SamplerContext(space_of_x, 1, OBJECTIVE))
     for number in range(1500):
         sampler.learn(bare(number, (number * 7919 % 2000) / 2000))
         if number % 50 == 0:
             sampler.propose(3000 + number)
-    assert len(sampler._trials) <= 1.5 * (BEST + LATEST) + 50
+    assert len(sampler._trials) <= 2 * (MOST_GOOD + LATEST)
+
+
+def test_what_is_forgotten_would_not_have_been_shown():
+    rungs = ((10,), (10, 30), (10, 30, 90))
+    trials = [at_rungs(n, (n * 7919 % 3001) / 3001, *rungs[(n % 3 == 0) + (n % 9 == 0)]) for n in range(3000)]
+    one, other = (TPESampler(SamplerContext(space_of_x, 1, OBJECTIVE)) for _ in range(2))
+    for forward, backward in zip(trials, reversed(trials), strict=True):
+        one.learn(forward)
+        other.learn(backward)
+    assert len(one._trials) < len(trials)
+    assert one.propose(3000) == other.propose(3000)

@@ -2,6 +2,15 @@
 
 from tuning.search.simulation.curves import Curve, of_records, read_curves
 from tuning.search.simulation.simulate import Clock, RungReached, simulate
-from tuning.search.simulation.table import Table, distance
+from tuning.search.simulation.table import ParameterTable, Table
 
-__all__ = ["Clock", "Curve", "RungReached", "Table", "distance", "of_records", "read_curves", "simulate"]
+__all__ = [
+    "Clock",
+    "Curve",
+    "ParameterTable",
+    "RungReached",
+    "Table",
+    "of_records",
+    "read_curves",
+    "simulate",
+]
