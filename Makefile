@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed-$(if $(CUDA),cuda,cpu)
 UV_VERSION := 0.13.8
 ARGS   ?=
 # with a worker that dies, what is left of the run ends and says so: xdist, restarting it twice, waits for ever
-PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+PARALLEL := --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 # with it, each of the processes that tests start would compile this project and rewrite its tests' assertions anew
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -23,13 +23,13 @@ run: $(STAMP)  ## set up, then search on the generated toy city (ARGS="--space a
 	$(PY) -m tuning.run $(or $(ARGS),--space retinanet)
 
 test: $(STAMP)  ## set up, then run the tests
-	$(PY) -m pytest $(PARALLEL) -m "not long"
+	$(PY) -m pytest -n 3 $(PARALLEL) -m "not long"
 
 long: $(STAMP)  ## kill searches and servers again and again, and other runs of minutes, which `make test` leaves out
 	$(PY) -m pytest -m long -o faulthandler_timeout=1900
 
 quick: $(STAMP)  ## set up, then run the tests that need less than two minutes in all
-	$(PY) -m pytest $(PARALLEL) -m "not slow and not long"
+	$(PY) -m pytest -n 2 $(PARALLEL) -m "not slow and not long"
 
 lint: $(STAMP)  ## ruff and mypy
 	$(VENV)/bin/ruff check .

@@ -140,6 +140,7 @@ def test_replayed_parameters_make_a_finished_trial_that_optuna_takes(case):
     assert study.best_params == space.seeds(conditions)[-1].params
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_grouped_multivariate_tpe_proposes_valid_recipes_past_its_random_start(case):
     space, conditions = case

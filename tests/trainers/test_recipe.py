@@ -115,6 +115,7 @@ def test_a_recipe_written_with_whole_numbers_and_without_defaults_has_the_same_i
     assert one.recipe_id == other.recipe_id
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", ["0", "1", "4711"])
 def test_the_id_is_the_same_in_every_process(seed: str):
     script = f"from trainers import recipe; print(recipe.build({FULL!r}).recipe_id)"

@@ -118,6 +118,7 @@ def test_a_body_beyond_the_limit_is_refused_with_and_without_a_declared_length(s
     is_problem(server.call("POST", "/v1/jobs", data=pieces(), headers=headers), 413)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["../../../../tmp/evil.mp4", "/etc/passwd", "a\\..\\b.mp4", "x" * 5000, "\u202egnp.exe", "a\0b"]
 )

@@ -14,6 +14,8 @@ from serve.api.app import FLUSH_SECONDS
 from serve.deployment.database import FILE
 from serve.storage import s3
 
+pytestmark = pytest.mark.slow
+
 
 def test_requests_are_answered_while_the_database_is_locked(server):
     lock = sqlite3.connect(server.settings.data / FILE, isolation_level=None)

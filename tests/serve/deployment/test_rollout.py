@@ -17,6 +17,8 @@ from serve.deployment.settings import Settings
 from serve.jobs.limits import Limits
 from trainers.detection import export
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server(tmp_path, rectangles_folder):
@@ -87,7 +89,6 @@ def test_a_hot_swap_fails_no_request(server, tmp_path, rectangles, capsys):
     assert server.call("GET", "/v1/model").json()["model"] == rectangles.export_id
 
 
-@pytest.mark.slow
 def test_a_canary_with_as_many_detections_is_promoted(server, tmp_path):
     new = build(tmp_path / "new", shift=0.01)
     answer = server.call(
@@ -100,7 +101,6 @@ def test_a_canary_with_as_many_detections_is_promoted(server, tmp_path):
     assert server.call("GET", "/v1/model").json()["model"] == answer.json()["candidate"]["model"]
 
 
-@pytest.mark.slow
 def test_a_canary_without_detections_is_rolled_back(server, tmp_path, rectangles):
     blind = build(tmp_path / "blind", blind=True)
     server.call(
@@ -114,7 +114,6 @@ def test_a_canary_without_detections_is_rolled_back(server, tmp_path, rectangles
     assert "finds 0.00 times as many objects" in state["rollout"]["candidate"]["why"]
 
 
-@pytest.mark.slow
 def test_a_model_that_fails_to_load_is_reported_and_the_old_one_keeps_serving(
     server, tmp_path, rectangles, capsys
 ):
@@ -128,7 +127,6 @@ def test_a_model_that_fails_to_load_is_reported_and_the_old_one_keeps_serving(
     assert "no backend can run it on this machine" in ready.json()["candidate"]["why"]
 
 
-@pytest.mark.slow
 def test_a_canary_that_fails_on_some_images_fails_no_request_and_no_job(server, tmp_path, rectangles):
     fragile = build(
         tmp_path / "fragile", fragile=True

@@ -57,6 +57,7 @@ def test_an_encoder_makes_no_real_time_threads_not_even_for_root(codec, tmp_path
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 4])
 @pytest.mark.parametrize("codec", ["vp9", "av1", "h264"])
 def test_the_result_has_every_frame_once_at_its_time_with_its_box(
@@ -108,6 +109,7 @@ def test_a_variable_rate_is_kept(rectangles, batcher, tmp_path):
     np.testing.assert_allclose(clips.facts_of(video)["times"], [0.0, *times[:-1]], atol=0.0021)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("codec", "sound"), [("vp9", "aac"), ("vp9", "libopus"), ("h264", "aac"), ("h264", "libopus")]
 )

@@ -153,6 +153,7 @@ def test_the_real_photographs_lose_nothing(raccoon, tmp_path):
     assert sum(len(one["image/object/class/label"]) for one in records) == boxes
 
 
+@pytest.mark.slow
 def test_the_real_photographs_converted_are_the_records_of_the_folder(raccoon, tmp_path):
     assert main(["convert", str(raccoon), str(tmp_path / "records")]) == 0
     assert main(["check", str(tmp_path / "records")]) == 0

@@ -138,6 +138,7 @@ def test_a_link_that_leads_out_of_the_folder_is_not_followed(tmp_path):
     assert any("a link to outside" in note for note in opened.notes)
 
 
+@pytest.mark.slow
 def test_a_corrupt_record_is_counted_and_skipped(tmp_path):
     city = open_toy_city(ToyCity(train_images=40, validation_images=5), tmp_path / "toy")
     file = city.train.files[0]
@@ -150,6 +151,7 @@ def test_a_corrupt_record_is_counted_and_skipped(tmp_path):
     assert "train.tfrecord-00000-of-00001, record 2" in note
 
 
+@pytest.mark.slow
 def test_a_file_of_records_cut_in_half_is_refused(tmp_path):
     city = open_toy_city(ToyCity(train_images=40, validation_images=5), tmp_path / "toy")
     file = city.train.files[0]

@@ -19,6 +19,7 @@ def contents(part: Part) -> list[tuple]:
     ]
 
 
+@pytest.mark.slow
 def test_converted_records_are_those_of_the_folder(raccoon, tmp_path):
     assert main(["convert", str(raccoon), str(tmp_path / "records")]) == 0
     folder, records = (

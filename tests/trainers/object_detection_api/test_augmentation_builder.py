@@ -9,6 +9,8 @@ from trainers.augmentations import Augmentation
 from trainers.augmentations.table import AUGMENTATIONS
 from trainers.object_detection_api import compat
 
+pytestmark = pytest.mark.slow
+
 CASES = [(name, REQUIRED.get(name, {})) for name in AUGMENTATIONS]
 CASES += [(name, options) for name, options in FULL.items() if name not in REQUIRED]
 
@@ -44,7 +46,6 @@ def augmented(name: str, options: dict[str, Any], seeds: int) -> list[dict[str, 
     return list(dataset.as_numpy_iterator())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_every_augmentation_runs_in_the_input_pipeline(name: str, options: dict[str, Any]):
     for result in augmented(name, options, seeds=5):

@@ -49,6 +49,7 @@ def test_every_callback_of_the_package_is_under_this_contract():
     assert ours == set(MAKE)
 
 
+@pytest.mark.slow
 @EVERY
 def test_a_search_is_the_same_with_it_as_without(kind, open_study, tmp_path):
     def outcome(folder: str, watched: bool) -> list[tuple[object, ...]]:

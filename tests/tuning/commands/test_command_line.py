@@ -168,6 +168,7 @@ def test_as_many_trials_train_at_once_as_the_machine_has_room_for(
     assert (chosen.at_once, chosen.cpus, chosen.gpus) == expected
 
 
+@pytest.mark.slow
 def test_the_driver_never_imports_tensorflow():
     code = (
         "import sys, tuning.api.searching, tuning.execution.trainable\n"

@@ -136,6 +136,7 @@ def test_a_studys_own_trials_are_replayed_and_stopped_ones_drawn_on_as_the_other
     assert len(outcomes) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheduler", ["promote", "stop", "full"])
 @pytest.mark.parametrize("brackets", [1, 2])
 def test_a_finished_study_replayed_under_its_own_settings_takes_its_own_decisions(

@@ -59,6 +59,7 @@ def written(study: Study, capsys: pytest.CaptureFixture[str]) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 @whichever
 def test_every_trial_is_worth_what_the_objective_says_and_optuna_is_told_the_same(objective, searched):
     study = searched(objective)
@@ -109,6 +110,7 @@ def test_the_ranking_the_headline_and_the_curves_follow_it(objective, searched, 
     assert f"| objective | {'minimize' if objective == LOSS else 'maximize'} {objective} |" in said
 
 
+@pytest.mark.slow
 @whichever
 def test_the_ledger_and_its_audits_are_of_it(objective, searched):
     study = searched(objective)
@@ -132,6 +134,7 @@ def test_the_ledger_and_its_audits_are_of_it(objective, searched):
     assert found.to_dict()["objective"] == objective
 
 
+@pytest.mark.slow
 @whichever
 def test_the_summary_names_it_and_its_direction(objective, searched):
     study = searched(objective)

@@ -11,6 +11,8 @@ import pytest
 
 from tuning import compare, report
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = ("<script>alert(1)</script>", "a|b *c*", "]]></style><img src=x onerror=alert(2)>")
 
 
@@ -52,7 +54,6 @@ class Page(html.parser.HTMLParser):
             self.text += data
 
 
-@pytest.mark.slow
 def test_it_writes_one_page_that_needs_nothing_else(street, capsys):
     assert report.main([str(street)]) == 0
     path = street / "report.html"
@@ -67,7 +68,6 @@ def test_it_writes_one_page_that_needs_nothing_else(street, capsys):
     assert page.text.count("mAP") > 5
 
 
-@pytest.mark.slow
 def test_markdown_and_json_are_printed(street, capsys):
     assert report.main([str(street), "--format", "markdown"]) == 0
     text = capsys.readouterr().out
@@ -82,7 +82,6 @@ def test_markdown_and_json_are_printed(street, capsys):
     assert set(found["sections"]["about"]) >= {"study", "space_hash", "data"}
 
 
-@pytest.mark.slow
 def test_out_is_written_whole(street, tmp_path, capsys):
     out = tmp_path / "report.json"
     assert report.main([str(street), "--format", "json", "--out", str(out)]) == 0
@@ -163,7 +162,6 @@ def pair(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
 def test_studies_of_the_same_data_are_compared_with_their_costs_and_differences(pair, capsys):
     assert compare.main(["long", "short", "--studies-dir", str(pair), "--format", "json"]) == 0
     sections = json.loads(capsys.readouterr().out)["sections"]
@@ -184,7 +182,6 @@ def test_studies_of_the_same_data_are_compared_with_their_costs_and_differences(
     assert any("learning_rate" in line for line in sections["differences"]["spaces"][second["study"]])
 
 
-@pytest.mark.slow
 def test_studies_of_different_data_are_not_ranked(pair, capsys):
     assert compare.main(["long", "other", "--studies-dir", str(pair)]) == 0
     said = capsys.readouterr().out
@@ -193,7 +190,6 @@ def test_studies_of_different_data_are_not_ranked(pair, capsys):
     assert "significantly better" not in said
 
 
-@pytest.mark.slow
 def test_a_comparison_is_a_page_too(pair, tmp_path):
     out = tmp_path / "compared.html"
     assert (

@@ -16,6 +16,8 @@ from tuning.reporting.statistics.best_so_far import best_so_far, first_reaching
 from tuning.reporting.statistics.rung_trials import RungTrials
 from tuning.study import reading
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def street(tmp_path_factory):
@@ -40,7 +42,6 @@ def sections(written):
     return {section.key: section for section in written.sections}
 
 
-@pytest.mark.slow
 def test_a_finished_study_has_every_part(sections):
     assert list(sections) == [
         "ranking", "detectors", "predictions", "curves", "losses", "parameters", "breakdown", "early-stopping", "known",

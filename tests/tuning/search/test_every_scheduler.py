@@ -224,6 +224,7 @@ def search(study, scheduler: Scheduler, trials: int = 8) -> Search:
     return Search(study, TPESampler(context()), scheduler, trials)
 
 
+@pytest.mark.slow
 def test_a_search_ends_every_trial_completes_one_and_goes_on_after_any_stop_as_if_there_was_none(
     name, open_study
 ):

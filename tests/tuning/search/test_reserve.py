@@ -75,6 +75,7 @@ def ahead_of_the_completed(study: Study) -> list[TrialRecord]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["promote", "stop"])
 @pytest.mark.parametrize(("trainings", "workers"), [(1, 1), (1, 2), (1.5, 1), (1.5, 2), (3.3, 2)])
 def test_a_limit_of_steps_is_kept_and_a_trial_is_completed(open_study, simulated, trainings, workers, mode):
@@ -88,6 +89,7 @@ def test_a_limit_of_steps_is_kept_and_a_trial_is_completed(open_study, simulated
     assert search.exhausted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seconds", "workers"), [(140, 1), (140, 2), (251, 1), (300, 2), (407, 1)])
 def test_a_limit_of_time_ends_no_search_shortly_before_the_end_of_its_first_full_trial(
     open_study, simulated, seconds, workers
@@ -99,6 +101,7 @@ def test_a_limit_of_time_ends_no_search_shortly_before_the_end_of_its_first_full
     assert search.limit_reached is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [Budget(gpu_hours=0.1), Budget(cost=0.2, price_per_gpu_hour=2.0)])
 @pytest.mark.parametrize("workers", [1, 3])
 def test_gpu_hours_and_cost_are_kept_for_it_too(open_study, simulated, budget, workers):
@@ -153,6 +156,7 @@ def test_a_search_that_was_stopped_before_any_rung_completes_one_of_its_trials_w
     assert history[-1].seconds <= 140
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trials", [None, 60])
 def test_few_trials_wait_in_a_search_of_any_length(open_study, trials):
     halving = Halving(EVALUATED, mode="promote")

@@ -181,6 +181,7 @@ def test_more_trials_extend_a_finished_study(open_study):
     assert len(study.records()) == 5
 
 
+@pytest.mark.slow
 def test_the_same_seed_proposes_the_same_and_so_does_a_resumed_study(open_study):
     run_here(search_of(open_study(), 14))
     whole = [record.recipe_id for record in open_study().records()]

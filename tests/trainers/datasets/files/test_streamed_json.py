@@ -21,6 +21,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(
     st.lists(JSON, max_size=5) | st.dictionaries(st.text(max_size=6), JSON, max_size=5),
     st.sampled_from([None, 1]),

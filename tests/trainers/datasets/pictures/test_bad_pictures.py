@@ -212,6 +212,7 @@ def test_a_refusal_says_why(data, why):
         read(data)
 
 
+@pytest.mark.slow
 def test_a_picture_too_large_to_train_on_is_refused_without_decoding_it():
     bomb = saved(Image.new("1", (20_000, 20_000)), "PNG")
     with pytest.raises(BadPicture, match=r"million|too many"):

@@ -16,6 +16,8 @@ from trainers.datasets.toy_city.road_users import KINDS
 from trainers.datasets.toy_city.scenes import ToyCity, plan
 from trainers.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 def drawn(count: int = 12, **settings) -> list:
     city = ToyCity(**settings)
