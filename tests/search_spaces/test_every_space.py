@@ -68,6 +68,7 @@ def holds(row, params):
     return all(name in params and params[name] in values for name, values in row.when)
 
 
+@pytest.mark.slow
 def test_every_sample_is_a_valid_recipe_and_its_parameters_are_the_rows_whose_conditions_hold(case):
     space, conditions = case
     rows = {row.name: row for row in space.rows(conditions)}

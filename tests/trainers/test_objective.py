@@ -183,6 +183,7 @@ def in_the_same_order(objective: Objective, one: tuple[float, ...], other: tuple
         assert first.merit <= second.merit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", ["mAP", "mAP50", "AP/vehicle", "0.7*mAP+0.3*mAP_small", "5*mAP", "validation_loss/total"]
 )
@@ -198,6 +199,7 @@ def test_the_merit_of_a_detector_has_the_order_of_its_key(text, data):
     in_the_same_order(objective, data.draw(drawn[0]), data.draw(drawn[1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [*OFFERED, "0.5*accuracy+0.5*fit", "error+cost"])
 @given(data=st.data())
 def test_the_merit_of_any_task_has_the_order_of_its_key(text, data):

@@ -83,6 +83,7 @@ def test_pictures_of_an_unknown_codec_are_refused(tmp_path):
     assert error.value.status == 422
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sound", ["aac", "mp2", None])
 @pytest.mark.parametrize("options", [FAST, Options(codec="vp9")], ids=["mp4", "webm"])
 def test_joined_recordings_go_on_where_the_first_ends(sound, options, rectangles, batcher, tmp_path):

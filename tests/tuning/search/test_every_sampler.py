@@ -166,6 +166,7 @@ def test_what_it_is_told_stays_as_it_was(name):
         assert vars(trial) == vars(was)
 
 
+@pytest.mark.slow
 def test_fixed_values_are_taken_where_they_are_asked(name):
     made = learned(name, [life[-1] for life in lives()])
     for number, seed in enumerate(SPACE.seeds(CONDITIONS), start=COUNT):

@@ -41,6 +41,7 @@ def best_of(study, count: int = 4) -> list[TrialRecord]:
     return sorted(study.records(), key=lambda record: (record.step, record.value), reverse=True)[:count]
 
 
+@pytest.mark.slow
 def test_a_warm_start_takes_over_the_results_of_the_best_and_learns_from_all(earlier, open_study, tmp_path):
     best = best_of(earlier)
     for record in best:

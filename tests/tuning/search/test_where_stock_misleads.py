@@ -105,6 +105,7 @@ def test_twelve_ties_at_nothing_do_not_all_go_on(open_study):
     assert states == ["running"] * 3 + ["pruned"] * 9 or states.count("pruned") >= 8
 
 
+@pytest.mark.slow
 def test_trials_that_come_in_the_order_of_their_merit_are_not_all_trained_to_the_end(open_study):
     improving = [(0.01 * n, 0.02 * n, 0.03 * n) for n in range(1, 21)]
     stock = Stock()

@@ -49,6 +49,7 @@ def test_every_format_has_its_writer():
     assert set(WRITERS) == set(NAMES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRITERS)
 @given(stems=STEMS, folders=FOLDERS, encoding=ENCODINGS)
 @settings(max_examples=12, **ANY)

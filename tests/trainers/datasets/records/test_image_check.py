@@ -13,6 +13,7 @@ from trainers.datasets.records.image_check import ROUNDING, check_image
 EDGE = st.floats(allow_nan=True, allow_infinity=True) | st.floats(-100, 200)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(EDGE, EDGE, EDGE, EDGE), max_size=4), st.booleans())
 @settings(max_examples=300, deadline=None)
 def test_whatever_the_boxes_are_a_record_has_only_boxes_inside_its_image(edges, fractions):
