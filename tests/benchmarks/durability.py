@@ -2,9 +2,10 @@
 
     .venv/bin/python tests/benchmarks/durability.py --kills 30
 
-Each victim is the driver, one of two workers, or one of Ray's own processes (raylet, GCS server, agents). The searches
-are real, on Ray, Optuna's journal and MLflow on SQLite; only the trainer is a formula, so that trials take seconds. The
-file of results keeps a list, to which each run of the benchmark adds its own.
+Each victim is the driver, one of two workers, MLflow's writer, or one of Ray's own processes (raylet, GCS server,
+agents). The searches are real, on Ray, Optuna's journal and MLflow on SQLite; only the trainer is a formula, so that
+trials take seconds, and its checkpoints come every second. The workers note what they train: the study's spending is
+compared with the sum of their notes. The file of results keeps a list, to which each run of the benchmark adds its own.
 """
 
 from __future__ import annotations
@@ -40,8 +41,10 @@ VICTIMS = {
     "raylet": "raylet/raylet",
     "GCS server": "gcs_server",
     "agent": "agent",
+    "MLflow writer": "tuning.tracking.writer_process",
 }
 FINAL = ("completed", "pruned", "failed")
+NOTES = "trained.jsonl"  # what the workers trained, a line for each chunk
 
 
 class Run:
@@ -58,11 +61,13 @@ class Run:
             "curve_trainer:CurveTrainer",
         ]
         words += ["--max-steps", "90", "--trials", str(trials), "--workers", "2", "--cpus-per-trial", "1"]
+        words += ["--save-every", "1s"]
+        trouble = {"pace": 0.03, "log": str(studies / NOTES)}
         self.lines: list[str] = []
         self.heard = threading.Event()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tuning.run", *words], cwd=studies, text=True,
-            env=os.environ | {"PYTHONPATH": paths, "CURVE_TROUBLE": json.dumps({"pace": 0.03})},
+            env=os.environ | {"PYTHONPATH": paths, "CURVE_TROUBLE": json.dumps(trouble)},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         threading.Thread(target=self._listen, daemon=True).start()
@@ -140,6 +145,25 @@ def logged(studies: Path) -> dict[str, int]:
     }
 
 
+def spending(studies: Path) -> dict[str, Any]:
+    """What was spent by the study and by the workers' notes, and how much of it was trained more than once."""
+    from tuning.study import reading
+
+    trials = [record.spent for record in reading.read(STUDY, studies).records]
+    noted = [json.loads(line) for line in (studies / NOTES).read_text(encoding="utf-8").splitlines()]
+    times = Counter((recipe, step) for recipe, first, last, _ in noted for step in range(first, last + 1))
+    again: Counter[str] = Counter()
+    for (recipe, _), count in times.items():
+        again[recipe] += count - 1
+    training, training_noted = sum(one.training for one in trials), sum(note[3] for note in noted)
+    return {
+        "steps by the study / noted": f"{sum(one.steps for one in trials)} / {sum(times.values())}",
+        "training seconds by the study / noted": f"{training:.0f} / {training_noted:.0f}",
+        "steps trained more than once": sum(again.values()),
+        "most of one trial": max(again.values(), default=0),
+    }  # fmt: skip
+
+
 def _ending(run: Run) -> str:
     """How a start of the command ended: killed, or by itself with its exit code and the last thing that it said."""
     code = run.process.wait()
@@ -204,7 +228,7 @@ def torment(studies: Path, kills: int, seed: int, minutes: float, victims: Seque
         "trials": len(known), "trials missing": len(set(range(trials)) - set(numbers)),
         "finished trials lost or changed": len(lost), "duplicated verdicts": verdict_twice,
         "duplicated rungs": rung_twice, "states": dict(Counter(state for state, *_ in known.values())),
-    } | logged(studies)  # fmt: skip
+    } | spending(studies) | logged(studies)  # fmt: skip
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ class CurveTrainer:
 
     The environment's CURVE_TROUBLE, as JSON, or trouble: {"diverge": R} raises Diverged above the rate R;
     {"crash"|"kill"|"refuse": N} at step N ("kill" with "once": only while the file of that name is not there);
-    {"pace": S} takes S seconds a step.
+    {"pace": S} takes S seconds a step; {"log": PATH} notes there what was trained: recipe, first and last step, seconds.
     """
 
     def __init__(self, dataset: Dataset, **trouble: Any) -> None:
@@ -69,6 +69,10 @@ class CurveTrainer:
         pace = trouble.get("pace", 1e-4)
         if "pace" in trouble:
             time.sleep(pace * len(steps))
+        if "log" in trouble:
+            taken = [self._recipe.recipe_id, self._step + 1, until_step, pace * len(steps)]
+            with Path(trouble["log"]).open("a", encoding="utf-8") as log:
+                log.write(json.dumps(taken) + "\n")
         self._step = until_step
         losses = {"total": [self._loss(step) for step in steps]}
         rates = [self._recipe.learning_rate(step - 1) for step in steps]
