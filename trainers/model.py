@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from trainers.errors import UserError
 
@@ -47,6 +48,31 @@ class Cost:
         return self.cpu_step_seconds * pixels / self.pixels / self.speedup(cpus)
 
 
+class PublishedWeights(Protocol):
+    """The weights that a model was published with, fetched once for all studies of a machine."""
+
+    @property
+    def address(self) -> str:
+        """Where they are fetched from."""
+
+    @property
+    def folder(self) -> Path:
+        """Where they are on this machine, if they were fetched."""
+
+    @property
+    def sha256(self) -> str | None:
+        """Of what was fetched, in hexadecimal; None if nothing was."""
+
+    def fetch(self, progress: Callable[[int, int | None], None] | None = None) -> Path:
+        """Fetch and check them if they are not here. Returns `folder`. Raises UserError if they cannot be had.
+
+        progress: is called with the bytes so far and in all, None if unknown.
+        """
+
+    def verify(self) -> None:
+        """Read all of what was fetched. Raises UserError if it is damaged, or is not what was published."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Model:
     """The description of a model.
@@ -76,6 +102,7 @@ class Model:
     graph_fields: Recipe fields that determine the TensorFlow graph. Recipes with equal values share a graph, so a
         worker that has built it does not build it again.
     initial_weights: "module:callable" that resolves `--weights` for it; None if it only trains from scratch.
+    published_weights: "module:callable" that returns its PublishedWeights, called with its name; None without any.
     published_at: the source of the "zoo" preset, for the report.
     cost: what a gradient step costs, if measured.
     first_rung: steps before which a result predicts nothing, so that no search judges a trial earlier. 1 where a step
@@ -92,6 +119,7 @@ class Model:
     image_size_multiple: int = 1
     graph_fields: tuple[str, ...] = ("image_size", "batch_size")
     initial_weights: str | None = None
+    published_weights: str | None = None
     published_at: str = ""
     cost: Cost = field(default_factory=Cost)
     first_rung: int = 30

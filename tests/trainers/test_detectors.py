@@ -7,7 +7,7 @@ from zoo_variables import published_variables
 from trainers import model as models
 from trainers import recipe
 from trainers.errors import UserError
-from trainers.object_detection_api.checkpoints.weights import digest
+from trainers.object_detection_api.checkpoints.reading import digest
 from trainers.object_detection_api.detector import Detector, detector
 
 NAMES = [name for name, model in models.all_models().items() if isinstance(model, Detector)]

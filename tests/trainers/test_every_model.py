@@ -63,7 +63,7 @@ def test_its_names_its_task_and_its_factories_are_there(model):
     assert model.title
     assert model.published_at
     assert tasks.get(model.task).name == model.task
-    for factory in filter(None, (model.trainer, model.initial_weights)):
+    for factory in filter(None, (model.trainer, model.initial_weights, model.published_weights)):
         module, _, name = factory.partition(":")
         assert importlib.util.find_spec(module) is not None
         assert name.isidentifier()

@@ -38,7 +38,7 @@ class Detector(Model):
     proto: (number of classes, image size in pixels) -> text of the published DetectionModel proto.
     zoo_archive: file name, without `.tar.gz`, of its COCO checkpoint in the TensorFlow 2 detection model zoo.
     zoo_variables: number of variables in that checkpoint, including the save counter.
-    zoo_digest: sha256 of their names and shapes (checkpoints.weights.digest).
+    zoo_digest: sha256 of their names and shapes (checkpoints.reading.digest).
     """
 
     task: str = "detection"
@@ -46,6 +46,7 @@ class Detector(Model):
     recipe: type[Recipe] = DetectorRecipe
     graph_fields: tuple[str, ...] = ("image_size", "batch_size", "batch_norm_decay", "precision")
     initial_weights: str | None = "trainers.object_detection_api.checkpoints.weights:resolve"
+    published_weights: str | None = "trainers.object_detection_api.checkpoints.zoo:archive_of"
     proto: Callable[[int, int], str]
     zoo_archive: str
     zoo_variables: int

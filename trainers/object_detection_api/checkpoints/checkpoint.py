@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from trainers.errors import UserError
 from trainers.keras_training.checkpoint import PREFIX
-from trainers.object_detection_api.checkpoints.weights import variable_shapes
+from trainers.object_detection_api.checkpoints.reading import variable_shapes
 from trainers.object_detection_api.graph import Graph
 from trainers.recipe import Recipe
 

@@ -11,7 +11,8 @@ from zoo_variables import published_variables
 
 from trainers.errors import UserError
 from trainers.object_detection_api import detector as detectors
-from trainers.object_detection_api.checkpoints import weights
+from trainers.object_detection_api.checkpoints import reading, weights
+from trainers.object_detection_api.checkpoints.zoo import ZOO_URL, Archive
 from trainers.recipe import InitialWeights
 
 
@@ -42,7 +43,7 @@ def test_auto_fetches_the_published_archive_once_and_keeps_its_checkpoint(
         InitialWeights(source="zoo"), NAME, cache=tmp_path, url="http://127.0.0.1:9"
     )
     assert prefix == tmp_path / ARCHIVE / "checkpoint" / "ckpt-0"
-    assert weights.variable_shapes(prefix) == published_variables(NAME)
+    assert reading.variable_shapes(prefix) == published_variables(NAME)
 
 
 def test_what_a_killed_fetch_left_behind_is_removed_by_the_next(zoo: Zoo, published: Path, tmp_path: Path):
@@ -59,25 +60,9 @@ def test_of_those_that_fetch_at_once_only_one_downloads(zoo: Zoo, published: Pat
     zoo.archive = published
     detector = detectors.detector(NAME)
     with ThreadPoolExecutor(3) as pool:
-        fetches = [pool.submit(weights.fetch, detector, tmp_path, zoo.url) for _ in range(3)]
+        fetches = [pool.submit(Archive(detector, tmp_path, zoo.url).fetch) for _ in range(3)]
     assert [fetch.result() for fetch in fetches] == [tmp_path / ARCHIVE] * 3
     assert len(zoo.asked) == 1
-
-
-def test_a_truncated_download_is_thrown_away_and_training_is_from_scratch(
-    zoo: Zoo, published: Path, tmp_path: Path
-):
-    zoo.archive, zoo.cut_at = published, 10_000
-    start = weights.resolve("auto", NAME, cache=tmp_path, url=zoo.url)
-    assert start.source == "none"
-    assert start.message == (
-        f"mobilenet trains from scratch: COCO weights are not available ({zoo.url}/{ARCHIVE}.tar.gz: "
-        f"ended after 10000 of {published.stat().st_size} bytes)"
-    )
-    assert nothing_is_left(tmp_path)
-
-    zoo.cut_at = None
-    assert weights.resolve("auto", NAME, cache=tmp_path, url=zoo.url).source == "zoo"
 
 
 def without_the_box_head(shapes: dict[str, list[int]]) -> dict[str, list[int]]:
@@ -160,7 +145,7 @@ def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path):
 
 
 def test_the_published_archives_come_over_https():
-    assert weights.ZOO_URL.startswith("https://")
+    assert ZOO_URL.startswith("https://")
 
 
 def test_none_is_from_scratch():
@@ -182,7 +167,7 @@ def test_of_several_checkpoints_in_a_folder_the_newest_is_taken(tmp_path: Path):
         index = tmp_path / f"ckpt-{number}.index"
         index.write_bytes(b"")
         os.utime(index, (10_000 - age, 10_000 - age))
-    assert weights.checkpoint_prefix(tmp_path).name == "ckpt-10"
+    assert reading.checkpoint_prefix(tmp_path).name == "ckpt-10"
 
 
 def test_a_path_without_a_checkpoint_is_refused(tmp_path: Path):

@@ -11,7 +11,7 @@ from trainers import model as models
 from trainers import recipe
 from trainers.object_detection_api import compat, pipeline_config
 from trainers.object_detection_api import detector as detectors
-from trainers.object_detection_api.checkpoints import weights
+from trainers.object_detection_api.checkpoints import reading
 
 
 @pytest.fixture
@@ -34,10 +34,10 @@ def test_its_checkpoint_has_the_published_variables(name: str, count: int, tmp_p
     detector = DetectionModel(pipeline_config.model_proto(published, 90), published.image_size)
     prefix = tf.train.Checkpoint(model=detector.model).save(str(tmp_path / "ckpt"))
 
-    shapes = weights.variable_shapes(Path(prefix))
+    shapes = reading.variable_shapes(Path(prefix))
     assert len(shapes) == count
     assert shapes == published_variables(name)
-    assert weights.digest(shapes) == detectors.detector(name).zoo_digest
+    assert reading.digest(shapes) == detectors.detector(name).zoo_digest
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trainers.object_detection_api import detector as detectors
-from trainers.object_detection_api.checkpoints import weights
+from trainers.object_detection_api.checkpoints import reading
 
 # the smallest of the three archives
 NAME = "mobilenet"
@@ -23,7 +23,7 @@ def write_checkpoint(prefix: Path, shapes: Mapping[str, list[int]]) -> None:
     import tensorflow as tf
 
     prefix.parent.mkdir(parents=True)
-    names = [name + weights.VALUE for name in shapes]
+    names = [name + reading.VALUE for name in shapes]
     values = [tf.zeros(shape) for shape in shapes.values()]
     tf.raw_ops.SaveV2(
         prefix=str(prefix), tensor_names=names, shape_and_slices=[""] * len(names), tensors=values
@@ -46,10 +46,16 @@ def write_archive(file: Path, shapes: Mapping[str, list[int]], extra: str | None
 
 @dataclass
 class Zoo:
-    """A web server with one archive, and what was asked of it."""
+    """A web server with one archive, and what was asked of it.
+
+    cut_at: the byte at which each answer ends. ranges: whether it gives parts of a file. etag: of the archive.
+    asked: the path of each request, with the range that was asked for.
+    """
 
     archive: Path | None = None
     cut_at: int | None = None
+    ranges: bool = True
+    etag: str = '"first"'
     asked: list[str] = field(default_factory=list)
     url: str = ""
 
@@ -65,15 +71,19 @@ def serving() -> Iterator[Zoo]:
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            zoo.asked.append(self.path)
+            wanted = self.headers["Range"]
+            zoo.asked.append(" ".join(filter(None, (self.path, wanted))))
             if zoo.archive is None:
                 self.send_error(404)
                 return
-            body = zoo.archive.read_bytes()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
+            body, first = zoo.archive.read_bytes(), 0
+            if zoo.ranges and wanted and self.headers["If-Range"] == zoo.etag:
+                first = int(wanted.removeprefix("bytes=").removesuffix("-"))
+            self.send_response(206 if first else 200)
+            self.send_header("ETag", zoo.etag)
+            self.send_header("Content-Length", str(len(body) - first))
             self.end_headers()
-            self.wfile.write(body[: zoo.cut_at])
+            self.wfile.write(body[first : zoo.cut_at])
 
         def log_message(self, *args: Any) -> None:
             pass
