@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from serve.api import batches, images, jobs, model, problems, results, schemas
+from serve.api import batches, images, jobs, model, openapi, problems, results, schemas
 from serve.api.checking import Checks
 from serve.api.context import Context
 from serve.api.rates import Rates
@@ -72,7 +72,7 @@ def create_app(settings: Settings, replicas: ReplicaClient) -> FastAPI:
         _add_head(router)
         app.include_router(router)
     _plain_routes(app, context, guard)
-    problems.document_errors(app, (schemas.JobRequest, schemas.BatchRequest))
+    openapi.complete(app, (schemas.JobRequest, schemas.BatchRequest))
     _add_head(app.router)
     return app
 
@@ -107,11 +107,11 @@ def _guard(tokens: Tokens, rates: Rates) -> Callable[[str], Any]:
 
 def _plain_routes(app: FastAPI, context: Context, guard: Callable[[str], Any]) -> None:
     @app.get("/", response_class=HTMLResponse, summary="Web page", tags=["page"])
-    def page() -> HTMLResponse:
+    def get_page() -> HTMLResponse:
         return HTMLResponse(PAGE.read_text(encoding="utf-8"), headers={"Content-Security-Policy": POLICY})
 
     @app.get("/healthz", summary="Whether the HTTP process is alive", tags=["health"])
-    async def healthz() -> dict[str, str]:  # on the event loop: no thread that others keep busy
+    async def get_health() -> dict[str, str]:  # on the event loop: no thread that others keep busy
         return {"status": "ok"}
 
     @app.get(
@@ -119,8 +119,9 @@ def _plain_routes(app: FastAPI, context: Context, guard: Callable[[str], Any]) -
         summary="Whether a model is loaded; with a token, also why not, and why the last rollout failed",
         tags=["health"],
         responses={503: {"description": "Not ready", "content": {"application/json": {}}}},
+        openapi_extra={"security": [{}, {"HTTPBearer": []}]},
     )
-    async def readyz(
+    async def get_readiness(
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)] = None,
     ) -> Response:
         answer, ready = await readiness()
@@ -150,7 +151,7 @@ def _plain_routes(app: FastAPI, context: Context, guard: Callable[[str], Any]) -
         response_class=PlainTextResponse,
         responses={status: images.ERRORS[status] for status in (401, 403, 429)},
     )
-    def prometheus(request: Request) -> Response:
+    def get_metrics(request: Request) -> Response:
         context.counters.flush()
         accept = request.headers.get("accept", "")
         text, media_type = exposition.body(context.counters, context.store, accept)

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 
 from serve.api import problems, schemas
 from serve.api.context import Context
-from serve.api.jobs import READ_ERRORS, SUBMIT_ERRORS, check_destinations, json_body, name_of
+from serve.api.jobs import LIST_ERRORS, SUBMIT_ERRORS, check_destinations, json_body, name_of
 from serve.deployment.settings import Settings
 from serve.jobs.batches import Batches
 from serve.jobs.submission import Submission
@@ -28,7 +28,7 @@ BATCH_ERRORS: dict[int | str, dict[str, Any]] = {
     200: {"model": schemas.BatchModel, "description": "The existing batch of this Idempotency-Key"},
 }
 MISSING: dict[int | str, dict[str, Any]] = {
-    **{status: READ_ERRORS[status] for status in (401, 403, 422, 429)},
+    **LIST_ERRORS,
     404: {"model": problems.Problem, "description": "No such batch"},
 }
 OTHERS = re.compile(r"[^A-Za-z0-9._-]+")  # characters that a folder's name shall not have
@@ -89,7 +89,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         summary="List batches, newest first",
         response_model=schemas.BatchList,
         dependencies=[guard("read")],
-        responses={status: MISSING[status] for status in (401, 403, 422, 429)},
+        responses=LIST_ERRORS,
     )
     def listed(
         limit: Annotated[int, Query(ge=1, le=100)] = 20,

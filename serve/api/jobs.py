@@ -62,8 +62,8 @@ SUBMIT_ERRORS: dict[int | str, dict[str, Any]] = {
 READ_ERRORS: dict[int | str, dict[str, Any]] = {
     **{status: ERRORS[status] for status in (401, 403, 422, 429)},
     404: {"model": problems.Problem, "description": "No such job, or it has no such result"},
-    409: {"model": problems.Problem, "description": "The job is not done"},
 }
+LIST_ERRORS: dict[int | str, dict[str, Any]] = {status: ERRORS[status] for status in (401, 403, 422, 429)}
 FIELDS = ("options", "output_uri", "webhook")  # of a form, besides the file
 
 
@@ -146,7 +146,12 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
             await context.checks.run(check_destinations, output, webhook, settings)
 
     @router.get(
-        "/jobs", name="list_jobs", summary="List jobs, newest first", response_model=schemas.JobList, **read
+        "/jobs",
+        name="list_jobs",
+        summary="List jobs, newest first",
+        response_model=schemas.JobList,
+        dependencies=[guard("read")],
+        responses=LIST_ERRORS,
     )
     def listed(
         state: State | None = None,

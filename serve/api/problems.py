@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -67,34 +66,3 @@ def add_handlers(app: FastAPI) -> None:
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         return problem(500, "unexpected server error; see the server's log")
-
-
-def document_errors(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> None:
-    """Declare every error response in the OpenAPI document as a Problem, application/problem+json.
-
-    bodies: of requests that routes read by themselves, and refer to by name.
-    """
-    plain = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            found = plain()
-            schemas = found["components"]["schemas"]
-            models: tuple[type[BaseModel], ...] = (Problem, *bodies)
-            for model in models:
-                schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-                for name, part in schema.pop("$defs", {}).items():
-                    schemas.setdefault(name, part)
-                schemas.setdefault(model.__name__, schema)
-            content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-            for path in found["paths"].values():
-                for operation in path.values():
-                    for status, response in operation["responses"].items():
-                        described = str(response.get("content", "Problem"))
-                        if status[0] in "45" and (
-                            "Problem" in described or "HTTPValidationError" in described
-                        ):
-                            response["content"] = content
-        return app.openapi_schema or {}
-
-    app.openapi = openapi  # type: ignore[method-assign]

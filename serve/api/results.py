@@ -7,14 +7,17 @@ import hashlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
+from serve.api import problems
 from serve.api.context import Context
 from serve.api.jobs import READ_ERRORS
 from serve.errors import Refused
+from serve.jobs.job import Job
 from serve.jobs.store import INPUT
 from serve.video.annotating import RESULT
 
@@ -22,6 +25,9 @@ EVENT_SECONDS = 0.5
 HEARTBEAT_SECONDS = 15.0  # proxies close connections that are silent for longer
 TYPES = {".webm": "video/webm", ".mp4": "video/mp4", ".gif": "image/gif", ".webp": "image/webp",
          ".jsonl": "application/jsonl", ".json": "application/json"}  # fmt: skip
+
+
+SOURCE_TYPE = "video/mp4"  # whatever it is, so that a browser plays the file and never renders it as a page
 
 
 class Result(FileResponse):
@@ -34,14 +40,20 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
     """The routes of this module."""
     router = APIRouter(prefix="/v1", tags=["results"])
     store = context.store
-    read: dict[str, Any] = {"dependencies": [guard("read")], "responses": READ_ERRORS}
 
     @router.get(
         "/jobs/{job_id}/events",
         name="follow_job",
         summary="Follow a job by server-sent events until it ends",
         response_class=StreamingResponse,
-        **{**read, "responses": {**READ_ERRORS, 200: {"content": {"text/event-stream": {}}}}},
+        dependencies=[guard("read")],
+        responses={
+            **READ_ERRORS,
+            200: {"content": {"text/event-stream": {}}},
+            204: {
+                "description": "The job has ended, and Last-Event-ID is its last event: do not connect again"
+            },
+        },
     )
     async def events(
         job_id: str,
@@ -50,7 +62,9 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
             Header(max_length=100, description="the id of the last event received: it is not sent again"),
         ] = None,
     ) -> Response:
-        await asyncio.to_thread(store.get, job_id)
+        began = await asyncio.to_thread(store.get, job_id)
+        if not began.active and last_event_id == _event(began)[0]:
+            return Response(status_code=204)  # a browser's EventSource would connect again and again
 
         async def stream() -> AsyncIterator[str]:
             last, sent = last_event_id or "", time.monotonic()
@@ -59,8 +73,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
                     job = await asyncio.to_thread(store.get, job_id)
                 except Refused:  # the job was removed
                     return
-                text = json.dumps(job.to_dict())
-                name = hashlib.sha256(text.encode()).hexdigest()[:16]
+                name, text = _event(job)
                 if name != last:
                     yield f"id: {name}\nevent: {job.state}\ndata: {text}\n\n"
                     last, sent = name, time.monotonic()
@@ -87,21 +100,11 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         if name is None:
             raise Refused(404, f"the job's options did not ask for {what}")
         path = folder / name
-        found = path.stat()
-        headers = {
-            "Cache-Control": "private, max-age=3600",
-            "ETag": f'"{found.st_mtime_ns:x}-{found.st_size:x}"',
-        }
-        if known is not None and (known.strip() == "*" or headers["ETag"] in known):
-            return Response(status_code=304, headers=headers)
-        return Result(path, media_type=TYPES[path.suffix], headers=headers)
+        return _file(path, TYPES[path.suffix], known)
 
     def result_route(what: str, summary: str, *media: str) -> None:
-        found: dict[int | str, dict[str, Any]] = {
-            200: {"description": summary, "content": {each: {} for each in media}},
-            206: {"description": "The part that Range asks for", "content": {each: {} for each in media}},
-            304: {"description": "If-None-Match names the result's ETag"},
-            416: {"description": "There is no such part", "content": {"text/plain": {}}},
+        found = _of_file(summary, *media) | {
+            409: {"model": problems.Problem, "description": "The job is not done"}
         }
 
         @router.get(
@@ -128,14 +131,41 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         name="get_source",
         summary="Download the original video",
         response_class=FileResponse,
-        **read,
+        dependencies=[guard("read")],
+        responses={**READ_ERRORS, **_of_file("The video as it was sent", SOURCE_TYPE)},
     )
-    def source(job_id: str) -> Response:
+    def source(job_id: str, if_none_match: Annotated[str | None, Header(max_length=1000)] = None) -> Response:
         store.get(job_id)
         path = store.folder(job_id) / INPUT
         if not path.exists():
             raise Refused(404, "the original video was removed, or not fetched yet")
-        # a fixed type, so that a browser plays the file and never renders it as a page
-        return Result(path, media_type="video/mp4", headers={"Content-Disposition": "inline"})
+        return _file(path, SOURCE_TYPE, if_none_match, {"Content-Disposition": "inline"})
 
     return router
+
+
+def _of_file(summary: str, *media: str) -> dict[int | str, dict[str, Any]]:
+    """The answers that `_file` gives."""
+    content: dict[str, Any] = {each: {} for each in media}
+    return {
+        200: {"description": summary, "content": content},
+        206: {"description": "The part that Range asks for", "content": content},
+        304: {"description": "If-None-Match names the file's ETag"},
+        416: {"description": "There is no such part", "content": {"text/plain": {}}},
+    }
+
+
+def _file(path: Path, media_type: str, known: str | None, more: dict[str, str] | None = None) -> Response:
+    """The file, the part of it that Range asks for, or 304 for a client that has it. known: If-None-Match."""
+    found = path.stat()
+    tag = f'"{found.st_mtime_ns:x}-{found.st_size:x}"'
+    headers = {"Cache-Control": "private, max-age=3600", "ETag": tag, **(more or {})}
+    if known is not None and (known.strip() == "*" or tag in known):
+        return Response(status_code=304, headers=headers)
+    return Result(path, media_type=media_type, headers=headers)
+
+
+def _event(job: Job) -> tuple[str, str]:
+    """The id of the event with the job's present state, and its data."""
+    text = json.dumps(job.to_dict())
+    return hashlib.sha256(text.encode()).hexdigest()[:16], text
