@@ -110,6 +110,8 @@ BENCHMARKS = (
               "seconds of a cold trial besides its steps", "35", _cold),
     Benchmark("training/step.py", ["--detector", "mobilenet", "--rounds", "3"],
               "a fed step against a constant batch", "1.05", lambda r: spread(r["mobilenet"]["ratio"])),
+    Benchmark("serving/serving_faults.py", ["--faults", "30"], "jobs that a fault of the server costs, of 30", "0",
+              lambda r: (r[-1]["failed"] + r[-1]["lost"] + r[-1]["frames lost or twice"],) * 3),
     Benchmark("training/evaluation.py", ["--images", "100", "--rounds", "1"],
               "times faster than the API's evaluation", "3", lambda r: ratios(r["stock"], r["here"])),
 )  # fmt: skip

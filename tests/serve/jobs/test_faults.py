@@ -6,7 +6,7 @@ import errno
 import sqlite3
 
 import pytest
-from worker import add, assert_complete
+from worker import Once, add, assert_complete
 
 from serve.backends.batching import NetworkFailed
 from serve.errors import Refused
@@ -20,20 +20,6 @@ from serve.jobs.slots import Slots
 from serve.jobs.submission import Submission
 from serve.video.segments import SegmentFolder
 from trainers.errors import UserError
-
-
-class Once:
-    """Raises `error` at the n-th call, and calls `real` otherwise."""
-
-    def __init__(self, real, error, number):
-        self._real, self._error, self._left = real, error, number
-
-    def __call__(self, *args, **kwargs):
-        self._left -= 1
-        if self._left == 0:
-            raise self._error
-        return self._real(*args, **kwargs)
-
 
 FAULTS = [MemoryError(), OSError(errno.ENOSPC, "No space left on device"), sqlite3.OperationalError("locked")]
 STEPS = {

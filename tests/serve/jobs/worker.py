@@ -69,3 +69,18 @@ def assert_complete(worker, job_id):
     assert job.state == "done", job.error
     lines = (worker.store.folder(job_id) / "result" / "detections.jsonl").read_text().splitlines()
     assert [json.loads(line)["frame"] for line in lines] == list(range(FRAMES))
+
+
+class Once:
+    """Raises `error` at the n-th call, and calls `real` otherwise. raised: whether it did."""
+
+    def __init__(self, real, error, number):
+        self._real, self._error, self._left = real, error, number
+        self.raised = False
+
+    def __call__(self, *args, **kwargs):
+        self._left -= 1
+        if self._left == 0:
+            self.raised = True
+            raise self._error
+        return self._real(*args, **kwargs)
