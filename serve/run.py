@@ -10,7 +10,13 @@ from pathlib import Path
 
 from serve.client import TOKEN_VARIABLE
 from serve.deployment.preparing import backend_table, prepare_model, prepare_tokens
-from serve.deployment.serving import Placement, check_certificate, check_port, serve_until_stopped
+from serve.deployment.serving import (
+    Placement,
+    check_certificate,
+    check_port,
+    check_proxies,
+    serve_until_stopped,
+)
 from serve.deployment.settings import Settings, parsed
 from serve.exports.locating import add_flags, located
 from serve.jobs.limits import Limits
@@ -44,6 +50,12 @@ def parser() -> Parser:
     add("--port", type=int, default=8000, help="default: 8000")
     add("--tls-cert", type=Path, metavar="FILE", help="serve HTTPS with this certificate chain (PEM)")
     add("--tls-key", type=Path, metavar="FILE", help="and its key (PEM, without a password)")
+    add(
+        "--forwarded-allow-ips",
+        default="",
+        metavar="A,B",
+        help="addresses or networks of reverse proxies whose X-Forwarded-Proto and -For are believed (default: none)",
+    )
     add("--host", default="127.0.0.1", help="default: 127.0.0.1, reachable from this machine only")
     add(
         "--data",
@@ -142,6 +154,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _main(chosen: Namespace) -> int:
     settings = _settings(chosen)
     check_certificate(chosen.tls_cert, chosen.tls_key)
+    proxies = tuple(each.strip() for each in chosen.forwarded_allow_ips.split(",") if each.strip())
+    check_proxies(proxies)
     if not chosen.prepare:
         check_port(chosen.host, chosen.port)
     _prepare(chosen, settings)
@@ -149,7 +163,8 @@ def _main(chosen: Namespace) -> int:
         return 0
     most = max(chosen.replicas, chosen.max_replicas or 0)
     placement = Placement(
-        chosen.host, chosen.port, chosen.replicas, most, chosen.gpus, chosen.address, chosen.tls_cert, chosen.tls_key
+        chosen.host, chosen.port, chosen.replicas, most, chosen.gpus, chosen.address, chosen.tls_cert, chosen.tls_key,
+        proxies,
     )  # fmt: skip
 
     def ready() -> None:

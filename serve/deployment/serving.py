@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import logging
 import os
 import signal
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class Placement:
     """Where the application runs.
 
     address: of a Ray cluster, None to start Ray here. gpus: of each replica. certificate, key: PEM files for HTTPS.
+    proxies: addresses and networks of reverse proxies, whose X-Forwarded-Proto and X-Forwarded-For are believed.
     """
 
     host: str
@@ -44,6 +46,7 @@ class Placement:
     address: str | None
     certificate: Path | None = None
     key: Path | None = None
+    proxies: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -63,6 +66,15 @@ def check_certificate(certificate: Path | None, key: Path | None) -> None:
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{certificate}, {key}: cannot be used for TLS ({reason})") from None
+
+
+def check_proxies(proxies: Sequence[str]) -> None:
+    """Raise UserError for what is neither an address nor a network."""
+    for each in proxies:
+        try:
+            ipaddress.ip_network(each)
+        except ValueError as error:
+            raise UserError(f"--forwarded-allow-ips {each}: not an address or a network ({error})") from None
 
 
 def check_port(host: str, port: int) -> None:
@@ -85,6 +97,8 @@ def serve_until_stopped(settings: Settings, placement: Placement, ready: Callabl
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    # read by uvicorn in Serve's proxy; without it, uvicorn would believe everybody on this machine
+    os.environ["FORWARDED_ALLOW_IPS"] = ",".join(placement.proxies)
     import ray
     from ray import serve as ray_serve
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE / each) for each in ("", "webhooks", "jobs")]
+sys.path[:0] = [str(HERE / each) for each in ("", "webhooks", "jobs", "deployment")]
 
 
 @pytest.fixture(scope="session")

@@ -82,11 +82,12 @@ class Server:
 
     def __init__(self, url: str, settings: Settings, token: str = TOKEN) -> None:
         self.url, self.settings = url, settings
+        self.certificate: str | bool = True  # or the file of one to trust
         self.session = requests.Session()
         self.session.headers["Authorization"] = f"Bearer {token}"
 
     def call(self, method: str, path: str, **request: Any) -> requests.Response:
-        return self.session.request(method, self.url + path, timeout=60, **request)
+        return self.session.request(method, self.url + path, timeout=60, verify=self.certificate, **request)
 
     def submit(self, video: Path, options: str = "{}", **request: Any) -> requests.Response:
         with video.open("rb") as file:

@@ -5,90 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import clips
 import psutil
 import pytest
-import requests
-from servers import TOKEN, Server, choose, free_port, wait_for
+from commands import answers, listening, parts, start, stop
+from servers import choose, wait_for
 
 from serve.deployment.settings import Settings
 from trainers.detection import export
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
-
-ROOT = Path(__file__).parents[3]
-
-
-def start(data, *words):
-    """Start `python -m serve.run` and wait until it is ready."""
-    port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "serve.run",
-        "--data",
-        str(data),
-        "--port",
-        str(port),
-        "--token",
-        TOKEN,
-        *words,
-    ]
-    process = subprocess.Popen(
-        command, cwd=ROOT, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    server = Server(f"http://127.0.0.1:{port}", Settings(data=data))
-
-    def ready():
-        assert process.poll() is None, process.stdout.read().decode()
-        return answers(server) and server.call("GET", "/readyz").ok
-
-    try:
-        wait_for(ready, 600)
-    except AssertionError:
-        stop(process, signal.SIGKILL)
-        raise
-    return process, server
-
-
-def parts(process, name):
-    """The deployment's running processes with `name` in their command line."""
-    found = []
-    for each in psutil.Process(process.pid).children(recursive=True):
-        try:
-            if name in " ".join(each.cmdline()):
-                found.append(each)
-        except (psutil.NoSuchProcess, psutil.ZombieProcess):
-            continue
-    return found
-
-
-def listening(process):
-    """The addresses at which the deployment's processes listen."""
-    family = [process, *process.children(recursive=True)]
-    found = [each for part in family if part.is_running() for each in part.net_connections("inet")]
-    return {each.laddr.ip.removeprefix("::ffff:") for each in found if each.status == psutil.CONN_LISTEN}
-
-
-def answers(server):
-    try:
-        return requests.get(server.url + "/healthz", timeout=5).ok
-    except requests.RequestException:
-        return False
-
-
-def stop(process, how=signal.SIGTERM):
-    family = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(how)
-    if how == signal.SIGKILL:  # all its processes
-        for each in family:
-            each.kill()
-    assert process.wait(300) in (0, -how)
-    psutil.wait_procs(family, 120)
 
 
 def test_after_kills_of_parts_and_of_the_whole_every_job_is_done_once(rectangles_folder, tmp_path):
@@ -126,3 +53,29 @@ def test_after_kills_of_parts_and_of_the_whole_every_job_is_done_once(rectangles
         if process.poll() is None:
             stop(process)
     assert not answers(server)
+
+
+def test_a_replica_whose_decoder_hangs_is_replaced_and_its_job_fails_after_three_tries(
+    rectangles_folder, tmp_path
+):
+    data = tmp_path / "data"
+    clip = clips.make(tmp_path / "clip.mp4", 300)
+    choose(export.read(rectangles_folder), Settings(data=data), "openvino")
+    words = ["--model", str(rectangles_folder), "--jobs-at-once", "1", "--limit", "stall_seconds=5"]
+    process, server = start(data, *words)
+    try:
+        (first,) = parts(process, "ServeReplica:detector:Detector")
+        before, hangs, after = (server.submit(clip, '{"audio": false}').json()["id"] for _ in range(3))
+        path = data / "jobs" / hangs / "input"
+        path.unlink()
+        os.mkfifo(path)  # opening it waits for a writer, for ever
+        assert server.ended(before, 300)["state"] == "done"
+        failed = server.ended(hangs, 600)
+        assert failed["state"] == "failed"
+        assert "no progress for" in failed["error"]
+        assert "gave up after 3 tries" in failed["error"]
+        assert server.ended(after, 300)["state"] == "done"
+        wait_for(lambda: not first.is_running(), 60)
+        wait_for(lambda: server.call("GET", "/readyz").ok, 300)
+    finally:
+        stop(process)
