@@ -78,11 +78,11 @@ class Browser:
             time.sleep(0.05)
         return value
 
-    def choose_file(self, selector: str, path: Path) -> None:
-        """Choose a file in a file input, as the file dialogue does."""
+    def choose_file(self, selector: str, *paths: Path) -> None:
+        """Choose files in a file input, as the file dialogue does."""
         root = self._ask("DOM.getDocument")["root"]["nodeId"]
         node = self._ask("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
-        self._ask("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
+        self._ask("DOM.setFileInputFiles", nodeId=node, files=[str(path) for path in paths])
 
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self._ask("Page.captureScreenshot")["data"]))

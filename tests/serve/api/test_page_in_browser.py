@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import browser
 import clips
 import pytest
@@ -65,6 +68,72 @@ def test_toggling_the_boxes_keeps_the_playing_time(server, tab, tmp_path):
     tab.wait("document.getElementById('video').currentSrc.includes('/source')")
     tab.wait("Math.abs(document.getElementById('video').currentTime - 1) < 0.1")
     assert tab.value("document.getElementById('video').error") is None
+
+
+def test_the_original_plays_beside_the_result(server, tab, tmp_path):
+    clip = clips.make(tmp_path / "clip.mp4", 50, size=(240, 320))
+    tab.open(f"{server.url}/#token=token-for-tests")
+    tab.wait("!document.getElementById('main').hidden")
+    tab.choose_file("#file", clip)
+    tab.wait("document.getElementById('video').readyState >= 2")
+    tab.value("document.getElementById('compare').click()")
+    tab.value("document.getElementById('video').currentTime = 1")
+    tab.wait("Math.abs(document.getElementById('original').currentTime - 1) < 0.1")
+    assert tab.value("document.getElementById('original').currentSrc").startswith(server.url + "/v1/jobs/")
+    tab.value("document.getElementById('video').play()")
+    tab.wait("document.getElementById('original').currentTime > 1.2")
+
+
+def test_of_many_files_one_that_is_refused_does_not_keep_back_the_others(server, tab, tmp_path):
+    paths = [clips.make(tmp_path / f"many-{name}.mp4", 5) for name in "ab"]
+    (tmp_path / "many-noise.mp4").write_bytes(b"noise" * 1000)
+    tab.open(f"{server.url}/#token=token-for-tests")
+    tab.wait("!document.getElementById('main').hidden")
+    tab.choose_file("#file", paths[0], tmp_path / "many-noise.mp4", paths[1])
+    tab.wait("document.getElementById('notSent').textContent.includes('many-noise.mp4: ')")
+    tab.wait("!document.getElementById('result').hidden")
+    jobs = server.call("GET", "/v1/jobs").json()["jobs"]
+    assert {"many-a.mp4", "many-b.mp4"} <= {job["name"] for job in jobs}
+
+
+def test_the_page_asks_before_it_removes(server, tab, tmp_path):
+    job = server.ended(server.submit(clips.make(tmp_path / "kept.mp4", 5)).json()["id"])
+    tab.open(f"{server.url}/#token=token-for-tests")
+    button = "document.querySelector('[aria-label=\"Remove kept.mp4\"]')"
+    tab.wait(f"{button} !== null")
+    tab.value(f"{button}.click()")
+    assert "Remove kept.mp4 and its results?" in tab.value("document.getElementById('ask').innerText")
+    tab.value("document.querySelector('#ask button[value=no]').click()")
+    tab.wait("!document.getElementById('ask').open")
+    assert server.job(job["id"])["state"] == "done"
+    tab.value(f"{button}.click()")
+    tab.value("document.querySelector('#ask button[value=yes]').click()")
+    tab.wait(f"{button} === null")
+    assert server.call("GET", f"/v1/jobs/{job['id']}").status_code == 404
+
+
+@pytest.mark.skipif(
+    "AXE_CORE" not in os.environ, reason="no axe-core; npm install axe-core, AXE_CORE=.../axe.min.js"
+)
+def test_axe_core_finds_no_barrier(server, tab, tmp_path):
+    rules = Path(os.environ["AXE_CORE"]).read_text(encoding="utf-8")
+    tab.open(server.url)
+    assert violations(tab, rules) == []
+    tab.value("document.getElementById('token').value = 'token-for-tests'")
+    tab.value("document.getElementById('enter').click()")
+    tab.wait("!document.getElementById('main').hidden")
+    tab.choose_file("#file", clips.make(tmp_path / "clip.mp4", 25))
+    tab.wait("!document.getElementById('result').hidden")
+    tab.value("document.getElementById('compare').click()")
+    assert violations(tab, rules) == []
+
+
+def violations(tab, rules):
+    """What axe-core finds on the page as it is: rules and the elements that break them."""
+    tab.value(rules + "; 1")
+    return tab.value(
+        "axe.run().then(found => found.violations.map(v => [v.id, v.nodes.map(n => n.html).join(' ').slice(0, 300)]))"
+    )
 
 
 def test_an_error_is_shown_on_the_page(server, tab, tmp_path):
