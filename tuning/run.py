@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
         "--preset",
         choices=PRESETS,
         default="laptop",
-        help="laptop: small images, from scratch; zoo: 640 px, COCO weights",
+        help="laptop: small images, minutes a trial; zoo: 640 px, as published",
     )
     add("--sampler", default="tpe", metavar="NAME", help=f"{' or '.join(sampler.names())} (default: tpe)")
     add("--seed", type=int, default=0, help="of the search and of every trial (default: 0)")
@@ -94,7 +94,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--weights",
         default="auto",
-        help="where trials start: auto, none, or a checkpoint's path (default: auto)",
+        help="where trials start: none, zoo, a checkpoint's path, or auto: zoo, none on the toy city (default: auto)",
     )
     add("--precision", choices=PRECISIONS, default="float32", help="bfloat16 is for GPUs from Ampere on")
     add(

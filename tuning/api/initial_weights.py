@@ -13,6 +13,11 @@ from trainers import model as models
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights
 
+NEEDED = (
+    "from scratch, few photographs teach a detector little: `python -m tuning.weights fetch` where there is a network, "
+    "or --weights PATH, lets trials start from a trained one"
+)
+
 
 @dataclass(frozen=True)
 class Resolved:
@@ -26,18 +31,29 @@ class Resolved:
     zoo_sha256: Mapping[str, str] = field(default_factory=dict)
 
 
-def resolve(choice: str, preset: str, names: tuple[str, ...]) -> Resolved:
+def wanted(choice: str, preset: str, own_data: bool) -> str:
+    """What `--weights` asks for: "none", "zoo" (the published weights) or the path of a checkpoint.
+
+    "auto" is "zoo" with the preset "zoo", and for data of the user's own: there are too few images in nearly all of
+    them to learn from scratch. The toy city is made to be learned from scratch.
+    """
+    if choice != "auto":
+        return choice
+    return "zoo" if preset == "zoo" or own_data else "none"
+
+
+def resolve(choice: str, preset: str, names: tuple[str, ...], asked: bool = True) -> Resolved:
     """The initial weights for trials of the models `names`.
 
-    choice: "auto" (the preset's weights), "none" or the path of a checkpoint. preset: "laptop" or "zoo".
-    May download an archive.
+    choice: "none", "zoo" or the path of a checkpoint; see `wanted`. preset: "laptop" or "zoo". asked: whether it is what
+    the user wrote, and so refused where a model cannot start from it. May download an archive.
     Raises UserError when the path holds no checkpoint, a model cannot start from one, or the zoo has another archive
     than it had at the first download.
     """
-    if choice == "none" or (choice == "auto" and preset == "laptop"):
+    if choice == "none":
         return Resolved(InitialWeights(source="none"), ["trials start from scratch"])
     lacking = [name for name in names if models.get(name).initial_weights is None]
-    if lacking and choice != "auto":
+    if lacking and asked:
         raise UserError(f"--weights {choice}: {lacking[0]} can only start from scratch; give --weights none")
     if lacking:
         message = f"{lacking[0]} has no published weights: trials start from scratch"
@@ -45,9 +61,12 @@ def resolve(choice: str, preset: str, names: tuple[str, ...]) -> Resolved:
     # in a subprocess: reading a checkpoint needs TensorFlow, which the driver does not import
     spawn = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        starts = {name: pool.submit(_resolved, choice, name).result() for name in names}
+        word = "auto" if choice == "zoo" else choice
+        starts = {name: pool.submit(_resolved, word, name).result() for name in names}
     messages = [start.message for start in starts.values()]
     sources = {start.source for start in starts.values()}
+    if sources == {"none"} and preset == "laptop":
+        messages.append(NEEDED)
     if len(sources) > 1:  # models must be compared from equal starts, whichever archives could be downloaded
         return Resolved(InitialWeights(source="none"), [*messages, "so all of them train from scratch"])
     source = sources.pop()

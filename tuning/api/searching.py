@@ -13,6 +13,7 @@ from rich.console import Console
 
 import search_spaces
 from trainers import model as models
+from trainers import task as tasks
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.toy_city import is_toy_city
 from trainers.datasets.toy_city.naming import parse_city
@@ -64,8 +65,8 @@ class Ended:
 def dry_run(settings: Settings, console: Console) -> None:
     """Print the plan of the search. Opens no data, downloads no weights, writes nothing."""
     space = search_spaces.get(settings.space)
-    scratch = settings.weights == "none" or (settings.weights == "auto" and settings.preset == "laptop")
-    here = Resolved(settings, space, settings.conditions(InitialWeights(source="none") if scratch else None))
+    source = initial_weights.wanted(settings.weights, settings.preset, _own(settings.data))
+    here = Resolved(settings, space, settings.conditions(InitialWeights(source=source)))
     if settings.data is not None and is_toy_city(settings.data):
         parse_city(settings.data)
     elif settings.data is not None and "://" not in settings.data and not Path(settings.data).exists():
@@ -121,23 +122,24 @@ def run(
 
     space = search_spaces.get(settings.space)
     earlier = _read_earlier_study(Resolved(settings, space, settings.conditions(None)))
-    start = initial_weights.resolve(settings.weights, settings.preset, space.models)
-    weights, messages = start.weights, start.messages
-    here = Resolved(settings, space, settings.conditions(weights))
+    if asked := settings.weights != "auto":  # what is wrong with it is said before the data are read
+        start = initial_weights.resolve(settings.weights, settings.preset, space.models)
     dataset = open_data(
-        here.task, settings.data, settings.studies_dir / "data", settings.subset, say, settings.reading
+        tasks.get(space.task),
+        settings.data,
+        settings.studies_dir / "data",
+        settings.subset,
+        say,
+        settings.reading,
     )
-    kept = settings.studies_dir / settings.study_name(dataset) / "study.json"
-    if (
-        settings.max_steps is None and kept.exists()
-    ):  # the default was another when the study was begun, perhaps
-        settings = dataclasses.replace(settings, max_steps=manifest.read(kept).max_steps)
-        here = Resolved(settings, space, settings.conditions(weights))
-    begun = with_own_seed(settings, settings.studies_dir / settings.study_name(dataset))
-    if begun.seed != settings.seed:
-        messages.append(f"--seed {settings.seed} has no effect: the study was begun with --seed {begun.seed}")
-        settings = begun
-        here = Resolved(settings, space, settings.conditions(weights))
+    seed, settings = settings.seed, as_begun(settings, settings.studies_dir / settings.study_name(dataset))
+    if not asked:
+        source = initial_weights.wanted(settings.weights, settings.preset, _own(settings.data))
+        start = initial_weights.resolve(source, settings.preset, space.models, asked=False)
+    messages = start.messages
+    if settings.seed != seed:
+        messages.append(f"--seed {seed} has no effect: the study was begun with --seed {settings.seed}")
+    here = Resolved(settings, space, settings.conditions(start.weights))
     about = settings.manifest(dataset, space, here.conditions, start.zoo_sha256)
     _create_folder(settings.studies_dir)  # only now: wrong data must leave no folder behind
     adapter = SpaceAdapter(space, here.conditions)
@@ -241,10 +243,25 @@ def _search(
     return Ended(study.folder, search.stop_reason, search.limit_reached, states == {"failed"})
 
 
-def with_own_seed(settings: Settings, folder: Path) -> Settings:
-    """The settings with the seed of the study in `folder`, if there is one: recipes and brackets depend on it."""
+def as_begun(settings: Settings, folder: Path) -> Settings:
+    """The settings with which the study in `folder` goes on, if there is one: its seed, on which recipes and brackets
+    depend, and, where they are left to this program, its steps and initial weights: the defaults may have changed.
+    """
     path = folder / manifest.NAME
-    return dataclasses.replace(settings, seed=manifest.read(path).seed) if path.is_file() else settings
+    if not path.is_file():
+        return settings
+    begun = manifest.read(path)
+    return dataclasses.replace(
+        settings,
+        seed=begun.seed,
+        max_steps=begun.max_steps if settings.max_steps is None else settings.max_steps,
+        weights=begun.weights if settings.weights == "auto" else settings.weights,
+    )
+
+
+def _own(data: str | None) -> bool:
+    """Whether the data are the user's own, not the toy city."""
+    return data is not None and not is_toy_city(data)
 
 
 def describe(dataset: Dataset) -> str:

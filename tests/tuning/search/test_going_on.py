@@ -21,7 +21,7 @@ from search_spaces.space import Space
 from trainers import task as tasks
 from trainers.errors import UserError
 from tuning.api import earlier_study
-from tuning.api.searching import with_own_seed
+from tuning.api.searching import as_begun
 from tuning.api.settings import Settings
 from tuning.search import warm_start
 from tuning.search.samplers.tpe import TPESampler
@@ -136,13 +136,22 @@ def test_a_changed_space_is_refused_with_what_changed(open_study):
 
 def test_the_seed_belongs_to_the_study(open_study, tmp_path):
     asked = Settings("mobilenet", seed=9)
-    assert with_own_seed(asked, tmp_path / "street").seed == 9
+    assert as_begun(asked, tmp_path / "street").seed == 9
     study = open_study(seed=4)
-    again = with_own_seed(asked, study.folder)
+    again = as_begun(asked, study.folder)
     assert (again.seed, again.conditions(None).seed) == (4, 4)
-    begun = Settings("mobilenet", seed=4, brackets=2)
+    begun = Settings("mobilenet", seed=4, brackets=2, max_steps=again.max_steps)
     brackets = [dataclasses.replace(again, brackets=2).new_scheduler().rungs_of(n) for n in range(20)]
     assert brackets == [begun.new_scheduler().rungs_of(n) for n in range(20)]
+
+
+def test_steps_and_weights_that_are_left_to_the_program_are_those_of_the_study(open_study):
+    """A later version may have other defaults."""
+    study = open_study(max_steps=77, weights="none")
+    left = as_begun(Settings("mobilenet", data="photos"), study.folder)
+    assert (left.max_steps, left.weights) == (77, "none")
+    asked = as_begun(Settings("mobilenet", max_steps=90, weights="zoo"), study.folder)
+    assert (asked.max_steps, asked.weights) == (90, "zoo")
 
 
 @pytest.mark.slow

@@ -105,7 +105,7 @@ def test_an_archive_for_which_there_is_no_room_is_refused(
     zoo.archive = published
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1_000))
-    with pytest.raises(Unavailable, match=rf"needs [0-9.]+ MB in .* 0 MB are free"):
+    with pytest.raises(Unavailable, match=r"needs [0-9.]+ MB in .* 0 MB are free"):
         archive(zoo, tmp_path).fetch()
 
 

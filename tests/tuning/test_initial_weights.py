@@ -1,0 +1,54 @@
+"""Where trials start: on one's own images from published weights where they can be had, on the toy city from scratch."""
+
+from __future__ import annotations
+
+import pytest
+from zoo_server import ARCHIVE, NAME, write_archive
+from zoo_variables import published_variables
+
+from trainers.errors import UserError
+from tuning.api import initial_weights
+from tuning.api.initial_weights import NEEDED, wanted
+
+
+@pytest.mark.parametrize(
+    ("choice", "preset", "own_data", "expected"),
+    [
+        ("auto", "laptop", False, "none"),
+        ("auto", "laptop", True, "zoo"),
+        ("auto", "zoo", False, "zoo"),
+        ("none", "zoo", True, "none"),
+        ("zoo", "laptop", False, "zoo"),
+        ("weights/ckpt-0", "laptop", True, "weights/ckpt-0"),
+    ],
+)
+def test_what_is_asked_for_depends_on_the_preset_and_whose_images_they_are(
+    choice, preset, own_data, expected
+):
+    assert wanted(choice, preset, own_data) == expected
+
+
+@pytest.mark.slow
+def test_where_none_can_be_had_trials_start_from_scratch_and_what_would_help_is_said():
+    found = initial_weights.resolve("zoo", "laptop", (NAME,), asked=False)
+    assert found.weights.source == "none"
+    reason, needed = found.messages
+    assert "COCO weights are not available (file:///no/such/zoo/" in reason
+    assert needed == NEEDED
+
+
+def test_a_model_that_was_published_without_starts_from_scratch_unless_weights_were_asked_for():
+    assert initial_weights.resolve("zoo", "laptop", ("fcn",), asked=False).weights.source == "none"
+    with pytest.raises(UserError, match="--weights zoo: fcn can only start from scratch; give --weights none"):
+        initial_weights.resolve("zoo", "laptop", ("fcn",))
+
+
+@pytest.mark.slow
+def test_trials_at_laptop_size_start_from_published_weights(tmp_path, monkeypatch):
+    archive = write_archive(tmp_path / "made.tar.gz", published_variables(NAME))
+    archive.rename(tmp_path / f"{ARCHIVE}.tar.gz")
+    monkeypatch.setenv("DETECTOR_ZOO_URL", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    found = initial_weights.resolve("zoo", "laptop", (NAME,), asked=False)
+    assert found.weights.source == "zoo"
+    assert set(found.zoo_sha256) == {NAME}
