@@ -39,7 +39,9 @@ def test_where_none_can_be_had_trials_start_from_scratch_and_what_would_help_is_
 
 def test_a_model_that_was_published_without_starts_from_scratch_unless_weights_were_asked_for():
     assert initial_weights.resolve("zoo", "laptop", ("fcn",), asked=False).weights.source == "none"
-    with pytest.raises(UserError, match="--weights zoo: fcn can only start from scratch; give --weights none"):
+    with pytest.raises(
+        UserError, match="--weights zoo: fcn can only start from scratch; give --weights none"
+    ):
         initial_weights.resolve("zoo", "laptop", ("fcn",))
 
 
