@@ -153,6 +153,14 @@ def test_a_failed_trial_and_one_of_an_earlier_study_are_taken(name):
     assert SPACE.replay(made.propose(COUNT + 1).params, CONDITIONS)
 
 
+def test_a_trial_that_fails_after_a_rung_teaches_as_one_that_failed_before_it(name):
+    trials = [life[-1] for life in lives()]
+    measured = at_rung(running(COUNT, trials[1].params), 10, 0.9)
+    saw = learned(name, [*trials, paused_as_pruned(measured), measured, ended(measured, TrialState.FAIL)])
+    read = learned(name, [*trials, ended(running(COUNT, trials[1].params), TrialState.FAIL)])
+    assert saw.propose(COUNT + 1) == read.propose(COUNT + 1)
+
+
 def test_what_means_nothing_in_this_search_teaches_nothing(name):
     made = learned(name, [life[-1] for life in lives()], adapt=lambda trial: None)
     assert made.propose(COUNT) == sampler(name).propose(COUNT)

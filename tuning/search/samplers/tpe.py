@@ -64,13 +64,15 @@ class TPESampler:
         adapted = self._context.adapt(trial)
         if adapted is None:
             return
-        self._trials.pop(trial.number, None)
         if adapted.state == TrialState.FAIL:
+            self._trials.pop(trial.number, None)
+            for scores in self._scores.values():
+                scores.pop(trial.number, None)
             return
         self._trials[trial.number] = adapted
         for step, score in scores_of(adapted, self._context.objective).items():
             self._scores.setdefault(step, {})[trial.number] = score
-        if len(self._trials) > 2 * len(self._scores) * (MOST_GOOD + LATEST):
+        if len(self._trials) > 2 * max(1, len(self._scores)) * (MOST_GOOD + LATEST):
             self._forget()
 
     def propose(self, number: int, fixed: Mapping[str, Any] | None = None) -> Proposal:
