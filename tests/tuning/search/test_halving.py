@@ -251,7 +251,7 @@ def test_of_trials_that_come_in_the_order_of_their_merit_one_in_factor_is_promot
         halving.record(trial, 10, score(trial / 100))
         waiting[trial] = 10
         promoted += taken_up(halving, waiting, more=True)
-    assert promoted == [2, 5, 8, 11, 14, 17]
+    assert promoted == [2, 3, 8, 11, 14, 17]  # the second one early
     assert taken_up(halving, waiting, more=False) == [19, 18, 16, 15]
 
 

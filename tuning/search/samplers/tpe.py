@@ -23,7 +23,7 @@ from trainers.objective import Objective, Score
 from trainers.recipe import upgraded
 from tuning.search.sampler import SamplerContext, register
 from tuning.study.proposal import Proposal
-from tuning.study.trial_record import ENDED, RECIPE, RUNG, Rung
+from tuning.study.trial_record import RECIPE, RUNG, Rung
 
 # a search of nine trials should learn from its own results: over recorded curves (tests/benchmarks/efficiency.py), its
 # best was .236 with 4, .215 with 8 and .202 at random, with a standard error of about .03 (24 seeds)
@@ -60,17 +60,19 @@ class TPESampler:
         self._scores: dict[int, dict[int, Score]] = {}  # of all trials learned, by step and number
 
     def learn(self, trial: FrozenTrial) -> None:
-        """Take in the current state of a trial: running, ended or paused. Failed trials are ignored."""
+        """Take in the current state of a trial: running, ended or paused.
+
+        One that failed is a bad one, whatever it had before: by NaN, or too large for the memory, its recipe was why.
+        """
         adapted = self._context.adapt(trial)
         if adapted is None:
             return
-        if adapted.state == TrialState.FAIL:
-            self._trials.pop(trial.number, None)
-            for scores in self._scores.values():
-                scores.pop(trial.number, None)
-            return
+        failed = adapted.state == TrialState.FAIL
         self._trials[trial.number] = adapted
-        for step, score in scores_of(adapted, self._context.objective).items():
+        for scores in self._scores.values() if failed else ():
+            scores.pop(trial.number, None)
+        found = {} if failed else scores_of(adapted, self._context.objective)
+        for step, score in found.items():
             self._scores.setdefault(step, {})[trial.number] = score
         if len(self._trials) > 2 * max(1, len(self._scores)) * (MOST_GOOD + LATEST):
             self._forget()
@@ -100,9 +102,11 @@ class TPESampler:
         merits = self._merits(self._chosen_rung())
         count = min(MOST_GOOD, math.ceil(GOOD * len(merits)))
         good = heapq.nlargest(count, merits, key=lambda number: (merits[number], -number))
-        elsewhere = [n for n, trial in self._trials.items() if n not in merits and trial.state in ENDED]
+        elsewhere = [n for n, trial in self._trials.items() if n not in merits and trial.state.is_finished()]
         others = [*sorted(merits.keys() - set(good), reverse=True), *sorted(elsewhere, reverse=True)]
-        running = [n for n, trial in self._trials.items() if n not in merits and trial.state not in ENDED]
+        running = [
+            n for n, trial in self._trials.items() if n not in merits and not trial.state.is_finished()
+        ]
         numbers = {*good, *others[: max(1, count) * OPTUNAS_SHARE - count], *running}
         return [_shown_trial(self._trials[n], merits.get(n)) for n in sorted(numbers)]
 
@@ -120,7 +124,7 @@ class TPESampler:
 
     def _forget(self) -> None:
         """Drop the ended trials that will not be shown again, so that memory stays bounded."""
-        kept = {n for n, trial in self._trials.items() if trial.state not in ENDED}
+        kept = {n for n, trial in self._trials.items() if not trial.state.is_finished()}
         last: dict[int, list[int]] = {}
         for number, trial in self._trials.items():
             last.setdefault(max(trial.intermediate_values, default=0), []).append(number)
@@ -169,7 +173,7 @@ def scores_of(trial: FrozenTrial, objective: Objective) -> dict[int, Score]:
 
 def _shown_trial(trial: FrozenTrial, merit: float | None) -> FrozenTrial:
     """The trial as TPE sees it. merit: at the chosen rung; None if it has not reached it."""
-    ended = TrialState.PRUNED if trial.state in ENDED else TrialState.RUNNING
+    ended = TrialState.PRUNED if trial.state.is_finished() else TrialState.RUNNING
     return _ShownTrial(
         number=-1,  # assigned by the storage
         state=ended if merit is None else TrialState.COMPLETE,

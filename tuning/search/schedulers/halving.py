@@ -1,7 +1,8 @@
 """Asynchronous successive halving (ASHA): decides which trials go on past a rung. Independent of Ray and Optuna.
 
 The rules are ASHA's (Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020), in its stopping
-and its promotion variant, with three additions. No trial is stopped or promoted before a quorum has reached the rung.
+and its promotion variant, with four additions. No trial is stopped or promoted before a quorum has reached the rung.
+While more trials come, no more than one in `reduction_factor` is promoted, though each rung may be EARLY ones ahead.
 Ties of the objective are broken by the objective's tie-breakers. In a search over several models, each model has its
 share of the first rung, since models learn at different speeds; later all are ranked together (trainers.score_order).
 """
@@ -23,6 +24,9 @@ from trainers.score_order import Key
 from tuning.search.scheduler import Judgement, Rules, register
 
 Mode = Literal["promote", "stop"]
+# promotions that a rung may make before it has so many trials, so that a search of five full trainings completes more
+# than one; with three, or without a limit, it found less after twenty (tests/benchmarks/taskset)
+EARLY = 2
 MOST_WAITING = 8  # at one rung, besides those to promote now: each keeps a checkpoint on disk
 
 
@@ -163,14 +167,14 @@ class Halving:
         """The trial to promote now: the best promotable one at the highest rung that has any. None if there is none.
 
         waiting: the step of the rung at which each paused trial waits, by trial.
-        more: whether more trials will come. While they do, at most one in `reduction_factor` is promoted; otherwise
-            trials that arrive in rising order of score would all be promoted.
+        more: whether more trials will come. While they do, at most one in `reduction_factor` is promoted, or EARLY;
+            otherwise trials that arrive in rising order of score would all be promoted.
         preferred: trials to promote first when the order does not matter, since all promotable ones at the rung will be.
         """
         found: dict[tuple[int, int], list[int]] = {}
         for trial, step in waiting.items():
             rung = self._scores_at(trial, step)
-            if len(rung.by_trial) < self.quorum or (more and rung.promoted >= self._quota(rung)):
+            if len(rung.by_trial) < self.quorum or (more and rung.promoted >= self._limit(rung)):
                 continue
             if rung.ahead_of(trial) < self._quota(rung):
                 found.setdefault((step, self.bracket(trial)), []).append(trial)
@@ -179,7 +183,7 @@ class Halving:
         position = functools.partial(self._position, waiting)
         best = max((trial for trials in found.values() for trial in trials), key=position)
         rung, trials = self._scores_at(best, waiting[best]), found[waiting[best], self.bracket(best)]
-        if not more or rung.promoted + len(trials) <= self._quota(rung):
+        if not more or rung.promoted + len(trials) <= self._limit(rung):
             trials = [trial for trial in trials if trial in preferred] or trials
         return max(trials, key=position)
 
@@ -206,7 +210,7 @@ class Halving:
             there.setdefault((self.bracket(trial), step), []).append(trial)
         for trials_there in there.values():
             rung = self._scores_at(trials_there[0], waiting[trials_there[0]])
-            kept = MOST_WAITING + max(self.quorum, self._quota(rung) - rung.promoted)
+            kept = MOST_WAITING + max(self.quorum, self._limit(rung) - rung.promoted)
             trials_there.sort(key=functools.partial(self._position, waiting), reverse=True)
             found |= set(trials_there[kept:])
         return sorted(found)
@@ -227,6 +231,10 @@ class Halving:
     def _quota(self, rung: _RungScores) -> int:
         """How many of the rung's trials may pass it."""
         return max(1, len(rung.by_trial) // self.reduction_factor)
+
+    def _limit(self, rung: _RungScores) -> int:
+        """How many may be promoted past the rung so far, while more trials come."""
+        return max(EARLY, self._quota(rung))
 
 
 def _make(mode: Mode, rules: Rules) -> Halving:
