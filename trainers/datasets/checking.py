@@ -84,9 +84,7 @@ def check(
         ShardWorkers() as workers,
         Catalogue(Path(scratch) / "catalogue.sqlite") as catalogue,
     ):
-        listed = list_source(
-            path, recognise(path, reading.format), reading, catalogue, problems, workers.start
-        )
+        listed = list_source(path, recognise(path, reading.format), reading, catalogue, problems, workers)
         convert_catalogue(catalogue, listed.classes, None, problems, workers, progress)
         warning = near_duplicates(catalogue)
     return CheckReport(

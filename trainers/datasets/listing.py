@@ -15,6 +15,7 @@ from trainers.datasets.formats.recognition import Recognised
 from trainers.datasets.formats.unread_images import report_unread
 from trainers.datasets.labelled_image import LabelledImage
 from trainers.datasets.problems import Problem, Problems
+from trainers.datasets.records.shard_workers import ShardWorkers
 from trainers.datasets.splits.splitting import split
 from trainers.errors import UserError
 
@@ -43,16 +44,16 @@ def list_source(
     reading: Reading,
     catalogue: Catalogue,
     problems: Problems,
-    when_many: Callable[[], None],
+    workers: ShardWorkers,
 ) -> Listed:
     """Fill `catalogue` from the source at `path`, which has the format `found`.
 
-    when_many: called as soon as the source turns out to have many images.
+    workers: are started as soon as the source turns out to have many images.
     Raises UserError if the source is unusable.
     """
     try:
         source = found.format.read(path, problems)
-        catalogue.add_all(_known(source, problems, when_many))
+        catalogue.add_all(_known(source, problems, workers.start))
     except UserError as error:
         raise UserError(f"{error}{found.hint()}") from None
     _report_skipped_files(found.format.roots(path), problems)
@@ -68,7 +69,7 @@ def list_source(
     if not classes:
         raise UserError(f"{problems.source}: {listed} images without a single box; training needs boxes")
     unused = _without_effect(reading, catalogue)
-    notes = split(catalogue, problems.source, reading.group_by or source.group_by)
+    notes = split(catalogue, problems.source, reading.group_by or source.group_by, workers.hashes)
     return Listed(
         classes,
         images,

@@ -37,7 +37,7 @@ def prepare(
     problems = Problems(source)
     list_file = folder / "catalogue.sqlite"
     with ShardWorkers() as workers, Catalogue(list_file) as catalogue:
-        listed = list_source(path, found, reading, catalogue, problems, workers.start)
+        listed = list_source(path, found, reading, catalogue, problems, workers)
         converted = None
         if link and found.format.TRAINABLE_IN_PLACE and listed.as_stored and not problems.counts:
             converted = convert_catalogue(catalogue, listed.classes, None, problems, workers, on_progress)

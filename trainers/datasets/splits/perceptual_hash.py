@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from trainers.datasets.labelled_image import Stored
+from trainers.datasets.records.tfrecords import CorruptRecord
+
 NEAR_IDENTICAL = (
     4  # bits; neighbouring frames of a slow video differ in fewer, unrelated photographs in 20 to 40
 )
@@ -31,6 +34,15 @@ def perceptual_hash(data: bytes) -> NDArray[np.bool_] | None:
         return None
     low = (_COSINES @ grey @ _COSINES.T).ravel()
     return np.asarray(low > np.median(low))
+
+
+def hash_of(stored: Stored) -> int | None:
+    """The hash of an image as a number, of whose bits those count that differ; None if it cannot be read."""
+    try:
+        bits = perceptual_hash(stored.read())
+    except (OSError, CorruptRecord):  # the conversion reports it
+        return None
+    return None if bits is None else int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
 def distances(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -7,12 +7,16 @@ photographs: they are taken for frames if images with neighbouring numbers look 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from itertools import combinations
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations, permutations
 from sqlite3 import Connection
+from statistics import mean
 
 from trainers.datasets.catalogue import Catalogue
-from trainers.datasets.records.tfrecords import CorruptRecord
+from trainers.datasets.labelled_image import Stored
+
+# perceptual hashes of images, None for one that cannot be read; they need libraries that this module does not import
+Hashes = Callable[[Sequence[Stored]], list[int | None]]
 
 _LAST_NUMBER = re.compile(r"^(.*?)(\d+)(\D*)$", re.DOTALL)
 _SUFFIX = re.compile(r"\.[A-Za-z]{3,4}(~\d+)?$")
@@ -24,10 +28,10 @@ _PIECES = 10  # into which recordings are cut if whole ones cannot be held out
 _FEW, _MANY = 0.1, 0.4  # shares of the images that validation may have when whole recordings are held out
 
 
-def group_recordings(catalogue: Catalogue, share: float) -> str | None:
+def group_recordings(catalogue: Catalogue, share: float, hashes: Hashes) -> str | None:
     """Give the frames of a recording one sequence, or several consecutive ones. Returns a note if there are frames.
 
-    share: the share of the images that validation should have.
+    share: the share of the images that validation should have. hashes: gives perceptual hashes.
     """
     database = catalogue.database
     database.execute("CREATE TEMP TABLE frames (id INTEGER PRIMARY KEY, recording TEXT, number INTEGER)")
@@ -36,7 +40,7 @@ def group_recordings(catalogue: Catalogue, share: float) -> str | None:
         "DELETE FROM frames WHERE recording IN (SELECT recording FROM frames GROUP BY recording HAVING COUNT(*) < ?)",
         (_FEWEST,),
     )
-    if not _neighbours_are_alike(catalogue):
+    if not _neighbours_are_alike(catalogue, hashes):
         return None
     sizes = database.execute("SELECT recording, COUNT(*) FROM frames GROUP BY recording").fetchall()
     total = sum(catalogue.counts().values()) - catalogue.counts()["test"]
@@ -89,12 +93,7 @@ def _can_be_held_out(sizes: list[int], total: int, share: float) -> bool:
     return any(_FEW * total <= held <= _MANY * total for held in sums)
 
 
-def _neighbours_are_alike(catalogue: Catalogue) -> bool:
-    # imported here: a source that states its parts or sequences needs neither numpy nor Pillow
-    import numpy as np
-
-    from trainers.datasets.splits.perceptual_hash import distances, perceptual_hash
-
+def _neighbours_are_alike(catalogue: Catalogue, hashes: Hashes) -> bool:
     database = catalogue.database
     rows = database.execute(
         """
@@ -105,17 +104,14 @@ def _neighbours_are_alike(catalogue: Catalogue) -> bool:
         """,
         (_LOOKED_AT, _LOOKED_AT),
     ).fetchall()
-    hashes = []
-    for pair in rows:
-        try:
-            found = [perceptual_hash(catalogue.image(number).stored.read()) for number in pair]
-        except (OSError, CorruptRecord):  # the conversion reports it
-            continue
-        if found[0] is not None and found[1] is not None:
-            hashes.append((found[0], found[1]))
-    if len(hashes) < _FEWEST:
+    found = hashes([catalogue.image(number).stored for pair in rows for number in pair])
+    pairs = [
+        (one, other)
+        for one, other in zip(found[::2], found[1::2], strict=True)
+        if one is not None and other is not None
+    ]
+    if len(pairs) < _FEWEST:
         return False
-    between = distances(np.stack([first for first, _ in hashes]), np.stack([second for _, second in hashes]))
-    near = np.diag(between)
-    far = between[~np.eye(len(hashes), dtype=bool)]
-    return bool(np.mean(near <= _ALIKE) >= 0.15 and np.mean(near) < 0.75 * np.mean(far))
+    near = [(one ^ other).bit_count() for one, other in pairs]
+    far = [(one ^ other).bit_count() for (one, _), (_, other) in permutations(pairs, 2)]
+    return sum(bits <= _ALIKE for bits in near) >= 0.15 * len(near) and mean(near) < 0.75 * mean(far)

@@ -8,7 +8,7 @@ from itertools import chain, combinations
 
 from trainers.datasets.catalogue import Catalogue
 from trainers.datasets.splits.duplicates import group_duplicates
-from trainers.datasets.splits.recordings import group_by, group_recordings
+from trainers.datasets.splits.recordings import Hashes, group_by, group_recordings
 from trainers.errors import UserError
 
 VALIDATION_SHARE = 0.2
@@ -28,10 +28,13 @@ GROUP BY images.sequence ORDER BY rarity, first, images.sequence
 """
 
 
-def split(catalogue: Catalogue, source: str, pattern: re.Pattern[str] | None = None) -> tuple[str, ...]:
+def split(
+    catalogue: Catalogue, source: str, pattern: re.Pattern[str] | None, hashes: Hashes
+) -> tuple[str, ...]:
     """Assign every image to a part. Returns notes for the user; none if the source's own parts are used as they are.
 
     source: the source as the user named it. pattern: groups images that belong together, see `group_by`.
+    hashes: gives perceptual hashes.
     Raises UserError if there are fewer than two images, or sequences, to split.
     """
     counts = catalogue.counts()
@@ -52,7 +55,7 @@ def split(catalogue: Catalogue, source: str, pattern: re.Pattern[str] | None = N
     if pattern:
         grouped = group_by(catalogue, pattern)
     elif not catalogue.knows_sequences():
-        grouped = group_recordings(catalogue, VALIDATION_SHARE)
+        grouped = group_recordings(catalogue, VALIDATION_SHARE, hashes)
     group_duplicates(catalogue)
     database.execute("CREATE TEMP TABLE validation (sequence TEXT PRIMARY KEY)")
     total = sum(catalogue.counts().values()) - counts["test"]
