@@ -80,6 +80,11 @@ def _efficiency(result: Any) -> Seen:
     return found[0], found[1], found[2]
 
 
+def _regret(result: Any) -> Seen:
+    found = result["1 at once"]["this search"]["20"]["regret"]
+    return found[0], found[0] - found[1], found[0] + found[1]
+
+
 def _rung(result: Any) -> Seen:
     rows = result["the loss with regularization"]["rows"]
     rung = next(r for r in rows if r["judged by"] != "mAP" and r["statistics"] == "estimated anew")
@@ -94,6 +99,8 @@ BENCHMARKS = (
     Benchmark("empty_trial.py", ["--trials", "40", "--rounds", "1"], "seconds of an empty trial", "0.1",
               lambda r: spread(r["seconds"])),
     Benchmark("efficiency.py", ["--seeds", "4"], "times cheaper than random search", "5", _efficiency),
+    Benchmark("taskset/regret.py", ["--seeds", "1", "--workers", "1", "--arms", "this search", "random search"],
+              "regret after 20 trainings on 12 public tasks", "0.05", _regret),
     Benchmark("rungs.py", [], "rank correlation of the first rung with the end", "", _rung),
     Benchmark("winners.py", ["--reports", "100", "--only", "12"], "reports on 12 equal trials that name a winner",
               "0.05", lambda r: (r["trials"]["12"]["equal: names a winner"],) * 3),
