@@ -171,9 +171,9 @@ class VideoPipeline:
         while True:
             began = time.perf_counter()
             item = next(items, None)
-            self.progress.stages[name].observe(time.perf_counter() - began)
             if item is None:
                 return
+            self.progress.stages[name].observe(time.perf_counter() - began)
             yield item
 
     def _submit(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Future[DetectionArrays] | None]]:

@@ -16,7 +16,7 @@ from serve.deployment.database import Database
 
 # seconds until the next try, after each that failed; 27 hours in all
 PAUSES = (5.0, 30.0, 120.0, 600.0, 1800.0, 2 * 3600.0, 8 * 3600.0, 16 * 3600.0)
-LEASE_SECONDS = 120.0  # after which a message whose sender has died is sent by another
+LEASE_SECONDS = 300.0  # after which a message whose sender has died is sent by another
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,11 @@ class Sender:
         try:
             self._send(message)
         except Refused as error:
-            for_good = error.status in (GONE, 422)
+            for_good = error.status in (
+                404,
+                GONE,
+                422,
+            )  # the batch was removed, nobody wants it, or it is not allowed
             self._outbox.failed(message, error.detail, for_good)
             self._counters.add("webhooks", outcome="failed")
             log.warning("message %s about %s: %s", message.id, message.subject, error.detail)

@@ -82,6 +82,14 @@ def test_a_message_is_given_up_after_its_last_try_and_at_once_when_nobody_wants_
     assert deployment.shown["state"] == "failed"
 
 
+def test_the_manifest_of_a_batch_that_was_removed_is_not_tried_again(tmp_path):
+    deployment = Deployment(tmp_path, None)
+    with deployment.database.transaction() as db:
+        announce(db, "a-job", "batch.done", None, {}, "s3://bucket/manifest.json")
+    assert deployment.send()
+    assert (deployment.shown["state"], deployment.shown["error"]) == ("failed", "there is no such batch")
+
+
 def test_a_message_whose_sender_died_is_sent_by_another(tmp_path, monkeypatch):
     with receiving([]) as receiver:
         deployment = Deployment(tmp_path, receiver.url)
