@@ -84,6 +84,24 @@ def test_the_original_plays_beside_the_result(server, tab, tmp_path):
     tab.wait("document.getElementById('original').currentTime > 1.2")
 
 
+def test_the_timeline_shows_each_class_and_seeks(server, tab, tmp_path):
+    clip = clips.make(tmp_path / "clip.mp4", 50, size=(240, 320))
+    tab.open(f"{server.url}/#token=token-for-tests")
+    tab.wait("!document.getElementById('main').hidden")
+    tab.choose_file("#file", clip)
+    tab.wait("document.getElementById('video').readyState >= 2")
+    tab.wait("document.querySelector('#timeline svg') !== null")
+    assert tab.value("document.getElementById('timeline').innerText").split() == ["red"]
+    label = tab.value("document.querySelector('#timeline svg').getAttribute('aria-label')")
+    assert label == "red: in 50 of 50 frames"
+    tab.value("""(() => {
+      const box = document.querySelector('#timeline svg').getBoundingClientRect();
+      const clientX = box.left + box.width / 2, clientY = box.top + box.height / 2;
+      document.querySelector('#timeline svg').dispatchEvent(new MouseEvent('click', {clientX, clientY}));
+    })()""")
+    tab.wait("Math.abs(document.getElementById('video').currentTime - 0.98) < 0.1")
+
+
 def test_of_many_files_one_that_is_refused_does_not_keep_back_the_others(server, tab, tmp_path):
     paths = [clips.make(tmp_path / f"many-{name}.mp4", 5) for name in "ab"]
     (tmp_path / "many-noise.mp4").write_bytes(b"noise" * 1000)
