@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from serve.jobs.job import ACTIVE, STATES, Job, job_of
 from serve.webhooks.outbox import announce
+
+# progress: in jobs; an ended one counts as done
+COUNT = """
+SELECT state, count(*) AS jobs, sum(frames) AS frames, sum(objects) AS objects, max(ended) AS ended, sum(
+    CASE WHEN state NOT IN ('queued', 'running') THEN 1.0 WHEN total > 0 THEN min(1.0, 1.0 * frames / total) ELSE 0.0 END
+) AS progress FROM jobs
+"""
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ def announce_end(db: sqlite3.Connection, job_id: str) -> None:
     if found is not None and db.execute(active, (job.batch,)).fetchone() is None:
         batch = batch_of(found)
         output = f"{batch.output}/manifest.json" if batch.output else None
-        announce(db, batch.id, "batch.done", batch.webhook, shown(batch, jobs_of(db, batch.id)), output)
+        announce(db, batch.id, "batch.done", batch.webhook, shown(db, batch), output)
 
 
 def batch_of(row: sqlite3.Row) -> Batch:
@@ -53,21 +58,21 @@ def jobs_of(db: sqlite3.Connection, batch_id: str) -> list[Job]:
     return [job_of(row) for row in rows]
 
 
-def shown(batch: Batch, jobs: Sequence[Job]) -> dict[str, Any]:
-    """A batch with these jobs in the HTTP API's format."""
-    counts = Counter(job.state for job in jobs)
-    active = any(counts[state] for state in ACTIVE)
-    ended = [job.ended for job in jobs if job.ended is not None]
-    share = [1.0 if not job.active else job.to_dict()["progress"] for job in jobs]
+def shown(db: sqlite3.Connection, batch: Batch) -> dict[str, Any]:
+    """The batch in the HTTP API's format."""
+    rows = db.execute(f"{COUNT} WHERE batch = ? GROUP BY state", (batch.id,)).fetchall()
+    counts = {row["state"]: row["jobs"] for row in rows}
+    removed = batch.jobs - sum(counts.values())
+    active = any(state in counts for state in ACTIVE)
     return {
         "id": batch.id,
         "state": "running" if active else "done",
         "created": batch.created,
-        "ended": None if active or not ended else max(ended),
+        "ended": None if active else max((row["ended"] for row in rows), default=None),
         "jobs_total": batch.jobs,
-        "jobs": {state: counts[state] for state in STATES} | {"removed": batch.jobs - len(jobs)},
-        "progress": sum(share, start=float(batch.jobs - len(jobs))) / batch.jobs,
-        "frames": sum(job.frames for job in jobs),
-        "objects": sum(job.objects for job in jobs),
+        "jobs": {state: counts.get(state, 0) for state in STATES} | {"removed": removed},
+        "progress": min(1.0, (removed + sum(row["progress"] for row in rows)) / batch.jobs),
+        "frames": sum(row["frames"] for row in rows),
+        "objects": sum(row["objects"] for row in rows),
         "output_uri": batch.output,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Sequence
@@ -33,14 +34,16 @@ class Batches:
         batch_id, now = new_id(), time.time()
         ids = [f"{batch_id}-{number:05}" for number in range(len(sent))]
         with self._database.reading() as db:  # before anything is made
-            if known_by_key(db, "batches", key, digest) is None:
-                check_queue(db, len(sent), queue_limit)
+            known = known_by_key(db, "batches", key, digest)
+            if known is not None:
+                return batch_of(known), False
+            check_queue(db, len(sent), queue_limit)
         for job_id in ids:
             self._store.folder(job_id).mkdir()
         sync(self._store.folder(batch_id).parent)
         with self._database.transaction() as db:
             known = known_by_key(db, "batches", key, digest)
-            if known is not None:  # the folders are removed with others that have no job
+            if known is not None:  # sent twice at once; the folders are removed with others that have no job
                 return batch_of(known), False
             check_queue(db, len(sent), queue_limit)
             db.execute(
@@ -83,7 +86,8 @@ class Batches:
         batch, jobs = self.get(batch_id), self.jobs(batch_id)
         active = [job for job in jobs if job.active]
         for job in active or jobs:
-            self._store.cancel(job.id)
+            with contextlib.suppress(Refused):  # it was removed meanwhile
+                self._store.cancel(job.id)
         if active:
             return batch
         with self._database.transaction() as db:
@@ -92,14 +96,15 @@ class Batches:
 
     def shown(self, batch: Batch) -> dict[str, Any]:
         """The batch in the HTTP API's format."""
-        return shown(batch, self.jobs(batch.id))
+        with self._database.reading() as db:
+            return shown(db, batch)
 
     def manifest(self, batch_id: str) -> dict[str, Any]:
         """What became of each of its jobs, and where the results are. Raises Refused (409) while some are active."""
         batch, jobs = self.get(batch_id), self.jobs(batch_id)
         if any(job.active for job in jobs):
             raise Refused(409, "the batch is not done; its manifest exists only once all its jobs have ended")
-        return shown(batch, jobs) | {"results": [self._result(job) for job in jobs]}
+        return self.shown(batch) | {"results": [self._result(job) for job in jobs]}
 
     def clean_up(self) -> None:
         """Remove batches none of whose jobs is left."""

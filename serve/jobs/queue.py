@@ -13,6 +13,8 @@ from serve.jobs.job import Job, State, job_of
 from serve.jobs.progress import Progress
 from serve.video.opening import VideoFacts
 
+DUE = 500  # jobs to choose from: more than all replicas have locked
+
 
 class JobQueue:
     """The queued and running jobs in `database`. Every change is durable when its method returns."""
@@ -21,11 +23,12 @@ class JobQueue:
         self._database = database
 
     def due(self) -> list[Job]:
-        """The queued and running jobs whose next try is due, oldest first."""
+        """At most DUE unfinished jobs whose next try is due: single ones, then those of batches, oldest first."""
         with self._database.reading() as db:
             rows = db.execute(
-                "SELECT * FROM jobs WHERE state IN ('queued', 'running') AND not_before <= ? ORDER BY created, id",
-                (time.time(),),
+                "SELECT * FROM jobs WHERE state IN ('queued', 'running') AND not_before <= ? "
+                "ORDER BY batch IS NOT NULL, created, id LIMIT ?",
+                (time.time(), DUE),
             ).fetchall()
         return [job_of(row) for row in rows]
 
