@@ -44,7 +44,7 @@ def resolve(url: str, allowed: Sequence[str] = ()) -> Target:
         host, port = parts.hostname or "", parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
     except ValueError:
         raise Refused(422, "webhook: not a valid URL") from None
-    known = host in allowed or f"{host}:{port}" in allowed
+    known = bool({host, f"{host}:{port}"} & {each.lower() for each in allowed})
     if not host or not url.isprintable() or " " in url or parts.scheme not in ("https", "http"):
         raise Refused(422, "webhook: must be a URL like https://example.org/hook")
     if parts.scheme == "http" and not known:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import logging
 import os
-from typing import Any
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
 
 import requests
-import urllib3
 
 from serve.deployment.settings import Settings
 from serve.errors import Refused
@@ -18,7 +22,8 @@ from serve.webhooks import signing
 from serve.webhooks.addresses import Target, resolve
 from serve.webhooks.outbox import Message, Outbox
 
-TIMEOUT = urllib3.Timeout(connect=5.0, read=15.0)
+QUIET_SECONDS = 10.0  # without a byte
+MOST_SECONDS = 30.0  # for everything
 GONE = 410  # the receiver wants no more
 
 log = logging.getLogger(__name__)
@@ -67,25 +72,47 @@ def post(target: Target, body: bytes, headers: dict[str, str]) -> int:
 
     Certificates are checked against the URL's host: with the authorities of $SSL_CERT_FILE, or else those of requests.
     """
-    options: dict[str, Any] = {"timeout": TIMEOUT, "retries": False, "maxsize": 1}
-    if target.scheme == "https":
-        known = os.environ.get("SSL_CERT_FILE") or requests.utils.DEFAULT_CA_BUNDLE_PATH
-        pool: urllib3.HTTPConnectionPool = urllib3.HTTPSConnectionPool(
-            target.address, target.port, cert_reqs="CERT_REQUIRED", server_hostname=target.host,
-            assert_hostname=target.host, ca_certs=known, **options,
-        )  # fmt: skip
-    else:
-        pool = urllib3.HTTPConnectionPool(target.address, target.port, **options)
     sent = {
         "Content-Type": "application/json",
         "User-Agent": "detector-tuning",
         "Host": target.authority,
         **headers,
     }
-    with pool:
+    connection = http.client.HTTPConnection(target.host, target.port)
+    with contextlib.ExitStack() as stack:
         try:
-            answer = pool.urlopen("POST", target.path, body, sent, redirect=False, preload_content=False)
-        except urllib3.exceptions.HTTPError as error:
+            plain = stack.enter_context(
+                socket.create_connection((target.address, target.port), QUIET_SECONDS)
+            )
+            connection.sock = (
+                stack.enter_context(_with_tls(plain, target.host)) if target.scheme == "https" else plain
+            )
+            stack.enter_context(_at_most(connection.sock))
+            if isinstance(connection.sock, ssl.SSLSocket):
+                connection.sock.do_handshake()
+            connection.request("POST", target.path, body, sent)
+            return connection.getresponse().status  # whatever its body is
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise Refused(503, f"the webhook does not answer ({type(error).__name__})") from None
-        answer.close()  # whatever its body is
-        return answer.status
+
+
+def _with_tls(plain: socket.socket, host: str) -> ssl.SSLSocket:
+    known = os.environ.get("SSL_CERT_FILE") or requests.utils.DEFAULT_CA_BUNDLE_PATH
+    context = ssl.create_default_context(cafile=known)
+    return context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
+
+
+@contextlib.contextmanager
+def _at_most(connection: socket.socket) -> Iterator[None]:
+    """End the connection after MOST_SECONDS: a receiver that sends a byte now and then would hold up all others."""
+
+    def end() -> None:
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(MOST_SECONDS, end)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
+
+import pytest
 from certificates import pair
 from receiver import receiving
 
 from serve.deployment.database import Database
 from serve.deployment.settings import Settings
+from serve.errors import Refused
 from serve.jobs.batches import Batches
 from serve.jobs.store import JobStore
 from serve.metrics.counters import Counters
-from serve.webhooks import outbox, signing
+from serve.webhooks import outbox, sending, signing
+from serve.webhooks.addresses import resolve
 from serve.webhooks.outbox import PAUSES, Outbox, announce
 from serve.webhooks.sending import Sender
 
@@ -117,12 +124,32 @@ def test_a_receiver_that_does_not_answer_is_tried_again(tmp_path):
     assert "does not answer" in deployment.shown["error"]
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_receiver_that_sends_a_byte_now_and_then_holds_nobody_up(scheme, monkeypatch):
+    monkeypatch.setattr(sending, "MOST_SECONDS", 0.3)
+    over = threading.Event()
+
+    def trickle():
+        with contextlib.suppress(OSError), listener.accept()[0] as connection:
+            while not over.wait(0.05):
+                connection.sendall(b"H")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        url = f"{scheme}://localhost:{listener.getsockname()[1]}/"
+        with pytest.raises(Refused, match="does not answer"):
+            sending.post(resolve(url, ("localhost",)), b"{}", {})
+        over.set()
+        thread.join()
+
+
 def test_https_is_spoken_with_receivers_whose_certificate_is_known(tmp_path, monkeypatch):
     tls = pair(tmp_path, "receiver")
     with receiving([], tls) as receiver:
         deployment = Deployment(tmp_path / "data", receiver.url)
         assert deployment.send()
-        assert "SSLError" in deployment.shown["error"], "a certificate that nobody knows"
+        assert "SSLCertVerificationError" in deployment.shown["error"], "a certificate that nobody knows"
         assert receiver.messages == []
         monkeypatch.setenv("SSL_CERT_FILE", str(tls[0]))
         deployment.wait()
