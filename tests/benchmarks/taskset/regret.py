@@ -5,7 +5,8 @@
 
 Every arm searches the same tables under the same simulated clock, one and eight trials at once. What it has found is the
 smallest final loss of a trial that took all its steps; the regret is 0 for the best recipe of the table and 1 for what a
-typical recipe has after its first evaluation. Ranks are among all arms, by task and seed. Intervals are 95%, over seeds.
+typical recipe has after its first evaluation. Ranks are among all arms, by task and seed. Intervals are 95%, over seeds,
+for these tasks.
 
 --others: an environment for the packages that this project does not need (requirements.txt), made if it is not there;
 without it those arms are left out. With --runs a benchmark that was ended goes on; give another file for another commit.
@@ -85,11 +86,17 @@ def regrets(runs: Sequence[Run], all_tasks: dict[str, tasks.TuningTask]) -> Regr
     return found
 
 
-def interval(by_seed: np.ndarray) -> list[float]:
-    """Mean and half-width of its 95% interval by Student's t; by_seed: (S,)."""
-    count = len(by_seed)
-    half = student.ppf(0.975, count - 1) * by_seed.std(ddof=1) / count**0.5 if count > 1 else 0.0
-    return [round(float(by_seed.mean()), 4), round(float(half), 4)]
+def interval(values: np.ndarray) -> list[float]:
+    """Mean of (S, T) values, of S seeds on T tasks, and the half-width of its 95% interval for these tasks.
+
+    Searches on different tasks are independent, also under one seed: the variance is the mean's of T strata.
+    """
+    seeds, count = values.shape
+    if seeds == 1:
+        return [round(float(values.mean()), 4), 0.0]
+    error = np.sqrt((values.var(axis=0, ddof=1) / seeds).sum()) / count
+    half = student.ppf(0.975, count * (seeds - 1)) * error
+    return [round(float(values.mean()), 4), round(float(half), 4)]
 
 
 def summary(
@@ -102,10 +109,10 @@ def summary(
     for arm, own, rank in zip(arms, values, ranks, strict=True):
         rows[arm] = {
             str(budget): {
-                "regret": interval(own[:, :, at].mean(axis=1)),
-                "rank": interval(rank[:, :, at].mean(axis=1)),
-                "more than the first arm": interval((own - values[0])[:, :, at].mean(axis=1)),
-                "by task": {n: interval(own[:, place, at]) for place, n in enumerate(names)},
+                "regret": interval(own[:, :, at]),
+                "rank": interval(rank[:, :, at]),
+                "more than the first arm": interval((own - values[0])[:, :, at]),
+                "by task": {n: interval(own[:, [place], at]) for place, n in enumerate(names)},
             }
             for at, budget in enumerate(BUDGETS)
         }
