@@ -208,7 +208,7 @@ def test_memory_stays_bounded_over_thousands_of_trials():
     sampler = TPESampler(SamplerContext(space_of_x, 1, OBJECTIVE))
     for number in range(1500):
         sampler.learn(bare(number, (number * 7919 % 2000) / 2000))
-        if number % 50 == 0:
+        if number % 500 == 0:
             sampler.propose(3000 + number)
     assert len(sampler._trials) <= 2 * (MOST_GOOD + LATEST)
 
