@@ -197,7 +197,7 @@ def test_a_running_trial_repels_and_one_that_goes_on_counts_by_what_it_had():
 
 
 def test_however_many_trials_there_are_tpe_is_shown_as_many():
-    trials = [bare(number, (number * 7919 % 2000) / 2000) for number in range(2000)]
+    trials = [bare(number, (number * 7919 % 2000) / 2000) for number in range(600)]
     seen = shown(trials)
     assert len(seen) == LATEST
     best = sorted(trials, key=lambda trial: trial.value, reverse=True)[:MOST_GOOD]
@@ -206,7 +206,7 @@ def test_however_many_trials_there_are_tpe_is_shown_as_many():
 
 def test_memory_stays_bounded_over_thousands_of_trials():
     sampler = TPESampler(SamplerContext(space_of_x, 1, OBJECTIVE))
-    for number in range(1500):
+    for number in range(1000):
         sampler.learn(bare(number, (number * 7919 % 2000) / 2000))
         if number % 500 == 0:
             sampler.propose(3000 + number)
@@ -215,10 +215,10 @@ def test_memory_stays_bounded_over_thousands_of_trials():
 
 def test_what_is_forgotten_would_not_have_been_shown():
     rungs = ((10,), (10, 30), (10, 30, 90))
-    trials = [at_rungs(n, (n * 7919 % 3001) / 3001, *rungs[(n % 3 == 0) + (n % 9 == 0)]) for n in range(3000)]
+    trials = [at_rungs(n, (n * 7919 % 3001) / 3001, *rungs[(n % 3 == 0) + (n % 9 == 0)]) for n in range(1500)]
     one, other = (TPESampler(SamplerContext(space_of_x, 1, OBJECTIVE)) for _ in range(2))
     for forward, backward in zip(trials, reversed(trials), strict=True):
         one.learn(forward)
         other.learn(backward)
     assert len(one._trials) < len(trials)
-    assert one.propose(3000) == other.propose(3000)
+    assert one.propose(1500) == other.propose(1500)
