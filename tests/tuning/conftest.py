@@ -72,12 +72,16 @@ def local_ray() -> Iterator[None]:
 
     here = str(Path(__file__).parent)
     root = str(Path(__file__).parents[2])
-    os.environ["PYTHONPATH"] = os.pathsep.join([root, here])
-    os.environ.update(QUIET)
-    if root not in sys.path:
-        sys.path.append(root)
-    ray_processes.start(
-        num_cpus=2, include_dashboard=False, object_store_memory=100 * 2**20, log_to_driver=False, logging_level="ERROR",
-    )  # fmt: skip
-    yield
-    ray.shutdown()
+    # for this module only: a test of an installed wheel, in the same process later, must not find the checkout
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([root, here]))
+        for name, value in QUIET.items():
+            patch.setenv(name, value)
+        if root not in sys.path:
+            sys.path.append(root)
+        ray_processes.start(
+            num_cpus=2, include_dashboard=False, object_store_memory=100 * 2**20, log_to_driver=False,
+            logging_level="ERROR",
+        )  # fmt: skip
+        yield
+        ray.shutdown()
