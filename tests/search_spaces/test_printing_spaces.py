@@ -14,6 +14,7 @@ def wide_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", search_spaces.names())
 def test_the_table_shows_every_parameter_with_its_condition_and_every_first_trial(capsys, name):
     assert main([name]) == 0

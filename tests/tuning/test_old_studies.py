@@ -52,6 +52,7 @@ def test_its_recipes_keep_their_ids_though_a_field_has_another_name(studies):
         assert "detector" not in recipe.to_dict()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "space"), [("street", "mobilenet"), ("every", "all")])
 def test_it_resumes_under_todays_space_and_goes_on(studies, name, space):
     about = manifest.read(studies / name / "study.json")
@@ -78,6 +79,7 @@ def test_it_is_refused_another_objective(studies):
         Study.open(studies / "street", manifest.dataclasses.replace(about, objective="mAP50"))
 
 
+@pytest.mark.slow
 def test_it_is_reported_compared_and_replayed(studies, capsys):
     report = json.loads(tuning.load_study("every", studies).report("json"))
     assert report["sections"]["ranking"]["trials"][0]["state"] == "completed"

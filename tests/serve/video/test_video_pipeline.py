@@ -90,6 +90,7 @@ def test_boxes_are_drawn_at_their_positions(rectangles, batcher, tmp_path):
     assert (edge[:, 1] > 90).any(), "the orange of the box contains green, the red of the rectangle does not"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [Fraction(30000, 1001), Fraction(24000, 1001), Fraction(25, 2)])
 @pytest.mark.parametrize("codec", ["vp9", "h264"])
 def test_a_fractional_rate_is_kept(rate, codec, rectangles, batcher, tmp_path):

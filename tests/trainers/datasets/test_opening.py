@@ -134,6 +134,7 @@ def test_tfrecords_come_back_equal_and_their_ids_are_remapped_by_name(tmp_path):
     assert open_dataset(str(folder), tmp_path / "again").fingerprint == city.fingerprint
 
 
+@pytest.mark.slow
 def test_tfrecords_without_parts_are_split(tmp_path):
     city = open_toy_city(ToyCity(train_images=20, validation_images=1), tmp_path / "cache")
     source = tmp_path / "records"
@@ -144,6 +145,7 @@ def test_tfrecords_without_parts_are_split(tmp_path):
     assert (opened.train.images, opened.validation.images) == (16, 4)
 
 
+@pytest.mark.slow
 def test_the_real_photographs_lose_nothing(raccoon, tmp_path):
     opened = open_dataset(str(raccoon), tmp_path)
     assert (opened.train.images, opened.validation.images, opened.classes) == (160, 40, ("raccoon",))

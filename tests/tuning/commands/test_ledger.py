@@ -56,6 +56,7 @@ def test_the_command_prints_it_while_the_studys_own_driver_is_at_work(stopped, c
     assert found["saved_steps"] == sum(entry["saved_steps"] for entry in found["entries"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

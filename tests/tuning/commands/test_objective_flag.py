@@ -29,6 +29,7 @@ ONE_CLASS, SUM = "AP/pedestrian", "0.7*mAP+0.3*mAP_small"
 CITY = "toy-city:train_images=6,validation_images=3"
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_under_its_own_objective_alone(tmp_path, capsys):
     words = ["--space", "mobilenet", "--data", CITY, "--studies-dir", str(tmp_path), "--study", "street"]
     settings = Settings("mobilenet", data=CITY, studies_dir=tmp_path, study="street", objective=ONE_CLASS)

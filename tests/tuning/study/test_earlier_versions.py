@@ -42,6 +42,7 @@ def made_old(study: Study) -> None:
     assert '"model"' not in journal.read_text()
 
 
+@pytest.mark.slow
 def test_an_old_study_reads_as_it_did_and_goes_on_with_the_same_trials(open_study):
     run_here(search_of(open_study("whole"), 12, mode="promote"))
     study = open_study("old")

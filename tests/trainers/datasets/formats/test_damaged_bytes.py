@@ -72,6 +72,7 @@ def survives(name: str, source: Path, folder: Path, data) -> None:
     assert "\n" not in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LABELS)
 @given(data=st.data())
 @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))

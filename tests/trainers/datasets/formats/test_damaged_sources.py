@@ -57,6 +57,7 @@ def test_what_is_wrong_with_a_source_is_named_and_what_is_outside_is_not_read(da
     assert len(images) >= 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["coco", "bdd100k", "pascal_voc"])
 @given(called=st.text(max_size=40) | st.sampled_from(["a" * 300, "a/" * 2000, "a\0b", "~root", "con:"]))
 @settings(max_examples=25, **ANY)

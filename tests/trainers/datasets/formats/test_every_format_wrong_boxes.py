@@ -50,6 +50,7 @@ BOX = st.just(None).flatmap(lambda _: INSIDE.map(lambda box: ("", box))) | st.sa
 ).flatmap(lambda kind: WRONG_BOXES[kind].map(lambda box: (kind, box)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @given(images=st.lists(st.lists(BOX, max_size=4), min_size=3, max_size=8))
 @settings(max_examples=8, **ANY)

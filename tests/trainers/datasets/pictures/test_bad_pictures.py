@@ -114,6 +114,7 @@ MODES = {
 }
 
 
+@pytest.mark.slow
 @given(
     kind=st.sampled_from([(mode, kind) for mode, kinds in MODES.items() for kind in kinds]),
     width=st.integers(1, 70),
@@ -160,6 +161,7 @@ def test_a_picture_cut_off_anywhere_is_refused(kind, share):
         read(data[: int(share * len(data))])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["colour JPEG", "progressive JPEG", "colour PNG", "WebP", "TIFF", "GIF", "BMP", "CMYK JPEG"]
 )
