@@ -70,7 +70,7 @@ class Space:
 
     name: the value of `--space`. branches: one per model.
     laptop_steps: default steps of a trial with the laptop preset; None for the smallest of the models' own.
-    laptop_trials: default number of trials with the laptop preset: what ten minutes on two CPU cores are enough for.
+    laptop_trials: default number of trials with the laptop preset.
     choice: name of the categorical parameter that selects the model; only used with several branches.
     """
 

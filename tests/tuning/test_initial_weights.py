@@ -37,6 +37,12 @@ def test_where_none_can_be_had_trials_start_from_scratch_and_what_would_help_is_
     assert needed == NEEDED
 
 
+@pytest.mark.slow
+def test_published_weights_that_were_asked_for_and_cannot_be_had_are_an_error():
+    with pytest.raises(UserError, match=r"^--weights zoo: COCO weights are not available"):
+        initial_weights.resolve("zoo", "laptop", (NAME,))
+
+
 def test_a_model_that_was_published_without_starts_from_scratch_unless_weights_were_asked_for():
     assert initial_weights.resolve("zoo", "laptop", ("fcn",), asked=False).weights.source == "none"
     with pytest.raises(

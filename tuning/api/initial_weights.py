@@ -47,8 +47,8 @@ def resolve(choice: str, preset: str, names: tuple[str, ...], asked: bool = True
 
     choice: "none", "zoo" or the path of a checkpoint; see `wanted`. preset: "laptop" or "zoo". asked: whether it is what
     the user wrote, and so refused where a model cannot start from it. May download an archive.
-    Raises UserError when the path holds no checkpoint, a model cannot start from one, or the zoo has another archive
-    than it had at the first download.
+    Raises UserError when the path holds no checkpoint, a model cannot start from one, the published weights were asked
+    for and cannot be had, or the zoo has another archive than it had at the first download.
     """
     if choice == "none":
         return Resolved(InitialWeights(source="none"), ["trials start from scratch"])
@@ -65,6 +65,9 @@ def resolve(choice: str, preset: str, names: tuple[str, ...], asked: bool = True
         starts = {name: pool.submit(_resolved, word, name).result() for name in names}
     messages = [start.message for start in starts.values()]
     sources = {start.source for start in starts.values()}
+    if asked and choice == "zoo" and "none" in sources:
+        lacking_start = next(one for one in starts.values() if one.source == "none")
+        raise UserError(f"--weights zoo: {lacking_start.message.partition(': ')[2]}")
     if sources == {"none"} and preset == "laptop":
         messages.append(NEEDED)
     if len(sources) > 1:  # models must be compared from equal starts, whichever archives could be downloaded

@@ -29,13 +29,10 @@ from tuning.study.trial_record import RECIPE, RUNG, Rung
 # best was .236 with 4, .215 with 8 and .202 at random, with a standard error of about .03 (24 seeds)
 STARTUP_TRIALS = 4
 ENOUGH = 9  # trials at a rung to fit TPE on it
-GOOD, MOST_GOOD = (
-    0.15,
-    15,
-)  # the share of the rung's trials that count as good, and the largest number of them
-OPTUNAS_SHARE = (
-    10  # Optuna's TPE takes one in so many trials as good, so it is shown so many for each good one
-)
+# the share of the rung's trials that count as good, and the largest number of them
+GOOD, MOST_GOOD = 0.15, 15
+# Optuna's TPE takes one in so many trials as good, so it is shown so many for each good one
+OPTUNAS_SHARE = 10
 LATEST = MOST_GOOD * OPTUNAS_SHARE  # the most ended trials that TPE is shown: its time grows with them
 
 
