@@ -9,7 +9,7 @@ from pathlib import Path
 
 from trainers.datasets.catalogue import Catalogue
 from trainers.datasets.files.paths import relative
-from trainers.datasets.files.walking import skipped_files
+from trainers.datasets.files.walking import has_files, skipped_files
 from trainers.datasets.formats.format import Reading, Source
 from trainers.datasets.formats.recognition import Recognised
 from trainers.datasets.formats.unread_images import report_unread
@@ -51,12 +51,15 @@ def list_source(
     workers: are started as soon as the source turns out to have many images.
     Raises UserError if the source is unusable.
     """
+    roots = found.format.roots(path)
+    if any(root.is_dir() and has_files(root, _MANY) for root in roots):
+        workers.start()
     try:
         source = found.format.read(path, problems)
         catalogue.add_all(_known(source, problems, workers.start))
     except UserError as error:
         raise UserError(f"{error}{found.hint()}") from None
-    _report_skipped_files(found.format.roots(path), problems)
+    _report_skipped_files(roots, problems)
     _drop_images_labelled_twice(catalogue, problems)
     unread = report_unread(path, found, catalogue, problems)
     classes = source.classes or tuple(catalogue.images_by_class())

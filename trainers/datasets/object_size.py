@@ -33,5 +33,11 @@ def stated_area(area: object) -> float | None:
 
 def is_own_area(stated: float, of_box: float) -> bool:
     """Whether a stated area is that of the box itself, but for rounding, and not for example that of its outline."""
-    same_sizes = all((low <= stated <= high) == (low <= of_box <= high) for low, high in SIZES.values())
-    return same_sizes and math.isclose(stated, of_box, rel_tol=0.01, abs_tol=0.5)
+    if not math.isclose(stated, of_box, rel_tol=0.01, abs_tol=0.5):
+        return False
+    return stated == of_box or _ranges(stated) == _ranges(of_box)
+
+
+def _ranges(area: float) -> list[bool]:
+    """Whether each range holds the area."""
+    return [low <= area <= high for low, high in SIZES.values()]

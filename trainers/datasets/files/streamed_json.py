@@ -79,12 +79,14 @@ class _Text:
         self._window = ""
         self._at = 0
         self._decoder = json.JSONDecoder()
+        self._surrogates = False  # whether there are any in the window
         self.line = 1
 
     def _more(self) -> bool:
         chunk = self._file.read(max(_CHUNK, len(self._window) - self._at))
         self._window = self._window[self._at :] + chunk
         self._at = 0
+        self._surrogates = _SURROGATE.search(self._window) is not None
         return bool(chunk)
 
     def _move(self, to: int) -> None:
@@ -127,7 +129,7 @@ class _Text:
             try:
                 value, end = self._decoder.raw_decode(self._window, self._at)
                 if self._window[end : end + 1] in _AFTER:  # else a number may continue beyond the window
-                    if _SURROGATE.search(self._window, self._at, end) and not _is_text(value):
+                    if self._surrogates and not _is_text(value):
                         raise BadJson(f"line {line}: unpaired UTF-16 surrogate")
                     self._move(end)
                     return value, line

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 
@@ -28,7 +29,17 @@ def walk_paths(root: Path, *suffixes: str) -> Iterator[str]:
 
 def suffixes_below(root: Path) -> set[str]:
     """The suffixes of the files that `walk` finds, in lower case."""
-    return {os.path.splitext(path)[1].lower() for path in walk_paths(root)}  # noqa: PTH122 - called for every file
+    found: set[str] = set()
+    for entry in _entries(root):
+        spelt = os.path.splitext(entry.name)[1]  # noqa: PTH122 - called for every file
+        if spelt not in found and not _reason_to_skip(entry, root):
+            found.add(spelt)
+    return {spelt.lower() for spelt in found}
+
+
+def has_files(root: Path, count: int) -> bool:
+    """Whether there are at least `count` files below `root`, counting no hidden ones."""
+    return next(islice(_entries(root), count - 1, None), None) is not None
 
 
 def walk_matching(root: Path, pattern: re.Pattern[str]) -> Iterator[Path]:

@@ -78,7 +78,7 @@ def check_image(image: LabelledImage, data: bytes, ids: Mapping[str, int]) -> Ch
 
 def _areas(boxes: Sequence[Box], fractions: np.ndarray, picture: Picture) -> tuple[float, ...]:
     """The area of each box's object; empty if all have those of their boxes."""
-    if all(box.area is None for box in boxes):
+    if all(_has_own_area(box, edges, picture) for box, edges in zip(boxes, fractions.tolist(), strict=True)):
         return ()
     own = box_areas(fractions.astype(np.float64) * np.array([picture.height, picture.width] * 2))
     areas = [
@@ -86,6 +86,14 @@ def _areas(boxes: Sequence[Box], fractions: np.ndarray, picture: Picture) -> tup
         for box, of_box in zip(boxes, own.tolist(), strict=True)
     ]
     return () if areas == own.tolist() else tuple(areas)
+
+
+def _has_own_area(box: Box, edges: Sequence[float], picture: Picture) -> bool:
+    """Whether no other area than the box's is stated: of most boxes known without arrays, which take longer."""
+    if box.area is None:
+        return True
+    height, width = (edges[2] - edges[0]) * picture.height, (edges[3] - edges[1]) * picture.width
+    return is_own_area(box.area, round(height * width, 1))
 
 
 Fractions = tuple[float, float, float, float]
