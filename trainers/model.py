@@ -99,6 +99,8 @@ class Model:
         minutes on a CPU; "zoo", if there is one, repeats the published training.
     min_image_size, image_size_multiple: pixels; the side of its square input must be at least the one and a multiple
         of the other.
+    smallest_object: pixels of its input; an object whose sides are shorter, in the geometric mean, is not learned. 0 if
+        there is no such size.
     graph_fields: Recipe fields that determine the TensorFlow graph. Recipes with equal values share a graph, so a
         worker that has built it does not build it again.
     initial_weights: "module:callable" that resolves `--weights` for it; None if it only trains from scratch.
@@ -117,6 +119,7 @@ class Model:
     presets: Mapping[str, Mapping[str, Any]]
     min_image_size: int = 1
     image_size_multiple: int = 1
+    smallest_object: float = 0.0
     graph_fields: tuple[str, ...] = ("image_size", "batch_size")
     initial_weights: str | None = None
     published_weights: str | None = None

@@ -156,6 +156,13 @@ class Task(ABC):
         Raises UserError if the source is not a dataset of this task.
         """
 
+    def object_sides(self, dataset: Dataset) -> np.ndarray | None:
+        """The size of each training object: the root of its area as a share of its image's area, (N,) float, 0 to 1.
+
+        A search chooses its image size by them. None if this task has no objects: then the preset decides.
+        """
+        return None
+
     def ties(self, classes: Sequence[str]) -> tuple[Criterion, ...]:
         """Tie-breakers for trials with equal objectives, the first one first."""
         return ()

@@ -25,6 +25,7 @@ RESOLUTION = 0.001
 CHANCE = 0.005
 SIZES = ("small", "medium", "large")
 WEAK = 2.0  # small boxes are reported as a weakness if the mAP of large ones is this many times higher
+MOST_LOOKED_AT = 5000  # images whose boxes tell how large objects are
 EXAMPLE_SIDE = 64  # pixels; small, because a registry stores the example as text
 
 
@@ -74,6 +75,17 @@ class Detection(Task):
         from trainers.datasets.opening import open_dataset
 
         return open_dataset(source, cache, subset=subset, on_progress=on_progress, reading=reading)
+
+    def object_sides(self, dataset: Dataset) -> np.ndarray:
+        """Of the boxes of the first training images; records are written in a random order."""
+        from itertools import islice
+
+        from trainers.datasets.records.reading import read_images
+
+        boxes = [image.boxes for image in islice(read_images(dataset.train.files), MOST_LOOKED_AT)]
+        edges = np.concatenate([*boxes, np.zeros((0, 4))])
+        sides: np.ndarray = np.sqrt((edges[:, 2] - edges[:, 0]) * (edges[:, 3] - edges[:, 1]))
+        return sides
 
     def groups(self, classes: Sequence[str]) -> tuple[Group, ...]:
         """AP by class; mAP and AR by size of box."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -35,6 +36,8 @@ class DetectorRecipe(Recipe):
 class Detector(Model):
     """The description of a detector: Model with these additional fields.
 
+    smallest_object: by default that of anchors of 32 px, the smallest of all detectors here, which match a box whose
+        intersection over union with them is above .5: a square of 32 / sqrt(2) px.
     proto: (number of classes, image size in pixels) -> text of the published DetectionModel proto.
     zoo_archive: file name, without `.tar.gz`, of its COCO checkpoint in the TensorFlow 2 detection model zoo.
     zoo_variables: number of variables in that checkpoint, including the save counter.
@@ -44,6 +47,7 @@ class Detector(Model):
     task: str = "detection"
     trainer: str = "trainers.object_detection_api.trainer:alone_in_process"
     recipe: type[Recipe] = DetectorRecipe
+    smallest_object: float = 32 / math.sqrt(2)
     graph_fields: tuple[str, ...] = ("image_size", "batch_size", "batch_norm_decay", "precision")
     initial_weights: str | None = "trainers.object_detection_api.checkpoints.weights:resolve"
     published_weights: str | None = "trainers.object_detection_api.checkpoints.zoo:archive_of"

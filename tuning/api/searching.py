@@ -12,16 +12,19 @@ from typing import Any
 from rich.console import Console
 
 import search_spaces
+from search_spaces.conditions import Conditions
+from search_spaces.space import Space
 from trainers import model as models
 from trainers import task as tasks
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.toy_city import is_toy_city
 from trainers.datasets.toy_city.naming import parse_city
 from trainers.errors import UserError
+from trainers.hardware.machine import memory_here
 from trainers.objective import Objective
 from trainers.recipe import InitialWeights
 from tuning.api import earlier_study, final_report, initial_weights
-from tuning.api.forecast import plan
+from tuning.api.forecast import plan, sizing
 from tuning.api.resolved import Resolved
 from tuning.api.settings import Settings
 from tuning.callbacks.pictures import Pictures
@@ -132,11 +135,15 @@ def run(
         say,
         settings.reading,
     )
-    seed, settings = settings.seed, as_begun(settings, settings.studies_dir / settings.study_name(dataset))
+    folder = settings.studies_dir / settings.study_name(dataset)
+    seed, settings = settings.seed, as_begun(settings, folder)
     if not asked:
         source = initial_weights.wanted(settings.weights, settings.preset, _own(settings.data))
         start = initial_weights.resolve(source, settings.preset, space.models, asked=False)
     messages = start.messages
+    if _own(settings.data) and settings.preset == "laptop" and not (folder / manifest.NAME).is_file():
+        settings, reasons = _sized(settings, space, settings.conditions(start.weights), dataset)
+        messages += reasons
     if settings.seed != seed:
         messages.append(f"--seed {seed} has no effect: the study was begun with --seed {settings.seed}")
     here = Resolved(settings, space, settings.conditions(start.weights))
@@ -243,9 +250,21 @@ def _search(
     return Ended(study.folder, search.stop_reason, search.limit_reached, states == {"failed"})
 
 
+def _sized(
+    settings: Settings, space: Space, conditions: Conditions, dataset: Dataset
+) -> tuple[Settings, tuple[str, ...]]:
+    """The settings with an image size and steps that suit the data, where the user left them open; and why."""
+    sides = tasks.get(space.task).object_sides(dataset)
+    if sides is None:
+        return settings, ()
+    fit = sizing.sized(settings, space, conditions, sides, dataset.train.images, memory_here())
+    return dataclasses.replace(settings, image_size=fit.image_size, max_steps=fit.steps), fit.reasons
+
+
 def as_begun(settings: Settings, folder: Path) -> Settings:
     """The settings with which the study in `folder` goes on, if there is one: its seed, on which recipes and brackets
-    depend, and, where they are left to this program, its steps and initial weights: the defaults may have changed.
+    depend, and, where they are left to this program, its steps, image size and initial weights: the defaults may have
+    changed.
     """
     path = folder / manifest.NAME
     if not path.is_file():
@@ -255,6 +274,7 @@ def as_begun(settings: Settings, folder: Path) -> Settings:
         settings,
         seed=begun.seed,
         max_steps=begun.max_steps if settings.max_steps is None else settings.max_steps,
+        image_size=begun.image_size if settings.image_size is None else settings.image_size,
         weights=begun.weights if settings.weights == "auto" else settings.weights,
     )
 

@@ -145,13 +145,13 @@ def test_the_seed_belongs_to_the_study(open_study, tmp_path):
     assert brackets == [begun.new_scheduler().rungs_of(n) for n in range(20)]
 
 
-def test_steps_and_weights_that_are_left_to_the_program_are_those_of_the_study(open_study):
-    """A later version may have other defaults."""
-    study = open_study(max_steps=77, weights="none")
+def test_steps_image_size_and_weights_that_are_left_to_the_program_are_those_of_the_study(open_study):
+    """A later version may have other defaults, and choose another image size for the same data."""
+    study = open_study(max_steps=77, image_size=224, weights="none")
     left = as_begun(Settings("mobilenet", data="photos"), study.folder)
-    assert (left.max_steps, left.weights) == (77, "none")
-    asked = as_begun(Settings("mobilenet", max_steps=90, weights="zoo"), study.folder)
-    assert (asked.max_steps, asked.weights) == (90, "zoo")
+    assert (left.max_steps, left.image_size, left.weights) == (77, 224, "none")
+    asked = as_begun(Settings("mobilenet", max_steps=90, image_size=160, weights="zoo"), study.folder)
+    assert (asked.max_steps, asked.image_size, asked.weights) == (90, 160, "zoo")
 
 
 @pytest.mark.slow

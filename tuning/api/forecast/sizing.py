@@ -1,0 +1,113 @@
+"""Sizing: the image size and the steps of a search on the user's own data, chosen from the data and the budget.
+
+Detail costs time: a step on images of twice the side takes four times as long. So the image size is the largest that the
+objects need, and of which the budget affords several full trainings.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from search_spaces.conditions import Conditions
+from search_spaces.space import Space
+from tuning.api.forecast import speed
+from tuning.api.forecast.speed import TABLE
+from tuning.api.settings import Settings
+
+TRAININGS = 6  # full ones that the budget should afford: about 20 trials, most of them stopped early
+LONGEST = 600.0  # seconds of a full training on a CPU, where no time is given
+SMALL = 0.25  # share of the objects that may be too small to be learned
+EPOCHS = 15  # published fine-tunings see each image 10 to 50 times
+MOST_STEPS = 2000
+FEWEST_STEPS = 150  # of a full training, before a larger image is worth more
+# of a worker's memory: activations and gradients of the largest model; the smallest takes a third
+BYTES_PER_PIXEL = 4000
+
+
+@dataclass(frozen=True)
+class Sized:
+    """The image size in pixels and the steps of a full training; lines for the user say why."""
+
+    image_size: int
+    steps: int
+    reasons: tuple[str, ...]
+
+
+def sized(
+    settings: Settings, space: Space, conditions: Conditions, sides: np.ndarray, images: int, memory: float
+) -> Sized:
+    """Choose what the settings leave open.
+
+    sides: (N,) float, of each object: the root of its area as a share of its image's, 0 to 1.
+    images: for training. memory: bytes of this machine for all workers.
+    """
+    branches = space.branches
+    batch = max(size for branch in branches for size in branch.batch_sizes(conditions))
+    base = max(branch.fixed(conditions)["image_size"] for branch in branches)
+    smallest = max(branch.about.smallest_object for branch in branches)
+    offered = (settings.image_size,) if settings.image_size else _sizes(space, conditions.from_scratch, base)
+    step = _seconds_of_step(settings, space, base, batch)
+    wanted = settings.max_steps or min(MOST_STEPS, max(settings.steps, EPOCHS * images // batch))
+    least = settings.max_steps or max(FEWEST_STEPS, wanted // 2)
+    allowed = _seconds_of_training(settings)
+
+    def fits(size: int) -> bool:
+        in_memory = size**2 * batch * BYTES_PER_PIXEL <= memory / settings.at_once
+        return in_memory and (step is None or step * (size / base) ** 2 * least <= allowed)
+
+    def lost(size: int) -> float:
+        return float(np.mean(sides * size < smallest)) if len(sides) else 0.0
+
+    needed = next((size for size in offered if lost(size) <= SMALL), offered[-1])
+    size = max((each for each in offered if each <= needed and fits(each)), default=offered[0])
+    steps = wanted
+    if step is not None and not settings.max_steps:
+        affordable = int(allowed / (step * (size / base) ** 2))
+        steps = min(wanted, max(affordable, 2 * space.first_rung))
+    why = f"{lost(size):.0%} of the objects are then smaller than {smallest:.0f} px, too small to be learned"
+    if size < needed:
+        why += f" ({lost(needed):.0%} at {needed} px, for which time or memory do not suffice)"
+    reasons = []
+    if not settings.image_size:
+        reasons.append(f"image size {size} px (--image-size): {why}")
+    if not settings.max_steps:
+        seen = steps * batch / max(1, images)
+        reasons.append(f"{steps} steps (--max-steps): each training image {seen:.0f} times")
+    return Sized(size, steps, tuple(reasons))
+
+
+def _sizes(space: Space, from_scratch: bool, base: int) -> Sequence[int]:
+    """The sizes that all models take, up to the published one: from half of it, or from scratch from the preset's."""
+    models = [branch.about for branch in space.branches]
+    multiple = math.lcm(*(model.image_size_multiple for model in models))
+    published = min(max(int(preset["image_size"]) for preset in model.presets.values()) for model in models)
+    low = base if from_scratch else max(base, published // 2)
+    low = max(low, *(model.min_image_size for model in models))
+    return range(-(-low // multiple) * multiple, published + 1, multiple) or (base,)
+
+
+def _seconds_of_step(settings: Settings, space: Space, base: int, batch: int) -> float | None:
+    """Of a step over a batch of images of the size `base`, mean over the models; None if it is unknown."""
+    speeds = speed.known(dict.fromkeys(space.models, base**2 * batch), settings.cpus, settings.studies_dir)
+    known = [
+        each.step
+        for each in speeds.values()
+        if each.step is not None and not (settings.gpus and each.source == TABLE)
+    ]
+    return statistics.mean(known) if len(known) == len(speeds) else None
+
+
+def _seconds_of_training(settings: Settings) -> float:
+    """How long a full training of one worker may take."""
+    budget = settings.budget
+    limits = []
+    if budget.seconds is not None:
+        limits.append(budget.seconds * settings.at_once)
+    if budget.all_gpu_hours is not None and settings.gpus:
+        limits.append(budget.all_gpu_hours * 3600 / settings.gpus)
+    return min(limits) / TRAININGS if limits else LONGEST
