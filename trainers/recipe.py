@@ -27,13 +27,14 @@ class InitialWeights(BaseModel):
     source: "none" (from scratch), "zoo" (the model's published checkpoint, from the cache), or the path of a
         checkpoint directory or prefix.
     part: the part of the checkpoint to use: "classification" the backbone, "detection" the feature extractor with its
-        pyramid, "full" everything (needs the same classes).
+        pyramid, "boxes" that and all that predicts boxes and classes but the last layer of classes, of which the
+        outputs of classes with the same names are taken, "full" everything (needs the same classes).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str = "none"
-    part: Literal["classification", "detection", "full"] = "detection"
+    part: Literal["classification", "detection", "boxes", "full"] = "detection"
 
 
 class Recipe(BaseModel):

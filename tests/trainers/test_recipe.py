@@ -202,7 +202,7 @@ WRONG = [
     ({"augmentations": "flip"}, "augmentations: must be a valid tuple, not 'flip'"),
     (
         {"weights": {"part": "head"}},
-        "weights.part: must be 'classification', 'detection' or 'full', not 'head'",
+        "weights.part: must be 'classification', 'detection', 'boxes' or 'full', not 'head'",
     ),
     ({"averaging": 1}, "averaging: must be less than 1, not 1"),
     ({"gradient_clip": 0}, "gradient_clip: must be greater than 0, not 0"),

@@ -7,8 +7,10 @@ from zoo_server import ARCHIVE, NAME, write_archive
 from zoo_variables import published_variables
 
 from trainers.errors import UserError
+from trainers.object_detection_api.checkpoints.weights import Start
+from trainers.recipe import InitialWeights
 from tuning.api import initial_weights
-from tuning.api.initial_weights import NEEDED, wanted
+from tuning.api.initial_weights import NEEDED, Resolved, wanted
 
 
 @pytest.mark.parametrize(
@@ -60,3 +62,23 @@ def test_trials_at_laptop_size_start_from_published_weights(tmp_path, monkeypatc
     found = initial_weights.resolve("zoo", "laptop", (NAME,), asked=False)
     assert found.weights.source == "zoo"
     assert set(found.zoo_sha256) == {NAME}
+    assert found.weights.part == "boxes"
+    assert found.taken_over(["vehicle", "tram"]) == [
+        "classes taken over from the weights by name: vehicle (car)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("part", "known", "said"),
+    [
+        ("boxes", (), "names of the weights' classes are unknown"),
+        ("boxes", ("boat",), "the weights know none of the classes"),
+        ("boxes", ("boat", "car"), "classes taken over from the weights by name: car"),
+    ],
+)
+def test_what_becomes_of_the_classes_is_said(part, known, said):
+    start = Resolved(InitialWeights(source="zoo", part=part), [], start=Start("zoo", "", classes=known))
+    (line,) = start.taken_over(["car", "tram"])
+    assert said in line
+    assert start.as_begun("detection").weights.part == "detection"  # as earlier versions did
+    assert not start.as_begun("detection").taken_over(["car"])

@@ -78,7 +78,8 @@ def pipeline_proto(
         train.gradient_clipping_by_norm = recipe.gradient_clip
     if checkpoint is not None:
         train.fine_tune_checkpoint = checkpoint
-        train.fine_tune_checkpoint_type = recipe.weights.part
+        part = recipe.weights.part  # the API restores no heads
+        train.fine_tune_checkpoint_type = "detection" if part == "boxes" else part
         train.fine_tune_checkpoint_version = train_pb2.CheckpointVersion.Value("V2")
     # keeps shapes static; padded rows have weight 0
     train.unpad_groundtruth_tensors = False

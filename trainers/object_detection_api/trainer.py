@@ -152,7 +152,7 @@ class DetectorTrainer:
     def _initialize(self, initial: Path | None) -> None:
         self._graph.detector.initialize(self._recipe.seed)
         if initial is not None:
-            checkpoints.initialize_from(self._graph, initial, self._recipe.weights.part)
+            checkpoints.initialize_from(self._graph, initial, self._recipe.weights, self._dataset.classes)
         if self._recipe.averaging is not None:
             self._graph.averaging.start()
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import importlib
 import multiprocessing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from trainers import model as models
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights
 
+PARTS = ("classification", "detection", "boxes")  # of initial weights, from the least to the most
 NEEDED = (
     "from scratch, few photographs teach a detector little: `python -m tuning.weights fetch` where there is a network, "
     "or --weights PATH, lets trials start from a trained one"
@@ -24,11 +26,24 @@ class Resolved:
     """What `--weights` was resolved to.
 
     weights: None when trials use the preset's. messages: for the user. zoo_sha256: of the zoo's archives, by model.
+    start: what the model's resolver returned (Model.initial_weights); None if there was none.
     """
 
     weights: InitialWeights | None
     messages: list[str]
     zoo_sha256: Mapping[str, str] = field(default_factory=dict)
+    start: Any = None
+
+    def as_begun(self, part: str) -> Resolved:
+        """The same for a study that was begun with this part of the weights."""
+        weights = self.weights and self.weights.model_copy(update={"part": part})
+        return dataclasses.replace(self, weights=weights)
+
+    def taken_over(self, classes: Sequence[str]) -> list[str]:
+        """A line for the user on which of the data's classes start from the weights of a class of the same name."""
+        if self.weights is None or self.weights.part != "boxes" or self.start is None:
+            return []
+        return [self.start.says_of_classes(classes)]
 
 
 def wanted(choice: str, preset: str, own_data: bool) -> str:
@@ -73,8 +88,12 @@ def resolve(choice: str, preset: str, names: tuple[str, ...], asked: bool = True
     if len(sources) > 1:  # models must be compared from equal starts, whichever archives could be downloaded
         return Resolved(InitialWeights(source="none"), [*messages, "so all of them train from scratch"])
     source = sources.pop()
-    weights = None if source == "zoo" and preset == "zoo" else InitialWeights(source=source)
-    return Resolved(weights, messages, {name: start.sha256 for name, start in starts.items() if start.sha256})
+    hashes = {name: start.sha256 for name, start in starts.items() if start.sha256}
+    if source == "zoo" and preset == "zoo":
+        return Resolved(None, messages, hashes)
+    parts = {start.part for start in starts.values()} if source != "none" else {"detection"}
+    part = min(parts, key=PARTS.index)  # equal starts here too
+    return Resolved(InitialWeights(source=source, part=part), messages, hashes, next(iter(starts.values())))
 
 
 def _resolved(choice: str, name: str) -> Any:

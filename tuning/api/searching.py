@@ -12,15 +12,12 @@ from typing import Any
 from rich.console import Console
 
 import search_spaces
-from search_spaces.conditions import Conditions
-from search_spaces.space import Space
 from trainers import model as models
 from trainers import task as tasks
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.toy_city import is_toy_city
 from trainers.datasets.toy_city.naming import parse_city
 from trainers.errors import UserError
-from trainers.hardware.machine import memory_here
 from trainers.objective import Objective
 from trainers.recipe import InitialWeights
 from tuning.api import earlier_study, final_report, initial_weights
@@ -140,9 +137,11 @@ def run(
     if not asked:
         source = initial_weights.wanted(settings.weights, settings.preset, _own(settings.data))
         start = initial_weights.resolve(source, settings.preset, space.models, asked=False)
-    messages = start.messages
-    if _own(settings.data) and settings.preset == "laptop" and not (folder / manifest.NAME).is_file():
-        settings, reasons = _sized(settings, space, settings.conditions(start.weights), dataset)
+    if begun := (folder / manifest.NAME).is_file():
+        start = start.as_begun(manifest.read(folder / manifest.NAME).weights_part)
+    messages = [*start.messages, *start.taken_over(dataset.classes)]
+    if _own(settings.data) and settings.preset == "laptop" and not begun:
+        settings, reasons = sizing.fitted(settings, space, settings.conditions(start.weights), dataset)
         messages += reasons
     if settings.seed != seed:
         messages.append(f"--seed {seed} has no effect: the study was begun with --seed {settings.seed}")
@@ -248,17 +247,6 @@ def _search(
     )
     states = {record.state for record in study.records()}
     return Ended(study.folder, search.stop_reason, search.limit_reached, states == {"failed"})
-
-
-def _sized(
-    settings: Settings, space: Space, conditions: Conditions, dataset: Dataset
-) -> tuple[Settings, tuple[str, ...]]:
-    """The settings with an image size and steps that suit the data, where the user left them open; and why."""
-    sides = tasks.get(space.task).object_sides(dataset)
-    if sides is None:
-        return settings, ()
-    fit = sizing.sized(settings, space, conditions, sides, dataset.train.images, memory_here())
-    return dataclasses.replace(settings, image_size=fit.image_size, max_steps=fit.steps), fit.reasons
 
 
 def as_begun(settings: Settings, folder: Path) -> Settings:

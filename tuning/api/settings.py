@@ -229,6 +229,7 @@ class Settings:
             image_size=self.image_size,
             batch_size=self.batch_size,
             weights=weights,
+            weights_part=conditions.weights.part if conditions.weights else "detection",
             precision=self.precision,
             zoo_sha256=dict(zoo_sha256),
             task=space.task,

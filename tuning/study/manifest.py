@@ -65,6 +65,7 @@ class Manifest:
     task, objective: the name of the task (trainers.task), and the metric or weighted sum to optimise.
     space_rows: the space as a table (search_spaces.rows.Row.to_dict). space_since: number of the first trial proposed
         by this space, after a change of the space.
+    weights_part: which part of their initial weights trials start from (trainers.recipe.InitialWeights.part).
     zoo_sha256: of the zoo's archives that trials start from, by model; those that are known.
     id: a UUID, which the study keeps when its folder is moved; "" before the study is made.
     """
@@ -91,6 +92,7 @@ class Manifest:
     objective: str = ""
     sampler: str = "tpe"
     zoo_sha256: dict[str, str] = dataclasses.field(default_factory=dict)
+    weights_part: str = "detection"
     id: str = ""
 
     def resolved_objective(self) -> Objective:
@@ -108,7 +110,7 @@ class Manifest:
             preset=self.preset,
             image_size=self.image_size,
             batch_size=self.batch_size,
-            weights=InitialWeights(source=self.weights),
+            weights=InitialWeights(source=self.weights, part=self.weights_part),
             precision=self.precision,
             seed=self.seed,
         )

@@ -42,6 +42,15 @@ class Architecture(Protocol):
     def normalised(self, model: Any, images: Any) -> Any:
         """Images (N, H, W, 3) float32 in 0..255 -> normalised input of the network, of the same shape."""
 
+    def all_but_classes(self, model: Any) -> Mapping[str, Any]:
+        """What to restore from a checkpoint of a detector of other classes: tf.train.Checkpoint's arguments."""
+
+    def class_layers(self, model: Any) -> Mapping[str, Any]:
+        """The Keras layers whose outputs are scores of classes, by name in a checkpoint; see class_rows.take_over.
+
+        Empty if they are not of that form.
+        """
+
     def suppression(self, model: Any) -> dict[str, float] | None:
         """Settings of non-maximum suppression: `iou`, `score`, `of_class`, `in_all` (trainers.detection.export).
 

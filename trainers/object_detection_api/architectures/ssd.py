@@ -49,6 +49,26 @@ class SSD:
         """Images (N, H, W, 3) float32 in 0..255 -> normalised input of the network."""
         return model._feature_extractor.preprocess(images)
 
+    def all_but_classes(self, model: Any) -> Mapping[str, Any]:
+        """Feature extractor, towers and box head: what the API's tutorial of few-shot training restores, too."""
+        import tensorflow as tf
+
+        predictor = model._box_predictor
+        heads = tf.train.Checkpoint(
+            _base_tower_layers_for_heads=predictor._base_tower_layers_for_heads,
+            _head_scope_conv_layers=predictor._head_scope_conv_layers,
+            _box_prediction_head=predictor._box_prediction_head,
+        )
+        return {
+            "model": tf.train.Checkpoint(_feature_extractor=model._feature_extractor, _box_predictor=heads)
+        }
+
+    def class_layers(self, model: Any) -> Mapping[str, Any]:
+        """The one convolution at the end of the class tower."""
+        head = "class_predictions_with_background"
+        layers = model._box_predictor._prediction_heads[head]._class_predictor_layers
+        return {f"model/_box_predictor/_prediction_heads/{head}/_class_predictor_layers/0": layers[0]}
+
     def suppression(self, model: Any) -> dict[str, float] | None:
         """Settings of non-maximum suppression; None if it is not plain suppression per class."""
         settings = model._non_max_suppression_fn.keywords

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import tensorflow as tf
 
 from trainers.errors import UserError
 from trainers.keras_training.checkpoint import PREFIX
+from trainers.object_detection_api.checkpoints import class_rows
+from trainers.object_detection_api.checkpoints.class_names import class_names
 from trainers.object_detection_api.checkpoints.reading import variable_shapes
 from trainers.object_detection_api.graph import Graph
-from trainers.recipe import Recipe
+from trainers.recipe import InitialWeights, Recipe
 
 
 def read(graph: Graph, recipe: Recipe, directory: Path) -> None:
@@ -19,12 +22,18 @@ def read(graph: Graph, recipe: Recipe, directory: Path) -> None:
     graph.saved(recipe.optimizer, recipe.averaging is not None).restore(directory / PREFIX)
 
 
-def initialize_from(graph: Graph, prefix: Path, part: str) -> None:
-    """Initialize part of the model's variables from a zoo checkpoint, or one with the same structure.
+def initialize_from(graph: Graph, prefix: Path, start: InitialWeights, classes: Sequence[str]) -> None:
+    """Initialize a part of the model's variables from a zoo checkpoint, or one with the same structure.
 
-    part: as in InitialWeights. Raises UserError if a variable of that part is missing or has another shape.
+    start: which part. classes: own names, in the order of their label ids, for part "boxes".
+    Raises UserError if a variable of that part is missing or has another shape.
     """
-    objects = graph.detector.model.restore_from_objects(fine_tune_checkpoint_type=part)
+    part = start.part
+    architecture, model = graph.detector.architecture, graph.detector.model
+    if part == "boxes":
+        objects = dict(architecture.all_but_classes(model))
+    else:
+        objects = model.restore_from_objects(fine_tune_checkpoint_type=part)
     if part == "classification" and not any(
         name.startswith("feature_extractor/") for name in variable_shapes(prefix)
     ):
@@ -38,6 +47,9 @@ def initialize_from(graph: Graph, prefix: Path, part: str) -> None:
         line = " ".join(str(error).split())[:300]
         hint = " (a different number of classes? use part 'detection')" if part == "full" else ""
         raise UserError(f"{prefix}: does not fit the model as '{part}' weights{hint}: {line}") from None
+    if part == "boxes":
+        known = class_names(start.source, prefix)
+        class_rows.take_over(architecture.class_layers(model), prefix, classes, known)
 
 
 def remove(directory: Path) -> None:

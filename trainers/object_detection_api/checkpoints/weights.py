@@ -6,15 +6,20 @@ to read a checkpoint's index.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainers.detection.class_names import same
 from trainers.errors import UserError
+from trainers.object_detection_api.checkpoints.class_names import class_names
 from trainers.object_detection_api.checkpoints.download import Progress
 from trainers.object_detection_api.checkpoints.reading import checkpoint_prefix, variable_shapes
 from trainers.object_detection_api.checkpoints.zoo import SHA256, Archive, Unavailable, default_cache, zoo_url
 from trainers.object_detection_api.detector import detector as detector_called
 from trainers.recipe import InitialWeights
+
+_BOX_HEAD = "model/_box_predictor/_box_prediction_head/"
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,8 @@ class Start:
 
     source: for InitialWeights.source: "none", "zoo" or an absolute path.
     message: one sentence for the user.
+    part: for InitialWeights.part: as much as is in the checkpoint, but the classes.
+    classes: names of the checkpoint's classes; empty if they are unknown.
     sha256: of the zoo's archive, in hexadecimal; None for other weights, and for an archive fetched by a version that
         did not record it.
     """
@@ -30,6 +37,18 @@ class Start:
     source: str
     message: str
     sha256: str | None = None
+    part: str = "detection"
+    classes: tuple[str, ...] = ()
+
+    def says_of_classes(self, own: Sequence[str]) -> str:
+        """A line for the user: which of their classes start from a class of the checkpoint, with part "boxes"."""
+        if not self.classes:
+            return "the names of the weights' classes are unknown: classes are learned from scratch, boxes are not"
+        shared = same(own, self.classes)
+        if not shared:
+            return "the weights know none of the classes: these are learned from scratch, boxes are not"
+        pairs = (name if name == other else f"{name} ({other})" for name, other in shared.items())
+        return f"classes taken over from the weights by name: {', '.join(pairs)}"
 
 
 def resolve(
@@ -53,11 +72,11 @@ def resolve(
             folder = archive.fetch(progress)
         except Unavailable as error:
             return Start("none", f"{detector} trains from scratch: COCO weights are not available ({error})")
-        return Start("zoo", f"{detector} starts from the zoo's COCO weights in {folder}", archive.sha256)
+        message = f"{detector} starts from the zoo's COCO weights in {folder}"
+        return _start("zoo", message, checkpoint_prefix(folder), archive.sha256)
     path = Path(choice).expanduser().absolute()
     prefix = checkpoint_prefix(path)
-    _check_is_detector(prefix)
-    return Start(str(path), f"{detector} starts from {prefix}")
+    return _start(str(path), f"{detector} starts from {prefix}", prefix)
 
 
 def checkpoint_of(
@@ -93,9 +112,16 @@ def checkpoint_of(
     return checkpoint_prefix(Path(weights.source))
 
 
-def _check_is_detector(prefix: Path) -> None:
-    """Raise UserError unless the checkpoint contains a feature extractor, the minimum for initial weights."""
-    if not any("feature_extractor/" in name for name in variable_shapes(prefix)):
+def _start(source: str, message: str, prefix: Path, sha256: str | None = None) -> Start:
+    """Start with the largest part that the checkpoint has. Raises UserError if it has no feature extractor."""
+    names = variable_shapes(prefix)
+    if not any("feature_extractor/" in name for name in names):
         raise UserError(
             f"{prefix}: contains no feature extractor of a detection model; its structure must be that of the zoo's"
         )
+    if any(name.startswith(_BOX_HEAD) for name in names):
+        part = "boxes"
+    else:
+        inside = any(name.startswith("model/_feature_extractor/") for name in names)
+        part = "detection" if inside else "classification"
+    return Start(source, message, sha256, part, tuple(class_names(source, prefix).values()))

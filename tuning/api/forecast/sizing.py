@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from search_spaces.conditions import Conditions
 from search_spaces.space import Space
+from trainers import task as tasks
+from trainers.datasets.dataset import Dataset
+from trainers.hardware.machine import memory_here
 from tuning.api.forecast import speed
 from tuning.api.forecast.speed import TABLE
 from tuning.api.settings import Settings
@@ -36,6 +39,20 @@ class Sized:
     image_size: int
     steps: int
     reasons: tuple[str, ...]
+
+
+def fitted(
+    settings: Settings, space: Space, conditions: Conditions, dataset: Dataset
+) -> tuple[Settings, tuple[str, ...]]:
+    """The settings with an image size and steps that suit the data, where the user left them open; and why.
+
+    They are as given if the task knows no sizes of objects.
+    """
+    sides = tasks.get(space.task).object_sides(dataset)
+    if sides is None:
+        return settings, ()
+    chosen = sized(settings, space, conditions, sides, dataset.train.images, memory_here())
+    return replace(settings, image_size=chosen.image_size, max_steps=chosen.steps), chosen.reasons
 
 
 def sized(

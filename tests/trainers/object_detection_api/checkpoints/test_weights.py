@@ -12,6 +12,7 @@ from zoo_variables import published_variables
 from trainers.errors import UserError
 from trainers.object_detection_api import detector as detectors
 from trainers.object_detection_api.checkpoints import reading, weights
+from trainers.object_detection_api.checkpoints.class_names import COCO
 from trainers.object_detection_api.checkpoints.zoo import ZOO_URL, Archive
 from trainers.recipe import InitialWeights
 
@@ -28,9 +29,8 @@ def test_auto_fetches_the_published_archive_once_and_keeps_its_checkpoint(
     start = weights.resolve(
         "auto", NAME, cache=tmp_path, url=zoo.url, progress=lambda done, total: seen.append((done, total))
     )
-    assert start == weights.Start(
-        "zoo", f"mobilenet starts from the zoo's COCO weights in {tmp_path / ARCHIVE}", sha256_of(published)
-    )
+    said = f"mobilenet starts from the zoo's COCO weights in {tmp_path / ARCHIVE}"
+    assert start == weights.Start("zoo", said, sha256_of(published), "boxes", tuple(COCO.values()))
     size = published.stat().st_size
     assert seen[-1] == (size, size)
     kept = sorted(str(path.relative_to(tmp_path / ARCHIVE)) for path in (tmp_path / ARCHIVE).rglob("*.*"))
