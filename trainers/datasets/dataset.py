@@ -65,11 +65,13 @@ class Dataset:
         return self.train.files[0].parent / "label_map.pbtxt"
 
     def to_dict(self, relative_to: Path | None = None) -> dict[str, Any]:
-        """As values for JSON; paths inside `relative_to` are made relative to it."""
+        """As values for JSON; paths inside `relative_to`, or beside it, are made relative to it, others absolute."""
 
         def named(file: Path) -> str:
-            inside = relative_to is not None and file.is_relative_to(relative_to)
-            return file.relative_to(relative_to).as_posix() if inside and relative_to else str(file)
+            if relative_to is None:
+                return str(file)
+            near = file.absolute().is_relative_to(relative_to.absolute().parent)
+            return Path(os.path.relpath(file, relative_to)).as_posix() if near else str(file.absolute())
 
         return {
             "name": self.name,
@@ -96,7 +98,7 @@ class Dataset:
 def from_dict(fields: dict[str, Any], folder: Path = Path()) -> Dataset:
     """The inverse of `Dataset.to_dict`; relative paths are taken from `folder`."""
     parts = {
-        name: Part(tuple(folder / file for file in part["files"]), int(part["images"]))
+        name: Part(tuple(Path(os.path.normpath(folder / file)) for file in part["files"]), int(part["images"]))
         for name, part in fields["parts"].items()
     }
     return Dataset(

@@ -1,6 +1,7 @@
 """Subsets of the training images: balanced by class, the larger holds the smaller."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from coco_folders import box, coco, names
@@ -26,6 +27,17 @@ def test_subsets_keep_each_class_and_the_larger_holds_the_smaller(tmp_path):
     assert open_dataset(source, tmp_path / "cache", subset=0.1) == taken[0.1]
     assert taken[0.1].name == "pets 10%"
     assert open_dataset(source, tmp_path / "cache", subset=1.0) == whole
+
+
+def test_a_subset_is_found_again_from_a_relative_folder_and_after_a_move_of_the_cache(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    voc_folder(tmp_path / "pets", 20)
+    taken = open_dataset("pets", Path("studies/data"), subset=0.5)
+    assert taken.validation.files[0].is_file()
+    Path("studies").rename("moved")
+    assert names(open_dataset("pets", Path("moved/data"), subset=0.5).train) == names(
+        open_dataset("pets", tmp_path / "moved/data", subset=0.5).train
+    )
 
 
 def test_a_subset_has_every_class_however_rare(tmp_path):
