@@ -1,4 +1,4 @@
-"""Runs exported detectors: behind HTTP (`serve.run`), on one video (`serve.detect`), or from Python (`serve.Detector`).
+"""Runs exported models: behind HTTP (`serve.run`), on one video (`serve.detect`), or from Python (Detector, Segmenter).
 
     import serve
 
@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from serve.detections import Detections
     from serve.detector import Detector
+    from serve.segmenter import Segmentation, Segmenter
 
-__all__ = ["Detections", "Detector"]
+__all__ = ["Detections", "Detector", "Segmentation", "Segmenter"]
 
 # Every process of this package imports this module first, so TensorFlow's and absl's start-up lines are silenced here.
 # 3: only fatal lines of the C++ log. Errors that matter also reach Python as exceptions.
@@ -34,4 +35,8 @@ def __getattr__(name: str) -> Any:
         from serve.detections import Detections
 
         return Detections
+    if name in ("Segmentation", "Segmenter"):
+        from serve import segmenter
+
+        return getattr(segmenter, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

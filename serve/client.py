@@ -158,6 +158,11 @@ class Client:
         files = [("file", (f"{i}", image)) for i, image in enumerate(images)]
         return dict(self._json("POST", "/v1/images:detect", files=files))
 
+    def segment(self, images: list[bytes]) -> dict[str, Any]:
+        """Regions of each class in encoded images, without a job."""
+        files = [("file", (f"{i}", image)) for i, image in enumerate(images)]
+        return dict(self._json("POST", "/v1/images:segment", files=files))
+
     def model(self) -> dict[str, Any]:
         """The served model and its rollout."""
         return dict(self._json("GET", "/v1/model"))

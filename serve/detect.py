@@ -1,4 +1,4 @@
-"""`python -m serve.detect video.mp4 --out found.webm`: detects in one video, on a server or in this process."""
+"""`python -m serve.detect video.mp4 --out found.webm`: runs a model on one video, on a server or in this process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def parser() -> Parser:
     """The command line."""
     line = Parser(
         prog="python -m serve.detect",
-        description="Detects objects in a video and draws them into it.",
+        description="Finds objects, or the pixels of each class, in a video and draws them into it.",
         epilog=EXAMPLES,
         formatter_class=RawDescriptionHelpFormatter,
     )
@@ -135,23 +135,23 @@ def _container(job: dict[str, Any]) -> str:
 def _local(
     chosen: Namespace, choices: dict[str, object], show: Callable[[int, int, float | None], None]
 ) -> None:
-    from serve.detector import Detector
     from serve.jobs.limits import NO_LIMITS
+    from serve.local_model import LocalModel
     from serve.video.opening import probe
 
     if chosen.study is None and chosen.model is None:
         raise UserError("no model was chosen; give --study NAME or --model FOLDER")
     probe(chosen.video, NO_LIMITS)  # before loading the model, which takes longer
-    with Detector(
+    with LocalModel(
         chosen.model,
         study=chosen.study if chosen.model is None else None,
         studies_dir=chosen.studies_dir,
         tracking_uri=chosen.tracking_uri,
         threshold_for=chosen.threshold_for,
         backend=chosen.backend,
-    ) as detector:
-        Console(stderr=True).print("\n".join(detector.choice.table()), highlight=False)
-        detector.annotate(
+    ) as model:
+        Console(stderr=True).print("\n".join(model.choice.table()), highlight=False)
+        model.annotate(
             chosen.video, chosen.out, detections=chosen.detections, coco=chosen.coco, preview=chosen.preview,
             report=lambda progress: show(progress.frames, progress.total, progress.frames_per_second),
             **choices,  # type: ignore[arg-type]

@@ -1,9 +1,8 @@
-"""Detections of one image: as arrays (Detections), as objects (Detection), as JSON Lines and as COCO results."""
+"""Detections of one image: as arrays (Detections), as objects (Detection), and as COCO results."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,14 +84,8 @@ def objects(
     ]
 
 
-def frame_line(index: int, time: float, detections: Sequence[Detection], height: int, width: int) -> str:
-    """One frame as a line of JSON, line feed included. time: seconds."""
-    found = [each.to_dict(height, width) for each in detections]
-    return json.dumps({"frame": index, "time": round(time, 4), "objects": found}, ensure_ascii=False) + "\n"
-
-
 def coco_results(frames: Iterable[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
-    """Parsed lines of `frame_line` -> COCO results: image_id is the frame index, bbox [x, y, w, h] in pixels."""
+    """Parsed lines of frame_line -> COCO results: image_id is the frame index, bbox [x, y, w, h] in pixels."""
     for frame in frames:
         for found in frame["objects"]:
             left, top, right, bottom = found["pixels"]

@@ -41,7 +41,7 @@ def parser() -> Parser:
     """The command line."""
     line = Parser(
         prog="python -m serve.run",
-        description="Serves a detector over HTTP: a web page, and an API for images and videos.",
+        description="Serves a detector or a segmentation model over HTTP: a web page, and an API for images and videos.",
         epilog=EXAMPLES,
         formatter_class=RawDescriptionHelpFormatter,
     )
@@ -208,7 +208,10 @@ def _prepare(chosen: Namespace, settings: Settings) -> None:
         )
     export = prepare_model(settings, folder)
     names = ", ".join(export.classes)
-    print(f"model {export.export_id}: {export.manifest.get('detector')}, classes {names}", flush=True)
+    print(
+        f"model {export.export_id}: {export.manifest.get('detector') or export.manifest.get('model')}, classes {names}",
+        flush=True,
+    )
     print("\n".join(f"  {line}" for line in backend_table(settings, export)), flush=True)
     given = chosen.token or os.environ.get(TOKEN_VARIABLE)
     token = prepare_tokens(settings, given, chosen.read_token, chosen.new_token)

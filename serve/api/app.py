@@ -37,7 +37,9 @@ FLUSH_SECONDS = 1.0
 class ReplicaClient(Protocol):
     """Client interface to the model replicas."""
 
-    async def detect(self, images: Sequence[bytes], model_id: str, options: Options) -> dict[str, Any]:
+    async def find(
+        self, images: Sequence[bytes], model_id: str, options: Options, verb: str
+    ) -> dict[str, Any]:
         """See serve.deployment.replica.Replica."""
 
     async def about(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from serve.api import problems, schemas
 from serve.api.context import Context
 from serve.api.jobs import LIST_ERRORS, SUBMIT_ERRORS, check_destinations, json_body, name_of
 from serve.deployment.settings import Settings
+from serve.exports.model_folder import task_of
 from serve.jobs.batches import Batches
 from serve.jobs.submission import Submission
 from serve.storage import sources
@@ -67,6 +68,9 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
             )
             for number, uri in enumerate(wanted.uris)
         ]  # fmt: skip
+
+        for model in {model for _, model in sent}:
+            task_of(settings, model).check(wanted.options)
 
         def add() -> tuple[dict[str, Any], bool]:
             batch, new = batches.add(

@@ -1,4 +1,4 @@
-"""POST /v1/images:detect: detections in images, in the response."""
+"""POST /v1/images:detect and :segment: what the model finds in images, in the response."""
 
 from __future__ import annotations
 
@@ -41,6 +41,9 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         (503, "No model is available"),
     )
 }  # fmt: skip
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    **ERRORS, 409: {"model": problems.Problem, "description": "The model is of another task"}
+}  # fmt: skip
 
 
 def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
@@ -55,20 +58,35 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         response_model=schemas.DetectAnswer,
         dependencies=[guard("submit")],
         openapi_extra={"requestBody": BODY},
-        responses=ERRORS,
+        responses=ANSWERS,
     )
     async def detect(
         request: Request,
         threshold: Annotated[float | None, Query(ge=0, le=1)] = None,
         classes: Annotated[list[str] | None, Query()] = None,
     ) -> Any:
+        return await found(request, "detect", threshold=threshold, classes=classes)
+
+    @router.post(
+        "/images:segment",
+        name="segment_images",
+        summary="Segment images",
+        response_model=schemas.SegmentAnswer,
+        dependencies=[guard("submit")],
+        openapi_extra={"requestBody": BODY},
+        responses=ANSWERS,
+    )
+    async def segment(request: Request, classes: Annotated[list[str] | None, Query()] = None) -> Any:
+        return await found(request, "segment", classes=classes)
+
+    async def found(request: Request, verb: str, **options: Any) -> Any:
         try:
-            options = Options(threshold=threshold, classes=tuple(classes) if classes else None)
+            wanted = Options(**options)
         except ValidationError as error:
             raise Refused(422, problems.first_error(error)) from None
         model = context.rollout.pick()
         images = await _images(request)
-        return await context.replicas.detect(images, model, options)
+        return await context.replicas.find(images, model, wanted, verb)
 
     async def _images(request: Request) -> list[bytes]:
         if request.headers.get("content-type", "").startswith("image/"):

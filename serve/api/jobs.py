@@ -19,6 +19,7 @@ from serve.api.images import ERRORS
 from serve.api.uploads import read_form
 from serve.deployment.settings import Settings
 from serve.errors import Refused
+from serve.exports.model_folder import task_of
 from serve.jobs.job import Job, State
 from serve.jobs.options import Options
 from serve.jobs.queue import JobQueue
@@ -79,7 +80,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
     @router.post(
         "/jobs",
         name="submit_job",
-        summary="Submit a video for detection",
+        summary="Submit a video",
         status_code=202,
         response_model=schemas.JobModel,
         dependencies=[guard("submit")],
@@ -95,6 +96,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         folder = Path(tempfile.mkdtemp(dir=incoming))
         try:
             sent, digest = await _receive(request, folder)
+            task_of(settings, model).check(sent.options)
             job, new = await asyncio.to_thread(
                 store.add, folder, sent, model, settings.limits.queued, idempotency_key, digest
             )

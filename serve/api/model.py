@@ -10,11 +10,12 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from serve import tasks
 from serve.api import problems, schemas
 from serve.api.context import Context
 from serve.api.images import ERRORS
 from serve.errors import Refused
-from serve.exports.model_folder import add_model, read_model
+from serve.exports.model_folder import add_model, read_model, task_of
 from trainers.errors import UserError
 
 CONFLICT: dict[int | str, dict[str, Any]] = {
@@ -53,6 +54,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
             replica = {"problem": f"no replica answers ({type(error).__name__})"}
         return {
             "model": state.champion,
+            "task": tasks.named(manifest.get("task")),
             "classes": manifest.get("classes", []),
             "threshold": manifest.get("threshold"),
             "manifest": manifest,
@@ -74,6 +76,9 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         if folder is None or not any(folder.is_relative_to(root) for root in roots):
             raise Refused(422, "no such model in the folders that this server allows (--model-root)")
         export = await asyncio.to_thread(add_model, context.settings, folder)
+        champion, task = context.rollout.state().champion, tasks.of(export)
+        if champion is not None and (served := task_of(context.settings, champion)) is not task:
+            raise Refused(422, f"it is a model for {task.title}, but this server is for {served.title}")
         return asdict(context.rollout.propose(export.export_id, promotion.canary, promotion.bounds()))
 
     @router.post(

@@ -195,10 +195,48 @@ class DetectAnswer(BaseModel):
     images: list[ImageAnswer]
 
 
+class Rle(BaseModel):
+    """A mask as COCO's compressed run-length encoding: pycocotools.mask.decode reads it."""
+
+    size: list[int] = Field(description="[height, width]")
+    counts: str
+
+
+class Region(BaseModel):
+    """The pixels of one class."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    name: str = Field(alias="class")
+    class_id: int = Field(description="the value of its pixels in the mask, from 0")
+    area: int = Field(description="pixels")
+    share: float = Field(description="of the image's pixels")
+    centroid: list[float] = Field(description="[x, y], the mean of its pixels' centres, in pixels")
+    box: list[float] = Field(description="[ymin, xmin, ymax, xmax] around it, normalised (0 to 1)")
+    pixels: list[float] = Field(description="[left, top, right, bottom] in pixels")
+    segmentation: Rle
+
+
+class SegmentedImage(BaseModel):
+    """Size and regions of one image: one for each class that it shows."""
+
+    height: int
+    width: int
+    objects: list[Region]
+
+
+class SegmentAnswer(BaseModel):
+    """Regions of each image, in order."""
+
+    model: str
+    images: list[SegmentedImage]
+
+
 class ModelAnswer(BaseModel):
     """The served model with its manifest, the rollout, and the state of a replica."""
 
     model: str | None
+    task: str = Field(description="detection or segmentation")
     classes: list[str]
     threshold: float | None
     manifest: dict[str, Any]

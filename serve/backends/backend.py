@@ -8,7 +8,7 @@ of a class is `export.classes[class_id - FIRST_CLASS_ID]` (serve/detections.py);
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -20,13 +20,16 @@ FIRST_CLASS_ID = 1
 class Backend(Protocol):
     """A loaded network. Constructed from an Export and a number of CPU threads.
 
-    streams: how many threads may call `detect` concurrently; that many calls use all its CPU threads.
+    streams: how many threads may call `run` concurrently; that many calls use all its CPU threads.
     """
 
     streams: int
 
-    def detect(self, images: np.ndarray) -> Sequence[DetectionArrays]:
-        """(N, S, S, 3) uint8 RGB squares, N >= 1 -> detections of each; boxes normalised to the square, ids from 1."""
+    def run(self, images: np.ndarray) -> Sequence[Any]:
+        """(N, S, S, 3) uint8 RGB squares, N >= 1 -> the result of each, in a type that the task chooses.
+
+        A detector's is a DetectionArrays, with boxes normalised to the square, and ids from 1.
+        """
 
 
 def class_ids(indices: np.ndarray) -> np.ndarray:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from serve.backends.backend import Backend
 from serve.metrics.families import STAGE_SECONDS
 from serve.metrics.histogram import Histogram
-from trainers.detection.samples import DetectionArrays
 
-# a square, the future of its detections, and when it was submitted (time.perf_counter)
-_Waiting: TypeAlias = tuple[np.ndarray, "Future[DetectionArrays]", float]
+# a square, the future of its result, and when it was submitted (time.perf_counter)
+_Waiting: TypeAlias = tuple[np.ndarray, "Future[Any]", float]
 
 
 class NetworkFailed(Exception):
@@ -28,16 +28,16 @@ class Batcher:
 
     One thread per stream of the backend. There is no batching delay: while all streams are busy, the next batch
     gathers, up to `size` images.
-    counts: ("batches", size): batches of that size; images; errors: images in failed batches; objects: detections with
-    a score of at least `threshold`.
+    counts: ("batches", size): batches of that size; images; errors: images in failed batches; objects: the sum of
+    `count` over all results.
     network: seconds of each batch in the network. queue: seconds that each image waited for it.
     """
 
-    def __init__(self, backend: Backend, size: int, threshold: float = 0.5) -> None:
+    def __init__(self, backend: Backend, size: int, count: Callable[[Any], int] = lambda found: 0) -> None:
         self.size = size
         self.counts: Counter[str | tuple[str, int]] = Counter()
         self.network, self.queue = Histogram(STAGE_SECONDS), Histogram(STAGE_SECONDS)
-        self._threshold = threshold
+        self._count = count
         self._backend = backend
         self._waiting: deque[_Waiting] = deque()
         self._urgent: deque[_Waiting] = deque()
@@ -50,9 +50,9 @@ class Batcher:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, square: np.ndarray, urgent: bool = False) -> Future[DetectionArrays]:
-        """(S, S, 3) uint8 RGB -> a future of its detections. Raises RuntimeError once closed."""
-        future: Future[DetectionArrays] = Future()
+    def submit(self, square: np.ndarray, urgent: bool = False) -> Future[Any]:
+        """(S, S, 3) uint8 RGB -> a future of its result. Raises RuntimeError once closed."""
+        future: Future[Any] = Future()
         with self._changed:
             if self._closed:
                 raise RuntimeError("the batcher is closed")
@@ -89,14 +89,14 @@ class Batcher:
                     self.queue.observe(time.perf_counter() - batch[-1][2])
             if not batch:
                 return
-            self._detect([each for each in batch if each[1].set_running_or_notify_cancel()])
+            self._run_batch([each for each in batch if each[1].set_running_or_notify_cancel()])
 
-    def _detect(self, batch: list[_Waiting]) -> None:
+    def _run_batch(self, batch: list[_Waiting]) -> None:
         if not batch:
             return
         began = time.perf_counter()
         try:
-            found = self._backend.detect(np.stack([square for square, _, _ in batch]))
+            found = self._backend.run(np.stack([square for square, _, _ in batch]))
         except Exception as error:  # noqa: BLE001 - passed on to the callers through their futures
             with self._changed:
                 self.counts["errors"] += len(batch)
@@ -108,6 +108,6 @@ class Batcher:
             self.network.observe(seconds)
             self.counts["batches", len(batch)] += 1
             self.counts["images"] += len(batch)
-            self.counts["objects"] += sum(int((each.scores >= self._threshold).sum()) for each in found)
+            self.counts["objects"] += sum(map(self._count, found))
         for (_, future, _), each in zip(batch, found, strict=True):
             future.set_result(each)

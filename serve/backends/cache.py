@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from trainers.detection.export import Export
+from serve.tasks.task import ServedExport
 from trainers.errors import UserError
 
 VARIABLE = "DETECTOR_SERVING_CACHE"
@@ -14,7 +14,7 @@ DEFAULT = "~/.cache/detector-tuning/serving"
 MAX_EXPORTS = 8  # a converted network is as large as the export
 
 
-def folder(export: Export) -> Path:
+def folder(export: ServedExport) -> Path:
     """The export's cache folder, created if needed; beyond MAX_EXPORTS the least recently used ones are removed.
 
     It is in ~/.cache/detector-tuning/serving, or in $DETECTOR_SERVING_CACHE. Named by export id, which depends on the

@@ -1,4 +1,4 @@
-"""Chooses the backend of an export on this machine: the fastest whose detections match the trained model's."""
+"""Chooses the backend of an export on this machine: the fastest whose results match the trained model's."""
 
 from __future__ import annotations
 
@@ -15,20 +15,18 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from serve import backends
+from serve import backends, tasks
 from serve.backends import cache
 from serve.backends.backend import Backend
 from serve.backends.measuring import Measured, measure, parity
-from trainers.detection import export as exports
-from trainers.detection import samples
-from trainers.detection.export import SAMPLES, Export
-from trainers.detection.samples import Difference
+from serve.tasks.task import ServedExport
 from trainers.errors import UserError
 from trainers.files import write_text
 from trainers.hardware.machine import cpus_here
 from tuning.execution.environment import hardware
 
 ROOT = Path(__file__).parents[2]
+VERSION = 2  # of what is kept of a choice; others in the cache are measured again
 
 
 @dataclass(frozen=True)
@@ -42,28 +40,32 @@ class Choice:
 
     def table(self) -> list[str]:
         """The measurements as lines of text."""
-        lines = [f"{'backend':<12}{'ms/image':>10}{'alone':>8}{'mAP':>8}{'score':>8}{'IoU':>8}"]
+        names = next((list(row.figures) for row in self.measured if row.figures), [])
+        lines = [f"{'backend':<12}{'ms/image':>10}{'alone':>8}" + "".join(f"{name:>8}" for name in names)]
         for row in self.measured:
-            if row.seconds is None or row.seconds_single is None or row.difference is None:
+            if row.seconds is None or row.seconds_single is None:
                 lines.append(f"{row.backend:<12}rejected: {row.problem}")
                 continue
             note = "  <- in use" if row.backend == self.backend else ""
             if row.problem:
                 note = f"  rejected: {row.problem}"
             lines.append(
-                f"{row.backend:<12}{1000 * row.seconds:>10.1f}{1000 * row.seconds_single:>8.1f}{row.mean_ap:>8.3f}"
-                f"{row.difference.score:>8.4f}{row.difference.iou:>8.4f}{note}"
+                f"{row.backend:<12}{1000 * row.seconds:>10.1f}{1000 * row.seconds_single:>8.1f}"
+                + "".join(f"{row.figures[name]:>8.4f}" for name in names)
+                + note
             )
         return lines
 
 
-def choose(export: Export, threads: int | None = None, names: Sequence[str] = ()) -> tuple[Choice, Backend]:
+def choose(
+    export: ServedExport, threads: int | None = None, names: Sequence[str] = ()
+) -> tuple[Choice, Backend]:
     """Measure the backends called `names` (default: all) in this process; the fastest valid one, loaded.
 
     Raises UserError when no backend is valid.
     """
     threads = _threads(threads)
-    measured, allowed = measure(export, threads, names or list(backends.REGISTERED))
+    measured, allowed = measure(export, threads, names or list(tasks.of(export).backends))
     rows = [
         (row.seconds, row.backend) for row in measured if row.backend in allowed and row.seconds is not None
     ]
@@ -74,21 +76,21 @@ def choose(export: Export, threads: int | None = None, names: Sequence[str] = ()
     return Choice(export.export_id, threads, name, measured), allowed[name]
 
 
-def load_chosen(export: Export, threads: int | None = None) -> tuple[Choice, Backend]:
+def load_chosen(export: ServedExport, threads: int | None = None) -> tuple[Choice, Backend]:
     """This machine's choice for the export, and that backend, loaded and checked against the export's samples.
 
     Measured once per export, machine and runtime version; see `choice_for`. Raises UserError as `choose` does.
     """
     choice = choice_for(export, threads)
     backend = backends.load(choice.backend, export, choice.threads)
-    if parity(backend, export, samples.load(export.directory / SAMPLES))[2] is None:
+    if parity(backend, export, tasks.of(export).sample_squares(export)).problem is None:
         return choice, backend
     shutil.rmtree(cache.folder(export))  # the cached conversion is damaged: measure and convert again
     choice = choice_for(export, threads)
     return choice, backends.load(choice.backend, export, choice.threads)
 
 
-def choice_for(export: Export, threads: int | None = None) -> Choice:
+def choice_for(export: ServedExport, threads: int | None = None) -> Choice:
     """The cached choice; without one, or after an update of a runtime, all backends are measured first.
 
     The measurement runs in a process of its own, because the runtimes that are not chosen take hundreds of megabytes.
@@ -105,12 +107,14 @@ def choice_for(export: Export, threads: int | None = None) -> Choice:
         return kept
 
 
-def save_choice(export: Export, choice: Choice) -> None:
+def save_choice(export: ServedExport, choice: Choice) -> None:
     """Write the choice to this machine's cache."""
-    write_text(_path(export, choice.threads), json.dumps(asdict(choice), indent=2) + "\n")
+    write_text(
+        _path(export, choice.threads), json.dumps({"version": VERSION, **asdict(choice)}, indent=2) + "\n"
+    )
 
 
-def _measure_in_subprocess(export: Export, threads: int) -> None:
+def _measure_in_subprocess(export: ServedExport, threads: int) -> None:
     # not multiprocessing, which would run the caller's script again, and fails in one without a __main__ guard
     words = [sys.executable, "-m", __name__, str(export.directory.absolute()), str(threads)]
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
@@ -129,7 +133,7 @@ def _threads(threads: int | None) -> int:
     return threads or cpus_here()
 
 
-def _path(export: Export, threads: int) -> Path:
+def _path(export: ServedExport, threads: int) -> Path:
     """The file name identifies machine and runtime versions, because machines may share a home folder."""
     versions = [f"{name} {_version(name)}" for name in ("tensorflow", "tensorflow-cpu", "openvino")]
     here = sha256(json.dumps([hardware(), versions]).encode()).hexdigest()[:8]
@@ -143,21 +147,21 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _read_choice(export: Export, threads: int) -> Choice | None:
+def _read_choice(export: ServedExport, threads: int) -> Choice | None:
     try:
         kept = json.loads(_path(export, threads).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    rows = [
-        Measured(**(row | {"difference": row["difference"] and Difference(**row["difference"])}))
-        for row in kept["measured"]
-    ]
-    return Choice(export.export_id, threads, kept["backend"], tuple(rows))
+    if kept.get("version") != VERSION:
+        return None
+    return Choice(
+        export.export_id, threads, kept["backend"], tuple(Measured(**row) for row in kept["measured"])
+    )
 
 
 if __name__ == "__main__":  # what _measure_in_subprocess runs
     try:
-        measured_export = exports.read(Path(sys.argv[1]))
+        measured_export = tasks.read(Path(sys.argv[1]))
         save_choice(measured_export, choose(measured_export, int(sys.argv[2]))[0])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

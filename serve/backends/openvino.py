@@ -1,112 +1,45 @@
-"""The OpenVINO backend: converts the export's SavedModel once per machine, and runs it on the CPU."""
+"""The OpenVINO backend of detectors: the network of the SavedModel, with OpenVINO's non-maximum suppression."""
 
 from __future__ import annotations
 
-import functools
-import queue
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 
-from serve.backends import cache
 from serve.backends.backend import class_ids, found
+from serve.backends.openvino_network import Network, converted
 from trainers.detection.export import Export
 from trainers.detection.samples import DetectionArrays
-from trainers.files import replace_folder
 
 OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
 # output (M, 3), one row per box that suppression keeps: image, class index from 0, box; unused rows are -1
 SELECTED = "chosen"
-MAX_STREAMS = 4  # each holds a batch of frames in memory; with more threads, a stream has several
 # minimum score before suppression; with training's 1e-8 it would sort nearly every box
 MIN_SCORE = 0.001
-CONVERSION = 3  # version of `converted`; raise it when the conversion changes
+CONVERSION = "3"  # change it when `_with_suppression` changes
 
 
 class OpenVino:
-    """Runs in float32: the lower precisions that OpenVINO may pick change scores by more than parity allows.
-
-    One stream per CPU thread, up to MAX_STREAMS: two batches in parallel on one thread each are faster than one after
-    the other on two threads, which have to synchronise at every layer.
-    """
+    """Runs a detector in float32, in as many streams as Network has."""
 
     def __init__(self, export: Export, threads: int) -> None:
-        self.streams = min(threads, MAX_STREAMS)
         self._suppression = export.manifest.get("suppression")
-        self._compiled = _core().compile_model(
-            str(converted(export)),
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": "f32",
-                "INFERENCE_NUM_THREADS": threads,
-                "NUM_STREAMS": self.streams,
-                "ENABLE_CPU_PINNING": False,  # decoding and encoding share the cores
-            },
-        )
-        self._idle: queue.SimpleQueue[Any] = (
-            queue.SimpleQueue()
-        )  # infer requests; each runs one batch at a time
-        for _ in range(self.streams):
-            self._idle.put(self._compiled.create_infer_request())
+        self._network = Network(converted(export, CONVERSION, self._changed), threads)
+        self.streams = self._network.streams
 
-    def detect(self, images: np.ndarray) -> Sequence[DetectionArrays]:
+    def run(self, images: np.ndarray) -> Sequence[DetectionArrays]:
         """See Backend."""
-        request = self._idle.get()
-        try:
+        with self._network.request() as request:
             out = request.infer({"images": images})
             if self._suppression is None:
                 # copies, because the next batch overwrites the request's buffers
                 return found(*(np.array(out[name]) for name in OUTPUTS))
             boxes, scores = out["raw_detection_boxes"], out["raw_detection_scores"]
             return gather_detections(out[SELECTED], boxes, scores, self._suppression["in_all"])
-        finally:
-            self._idle.put(request)
 
-
-@functools.cache
-def _core() -> Any:
-    """One for the whole process, never closed.
-
-    Each brings its own CPU plugin, which sets the thread's alternate signal stack and, when it is closed, sets back the
-    one before: closed in the order of their making, two leave a freed stack, and the next signal ends the process.
-    """
-    import openvino as ov
-
-    return ov.Core()
-
-
-def converted(export: Export) -> Path:
-    """The network in OpenVINO's format (.xml and .bin) in this machine's cache; converted first if it is not there."""
-    import openvino as ov
-
-    folder = cache.folder(export) / f"openvino-{ov.__version__.partition('-')[0]}-{CONVERSION}"
-    with FileLock(folder.parent / "openvino.lock"):
-        if not folder.is_dir():
-            size = export.framing.size
-            # not ov.convert_model, which imports TensorFlow to check the type of its argument
-            model = _core().read_model(str(export.saved_model))
-            model.reshape({"images": ov.PartialShape([-1, size, size, 3])})
-            _remove_identity_resizing(model)
-            suppression = export.manifest.get("suppression")
-            if suppression is not None:
-                model = _with_suppression(model, suppression)
-            with replace_folder(folder) as new:
-                ov.save_model(model, new / "network.xml", compress_to_fp16=False)
-    return folder / "network.xml"
-
-
-def _remove_identity_resizing(model: Any) -> None:
-    """Remove resize operations whose output size equals their input size; OpenVINO would run them."""
-    for operation in model.get_ops():
-        if operation.get_type_name() != "Interpolate":
-            continue
-        source, result = operation.input_value(0), operation.output(0)
-        if str(source.get_partial_shape()) == str(result.get_partial_shape()):
-            for reader in result.get_target_inputs():
-                reader.replace_source_output(source)
+    def _changed(self, model: Any) -> Any:
+        return model if self._suppression is None else _with_suppression(model, self._suppression)
 
 
 def _with_suppression(model: Any, suppression: Mapping[str, Any]) -> Any:

@@ -35,9 +35,11 @@ class ReplicaDeployment:
         self._jobs_at_once = settings["jobs_at_once"]
         self._replica = Replica(Settings.model_validate(settings))
 
-    async def detect(self, images: Sequence[bytes], model_id: str, options: dict[str, Any]) -> dict[str, Any]:
+    async def find(
+        self, images: Sequence[bytes], model_id: str, options: dict[str, Any], verb: str
+    ) -> dict[str, Any]:
         """See serve.deployment.replica.Replica."""
-        return await self._replica.detect(images, model_id, Options.model_validate(options))
+        return await self._replica.find(images, model_id, Options.model_validate(options), verb)
 
     async def about(self) -> dict[str, Any]:
         """See serve.deployment.replica.Replica."""
@@ -63,12 +65,14 @@ class ReplicaHandle:
     def __init__(self, handle: Any) -> None:
         self._handle = handle
 
-    async def detect(self, images: Sequence[bytes], model_id: str, options: Options) -> dict[str, Any]:
+    async def find(
+        self, images: Sequence[bytes], model_id: str, options: Options, verb: str
+    ) -> dict[str, Any]:
         """Raises the replica's exception."""
         from ray.exceptions import RayTaskError
 
         try:
-            return dict(await self._handle.detect.remote(images, model_id, options.model_dump()))
+            return dict(await self._handle.find.remote(images, model_id, options.model_dump(), verb))
         except RayTaskError as error:  # unwrap it: the API answers with the status of a Refused
             raise error.cause if isinstance(error.cause, Exception) else error from None
 

@@ -93,7 +93,7 @@ def judge(units: np.ndarray, bounds: Bounds) -> str | None:
         return ""
     if high < least or low > most:
         return (
-            f"finds {ratio:.2f} times as many objects as the present model in the same images "
+            f"finds {ratio:.2f} times as much as the present model in the same images "
             f"({CONFIDENCE:.0%} interval {low:.2f} to {high:.2f}, {len(units)} jobs)"
         )
     return None

@@ -13,8 +13,6 @@ from serve.backends.batching import NetworkFailed
 from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
 from serve.exports.loaded_models import LoadedModels, Model
-from trainers.detection import samples
-from trainers.detection.export import SAMPLES
 from trainers.errors import UserError
 from trainers.files import write_bytes
 
@@ -89,18 +87,13 @@ class Health:
                 found = model.batcher.submit(image, urgent=True).result(NETWORK_SECONDS)
             except (FutureTimeoutError, RuntimeError) as error:
                 raise NetworkFailed(f"no answer ({type(error).__name__})") from None
-            if not np.isfinite(found.scores).all() or not np.isfinite(found.boxes).all():
-                raise NetworkFailed("it answers with numbers that are not finite")
-            if expected and not len(found.above(model.export.threshold).scores):
-                raise NetworkFailed(f"it finds none of {expected} objects")
+            if problem := model.task.problem(model.export, found, expected):
+                raise NetworkFailed(f"it {problem}")
 
     def _sample(self, champion: str, model: Model) -> tuple[np.ndarray, int]:
-        """One of the export's own images, and how many objects the trained model found in it."""
+        """One of the export's own images, and how much the trained model found in it."""
         if champion not in self._samples:
-            shown = samples.load(model.export.directory / SAMPLES)
-            counts = [len(each.above(model.export.threshold).scores) for each in shown.found]
-            best = int(np.argmax(counts))
-            self._samples = {champion: (shown.images[best], counts[best])}
+            self._samples = {champion: model.task.health_sample(model.export)}
         return self._samples[champion]
 
 

@@ -11,11 +11,11 @@ from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
 from serve.exports.model_folder import add_model, read_model
 from serve.metrics.counters import Counters
-from trainers.detection.export import Export
+from serve.tasks.task import ServedExport
 from trainers.errors import UserError
 
 
-def prepare_model(settings: Settings, export: Path | None) -> Export:
+def prepare_model(settings: Settings, export: Path | None) -> ServedExport:
     """The model that will serve: the export in this folder, or the one that served before.
 
     Raises UserError when there is none.
@@ -32,7 +32,7 @@ def prepare_model(settings: Settings, export: Path | None) -> Export:
     return read_model(settings, champion)
 
 
-def backend_table(settings: Settings, export: Export) -> list[str]:
+def backend_table(settings: Settings, export: ServedExport) -> list[str]:
     """The measurements of the backends as lines of text; they are measured first if this machine has not done so."""
     return choosing.choice_for(export, settings.threads).table()
 

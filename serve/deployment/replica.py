@@ -22,7 +22,6 @@ from serve.deployment.pixels import PixelBudget
 from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
 from serve.deployment.shadowing import shadowing
-from serve.detections import objects
 from serve.errors import Refused
 from serve.exports.loaded_models import LoadedModels, Model
 from serve.images import decode_image, pixels
@@ -84,24 +83,29 @@ class Replica:
         for thread in self._threads:
             thread.start()
 
-    async def detect(self, images: Sequence[bytes], model_id: str, options: Options) -> dict[str, Any]:
-        """Encoded images -> the model's id, and size and objects of each image.
+    async def find(
+        self, images: Sequence[bytes], model_id: str, options: Options, verb: str
+    ) -> dict[str, Any]:
+        """Encoded images -> the model's id, and size and objects, or regions, of each image.
 
-        Raises Refused: 413 when they have too many pixels in all, 422 when an image cannot be decoded, 503 when the
-        champion fails. When a candidate fails, the champion answers instead.
+        verb: what is asked for, as ServedTask.verb. Raises Refused: 409 when the model is of another task, 413 when the
+        images have too many pixels in all, 422 when one cannot be decoded, 503 when the champion fails. When a
+        candidate fails, the champion answers instead.
         """
         async with self._pixels.taken(sum(map(pixels, images))):
             decoded = await asyncio.to_thread(
                 lambda: [decode_image(each, self._settings.limits) for each in images]
             )
-            return await self._detect_decoded(decoded, model_id, options)
+            return await self._find_in(decoded, model_id, options, verb)
 
-    async def _detect_decoded(
-        self, decoded: Sequence[np.ndarray], model_id: str, options: Options
+    async def _find_in(
+        self, decoded: Sequence[np.ndarray], model_id: str, options: Options, verb: str
     ) -> dict[str, Any]:
         for model in dict.fromkeys((model_id, self._rollout.state().champion or model_id)):
             try:
-                return await self._detect_with(decoded, model, options)
+                return await self._find_with(decoded, model, options, verb)
+            except Refused:
+                raise
             except Exception as error:
                 log.error("model %s failed on an image request: %s", model, one_line(error), exc_info=error)
         await asyncio.to_thread(self._health.check)
@@ -138,17 +142,20 @@ class Replica:
         self._rollout.gone(self._id)
         self._models.close()
 
-    async def _detect_with(
-        self, images: Sequence[np.ndarray], model_id: str, options: Options
+    async def _find_with(
+        self, images: Sequence[np.ndarray], model_id: str, options: Options, verb: str
     ) -> dict[str, Any]:
         with contextlib.ExitStack() as stack:
             model = await asyncio.to_thread(stack.enter_context, self._models.using(model_id))
-            return await self._detect(images, model_id, model, options)
+            if model.task.verb != verb:
+                raise Refused(409, f"the model is for {model.task.title}; use /v1/images:{model.task.verb}")
+            model.task.check(options)
+            return await self._find(images, model_id, model, options)
 
-    async def _detect(
+    async def _find(
         self, images: Sequence[np.ndarray], model_id: str, model: Model, options: Options
     ) -> dict[str, Any]:
-        squares = [model.export.framing.square(image) for image in images]
+        squares = [model.export.square(image) for image in images]
         futures = [model.batcher.submit(square, urgent=True) for square in squares]
         minute = f"images-{time.time() // 60:.0f}"  # requests of a minute may come from one camera: they are one unit
         with shadowing(
@@ -161,7 +168,7 @@ class Replica:
         answers = []
         for image, each in zip(images, found, strict=True):
             height, width = image.shape[:2]
-            detected = objects(each, model.export, options, height, width)
+            detected = model.task.findings(each, model.export, options, height, width)
             answers.append(
                 {"height": height, "width": width, "objects": [o.to_dict(height, width) for o in detected]}
             )

@@ -6,19 +6,19 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from concurrent.futures import Future
+from typing import Any
 
 import numpy as np
 
 from serve.deployment.evidence import Evidence, evenly
 from serve.deployment.rollout import State
 from serve.exports.loaded_models import LoadedModels, Model
-from trainers.detection.samples import DetectionArrays
 
 PER_UNIT = 32  # images of a job that go through both models: more of one video would say little more
 
 
 class Shadow:
-    """Sends images of one unit to the other model as well, and counts what both find, each above its own threshold.
+    """Sends images of one unit to the other model as well, and counts how much both find (ServedTask.compared).
 
     images: how many images the unit has; 0 if unknown.
     """
@@ -31,26 +31,24 @@ class Shadow:
         self._step = evenly(images, PER_UNIT)
         self._seen = 0
 
-    def __call__(self, image: np.ndarray, answer: Future[DetectionArrays]) -> None:
+    def __call__(self, image: np.ndarray, answer: Future[Any]) -> None:
         """image: (H, W, 3) uint8 RGB. answer: of the model that answers."""
         number, self._seen = self._seen, self._seen + 1
         if number % self._step or number >= 2 * PER_UNIT * self._step:
             return
         try:
-            second = self._other.batcher.submit(self._other.export.framing.square(image))
+            second = self._other.batcher.submit(self._other.export.square(image))
         except RuntimeError:  # the process stops
             return
         second.add_done_callback(lambda _: answer.add_done_callback(lambda _: self._count(answer, second)))
 
-    def _count(self, answer: Future[DetectionArrays], second: Future[DetectionArrays]) -> None:
+    def _count(self, answer: Future[Any], second: Future[Any]) -> None:
         if answer.exception() is not None or second.exception() is not None:
             return  # counted as an error of its model
-        counts = {
-            model.export.export_id: len(future.result().above(model.export.threshold).scores)
-            for model, future in ((self._answering, answer), (self._other, second))
-        }
-        ours = counts.pop(self._candidate)
-        self._evidence.add(self._candidate, self._unit, ours, *counts.values())
+        pairs = [(self._answering.export, answer.result()), (self._other.export, second.result())]
+        if pairs[1][0].export_id == self._candidate:
+            pairs.reverse()
+        self._evidence.add(self._candidate, self._unit, *self._answering.task.compared(*pairs))
 
 
 @contextlib.contextmanager

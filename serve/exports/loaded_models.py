@@ -7,13 +7,15 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
+from serve import tasks
 from serve.backends import choosing
 from serve.backends.batching import Batcher
 from serve.backends.choosing import Choice
 from serve.deployment.settings import Settings
 from serve.exports.model_folder import read_model
-from trainers.detection.export import Export
+from serve.tasks.task import ServedExport, ServedTask
 
 MAX_LOADED = 3  # the champion, a candidate, and one that older jobs still need
 
@@ -22,9 +24,14 @@ MAX_LOADED = 3  # the champion, a candidate, and one that older jobs still need
 class Model:
     """A loaded export. choice: the measurements that decided its backend."""
 
-    export: Export
+    export: ServedExport
     batcher: Batcher
     choice: Choice
+
+    @property
+    def task(self) -> ServedTask:
+        """Its task."""
+        return tasks.of(self.export)
 
 
 class LoadedModels:
@@ -74,7 +81,8 @@ class LoadedModels:
                 return found
             export = read_model(self._settings, export_id)
             choice, backend = choosing.load_chosen(export, self._settings.threads)
-            found = Model(export, Batcher(backend, self._settings.batch, export.threshold), choice)
+            count = partial(tasks.of(export).count, export)
+            found = Model(export, Batcher(backend, self._settings.batch, count), choice)
             with self._lock:
                 self._loaded[export_id] = found
                 unused = [each for each in self._loaded if not self._users[each]]

@@ -6,8 +6,8 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from serve.exports.winner import export_winner
-from trainers.detection import export as exports
 from trainers.errors import UserError
+from trainers.export import MANIFEST
 
 
 def add_flags(line: ArgumentParser, title: str = "model") -> None:
@@ -64,7 +64,7 @@ def _from_registry(uri: str, tracking_uri: str) -> Path:
     except (MlflowException, OSError) as error:
         line = " ".join(str(error).split())[:200]
         raise UserError(f"{uri}: cannot be fetched from {tracking_uri} ({line})") from None
-    found = sorted(folder.rglob(exports.MANIFEST))
+    found = sorted(folder.rglob(MANIFEST))
     if not found:
-        raise UserError(f"{uri}: contains no export (no {exports.MANIFEST}); register an export's folder")
+        raise UserError(f"{uri}: contains no export (no {MANIFEST}); register an export's folder")
     return found[0].parent

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import shutil
 from pathlib import Path
 
+from serve import tasks
 from serve.deployment.settings import Settings
-from trainers.detection import export as exports
-from trainers.detection.export import Export
+from serve.tasks.task import ServedExport, ServedTask
+from trainers.export import MANIFEST, unreadable
 from trainers.files import replace_folder
 
 
-def add_model(settings: Settings, folder: Path) -> Export:
+def add_model(settings: Settings, folder: Path) -> ServedExport:
     """Copy the export in `folder` into the models folder unless it is there already, and return the copy.
 
     Raises UserError when `folder` is not a complete export.
     """
-    given = exports.read(folder)
+    given = tasks.read(folder)
     kept = settings.models_folder / given.export_id
-    if not (kept / exports.MANIFEST).is_file():
+    if not (kept / MANIFEST).is_file():
         with replace_folder(kept) as new:
             shutil.copytree(folder, new, dirs_exist_ok=True)
     return read_model(settings, given.export_id)
 
 
-def read_model(settings: Settings, export_id: str) -> Export:
+def read_model(settings: Settings, export_id: str) -> ServedExport:
     """The export of that id. Raises UserError when it is missing or was changed."""
-    return exports.read(settings.models_folder / export_id)
+    return tasks.read(settings.models_folder / export_id)
+
+
+def task_of(settings: Settings, export_id: str) -> ServedTask:
+    """The task of that export. Raises UserError when its manifest cannot be read."""
+    return tasks.get(_task_named(settings.models_folder / export_id))
+
+
+@functools.lru_cache(maxsize=64)
+def _task_named(folder: Path) -> str:
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise unreadable(folder, error) from None
+    return tasks.named(manifest.get("task"))

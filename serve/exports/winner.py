@@ -6,8 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-from trainers.detection.export import MANIFEST
 from trainers.errors import UserError
+from trainers.export import MANIFEST
 from tuning.api.exporting import EXPORT, export_trial
 from tuning.tracking.notes import read_note
 

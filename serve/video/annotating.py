@@ -10,10 +10,10 @@ from serve.backends.batching import Batcher
 from serve.jobs.limits import Limits
 from serve.jobs.options import Options
 from serve.jobs.progress import Progress
+from serve.tasks.task import ServedExport
 from serve.video.assembling import assemble
 from serve.video.opening import VideoFacts
 from serve.video.pipeline import SEGMENT_FRAMES, Shadow, VideoPipeline
-from trainers.detection.export import Export
 
 WORK, RESULT = "work", "result"  # in the folder of a job
 
@@ -22,7 +22,7 @@ def annotate(
     source: Path,
     facts: VideoFacts,
     folder: Path,
-    export: Export,
+    export: ServedExport,
     batcher: Batcher,
     options: Options,
     limits: Limits,

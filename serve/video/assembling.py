@@ -11,13 +11,13 @@ from typing import Any
 import av
 from PIL import Image
 
-from serve.detections import coco_results
+from serve import tasks
 from serve.jobs.options import Container, Options
+from serve.tasks.task import ServedExport, ServedTask
 from serve.video.audio import copied
 from serve.video.opening import VideoFacts
 from serve.video.rgb import Pictures
 from serve.video.segments import Segment, SegmentFolder
-from trainers.detection.export import Export
 from trainers.files import replace_folder, write_text
 
 PREVIEW_WIDTH, PREVIEW_RATE, PREVIEW_SECONDS = 320, 8, 4
@@ -28,7 +28,7 @@ def assemble(
     facts: VideoFacts,
     segments: list[Segment],
     kept: SegmentFolder,
-    export: Export,
+    export: ServedExport,
     options: Options,
     about: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -37,10 +37,11 @@ def assemble(
     kept: the folder of the segments. about: JSON values added to the manifest.
     """
     frames = sum(segment.frames for segment in segments)
+    task = tasks.of(export)
     with replace_folder(folder) as new:
         files = {"detections": "detections.jsonl", "coco": "coco.json"}
         _join_lines(new / files["detections"], segments, kept)
-        objects = _write_coco(new / files["coco"], new / files["detections"])
+        objects = _write_coco(new / files["coco"], new / files["detections"], task)
         if options.annotate:
             files["video"] = f"video.{options.suffix}"
             _join_videos(new / files["video"], segments, kept, options.suffix)
@@ -56,10 +57,10 @@ def assemble(
             "model": {
                 "export_id": export.export_id,
                 "classes": list(export.classes),
-                "threshold": export.threshold if options.threshold is None else options.threshold,
+                **task.settings(export, options),
                 **{
                     k: export.manifest[k]
-                    for k in ("recipe_id", "detector", "step", "study", "mlflow")
+                    for k in ("task", "recipe_id", "detector", "model", "step", "study", "mlflow")
                     if k in export.manifest
                 },
             },
@@ -76,10 +77,10 @@ def _join_lines(path: Path, segments: list[Segment], kept: SegmentFolder) -> Non
             joined.write(kept.lines(segment.number).read_bytes())
 
 
-def _write_coco(path: Path, lines: Path) -> int:
+def _write_coco(path: Path, lines: Path, task: ServedTask) -> int:
     count = 0
     with lines.open(encoding="utf-8") as frames, path.open("w", encoding="utf-8") as file:
-        for result in coco_results(map(json.loads, frames)):
+        for result in (each for line in frames for each in task.coco_results(json.loads(line))):
             file.write(("[" if not count else ",\n ") + json.dumps(result))
             count += 1
         file.write("]\n" if count else "[]\n")

@@ -1,4 +1,4 @@
-"""VideoPipeline: decodes, detects, draws and encodes, one thread per stage, in segments that survive a kill."""
+"""VideoPipeline: decodes, runs the network, draws and encodes, one thread per stage, in segments that survive a kill."""
 
 from __future__ import annotations
 
@@ -11,33 +11,28 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from serve import tasks
 from serve.backends.batching import Batcher
-from serve.detections import Detection, frame_line, objects
 from serve.errors import Refused
 from serve.jobs.limits import Limits
 from serve.jobs.options import Options
 from serve.jobs.progress import Progress
+from serve.tasks.task import Finding, FrameReader, ServedExport, frame_line
 from serve.video import audio
 from serve.video.decoding import Decoder, Frame
-from serve.video.drawing import draw
 from serve.video.encoding import SegmentWriter
 from serve.video.opening import VideoFacts
 from serve.video.prefetching import prefetch
 from serve.video.segments import Segment, SegmentFolder
-from serve.video.tracking import Tracker
-from trainers.detection.export import Export
-from trainers.detection.samples import DetectionArrays
 
 SEGMENT_FRAMES = 128  # the work lost when a process is killed: a few seconds
 QUEUE_FRAMES = 8  # between two stages
-# of the threshold: detections from this score on may continue a track (ByteTrack: 0.1, with a threshold from 0.5)
-LOW_SCORE_FRACTION = 0.5
 
-
-Shadow = Callable[[np.ndarray, "Future[DetectionArrays]"], None]
+Shadow = Callable[[np.ndarray, "Future[Any]"], None]
 
 
 class Cancelled(Exception):
@@ -46,11 +41,11 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True)
 class _Result:
-    """A frame after detection. found: its detections, None for a skipped frame. shown: the boxes to draw."""
+    """A frame after the network. found: what is in it, None for a skipped frame. shown: what to draw."""
 
     frame: Frame
-    found: list[Detection] | None
-    shown: list[Detection]
+    found: list[Finding] | None
+    shown: list[Finding]
 
 
 class VideoPipeline:
@@ -67,7 +62,7 @@ class VideoPipeline:
         source: Path,
         facts: VideoFacts,
         work: Path,
-        export: Export,
+        export: ServedExport,
         batcher: Batcher,
         options: Options,
         limits: Limits,
@@ -84,7 +79,7 @@ class VideoPipeline:
         self.progress = Progress(total=facts.frames)
         self._shadow = shadow
         self.notes: list[str] = []
-        self._threshold = export.threshold if options.threshold is None else options.threshold
+        self._task = tasks.of(export)
 
     def run(self) -> list[Segment]:
         """Process all frames after the last finished segment. Returns all segments, in order.
@@ -99,15 +94,15 @@ class VideoPipeline:
             self._source, self._limits, first, self._coding_threads, Fraction(self._facts.rate),
             finished[-1].seek if finished else None, skipped=lambda: self._report(self.progress),
         )  # fmt: skip
-        tracker = Tracker(self._threshold) if self._options.track else None
-        last_shown = self._replay(finished, tracker)
+        reader = self._task.reader(self._export, self._options)
+        last_shown = self._replay(finished, reader)
         # on an error the stages are closed last one first, so that no thread outlives the job
         with contextlib.ExitStack() as stack:
             sound = self._start_sound(stack)
             few, many = self._depths()
             frames = self._stage(stack, self._timed("decode", iter(decoder)), few, "decode")
             submitted = self._stage(stack, self._submit(frames), many, "submit")
-            results = self._results(submitted, tracker, last_shown)
+            results = self._results(submitted, reader, last_shown)
             if self._options.annotate:
                 results = self._stage(stack, self._draw(results), few, "draw")
             for number in itertools.count(len(finished)):
@@ -176,13 +171,13 @@ class VideoPipeline:
             self.progress.stages[name].observe(time.perf_counter() - began)
             yield item
 
-    def _submit(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Future[DetectionArrays] | None]]:
+    def _submit(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Future[Any] | None]]:
         for frame in frames:
             if frame.index % self._options.every:
                 yield frame, None
                 continue
             began = time.perf_counter()
-            square = self._export.framing.square(frame.image)
+            square = self._export.square(frame.image)
             self.progress.stages["resize"].observe(time.perf_counter() - began)
             found = self._batcher.submit(square)
             if self._shadow is not None:
@@ -191,9 +186,9 @@ class VideoPipeline:
 
     def _results(
         self,
-        submitted: Iterable[tuple[Frame, Future[DetectionArrays] | None]],
-        tracker: Tracker | None,
-        shown: list[Detection],
+        submitted: Iterable[tuple[Frame, Future[Any] | None]],
+        reader: FrameReader,
+        shown: list[Finding],
     ) -> Iterator[_Result]:
         for frame, future in submitted:
             if future is None:
@@ -203,19 +198,14 @@ class VideoPipeline:
             result = future.result()
             self.progress.stages["wait for network"].observe(time.perf_counter() - began)
             height, width = frame.image.shape[:2]
-            if tracker is None:
-                shown = objects(result, self._export, self._options, height, width)
-            else:
-                low = self._options.model_copy(update={"threshold": self._threshold * LOW_SCORE_FRACTION})
-                tracked = tracker.update(objects(result, self._export, low, height, width))
-                shown = [each for each in tracked if each.track is not None]
+            shown = reader.read(result, height, width)
             yield _Result(frame, shown, shown)
 
     def _draw(self, results: Iterable[_Result]) -> Iterator[_Result]:
         for each in results:
             began = time.perf_counter()
             image = each.frame.image if each.frame.image.flags.writeable else np.copy(each.frame.image)
-            draw(image, each.shown)
+            self._task.draw(image, each.shown)
             self.progress.stages["draw"].observe(time.perf_counter() - began)
             yield each
 
@@ -258,11 +248,11 @@ class VideoPipeline:
         self.segments.finish(segment, lines)
         return segment
 
-    def _replay(self, finished: list[Segment], tracker: Tracker | None) -> list[Detection]:
-        """Bring the tracker into the state after the finished segments, and return the boxes shown then."""
-        shown: list[Detection] = []
+    def _replay(self, finished: list[Segment], reader: FrameReader) -> list[Finding]:
+        """Bring the reader into the state after the finished segments, and return what was shown then."""
+        shown: list[Finding] = []
         for segment in finished:
-            for shown in self.segments.detections(segment.number):
-                if tracker is not None:
-                    tracker.replay(shown)
+            for objects in self.segments.objects(segment.number):
+                shown = [self._task.from_dict(each) for each in objects]
+                reader.replay(shown)
         return shown

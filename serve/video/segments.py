@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
-from serve.detections import Detection
 from serve.video.decoding import SeekPoint
 from trainers.files import sync, write_text
 
@@ -76,14 +76,11 @@ class SegmentFolder:
         """A finished segment's detections, JSON Lines."""
         return self._path(number, "jsonl")
 
-    def detections(self, number: int) -> Iterator[list[Detection]]:
-        """The detections of each frame of a finished segment."""
+    def objects(self, number: int) -> Iterator[list[dict[str, Any]]]:
+        """What was found in each frame of a finished segment, as Finding.to_dict gave it."""
         with self.lines(number).open(encoding="utf-8") as lines:
             for line in lines:
-                yield [
-                    Detection(tuple(o["box"]), o["score"], o["class_id"], o["class"], o.get("track"))
-                    for o in json.loads(line)["objects"]
-                ]
+                yield json.loads(line)["objects"]
 
     def size(self, number: int) -> int:
         """Bytes that a finished segment adds to the results; its detections are in two of them."""

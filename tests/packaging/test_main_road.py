@@ -200,15 +200,15 @@ def test_the_champion_is_what_was_trained_wherever_it_is_loaded(road, export):
         np.testing.assert_allclose(found["detection_scores"][i][:count], expected.scores, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", list(backends.REGISTERED))
+@pytest.mark.parametrize("name", DETECTION.backends)
 def test_every_backend_passes_the_gate(name, export):
     found = exports.read(export)
     backend = backends.load(name, found, 2)
     shown = samples.load(export / exports.SAMPLES)
-    _, apart, problem = measuring.parity(backend, found, shown)
-    assert problem is None, apart
-    one = backend.detect(shown.images[:1])[0]
-    many = backend.detect(np.repeat(shown.images[:1], 5, axis=0))
+    compared = measuring.parity(backend, found, shown.images)
+    assert compared.problem is None, compared.figures
+    one = backend.run(shown.images[:1])[0]
+    many = backend.run(np.repeat(shown.images[:1], 5, axis=0))
     for each in many:
         np.testing.assert_allclose(each.scores, one.scores, atol=1e-3)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE / each) for each in ("", "webhooks", "jobs", "deployment")]
+sys.path[:0] = [str(HERE / each) for each in ("", "webhooks", "jobs", "deployment", "masks")]
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
 from serve.exports.model_folder import add_model
 from serve.metrics.counters import Counters
-from trainers.detection.export import Export
+from serve.tasks.task import ServedExport
 
 TOKEN, READER = "token-for-tests", "reader-for-tests"
 
@@ -35,9 +35,9 @@ class LocalReplica:
     def __init__(self, replica: Replica | None) -> None:
         self.replica = replica
 
-    async def detect(self, images: Any, model_id: str, options: Any) -> dict[str, Any]:
+    async def find(self, images: Any, model_id: str, options: Any, verb: str) -> dict[str, Any]:
         assert self.replica is not None
-        return await self.replica.detect(images, model_id, options)
+        return await self.replica.find(images, model_id, options, verb)
 
     async def about(self) -> dict[str, Any]:
         if self.replica is None:
@@ -57,7 +57,7 @@ def prepare(settings: Settings, model: Path | None) -> None:
     tokens.add(("read",), READER)
 
 
-def choose(export: Export, settings: Settings, backend: str) -> None:
+def choose(export: ServedExport, settings: Settings, backend: str) -> None:
     """Save the choice of `backend` without measuring, which takes seconds; test_every_backend.py measures."""
     choosing.save_choice(export, Choice(export.export_id, settings.thread_count, backend, ()))
 

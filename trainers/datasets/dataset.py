@@ -98,7 +98,9 @@ class Dataset:
 def from_dict(fields: dict[str, Any], folder: Path = Path()) -> Dataset:
     """The inverse of `Dataset.to_dict`; relative paths are taken from `folder`."""
     parts = {
-        name: Part(tuple(Path(os.path.normpath(folder / file)) for file in part["files"]), int(part["images"]))
+        name: Part(
+            tuple(Path(os.path.normpath(folder / file)) for file in part["files"]), int(part["images"])
+        )
         for name, part in fields["parts"].items()
     }
     return Dataset(

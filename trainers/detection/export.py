@@ -152,6 +152,15 @@ class Export:
         """The SavedModel's folder."""
         return self.directory / SAVED_MODEL
 
+    @property
+    def size(self) -> int:
+        """Side of the detector's square input, pixels."""
+        return self.framing.size
+
+    def square(self, image: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 RGB -> (size, size, 3) uint8, see Framing."""
+        return self.framing.square(image)
+
 
 def seal(
     folder: Path, classes: tuple[str, ...], framing: Framing, threshold: float, about: Mapping[str, Any]

@@ -19,7 +19,7 @@ class Slow:
         self.gate = threading.Semaphore(0)
         self.batches = []
 
-    def detect(self, images):
+    def run(self, images):
         self.gate.acquire()
         firsts = [int(image[0, 0, 0]) for image in images]
         self.batches.append(firsts)
@@ -38,7 +38,7 @@ def slow():
 
 
 def test_waiting_images_form_a_batch_up_to_the_size_with_urgent_ones_first(slow):
-    batcher = Batcher(slow, 4)
+    batcher = Batcher(slow, 4, count=lambda found: len(found.scores))
     first = batcher.submit(square(1))
     while batcher.waiting:  # until the thread has taken it and waits at the gate
         pass

@@ -16,6 +16,7 @@ from rectangles import build, picture
 from serve import backends
 from serve.backends import cache, choosing, measuring
 from serve.backends.openvino import gather_detections
+from serve.tasks.detection import TASK as DETECTION
 from trainers.detection import export as exports
 from trainers.detection import samples
 from trainers.errors import UserError
@@ -23,25 +24,25 @@ from trainers.errors import UserError
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module", params=list(backends.REGISTERED))
+@pytest.fixture(scope="module", params=DETECTION.backends)
 def loaded(request, rectangles):
     return backends.load(request.param, rectangles, 1)
 
 
 def test_its_detections_match_the_trained_models(loaded, rectangles):
     shown = samples.load(rectangles.directory / exports.SAMPLES)
-    mean_ap, apart, problem = measuring.parity(loaded, rectangles, shown)
-    assert problem is None
-    assert mean_ap == pytest.approx(shown.mean_ap(shown.found, rectangles.classes), abs=1e-3)
-    assert apart.score < 1e-3
+    found = measuring.parity(loaded, rectangles, shown.images)
+    assert found.problem is None
+    assert found.figures["mAP"] == pytest.approx(shown.mean_ap(shown.found, rectangles.classes), abs=1e-3)
+    assert found.figures["score"] < 1e-3
 
 
 def test_a_batch_gives_the_same_detections_as_its_images_alone(loaded):
     images = np.stack([picture(64, 64, {"red": (0.1, 0.1 * i, 0.5, 0.1 * i + 0.3)}) for i in range(1, 6)])
-    together = loaded.detect(images)
+    together = loaded.run(images)
     assert len(together) == 5
     for image, each in zip(images, together, strict=True):
-        alone = loaded.detect(image[np.newaxis])[0]
+        alone = loaded.run(image[np.newaxis])[0]
         np.testing.assert_allclose(each.boxes, alone.boxes, atol=1e-5)
         np.testing.assert_allclose(each.scores, alone.scores, atol=1e-5)
 
@@ -50,22 +51,22 @@ def test_concurrent_streams_give_the_same_detections_as_sequential_calls(rectang
     several = backends.load(type(loaded).__module__.rpartition(".")[2], rectangles, 2)
     images = [picture(64, 64, {"red": (0.1, 0.05 * i, 0.5, 0.05 * i + 0.3)})[np.newaxis] for i in range(12)]
     with ThreadPoolExecutor(several.streams) as pool:
-        together = list(pool.map(several.detect, images))
+        together = list(pool.map(several.run, images))
     for image, [each] in zip(images, together, strict=True):
-        [alone] = loaded.detect(image)
+        [alone] = loaded.run(image)
         np.testing.assert_allclose(each.boxes, alone.boxes, atol=1e-5)
         np.testing.assert_allclose(each.scores, alone.scores, atol=1e-5)
 
 
 def test_a_later_call_does_not_change_returned_detections(loaded):
-    first = loaded.detect(picture(64, 64, {"red": (0.1, 0.1, 0.5, 0.5)})[np.newaxis])[0]
+    first = loaded.run(picture(64, 64, {"red": (0.1, 0.1, 0.5, 0.5)})[np.newaxis])[0]
     before = first.boxes.copy()
-    loaded.detect(picture(64, 64, {"red": (0.5, 0.5, 0.9, 0.9)})[np.newaxis])
+    loaded.run(picture(64, 64, {"red": (0.5, 0.5, 0.9, 0.9)})[np.newaxis])
     np.testing.assert_array_equal(first.boxes, before)
 
 
 def test_an_empty_image_has_no_detections(loaded):
-    assert len(loaded.detect(picture(64, 64, {})[np.newaxis])[0].scores) == 0
+    assert len(loaded.run(picture(64, 64, {})[np.newaxis])[0].scores) == 0
 
 
 OPENED_AND_CLOSED = """
@@ -86,7 +87,7 @@ print(len(heard))
 """
 
 
-@pytest.mark.parametrize("name", backends.REGISTERED)
+@pytest.mark.parametrize("name", DETECTION.backends)
 def test_a_program_that_closed_models_in_the_order_of_their_opening_still_hears_signals(name, rectangles):
     command = [sys.executable, "-c", OPENED_AND_CLOSED, name, str(rectangles.directory)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -102,7 +103,7 @@ def test_the_fastest_valid_backend_is_chosen_and_the_choice_is_cached(rectangles
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
     choice, backend = choosing.load_chosen(rectangles, 1)
     passed = {row.backend: row.seconds for row in choice.measured if row.problem is None}
-    assert set(passed) == set(backends.REGISTERED)
+    assert set(passed) == set(DETECTION.backends)
     assert choice.backend == min(passed, key=passed.get)
     assert any("<- in use" in line for line in choice.table())
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
@@ -120,7 +121,7 @@ class Taking:
     def __init__(self, clock, seconds, others=()):
         self._clock, self._seconds, self._others = clock, seconds, iter(others)
 
-    def detect(self, images):
+    def run(self, images):
         self._clock.now += len(images) * self._seconds * next(self._others, 1.0)
         return []
 
@@ -150,16 +151,16 @@ class Shifted:
     def __init__(self, backend):
         self._backend = backend
 
-    def detect(self, images):
+    def run(self, images):
         return [
             samples.DetectionArrays(each.boxes + 0.1, each.scores, each.classes)
-            for each in self._backend.detect(images)
+            for each in self._backend.run(images)
         ]
 
 
 def test_a_backend_with_other_detections_is_rejected(backend, rectangles):
     shown = samples.load(rectangles.directory / exports.SAMPLES)
-    assert measuring.parity(Shifted(backend), rectangles, shown)[2] is not None
+    assert measuring.parity(Shifted(backend), rectangles, shown.images).problem is not None
 
 
 def test_an_export_that_no_backend_can_run_is_refused_with_the_reasons(tmp_path):

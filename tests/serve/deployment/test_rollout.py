@@ -111,7 +111,7 @@ def test_a_canary_without_detections_is_rolled_back(server, tmp_path, rectangles
     assert set(clients.statuses) == {200}
     state = server.call("GET", "/v1/model").json()
     assert state["model"] == rectangles.export_id
-    assert "finds 0.00 times as many objects" in state["rollout"]["candidate"]["why"]
+    assert "finds 0.00 times as much" in state["rollout"]["candidate"]["why"]
 
 
 def test_a_model_that_fails_to_load_is_reported_and_the_old_one_keeps_serving(

@@ -55,19 +55,19 @@ def test_a_dead_device_fails_no_job_and_its_replica_takes_none(worker, tmp_path,
     ids = [add(worker, tmp_path, clip, str(number)) for number in range(3)]
     (model,) = worker.models.all().values()
     backend = type(model.batcher._backend)
-    real = backend.detect
+    real = backend.run
 
     def dead(self, images):
         raise RuntimeError("device lost")
 
-    monkeypatch.setattr(backend, "detect", dead)
+    monkeypatch.setattr(backend, "run", dead)
     assert worker.work()
     assert "device lost" in worker.health.problem
     assert worker.health.network_failed
     assert not worker.work(), "a replica with a problem takes no jobs"
     jobs = [worker.store.get(job_id) for job_id in ids]
     assert {(job.state, job.attempts, job.faults) for job in jobs} == {("queued", 0, 0)}
-    monkeypatch.setattr(backend, "detect", real)
+    monkeypatch.setattr(backend, "run", real)
     assert worker.health.check() is None
     for job_id in ids:
         assert worker.work()

@@ -1,0 +1,93 @@
+"""A network in OpenVINO's format: converted once per machine, compiled for the CPU, with an infer request per stream."""
+
+from __future__ import annotations
+
+import functools
+import queue
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from serve.backends import cache
+from serve.tasks.task import ServedExport
+from trainers.files import replace_folder
+
+MAX_STREAMS = 4  # each holds a batch of frames in memory; with more threads, a stream has several
+
+
+class Network:
+    """Runs in float32: the lower precisions that OpenVINO may pick change results by more than parity allows.
+
+    One stream per CPU thread, up to MAX_STREAMS: two batches in parallel on one thread each are faster than one after
+    the other on two threads, which have to synchronise at every layer.
+    """
+
+    def __init__(self, path: Path, threads: int) -> None:
+        self.streams = min(threads, MAX_STREAMS)
+        self._compiled = core().compile_model(
+            str(path),
+            "CPU",
+            {
+                "INFERENCE_PRECISION_HINT": "f32",
+                "INFERENCE_NUM_THREADS": threads,
+                "NUM_STREAMS": self.streams,
+                "ENABLE_CPU_PINNING": False,  # decoding and encoding share the cores
+            },
+        )
+        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()  # each request runs one batch at a time
+        for _ in range(self.streams):
+            self._idle.put(self._compiled.create_infer_request())
+
+    @contextmanager
+    def request(self) -> Iterator[Any]:
+        """An infer request that nobody else uses meanwhile."""
+        request = self._idle.get()
+        try:
+            yield request
+        finally:
+            self._idle.put(request)
+
+
+@functools.cache
+def core() -> Any:
+    """One for the whole process, never closed.
+
+    Each brings its own CPU plugin, which sets the thread's alternate signal stack and, when it is closed, sets back the
+    one before: closed in the order of their making, two leave a freed stack, and the next signal ends the process.
+    """
+    import openvino as ov
+
+    return ov.Core()
+
+
+def converted(export: ServedExport, version: str, change: Callable[[Any], Any]) -> Path:
+    """The network in OpenVINO's format (.xml and .bin) in this machine's cache; converted first if it is not there.
+
+    change: makes the network that is run of the one that was exported. version: of `change`.
+    """
+    import openvino as ov
+
+    folder = cache.folder(export) / f"openvino-{ov.__version__.partition('-')[0]}-{version}"
+    with FileLock(folder.parent / "openvino.lock"):
+        if not folder.is_dir():
+            # not ov.convert_model, which imports TensorFlow to check the type of its argument
+            model = core().read_model(str(export.saved_model))
+            model.reshape({"images": ov.PartialShape([-1, export.size, export.size, 3])})
+            _remove_identity_resizing(model)
+            with replace_folder(folder) as new:
+                ov.save_model(change(model), new / "network.xml", compress_to_fp16=False)
+    return folder / "network.xml"
+
+
+def _remove_identity_resizing(model: Any) -> None:
+    """Remove resize operations whose output size equals their input size; OpenVINO would run them."""
+    for operation in model.get_ops():
+        if operation.get_type_name() != "Interpolate":
+            continue
+        source, result = operation.input_value(0), operation.output(0)
+        if str(source.get_partial_shape()) == str(result.get_partial_shape()):
+            for reader in result.get_target_inputs():
+                reader.replace_source_output(source)
