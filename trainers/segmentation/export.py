@@ -1,6 +1,7 @@
 """Export: the format of an exported segmentation model, a folder with everything that inference needs.
 
-saved_model/    signature `serving_default`: images (N, H, W, 3) uint8 RGB -> masks (N, H, W) uint8, class indices
+saved_model/    signature `serving_default`: images (N, H, W, 3) uint8 RGB -> masks (N, H, W) uint8, class indices; and
+                logits (N, S, S, C) float32, of the network at its own size, from which the masks are made
 recipe.yaml     the recipe of the trial
 samples.npz     a few validation images with this export's masks: image_0, mask_0, image_1, ...
 manifest.json   task, classes in the order of their indices, image size, the proof, and the hash of every other file
@@ -17,7 +18,9 @@ import numpy as np
 
 from trainers import export as sealed
 from trainers.errors import UserError
+from trainers.segmentation.resizing import square
 
+LOGITS = "logits"  # what serving runs; exports of the first version have masks alone
 SAVED_MODEL, SAMPLES, TASK = "saved_model", "samples.npz", "segmentation"
 IOU_TOLERANCE, PIXEL_TOLERANCE = 0.001, 0.001
 
@@ -76,6 +79,20 @@ class Export:
     proof: Proof
     manifest: Mapping[str, Any]
 
+    @property
+    def saved_model(self) -> Path:
+        """The SavedModel's folder."""
+        return self.directory / SAVED_MODEL
+
+    @property
+    def size(self) -> int:
+        """The same as image_size."""
+        return self.image_size
+
+    def square(self, image: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 RGB -> (image_size, image_size, 3) uint8, as in the SavedModel."""
+        return square(image, self.image_size)
+
     def samples(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Validation images (H, W, 3) uint8 RGB, and this export's masks (H, W) uint8."""
         with np.load(self.directory / SAMPLES, allow_pickle=False) as file:
@@ -86,7 +103,13 @@ def seal(
     folder: Path, classes: tuple[str, ...], image_size: int, proof: Proof, about: Mapping[str, Any]
 ) -> None:
     """Write `manifest.json` into a folder that has all its other files. about: further JSON values for the manifest."""
-    own = {"task": TASK, "classes": list(classes), "image_size": image_size, "proof": asdict(proof)}
+    own = {
+        "task": TASK,
+        "outputs": ["masks", LOGITS],
+        "classes": list(classes),
+        "image_size": image_size,
+        "proof": asdict(proof),
+    }
     sealed.seal(folder, {**own, **about})
 
 

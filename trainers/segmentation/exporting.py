@@ -25,7 +25,7 @@ SAMPLE_IMAGES = 8  # kept in the export
 
 
 class _Serving:
-    """images (N, H, W, 3) uint8 RGB -> masks (N, H, W) uint8."""
+    """images (N, H, W, 3) uint8 RGB -> masks (N, H, W) uint8, and logits (N, S, S, C) float32."""
 
     def __init__(self, graph: Graph) -> None:
         self._model = graph.model
@@ -38,7 +38,7 @@ class _Serving:
         inputs = tf.ensure_shape(squared(images, self._side), [None, self._side, self._side, 3])
         logits = self._model(tf.cast(inputs, tf.float32), training=False)
         shape = tf.shape(images)
-        return {"masks": masks_of(logits, shape[1], shape[2])}
+        return {"masks": masks_of(logits, shape[1], shape[2]), format_.LOGITS: logits}
 
 
 def export(

@@ -99,16 +99,8 @@ def _squared(images: Any, side: Any) -> Any:
 
 
 def squared(images: Any, side: Any) -> Any:
-    """(N, H, W, 3) uint8 -> (N, side, side, 3) uint8: bilinear, both sides stretched; in training and in an export."""
+    """(N, H, W, 3) uint8 -> (N, side, side, 3) uint8: bilinear, both sides stretched; the same as resizing.square."""
     return _squared(images, side)
-
-
-def squared_image(image: np.ndarray, side: int) -> np.ndarray:
-    """(H, W, 3) uint8 -> (side, side, 3) uint8, as `squared`."""
-    if image.shape[:2] == (side, side):
-        return image
-    found: np.ndarray = squared(tf.constant(image[np.newaxis]), tf.constant(side)).numpy()[0]
-    return found
 
 
 @tf.function(autograph=False, reduce_retracing=True)

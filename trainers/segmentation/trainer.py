@@ -26,7 +26,7 @@ from trainers.recipe import Recipe, graph_key
 from trainers.segmentation import exporting, metrics
 from trainers.segmentation.data.arrays import Arrays, TrainingBatches, class_weights, open_arrays
 from trainers.segmentation.data.masked_image import MaskedImage, read_masked_images
-from trainers.segmentation.graph import Graph, masks_of, squared_image
+from trainers.segmentation.graph import Graph, masks_of
 from trainers.segmentation.losses import LossSettings
 from trainers.segmentation.segmenter import SegmentationRecipe, Segmenter
 from trainers.trainer import TrainingCurve
@@ -198,7 +198,7 @@ class SegmentationTrainer:
     def _of(self, name: str, side: int) -> Arrays:
         if (name, side) not in self._arrays:
             part: Part = self._dataset.parts[name]
-            self._arrays[name, side] = open_arrays(part, side, squared_image)
+            self._arrays[name, side] = open_arrays(part, side)
         return self._arrays[name, side]
 
     def _graph_of(self, recipe: SegmentationRecipe) -> Graph:

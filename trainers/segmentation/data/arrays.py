@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from trainers.datasets.dataset import Part
 from trainers.files import replace_folder
 from trainers.segmentation.data.augmentation import augment
 from trainers.segmentation.data.masked_image import read_masked_images
+from trainers.segmentation.resizing import square
 
 _VERSION = 1  # of the resizing
 
@@ -35,26 +36,23 @@ class Arrays:
         return found
 
 
-def open_arrays(part: Part, side: int, squared: Callable[[np.ndarray, int], np.ndarray]) -> Arrays:
-    """The arrays of `part` at `side` pixels; made beside its files if they are not there yet.
-
-    squared: resizes an image, (H, W, 3) uint8, to (side, side, 3) as an export does.
-    """
+def open_arrays(part: Part, side: int) -> Arrays:
+    """The arrays of `part` at `side` pixels; made beside its files if they are not there yet."""
     first = part.files[0]
     folder = first.parent / f"{first.name}-{side}px-{_VERSION}"
     with FileLock(folder.with_name(f".{folder.name}.lock")):
         if not folder.is_dir():
             with replace_folder(folder) as partial:
-                _write(part, side, squared, partial)
+                _write(part, side, partial)
     return Arrays(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("images", "masks")))
 
 
-def _write(part: Part, side: int, squared: Callable[[np.ndarray, int], np.ndarray], folder: Path) -> None:
+def _write(part: Part, side: int, folder: Path) -> None:
     shape = (part.images, side, side)
     images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, (*shape, 3))
     masks = np.lib.format.open_memmap(folder / "masks.npy", "w+", np.uint8, shape)
     for i, image in enumerate(read_masked_images(part.files)):
-        images[i] = squared(image.pixels(), side)
+        images[i] = square(image.pixels(), side)
         masks[i] = cv2.resize(image.mask, (side, side), interpolation=cv2.INTER_NEAREST_EXACT)
     images.flush()
     masks.flush()
