@@ -146,7 +146,7 @@ def test_the_jobs_of_a_canary_that_is_rolled_back_go_to_the_champion(automatic, 
                 evidence.add("new", str(unit), 1, 2)
         evidence.flush()
         state.judge()
-        assert "0.50 times as many" in state.state().candidate.why
+        assert "0.50 times as much" in state.state().candidate.why
     else:
         state.roll_back("requested")
     assert {store.get(job.id).model for job in jobs} == {"old"}

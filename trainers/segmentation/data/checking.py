@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from trainers.datasets.files.paths import relative
-from trainers.datasets.pictures.picture import BadPicture, read_picture
+from trainers.datasets.pictures.picture import BadPicture, Picture, read_picture
 from trainers.datasets.problems import Problem, Problems
 from trainers.segmentation.data.colour_map import IGNORE, ColourMap
 from trainers.segmentation.data.layout import Pair
@@ -26,10 +26,8 @@ class BadMask(Exception):
 def check_pair(pair: Pair, colours: ColourMap, root: Path, problems: Problems) -> MaskedImage | None:
     """The checked image, or None if it is left out. Adds what is wrong to `problems`."""
     where = relative(pair.mask, root)
-    try:
-        picture = read_picture(pair.image.read_bytes(), None, rotated_by_default=False)
-    except (BadPicture, OSError) as error:
-        problems.add(Problem("unreadable image", pair.name, str(error), pair.name))
+    picture = read_image(pair.image, pair.name, problems)
+    if picture is None:
         return None
     try:
         values = read_mask(pair.mask.read_bytes(), colours.coloured)
@@ -57,6 +55,15 @@ def check_pair(pair: Pair, colours: ColourMap, root: Path, problems: Problems) -
         problems.add(Problem("empty mask", where, "no pixel has a class", pair.name))
         return None
     return MaskedImage(pair.name, picture.data, picture.format, mask, pair.scored)
+
+
+def read_image(path: Path, name: str, problems: Problems) -> Picture | None:
+    """The picture in a file; None if it cannot be read, which is added to `problems`."""
+    try:
+        return read_picture(path.read_bytes(), None, rotated_by_default=False)
+    except (BadPicture, OSError) as error:
+        problems.add(Problem("unreadable image", name, str(error), name))
+        return None
 
 
 def read_mask(data: bytes, coloured: bool) -> np.ndarray:

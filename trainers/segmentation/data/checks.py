@@ -7,7 +7,7 @@ from collections.abc import Callable
 from trainers.datasets.checking import CheckReport
 from trainers.datasets.opening import local_path
 from trainers.datasets.problems import Problem, Problems
-from trainers.segmentation.data.opening import checked_images, colours_of
+from trainers.segmentation.data.source import recognised
 
 
 def check(source: str, on_problem: Callable[[Problem], None]) -> CheckReport:
@@ -18,7 +18,7 @@ def check(source: str, on_problem: Callable[[Problem], None]) -> CheckReport:
     """
     root = local_path(source)
     problems = Problems(source, on_problem)
-    images = sum(1 for _ in checked_images(root, colours_of(root), problems)) + problems.affected
+    images = sum(1 for _ in recognised(root).images(problems)) + problems.affected
     return CheckReport(
         source=source,
         images=images,

@@ -1,0 +1,171 @@
+"""COCO JSON as masks: polygons and run-length encodings drawn into one mask for each image.
+
+Pixels of no object are `background`, the first class. Where objects overlap, the smaller one is in front. Crowds
+(`iscrowd`) have no class. Objects with a box alone make their image a problem: nobody said which pixels they have.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainers.datasets.files.image_folders import ImageFolders
+from trainers.datasets.files.paths import BadImageName, relative
+from trainers.datasets.files.streamed_json import BadJson, items
+from trainers.datasets.files.walking import walk
+from trainers.datasets.formats import coco
+from trainers.datasets.problems import Problem, Problems
+from trainers.errors import UserError
+from trainers.segmentation.data.checking import read_image
+from trainers.segmentation.data.colour_map import IGNORE, MOST_CLASSES
+from trainers.segmentation.data.masked_image import MaskedImage
+
+BACKGROUND = "background"
+_INDEX = """
+CREATE TABLE images (id TEXT, name TEXT, line INTEGER);
+CREATE TABLE objects (image TEXT, category INTEGER, shape TEXT, crowd INTEGER, line INTEGER);
+"""
+
+
+def files(root: Path) -> list[Path]:
+    """The COCO files that `root` is or holds."""
+    candidates = [root] if root.is_file() else walk(root, ".json") if root.is_dir() else []
+    return [each for each in candidates if each.suffix == ".json" and coco.recognises(each)]
+
+
+class CocoMasks:
+    """The COCO files of a folder, indexed on disk. classes: `background`, then the categories by id."""
+
+    def __init__(self, root: Path) -> None:
+        """Raises UserError if a file is broken, or has no categories."""
+        self._root = root
+        self._indices = [_Index(file, root) for file in files(root)]
+        names = dict.fromkeys(name for index in self._indices for _, name in sorted(index.names.items()))
+        self.classes = tuple(dict.fromkeys((BACKGROUND, *names)))
+        if not names or len(self.classes) > MOST_CLASSES:
+            raise UserError(
+                f"{root}: {len(names)} categories in its COCO files; expected 1 to {MOST_CLASSES - 1}"
+            )
+
+    def images(self, problems: Problems) -> Iterator[tuple[str | None, MaskedImage]]:
+        """The stated part and the image, for each usable image. Adds what is wrong to `problems`."""
+        top = self._root if self._root.is_dir() else self._root.parent
+        for index in self._indices:
+            folders = ImageFolders(index.file, self._root)
+            for number, name, line in index.images():
+                try:
+                    path = folders.find(name)
+                except BadImageName as error:
+                    problems.add(Problem(error.kind, f"{index.where}:{line}", str(error), name))
+                    continue
+                shown = relative(path, top) if path.is_relative_to(top) else name
+                picture = read_image(path, shown, problems)
+                if picture is None:
+                    continue
+                drawn = index.drawn(number, (picture.height, picture.width), self.classes, shown, problems)
+                if drawn is not None:
+                    yield folders.part_of(path), MaskedImage(shown, picture.data, picture.format, drawn)
+
+
+class _Index:
+    """One file. names: of its categories, by id. where: its path relative to the source."""
+
+    def __init__(self, file: Path, root: Path) -> None:
+        self.file, self.where = file, relative(file, root) if root.is_dir() else file.name
+        self.names: dict[int, str] = {}
+        self._index = sqlite3.connect("")
+        self._index.executescript(_INDEX)
+        try:
+            for item in items(file):
+                if isinstance(item.value, dict):
+                    self._add(item.key, item.value, item.line)
+        except BadJson as error:
+            raise UserError(f"{file}: broken COCO JSON: {error}") from None
+        self._index.execute("CREATE INDEX by_image ON objects (image)")
+
+    def _add(self, key: str | None, fields: Mapping[str, Any], line: int) -> None:
+        if key == "images":
+            row = (json.dumps(fields.get("id")), str(fields.get("file_name")), line)
+            self._index.execute("INSERT INTO images VALUES (?, ?, ?)", row)
+        elif key == "annotations":
+            shape = fields.get("segmentation")
+            given = (
+                json.dumps(fields.get("image_id")),
+                fields.get("category_id"),
+                json.dumps(shape) if shape else None,
+            )
+            self._index.execute(
+                "INSERT INTO objects VALUES (?, ?, ?, ?, ?)", (*given, bool(fields.get("iscrowd")), line)
+            )
+        elif key == "categories":
+            number, name = fields.get("id"), fields.get("name")
+            if not isinstance(number, int) or not isinstance(name, str) or not name.strip():
+                raise UserError(
+                    f"{self.file}:{line}: category {number} has no name; each needs an id and a name"
+                )
+            self.names[number] = name
+
+    def images(self) -> Iterator[tuple[str, str, int]]:
+        """id, file name and line of each image; the index is closed after the last."""
+        with closing(self._index):
+            yield from self._index.execute("SELECT id, name, line FROM images ORDER BY rowid").fetchall()
+
+    def drawn(
+        self, number: str, size: tuple[int, int], classes: tuple[str, ...], name: str, problems: Problems
+    ) -> np.ndarray | None:
+        """The mask of an image, (H, W) uint8; None if an object of it cannot be drawn."""
+        mask = np.zeros(size, np.uint8)
+        shapes = []
+        rows = self._index.execute(
+            "SELECT category, shape, crowd, line FROM objects WHERE image = ?", (number,)
+        )
+        for category, shape, crowd, line in rows.fetchall():
+            where = f"{self.where}:{line}"
+            if category not in self.names:
+                problems.add(
+                    Problem(
+                        "undeclared category",
+                        where,
+                        f"category {category} is not among its categories",
+                        name,
+                        fatal=True,
+                    )
+                )
+                return None
+            if shape is None:
+                what = "an object with a box alone; its pixels are not known"
+                problems.add(Problem("object without a polygon", where, what, name))
+                return None
+            try:
+                pixels = _pixels(json.loads(shape), size)
+            except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+                what = f"no polygon of this image: {' '.join(str(error).split())[:100]}"
+                problems.add(Problem("unusable polygon", where, what, name))
+                return None
+            shapes.append((pixels, IGNORE if crowd else classes.index(self.names[category])))
+        for pixels, value in sorted(shapes, key=lambda each: -int(each[0].sum())):
+            mask[pixels] = value
+        return mask
+
+
+def _pixels(shape: Any, size: tuple[int, int]) -> np.ndarray:
+    """(H, W) bool of polygons ([[x, y, x, y, ...], ...], in pixels) or of a run-length encoding, in COCO's way."""
+    from faster_coco_eval.core import mask as coco_mask
+
+    if isinstance(shape, dict):
+        if tuple(shape["size"]) != size:
+            height, width = shape["size"]
+            raise ValueError(f"its mask is {width}x{height} px, the image {size[1]}x{size[0]}")
+        encoded = coco_mask.frPyObjects(shape, *size) if isinstance(shape["counts"], list) else shape
+    else:
+        polygons = shape if isinstance(shape[0], list) else [shape]
+        if any(len(each) < 6 or len(each) % 2 for each in polygons):
+            raise ValueError("a polygon needs 3 points or more")
+        encoded = coco_mask.merge(coco_mask.frPyObjects([list(map(float, each)) for each in polygons], *size))
+    return np.asarray(coco_mask.decode(encoded)).astype(bool)
