@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from search_spaces.space import Space
 
 DETECTORS = ("retinanet", "mobilenet", "efficientdet")  # spaces of one detector each; `all` combines them
-SEGMENTERS = ("follow_me",)  # spaces of segmentation models
+SEGMENTERS = (
+    "follow_me",
+    "unet",
+    "segmenters",
+)  # spaces of segmentation models; the last combines the others
 MODULES = {name: f"search_spaces.{name}" for name in (*DETECTORS, "all")}
 MODULES |= {name: f"search_spaces.segmenters.{name}" for name in SEGMENTERS}
 _registered: dict[str, Space] = {}

@@ -27,7 +27,7 @@ class SegmenterBranch(DetectorBranch):
     recipes: published recipes to try first, after the model's own.
     """
 
-    shape: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    shape: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     recipes: tuple[Published, ...] = ()
 
     def suggest(self, trial: Trial, conditions: Conditions) -> dict[str, Any]:

@@ -23,8 +23,16 @@ FIELDS = {
     "class_balance": 0.5, "augmentations": [{"name": "random_horizontal_flip"}, {"name": "random_image_scale"}],
 }  # fmt: skip
 # what keeps the networks small enough for a test
-SMALL = {"fcn": {"depth": 2, "filters": 8, "decoder_convolutions": 1}}
-SEGMENTERS = [name for name, each in models.all_models().items() if each.task == "segmentation"]
+SMALL = {
+    "fcn": {"depth": 2, "filters": 8, "decoder_convolutions": 1},
+    "unet": {"image_size": 64, "width": 0.1, "decoder_filters": 4},
+}
+LARGE = {"unet"}  # of which the graphs take a minute to trace: `make long`
+SEGMENTERS = [
+    pytest.param(name, marks=pytest.mark.long) if name in LARGE else name
+    for name, each in models.all_models().items()
+    if each.task == "segmentation"
+]
 
 
 @pytest.fixture(scope="module")
