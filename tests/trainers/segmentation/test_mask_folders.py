@@ -147,6 +147,12 @@ def all_background(root):
         write_rgb(root / "masks" / f"{i}.png", COLOURS[np.zeros((48, 48), int)])
 
 
+def labels_of_boxes(root):
+    shutil.rmtree(root / "masks")
+    (root / "annotations").mkdir()
+    (root / "annotations" / "1.xml").write_text("<annotation/>")
+
+
 def map_with(**changes):
     def wrong(root):
         given = yaml.safe_load((root / "masks.yaml").read_text())
@@ -167,6 +173,7 @@ def map_with(**changes):
         (all_background, "every pixel of all masks is background; there is nothing to tell apart, check the colour map"),
         (lambda root: (root / "masks.yaml").unlink(), "nothing says which colour is which class; add a masks.yaml"),
         (lambda root: shutil.rmtree(root / "masks"), "no images with masks; put them into folders `images` and `masks`"),
+        (labels_of_boxes, "no images with masks; put them into folders `images` and `masks`"),
         (lambda root: shutil.rmtree(root), "no such folder"),
         (map_with(classes={"a": [1, 2, 3], "b": [1, 2, 3]}), "masks.yaml: b: has the colour of a; each needs its own"),
         (map_with(classes={"a": [1, 2, 3], "b": 4}), "masks.yaml: b: expected a colour [R, G, B] of 0 to 255"),

@@ -112,5 +112,6 @@ def _folders(root: Path) -> Iterator[tuple[Path, Path]]:
         names = (
             _MASK_FOLDERS if own in _IMAGE_FOLDERS else tuple(f"{own}{ending}" for ending in _MASK_ENDINGS)
         )
-        if masks := next((beside[name] for name in names if name in beside), None):
+        masks = next((beside[name] for name in names if name in beside), None)
+        if masks and next(iter(walk(masks, *IMAGE_SUFFIXES)), None):  # annotations/ may hold labels of boxes
             yield folder, masks
