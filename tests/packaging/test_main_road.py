@@ -21,6 +21,7 @@ from serve import backends
 from serve.backends import measuring
 from serve.detect import main as detect
 from serve.exports.locating import located
+from serve.tasks import detection as served_detection
 from trainers import recipe as recipes
 from trainers.datasets.toy_city import scenes
 from trainers.datasets.toy_city.video import write_video
@@ -200,7 +201,7 @@ def test_the_champion_is_what_was_trained_wherever_it_is_loaded(road, export):
         np.testing.assert_allclose(found["detection_scores"][i][:count], expected.scores, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", DETECTION.backends)
+@pytest.mark.parametrize("name", served_detection.TASK.backends)
 def test_every_backend_passes_the_gate(name, export):
     found = exports.read(export)
     backend = backends.load(name, found, 2)
