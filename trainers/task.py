@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,72 +16,13 @@ import numpy as np
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.formats.format import Reading
 from trainers.errors import UserError
+from trainers.evidence import Example, ExportEvidence, Group, ServingSignature, Suspect
 from trainers.files import read_arrays, write_arrays
 from trainers.metrics import Metric
 from trainers.objective import Criterion, Objective, parse
 
 # Importing one of these modules registers its task. None of them imports TensorFlow.
 MODULES = ("trainers.detection.task", "trainers.segmentation.task")
-
-
-@dataclass(frozen=True)
-class Group:
-    """A table of a report: some of the task's metrics, one row each.
-
-    title: heading of the label column, e.g. "AP of class". metrics: row label -> metric name, in display order.
-    sorted_by_value: sort the rows by value, highest first, and drop rows without a value (-1).
-    intervals: give each row its 95% confidence interval; needs Task.resampled.
-    """
-
-    title: str
-    metrics: Mapping[str, str]
-    sorted_by_value: bool = False
-    intervals: bool = False
-
-
-@dataclass(frozen=True)
-class Example:
-    """A validation image with its ground truth or a prediction drawn on it.
-
-    jpeg: the encoded image. caption: what it shows; also the alternative text.
-    """
-
-    jpeg: bytes
-    caption: str
-
-
-@dataclass(frozen=True)
-class ExportEvidence:
-    """The result of checking an export: its files are intact, and its predictions equal the trained model's.
-
-    export_id: derived from the hashes of its files (trainers.export.Sealed.export_id).
-    classes: class names, in label order; empty if the task has none.
-    says: one line for the user: how the export was compared with the trained model, and the result.
-    facts: the same result as rows of a table, name -> value.
-    """
-
-    export_id: str
-    classes: tuple[str, ...]
-    says: str
-    facts: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ServingSignature:
-    """How a model registry (MLflow) loads an export and describes its inputs and outputs.
-
-    loader: a Python file that defines `_load_pyfunc(path)`, MLflow's entry point. It is stored with the export and
-        must not import this project.
-    inputs, outputs: name -> (NumPy dtype, shape), e.g. {"images": ("uint8", (-1, -1, -1, 3))}; -1 is any size.
-    example: input name -> array, one example that MLflow stores.
-    requirements: names of the packages that the loader imports, of those installed here.
-    """
-
-    loader: Path
-    inputs: Mapping[str, tuple[str, tuple[int, ...]]]
-    outputs: Mapping[str, tuple[str, tuple[int, ...]]]
-    example: Mapping[str, np.ndarray]
-    requirements: tuple[str, ...] = ("numpy",)
 
 
 class Task(ABC):
@@ -257,6 +197,13 @@ class Task(ABC):
         Returns one sentence of explanation, and a row of pictures per image: the ground truth, then each trial.
         """
         return "", ()
+
+    def suspects(self, trials: Mapping[str, Sequence[Any]], dataset: Dataset, most: int) -> Sequence[Suspect]:
+        """At most `most` validation labels with which the trials disagree in the same way, the surest first.
+
+        trials: as for `side_by_side`, at least two, the best first.
+        """
+        return ()
 
     @abstractmethod
     def check_export(self, folder: Path) -> ExportEvidence:

@@ -15,6 +15,7 @@ EXAMPLES = """\
 examples:
   python -m tuning.report street                          write studies/street/report.html
   python -m tuning.report street --format markdown        print it, for a pull request
+  python -m tuning.report street --suspects               likely label errors first, with their file names
   python -m tuning.report street --format json | jq '.sections.ranking.trials[0]'
 
 The search may still be running.
@@ -33,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     add("study", help="name or folder of the study")
     add("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="default: ./studies")
     add("--data", metavar="PATH", help="where the study's data are now, if they have moved (for pictures)")
+    add("--suspects", action="store_true", help="begin with likely label errors, by file name")
     add("--price-per-hour", type=float, metavar="N", help="price of a worker's hour, in any currency")
 
     add = line.add_argument_group("output").add_argument
@@ -67,7 +69,9 @@ def _main(chosen: argparse.Namespace) -> int:
 
     study = reading.read(chosen.study, chosen.studies_dir)
     page = study.folder / "report.html" if chosen.format == "html" else None
-    write(report(study, chosen.data, chosen.price_per_hour), chosen.format, chosen.out or page)
+    write(
+        report(study, chosen.data, chosen.price_per_hour, chosen.suspects), chosen.format, chosen.out or page
+    )
     return 0
 
 

@@ -28,11 +28,12 @@ from trainers import model as models
 from trainers import task as tasks
 from trainers.datasets.dataset import Dataset, Part
 from trainers.errors import Diverged
+from trainers.evidence import ExportEvidence, ServingSignature
 from trainers.files import replace_folder
 from trainers.metrics import Metric, Metrics
 from trainers.model import Model
 from trainers.recipe import Recipe
-from trainers.task import ExportEvidence, ServingSignature, Task
+from trainers.task import Task
 from trainers.trainer import TrainingCurve
 
 SAMPLES = 40

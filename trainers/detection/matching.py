@@ -141,7 +141,7 @@ def _match_class(
         to_find[i] = np.count_nonzero(~ignored)
         scores.append(image.scores[mine])
         owners.append(np.full(len(mine), i))
-        outcome = _outcomes(_overlaps(image.boxes[mine], image.true_boxes[true], crowd), crowd, ignored)
+        outcome = _outcomes(overlaps(image.boxes[mine], image.true_boxes[true], crowd), crowd, ignored)
         outcome[(outcome == 0) & _outside(_areas(image.boxes[mine]), area)[:, None]] = 2
         outcomes.append(outcome)
     order = np.argsort(-np.concatenate(scores), kind="stable")
@@ -184,7 +184,7 @@ def _outcomes(overlaps: np.ndarray, crowd: np.ndarray, ignored: np.ndarray) -> n
     return outcome
 
 
-def _overlaps(boxes: np.ndarray, true_boxes: np.ndarray, crowd: np.ndarray) -> np.ndarray:
+def overlaps(boxes: np.ndarray, true_boxes: np.ndarray, crowd: np.ndarray) -> np.ndarray:
     """(D, 4) and (G, 4) [ymin, xmin, ymax, xmax] -> (D, G) IoU; for crowds, the share of the detection inside."""
     a, b = boxes.astype(float)[:, None], true_boxes.astype(float)[None]
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])

@@ -11,9 +11,10 @@ import numpy as np
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.formats.format import Reading
 from trainers.errors import UserError
+from trainers.evidence import Example, ExportEvidence, Group, ServingSignature, Suspect
 from trainers.metrics import LOSS, TOTAL_LOSS, Metric
 from trainers.objective import Criterion
-from trainers.task import Example, ExportEvidence, Group, ServingSignature, Task, register
+from trainers.task import Task, register
 
 if TYPE_CHECKING:
     from trainers.detection.coco_metrics import ImageResult
@@ -156,6 +157,12 @@ class Detection(Task):
         from trainers.detection.pictures.side_by_side import side_by_side
 
         return side_by_side(trials, dataset)
+
+    def suspects(self, trials: Mapping[str, Sequence[Any]], dataset: Dataset, most: int) -> Sequence[Suspect]:
+        """Objects without a box, boxes of another class, and boxes that no trial finds."""
+        from trainers.detection.pictures.suspect_images import suspects
+
+        return suspects(trials, dataset, most)
 
     def check_export(self, folder: Path) -> ExportEvidence:
         """Check the proof in its manifest: the SavedModel against the trained model on validation images."""

@@ -11,10 +11,11 @@ import numpy as np
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.formats.format import Reading
 from trainers.errors import UserError
+from trainers.evidence import Example, ExportEvidence, Group, ServingSignature
 from trainers.metrics import LOSS, TOTAL_LOSS, Metric
 from trainers.objective import Criterion
 from trainers.segmentation.final_score import TARGET
-from trainers.task import Example, ExportEvidence, Group, ServingSignature, Task, register
+from trainers.task import Task, register
 
 if TYPE_CHECKING:
     from trainers.segmentation.metrics import ImageResult

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from trainers.chart_style import COLOURS, chart, colour, plain
+from trainers.drawing.chart_style import COLOURS, chart, colour, plain
 from trainers.metrics import TOTAL_LOSS
 from tuning.pictures.trial import DrawnTrial
 

@@ -21,11 +21,13 @@ class ReportContext:
     """A snapshot of a study, which may still be running.
 
     data: where its dataset is now, if it was moved. price_per_hour: of one worker, in the user's currency.
+    suspects: whether likely label errors are wanted; to find them takes seconds.
     """
 
     study: StudyRead
     data: str | None = None
     price_per_hour: float | None = None
+    suspects: bool = False
 
     @cached_property
     def records(self) -> list[TrialRecord]:

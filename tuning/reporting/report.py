@@ -16,6 +16,7 @@ from tuning.reporting.parts import (
     curves,
     detectors,
     early_stopping,
+    label_errors,
     losses,
     parameters,
     predictions,
@@ -26,6 +27,7 @@ from tuning.reporting.section import Section, with_interval
 from tuning.study.reading import StudyRead
 
 PARTS: tuple[Callable[[ReportContext], Section | None], ...] = (
+    label_errors.section,
     ranking.section,
     detectors.section,
     predictions.section,
@@ -57,13 +59,16 @@ class Report:
     sections: tuple[Section, ...]
 
 
-def report(study: StudyRead, data: str | None = None, price_per_hour: float | None = None) -> Report:
+def report(
+    study: StudyRead, data: str | None = None, price_per_hour: float | None = None, suspects: bool = False
+) -> Report:
     """Build the report on a study, finished or running.
 
     data: where its dataset is now, if it was moved; for the pictures. price_per_hour: of one worker, for the cost.
+    suspects: begin with likely label errors.
     Raises UserError if a file of results is damaged.
     """
-    context = ReportContext(study, data, price_per_hour)
+    context = ReportContext(study, data, price_per_hour, suspects)
     sections = [section for part in PARTS if (section := part(context)) is not None]
     best, name = context.best, study.manifest.study
     open_trials = sum(record.state in ("running", "interrupted") for record in context.records)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from trainers.errors import UserError
-from trainers.task import ServingSignature
+from trainers.evidence import ServingSignature
 from tuning.tracking.store import allowed_name
 
 ALIAS, HISTORY, EXPORT_ID = "champion", "champion.history", "export_id"

@@ -10,7 +10,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from tuning.reporting.context import ReportContext
-from tuning.reporting.parts import advice, curves, detectors, losses, ranking
+from tuning.reporting.parts import advice, curves, detectors, label_errors, losses, ranking
 from tuning.reporting.report import report
 from tuning.reporting.statistics.best_so_far import best_so_far, first_reaching
 from tuning.reporting.statistics.rung_trials import RungTrials
@@ -179,6 +179,13 @@ def test_the_ledger_the_cost_and_the_known_recipes_are_the_records_own(context, 
 def test_where_the_images_are_gone_the_pictures_are_a_sentence(sections):
     assert sections["predictions"].text[0].startswith("No pictures: nowhere")
     assert sections["predictions"].pictures == ()
+
+
+def test_likely_label_errors_come_first_where_they_are_asked_for(context):
+    assert label_errors.section(context) is None
+    asked = report(context.study, suspects=True).sections[0]
+    assert asked.title == "Likely label errors"
+    assert asked.text[0].startswith("The images could not be read: nowhere")
 
 
 def test_the_price_of_an_hour_makes_a_cost(sections):

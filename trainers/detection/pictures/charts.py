@@ -10,10 +10,10 @@ import numpy as np
 import supervision as sv
 from matplotlib.figure import Figure
 
-from trainers.chart_style import chart, colour, plain
 from trainers.detection import coco_metrics
 from trainers.detection.coco_metrics import ImageResult
 from trainers.detection.samples import iou_matrix
+from trainers.drawing.chart_style import chart, colour, plain
 
 SHOWN_CLASSES = 8  # classes with a curve: the first ones
 NAMED_CLASSES = 30  # a matrix with more classes has no labels

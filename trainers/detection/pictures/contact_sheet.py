@@ -11,10 +11,10 @@ import supervision as sv
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from trainers.chart_style import COLOURS, plain
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.records.reading import read_images
 from trainers.detection.coco_metrics import ImageResult
+from trainers.drawing.chart_style import COLOURS, plain
 
 IMAGES = 8  # evenly spaced validation images
 SIDE = 640  # the longer side of an image when boxes and scores are drawn, pixels

@@ -11,7 +11,7 @@ from trainers.datasets.dataset import Dataset
 from trainers.detection.coco_metrics import ImageResult
 from trainers.detection.pictures.contact_sheet import annotated, images_of, spread
 from trainers.detection.threshold import best_f1
-from trainers.task import Example
+from trainers.evidence import Example
 
 IMAGES = 6
 WIDTH, QUALITY = 480, 80  # pixels, JPEG quality

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from trainers.chart_style import plain
+from trainers.drawing.chart_style import plain
 from trainers.segmentation.metrics import ImageResult
 
 NAMED_CLASSES = 30  # a matrix with more classes has no labels

@@ -11,12 +11,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from trainers.chart_style import colour, plain
 from trainers.datasets.dataset import Dataset
+from trainers.drawing.chart_style import colour, plain
+from trainers.evidence import Example
 from trainers.segmentation.data.colour_map import IGNORE
 from trainers.segmentation.data.masked_image import MaskedImage, read_masked_images
 from trainers.segmentation.metrics import ImageResult
-from trainers.task import Example
 
 IMAGES = 8  # of a sheet, evenly spaced among those that show more than one class
 ROWS = 6  # of a report

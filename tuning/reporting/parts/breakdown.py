@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainers.task import Group
+from trainers.evidence import Group
 from tuning.reporting.context import ReportContext
 from tuning.reporting.section import Section, Table, number, with_interval
 from tuning.study.trial_record import TrialRecord

@@ -1,0 +1,1 @@
+"""How charts and pictures look, whatever the task."""
