@@ -10,8 +10,8 @@ from tuning.study import trial_record
 from tuning.study.trial_record import TrialRecord
 
 COMPARABLE = (
-    "The reported results were measured on the authors' own splits of the Waymo scenes, at 640 pixels and from COCO "
-    "weights. They are comparable with this study only if its data and budget are the same."
+    "Each reported result was measured on its author's own data, image size and initial weights. It is comparable with "
+    "this study only if these and the budget are the same."
 )
 
 
