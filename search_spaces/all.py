@@ -13,6 +13,8 @@ into groups that always occur together, models each group jointly, and fits it t
 A single detector's space uses the same names without `detector`, so that its trials can warm-start this one.
 """
 
+from collections.abc import Sequence
+
 import search_spaces
 from search_spaces.branch import Branch
 from search_spaces.conditions import Conditions
@@ -26,12 +28,19 @@ def _seconds(branch: Branch) -> float:
     return branch.about.cost.step_seconds(pixels, 1) or 0.0
 
 
-# cheapest first: the first trials of a search are in this order
-BRANCHES = tuple(
-    sorted(
-        (branch for name in search_spaces.DETECTORS for branch in search_spaces.get(name).branches),
-        key=_seconds,
+def _branches(names: Sequence[str]) -> tuple[Branch, ...]:
+    """The branches of these spaces, the cheapest first: the first trials of a search are in this order."""
+    return tuple(
+        sorted((branch for name in names for branch in search_spaces.get(name).branches), key=_seconds)
     )
-)
+
+
+def with_spaces(added: Sequence[str]) -> Space:
+    """The space `all` joined by others, for `--with`."""
+    name = "+".join(("all", *added))
+    return Space(name, _branches((*search_spaces.DETECTORS, *added)), laptop_steps=270)
+
+
+BRANCHES = _branches(search_spaces.DETECTORS)
 
 SPACE = Space("all", BRANCHES, laptop_steps=270)

@@ -13,7 +13,17 @@ from trainers import model as models
 
 ROOT = Path(__file__).parents[1]
 FLOORS = ("trainers", "search_spaces", "tuning", "serve")  # from the bottom up
-ROOMS = ("study", "search", "execution", "tracking", "pictures", "callbacks", "reporting", "api")  # of tuning
+ROOMS = (
+    "study",
+    "search",
+    "execution",
+    "tracking",
+    "pictures",
+    "callbacks",
+    "reporting",
+    "api",
+    "selection",
+)  # of tuning
 COMMANDS = {
     "tuning": {"run", "train", "report", "compare", "promote", "ledger", "replay"},
     "serve": {"run", "promote", "detect", "token"},
@@ -129,7 +139,8 @@ def test_no_module_outside_a_models_own_names_that_model():
             ROOT / "trainers/segmentation/segmenters",
             spaces,
         )
-        own = {folder / f"{module}.py" for folder in homes for module in (name, "__init__")}
+        family = [name.rsplit("_", places)[0] for places in range(name.count("_") + 1)]
+        own = {folder / f"{module}.py" for folder in homes for module in (*family, "__init__")}
         own |= set((spaces / "segmenters").glob("*.py"))
         for path in set(MODULES) - own:
             text = path.read_text(encoding="utf-8").lower()

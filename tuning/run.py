@@ -50,6 +50,8 @@ def parser() -> argparse.ArgumentParser:
     add = line.add_argument_group("what to search").add_argument
     spaces = ", ".join(search_spaces.names())
     add("--space", required=True, metavar="NAME", help=f"{spaces}; `python -m search_spaces` prints them")
+    add("--with", action="append", default=[], dest="with_", metavar="NAME",
+        help=f"let another space join --space all: {', '.join(search_spaces.OPTIONAL)}; may be repeated")  # fmt: skip
     add(
         "--objective",
         metavar="METRIC",
@@ -177,6 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     dry_run, debug, trainer = chosen.pop("dry_run"), chosen.pop("debug"), chosen.pop("trainer")
 
     def search() -> int:
+        chosen["space"] = search_spaces.joined(chosen["space"], chosen.pop("with_"))
         settings = Settings(**chosen)
         from tuning.api import searching
 

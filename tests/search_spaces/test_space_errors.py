@@ -36,7 +36,7 @@ def test_two_spaces_of_one_name_are_refused_and_a_new_one_joins(monkeypatch):
     mine = Space("mine", search_spaces.get("mobilenet").branches)
     assert search_spaces.register(mine) is mine is search_spaces.get("mine")
     assert search_spaces.register(mine) is mine
-    assert search_spaces.names() == ("retinanet", "mobilenet", "efficientdet", "all", "follow_me", "mine")
+    assert search_spaces.names() == (*search_spaces.MODULES, "mine")
     for name in ("mine", "all"):
         with pytest.raises(UserError) as error:
             search_spaces.register(replace(mine, name=name))
@@ -118,3 +118,36 @@ def test_a_single_detectors_trials_fit_all_once_the_detector_is_said(detector):
     for seed in single.seeds(CONDITIONS):
         alone = single.replay(seed.params, CONDITIONS).recipe
         assert everything.replay({"detector": detector} | seed.params, CONDITIONS).recipe == alone
+
+
+def test_another_space_joins_all_on_request_and_the_study_finds_it_by_name():
+    assert search_spaces.joined("all", []) == "all"
+    name = search_spaces.joined("all", ["faster_rcnn", "faster_rcnn"])
+    assert name == "all+faster_rcnn"
+    space = search_spaces.get(name)
+    assert space is search_spaces.get(name)
+    assert set(space.models) == {*search_spaces.get("all").models, *search_spaces.get("faster_rcnn").models}
+    assert set(search_spaces.get("all").models) == set(search_spaces.DETECTORS)
+
+
+@pytest.mark.parametrize(
+    ("space", "added", "says"),
+    [
+        (
+            "all",
+            ["nowhere"],
+            "--with nowhere: not one that can join all; known are faster_rcnn, faster_rcnn_101",
+        ),
+        ("mobilenet", ["faster_rcnn"], "--with is for --space all, not mobilenet"),
+    ],
+)
+def test_what_cannot_be_joined_is_refused(space, added, says):
+    with pytest.raises(UserError) as error:
+        search_spaces.joined(space, added)
+    assert line(error) == says
+
+
+def test_a_space_named_twice_is_refused():
+    with pytest.raises(UserError) as error:
+        search_spaces.get("all+faster_rcnn+faster_rcnn")
+    assert line(error) == "all+faster_rcnn+faster_rcnn: names a space twice"

@@ -3,7 +3,8 @@
 saved_model/        signature `serving_default`: images (N, H, W, 3) uint8 -> detection_boxes (N, D, 4) [ymin, xmin,
                     ymax, xmax] normalised, detection_scores (N, D), detection_classes (N, D) from 1,
                     num_detections (N,); and before non-maximum suppression, in the same frame,
-                    raw_detection_boxes (N, A, 4) and raw_detection_scores (N, A, C)
+                    raw_detection_boxes (N, A, 4) and raw_detection_scores (N, A, C); and embedding (N, F), the mean
+                    of each channel of the feature maps
 label_map.pbtxt     class names by id, from 1
 recipe.yaml         the recipe of the trial
 samples.npz         a few validation images, their ground truth and this export's detections (samples.py)

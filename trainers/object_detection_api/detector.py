@@ -31,6 +31,12 @@ class DetectorRecipe(Recipe):
     classification_weight: float = Field(default=1.0, gt=0, le=1000)
     localization_weight: float = Field(default=1.0, gt=0, le=1000)
 
+    def with_published_losses(self) -> DetectorRecipe:
+        """The recipe with the published weights of all parts of the loss: a graph takes the others as arguments."""
+        found = self.replace(l2=None, classification_weight=1.0, localization_weight=1.0)
+        assert isinstance(found, DetectorRecipe)
+        return found
+
 
 @dataclass(frozen=True, kw_only=True)
 class Detector(Model):

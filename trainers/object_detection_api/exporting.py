@@ -42,12 +42,11 @@ PROVEN_IMAGES = 100  # for the comparison of the SavedModel with the trained mod
 
 
 class _Serving:
-    """images (N, H, W, 3) uint8 -> detection_boxes (N, 100, 4), detection_scores, detection_classes (from 1), ..."""
+    """images (N, H, W, 3) uint8 -> detection_boxes (N, D, 4), detection_scores, detection_classes (from 1), ..."""
 
     def __init__(self, graph: Graph, framing: Framing) -> None:
+        self._detector = graph.detector
         self._model = graph.detector.model
-        self._architecture = graph.detector.architecture
-        self._predict = graph.detector.predict
         self._size = graph.detector.image_size
         self._stretches = framing.resize == "stretch"
 
@@ -57,7 +56,8 @@ class _Serving:
     def detect(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         with learning_phase(False):
             inputs, shapes = self._inputs(tf.cast(images, tf.float32))
-            found: dict[str, Any] = self._model.postprocess(self._predict(inputs, shapes), shapes)
+            predictions = self._detector.predict(inputs, shapes)
+            found = self._detector.postprocess(predictions, shapes)
         # from coordinates of the padded input to coordinates of the image
         scale = tf.tile(self._size / tf.cast(shapes[:, :2], tf.float32), [1, 2])[:, tf.newaxis, :]
         return {
@@ -67,13 +67,14 @@ class _Serving:
             "num_detections": found["num_detections"],
             "raw_detection_boxes": found["raw_detection_boxes"] * scale,
             "raw_detection_scores": found["raw_detection_scores"][:, :, -self._model.num_classes :],
+            "embedding": self._detector.embedding(predictions),
         }
 
     def _inputs(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Like the model's own `preprocess`, which resizes the images of a batch one by one."""
         if not self._stretches:
             return self._model.preprocess(images)  # type: ignore[no-any-return]
-        normalised = self._architecture.normalised(self._model, images)
+        normalised = self._detector.architecture.normalised(self._model, images)
         resized = tf.compat.v1.image.resize_images(normalised, [self._size, self._size])
         return resized, tf.tile([[self._size, self._size, 3]], [tf.shape(images)[0], 1])
 
@@ -154,9 +155,12 @@ def _framing(graph: Graph) -> Framing:
     with learning_phase(False):
         wide, shape = preprocess(tf.zeros([1, size // 2, size, 3]))
         white, _ = preprocess(tf.fill([1, size, size, 3], 255.0))
+    stretches = int(shape[0, 0]) == size
+    # the last row of a padded image is padding; of a stretched one, none is
     black_value, white_value = wide[0, 0, 0].numpy(), white[0, 0, 0].numpy()
-    zero = np.clip(np.round(-black_value * 255.0 / (white_value - black_value)), 0, 255).astype(int)
-    return Framing(size, "stretch" if int(shape[0, 0]) == size else "pad", tuple(map(int, zero)))  # type: ignore[arg-type]
+    padding = np.zeros(3) if stretches else wide[0, -1, 0].numpy()
+    colour = np.clip(np.round((padding - black_value) * 255.0 / (white_value - black_value)), 0, 255)
+    return Framing(size, "stretch" if stretches else "pad", tuple(map(int, colour)))  # type: ignore[arg-type]
 
 
 def _suppression(graph: Graph) -> dict[str, Any] | None:

@@ -6,9 +6,8 @@ augmentations, initial weights, seed) is an argument or a variable, or belongs t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
@@ -19,17 +18,15 @@ from trainers.keras_training.optimizer import Update
 from trainers.keras_training.training_state import TrainingState
 from trainers.object_detection_api import architectures
 from trainers.object_detection_api.input_pipeline.batches import Batch, Preparation
+from trainers.object_detection_api.input_pipeline.seeded_augmentation import seeded
 from trainers.object_detection_api.model import DetectionModel, learning_phase
 from trainers.optimizers import Optimizer
 
+# loss part (Architecture.losses) -> its factor, and "regularization" -> the L2 weight; float32 scalars
+LossWeights = Mapping[str, tf.Tensor]
 
-@dataclass(frozen=True)
-class LossWeights:
-    """Factors of the classification and localization losses, and of the configured L2 weight; float32 scalars."""
 
-    classification: tf.Tensor
-    localization: tf.Tensor
-    regularization: tf.Tensor
+_ALWAYS = (0, 0)  # the seed where the same random numbers are wanted each time
 
 
 def blank_batch(batch_size: int, image_size: int, classes: int, most_boxes: int) -> dict[str, tf.Tensor]:
@@ -43,16 +40,17 @@ def blank_batch(batch_size: int, image_size: int, classes: int, most_boxes: int)
     }
 
 
-def images_of(batch: Batch) -> dict[str, tf.Tensor]:
-    """A batch without its labels, as `Graph.statistics` takes it."""
-    return {name: batch[name] for name in ("image", "true_image_shape")}
+def training_inputs(batch: Batch) -> dict[str, tf.Tensor]:
+    """A batch without what only validation batches have, as `Graph.statistics` takes it."""
+    return {name: batch[name] for name in ("image", "true_image_shape", "boxes", "classes", "weights")}
 
 
 class Graph(TrainingState):
     """The graph of one detector at one image size and batch size.
 
     model_config: a `model_pb2.DetectionModel` with loss weights 1 and the detector's published L2 weight.
-    image_size: pixels. precision: as in DetectorRecipe. xla: whether to compile the gradient step.
+    image_size: pixels. precision, batch_norm_decay: as in DetectorRecipe.
+    xla: whether to compile the gradient step.
     most_boxes: room for the boxes of an image in evaluation.
     """
 
@@ -62,18 +60,21 @@ class Graph(TrainingState):
         image_size: int,
         batch_size: int,
         precision: str = "float32",
+        batch_norm_decay: float | None = None,
         xla: bool = False,
         most_boxes: int = MOST_TRAINED_BOXES,
     ) -> None:
-        self.detector = DetectionModel(model_config, image_size, precision)
+        self.detector = DetectionModel(model_config, image_size, precision, batch_norm_decay)
         # whose names in checkpoints are the zoo's, so that it can be fine-tuned
         super().__init__(self.detector.model, self.detector.trainable_variables)
         self._gradients = tf.function(self._losses_and_gradients, autograph=False, jit_compile=xla or None)
         self.prepare = Preparation(model_config, self.detector.model.preprocess)
-        classes, one = architectures.of(model_config).num_classes(model_config), tf.constant(1.0)
+        classes = architectures.of(model_config).num_classes(model_config)
         self._blank_arguments = (
-            blank_batch(batch_size, image_size, classes, MOST_TRAINED_BOXES), one, one, one,
-        )  # fmt: skip
+            blank_batch(batch_size, image_size, classes, MOST_TRAINED_BOXES),
+            dict.fromkeys((*self.detector.architecture.losses, "regularization"), tf.constant(1.0)),
+            tf.constant([0, 0], tf.int64),
+        )
         self._blank_validation = blank_batch(batch_size, image_size, classes, most_boxes) | {
             "real": tf.ones(batch_size, tf.bool)
         }
@@ -91,11 +92,17 @@ class Graph(TrainingState):
         update.apply(ran.result()[1], learning_rate=0.0, clip=None)
         return update
 
-    def gradients(self, batch: Batch, weights: LossWeights) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
-        """Loss parts and the gradients of their sum, in training mode (updates batch normalisation's averages)."""
-        losses, gradients = self._gradients(
-            dict(batch), weights.classification, weights.localization, weights.regularization
-        )
+    def gradients(
+        self, batch: Batch, weights: LossWeights, seed: int, step: int
+    ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+        """Loss parts and the gradients of their sum, in training mode (updates batch normalisation's averages).
+
+        seed, step: of the recipe and of the trial; they determine the random numbers of models that draw samples.
+        """
+        drawn = tf.constant(
+            [seed << 20, step], tf.int64
+        )  # the low 20 bits are for the random calls in one step
+        losses, gradients = self._gradients(dict(batch), dict(weights), drawn)
         return losses, gradients
 
     def evaluate(
@@ -103,15 +110,13 @@ class Graph(TrainingState):
     ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
         """Loss parts and detections, in inference mode.
 
-        Detections: boxes (B, 100, 4) [ymin, xmin, ymax, xmax] normalised to the padded input, scores (B, 100),
-        classes (B, 100) from 0, count (B,). Images whose `real` is false do not contribute to the losses.
+        Detections: boxes (B, D, 4) [ymin, xmin, ymax, xmax] normalised to the padded input, scores (B, D),
+        classes (B, D) from 0, count (B,). Images whose `real` is false do not contribute to the losses.
         """
         if self._tracing is not None:
             self._tracing.result()
         seen = {name: batch[name] for name in self._blank_validation}
-        losses, detections = self._evaluate(
-            seen, weights.classification, weights.localization, weights.regularization
-        )
+        losses, detections = self._evaluate(seen, dict(weights))
         return losses, detections
 
     def trace_evaluation(self) -> None:
@@ -123,9 +128,9 @@ class Graph(TrainingState):
         beside.shutdown(wait=False)
 
     def _trace_the_rest(self) -> None:
-        blank, (_, *weights) = self._blank_validation, self._blank_arguments
-        self.statistics.trace(images_of(blank))
-        self._evaluate(blank, *weights)
+        blank, (batch, weights, _) = self._blank_validation, self._blank_arguments
+        self.statistics.trace(training_inputs(batch))
+        self._evaluate(blank, weights)
         self.detector.trace()
 
     def wait_for_tracing(self) -> None:
@@ -133,43 +138,44 @@ class Graph(TrainingState):
         if self._tracing is not None:
             wait([self._tracing])
 
-    def _losses_and_gradients(
-        self, batch: Any, classification: Any, localization: Any, regularization: Any
-    ) -> Any:
-        with learning_phase(True), tf.GradientTape() as tape:
-            _, losses = self._predict(batch, classification, localization, regularization)
+    def _losses_and_gradients(self, batch: Any, weights: Any, seed: tf.Tensor) -> Any:
+        with learning_phase(True), seeded(seed), tf.GradientTape() as tape:
+            _, losses = self._predict(batch, weights, training=True)
         return losses, tape.gradient(losses["total"], self._trainable)
 
     def _predict_in_training(self, batch: Batch) -> None:
-        with learning_phase(True):
-            self.detector.predict(batch["image"], batch["true_image_shape"])
+        with learning_phase(True), seeded(_ALWAYS):
+            self._provide_ground_truth(batch)
+            self.detector.predict(batch["image"], batch["true_image_shape"], training=True)
 
     @tf.function(autograph=False)
-    def _evaluate(self, batch: Any, classification: Any, localization: Any, regularization: Any) -> Any:
-        with learning_phase(False):
-            predictions, losses = self._predict(batch, classification, localization, regularization)
+    def _evaluate(self, batch: Any, weights: Any) -> Any:
+        with learning_phase(False), seeded(_ALWAYS):
+            predictions, losses = self._predict(batch, weights, training=False)
             found = _postprocess(self.detector, predictions, batch["true_image_shape"])
         detections = {name: found[f"detection_{name}"] for name in ("boxes", "scores", "classes")}
         return losses, detections | {"count": found["num_detections"]}
 
-    def _predict(self, batch: Any, classification: Any, localization: Any, regularization: Any) -> Any:
-        model = self.detector.model
-        # always passed, because otherwise the model keeps that of an earlier trace
+    def _provide_ground_truth(self, batch: Any) -> None:
+        # `real` is always passed, because otherwise the model keeps that of an earlier trace
         real = batch.get("real", tf.ones(batch["image"].shape[0], tf.bool))
-        model.provide_groundtruth(
+        self.detector.model.provide_groundtruth(
             groundtruth_boxes_list=tf.unstack(batch["boxes"]),
             groundtruth_classes_list=tf.unstack(batch["classes"]),
             groundtruth_weights_list=tf.unstack(batch["weights"]),
             is_annotated_list=tf.unstack(real),
         )
-        predictions = self.detector.predict(batch["image"], batch["true_image_shape"])
-        parts = model.loss(predictions, batch["true_image_shape"])
-        named = self.detector.architecture.losses
+
+    def _predict(self, batch: Any, weights: Any, training: bool) -> Any:
+        detector = self.detector
+        self._provide_ground_truth(batch)
+        predictions = detector.predict(batch["image"], batch["true_image_shape"], training)
+        with detector.architecture.mode(detector.model, training):
+            parts = detector.model.loss(predictions, batch["true_image_shape"])
         losses = {
-            "classification": _sum(parts, named["classification"]) * classification,
-            "localization": _sum(parts, named["localization"]) * localization,
-            "regularization": self.detector.regularization_loss(regularization),
+            part: _sum(parts, keys) * weights[part] for part, keys in detector.architecture.losses.items()
         }
+        losses["regularization"] = detector.regularization_loss(weights["regularization"])
         return predictions, losses | {"total": tf.add_n(list(losses.values()))}
 
 
@@ -186,7 +192,7 @@ def _postprocess(detector: DetectionModel, predictions: Any, true_image_shape: t
     architecture = detector.architecture
     any_size = {name: _of_any_batch_size(predictions[name]) for name in architecture.batched_predictions}
     others = {name: predictions[name] for name in architecture.other_predictions}
-    return detector.model.postprocess(any_size | others, _of_any_batch_size(true_image_shape))
+    return detector.postprocess(any_size | others, _of_any_batch_size(true_image_shape))
 
 
 def _of_any_batch_size(tensor: tf.Tensor) -> tf.Tensor:

@@ -10,10 +10,8 @@ from trainers.object_detection_api.graph import LossWeights
 
 
 def loss_weights_of(recipe: DetectorRecipe, classes: int) -> LossWeights:
-    """The weights of classification and localization, and the factor of the regularization that the graph has."""
-    plain = recipe.replace(l2=None)
-    assert isinstance(plain, DetectorRecipe)
-    model = pipeline_config.model_proto(plain, classes)
-    own = architectures.of(model).l2(model)
-    factor = 1.0 if recipe.l2 is None else recipe.l2 / own
-    return LossWeights(*map(tf.constant, (recipe.classification_weight, recipe.localization_weight, factor)))
+    """The factors of the recipe's loss parts, and "regularization", its L2 weight or the published one."""
+    model = pipeline_config.model_proto(recipe, classes)
+    architecture = architectures.of(model)
+    weights = architecture.loss_weights(recipe) | {"regularization": architecture.l2(model)}
+    return {part: tf.constant(weight) for part, weight in weights.items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,9 +31,19 @@ class DetectionModel:
     image_size: side of its square input, pixels.
     """
 
-    def __init__(self, model_config: Any, image_size: int, precision: str = "float32") -> None:
-        """Build the model. model_config: a `model_pb2.DetectionModel`. precision: as in DetectorRecipe."""
+    def __init__(
+        self,
+        model_config: Any,
+        image_size: int,
+        precision: str = "float32",
+        batch_norm_decay: float | None = None,
+    ) -> None:
+        """Build the model. model_config: a `model_pb2.DetectionModel`.
+
+        precision, batch_norm_decay: as in DetectorRecipe; None for the decay that the API sets.
+        """
         self.image_size = image_size
+        self.architecture = architectures.of(model_config)
         self._initial: list[tuple[tf.Variable, Callable[[tf.Tensor], tf.Tensor]]] = []
         self._initialize_all: Callable[[tf.Tensor], Any] = self._initialize
         self._initial_values: tuple[int, list[tf.Tensor]] | None = None
@@ -44,34 +54,50 @@ class DetectionModel:
         ):
             self.model = model_builder.build(model_config, is_training=True, add_summaries=False)
             shape = [1, image_size, image_size, 3]
-            self.model.predict(tf.zeros(shape), tf.constant([shape[1:]]))  # creates the variables
-        self.architecture = architectures.of(model_config)
-        self._set_batch_norm_decay(self.architecture.batch_norm_decay(model_config))
+            self.predict(tf.zeros(shape), tf.constant([shape[1:]]))  # creates the variables
+        if batch_norm_decay is not None:
+            self._set_batch_norm_decay(batch_norm_decay)
         self._regularizers = self._configured_regularizers(self.architecture.l2(model_config))
 
-    def predict(self, images: tf.Tensor, true_image_shapes: tf.Tensor) -> dict[str, Any]:
-        """The model's own `predict`, with all outputs cast to float32."""
-        found: dict[str, Any] = ops.bfloat16_to_float32_nested(self.model.predict(images, true_image_shapes))
+    def predict(
+        self, images: tf.Tensor, true_image_shapes: tf.Tensor, training: bool = False
+    ) -> dict[str, Any]:
+        """The model's own `predict`, with all outputs cast to float32. training: as Architecture.mode takes it."""
+        with self.architecture.mode(self.model, training):
+            found: dict[str, Any] = self.model.predict(images, true_image_shapes)
+        return ops.bfloat16_to_float32_nested(found)  # type: ignore[no-any-return]
+
+    def postprocess(self, predictions: Mapping[str, Any], true_image_shapes: tf.Tensor) -> dict[str, Any]:
+        """The API's detections of predictions made as in inference, boxes normalised to the padded input."""
+        with self.architecture.mode(self.model, training=False):
+            found: dict[str, Any] = self.architecture.postprocess(
+                self.model, predictions, true_image_shapes, self.image_size
+            )
         return found
 
-    def regularization_loss(self, factor: tf.Tensor) -> tf.Tensor:
-        """The sum of the model's L2 losses, as if the weight in its configuration were `factor` times as large.
+    def embedding(self, predictions: Mapping[str, Any]) -> tf.Tensor:
+        """(B, F) float32: the mean of each channel of the feature maps that the predictions are made from."""
+        maps = self.architecture.feature_maps(predictions)
+        return tf.concat([tf.reduce_mean(tf.cast(each, tf.float32), [1, 2]) for each in maps], axis=1)
+
+    def regularization_loss(self, weight: tf.Tensor) -> tf.Tensor:
+        """The sum of the model's L2 losses, as if its configuration stated this L2 weight.
 
         The weight of a backbone that sets its own, such as EfficientNet's 5e-6, stays, as it does in the API.
         """
-        weights = [regularizer.l2 for regularizer in self._regularizers]
+        before = [regularizer.l2 for regularizer in self._regularizers]
         try:
-            for regularizer, weight in zip(self._regularizers, weights, strict=True):
-                regularizer.l2 = weight * factor
+            for regularizer in self._regularizers:
+                regularizer.l2 = weight / 2  # the API halves it for Keras
             return tf.add_n(self.model.regularization_losses())
         finally:
-            for regularizer, weight in zip(self._regularizers, weights, strict=True):
-                regularizer.l2 = weight
+            for regularizer, value in zip(self._regularizers, before, strict=True):
+                regularizer.l2 = value
 
     def _configured_regularizers(self, weight: float) -> list[Any]:
-        """The regularizers of the layers that have the weight of the configuration; the API halves it for Keras."""
+        """The regularizers of the layers that have the weight of the configuration."""
         found = {}
-        for layer in self.model.submodules:
+        for layer in self.architecture.regularized(self.model):
             for name in ("kernel_regularizer", "depthwise_regularizer", "pointwise_regularizer"):
                 regularizer = getattr(layer, name, None)
                 if regularizer is not None and math.isclose(regularizer.l2, weight / 2, rel_tol=1e-5):
@@ -134,6 +160,7 @@ class DetectionModel:
 _v1 = tf.compat.v1
 _NORMAL = (_v1.random_normal_initializer, tf_keras.initializers.RandomNormal)
 _TRUNCATED_NORMAL = (_v1.truncated_normal_initializer, tf_keras.initializers.TruncatedNormal)
+_VARIANCE_SCALING = (_v1.variance_scaling_initializer, tf_keras.initializers.VarianceScaling)
 _CONSTANT = (
     _v1.constant_initializer,
     _v1.zeros_initializer,
@@ -153,7 +180,7 @@ def _seeded_initializer(initializer: Any, variable: tf.Variable) -> Callable[[tf
     if isinstance(initializer, _NORMAL):
         mean, stddev = initializer.mean, initializer.stddev
         return lambda seed: tf.random.stateless_normal(shape, seed, mean, stddev, dtype)
-    if isinstance(initializer, tf_keras.initializers.VarianceScaling):
+    if isinstance(initializer, _VARIANCE_SCALING):
         return functools.partial(_variance_scaling, initializer, shape, dtype)
     if isinstance(initializer, _CONSTANT):
         value = tf.constant(variable.numpy())

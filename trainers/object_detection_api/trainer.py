@@ -32,7 +32,7 @@ from trainers.object_detection_api import exporting, pipeline_config  # noqa: E4
 from trainers.object_detection_api.checkpoints import checkpoint as checkpoints  # noqa: E402
 from trainers.object_detection_api.checkpoints import weights  # noqa: E402
 from trainers.object_detection_api.detector import DetectorRecipe  # noqa: E402
-from trainers.object_detection_api.graph import Graph, images_of  # noqa: E402
+from trainers.object_detection_api.graph import Graph, training_inputs  # noqa: E402
 from trainers.object_detection_api.image_results import image_results  # noqa: E402
 from trainers.object_detection_api.input_pipeline import batches  # noqa: E402
 from trainers.object_detection_api.input_pipeline.batch_cache import BatchCache  # noqa: E402
@@ -181,7 +181,9 @@ class DetectorTrainer:
 
     def _take_step(self, batch: Batch, rate: float) -> dict[str, float]:
         with self._out_of_memory_as_failure(self._recipe):
-            losses, gradients = self._graph.gradients(batch, self._loss_weights)
+            losses, gradients = self._graph.gradients(
+                batch, self._loss_weights, self._recipe.seed, self._step
+            )
             values = {name: float(value) for name, value in losses.items()}
             bad = [name for name, value in values.items() if not np.isfinite(value)]
             if bad:
@@ -223,7 +225,7 @@ class DetectorTrainer:
         with ExitStack() as stack:
             if self._recipe.averaging is not None:
                 stack.enter_context(self._graph.averaging.in_place())
-            stack.enter_context(self._graph.statistics.in_place(map(images_of, self._clean_batches())))
+            stack.enter_context(self._graph.statistics.in_place(map(training_inputs, self._clean_batches())))
             yield
 
     def _evaluate(self, images: int | None) -> Metrics:
@@ -276,12 +278,11 @@ class DetectorTrainer:
 
     def _graph_of(self, recipe: DetectorRecipe) -> Graph:
         def build() -> Graph:
-            neutral = recipe.replace(l2=None, classification_weight=1.0, localization_weight=1.0)
-            assert isinstance(neutral, DetectorRecipe)
-            model = pipeline_config.model_proto(neutral, len(self._dataset.classes))
+            model = pipeline_config.model_proto(recipe.with_published_losses(), len(self._dataset.classes))
             return Graph(
-                model, recipe.image_size, recipe.batch_size, recipe.precision, self._xla, self._most_boxes
-            )
+                model, recipe.image_size, recipe.batch_size, recipe.precision, recipe.batch_norm_decay,
+                self._xla, self._most_boxes,
+            )  # fmt: skip
 
         return self._graphs.get(graph_key(recipe.to_dict()), build)
 

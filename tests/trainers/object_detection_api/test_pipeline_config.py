@@ -12,9 +12,12 @@ from trainers.augmentations import Augmentation
 from trainers.augmentations.table import AUGMENTATIONS
 from trainers.object_detection_api import compat, pipeline_config
 from trainers.object_detection_api.detector import Detector
+from trainers.object_detection_api.detectors.faster_rcnn import FasterRCNNRecipe
 from trainers.recipe import Recipe
 
 NAMES = [name for name, model in models.all_models().items() if isinstance(model, Detector)]
+TWO_STAGE = [name for name in NAMES if issubclass(models.get(name).recipe, FasterRCNNRecipe)]
+ONE_STAGE = [name for name in NAMES if name not in TWO_STAGE]
 OPERATION = {
     "min_object_covered": 0.1,
     "min_aspect_ratio": 0.5,
@@ -94,7 +97,29 @@ def test_a_model_for_90_classes_at_640_px_is_the_published_one(name: str):
     assert pipeline_config.model_proto(made, 90) == published
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TWO_STAGE)
+def test_what_a_recipe_says_of_both_stages_is_in_it(name: str):
+    made = recipe.build(AS_TRAINED | {"model": name, "image_size": 384}).replace(
+        l2=0.01, classification_weight=2, localization_weight=0.5, proposal_weight=3, anchor_size=96, proposals=80,
+        sampled_proposals=20, proposal_iou=0.8, detection_iou=0.45,
+    )  # fmt: skip
+    model = pipeline_config.model_proto(made, 3).faster_rcnn
+    assert (model.num_classes, model.image_resizer.keep_aspect_ratio_resizer.max_dimension) == (3, 384)
+    anchors = model.first_stage_anchor_generator.grid_anchor_generator
+    assert (anchors.height, anchors.width) == (96, 96)
+    assert (model.first_stage_max_proposals, model.second_stage_batch_size) == (80, 20)
+    suppression = model.second_stage_post_processing.batch_non_max_suppression
+    assert (model.first_stage_nms_iou_threshold, suppression.iou_threshold) == pytest.approx((0.8, 0.45))
+    # the published weights are 1 of classes and 2 of boxes in either stage
+    assert (model.first_stage_objectness_loss_weight, model.first_stage_localization_loss_weight) == (3, 6)
+    assert model.second_stage_classification_loss_weight == 2
+    assert model.second_stage_localization_loss_weight == 1
+    predictor = model.second_stage_box_predictor.mask_rcnn_box_predictor
+    for layers in (model.first_stage_box_predictor_conv_hyperparams, predictor.fc_hyperparams):
+        assert layers.regularizer.l2_regularizer.weight == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("name", ONE_STAGE)
 def test_what_a_recipe_says_of_the_model_is_in_it(name: str):
     made = recipe.build(AS_TRAINED | {"model": name, "image_size": 384}).replace(
         l2=0.01, batch_norm_decay=0.75, classification_weight=2, localization_weight=0.5

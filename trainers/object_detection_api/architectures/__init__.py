@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from trainers.object_detection_api.architectures.architecture import Architecture
+from trainers.object_detection_api.architectures.faster_rcnn import FasterRCNN
 from trainers.object_detection_api.architectures.ssd import SSD
 
 # keys: the names of the fields of the `DetectionModel` proto
-ARCHITECTURES: dict[str, Architecture] = {"ssd": SSD()}
+ARCHITECTURES: dict[str, Architecture] = {"ssd": SSD(), "faster_rcnn": FasterRCNN()}
 
 
 def of(config: Any) -> Architecture:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
-
-if TYPE_CHECKING:
-    from trainers.object_detection_api.detector import DetectorRecipe
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 
 class Architecture(Protocol):
@@ -14,18 +12,21 @@ class Architecture(Protocol):
 
     @property
     def losses(self) -> Mapping[str, tuple[str, ...]]:
-        """Loss part ("classification", "localization") -> keys of the result of the model's `loss`, which are added."""
+        """Loss part ("classification", "localization", ...) -> keys of the result of the model's `loss`, to be added."""
 
     @property
     def batched_predictions(self) -> tuple[str, ...]:
-        """Keys of the predictions that `postprocess` needs and whose first dimension is the batch."""
+        """Keys of the predictions that `postprocess` needs and whose first dimension grows with the batch."""
 
     @property
     def other_predictions(self) -> tuple[str, ...]:
         """Keys of the other predictions that `postprocess` needs."""
 
-    def configure(self, config: Any, recipe: DetectorRecipe) -> None:
-        """Set the recipe's batch normalisation decay, L2 weight and loss weights in `config`."""
+    def configure(self, config: Any, recipe: Any) -> None:
+        """Set in `config` what the recipe says of it. recipe: of the class of the model's recipes."""
+
+    def loss_weights(self, recipe: Any) -> dict[str, float]:
+        """Loss part -> the recipe's factor of it, on top of the published weight."""
 
     def num_classes(self, config: Any) -> int:
         """Number of classes."""
@@ -33,11 +34,11 @@ class Architecture(Protocol):
     def image_resizer(self, config: Any) -> Any:
         """Its `image_resizer_pb2.ImageResizer`."""
 
-    def batch_norm_decay(self, config: Any) -> float:
-        """Decay of batch normalisation's moving averages."""
-
     def l2(self, config: Any) -> float:
         """Weight of the L2 regulariser."""
+
+    def regularized(self, model: Any) -> Iterable[Any]:
+        """The layers among which are those that have the configuration's L2 weight."""
 
     def normalised(self, model: Any, images: Any) -> Any:
         """Images (N, H, W, 3) float32 in 0..255 -> normalised input of the network, of the same shape."""
@@ -50,6 +51,17 @@ class Architecture(Protocol):
 
         Empty if they are not of that form.
         """
+
+    def mode(self, model: Any, training: bool) -> AbstractContextManager[None]:
+        """A context in which `model` predicts as in training, which needs the ground truth, or as in inference."""
+
+    def postprocess(
+        self, model: Any, predictions: Mapping[str, Any], true_image_shapes: Any, size: int
+    ) -> Any:
+        """The detections of `model.postprocess`, their boxes normalised to the padded input of `size` x `size` px."""
+
+    def feature_maps(self, predictions: Mapping[str, Any]) -> Sequence[Any]:
+        """The feature maps of the whole image, (B, h, w, channels) each, that the predictions are made from."""
 
     def suppression(self, model: Any) -> dict[str, float] | None:
         """Settings of non-maximum suppression: `iou`, `score`, `of_class`, `in_all` (trainers.detection.export).

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
+
+from trainers.object_detection_api.architectures.suppression import settings_of
 
 if TYPE_CHECKING:
     from trainers.object_detection_api.detector import DetectorRecipe
@@ -29,6 +32,13 @@ class SSD:
         config.ssd.loss.classification_weight = recipe.classification_weight
         config.ssd.loss.localization_weight = recipe.localization_weight
 
+    def loss_weights(self, recipe: DetectorRecipe) -> dict[str, float]:
+        """The recipe's factors of the loss parts."""
+        return {
+            "classification": recipe.classification_weight,
+            "localization": recipe.localization_weight,
+        }
+
     def num_classes(self, config: Any) -> int:
         """Number of classes."""
         return int(config.ssd.num_classes)
@@ -37,13 +47,13 @@ class SSD:
         """Its `image_resizer_pb2.ImageResizer`."""
         return config.ssd.image_resizer
 
-    def batch_norm_decay(self, config: Any) -> float:
-        """Decay of batch normalisation's moving averages."""
-        return float(config.ssd.feature_extractor.conv_hyperparams.batch_norm.decay)
-
     def l2(self, config: Any) -> float:
         """Weight of the L2 regulariser."""
         return float(config.ssd.feature_extractor.conv_hyperparams.regularizer.l2_regularizer.weight)
+
+    def regularized(self, model: Any) -> Iterable[Any]:
+        """All layers: a backbone that sets its own L2 weight has another one."""
+        return model.submodules  # type: ignore[no-any-return]
 
     def normalised(self, model: Any, images: Any) -> Any:
         """Images (N, H, W, 3) float32 in 0..255 -> normalised input of the network."""
@@ -69,12 +79,20 @@ class SSD:
         layers = model._box_predictor._prediction_heads[head]._class_predictor_layers
         return {f"model/_box_predictor/_prediction_heads/{head}/_class_predictor_layers/0": layers[0]}
 
+    def mode(self, model: Any, training: bool) -> AbstractContextManager[None]:
+        """Nothing: it predicts the same in training and inference, but for Keras' learning phase."""
+        return nullcontext()
+
+    def postprocess(
+        self, model: Any, predictions: Mapping[str, Any], true_image_shapes: Any, size: int
+    ) -> Any:
+        """The model's own `postprocess`."""
+        return model.postprocess(predictions, true_image_shapes)
+
+    def feature_maps(self, predictions: Mapping[str, Any]) -> Sequence[Any]:
+        """See Architecture."""
+        return predictions["feature_maps"]  # type: ignore[no-any-return]
+
     def suppression(self, model: Any) -> dict[str, float] | None:
         """Settings of non-maximum suppression; None if it is not plain suppression per class."""
-        settings = model._non_max_suppression_fn.keywords
-        if settings["soft_nms_sigma"] or settings["use_class_agnostic_nms"] or settings["use_combined_nms"]:
-            return None
-        names = {
-            "iou": "iou_thresh", "score": "score_thresh", "of_class": "max_size_per_class", "in_all": "max_total_size",
-        }  # fmt: skip
-        return {name: settings[theirs] for name, theirs in names.items()}
+        return settings_of(model._non_max_suppression_fn)

@@ -115,7 +115,7 @@ def checkpoint_of(
 def _start(source: str, message: str, prefix: Path, sha256: str | None = None) -> Start:
     """Start with the largest part that the checkpoint has. Raises UserError if it has no feature extractor."""
     names = variable_shapes(prefix)
-    if not any("feature_extractor/" in name for name in names):
+    if not any("feature_extractor" in name for name in names):
         raise UserError(
             f"{prefix}: contains no feature extractor of a detection model; its structure must be that of the zoo's"
         )

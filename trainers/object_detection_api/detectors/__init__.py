@@ -2,7 +2,7 @@
 
 import importlib
 
-DETECTORS = ("retinanet", "mobilenet", "efficientdet")
+DETECTORS = ("retinanet", "mobilenet", "efficientdet", "faster_rcnn")
 
 for _name in DETECTORS:
     importlib.import_module(f"{__name__}.{_name}")

@@ -1,4 +1,4 @@
-"""Makes the API's augmentations deterministic: all random numbers depend on one seed per image.
+"""Makes the API's random numbers deterministic: those of the augmentations of an image, and of a model's samples.
 
 The API uses TensorFlow's stateful random generators, whose values depend on earlier calls in the process and on the
 order of threads. Inside `seeded(seed)`, the same calls use stateless generators instead: the n-th call in a traced
@@ -17,10 +17,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
-from object_detection.core import preprocessor
+from object_detection.core import balanced_positive_negative_sampler, minibatch_sampler, preprocessor
 from object_detection.utils import autoaugment_utils, patch_ops
 
-_PATCHED_MODULES = (preprocessor, autoaugment_utils, patch_ops)
+_PATCHED_MODULES = (
+    preprocessor, autoaugment_utils, patch_ops, balanced_positive_negative_sampler, minibatch_sampler,
+)  # fmt: skip
 _local = threading.local()
 
 
@@ -38,7 +40,7 @@ class _Draws:
 
 @contextlib.contextmanager
 def seeded(seed: tf.Tensor) -> Iterator[None]:
-    """A context in which the API's augmentations, when traced, use the stateless `seed`, an int64 tensor (2,)."""
+    """A context in which the API's random calls, when traced, use the stateless `seed`, an int64 tensor (2,)."""
     _patch()
     before = getattr(_local, "draws", None)
     _local.draws = _Draws(seed)

@@ -23,7 +23,16 @@ def freed_memory() -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("freed_memory")
-@pytest.mark.parametrize(("name", "count"), [("mobilenet", 385), ("retinanet", 464), ("efficientdet", 876)])
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("mobilenet", 385),
+        ("retinanet", 464),
+        ("efficientdet", 876),
+        ("faster_rcnn_50", 276),
+        pytest.param("faster_rcnn_101", 531, marks=pytest.mark.long),
+    ],
+)
 def test_its_checkpoint_has_the_published_variables(name: str, count: int, tmp_path: Path):
     compat.install()
     import tensorflow as tf
@@ -48,7 +57,9 @@ def test_every_batch_normalisation_has_the_recipes_decay():
 
     fields = {"model": "efficientdet", **models.get("efficientdet").presets["laptop"]}
     made = recipe.build(fields | {"batch_norm_decay": 0.75})
-    detector = DetectionModel(pipeline_config.model_proto(made, 3), made.image_size)
+    detector = DetectionModel(
+        pipeline_config.model_proto(made, 3), made.image_size, batch_norm_decay=made.batch_norm_decay
+    )
     layers = [layer for layer in detector.model.submodules if hasattr(layer, "moving_variance")]
     # 69 of the backbone, 38 of the pyramid and 30 of the box predictor, which shares its convolutions but not these
     assert len(layers) == 137

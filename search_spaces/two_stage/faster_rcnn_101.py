@@ -1,0 +1,8 @@
+"""The space `faster_rcnn_101`: Faster R-CNN over ResNet101, with the ranges of the space over ResNet50."""
+
+from search_spaces.faster_rcnn import FasterRCNNBranch
+from search_spaces.space import Space
+
+BRANCH = FasterRCNNBranch(model="faster_rcnn_101")
+
+SPACE = Space("faster_rcnn_101", (BRANCH,), laptop_steps=270)

@@ -1,0 +1,207 @@
+"""Faster R-CNN over ResNet50 and ResNet101, the two-stage detectors of the zoo (COCO mAP 29.3 and 31.8).
+
+Their checkpoints' variables (`zoo_digest`) are those of the models that the API builds of its own configurations; the
+archives themselves were not at hand.
+"""
+
+from __future__ import annotations
+
+import functools
+from string import Template
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from trainers.model import Cost, register
+from trainers.object_detection_api.detector import Detector, DetectorRecipe
+
+
+class FasterRCNNRecipe(DetectorRecipe):
+    """The recipe of a Faster R-CNN: DetectorRecipe, whose two loss weights are the second stage's, and these fields.
+
+    anchor_size: side of the anchor of scale 1, pixels of the resized image; the others have .25, .5 and 2 times it.
+    proposals: regions that the second stage looks at in an image.
+    sampled_proposals: those of them that a training step looks at, a random sample with the objects among them.
+    proposal_iou, detection_iou: of two boxes that overlap by more, non-maximum suppression keeps one; first and second
+        stage.
+    proposal_weight: factor of both losses of the first stage.
+    """
+
+    anchor_size: int = Field(default=256, ge=16, le=1024)
+    proposals: int = Field(default=300, ge=8, le=2000)
+    sampled_proposals: int = Field(default=64, ge=4, le=512)
+    proposal_iou: float = Field(default=0.7, gt=0, lt=1)
+    detection_iou: float = Field(default=0.6, gt=0, lt=1)
+    proposal_weight: float = Field(default=1.0, gt=0, le=1000)
+
+    @model_validator(mode="after")
+    def _samples_are_of_the_proposals(self) -> FasterRCNNRecipe:
+        if self.sampled_proposals > self.proposals:
+            raise ValueError(
+                f"sampled_proposals: must be at most the {self.proposals} proposals, not {self.sampled_proposals}"
+            )
+        return self
+
+    def with_published_losses(self) -> DetectorRecipe:
+        """See DetectorRecipe."""
+        found = super().with_published_losses().replace(proposal_weight=1.0)
+        assert isinstance(found, DetectorRecipe)
+        return found
+
+
+# the model section of configs/tf2/faster_rcnn_resnet50_v1_640x640_coco17_tpu-8.config, with three placeholders
+_MODEL = Template("""\
+faster_rcnn {
+  num_classes: $classes
+  image_resizer {
+    keep_aspect_ratio_resizer {
+      min_dimension: $image_size
+      max_dimension: $image_size
+      pad_to_max_dimension: true
+    }
+  }
+  feature_extractor {
+    type: "faster_rcnn_resnet${layers}_keras"
+    batch_norm_trainable: true
+  }
+  first_stage_anchor_generator {
+    grid_anchor_generator {
+      scales: 0.25
+      scales: 0.5
+      scales: 1.0
+      scales: 2.0
+      aspect_ratios: 0.5
+      aspect_ratios: 1.0
+      aspect_ratios: 2.0
+      height_stride: 16
+      width_stride: 16
+    }
+  }
+  first_stage_box_predictor_conv_hyperparams {
+    op: CONV
+    regularizer {
+      l2_regularizer {
+        weight: 0.0
+      }
+    }
+    initializer {
+      truncated_normal_initializer {
+        stddev: 0.01
+      }
+    }
+  }
+  first_stage_nms_score_threshold: 0.0
+  first_stage_nms_iou_threshold: 0.7
+  first_stage_max_proposals: 300
+  first_stage_localization_loss_weight: 2.0
+  first_stage_objectness_loss_weight: 1.0
+  initial_crop_size: 14
+  maxpool_kernel_size: 2
+  maxpool_stride: 2
+  second_stage_box_predictor {
+    mask_rcnn_box_predictor {
+      use_dropout: false
+      dropout_keep_probability: 1.0
+      fc_hyperparams {
+        op: FC
+        regularizer {
+          l2_regularizer {
+            weight: 0.0
+          }
+        }
+        initializer {
+          variance_scaling_initializer {
+            factor: 1.0
+            uniform: true
+            mode: FAN_AVG
+          }
+        }
+      }
+      share_box_across_classes: true
+    }
+  }
+  second_stage_post_processing {
+    batch_non_max_suppression {
+      score_threshold: 0.0
+      iou_threshold: 0.6
+      max_detections_per_class: 100
+      max_total_detections: 300
+    }
+    score_converter: SOFTMAX
+  }
+  second_stage_localization_loss_weight: 2.0
+  second_stage_classification_loss_weight: 1.0
+  use_static_shapes: true
+  use_matmul_crop_and_resize: true
+  clip_anchors_to_image: true
+  use_static_balanced_label_sampler: true
+  use_matmul_gather_in_matcher: true
+}
+""")
+
+
+def proto(layers: int, classes: int, image_size: int) -> str:
+    """The published model over a ResNet of `layers` layers, for square images of `image_size` px: a DetectionModel."""
+    return _MODEL.substitute(layers=layers, classes=classes, image_size=image_size)
+
+
+_SHARED: dict[str, Any] = {
+    "min_image_size": 160,
+    "image_size_multiple": 32,
+    "recipe": FasterRCNNRecipe,
+    "graph_fields": (
+        "image_size", "batch_size", "batch_norm_decay", "precision", "anchor_size", "proposals",
+        "sampled_proposals", "proposal_iou", "detection_iou",
+    ),
+    "presets": {
+        "zoo": {
+            "image_size": 640,
+            "batch_size": 64,
+            "steps": 25_000,
+            "optimizer": {"kind": "momentum", "momentum": 0.9},
+            "schedule": {"kind": "cosine", "base": 0.04, "warmup_rate": 0.013333, "warmup": 2000 / 25_000},
+            "augmentations": [{"name": "random_horizontal_flip"}],
+            "weights": {"source": "zoo", "part": "detection"},
+            "batch_norm_decay": 0.997,
+        },
+        "laptop": {
+            "image_size": 160,
+            "batch_size": 2,
+            "steps": 360,
+            "optimizer": {"kind": "adam"},
+            "schedule": {"kind": "cosine", "base": 0.0006, "warmup_rate": 6e-05, "warmup": 0.05},
+            "augmentations": [],
+            "weights": {"source": "none"},
+            "batch_norm_decay": 0.9,
+            "anchor_size": 64,
+            "proposals": 48,
+            "sampled_proposals": 16,
+        },
+    },
+}  # fmt: skip
+
+RESNET_50 = register(
+    Detector(
+        name="faster_rcnn_50",
+        title="Faster R-CNN (ResNet50 V1)",
+        proto=functools.partial(proto, 50),
+        zoo_archive="faster_rcnn_resnet50_v1_640x640_coco17_tpu-8",
+        zoo_variables=276,
+        zoo_digest="fba9ef2e1cacaaeb8f3a5767882267ab81d75eab34a4bf85682c8a714409e56c",
+        cost=Cost(cpu_step_seconds=8.0, shared_part=0.9, parameters=28_333_584),
+        **_SHARED,
+    )
+)
+RESNET_101 = register(
+    Detector(
+        name="faster_rcnn_101",
+        title="Faster R-CNN (ResNet101 V1)",
+        proto=functools.partial(proto, 101),
+        zoo_archive="faster_rcnn_resnet101_v1_640x640_coco17_tpu-8",
+        zoo_variables=531,
+        zoo_digest="2dfac56049692aaf729cde3a5eb954a49fd4d568964f015d82ad2a7e5dd63e34",
+        # not measured: twice the smaller one's
+        cost=Cost(cpu_step_seconds=16.0, shared_part=0.9, parameters=47_377_936),
+        **_SHARED,
+    )
+)
