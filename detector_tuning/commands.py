@@ -31,6 +31,9 @@ COMMANDS = {
     "promote": Command("tuning.promote", "make a study's best detector the champion in MLflow's registry"),
     "ledger": Command("tuning.ledger", "list which trials were stopped early, why, and what that saved"),
     "replay": Command("tuning.replay", "simulate a finished search under other settings"),
+    "select": Command(
+        "tuning.select", "choose which images of a pool to label next, and take the labels back"
+    ),
     "weights": Command(
         "tuning.weights", "list, fetch or verify the published weights from which trials start"
     ),

@@ -23,7 +23,7 @@ def line(error):
 def test_an_unknown_space_names_the_close_ones():
     with pytest.raises(UserError) as error:
         search_spaces.get("retinnet")
-    assert line(error) == "unknown space 'retinnet'; did you mean retinanet?"
+    assert line(error).startswith("unknown space 'retinnet'; did you mean retinanet")
     with pytest.raises(UserError) as error:
         search_spaces.get("yolo")
     known = ", ".join(search_spaces.names())

@@ -19,7 +19,7 @@ from trainers.object_detection_api.checkpoints.zoo import SHA256, Archive, Unava
 from trainers.object_detection_api.detector import detector as detector_called
 from trainers.recipe import InitialWeights
 
-_BOX_HEAD = "model/_box_predictor/_box_prediction_head/"
+_BOX_HEAD = "_box_predictor/_box_prediction_head/"
 
 
 @dataclass(frozen=True)
@@ -119,9 +119,9 @@ def _start(source: str, message: str, prefix: Path, sha256: str | None = None) -
         raise UserError(
             f"{prefix}: contains no feature extractor of a detection model; its structure must be that of the zoo's"
         )
-    if any(name.startswith(_BOX_HEAD) for name in names):
+    if any(_BOX_HEAD in name for name in names):
         part = "boxes"
     else:
-        inside = any(name.startswith("model/_feature_extractor/") for name in names)
+        inside = any(name.startswith("model/_feature_extractor") for name in names)
         part = "detection" if inside else "classification"
     return Start(source, message, sha256, part, tuple(class_names(source, prefix).values()))
