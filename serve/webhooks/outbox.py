@@ -17,6 +17,8 @@ from serve.deployment.database import Database
 # seconds until the next try, after each that failed; 27 hours in all
 PAUSES = (5.0, 30.0, 120.0, 600.0, 1800.0, 2 * 3600.0, 8 * 3600.0, 16 * 3600.0)
 LEASE_SECONDS = 300.0  # after which a message whose sender has died is sent by another
+# failed tries of writing a batch's manifest (13 minutes) after which its webhook is called without it
+MANIFEST_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,13 @@ class Outbox:
                 "UPDATE deliveries SET not_before = ?, error = ? WHERE id = ?",
                 (time.time() + PAUSES[message.tries - 1], why[:300], message.id),
             )
+
+    def without_manifest(self, message: Message, why: str) -> None:
+        """Make the call of the webhook a message of its own, due now, whose data say why there is no manifest yet."""
+        told = json.loads(message.body)
+        with self._database.transaction() as db:
+            db.execute("UPDATE deliveries SET url = NULL WHERE id = ?", (message.id,))
+            announce(db, message.subject, message.event, message.url, told["data"] | {"manifest_error": why})
 
     def of(self, subject: str) -> list[Message]:
         """The messages about a job or batch, oldest first."""

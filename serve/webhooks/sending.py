@@ -20,11 +20,12 @@ from serve.metrics.counters import Counters
 from serve.storage import outputs
 from serve.webhooks import signing
 from serve.webhooks.addresses import Target, resolve
-from serve.webhooks.outbox import Message, Outbox
+from serve.webhooks.outbox import MANIFEST_TRIES, Message, Outbox
 
 QUIET_SECONDS = 10.0  # without a byte
 MOST_SECONDS = 30.0  # for everything
 GONE = 410  # the receiver wants no more
+FOR_GOOD = (404, GONE, 422)  # the batch was removed, nobody wants the message, or it is not allowed
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +44,7 @@ class Sender:
         try:
             self._send(message)
         except Refused as error:
-            for_good = error.status in (
-                404,
-                GONE,
-                422,
-            )  # the batch was removed, nobody wants it, or it is not allowed
-            self._outbox.failed(message, error.detail, for_good)
+            self._outbox.failed(message, error.detail, error.status in FOR_GOOD)
             self._counters.add("webhooks", outcome="failed")
             log.warning("message %s about %s: %s", message.id, message.subject, error.detail)
         else:
@@ -58,7 +54,12 @@ class Sender:
 
     def _send(self, message: Message) -> None:
         if message.output is not None:
-            outputs.send_json(self._batches.manifest(message.subject), message.output, self._settings)
+            try:
+                outputs.send_json(self._batches.manifest(message.subject), message.output, self._settings)
+            except Refused as error:
+                if error.status in FOR_GOOD or message.tries >= MANIFEST_TRIES:
+                    self._outbox.without_manifest(message, error.detail)
+                raise
         if message.url is not None:
             body = message.body.encode()
             signed = signing.headers(signing.secret_of(self._settings.data), message.id, body)

@@ -97,6 +97,34 @@ def test_the_manifest_of_a_batch_that_was_removed_is_not_tried_again(tmp_path):
     assert (deployment.shown["state"], deployment.shown["error"]) == ("failed", "there is no such batch")
 
 
+@pytest.mark.parametrize("reason", ["does not exist yet", "is no longer allowed"])
+def test_a_webhook_is_called_without_a_manifest_that_cannot_be_written(reason, tmp_path, monkeypatch):
+    status, tries = (503, outbox.MANIFEST_TRIES) if "yet" in reason else (422, 1)
+
+    def refused(*_):
+        raise Refused(status, f"the bucket {reason}")
+
+    monkeypatch.setattr(sending.outputs, "send_json", refused)
+    with receiving([]) as receiver:
+        deployment = Deployment(tmp_path, None)
+        monkeypatch.setattr(Batches, "manifest", lambda *_: {})
+        with deployment.database.transaction() as db:
+            announce(db, "a-job", "batch.done", receiver.url, {"id": "a-job"}, "s3://bucket/manifest.json")
+        for _ in range(tries):
+            assert receiver.messages == []
+            deployment.wait()
+            assert deployment.send()
+        assert deployment.send()
+        (event,) = receiver.events()
+        assert event["data"] == {"id": "a-job", "manifest_error": f"the bucket {reason}"}
+        states = [message.to_dict()["state"] for message in deployment.outbox.of("a-job")]
+        assert sorted(states) == sorted(["delivered", "waiting" if status == 503 else "failed"])
+        monkeypatch.setattr(sending.outputs, "send_json", lambda *_: None)
+        deployment.wait()
+        assert deployment.send() == (status == 503), "the manifest is still tried"
+        assert len(receiver.messages) == 1
+
+
 def test_a_message_whose_sender_died_is_sent_by_another(tmp_path, monkeypatch):
     with receiving([]) as receiver:
         deployment = Deployment(tmp_path, receiver.url)
