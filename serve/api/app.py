@@ -101,6 +101,7 @@ def _guard(tokens: Tokens, rates: Rates) -> Callable[[str], Any]:
             if scope not in token.scopes:
                 raise Refused(403, f"this token does not allow {scope}; it allows {', '.join(token.scopes)}")
             rates.count(token.name)
+            request.state.scopes = token.scopes
 
         return Depends(check)
 

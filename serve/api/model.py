@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from serve import tasks
 from serve.api import problems, schemas
@@ -39,7 +39,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         dependencies=[guard("read")],
         responses={status: ERRORS[status] for status in (401, 403, 429)},
     )
-    async def about() -> Any:
+    async def about(request: Request) -> Any:
         state = context.rollout.state()
         manifest: dict[str, Any] = {}
         if state.champion is not None:
@@ -60,6 +60,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
             "manifest": manifest,
             "rollout": asdict(state),
             "replica": replica,
+            "scopes": request.state.scopes,
         }
 
     @router.post(

@@ -242,6 +242,9 @@ class ModelAnswer(BaseModel):
     manifest: dict[str, Any]
     rollout: dict[str, Any]
     replica: dict[str, Any]
+    scopes: list[Literal["read", "submit", "admin"]] = Field(
+        description="what the token of this request allows"
+    )
 
 
 class Promotion(BaseModel):

@@ -11,6 +11,7 @@ import pytest
 import requests
 from PIL import Image
 from rectangles import picture
+from servers import READER
 
 BOX = (0.2, 0.3, 0.6, 0.7)
 
@@ -76,6 +77,9 @@ def test_the_model_is_described(server, rectangles):
     assert model["classes"] == ["red", "green", "blue"]
     assert model["manifest"]["detector"] == "rectangles"
     assert model["replica"]["models"][rectangles.export_id]["backend"] == "openvino"
+    assert model["scopes"] == ["read", "submit", "admin"]
+    asked = {"Authorization": f"Bearer {READER}"}
+    assert server.call("GET", "/v1/model", headers=asked).json()["scopes"] == ["read"]
 
 
 def test_only_health_needs_no_token(server):

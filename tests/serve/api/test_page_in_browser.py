@@ -130,6 +130,40 @@ def test_the_page_asks_before_it_removes(server, tab, tmp_path):
     assert server.call("GET", f"/v1/jobs/{job['id']}").status_code == 404
 
 
+def test_batches_are_shown_with_their_jobs_and_a_reader_cannot_change_anything(server, tab, tmp_path):
+    for name in ("one", "two"):
+        clips.make(server.settings.file_roots[0] / f"batched-{name}.mp4", 3)
+    uris = [f"file://{server.settings.file_roots[0]}/batched-{name}.mp4" for name in ("one", "two")]
+    batch = server.call("POST", "/v1/batches", json={"uris": uris, "options": {"annotate": False}}).json()[
+        "id"
+    ]
+    tab.open(f"{server.url}/#token=token-for-tests")
+    remove = f"document.querySelector('[aria-label=\"Remove batch {batch}\"]')"
+    tab.wait(f"{remove} !== null")
+    assert "2: 2 done" in tab.value("document.getElementById('batches').innerText")
+    tab.value(f"document.querySelector('[aria-label=\"Jobs batch {batch}\"]').click()")
+    tab.wait("document.getElementById('jobs').rows.length === 2")
+    tab.value("document.getElementById('allJobs').click()")
+    tab.wait("document.getElementById('allJobs').hidden")
+
+    tab.value("sessionStorage.clear()")
+    tab.open(f"{server.url}/?again#token=reader-for-tests")
+    tab.wait("document.getElementById('jobs').rows.length > 1")
+    buttons = tab.value(
+        "Array.from(document.querySelectorAll('#main tbody button')).map(each => each.textContent)"
+    )
+    assert set(buttons) == {"Show", "Jobs", "Manifest"}
+    assert tab.value("document.getElementById('drop').hidden && document.getElementById('options').hidden")
+
+    tab.value("sessionStorage.clear()")
+    tab.open(f"{server.url}/?third#token=token-for-tests")
+    tab.wait(f"{remove} !== null")
+    tab.value(f"{remove}.click()")
+    tab.value("document.querySelector('#ask button[value=yes]').click()")
+    tab.wait(f"{remove} === null")
+    assert server.call("GET", f"/v1/batches/{batch}").status_code == 404
+
+
 @pytest.mark.skipif(
     "AXE_CORE" not in os.environ, reason="no axe-core; npm install axe-core, AXE_CORE=.../axe.min.js"
 )
