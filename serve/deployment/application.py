@@ -13,6 +13,7 @@ from ray import serve as ray_serve
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 
 from serve.deployment.database import Database
+from serve.deployment.gpus import hide_gpus_of_others
 from serve.deployment.loopback import keep_to_loopback
 from serve.deployment.settings import Settings, parsed
 from serve.jobs.options import Options
@@ -32,6 +33,7 @@ class ReplicaDeployment:
         from serve.deployment.replica import Replica
 
         keep_to_loopback()
+        hide_gpus_of_others()
         self._jobs_at_once = settings["jobs_at_once"]
         self._replica = Replica(Settings.model_validate(settings))
 
