@@ -55,7 +55,13 @@ def parser() -> Parser:
     add("--job", metavar="ID", help="wait for this job, sent before, instead of sending a video")
     add = line.add_argument_group("without a server").add_argument
     add("--local", action="store_true", help="run in this process, with --study or --model")
-    add("--backend", help="openvino or tensorflow (default: the faster one)")
+    add("--backend", help="openvino, openvino-int8 or tensorflow (default: the fastest one)")
+    add(
+        "--max-map-drop",
+        type=float,
+        metavar="X",
+        help="mAP that int8 may lose to be used (default: 0.005; 0: never)",
+    )
     add_flags(line, "model (with --local)")
     line.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return line
@@ -149,6 +155,7 @@ def _local(
         tracking_uri=chosen.tracking_uri,
         threshold_for=chosen.threshold_for,
         backend=chosen.backend,
+        **({} if chosen.max_map_drop is None else {"max_map_drop": chosen.max_map_drop}),
     ) as model:
         Console(stderr=True).print("\n".join(model.choice.table()), highlight=False)
         model.annotate(

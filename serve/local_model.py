@@ -15,8 +15,9 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 
 from serve import tasks
-from serve.backends import choosing, measuring
+from serve.backends import choosing
 from serve.backends.batching import Batcher, NetworkFailed
+from serve.deployment.settings import MAX_MAP_DROP
 from serve.exports.locating import located
 from serve.images import as_image
 from serve.jobs.limits import NO_LIMITS
@@ -35,8 +36,9 @@ class LocalModel:
     export: an export's folder, or "models:/NAME@ALIAS" or "models:/NAME/VERSION" in MLflow's registry.
     study: instead of it, the name of a study in `studies_dir`: its best trial, exported first if needed.
     tracking_uri: MLflow server of "models:/..."; default: mlflow.db in `studies_dir`.
-    backend: "openvino" or "tensorflow"; default: the faster one on this machine, which is measured once per export and
-    takes some seconds the first time. threads: CPU threads; default: all.
+    backend: "openvino", "openvino-int8" (of detectors) or "tensorflow"; default: the fastest one on this machine, which
+    is measured once per export and takes up to minutes the first time. threads: CPU threads; default: all.
+    max_map_drop: mAP that openvino-int8 may lose on the export's validation images to be used; 0 to not use it.
     threshold_for: with `study`, what a detector's score threshold is to meet on the validation images: "f1",
     "precision>=.9" or "recall>=.8"; default: as exported, at first "f1".
     Raises UserError, one line, for a wrong type, a missing or damaged export, one of another task, an unknown study or
@@ -55,6 +57,7 @@ class LocalModel:
         backend: str | None = None,
         threads: int | None = None,
         threshold_for: str | None = None,
+        max_map_drop: float = MAX_MAP_DROP,
     ) -> None:
         if (export is None) == (study is None):
             raise UserError("give either an export or study=NAME")
@@ -64,6 +67,9 @@ class LocalModel:
         check_type(backend, "backend", (str,))
         check_type(threshold_for, "threshold_for", (str,))
         check_type(threads, "threads", (int,))
+        check_type(max_map_drop, "max_map_drop", (int, float), optional=False)
+        if not 0 <= max_map_drop <= 1:
+            raise UserError(f"max_map_drop must be between 0 and 1, not {max_map_drop}")
         if threads is not None and threads < 1:
             raise UserError(f"threads must be at least 1, not {threads}")
         name = None if export is None else str(export)
@@ -71,11 +77,11 @@ class LocalModel:
         self.export: Any = tasks.get(self.task_name).read(folder) if self.task_name else tasks.read(folder)
         self.task = tasks.of(self.export)
         self.choice, loaded = (
-            choosing.choose(self.export, threads, names=[backend])
+            choosing.choose(self.export, threads, [backend], max_map_drop)
             if backend
-            else choosing.load_chosen(self.export, threads)
+            else choosing.load_chosen(self.export, threads, max_map_drop)
         )
-        self._batcher = Batcher(loaded, measuring.BATCH, partial(self.task.count, self.export))
+        self._batcher = Batcher(loaded, self.choice.batch, partial(self.task.count, self.export))
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from serve.client import TOKEN_VARIABLE
+from serve.deployment.gpus import hide_all_gpus
 from serve.deployment.preparing import backend_table, prepare_model, prepare_tokens
 from serve.deployment.serving import (
     Placement,
@@ -17,7 +18,7 @@ from serve.deployment.serving import (
     check_proxies,
     serve_until_stopped,
 )
-from serve.deployment.settings import Settings, parsed
+from serve.deployment.settings import MAX_MAP_DROP, Settings, parsed
 from serve.exports.locating import add_flags, located
 from serve.jobs.limits import Limits
 from trainers.command import Parser, run
@@ -139,7 +140,19 @@ def parser() -> Parser:
         metavar="N",
         help="concurrent videos per replica (default: 2)",
     )
-    add("--batch", type=int, default=4, metavar="N", help="largest batch of the network (default: 4)")
+    add(
+        "--batch",
+        type=int,
+        metavar="N",
+        help="largest batch of the network (default: the best one, as measured)",
+    )
+    add(
+        "--max-map-drop",
+        type=float,
+        default=MAX_MAP_DROP,
+        metavar="X",
+        help=f"mAP that an int8 network may lose to be used (default: {MAX_MAP_DROP:g}; 0: float32 only)",
+    )
     add("--address", help="a Ray cluster, or auto (default: Ray is started)")
     line.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return line
@@ -153,6 +166,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(chosen: Namespace) -> int:
     settings = _settings(chosen)
+    if not chosen.gpus:  # so that the backends are measured as the replicas will run them
+        hide_all_gpus()
     check_certificate(chosen.tls_cert, chosen.tls_key)
     proxies = tuple(each.strip() for each in chosen.forwarded_allow_ips.split(",") if each.strip())
     check_proxies(proxies)
@@ -195,6 +210,7 @@ def _settings(chosen: Namespace) -> Settings:
         limits=limits,
         threads=chosen.cpus,
         batch=chosen.batch,
+        max_map_drop=chosen.max_map_drop,
         jobs_at_once=chosen.jobs_at_once,
     )
 

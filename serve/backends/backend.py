@@ -21,9 +21,12 @@ class Backend(Protocol):
     """A loaded network. Constructed from an Export and a number of CPU threads.
 
     streams: how many threads may call `run` concurrently; that many calls use all its CPU threads.
+    approximate: whether its results differ from the export's, as with quantized weights; then it is used only if it
+    loses no more of the task's metric than allowed. Otherwise they are the same.
     """
 
     streams: int
+    approximate: bool
 
     def run(self, images: np.ndarray) -> Sequence[Any]:
         """(N, S, S, 3) uint8 RGB squares, N >= 1 -> the result of each, in a type that the task chooses.

@@ -18,39 +18,56 @@ from filelock import FileLock
 from serve import backends, tasks
 from serve.backends import cache
 from serve.backends.backend import Backend
-from serve.backends.measuring import Measured, measure, parity
+from serve.backends.measuring import BATCH, Measured, measure, parity
+from serve.deployment.settings import MAX_MAP_DROP
 from serve.tasks.task import ServedExport
 from trainers.errors import UserError
 from trainers.files import write_text
-from trainers.hardware.machine import cpus_here
+from trainers.hardware.machine import cpus_here, gpu_ids
 from tuning.execution.environment import hardware
 
 ROOT = Path(__file__).parents[2]
-VERSION = 2  # of what is kept of a choice; others in the cache are measured again
+VERSION = 3  # of what is kept of a choice; others in the cache are measured again
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The backend chosen for an export with this number of CPU threads, and the measurements."""
+    """The backend chosen for an export with this number of CPU threads, and the measurements.
+
+    max_map_drop: what an approximate backend may lose; 0 excludes them all.
+    """
 
     export_id: str
     threads: int
     backend: str
     measured: Sequence[Measured]
+    max_map_drop: float = MAX_MAP_DROP
+
+    @property
+    def row(self) -> Measured | None:
+        """The measurements of the backend in use, if it was measured."""
+        return next((row for row in self.measured if row.backend == self.backend), None)
+
+    @property
+    def batch(self) -> int:
+        """The size of batches that is best for it."""
+        return self.row.batch if self.row else BATCH
 
     def table(self) -> list[str]:
         """The measurements as lines of text."""
         names = next((list(row.figures) for row in self.measured if row.figures), [])
-        lines = [f"{'backend':<12}{'ms/image':>10}{'alone':>8}" + "".join(f"{name:>8}" for name in names)]
+        lines = [f"{'backend':<14}{'ms/image':>10}{'alone':>8}" + "".join(f"{name:>8}" for name in names)]
         for row in self.measured:
             if row.seconds is None or row.seconds_single is None:
-                lines.append(f"{row.backend:<12}rejected: {row.problem}")
+                lines.append(f"{row.backend:<14}rejected: {row.problem}")
                 continue
-            note = "  <- in use" if row.backend == self.backend else ""
-            if row.problem:
-                note = f"  rejected: {row.problem}"
+            note = f"  <- in use, batches of {row.batch}" if row.backend == self.backend else ""
+            if row.lost is not None:
+                note += f"  {names[0]} {-row.lost:+.4f} on {row.judged} other images"
+            if problem := row.rejected(self.max_map_drop):
+                note = f"  rejected: {problem}"
             lines.append(
-                f"{row.backend:<12}{1000 * row.seconds:>10.1f}{1000 * row.seconds_single:>8.1f}"
+                f"{row.backend:<14}{1000 * row.seconds:>10.1f}{1000 * row.seconds_single:>8.1f}"
                 + "".join(f"{row.figures[name]:>8.4f}" for name in names)
                 + note
             )
@@ -58,39 +75,52 @@ class Choice:
 
 
 def choose(
-    export: ServedExport, threads: int | None = None, names: Sequence[str] = ()
+    export: ServedExport,
+    threads: int | None = None,
+    names: Sequence[str] = (),
+    max_map_drop: float = MAX_MAP_DROP,
 ) -> tuple[Choice, Backend]:
     """Measure the backends called `names` (default: all) in this process; the fastest valid one, loaded.
 
     Raises UserError when no backend is valid.
     """
     threads = _threads(threads)
-    measured, allowed = measure(export, threads, names or list(tasks.of(export).backends))
+    measured, loaded = measure(export, threads, names or list(tasks.of(export).backends))
+    name = _fastest(export, measured, max_map_drop)
+    return Choice(export.export_id, threads, name, measured, max_map_drop), loaded[name]
+
+
+def _fastest(export: ServedExport, measured: Sequence[Measured], max_map_drop: float) -> str:
     rows = [
-        (row.seconds, row.backend) for row in measured if row.backend in allowed and row.seconds is not None
+        (row.seconds, row.backend)
+        for row in measured
+        if row.rejected(max_map_drop) is None and row.seconds is not None
     ]
     if not rows:
-        reasons = "; ".join(f"{row.backend}: {row.problem}" for row in measured)
+        reasons = "; ".join(f"{row.backend}: {row.rejected(max_map_drop)}" for row in measured)
         raise UserError(f"{export.directory}: no backend can run it on this machine ({reasons})")
-    name = min(rows)[1]
-    return Choice(export.export_id, threads, name, measured), allowed[name]
+    return min(rows)[1]
 
 
-def load_chosen(export: ServedExport, threads: int | None = None) -> tuple[Choice, Backend]:
+def load_chosen(
+    export: ServedExport, threads: int | None = None, max_map_drop: float = MAX_MAP_DROP
+) -> tuple[Choice, Backend]:
     """This machine's choice for the export, and that backend, loaded and checked against the export's samples.
 
     Measured once per export, machine and runtime version; see `choice_for`. Raises UserError as `choose` does.
     """
-    choice = choice_for(export, threads)
+    choice = choice_for(export, threads, max_map_drop)
     backend = backends.load(choice.backend, export, choice.threads)
-    if parity(backend, export, tasks.of(export).sample_squares(export)).problem is None:
+    if parity(backend, export, tasks.of(export).sample_squares(export), choice.row).problem is None:
         return choice, backend
     shutil.rmtree(cache.folder(export))  # the cached conversion is damaged: measure and convert again
-    choice = choice_for(export, threads)
+    choice = choice_for(export, threads, max_map_drop)
     return choice, backends.load(choice.backend, export, choice.threads)
 
 
-def choice_for(export: ServedExport, threads: int | None = None) -> Choice:
+def choice_for(
+    export: ServedExport, threads: int | None = None, max_map_drop: float = MAX_MAP_DROP
+) -> Choice:
     """The cached choice; without one, or after an update of a runtime, all backends are measured first.
 
     The measurement runs in a process of its own, because the runtimes that are not chosen take hundreds of megabytes.
@@ -98,11 +128,11 @@ def choice_for(export: ServedExport, threads: int | None = None) -> Choice:
     """
     threads = _threads(threads)
     with FileLock(cache.folder(export) / "choosing.lock"):  # concurrent measurements would disturb each other
-        kept = _read_choice(export, threads)
+        kept = _read_choice(export, threads, max_map_drop)
         if kept is not None:
             return kept
         _measure_in_subprocess(export, threads)
-        kept = _read_choice(export, threads)
+        kept = _read_choice(export, threads, max_map_drop)
         assert kept is not None
         return kept
 
@@ -134,9 +164,9 @@ def _threads(threads: int | None) -> int:
 
 
 def _path(export: ServedExport, threads: int) -> Path:
-    """The file name identifies machine and runtime versions, because machines may share a home folder."""
-    versions = [f"{name} {_version(name)}" for name in ("tensorflow", "tensorflow-cpu", "openvino")]
-    here = sha256(json.dumps([hardware(), versions]).encode()).hexdigest()[:8]
+    """The file name identifies machine, use of GPUs and runtime versions, because machines may share a home folder."""
+    versions = [f"{name} {_version(name)}" for name in ("tensorflow", "tensorflow-cpu", "openvino", "nncf")]
+    here = sha256(json.dumps([hardware(), bool(gpu_ids()), versions]).encode()).hexdigest()[:8]
     return cache.folder(export) / f"backend-{threads}-threads-{here}.json"
 
 
@@ -147,16 +177,16 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _read_choice(export: ServedExport, threads: int) -> Choice | None:
+def _read_choice(export: ServedExport, threads: int, max_map_drop: float) -> Choice | None:
     try:
         kept = json.loads(_path(export, threads).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     if kept.get("version") != VERSION:
         return None
-    return Choice(
-        export.export_id, threads, kept["backend"], tuple(Measured(**row) for row in kept["measured"])
-    )
+    rows = tuple(Measured(**row) for row in kept["measured"])
+    backend = _fastest(export, rows, max_map_drop) if rows else kept["backend"]
+    return Choice(export.export_id, threads, backend, rows, max_map_drop)
 
 
 if __name__ == "__main__":  # what _measure_in_subprocess runs

@@ -1,4 +1,4 @@
-"""Measures backends: whether their results match the trained model's, and how fast they are."""
+"""Measures backends: whether their results match the trained model's, how fast they are, and in which batches."""
 
 from __future__ import annotations
 
@@ -6,14 +6,22 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from serve import backends, tasks
 from serve.backends.backend import Backend
 from serve.tasks.task import Parity, ServedExport
+from trainers.errors import UserError
 
-BATCH = 4  # batch size of the measurement; also the default for serving
+BATCH = 4  # in which backends are compared; then the best size for each is looked for
+BATCHES = (1, 2, 4, 8, 16, 32)
+GAIN = 0.97  # a larger batch is used when an image takes at most this share of the time
+BATCH_ROUNDS = 3
+SAME = (
+    0.001  # largest difference of a figure between two measurements of an approximate backend on one machine
+)
 ROUNDS = 8
 # stop early when every other backend is this many times slower after so many rounds: more would not change the order
 CLEAR_RATIO, CLEAR_ROUNDS = 1.3, 3
@@ -23,9 +31,10 @@ CLEAR_RATIO, CLEAR_ROUNDS = 1.3, 3
 class Measured:
     """Measurements of one backend on this machine.
 
-    problem: why it may not be used, or None. figures: of its results on the export's samples (serve.tasks.task.Parity).
+    problem: why it cannot be used, or None. figures: of its results on the export's samples (serve.tasks.task.Parity).
     seconds: per image, with batches of BATCH in all streams; the best round, because other load on the machine only ever
-    adds time. seconds_single: per image, one at a time.
+    adds time. seconds_single: per image, one at a time. batch: its best size of batches.
+    lost: of an approximate backend, how much worse its metric is than in float32, on `judged` labelled images.
     """
 
     backend: str
@@ -33,12 +42,34 @@ class Measured:
     figures: Mapping[str, float] = field(default_factory=dict)
     seconds: float | None = None
     seconds_single: float | None = None
+    batch: int = BATCH
+    lost: float | None = None
+    judged: int = 0
+
+    def rejected(self, max_drop: float) -> str | None:
+        """Why it may not be used, or None. max_drop: of the metric for an approximate backend; 0 excludes them all."""
+        if self.problem is not None or self.lost is None:
+            return self.problem
+        if max_drop > 0 and self.lost <= max_drop:
+            return None
+        metric = next(iter(self.figures), "metric")
+        return f"{metric} {self.lost:.4f} lower on {self.judged} images (--max-map-drop {max_drop:g})"
 
 
-def parity(backend: Backend, export: ServedExport, squares: np.ndarray) -> Parity:
-    """How the backend's results on the export's samples, `squares`, compare with the trained model's."""
-    found = [each for i in range(0, len(squares), BATCH) for each in backend.run(squares[i : i + BATCH])]
-    return tasks.of(export).parity(export, found)
+def parity(
+    backend: Backend, export: ServedExport, squares: np.ndarray, before: Measured | None = None
+) -> Parity:
+    """How the backend's results on the export's samples, `squares`, compare with the trained model's.
+
+    before: an earlier measurement on this machine. An approximate backend need not match the trained model, but that.
+    """
+    found = tasks.of(export).parity(export, _results(backend, squares))
+    if not backend.approximate:
+        return found
+    name, value = next(iter(found.figures.items()))
+    expected = value if before is None else before.figures.get(name, value)
+    changed = not abs(value - expected) <= SAME
+    return Parity(found.figures, f"{name} {value:.4f}, but it was {expected:.4f}" if changed else None)
 
 
 def measure(
@@ -46,20 +77,70 @@ def measure(
 ) -> tuple[Sequence[Measured], Mapping[str, Backend]]:
     """Load, check and time the backends called `names`: a row for each, and the valid ones, loaded, by name."""
     squares = tasks.of(export).sample_squares(export)
-    rows, loaded = {}, {}
+    rows: dict[str, Measured] = {}
+    loaded: dict[str, Backend] = {}
     for name in names:
         try:
             backend = backends.load(name, export, threads)
             found = parity(backend, export, squares)
+            lost, judged = None, 0
+            if backend.approximate:
+                lost, judged = loss(backend, export, _exact(loaded, rows, export, threads, squares))
         except Exception as error:  # noqa: BLE001 - runtimes raise anything; the table shows it
-            line = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            rows[name] = Measured(name, line)
+            text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            rows[name] = Measured(name, " ".join(text.split())[:200])
             continue
-        rows[name], loaded[name] = Measured(name, found.problem, found.figures), backend
+        rows[name], loaded[name] = (
+            Measured(name, found.problem, found.figures, lost=lost, judged=judged),
+            backend,
+        )
     for name, (seconds, single) in time_backends(loaded, squares).items():
         rows[name] = replace(rows[name], seconds=seconds, seconds_single=single)
+        if rows[name].problem is None:
+            rows[name] = replace(rows[name], batch=best_batch(loaded[name], squares))
     allowed = {name: backend for name, backend in loaded.items() if rows[name].problem is None}
     return tuple(rows.values()), allowed
+
+
+def loss(backend: Backend, export: ServedExport, exact: Backend) -> tuple[float, int]:
+    """The task's metric of `exact` minus that of `backend` on labelled images of the export; and how many these are."""
+    squares, metric = tasks.of(export).judged(export)
+    return metric(_results(exact, squares)) - metric(_results(backend, squares)), len(squares)
+
+
+def _exact(
+    loaded: Mapping[str, Backend], rows: Mapping[str, Measured], export: ServedExport, threads: int, squares: np.ndarray
+) -> Backend:  # fmt: skip
+    """A backend with the export's own results: a loaded one, or OpenVINO. Raises UserError if there is none."""
+    for name, backend in loaded.items():
+        if not backend.approximate and rows[name].problem is None:
+            return backend
+    if "openvino" in rows:
+        raise UserError("there is no float32 backend to judge it by")
+    backend = backends.load("openvino", export, threads)
+    if problem := parity(backend, export, squares).problem:
+        raise UserError(f"in float32, {problem}")
+    return backend
+
+
+def _results(backend: Backend, squares: np.ndarray) -> list[Any]:
+    return [each for i in range(0, len(squares), BATCH) for each in backend.run(squares[i : i + BATCH])]
+
+
+def best_batch(backend: Backend, images: np.ndarray) -> int:
+    """The smallest of BATCHES than which twice its size is not clearly faster. images: (N, S, S, 3) uint8."""
+    best, fastest = BATCHES[0], np.inf
+    for size in BATCHES:
+        batch = np.resize(images, (size, *images.shape[1:]))
+        seconds = []
+        for _ in range(BATCH_ROUNDS + 1):  # the first one warms up
+            began = time.perf_counter()
+            in_all_streams(backend, [batch] * backend.streams)
+            seconds.append((time.perf_counter() - began) / size)
+        if min(seconds[1:]) > GAIN * fastest:
+            break
+        best, fastest = size, min(seconds[1:])
+    return best
 
 
 def time_backends(loaded: Mapping[str, Backend], images: np.ndarray) -> dict[str, tuple[float, float]]:

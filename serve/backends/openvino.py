@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,11 @@ CONVERSION = "3"  # change it when `_with_suppression` changes
 class OpenVino:
     """Runs a detector in float32, in as many streams as Network has."""
 
+    approximate = False
+
     def __init__(self, export: Export, threads: int) -> None:
         self._suppression = export.manifest.get("suppression")
-        self._network = Network(converted(export, CONVERSION, self._changed), threads)
+        self._network = Network(self._path(export), threads)
         self.streams = self._network.streams
 
     def run(self, images: np.ndarray) -> Sequence[DetectionArrays]:
@@ -37,6 +40,10 @@ class OpenVino:
                 return found(*(np.array(out[name]) for name in OUTPUTS))
             boxes, scores = out["raw_detection_boxes"], out["raw_detection_scores"]
             return gather_detections(out[SELECTED], boxes, scores, self._suppression["in_all"])
+
+    def _path(self, export: Export) -> Path:
+        """The network to run, in OpenVINO's format."""
+        return converted(export, CONVERSION, self._changed)
 
     def _changed(self, model: Any) -> Any:
         return model if self._suppression is None else _with_suppression(model, self._suppression)

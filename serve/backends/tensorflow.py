@@ -20,6 +20,7 @@ class TensorFlow:
     """
 
     streams = 1
+    approximate = False
 
     def __init__(self, export: Export, threads: int) -> None:
         import tensorflow as tf

@@ -34,7 +34,7 @@ def prepare_model(settings: Settings, export: Path | None) -> ServedExport:
 
 def backend_table(settings: Settings, export: ServedExport) -> list[str]:
     """The measurements of the backends as lines of text; they are measured first if this machine has not done so."""
-    return choosing.choice_for(export, settings.threads).table()
+    return choosing.choice_for(export, settings.threads, settings.max_map_drop).table()
 
 
 def prepare_tokens(settings: Settings, full: str | None, read_only: str | None, new: bool) -> str | None:

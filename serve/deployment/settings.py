@@ -11,6 +11,8 @@ from serve.jobs.limits import Limits
 from trainers.errors import UserError
 from trainers.hardware.machine import cpus_here
 
+MAX_MAP_DROP = 0.005  # that a quantized network may lose
+
 
 class Settings(BaseModel):
     """Frozen, and validated when built.
@@ -21,8 +23,9 @@ class Settings(BaseModel):
     file_roots, s3_prefixes: folders and prefixes from which jobs may use videos by file:// and s3:// URI.
     output_prefixes: S3 prefixes to which results may be copied. webhook_hosts: see serve.webhooks.addresses.resolve.
     model_roots: folders from which models may be promoted. threads: CPU threads of a replica; None for all.
-    batch: largest batch of the network. jobs_at_once: videos that a replica processes concurrently, so that frames of
-    one fill the batches of another. segment_frames: see serve.video.pipeline.
+    batch: largest batch of the network; None for the best one on this machine. max_map_drop: mAP that a quantized
+    network may lose against float32; 0: none is used. jobs_at_once: videos that a replica processes concurrently, so
+    that frames of one fill the batches of another. segment_frames: see serve.video.pipeline.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,7 +39,8 @@ class Settings(BaseModel):
     model_roots: tuple[Path, ...] = ()
     limits: Limits = Limits()
     threads: int | None = Field(None, ge=1)
-    batch: int = Field(4, ge=1, le=512)
+    batch: int | None = Field(None, ge=1, le=512)
+    max_map_drop: float = Field(MAX_MAP_DROP, ge=0, le=1)
     jobs_at_once: int = Field(2, ge=1, le=64)
     segment_frames: int = Field(128, ge=1)
 

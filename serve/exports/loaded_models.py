@@ -80,9 +80,11 @@ class LoadedModels:
             if found is not None:
                 return found
             export = read_model(self._settings, export_id)
-            choice, backend = choosing.load_chosen(export, self._settings.threads)
+            choice, backend = choosing.load_chosen(
+                export, self._settings.threads, self._settings.max_map_drop
+            )
             count = partial(tasks.of(export).count, export)
-            found = Model(export, Batcher(backend, self._settings.batch, count), choice)
+            found = Model(export, Batcher(backend, self._settings.batch or choice.batch, count), choice)
             with self._lock:
                 self._loaded[export_id] = found
                 unused = [each for each in self._loaded if not self._users[each]]

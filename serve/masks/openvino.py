@@ -16,6 +16,8 @@ CONVERSION = "logits-1"  # change it when `_only_logits` changes
 class OpenVinoSegmenter:
     """Runs in float32, in as many streams as Network has."""
 
+    approximate = False
+
     def __init__(self, export: Export, threads: int) -> None:
         self._network = Network(converted(export, CONVERSION, _only_logits), threads)
         self.streams = self._network.streams

@@ -14,6 +14,7 @@ class TensorFlowSegmenter:
     """Runs on a GPU if TensorFlow finds one, otherwise on the CPU, with `threads` threads."""
 
     streams = 1
+    approximate = False
 
     def __init__(self, export: Export, threads: int) -> None:
         import tensorflow as tf

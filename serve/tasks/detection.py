@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ from serve.jobs.options import Options
 from serve.tasks.task import EachFrameAlone, Finding, FrameReader, Parity, ServedTask
 from serve.video.drawing import draw
 from serve.video.tracking import Tracker
+from trainers.detection import calibration, samples
 from trainers.detection import export as exports
-from trainers.detection import samples
-from trainers.detection.export import SAMPLES, Export
+from trainers.detection.export import CALIBRATION, SAMPLES, Export
 from trainers.detection.samples import DetectionArrays
+from trainers.errors import UserError
 
+LEAST_JUDGED = 20  # labelled images, to tell a loss of mAP from chance
 MAP_TOLERANCE = 0.001  # largest allowed difference of mAP on the export's samples, either way
 # of the threshold: detections from this score on may continue a track (ByteTrack: 0.1, with a threshold from 0.5)
 LOW_SCORE_FRACTION = 0.5
@@ -33,6 +35,7 @@ class DetectionTask(ServedTask):
     title = "object detection"
     backends = {
         "openvino": "serve.backends.openvino:OpenVino",
+        "openvino-int8": "serve.backends.openvino_int8:OpenVinoInt8",
         "tensorflow": "serve.backends.tensorflow:TensorFlow",
     }
 
@@ -58,6 +61,15 @@ class DetectionTask(ServedTask):
         elif not apart.within():
             problem = f"detections differ from the export's: {asdict(apart)}"
         return Parity({"mAP": mean_ap, "score": apart.score, "IoU": apart.iou}, problem)
+
+    def judged(self, export: Export) -> tuple[np.ndarray, Callable[[Sequence[DetectionArrays]], float]]:
+        """Validation images, and mAP."""
+        images = calibration.load(export.directory / CALIBRATION)
+        if len(images.validation) < LEAST_JUDGED or not sum(map(len, images.true_boxes)):
+            raise UserError(
+                f"only {len(images.validation)} validation images to judge it by, of {LEAST_JUDGED}"
+            )
+        return np.stack(images.validation), lambda found: images.mean_ap(found, export.classes)
 
     def health_sample(self, export: Export) -> tuple[np.ndarray, int]:
         """The sample with most objects."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from serve.jobs.options import Options
+from trainers.errors import UserError
 
 
 class ServedExport(Protocol):
@@ -108,6 +109,13 @@ class ServedTask(ABC):
     @abstractmethod
     def parity(self, export: Any, found: Sequence[Any]) -> Parity:
         """Compare results for `sample_squares` with those of the trained model."""
+
+    def judged(self, export: Any) -> tuple[np.ndarray, Callable[[Sequence[Any]], float]]:
+        """Labelled squares (N, S, S, 3), and the task's metric of results for them: to judge an approximate backend by.
+
+        Raises UserError when the export has too few, as of a task that has no approximate backend.
+        """
+        raise UserError(f"exports for {self.name} have no images to judge it by")
 
     @abstractmethod
     def health_sample(self, export: Any) -> tuple[np.ndarray, int]:

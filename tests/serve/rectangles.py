@@ -9,11 +9,13 @@ import numpy as np
 
 from trainers.datasets.label_map import write_label_map
 from trainers.detection import export, samples
+from trainers.detection.calibration import Calibration
 from trainers.detection.export import Framing
 from trainers.detection.samples import Samples
 
 CLASSES = ("red", "green", "blue")
 SIZE = 64
+SAMPLES, JUDGED = 6, 20  # images
 
 
 def picture(
@@ -47,8 +49,9 @@ def build(
         @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
         def detect(self, images):
             pixels = tf.cast(images, tf.float32)
-            others = tf.reduce_sum(pixels, axis=3, keepdims=True) - pixels
-            of_class = tf.cast(pixels - others > 60.0, tf.float32)  # (N, H, W, 3)
+            # each colour minus the two others, as a convolution, for there to be something to quantize
+            above_others = tf.nn.conv2d(pixels, (2 * np.eye(3, dtype=np.float32) - 1)[None, None], 1, "SAME")
+            of_class = tf.cast(above_others > 60.0, tf.float32)  # (N, H, W, 3)
             if broken:
                 of_class = tf.debugging.check_numerics(of_class / 0.0, "broken")
 
@@ -83,7 +86,7 @@ def build(
 
     rng = np.random.default_rng(5)
     images, boxes, labels = [], [], []
-    for _ in range(6):
+    for _ in range(SAMPLES + JUDGED):
         chosen = {
             name: (float(y), float(x), float(y) + 0.3, float(x) + 0.25)
             for name, (y, x) in zip(CLASSES, rng.uniform(0, 0.6, (3, 2)), strict=True)
@@ -95,7 +98,7 @@ def build(
         images.append(picture(SIZE, SIZE, {name: box}))
         boxes.append(np.array([box], np.float32))
         labels.append(np.array([CLASSES.index(name) + 1]))
-    stacked = np.stack(images)
+    stacked = np.stack(images[:SAMPLES])
     module = Rectangles()
     folder.mkdir(parents=True)
     tf.saved_model.save(
@@ -105,7 +108,8 @@ def build(
     (folder / "recipe.yaml").write_text("detector: rectangles\n")
     if broken:
         found = [
-            samples.DetectionArrays(b, np.ones(1, np.float32), c) for b, c in zip(boxes, labels, strict=True)
+            samples.DetectionArrays(b, np.ones(1, np.float32), c)
+            for b, c in zip(boxes[:SAMPLES], labels[:SAMPLES], strict=True)
         ]
     else:
         from serve.backends.backend import found as found_of
@@ -113,7 +117,10 @@ def build(
         out = module.detect(tf.constant(stacked))
         names = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
         found = found_of(*(out[name].numpy() for name in names))
-    Samples(stacked, boxes, labels, found).save(folder / export.SAMPLES)
+    Samples(stacked, boxes[:SAMPLES], labels[:SAMPLES], found).save(folder / export.SAMPLES)
+    Calibration(images[:SAMPLES], images[SAMPLES:], boxes[SAMPLES:], labels[SAMPLES:]).save(
+        folder / export.CALIBRATION
+    )
     export.seal(
         folder,
         CLASSES,

@@ -8,6 +8,7 @@ saved_model/        signature `serving_default`: images (N, H, W, 3) uint8 -> de
 label_map.pbtxt     class names by id, from 1
 recipe.yaml         the recipe of the trial
 samples.npz         a few validation images, their ground truth and this export's detections (samples.py)
+calibration.npz     training images, and labelled validation images, for quantization (calibration.py); optional
 threshold.json      the score threshold, and precision, recall and F1 by score (threshold.py)
 manifest.json       everything else, and the hash of every other file
 """
@@ -27,12 +28,13 @@ from trainers.errors import UserError
 from trainers.export import MANIFEST, amend
 
 __all__ = [
-    "LABEL_MAP", "MANIFEST", "MAP_TOLERANCE", "SAMPLES", "SAVED_MODEL", "THRESHOLD", "Export", "Framing", "Proof",
-    "amend", "read", "seal",
+    "CALIBRATION", "LABEL_MAP", "MANIFEST", "MAP_TOLERANCE", "SAMPLES", "SAVED_MODEL", "THRESHOLD", "Export", "Framing",
+    "Proof", "amend", "read", "seal",
 ]  # fmt: skip
 
 SAVED_MODEL = "saved_model"
 SAMPLES = "samples.npz"
+CALIBRATION = "calibration.npz"
 THRESHOLD = "threshold.json"
 LABEL_MAP = "label_map.pbtxt"
 # largest differences between export and trained model, for detections with scores of at least .1

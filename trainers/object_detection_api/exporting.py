@@ -18,10 +18,11 @@ import tensorflow as tf
 from object_detection.core import standard_fields
 from object_detection.data_decoders import tf_example_decoder
 
-from trainers.datasets.dataset import Dataset
+from trainers.datasets.dataset import Dataset, Part
 from trainers.datasets.label_map import write_label_map
 from trainers.detection import export as format_
 from trainers.detection import samples, threshold
+from trainers.detection.calibration import Calibration, most_images
 from trainers.detection.coco_metrics import ImageResult
 from trainers.detection.export import Framing
 from trainers.detection.samples import DetectionArrays, Samples
@@ -96,7 +97,7 @@ def export(
     """
     framing = _framing(graph)
     serving = _Serving(graph, framing)
-    raw = list(itertools.islice(_raw_images(dataset), SAMPLE_IMAGES))
+    raw = list(itertools.islice(_raw_images(dataset.validation), SAMPLE_IMAGES))
     everything = list(itertools.islice(_trained(evaluated), PROVEN_IMAGES))
     true_boxes, true_classes, trained = zip(*everything[:SAMPLE_IMAGES], strict=True)
     images = np.stack([framing.square(image) for image in raw])
@@ -108,6 +109,7 @@ def export(
         (folder / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
         write_label_map(folder / format_.LABEL_MAP, dataset.classes)
         shown.save(folder / format_.SAMPLES)
+        _calibration(dataset, framing, everything).save(folder / format_.CALIBRATION)
         about = {
             "recipe_id": recipe.recipe_id,
             "detector": recipe.model,
@@ -129,7 +131,7 @@ def _saved_proof(
     """Compare the SavedModel on disk with the trained model, one image of original size at a time."""
     saved = tf.saved_model.load(str(folder))
     found = []
-    for image in itertools.islice(_raw_images(dataset), len(everything)):
+    for image in itertools.islice(_raw_images(dataset.validation), len(everything)):
         [each] = _detections(saved, image[np.newaxis])
         found.append(DetectionArrays(each.boxes / _inside(framing, image), each.scores, each.classes))
     true_boxes, true_classes, trained = zip(*everything, strict=True)
@@ -141,6 +143,21 @@ def _saved_proof(
     if problem := proof.problem():
         raise TrialFailed(f"the export differs from the trained model: {problem}")
     return asdict(proof)
+
+
+def _calibration(
+    dataset: Dataset, framing: Framing, everything: Sequence[tuple[np.ndarray, np.ndarray, DetectionArrays]]
+) -> Calibration:
+    """The first validation images with their labels, and as many training images, evenly spaced."""
+    count = most_images(framing.size)
+    true_boxes, true_classes, _ = zip(*everything[:count], strict=True)
+    validation = itertools.islice(_raw_images(dataset.validation), len(true_boxes))
+    training = _raw_images(dataset.train, max(1, dataset.train.images // count))
+    squares = [
+        [framing.square(image) for image in images]
+        for images in (itertools.islice(training, count), validation)
+    ]
+    return Calibration(squares[0], squares[1], true_boxes, true_classes)
 
 
 def _inside(framing: Framing, image: np.ndarray) -> np.ndarray:
@@ -168,10 +185,10 @@ def _suppression(graph: Graph) -> dict[str, Any] | None:
     return graph.detector.architecture.suppression(graph.detector.model)
 
 
-def _raw_images(dataset: Dataset) -> Iterator[np.ndarray]:
-    """Each validation image in order, (H, W, 3) uint8 RGB."""
+def _raw_images(part: Part, every: int = 1) -> Iterator[np.ndarray]:
+    """Every n-th image in order, (H, W, 3) uint8 RGB."""
     decode = tf_example_decoder.TfExampleDecoder().decode
-    for record in tf.data.TFRecordDataset([str(file) for file in dataset.validation.files]):
+    for record in tf.data.TFRecordDataset([str(file) for file in part.files]).shard(every, 0):
         yield decode(record)[Fields.image].numpy()
 
 

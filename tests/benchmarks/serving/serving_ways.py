@@ -115,7 +115,7 @@ def alone(model: str, video: str, out: str, codec: str = "vp9") -> dict[str, Any
     speeds: dict[str, Any] = {"decode": count / (time.perf_counter() - began)}
     frames = [frame for frame, _ in zip(Decoder(Path(video), NO_LIMITS), range(200), strict=False)]
     squares = np.stack([export.square(frame.image) for frame in frames])
-    size = measuring.BATCH
+    size = choice.batch
     batches = [squares[i : i + size] for i in range(0, len(squares), size)]
     measuring.in_all_streams(backend, batches[: backend.streams])
     began = time.perf_counter()
