@@ -14,6 +14,7 @@ from trainers import model as models
 ROOT = Path(__file__).parents[1]
 FLOORS = ("trainers", "search_spaces", "tuning", "serve")  # from the bottom up
 ROOMS = (
+    "stores",
     "study",
     "search",
     "execution",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from trainers.command import Parser, run
 from trainers.errors import UserError
+from tuning.command import add_studies_dir
 
 EXAMPLES = """\
 examples:
@@ -28,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = line.add_argument_group("what to compare").add_argument
     add("studies", nargs="+", metavar="STUDY", help="name or folder of a study; at least two")
-    add("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="default: ./studies")
+    add_studies_dir(add)
 
     add = line.add_argument_group("output").add_argument
     add(

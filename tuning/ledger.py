@@ -6,12 +6,11 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 
 from trainers.command import Parser, run
-from tuning.command import console_of
+from tuning.command import add_studies_dir, console_of
 from tuning.reporting.ledger import Ledger, ledger, lines
 from tuning.study import reading
 
@@ -35,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = line.add_argument_group("what to list").add_argument
     add("study", help="name or folder of the study")
-    add("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="default: ./studies")
+    add_studies_dir(add)
     add("--format", choices=("text", "json"), default="text", help="format of the list (default: text)")
     add("--debug", action="store_true", help="print the traceback of an error")
 

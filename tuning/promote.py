@@ -7,11 +7,10 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from trainers.command import Parser, run
 from trainers.errors import UserError
-from tuning.command import console_of
+from tuning.command import add_studies_dir, console_of
 
 EXAMPLES = """\
 examples:
@@ -45,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         help="score threshold of serving, by the validation images: f1, 'precision>=.9' or 'recall>=.8' (default: f1)",
     )
     add("--rollback", action="store_true", help="make the previous champion champion again")
-    add("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="default: ./studies")
+    add_studies_dir(add)
 
     add = line.add_argument_group("registry").add_argument
     add("--model", metavar="NAME", help="registered model (default: named after the study)")

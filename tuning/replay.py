@@ -12,11 +12,10 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from trainers.command import Parser, run
 from trainers.errors import UserError
-from tuning.command import console_of
+from tuning.command import add_studies_dir, console_of
 from tuning.search import sampler, scheduler
 
 EXAMPLES = """\
@@ -37,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = line.add_argument
     add("study", help="name or folder of a study, or a JSON file of learning curves")
-    add("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="default: ./studies")
+    add_studies_dir(add)
     add("--space", metavar="NAME", help="the space of a file of curves")
     add("--trials", type=int, metavar="N", help="of each replay (default: as many as there are curves)")
     add(

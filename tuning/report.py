@@ -10,6 +10,7 @@ from pathlib import Path
 
 from trainers.command import Parser, run
 from trainers.errors import UserError
+from tuning.command import add_studies_dir
 
 EXAMPLES = """\
 examples:
@@ -32,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = line.add_argument_group("what to report").add_argument
     add("study", help="name or folder of the study")
-    add("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="default: ./studies")
+    add_studies_dir(add)
     add("--data", metavar="PATH", help="where the study's data are now, if they have moved (for pictures)")
     add("--suspects", action="store_true", help="begin with likely label errors, by file name")
     add("--price-per-hour", type=float, metavar="N", help="price of a worker's hour, in any currency")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import search_spaces
 from search_spaces.conditions import PRECISIONS, PRESETS
@@ -13,7 +12,7 @@ from trainers.command import Parser, run
 from trainers.datasets.arguments import add_reading_flags
 from trainers.errors import UserError
 from tuning.api.settings import Settings
-from tuning.command import console_of
+from tuning.command import add_studies_dir, console_of
 from tuning.execution.saving import SAVE_SECONDS
 from tuning.search import sampler, scheduler
 from tuning.study.manifest import EARLY_IMAGES
@@ -147,7 +146,7 @@ def parser() -> argparse.ArgumentParser:
 
     add = line.add_argument_group("study").add_argument
     add("--study", metavar="NAME", help="default: named after the space and the data")
-    add("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="default: ./studies")
+    add_studies_dir(add)
     add(
         "--tracking-uri", metavar="URI", help="of an MLflow server (default: mlflow.db in the studies folder)"
     )

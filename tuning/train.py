@@ -13,7 +13,7 @@ from trainers.datasets.arguments import add_reading_flags
 from trainers.errors import UserError
 from trainers.hardware.machine import cpus_here, gpus_here
 from tuning.api.settings import RESERVED
-from tuning.command import console_of
+from tuning.command import add_studies_dir, console_of
 
 EXAMPLES = """\
 examples:
@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
 
     add = line.add_argument_group("study").add_argument
     add("--study", metavar="NAME", help="default: named after the recipe and the data")
-    add("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="default: ./studies")
+    add_studies_dir(add)
     add(
         "--tracking-uri", metavar="URI", help="of an MLflow server (default: mlflow.db in the studies folder)"
     )

@@ -8,6 +8,8 @@ from pathlib import Path
 from serve.exports.winner import export_winner
 from trainers.errors import UserError
 from trainers.export import MANIFEST
+from tuning.command import add_studies_dir
+from tuning.study.storage.working_copy import refresh
 
 
 def add_flags(line: ArgumentParser, title: str = "model") -> None:
@@ -20,7 +22,7 @@ def add_flags(line: ArgumentParser, title: str = "model") -> None:
         metavar="CONDITION",
         help="with --study, its score threshold: f1, 'precision>=.9' or 'recall>=.8' (default: as exported)",
     )
-    add("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="default: ./studies")
+    add_studies_dir(add)
     add("--tracking-uri", metavar="URI", help="of MLflow (default: mlflow.db in --studies-dir)")
 
 
@@ -47,6 +49,7 @@ def located(
     if study is None:
         raise UserError("no model was chosen; give --study NAME or --model FOLDER")
     folder = studies_dir / study
+    refresh(folder)
     if not folder.is_dir():
         known = sorted(path.parent.name for path in studies_dir.glob("*/summary.json"))
         hint = f"; available: {', '.join(known)}" if known else ""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from s3_machines import bucket, on_machine, s3_server, s3_store  # noqa: F401
 from searches import about
 
 from tuning.study.study import Study

@@ -19,6 +19,7 @@ from trainers.errors import TrialFailed, UserError
 from trainers.recipe import read
 from tuning.execution.python_path import python_path
 from tuning.execution.worker import make_trainer
+from tuning.study.storage.working_copy import fetch_trial, push_folder
 from tuning.study.trial_folder import newest_checkpoint
 
 EXPORT, TEST = "export", "test"
@@ -54,6 +55,7 @@ def export_trial(
         target = export_trial(trial, data, about, measured, trainer)
         choose(target)
         return target
+    fetch_trial(trial)
     target = trial / EXPORT
     newest = newest_checkpoint(trial)
     if (target / exports.MANIFEST).is_file() and (
@@ -80,6 +82,7 @@ def export_trial(
         raise UserError(errors[-1].removeprefix("error: "))
     if done.returncode:
         raise UserError(f"{trial}: the export failed: {errors[-1][:300]}")
+    push_folder(trial, EXPORT)
     return target
 
 

@@ -21,6 +21,7 @@ from tuning.api.settings import Settings
 from tuning.api.study_result import StudyResult
 from tuning.search.callback import Callback
 from tuning.search.limits.budget import parse_time
+from tuning.stores.location import studies_folder
 from tuning.study import reading
 
 WIDTH = 140  # columns of progress lines in a notebook
@@ -170,7 +171,7 @@ def _settings(fields: Mapping[str, Any]) -> Settings:
 def _path(name: str, value: Any) -> Path:
     if not isinstance(value, str | Path):
         raise UserError(f"{name}: must be a path, not {value!r}")
-    return Path(value)
+    return studies_folder(value) if name == "studies_dir" else Path(value)
 
 
 def _text(data: Any) -> str | None:

@@ -28,7 +28,8 @@ from tuning.callbacks.pictures import Pictures
 from tuning.callbacks.progress import Progress
 from tuning.callbacks.retention import Retention
 from tuning.callbacks.summary import SummaryFile
-from tuning.execution import engine
+from tuning.callbacks.uploads import Uploads
+from tuning.execution import engine, stored_data
 from tuning.execution.engine import Job, Resources
 from tuning.execution.environment import Share
 from tuning.search import sampler as samplers
@@ -42,6 +43,7 @@ from tuning.search.space_adapter import SpaceAdapter
 from tuning.search.warm_start import EarlierStudy, WarmStart
 from tuning.study import manifest
 from tuning.study.data import open_data, write_split
+from tuning.study.storage import working_copy
 from tuning.study.study import Study
 from tuning.tracking.callback import Tracking
 from tuning.tracking.identity import tell_copy_apart
@@ -121,6 +123,7 @@ def run(
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     space = search_spaces.get(settings.space)
+    working_copy.check(settings.studies_dir)
     earlier = _read_earlier_study(Resolved(settings, space, settings.conditions(None)))
     if asked := settings.weights != "auto":  # what is wrong with it is said before the data are read
         start = initial_weights.resolve(settings.weights, settings.preset, space.models)
@@ -133,6 +136,7 @@ def run(
         settings.reading,
     )
     folder = settings.studies_dir / settings.study_name(dataset)
+    working_copy.refresh(folder)
     seed, settings = settings.seed, as_begun(settings, folder)
     if not asked:
         source = initial_weights.wanted(settings.weights, settings.preset, _own(settings.data))
@@ -153,7 +157,7 @@ def run(
     if earlier is not None:
         warm = warm_start.warm_start(earlier, about, adapter)
         messages.append(warm.message)
-    study = Study.open(settings.studies_dir / about.study, about, settings.accept_space_change)
+    study = Study.open(settings.studies_dir / about.study, about, settings.accept_space_change, say=say)
     try:
         say(f"study {study.name} in {study.folder}")
         write_split(dataset, study.folder)
@@ -175,7 +179,10 @@ def run(
             modules=models.modules_of(space.models),
             early_images=settings.early_images,
             save_seconds=settings.save_every,
+            store=(study.stored.store.uri, study.name) if study.stored else None,
         )
+        if study.stored is not None:
+            stored_data.upload(dataset, study.stored.store, say)
         return _search(here, study, warm, job, list(words), console, callbacks)
     finally:
         study.close()
@@ -202,6 +209,7 @@ def _search(
     pictures = Pictures(study, job.dataset, tracking.drawn, job.modules)
     progress, summary = Progress(console, spending.line), SummaryFile(study)
     retention = Retention(study, settings.keep_checkpoints)
+    uploads = Uploads(study, (pictures.ended, tracking.drawn_of))
     adapter = SpaceAdapter(space, here.conditions, study.manifest.space_since)
     context = samplers.SamplerContext(
         lambda trial: space.suggest(trial, here.conditions),
@@ -221,7 +229,7 @@ def _search(
         settings.new_scheduler(),
         budget.trials,
         seeds,
-        callbacks=(tracking, progress, summary, pictures, retention, *extra_callbacks),
+        callbacks=(tracking, progress, summary, pictures, retention, uploads, *extra_callbacks),
         spending=spending,
         known=KnownResults(warm.known if warm is not None else ()),
     )
@@ -238,6 +246,7 @@ def _search(
                 engine.run(search, job, resources)
     finally:
         summary.write()
+        uploads.close()
         pictures.close()
     if unlogged := tracking.close():
         line = f"not yet logged to MLflow at {uri}: {unlogged}; run the command again to sync"

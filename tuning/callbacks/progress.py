@@ -18,7 +18,6 @@ from tuning.search.limits.budget import duration
 from tuning.search.search import Search
 from tuning.study import trial_record as records
 from tuning.study.step_result import StepResult
-from tuning.study.trial_folder import newest_checkpoint
 from tuning.study.trial_record import KNOWN, Rung, TrialRecord, in_words
 
 COLORS = {
@@ -99,15 +98,17 @@ class Progress(Callback):
 
     def _start(self, record: TrialRecord) -> str:
         """Where the trial starts, in words: its newest checkpoint may be later than its last rung, or gone."""
-        newest = newest_checkpoint(self._search.study.trial_folder(record.number)) if self._search else None
-        if newest is not None:
-            return f"resumes from step {newest[0]}"
+        step = self._search.study.saved_step(record.number) if self._search else 0
+        if step:
+            return f"resumes from step {step}"
         return "starts again: its checkpoint is gone" if record.step else "starts"
 
     def progressed(self, result: StepResult) -> None:
         """Update the trial's step and speed."""
         line = self._running[result.trial]
         line.step = result.step
+        if result.note:
+            self._say(f"trial {result.trial}: {result.note}")
         line.images_per_second = result.images_per_second or line.images_per_second
 
     def reached(self, record: TrialRecord, rung: Rung) -> None:

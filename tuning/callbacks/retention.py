@@ -28,7 +28,7 @@ class Retention(Callback):
         self._task = tasks.get(study.manifest.task)
         self._shown = shown
         ended = [record for record in study.records() if record.verdict is not None and record.verdict.final]
-        self._kept = [record for record in ended if newest_checkpoint(self._folder(record))]
+        self._kept = [record for record in ended if study.saved_step(record.number)]
         self._seen = [record for record in ended if self._task.result_files(self._folder(record))]
         self._trim()
 
@@ -45,6 +45,8 @@ class Retention(Callback):
             worst = self._kept.pop()
             while (found := newest_checkpoint(self._folder(worst))) is not None:
                 shutil.rmtree(found[1])
+            if self._study.stored is not None:
+                self._study.stored.drop_checkpoints(worst.number)
         self._seen = records.ranking(self._seen)
         while len(self._seen) > self._shown:
             for file in self._task.result_files(self._folder(self._seen.pop())):

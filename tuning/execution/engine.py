@@ -67,6 +67,7 @@ class Job:
     chunk_seconds: seconds between a worker's messages.
     early_images: number of validation images at the rungs before the last; None for all.
     save_seconds: between a trial's checkpoints; there is one at each rung too.
+    store: (URI of the studies' store, name of the study), where each machine has its own disk; None for a shared one.
     """
 
     task: str
@@ -77,6 +78,7 @@ class Job:
     chunk_seconds: float = 3.0
     early_images: int | None = None
     save_seconds: float = SAVE_SECONDS
+    store: tuple[str, str] | None = None
 
 
 def run(search: TrialSource, job: Job, resources: Resources) -> None:

@@ -10,7 +10,6 @@ from ray.tune.schedulers import TrialScheduler
 from tuning.execution.ray_searcher import ray_config
 from tuning.execution.trainable import RESULT
 from tuning.execution.trial_source import TrialSource
-from tuning.study.trial_folder import newest_checkpoint
 
 
 class StudyScheduler(TrialScheduler):
@@ -47,8 +46,7 @@ class StudyScheduler(TrialScheduler):
         written since the last one.
         """
         number = trial.config["assignment"]["number"]
-        newest = newest_checkpoint(self._search.study.trial_folder(number))
-        step = newest[0] if newest else 0
+        step = self._search.study.saved_step(number)
         if step > self._saved.get(number, 0):
             trial.run_metadata.num_failures = 1
         self._saved[number] = step

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -16,11 +17,18 @@ SAVE_SECONDS = 300.0  # between checkpoints: what a kill costs at most
 class Saving:
     """The checkpoints of one trial in its folder, from `start` of its trainer on.
 
-    every: seconds from one checkpoint until the next is due.
+    every: seconds from one checkpoint until the next is due. saved: is called with each complete checkpoint.
     step: of the newest checkpoint, which may still be being written; 0 for none.
     """
 
-    def __init__(self, trainer: Trainer, folder: Path, every: float = SAVE_SECONDS) -> None:
+    def __init__(
+        self,
+        trainer: Trainer,
+        folder: Path,
+        every: float = SAVE_SECONDS,
+        saved: Callable[[Path], None] = lambda checkpoint: None,
+    ) -> None:
+        self._saved = saved
         self._trainer = trainer
         self._folder = folder
         self._every = every
@@ -55,6 +63,7 @@ class Saving:
         if self._writing is not None:
             (written, target), self._writing = self._writing, None
             written.result()
+            self._saved(target)
             self._keep_only(target)
 
     def _keep_only(self, newest: Path | None) -> None:

@@ -11,6 +11,9 @@ from typing import Any
 
 from ray.tune import Trainable
 
+from trainers.trainer import Trainer
+from tuning.execution import stored_data
+from tuning.execution.stored_files import stored_files
 from tuning.execution.worker import Assignment, Trainers, Worker
 
 RESULT = "result"
@@ -23,18 +26,35 @@ class TrialWorker(Trainable):
         """Make the worker. job: the fields of tuning.execution.engine.Job."""
         for module in job["modules"]:
             importlib.import_module(module)
-        trainers = Trainers(job["factories"], job["dataset"], job["options"])
+        self._job = job
+        self._files = stored_files(job["store"])
+        self._trainers: Trainers | None = None
         self._worker = Worker(
-            trainers, job["task"], job["chunk_seconds"], job["early_images"], job["save_seconds"]
+            self._trainer,
+            job["task"],
+            job["chunk_seconds"],
+            job["early_images"],
+            job["save_seconds"],
+            self._files,
         )
         self._stepping = self._terminated = False
         signal.signal(signal.SIGTERM, self._on_sigterm)
         self.reset_config(config)
 
+    def _trainer(self, model: str) -> Trainer:
+        """The trainer of a model; the first one is made when the data are on this machine. Raises UserError."""
+        if self._trainers is None:
+            dataset = self._job["dataset"]
+            if self._files is not None:
+                dataset = stored_data.fetch(dataset, self._files.studies, self._files.store)
+            self._trainers = Trainers(self._job["factories"], dataset, self._job["options"])
+        return self._trainers(model)
+
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin the trial of a config made by ray_searcher.ray_config."""
         fields = new_config["assignment"]
-        self._worker.begin(Assignment(**(fields | {"folder": Path(fields["folder"])})))
+        folder = Path(fields["folder"]) if self._files is None else self._files.folder(fields["number"])
+        self._worker.begin(Assignment(**(fields | {"folder": folder})))
         return True
 
     def step(self) -> dict[str, Any]:

@@ -21,10 +21,12 @@ from trainers.files import write_text
 from trainers.trainer import Trainer, TrainingCurve
 from tuning.execution.environment import note_hardware
 from tuning.execution.saving import SAVE_SECONDS, Saving
+from tuning.execution.trial_files import SharedFolder, TrialFiles
 from tuning.study.step_result import StepResult
 from tuning.study.trial_folder import FILES, newest_checkpoint
 
 # errors of the disk end the search, not only the trial: the user must fix them
+KEEP_SECONDS = 60.0  # that a worker which must end waits for its last upload; a spot machine has two minutes
 DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
 
 
@@ -85,6 +87,7 @@ class Worker:
     chunk_seconds: about the duration of a `step`, and so the time until a stop takes effect.
     early_images: number of validation images at the rungs before the last; None for all.
     save_seconds: between checkpoints; there is one at each rung too.
+    files: where the trials' files are kept; None for a folder that all machines see.
     """
 
     def __init__(
@@ -94,8 +97,10 @@ class Worker:
         chunk_seconds: float = 3.0,
         early_images: int | None = None,
         save_seconds: float = SAVE_SECONDS,
+        files: TrialFiles | None = None,
     ) -> None:
         self._trainers = trainers
+        self._files = files or SharedFolder()
         self._task = task
         self._early_images = early_images
         self._chunk_seconds = chunk_seconds
@@ -103,6 +108,7 @@ class Worker:
         self._saving: Saving | None = None
         self._assigned: Assignment | None = None
         self._started: Trainer | None = None
+        self._note = ""
         self._chunk = 1
         self._clock = time.monotonic()
 
@@ -112,6 +118,7 @@ class Worker:
             self._saving.finish()
         self._assigned = assigned
         self._started = self._saving = None
+        self._note = ""
         self._reported = assigned.reported
         self._training = assigned.seconds_training
         self._overhead = assigned.seconds_overhead
@@ -141,6 +148,7 @@ class Worker:
         if self._saving is not None:
             self._saving.begin()
             self._saving.finish()
+            self._files.finish(KEEP_SECONDS)
 
     def _advance(self, assigned: Assignment) -> StepResult:
         trainer = self._started or self._start(assigned)
@@ -165,6 +173,7 @@ class Worker:
             self._saving.finish()
         if metrics.results:
             tasks.get(self._task).write_results(assigned.folder, trainer.step, metrics.results)
+        self._files.changed(assigned.folder, trainer.step)
         self._reported = trainer.step
         return self._result("rung", curve, metrics=metrics.flat(), seconds_evaluation=metrics.seconds)
 
@@ -172,16 +181,17 @@ class Worker:
         trainer = self._trainers(
             str(assigned.recipe["model"])
         )  # first, since its module may register the model
-        assigned.folder.mkdir(parents=True, exist_ok=True)
-        newest = newest_checkpoint(assigned.folder)
         recipe = recipes.build(dict(assigned.recipe), where=f"trial {assigned.number}")
+        self._note = self._files.prepare(assigned.folder, assigned.number, recipe, assigned.reported)
+        newest = newest_checkpoint(assigned.folder)
         trainer.start(recipe, newest[1] if newest else None)
         note_hardware(assigned.folder)
         files = trainer.files()
         for name, text in files.items():
             write_text(assigned.folder / name, text)
         write_text(assigned.folder / FILES, json.dumps(sorted(files)))
-        self._saving = Saving(trainer, assigned.folder, self._save_seconds)
+        self._files.changed(assigned.folder, trainer.step)
+        self._saving = Saving(trainer, assigned.folder, self._save_seconds, self._files.saved)
         self._started = trainer
         return trainer
 
@@ -199,6 +209,7 @@ class Worker:
         curves = {} if curve is None else {f"training_loss/{part}": v for part, v in curve.losses.items()}
         if curve is not None:
             curves["learning_rate"] = curve.learning_rates
+        note, self._note = self._note, ""
         return StepResult(
             trial=self._assigned.number,
             step=self._started.step if self._started else 0,
@@ -208,5 +219,6 @@ class Worker:
             curves=curves,
             seconds_training=self._training,
             seconds_overhead=self._overhead,
+            note=note,
             **fields,
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from trainers import recipe as recipes
 from tuning.search.scheduler import Scheduler
 from tuning.study.proposal import Proposal
+from tuning.study.storage.working_copy import fetch_trial
 from tuning.study.study import Study
 from tuning.study.trial_folder import newest_checkpoint
 from tuning.study.trial_record import CONTINUES, KNOWN, TrialRecord, worth_continuing
@@ -91,6 +92,7 @@ def continue_longer(study: Study, shorter: TrialRecord, steps: int) -> TrialReco
     """A new trial with more steps, which starts from the checkpoint of a shorter one."""
     trial = study.trial(shorter.number)
     recipe = recipes.build(dict(shorter.recipe) | {"steps": steps}, where=f"trial {shorter.number}")
+    fetch_trial(study.trial_folder(shorter.number))
     newest = newest_checkpoint(study.trial_folder(shorter.number))
     return study.begin(
         Proposal(recipe, trial.params, trial.distributions),

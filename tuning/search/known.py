@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tuning.search.scheduler import Scheduler
 from tuning.study.step_result import StepResult
+from tuning.study.storage.working_copy import fetch_trial
 from tuning.study.trial_folder import newest_checkpoint
 from tuning.study.trial_record import KNOWN, TrialRecord
 
@@ -30,6 +31,7 @@ class KnownTrial:
 
     def files(self) -> list[Path]:
         """What the trial that takes over its results needs: the newest checkpoint, and all files but OWN."""
+        fetch_trial(self.folder)
         newest = newest_checkpoint(self.folder)
         files = [path for path in sorted(self.folder.glob("*")) if path.is_file() and path.name not in OWN]
         return files if newest is None else [newest[1], *files]

@@ -20,6 +20,7 @@ from tuning.study import manifest
 from tuning.study import trial_record as records
 from tuning.study.manifest import Manifest
 from tuning.study.spent import SpendingFile
+from tuning.study.storage.working_copy import refresh
 from tuning.study.trial_record import TrialRecord
 
 AUDITS = "audits"  # user attribute of the Optuna study
@@ -67,6 +68,8 @@ class StudyRead:
 
 def read(name: str, studies: Path) -> StudyRead:
     """The study `name` in the folder `studies`, or in the folder `name`. Raises UserError if missing or damaged."""
+    if not Path(name).is_absolute():
+        refresh(studies / name)
     folder = next((path for path in (studies / name, Path(name)) if (path / "study.json").is_file()), None)
     if folder is None:
         found = sorted(path.parent.name for path in studies.glob("*/study.json"))

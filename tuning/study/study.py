@@ -16,11 +16,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 import time
-import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +29,19 @@ from optuna.trial import FrozenTrial, TrialState
 from trainers.errors import UserError
 from trainers.files import write_text
 from tuning.study import manifest, trial_record
-from tuning.study.journal import StudyJournal
-from tuning.study.lock import StudyLock
 from tuning.study.manifest import Manifest
-from tuning.study.packing import pack
 from tuning.study.proposal import Proposal
 from tuning.study.spent import SpendingFile, Spent
+from tuning.study.storage.journal import StudyJournal
+from tuning.study.storage.keys import JOURNAL
+from tuning.study.storage.lock import StudyLock
+from tuning.study.storage.opening import check_empty, give_up, write_manifest
+from tuning.study.storage.packing import pack
+from tuning.study.storage.stored import StoredStudy
+from tuning.study.trial_folder import RECIPE, newest_checkpoint
 from tuning.study.trial_record import Rung, TrialRecord
 from tuning.study.verdict import Verdict, interrupted
 
-JOURNAL = "optuna.journal"
-CREATE_TRIAL = b'"op_code":4,'  # in a line of the journal that adds a trial
 # Optuna's state for each verdict; an interrupted trial waits to be resumed
 OPTUNA_STATES = {
     "completed": TrialState.COMPLETE,
@@ -55,10 +55,14 @@ class Study:
     """An open, locked study, from `Study.open` to `close`.
 
     folder: where it is. manifest: what it was begun with. objective: what it optimises.
+    stored: its place in an object store; None if it is kept in the folder alone.
     """
 
-    def __init__(self, folder: Path, about: Manifest, lock: StudyLock, durable: bool) -> None:
+    def __init__(
+        self, folder: Path, about: Manifest, lock: StudyLock, durable: bool, stored: StoredStudy | None = None
+    ) -> None:
         self.folder = folder
+        self.stored = stored
         self.manifest = about
         self.objective = about.resolved_objective()
         self._lock = lock
@@ -80,44 +84,57 @@ class Study:
 
     @classmethod
     def open(
-        cls, folder: Path, asked: Manifest, accept_space_change: bool = False, durable: bool = True
+        cls,
+        folder: Path,
+        asked: Manifest,
+        accept_space_change: bool = False,
+        durable: bool = True,
+        say: Callable[[str], None] = lambda line: None,
     ) -> Study:
         """Open the study in `folder`, or create it.
 
         asked: what the user asks for now; Manifest.resumed_with says which differences are allowed.
         durable: sync rungs and verdicts to disk, so that they survive a power cut.
+        say: is called with a line when it waits for the lease of a study in a store.
         Raises UserError when the study has another space or other data, is in use or damaged, or cannot be written.
         """
         path = folder / manifest.NAME
+        stored = StoredStudy.of(folder)
+        if stored is not None:
+            stored.refresh()
         if folder.exists() and not path.exists():
-            _check_empty(folder)
+            check_empty(folder)
         lock = StudyLock(folder / "lock")
         try:
             if path.exists():
                 manifest.read(path).resumed_with(asked, folder, 0, accept_space_change)
             folder.mkdir(parents=True, exist_ok=True)
             lock.acquire()
+            if stored is not None:
+                stored.open(say)
             (folder / "trials").mkdir(exist_ok=True)
             before = manifest.read(path) if path.exists() else None
             if before is None:
                 (folder / JOURNAL).unlink(missing_ok=True)  # without trials: its driver was killed
-                asked = _write_manifest(path, asked)
-            study = cls(folder, before or asked, lock, durable)
+                asked = write_manifest(path, asked)
+            study = cls(folder, before or asked, lock, durable, stored)
+            if stored is not None:
+                stored.delete_trials_from(len(study.trials()))
             about = (
                 before.resumed_with(asked, folder, len(study.trials()), accept_space_change)
                 if before
                 else asked
             )
             if before and (about != before or not about.id):
-                about = _write_manifest(path, about)
+                about = write_manifest(path, about)
             study.manifest = about
         except OSError as error:
-            lock.release()
+            give_up(lock, stored)
             raise UserError(
                 f"{folder}: cannot be written: {error.strerror}; give another --studies-dir"
             ) from None
         except BaseException:
-            lock.release()
+            give_up(lock, stored)
             raise
         return study
 
@@ -133,13 +150,19 @@ class Study:
 
     def renew_id(self) -> None:
         """Give the study another id: it is a copy."""
-        self.manifest = _write_manifest(
-            self.folder / manifest.NAME, dataclasses.replace(self.manifest, id="")
-        )
+        self.manifest = write_manifest(self.folder / manifest.NAME, dataclasses.replace(self.manifest, id=""))
 
     def trial_folder(self, number: int) -> Path:
         """The folder of a trial's files."""
         return self.folder / "trials" / str(number)
+
+    def saved_step(self, number: int) -> int:
+        """The step of a trial's newest checkpoint, as far as the driver knows; 0 for none."""
+        newest = newest_checkpoint(self.trial_folder(number))
+        here = newest[0] if newest else 0
+        if self.stored is None or not self.stored.has_checkpoint(number):
+            return here
+        return max(here, self.record(number).step)
 
     def begin(
         self, proposal: Proposal, provenance: Mapping[str, str], files: Iterable[Path] = ()
@@ -154,9 +177,11 @@ class Study:
         if folder.exists():  # left by a driver that was killed before it had added the trial to the journal
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
-        write_text(folder / "recipe.yaml", proposal.recipe.to_yaml())
+        write_text(folder / RECIPE, proposal.recipe.to_yaml())
         for path in files:
             (shutil.copytree if path.is_dir() else shutil.copy)(path, folder / path.name)
+            if path.is_dir() and self.stored is not None:
+                self.stored.push_folder(number, path.name, proposal.recipe.recipe_id)
         recipe = {
             trial_record.RECIPE_ID: proposal.recipe.recipe_id,
             trial_record.RECIPE: proposal.recipe.to_dict(),
@@ -191,6 +216,8 @@ class Study:
         if rung.step not in trial.intermediate_values:
             self._storage.set_trial_intermediate_value(trial._trial_id, rung.step, rung.value)
         self._journal.sync()
+        if self.stored is not None:
+            self.stored.note_checkpoint(number)
 
     def note_spent(self, number: int, spent: Spent) -> None:
         """Store what the trial has cost so far in the journal."""
@@ -238,6 +265,8 @@ class Study:
             return
         self._optuna.set_user_attr("wall_seconds", self.wall_seconds)
         self._journal.close()
+        if self.stored is not None:
+            self.stored.close()
         self._lock.release()
 
     def trials(self) -> list[FrozenTrial]:
@@ -265,20 +294,3 @@ class Study:
 
     def _set(self, number: int, key: str, value: Any) -> None:
         self._storage.set_trial_user_attr(self._trial_id(number), key, value)
-
-
-def _check_empty(folder: Path) -> None:
-    """Raise UserError if a folder without study.json holds more than a killed driver leaves before it writes that."""
-    if (folder / JOURNAL).is_file() and CREATE_TRIAL in (folder / JOURNAL).read_bytes():
-        raise UserError(f"{folder}: its study.json is missing; restore it from your backup")
-    for entry in folder.iterdir():
-        empty = entry.name == "trials" and not any(entry.iterdir())
-        if not (empty or entry.name in ("lock", JOURNAL) or entry.name.startswith(".study.json.")):
-            raise UserError(f"{folder}: exists and is not a study; give another --study or --studies-dir")
-
-
-def _write_manifest(path: Path, about: Manifest) -> Manifest:
-    """Write study.json, with a new id if there is none. Returns what is written."""
-    about = about if about.id else dataclasses.replace(about, id=uuid.uuid4().hex)
-    write_text(path, json.dumps(about.to_dict(), indent=2, ensure_ascii=False))
-    return about

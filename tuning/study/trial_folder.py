@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 CHECKPOINT = "checkpoint-"  # followed by the step; these folders are written atomically
+RECIPE = "recipe.yaml"  # written by the driver before a worker gets the trial
 FILES = "files.json"  # the names of the trainer's own files, written after they are
 PICTURES = "pictures"  # folder, here and in the artifacts of the trial's MLflow run
 

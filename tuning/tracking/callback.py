@@ -100,6 +100,10 @@ class Tracking(Callback):
         self._curves.pop(record.number, None)
         self._enqueue(record.number)
 
+    def drawn_of(self, record: TrialRecord) -> None:
+        """Log files of a trial that have just come. Thread-safe."""
+        self._enqueue(record.number)
+
     def drawn(self, number: int) -> None:
         """Log a trial's pictures, which have just been drawn. Thread-safe."""
         self._enqueue(number)

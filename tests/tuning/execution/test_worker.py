@@ -11,6 +11,7 @@ from searches import CONDITIONS, SPACE
 
 from trainers.errors import TrialFailed
 from tuning.execution.worker import Assignment, Trainers, Worker, make_trainer
+from tuning.study.trial_folder import RECIPE as RECIPE_FILE
 from tuning.study.trial_folder import newest_checkpoint
 
 RUNGS = (10, 30, 90)
@@ -27,6 +28,8 @@ def worker_with(**trouble) -> Worker:
 
 def begun(worker: Worker, trials, **fields) -> Worker:
     number = fields.pop("number", 3)
+    (trials / str(number)).mkdir(exist_ok=True)
+    (trials / str(number) / RECIPE_FILE).touch()  # the driver writes it
     worker.begin(Assignment(number, RECIPE, trials / str(number), RUNGS, **fields))
     return worker
 
@@ -43,7 +46,7 @@ def test_a_trial_is_saved_and_evaluated_at_every_rung_and_keeps_its_newest_check
     assert [result.step for result in results if result.kind == "rung"] == [10, 30, 90]
     assert [step for result in results for step in result.steps] == list(range(1, 91))
     left = sorted(entry.name for entry in (tmp_path / "3").iterdir())
-    assert left == ["checkpoint-90", "files.json", "hardware.json", "pipeline.config"]
+    assert left == ["checkpoint-90", "files.json", "hardware.json", "pipeline.config", "recipe.yaml"]
     assert all(
         result.metrics["mAP50"] > 0 for result in results if result.kind == "rung" and result.step > 10
     )
@@ -107,6 +110,8 @@ def test_a_rung_that_was_saved_but_never_told_is_evaluated_first(tmp_path):
 
 def test_a_lost_checkpoint_costs_its_steps_and_no_rung_is_told_twice(tmp_path):
     results = run_to_end(begun(worker_with(), tmp_path, reported=30))
+    assert results[0].note == "its checkpoint of step 30 is gone; it trains again from step 0"
+    assert not any(result.note for result in results[1:])
     assert results[0].steps[0] == 1
     assert [result.step for result in results if result.kind == "rung"] == [90]
 
@@ -232,3 +237,14 @@ def test_a_folder_of_the_trial_lists_the_trainers_own_files_once_they_are_there(
 
 def test_a_trainer_is_named_by_its_import_path():
     assert isinstance(make_trainer("curve_trainer:CurveTrainer", DATASET, {"cpus": 1}), CurveTrainer)
+
+
+def test_a_machine_that_does_not_see_the_drivers_folder_trains_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("tuning.execution.trial_files.SEEN_SECONDS", 0.0)
+    worker = worker_with()
+    worker.begin(Assignment(3, RECIPE, tmp_path / "elsewhere" / "3", RUNGS, reported=30))
+    halted = worker.step()
+    assert halted.kind == "halt"
+    assert "elsewhere/3: is not on " in halted.reason
+    assert halted.reason.endswith("give a --studies-dir that all machines see, or s3://bucket/prefix")
+    assert not (tmp_path / "elsewhere").exists()

@@ -10,7 +10,7 @@ from searches import CONDITIONS, OBJECTIVE, SPACE, run_here, search_of
 
 from tuning.search.space_adapter import SpaceAdapter
 from tuning.study import reading, trial_record
-from tuning.study.packing import PackedTrial
+from tuning.study.storage.packing import PackedTrial
 
 
 @pytest.fixture

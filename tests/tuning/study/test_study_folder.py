@@ -17,13 +17,13 @@ from searches import about, run_here, search_of
 from trainers.errors import UserError
 from tuning.callbacks.summary import SummaryFile, summary
 from tuning.study import manifest, reading
-from tuning.study.lock import StudyLock
+from tuning.study.storage.lock import StudyLock
 from tuning.study.study import Study
 
 HOLD = """
 import sys
 from pathlib import Path
-from tuning.study.lock import StudyLock
+from tuning.study.storage.lock import StudyLock
 lock = StudyLock(Path(sys.argv[1]))
 lock.acquire()
 print("held", flush=True)

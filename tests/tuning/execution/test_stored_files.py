@@ -1,0 +1,151 @@
+"""A worker whose study is in S3: each machine has only its own disk, and a trial goes on from what the store has."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+
+import pytest
+from curve_trainer import DATASET, CurveTrainer
+from searches import CONDITIONS, SPACE
+
+from trainers.datasets.dataset import Part
+from trainers.errors import UserError
+from tuning.execution import stored_data, stored_files
+from tuning.execution.stored_files import StoredFiles
+from tuning.execution.worker import Assignment, Worker
+from tuning.stores import cache, folders
+from tuning.stores.store import Away
+from tuning.study.trial_folder import newest_checkpoint
+
+RUNGS = (10, 30, 90)
+SEEDS = [SPACE.replay(seed.params, CONDITIONS).recipe for seed in SPACE.seeds(CONDITIONS)[:2]]
+
+
+@pytest.fixture
+def worker_on(on_machine, s3_store, monkeypatch):
+    """A worker of trial 3 on a machine, from the step that the driver knows of."""
+    monkeypatch.setattr(stored_files, "ON_ITS_WAY_SECONDS", 0.0)
+    monkeypatch.setattr(stored_files, "FIRST_RETRY", 0.01)
+
+    def make(machine: str, reported: int = 0, recipe=SEEDS[0]) -> Worker:
+        files = StoredFiles(s3_store, on_machine(machine), "street")
+        worker = Worker(lambda model: CurveTrainer(DATASET), "detection", files=files)
+        worker.begin(Assignment(3, recipe.to_dict(), files.folder(3), RUNGS, reported))
+        return worker
+
+    return make
+
+
+def trained(worker: Worker, until: int) -> list:
+    results = [worker.step()]
+    while results[-1].step < until and results[-1].kind in ("progress", "rung"):
+        results.append(worker.step())
+    worker._files.finish(20.0)
+    return results
+
+
+def test_a_trial_goes_on_elsewhere_from_its_checkpoint_and_the_user_is_told(worker_on, on_machine, s3_store):
+    trained(worker_on("machine-1"), 30)
+    shutil.rmtree(on_machine("machine-1"))
+    results = trained(worker_on("machine-2", reported=30), 90)
+    assert results[0].steps[0] == 31
+    assert results[0].note.startswith("goes on from step 30 on ")
+    keys = {entry.key.split("/")[3].split(".")[0] for entry in s3_store.entries("street/trials/3/checkpoint")}
+    assert {entry.key for entry in s3_store.entries("street/trials/3/")} >= {
+        "street/trials/3/files.json", "street/trials/3/hardware.json", "street/trials/3/pipeline.config",
+        "street/trials/3/checkpoint-90.json",
+    }  # fmt: skip
+    assert keys == {"checkpoint-90"}, "older ones are deleted"
+
+
+def test_a_machine_with_an_older_checkpoint_takes_the_newer_one_of_the_store(worker_on, on_machine):
+    trained(worker_on("machine-1"), 10)
+    trained(worker_on("machine-2", reported=10), 30)
+    assert newest_checkpoint(on_machine("machine-1") / "street/trials/3")[0] == 10
+    assert trained(worker_on("machine-1", reported=30), 90)[0].steps[0] == 31
+
+
+def test_a_checkpoint_that_is_nowhere_costs_its_steps_and_is_said(worker_on):
+    first = worker_on("machine-2", reported=30).step()
+    assert first.steps[0] == 1
+    assert first.note == "its checkpoint of step 30 is gone; it trains again from step 0"
+
+
+def test_a_damaged_checkpoint_is_said_and_not_used(worker_on, s3_store):
+    trained(worker_on("machine-1"), 30)
+    kept = folders.read(s3_store, "street/trials/3/checkpoint-30")
+    s3_store.write(f"street/trials/3/{kept.folder}/state.json", b'{"step": 29}')
+    first = worker_on("machine-2", reported=30).step()
+    assert first.steps[0] == 1
+    assert "checkpoint-30: state.json is missing or damaged; its checkpoint of step 30 is gone" in first.note
+
+
+def test_a_checkpoint_of_another_recipe_under_the_same_number_is_not_used(worker_on):
+    trained(worker_on("machine-1"), 30)
+    for machine in ("machine-1", "machine-2"):
+        assert worker_on(machine, recipe=SEEDS[1]).step().steps[0] == 1
+
+
+def test_training_goes_on_while_the_store_is_away_and_the_checkpoint_comes_later(
+    worker_on, s3_store, monkeypatch
+):
+    worker, real, away = worker_on("machine-1"), folders.upload, [True]
+
+    def upload(*arguments):
+        if away[0]:
+            raise Away("S3 does not answer")
+        return real(*arguments)
+
+    monkeypatch.setattr(folders, "upload", upload)
+    while (result := worker.step()).step < 90:
+        assert result.kind in ("progress", "rung")
+    assert not s3_store.entries("street/trials/3/checkpoint")
+    away[0] = False
+    worker._files.finish(20.0)
+    assert [
+        entry.key for entry in s3_store.entries("street/trials/3/checkpoint") if entry.key.endswith("90.json")
+    ]
+
+
+def test_the_cache_of_a_machine_keeps_its_limit_and_what_is_not_uploaded(tmp_path, monkeypatch):
+    made = []
+    for number in range(4):
+        folder = tmp_path / "copy/street/trials" / str(number) / "checkpoint-30"
+        folder.mkdir(parents=True)
+        (folder / "variables").write_bytes(bytes(1000))
+        made.append(folder)
+    for folder in (made[0], made[1], made[3]):
+        cache.mark_uploaded(folder)
+    monkeypatch.setenv(cache.LIMIT_VARIABLE, "0.0000015")
+    assert cache.make_room(tmp_path, keep=made[3].parent) == 2000
+    assert [folder.is_dir() for folder in made] == [False, False, True, True]
+    monkeypatch.setenv(cache.LIMIT_VARIABLE, "much")
+    with pytest.raises(
+        UserError, match="DETECTOR_TUNING_STUDIES_CACHE_GB=much: expected a number of gigabytes"
+    ):
+        cache.make_room(tmp_path, keep=tmp_path)
+
+
+def test_a_machine_fetches_its_records_once_from_the_store(s3_store, tmp_path):
+    driver = tmp_path / "driver"
+    driver.mkdir()
+    (driver / "a.record").write_bytes(b"train")
+    (driver / "b.record").write_bytes(b"validation")
+    (driver / "label_map.pbtxt").write_text("item {}")
+    dataset = dataclasses.replace(
+        DATASET, train=Part((driver / "a.record",), 2), validation=Part((driver / "b.record",), 1)
+    )
+    stored_data.upload(dataset, s3_store)
+    assert stored_data.fetch(dataset, tmp_path, s3_store) is dataset, "where the driver is, they are there"
+    shutil.rmtree(driver)
+    found = stored_data.fetch(dataset, tmp_path / "machine", s3_store)
+    assert [file.read_bytes() for file in (*found.train.files, *found.validation.files)] == [
+        b"train",
+        b"validation",
+    ]
+    assert found.label_map.read_text() == "item {}"
+    s3_store.delete(entry.key for entry in s3_store.entries("data/"))
+    assert stored_data.fetch(dataset, tmp_path / "machine", s3_store) == found
+    with pytest.raises(UserError, match="the data are not in the store"):
+        stored_data.fetch(dataset, tmp_path / "other", s3_store)

@@ -1,0 +1,160 @@
+"""StoredFiles: a worker's files where the study is in an object store and each machine has only its own disk.
+
+Checkpoints are uploaded on a thread while training goes on; whoever goes on with the trial on another machine fetches
+the newest one, and waits a while for one that is still on its way.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import shutil
+import socket
+import threading
+import time
+from pathlib import Path
+
+from trainers import recipe as recipes
+from trainers.errors import UserError
+from trainers.files import write_text
+from trainers.recipe import Recipe
+from tuning.execution.trial_files import gone
+from tuning.stores import cache, folders
+from tuning.stores.location import working_copy
+from tuning.stores.opening import open_store
+from tuning.stores.store import Away, Store
+from tuning.study.storage.keys import TRIAL_FILES, UPLOADED, checkpoints
+from tuning.study.trial_folder import CHECKPOINT, RECIPE, newest_checkpoint
+
+ON_ITS_WAY_SECONDS = 60.0  # that a checkpoint may be uploaded for, after its rung was told
+AWAY_SECONDS = 900.0  # that a trial waits at its start for a store that does not answer
+LOOK_SECONDS = 1.0
+FIRST_RETRY, LAST_RETRY = 1.0, 30.0  # seconds before another attempt to upload
+
+
+def stored_files(place: tuple[str, str] | None) -> StoredFiles | None:
+    """The files of a worker on this machine; None for a folder that all machines see. place: Job.store."""
+    if place is None:
+        return None
+    uri, study = place
+    return StoredFiles(open_store(uri), working_copy(uri), study)
+
+
+class StoredFiles:
+    """See TrialFiles. studies: this machine's working copy. study: the study's name."""
+
+    def __init__(self, store: Store, studies: Path, study: str) -> None:
+        self.store = store
+        self.studies = studies
+        self._study = studies / study
+        self._prefix = f"{study}/"
+        self._queue: queue.Queue[tuple[Path, int]] = queue.Queue()  # checkpoint or folder, and its step
+        self._recipe_ids: dict[Path, str] = {}
+        self._pushed: dict[Path, tuple[int, int]] = {}
+        self._thread = threading.Thread(target=self._upload_all, name="uploads", daemon=True)
+        self._thread.start()
+
+    def folder(self, number: int) -> Path:
+        """The trial's folder on this machine."""
+        return self._study / "trials" / str(number)
+
+    def prepare(self, folder: Path, number: int, recipe: Recipe, reported: int) -> str:
+        """See TrialFiles."""
+        if (folder / RECIPE).is_file() and recipes.read(folder / RECIPE).recipe_id != recipe.recipe_id:
+            shutil.rmtree(folder)  # of a trial of this number that the driver was lost before it had told of
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / RECIPE, recipe.to_yaml())
+        self._recipe_ids[folder] = recipe.recipe_id
+        cache.make_room(self._study.parents[1], keep=folder)
+        here = newest_checkpoint(folder)
+        step = here[0] if here else 0
+        note = ""
+        try:
+            found = self._newest(number, recipe, max(reported, step), step)
+            if found is not None and found[0] > step:
+                folders.fetch(self.store, found[1], folder / f"{CHECKPOINT}{found[0]}")
+                step = found[0]
+                note = (
+                    f"goes on from step {step} on {socket.gethostname()}, with the checkpoint from the store"
+                )
+        except folders.Damaged as error:
+            note = str(error)
+        lost = gone(reported, step)
+        return "; ".join(filter(None, (note, lost))) if lost else note
+
+    def _newest(self, number: int, recipe: Recipe, wanted: int, here: int) -> tuple[int, folders.Kept] | None:
+        """The newest checkpoint of the trial in the store; waits for one of step `wanted`, which may be on its way."""
+        began = time.monotonic()
+        while True:
+            try:
+                newest = None
+                for step, key in checkpoints(self.store, self._prefix, number):
+                    kept = folders.read(self.store, key)
+                    if kept is not None and kept.about.get("recipe_id") == recipe.recipe_id:
+                        newest = (step, kept)
+                if here >= wanted or (newest and newest[0] >= wanted):
+                    return newest
+                if time.monotonic() - began > ON_ITS_WAY_SECONDS:
+                    return newest
+            except Away as error:
+                if here >= wanted > 0:
+                    return None  # what is here is at least as new
+                if time.monotonic() - began > AWAY_SECONDS:
+                    raise UserError(f"{error}; run the same command again later") from None
+            time.sleep(LOOK_SECONDS)
+
+    def saved(self, checkpoint: Path) -> None:
+        """See TrialFiles."""
+        self._queue.put((checkpoint, int(checkpoint.name.removeprefix(CHECKPOINT))))
+
+    def changed(self, folder: Path, step: int) -> None:
+        """See TrialFiles."""
+        self._queue.put((folder, step))
+
+    def finish(self, seconds: float) -> None:
+        """See TrialFiles."""
+        until = time.monotonic() + seconds
+        while self._queue.unfinished_tasks and time.monotonic() < until:
+            time.sleep(0.05)
+
+    def _upload_all(self) -> None:
+        while True:
+            path, step = self._queue.get()
+            wait = FIRST_RETRY
+            while True:
+                try:
+                    self._upload(path, step)
+                except FileNotFoundError:
+                    break  # a newer checkpoint has taken its place
+                except (Away, UserError, OSError) as error:
+                    logging.getLogger(__name__).warning("%s is uploaded later: %s", path, error)
+                    time.sleep(wait)
+                    wait = min(2 * wait, LAST_RETRY)
+                else:
+                    break
+            self._queue.task_done()
+
+    def _upload(self, path: Path, step: int) -> None:
+        whole = path.name.startswith(CHECKPOINT)
+        folder = path.parent if whole else path
+        key = f"{self._prefix}trials/{folder.name}/"
+        if not whole:
+            for file in sorted(folder.iterdir()):
+                if (
+                    file.is_file()
+                    and file.name not in (*TRIAL_FILES, UPLOADED)
+                    and not file.name.startswith(".")
+                ):
+                    state = (file.stat().st_mtime_ns, file.stat().st_size)
+                    if self._pushed.get(file) != state:
+                        self.store.upload(key + file.name, file)
+                        self._pushed[file] = state
+            self.store.write(key + UPLOADED, json.dumps({"step": step}).encode())
+            return
+        about = {"recipe_id": self._recipe_ids[folder], "host": socket.gethostname(), "time": time.time()}
+        folders.upload(self.store, key + path.name, path, about)
+        cache.mark_uploaded(path)
+        for earlier, old in checkpoints(self.store, self._prefix, int(folder.name)):
+            if earlier < step:
+                folders.delete(self.store, old)

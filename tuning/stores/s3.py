@@ -1,0 +1,155 @@
+"""S3Store: studies in S3, or in another server with its API (AWS_ENDPOINT_URL).
+
+Credentials, region and endpoint come from boto3: the environment, ~/.aws or the machine's role. Conditional writes need
+`If-Match` and `If-None-Match` (AWS since November 2024, MinIO, Ceph, moto).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+from boto3.exceptions import Boto3Error
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+
+from trainers.errors import UserError
+from tuning.stores.store import Away, Conflict, Entry
+
+DENIED = (
+    "AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken",
+    "AllAccessDisabled",
+)  # fmt: skip
+NONE = ("NoSuchKey", "404", "NotFound")
+CHANGED = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "301", "IllegalLocationConstraintException")
+ATTEMPTS = 3
+MOST_DELETED = 1000  # objects in one request
+
+
+class S3Store:
+    """The objects below s3://bucket/prefix. See tuning.stores.store.Store."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+        self._prefix = f"{prefix}/" if prefix else ""
+        session = boto3.Session()
+        with self._errors():
+            self._client: Any = session.client(
+                "s3",
+                region_name=session.region_name or "us-east-1",
+                config=Config(
+                    connect_timeout=5,
+                    read_timeout=30,
+                    max_pool_connections=16,
+                    retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+                ),
+            )
+
+    @property
+    def uri(self) -> str:
+        """See Store."""
+        return self._uri
+
+    def read(self, key: str) -> tuple[bytes, str] | None:
+        """See Store."""
+        try:
+            with self._errors():
+                answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
+                return answer["Body"].read(), answer["ETag"]
+        except FileNotFoundError:
+            return None
+
+    def write(self, key: str, content: bytes, expected: str | None = None) -> str:
+        """See Store."""
+        condition = {} if expected is None else {"IfMatch": expected} if expected else {"IfNoneMatch": "*"}
+        with self._errors():
+            try:
+                answer = self._client.put_object(
+                    Bucket=self._bucket, Key=self._prefix + key, Body=content, **condition
+                )
+            except ClientError as error:
+                if expected and _code(error) in NONE:  # deleted meanwhile
+                    raise Conflict(f"{self._uri}/{key}") from None
+                raise
+            return str(answer["ETag"])
+
+    def upload(self, key: str, path: Path) -> None:
+        """See Store."""
+        with self._errors():
+            self._client.upload_file(str(path), self._bucket, self._prefix + key)
+
+    def download(self, key: str, path: Path) -> None:
+        """See Store."""
+        with self._errors():
+            self._client.download_file(self._bucket, self._prefix + key, str(path))
+
+    def entries(self, prefix: str) -> list[Entry]:
+        """See Store."""
+        with self._errors():
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix + prefix
+            )
+            return [
+                Entry(found["Key"][len(self._prefix) :], found["Size"], found["ETag"])
+                for page in pages
+                for found in page.get("Contents", [])
+            ]
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """See Store."""
+        names = [{"Key": self._prefix + key} for key in keys]
+        for first in range(0, len(names), MOST_DELETED):
+            with self._errors():
+                chunk = {"Objects": names[first : first + MOST_DELETED], "Quiet": True}
+                answer = self._client.delete_objects(Bucket=self._bucket, Delete=chunk)
+                if errors := answer.get("Errors"):
+                    raise UserError(
+                        f"{self._uri}: {errors[0].get('Key')} cannot be deleted ({errors[0].get('Code')})"
+                    )
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Raise S3's errors as UserError, Away, Conflict or FileNotFoundError."""
+        try:
+            yield
+        except (NoCredentialsError, PartialCredentialsError):
+            raise UserError(
+                f"{self._uri}: no credentials for S3; set them with `aws configure`, or AWS_PROFILE"
+            ) from None
+        except ClientError as error:
+            raise self._translated(_code(error), error) from None
+        except (BotoCoreError, Boto3Error) as error:
+            cause = error.__cause__ or error.__context__
+            if isinstance(cause, ClientError):  # boto3 wraps those of uploads
+                raise self._translated(_code(cause), cause) from None
+            raise Away(f"{self._uri}: S3 does not answer ({' '.join(str(error).split())[:200]})") from None
+
+    def _translated(self, code: str, error: ClientError) -> Exception:
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        line = " ".join(str(error).split())[:200]
+        if code == "NoSuchBucket":
+            return UserError(f"{self._uri}: no such bucket as {self._bucket}")
+        if code in CHANGED or status == 412:
+            return Conflict(f"{self._uri}: {line}")
+        if code in REGION or status == 301:
+            return UserError(
+                f"{self._uri}: the bucket is in another region; set AWS_REGION to that one ({line})"
+            )
+        if code in DENIED or status == 403:
+            return UserError(
+                f"{self._uri}: access denied ({code}); it takes the rights to list, read, write and delete objects there"
+            )
+        if status >= 500 or status == 429 or code in ("SlowDown", "Throttling", "RequestTimeout"):
+            return Away(f"{self._uri}: S3 cannot answer now ({code or status})")
+        if code in NONE:
+            return FileNotFoundError(line)
+        return UserError(f"{self._uri}: S3 refuses ({line})")
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))

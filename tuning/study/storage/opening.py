@@ -1,0 +1,46 @@
+"""What opening a study checks, writes and, after an error, gives back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import uuid
+from pathlib import Path
+
+from trainers.errors import UserError
+from trainers.files import write_text
+from tuning.stores.small_files import INDEX
+from tuning.study.manifest import Manifest
+from tuning.study.storage.keys import JOURNAL
+from tuning.study.storage.lock import StudyLock
+from tuning.study.storage.stored import TOKEN, StoredStudy
+
+CREATE_TRIAL = b'"op_code":4,'  # in a line of the journal that adds a trial
+
+
+def give_up(lock: StudyLock, stored: StoredStudy | None) -> None:
+    """Release what an attempt to open a study has taken."""
+    try:
+        if stored is not None:
+            stored.close()
+    finally:
+        lock.release()
+
+
+def check_empty(folder: Path) -> None:
+    """Raise UserError if a folder without study.json holds more than a killed driver leaves before it writes that."""
+    if (folder / JOURNAL).is_file() and CREATE_TRIAL in (folder / JOURNAL).read_bytes():
+        raise UserError(f"{folder}: its study.json is missing; restore it from your backup")
+    for entry in folder.iterdir():
+        empty = entry.name == "trials" and not any(entry.iterdir())
+        if not (
+            empty or entry.name in ("lock", JOURNAL, INDEX, TOKEN) or entry.name.startswith(".study.json.")
+        ):
+            raise UserError(f"{folder}: exists and is not a study; give another --study or --studies-dir")
+
+
+def write_manifest(path: Path, about: Manifest) -> Manifest:
+    """Write study.json, with a new id if there is none. Returns what is written."""
+    about = about if about.id else dataclasses.replace(about, id=uuid.uuid4().hex)
+    write_text(path, json.dumps(about.to_dict(), indent=2, ensure_ascii=False))
+    return about

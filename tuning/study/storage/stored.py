@@ -1,0 +1,278 @@
+"""StoredStudy: the working copy of a study that is kept in an object store, as the driver sees it.
+
+While the study is open a thread uploads what the driver writes: the journal, at most once in PUSH_SECONDS, and the small
+files of the trials. Checkpoints are uploaded by the workers that write them (tuning.execution.stored_files). If the
+driver's machine is lost, the study goes on elsewhere from the store; a rung that was told in the last seconds is then
+told again by a worker, from the checkpoint that it has.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from trainers.errors import UserError
+from trainers.files import write_text
+from tuning.stores import folders, lease
+from tuning.stores.lease import Lease
+from tuning.stores.location import store_uri
+from tuning.stores.opening import open_store
+from tuning.stores.small_files import SmallFiles
+from tuning.stores.store import Away, Conflict, Entry, Store, answered
+from tuning.study.storage.keys import (
+    FILES,
+    JOURNAL,
+    TRIAL_FILES,
+    WHOLE,
+    checkpointed,
+    checkpoints,
+    is_small,
+    trial_of,
+)
+from tuning.study.trial_folder import CHECKPOINT, PICTURES, newest_checkpoint
+
+PUSH_SECONDS = 2.0
+SHARE = 0.1  # of the time, at most, that uploading a long journal may take
+CLOSE_SECONDS = 120.0  # that closing waits for a store that is away
+TOKEN = ".token.json"  # in a working copy: the token under which it was last written
+
+
+class StoredStudy:
+    """The study in `folder`, a working copy of what is in `store` under the study's name."""
+
+    def __init__(self, folder: Path, store: Store) -> None:
+        self.folder = folder
+        self.store = store
+        self.prefix = f"{folder.name}/"
+        self._lease = Lease(store, self.prefix)
+        self._files = SmallFiles(store, self.prefix, folder)
+        self._touched: set[int] = set()
+        self._dropped: set[int] = set()
+        self._with_checkpoint: set[int] = set()
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._not_before = self._renewed = 0.0
+        self._away = False
+
+    @classmethod
+    def of(cls, folder: Path) -> StoredStudy | None:
+        """The study's place in a store; None if `folder` is not in a working copy."""
+        uri = store_uri(folder.parent)
+        return None if uri is None else cls(folder, open_store(uri))
+
+    def refresh(self) -> None:
+        """Pull what has changed in the store, unless this working copy is the one that was written last.
+
+        Raises UserError when the store refuses, or does not answer.
+        """
+        with answered():
+            held = lease.read(self.store, self.prefix)
+            if held is not None and _token(self.folder) == int(held[0].get("token", 0)):
+                self._list()
+                return
+            self._pull()
+
+    def open(self, say: Callable[[str], None] = lambda line: None) -> None:
+        """Take the study's lease, pull what has changed, and start to upload. Raises UserError."""
+        with answered():
+            earlier = _token(self.folder)
+            token = self._lease.acquire(say)
+            if not earlier or earlier != token - 1:
+                self._pull()
+            else:
+                self._list()
+            try:
+                self._files.claim(JOURNAL)
+            except Conflict:  # the last upload of a holder that has lost the lease came in between
+                self._pull()
+                self._files.claim(JOURNAL)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_text(self.folder / TOKEN, json.dumps({"token": token}))
+        self._over.clear()
+        self._thread = threading.Thread(target=self._work, name="study store", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Upload the rest and give the lease up. Says so when the store stays away."""
+        if self._thread is None:
+            return
+        self._over.set()
+        self._thread.join()
+        self._thread = None
+        until = time.monotonic() + CLOSE_SECONDS
+        while True:
+            try:
+                self._push(everything=True)
+                self._lease.release()
+            except Away as error:
+                if time.monotonic() > until:
+                    _say(f"not yet uploaded: {error}; run the same command again on this machine")
+                    return
+                time.sleep(PUSH_SECONDS)
+                continue
+            except Conflict:
+                _leave(self.store.uri)
+            self._files.save()
+            return
+
+    def touch(self, number: int) -> None:
+        """The driver has written files of this trial."""
+        with self._lock:
+            self._touched.add(number)
+
+    def has_checkpoint(self, number: int) -> bool:
+        """Whether the store has a checkpoint of the trial, as far as the driver knows."""
+        return number in self._with_checkpoint
+
+    def note_checkpoint(self, number: int) -> None:
+        """A worker has saved the trial."""
+        self._with_checkpoint.add(number)
+
+    def drop_checkpoints(self, number: int) -> None:
+        """Delete the trial's checkpoints from the store, soon."""
+        with self._lock:
+            self._with_checkpoint.discard(number)
+            self._dropped.add(number)
+
+    def push_folder(self, number: int, name: str, recipe_id: str = "") -> None:
+        """Upload a folder of a trial whole, now. Raises UserError when the store does not answer."""
+        with answered():
+            key = f"{self.prefix}trials/{number}/{name}"
+            folders.upload(
+                self.store, key, self.folder / "trials" / str(number) / name, {"recipe_id": recipe_id}
+            )
+        if name.startswith(CHECKPOINT):
+            self._with_checkpoint.add(number)
+
+    def fetch_trial(self, number: int, checkpoint: bool = True) -> None:
+        """Pull the trial's small files and, if the store's is newer, its newest checkpoint; and export and pictures.
+
+        Raises UserError when they cannot be fetched.
+        """
+        folder = self.folder / "trials" / str(number)
+        with answered():
+            entries = self.store.entries(f"{self.prefix}trials/{number}/")
+            own = [entry for entry in entries if is_small(self._name(entry)) and not self._ours(entry)]
+            self._files.pull(own)
+            if not checkpoint:
+                return
+            newest = newest_checkpoint(folder)
+            step, kept = max(
+                ((s, k) for s, k in checkpoints(self.store, self.prefix, number)), default=(0, "")
+            )
+            if kept and (newest is None or newest[0] < step) and (found := folders.read(self.store, kept)):
+                folders.fetch(self.store, found, folder / f"{CHECKPOINT}{step}")
+            for name in WHOLE:
+                there = folders.read(self.store, f"{self.prefix}trials/{number}/{name}")
+                if there is not None and not (folder / name).is_dir():
+                    folders.fetch(self.store, there, folder / name)
+
+    def delete_trials_from(self, count: int) -> None:
+        """Delete the trials whose numbers are `count` or more: the driver was lost before it had told of them."""
+        with answered():
+            numbers = {trial_of(self._name(entry)) for entry in self.store.entries(f"{self.prefix}trials/")}
+            for number in numbers:
+                if number is not None and number >= count:
+                    prefix = f"{self.prefix}trials/{number}/"
+                    self.store.delete(entry.key for entry in self.store.entries(prefix))
+
+    def _list(self) -> list[Entry]:
+        entries = self.store.entries(self.prefix)
+        numbers = (checkpointed(self._name(entry)) for entry in entries)
+        self._with_checkpoint = {number for number in numbers if number is not None}
+        return entries
+
+    def _pull(self) -> None:
+        entries = self._list()
+        self._files.pull(entry for entry in entries if is_small(self._name(entry)))
+
+    def _name(self, entry: Entry) -> str:
+        return entry.key.removeprefix(self.prefix)
+
+    def _ours(self, entry: Entry) -> bool:
+        return self._name(entry).rpartition("/")[2] in TRIAL_FILES
+
+    def _work(self) -> None:
+        while not self._over.wait(PUSH_SECONDS):
+            try:
+                self._push()
+            except Away as error:
+                if not self._away:
+                    _say(f"{error}; the search goes on, and what it writes is uploaded later")
+                self._away = True
+            except Conflict:
+                _leave(self.store.uri)
+            except UserError as error:
+                _say(str(error))
+            except Exception:  # the search goes on without it, and closing tries again
+                logging.getLogger(__name__).warning("the study could not be uploaded", exc_info=True)
+            else:
+                self._away = False
+
+    def _push(self, everything: bool = False) -> None:
+        now = time.monotonic()
+        if everything or now - self._renewed >= lease.RENEW_SECONDS:
+            self._lease.renew()
+            self._renewed = now
+        if everything or now >= self._not_before:
+            self._push_journal()
+            took = time.monotonic() - now
+            self._not_before = time.monotonic() + took * (1 / SHARE - 1)
+            for name in FILES:
+                self._files.push(name)
+        with self._lock:
+            touched, self._touched = self._touched, set()
+            dropped, self._dropped = self._dropped, set()
+        try:
+            while touched:
+                number = next(iter(touched))
+                for name in TRIAL_FILES:
+                    self._files.push(f"trials/{number}/{name}")
+                if (self.folder / "trials" / str(number) / PICTURES).is_dir():
+                    self._push_pictures(number)
+                touched.discard(number)
+            while dropped:
+                number = next(iter(dropped))
+                for _, key in checkpoints(self.store, self.prefix, number):
+                    folders.delete(self.store, key)
+                dropped.discard(number)
+        finally:
+            with self._lock:
+                self._touched |= touched
+                self._dropped |= dropped
+
+    def _push_journal(self) -> None:
+        path = self.folder / JOURNAL
+        if path.is_file():
+            content = path.read_bytes()
+            # with the tag of the last upload: whoever has lost the lease can overwrite nothing
+            self._files.push(JOURNAL, self._files.tag(JOURNAL), content[: content.rfind(b"\n") + 1])
+
+    def _push_pictures(self, number: int) -> None:
+        key = f"{self.prefix}trials/{number}/{PICTURES}"
+        if folders.read(self.store, key) is None:
+            folders.upload(self.store, key, self.folder / "trials" / str(number) / PICTURES, {})
+
+
+def _token(folder: Path) -> int:
+    try:
+        return int(json.loads((folder / TOKEN).read_text(encoding="utf-8"))["token"])
+    except (FileNotFoundError, ValueError, KeyError):
+        return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _leave(uri: str) -> None:
+    """End this process: what it writes from now on would not count."""
+    _say(f"error: {uri}: another process has taken over the study; this one ends")
+    os._exit(2)

@@ -1,0 +1,40 @@
+"""Functions on the folders of studies and trials, which do something only where the study is kept in an object store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tuning.stores.location import store_uri
+from tuning.stores.opening import open_store
+from tuning.stores.store import answered
+from tuning.study.storage.stored import StoredStudy
+
+CHECK = ".writable"
+
+
+def check(studies: Path) -> None:
+    """Check, before anything slow is done, that this process may use the store of these studies. Raises UserError."""
+    if (uri := store_uri(studies)) is not None:
+        with answered():
+            store = open_store(uri)
+            store.entries(CHECK)
+            store.write(CHECK, b"")
+            store.delete([CHECK])
+
+
+def refresh(folder: Path) -> None:
+    """Pull the study in `folder` if it is kept in a store. Raises UserError."""
+    if (stored := StoredStudy.of(folder)) is not None:
+        stored.refresh()
+
+
+def fetch_trial(trial: Path) -> None:
+    """Fetch the newest checkpoint of the trial in the folder `trial`, if it is kept in a store. Raises UserError."""
+    if (stored := StoredStudy.of(trial.absolute().parents[1])) is not None:
+        stored.fetch_trial(int(trial.name))
+
+
+def push_folder(trial: Path, name: str) -> None:
+    """Upload the folder `name` of a trial if its study is kept in a store. Raises UserError."""
+    if (stored := StoredStudy.of(trial.absolute().parents[1])) is not None:
+        stored.push_folder(int(trial.name), name)
