@@ -53,6 +53,12 @@ class SmallFiles:
             self.save()
         return len(changed)
 
+    def adopt(self, name: str, entries: Iterable[Entry]) -> None:
+        """Take the listed object as the one that the file `name` was last equal to: no other process has written it."""
+        for entry in entries:
+            if entry.key == self._prefix + name:
+                self._tags[name] = entry.tag
+
     def push(self, name: str, expected: str | None = None, content: bytes | None = None) -> bool:
         """Write the file to the store if it has changed since the last push. Returns whether it was written.
 
@@ -70,13 +76,6 @@ class SmallFiles:
         self._tags[name] = self._store.write(self._prefix + name, body, expected)
         self._pushed[name] = state
         return True
-
-    def claim(self, name: str) -> None:
-        """Rewrite the object that was pulled, so that the holder before can no longer write it. Raises Conflict."""
-        path = self._folder / name
-        if path.is_file():
-            self._pushed.pop(name, None)
-            self.push(name, self.tag(name) or None)
 
     def save(self) -> None:
         """Write the index."""

@@ -19,6 +19,7 @@ from tuning.callbacks.pictures import Pictures
 from tuning.callbacks.progress import Progress
 from tuning.callbacks.retention import Retention
 from tuning.callbacks.summary import SummaryFile
+from tuning.callbacks.uploads import Uploads
 from tuning.search import callback as callbacks
 from tuning.search.search import Search
 from tuning.study.step_result import StepResult
@@ -31,6 +32,7 @@ MAKE: dict[type[callbacks.Callback], Callable[[Study, Path], callbacks.Callback]
     SummaryFile: lambda study, folder: SummaryFile(study),
     Retention: lambda study, folder: Retention(study, 2),
     Pictures: lambda study, folder: Pictures(study, DATASET, lambda number: None),
+    Uploads: lambda study, folder: Uploads(study),
     Tracking: lambda study, folder: Tracking(study, f"sqlite:///{folder / 'mlflow.db'}", None, 90),
 }
 EVERY = pytest.mark.parametrize("kind", MAKE, ids=lambda kind: kind.__name__)

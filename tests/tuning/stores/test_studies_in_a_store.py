@@ -18,6 +18,7 @@ def _soon(monkeypatch):
     from tuning.stores import lease
 
     monkeypatch.setattr(stored, "PUSH_SECONDS", 0.02)
+    monkeypatch.setattr(stored, "SHARE", 1.0)
     monkeypatch.setattr(lease, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(lease, "EXPIRES", 0.1)
 
@@ -49,6 +50,7 @@ def states(records) -> list[tuple]:
     return [(r.number, r.state, r.recipe_id, [rung.step for rung in r.rungs]) for r in records]
 
 
+@pytest.mark.slow
 def test_a_search_is_extended_on_another_machine(on_machine):
     first = searched(on_machine("machine-1"), 3)
     before = states(first.records())
@@ -61,6 +63,7 @@ def test_a_search_is_extended_on_another_machine(on_machine):
     assert states(reading.read("street", on_machine("machine-3")).records)[:3] == before
 
 
+@pytest.mark.slow
 def test_a_search_whose_machine_is_lost_goes_on_elsewhere(on_machine, s3_store):
     lost = searched(on_machine("machine-1"), 3, steps=4)
     number = lost.trials()[-1].number
@@ -93,6 +96,7 @@ def test_what_the_store_has_of_a_trial_that_the_journal_does_not_know_is_deleted
     study.close()
 
 
+@pytest.mark.slow
 def test_a_driver_that_has_lost_its_lease_ends_before_it_writes_again(on_machine, monkeypatch):
     left = []
     first = searched(on_machine("machine-1"), 2)
@@ -104,7 +108,7 @@ def test_a_driver_that_has_lost_its_lease_ends_before_it_writes_again(on_machine
     )  # it is cut off from the lease's object only
     second = Study.open(on_machine("machine-2") / "street", about(), durable=False)
     first.set_attribute("late", 1)
-    first.stored._thread.join(10)
+    first.stored._thread.join(60)
     assert left == ["s3://studies/here"]
     second.close()
     third = Study.open(on_machine("machine-3") / "street", about(), durable=False)
@@ -122,3 +126,18 @@ def test_retention_deletes_checkpoints_in_the_store(on_machine, s3_store):
         entry.key.split("/")[2] for entry in s3_store.entries("street/trials/") if "checkpoint-" in entry.key
     }
     assert len(kept) == 1
+
+
+@pytest.mark.slow
+def test_a_driver_that_was_killed_goes_on_on_its_own_machine_with_what_it_had_not_uploaded(on_machine):
+    killed = searched(on_machine("machine-1"), 2)
+    killed.stored._over.set()
+    killed.stored._thread.join()
+    killed.set_attribute("late", 1)
+    killed._lock.release()  # the kernel does
+    again = Study.open(on_machine("machine-1") / "street", about(), durable=False)
+    assert again.attribute("late") == 1
+    again.close()
+    elsewhere = Study.open(on_machine("machine-2") / "street", about(), durable=False)
+    assert elsewhere.attribute("late") == 1
+    elsewhere.close()

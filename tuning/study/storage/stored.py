@@ -86,13 +86,13 @@ class StoredStudy:
             token = self._lease.acquire(say)
             if not earlier or earlier != token - 1:
                 self._pull()
-            else:
-                self._list()
+            else:  # this machine was the last to write: what it has is at least as new, even after a kill
+                self._files.adopt(JOURNAL, self._list())
             try:
-                self._files.claim(JOURNAL)
+                self._push_journal()
             except Conflict:  # the last upload of a holder that has lost the lease came in between
                 self._pull()
-                self._files.claim(JOURNAL)
+                self._push_journal()
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text(self.folder / TOKEN, json.dumps({"token": token}))
         self._over.clear()
@@ -249,11 +249,17 @@ class StoredStudy:
                 self._dropped |= dropped
 
     def _push_journal(self) -> None:
+        """Upload the journal with the tag of the last upload: a driver that has lost the lease can overwrite nothing.
+
+        A tag may be a digest of the content, so each holder of the lease ends its last line with another number of
+        spaces, which JSON allows. So the first upload of a holder changes the tag, whether it has anything new or not.
+        """
         path = self.folder / JOURNAL
         if path.is_file():
             content = path.read_bytes()
-            # with the tag of the last upload: whoever has lost the lease can overwrite nothing
-            self._files.push(JOURNAL, self._files.tag(JOURNAL), content[: content.rfind(b"\n") + 1])
+            if end := content.rfind(b"\n") + 1:
+                padded = content[: end - 1] + b" " * (1 + self._lease.token % 63) + b"\n"
+                self._files.push(JOURNAL, self._files.tag(JOURNAL), padded)
 
     def _push_pictures(self, number: int) -> None:
         key = f"{self.prefix}trials/{number}/{PICTURES}"
