@@ -44,6 +44,7 @@ from tuning.search.warm_start import EarlierStudy, WarmStart
 from tuning.study import manifest
 from tuning.study.data import open_data, write_split
 from tuning.study.storage import working_copy
+from tuning.study.storage.opening import create_folder
 from tuning.study.study import Study
 from tuning.tracking.callback import Tracking
 from tuning.tracking.identity import tell_copy_apart
@@ -151,7 +152,7 @@ def run(
         messages.append(f"--seed {seed} has no effect: the study was begun with --seed {settings.seed}")
     here = Resolved(settings, space, settings.conditions(start.weights))
     about = settings.manifest(dataset, space, here.conditions, start.zoo_sha256)
-    _create_folder(settings.studies_dir)  # only now: wrong data must leave no folder behind
+    create_folder(settings.studies_dir)  # only now: wrong data must leave no folder behind
     adapter = SpaceAdapter(space, here.conditions)
     warm = None
     if earlier is not None:
@@ -285,12 +286,3 @@ def describe(dataset: Dataset) -> str:
     """A line for the user about the data."""
     counts = f"{dataset.train.images} training and {dataset.validation.images} validation images"
     return f"data {dataset.name}: {counts} of {', '.join(dataset.classes)}"
-
-
-def _create_folder(studies: Path) -> None:
-    try:
-        studies.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"{studies}: cannot be created: {error.strerror}; give another --studies-dir"
-        ) from None

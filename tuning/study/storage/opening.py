@@ -44,3 +44,13 @@ def write_manifest(path: Path, about: Manifest) -> Manifest:
     about = about if about.id else dataclasses.replace(about, id=uuid.uuid4().hex)
     write_text(path, json.dumps(about.to_dict(), indent=2, ensure_ascii=False))
     return about
+
+
+def create_folder(studies: Path) -> None:
+    """Create the folder of all studies. Raises UserError."""
+    try:
+        studies.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{studies}: cannot be created: {error.strerror}; give another --studies-dir"
+        ) from None
