@@ -148,6 +148,12 @@ def parser() -> argparse.ArgumentParser:
     add("--study", metavar="NAME", help="default: named after the space and the data")
     add_studies_dir(add)
     add(
+        "--storage",
+        default="",
+        metavar="URL",
+        help="where Optuna keeps the trials: postgresql://user@host/database (default: a file in the study's folder)",
+    )
+    add(
         "--tracking-uri", metavar="URI", help="of an MLflow server (default: mlflow.db in the studies folder)"
     )
     add("--warm-start", metavar="STUDY|mlflow:NAME", help="try the best recipes of an earlier study first")

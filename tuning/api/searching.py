@@ -124,7 +124,7 @@ def run(
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     space = search_spaces.get(settings.space)
-    working_copy.check(settings.studies_dir)
+    working_copy.check(settings.studies_dir, settings.storage)
     earlier = _read_earlier_study(Resolved(settings, space, settings.conditions(None)))
     if asked := settings.weights != "auto":  # what is wrong with it is said before the data are read
         start = initial_weights.resolve(settings.weights, settings.preset, space.models)

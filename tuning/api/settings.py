@@ -73,6 +73,7 @@ class Settings:
     early_images: int = EARLY_IMAGES
     tracking_uri: str | None = None
     address: str | None = None
+    storage: str = ""
     accept_space_change: bool = False
     keep_checkpoints: int = 10
     save_every: float = SAVE_SECONDS
@@ -99,6 +100,10 @@ class Settings:
                 f"--gpus-per-trial must be at most 1, not {self.gpus_per_trial:g}: a trial trains on one GPU; "
                 "more GPUs train more trials at once"
             )
+        if self.storage:
+            from tuning.study.storage.postgresql import check_url  # imports SQLAlchemy
+
+            check_url(self.storage)
         if self.save_every <= 0:
             raise UserError(f"--save-every must be above 0, not {self.save_every:g}")
         if self.seed >= 2**31:
@@ -240,5 +245,6 @@ class Settings:
             brackets=self.brackets,
             early_images=self.early_images,
             seed=self.seed,
+            storage=self.storage,
             versions=versions(),
         )

@@ -34,7 +34,7 @@ EARLY_IMAGES = 500
 READ_AS = ("format", "group_by")  # flags in Manifest.data that say how the data are read
 COMPARED = (
     "task", "objective", "preset", "max_steps", "image_size", "batch_size", "weights", "precision", "reduction_factor",
-    "sampler", "scheduler", "brackets", "early_images",
+    "sampler", "scheduler", "brackets", "early_images", "storage",
 )  # fmt: skip
 
 
@@ -67,6 +67,7 @@ class Manifest:
         by this space, after a change of the space.
     weights_part: which part of their initial weights trials start from (trainers.recipe.InitialWeights.part).
     zoo_sha256: of the zoo's archives that trials start from, by model; those that are known.
+    storage: address of the PostgreSQL database that holds the trials, without a password; "" for the journal.
     id: a UUID, which the study keeps when its folder is moved; "" before the study is made.
     """
 
@@ -93,6 +94,7 @@ class Manifest:
     sampler: str = "tpe"
     zoo_sha256: dict[str, str] = dataclasses.field(default_factory=dict)
     weights_part: str = "detection"
+    storage: str = ""
     id: str = ""
 
     def resolved_objective(self) -> Objective:
@@ -141,7 +143,7 @@ class Manifest:
             was, now = getattr(self, name), getattr(asked, name)
             if was != now and not (name == "max_steps" and now > was):
                 flag = "--" + name.replace("_", "-")
-                begun = f"{flag} {was}" if was is not None else f"no {flag}"
+                begun = f"{flag} {was}" if was not in (None, "") else f"no {flag}"
                 raise UserError(
                     f"{where}: was begun with {begun}, now it is {now}; use the same, or {another}"
                 )

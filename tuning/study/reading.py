@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import optuna
-from optuna.storages import JournalStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
@@ -20,6 +20,8 @@ from tuning.study import manifest
 from tuning.study import trial_record as records
 from tuning.study.manifest import Manifest
 from tuning.study.spent import SpendingFile
+from tuning.study.storage.postgresql import checked
+from tuning.study.storage.trials import open_database
 from tuning.study.storage.working_copy import refresh
 from tuning.study.trial_record import TrialRecord
 
@@ -76,12 +78,22 @@ def read(name: str, studies: Path) -> StudyRead:
         there = f"there are {', '.join(found)}" if found else "there is none"
         raise UserError(f"{name}: no such study in {studies} ({there}); give its name or its folder")
     about = manifest.read(folder / "study.json")
-    journal = folder / "optuna.journal"
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        storage = JournalStorage(JournalFileBackend(str(journal)))
-        study = optuna.load_study(study_name=about.study, storage=storage)
-    except (KeyError, ValueError) as error:
-        raise UserError(f"{journal}: is damaged ({error}); restore it from your backup") from None
+    study = _load(about, folder / "optuna.journal")
     trials, audits = study.get_trials(deepcopy=False), study.user_attrs.get(AUDITS, {})
     return StudyRead(folder, about, trials, audits, SpendingFile.read(folder))
+
+
+def _load(about: Manifest, journal: Path) -> optuna.Study:
+    try:
+        if about.storage:
+            storage: BaseStorage = checked(lambda: open_database(about.storage), about.storage)
+        else:
+            storage = JournalStorage(JournalFileBackend(str(journal)))
+        return optuna.load_study(study_name=about.study, storage=storage)
+    except (KeyError, ValueError) as error:
+        if about.storage:
+            raise UserError(
+                f"{about.storage}: has no study {about.study}; restore it from your backup"
+            ) from None
+        raise UserError(f"{journal}: is damaged ({error}); restore it from your backup") from None

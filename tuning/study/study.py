@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 import time
@@ -23,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from trainers.errors import UserError
@@ -32,42 +32,39 @@ from tuning.study import manifest, trial_record
 from tuning.study.manifest import Manifest
 from tuning.study.proposal import Proposal
 from tuning.study.spent import SpendingFile, Spent
-from tuning.study.storage.journal import StudyJournal
 from tuning.study.storage.keys import JOURNAL
 from tuning.study.storage.lock import StudyLock
-from tuning.study.storage.opening import check_empty, give_up, write_manifest
-from tuning.study.storage.packing import pack
+from tuning.study.storage.opening import check_empty, give_up, in_database, write_manifest
+from tuning.study.storage.postgresql import LockLost
 from tuning.study.storage.stored import StoredStudy
+from tuning.study.storage.trials import MANIFEST, OPTUNA_STATES, Trials, open_trials
 from tuning.study.trial_folder import RECIPE, newest_checkpoint
 from tuning.study.trial_record import Rung, TrialRecord
 from tuning.study.verdict import Verdict, interrupted
-
-# Optuna's state for each verdict; an interrupted trial waits to be resumed
-OPTUNA_STATES = {
-    "completed": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-    "interrupted": TrialState.WAITING,
-}
 
 
 class Study:
     """An open, locked study, from `Study.open` to `close`.
 
     folder: where it is. manifest: what it was begun with. objective: what it optimises.
-    stored: its place in an object store; None if it is kept in the folder alone.
+    stored: its place in an object store; None without one.
     """
 
     def __init__(
-        self, folder: Path, about: Manifest, lock: StudyLock, durable: bool, stored: StoredStudy | None = None
+        self,
+        folder: Path,
+        about: Manifest,
+        lock: StudyLock,
+        trials: Trials,
+        stored: StoredStudy | None = None,
     ) -> None:
         self.folder = folder
         self.stored = stored
         self.manifest = about
         self.objective = about.resolved_objective()
         self._lock = lock
-        self._journal = StudyJournal(folder / JOURNAL, durable)
-        self._storage = JournalStorage(self._journal)
+        self._trials = trials
+        self._storage = trials.storage
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._optuna = optuna.create_study(
             storage=self._storage,
@@ -104,7 +101,7 @@ class Study:
             stored.refresh()
         if folder.exists() and not path.exists():
             check_empty(folder)
-        lock = StudyLock(folder / "lock")
+        lock, study = StudyLock(folder / "lock"), None
         try:
             if path.exists():
                 manifest.read(path).resumed_with(asked, folder, 0, accept_space_change)
@@ -116,8 +113,12 @@ class Study:
             before = manifest.read(path) if path.exists() else None
             if before is None:
                 (folder / JOURNAL).unlink(missing_ok=True)  # without trials: its driver was killed
+            trials = open_trials(folder, asked.storage, asked.study, durable)
+            if before is None:
                 asked = write_manifest(path, asked)
-            study = cls(folder, before or asked, lock, durable, stored)
+            study = cls(folder, before or asked, lock, trials, stored)
+            if asked.storage:
+                before = in_database(path, before, study.attribute(MANIFEST))
             if stored is not None:
                 stored.delete_trials_from(len(study.trials()))
             about = (
@@ -128,13 +129,15 @@ class Study:
             if before and (about != before or not about.id):
                 about = write_manifest(path, about)
             study.manifest = about
+            if about.storage:
+                study.set_attribute(MANIFEST, about.to_dict())
         except OSError as error:
-            give_up(lock, stored)
+            give_up(lock, stored, study)
             raise UserError(
                 f"{folder}: cannot be written: {error.strerror}; give another --studies-dir"
             ) from None
         except BaseException:
-            give_up(lock, stored)
+            give_up(lock, stored, study)
             raise
         return study
 
@@ -205,7 +208,7 @@ class Study:
         """Change the decision at a paused trial's last rung to "continue"."""
         rung = self.record(number).rungs[-1]
         self._set(number, f"{trial_record.RUNG}{rung.step}", rung.to_dict() | {"decision": "continue"})
-        self._journal.sync()
+        self._trials.sync()
         return self.record(number)
 
     def report(self, number: int, rung: Rung) -> None:
@@ -215,7 +218,7 @@ class Study:
             self._set(number, f"{trial_record.RUNG}{rung.step}", rung.to_dict())
         if rung.step not in trial.intermediate_values:
             self._storage.set_trial_intermediate_value(trial._trial_id, rung.step, rung.value)
-        self._journal.sync()
+        self._trials.sync()
         if self.stored is not None:
             self.stored.note_checkpoint(number)
 
@@ -237,9 +240,9 @@ class Study:
         self._set(number, trial_record.VERDICT, verdict.to_dict())
         self._storage.set_trial_state_values(trial._trial_id, OPTUNA_STATES[verdict.state], values)
         self._optuna.set_user_attr("wall_seconds", self.wall_seconds)
-        self._journal.sync()
+        self._trials.sync()
         if verdict.final:
-            pack(self._storage, [self.trial(number)])
+            self._trials.pack([self.trial(number)])
         return self.record(number)
 
     def record(self, number: int) -> TrialRecord:
@@ -257,14 +260,15 @@ class Study:
     def set_attribute(self, name: str, value: Any) -> None:
         """Store a JSON value as a user attribute of the Optuna study."""
         self._optuna.set_user_attr(name, value)
-        self._journal.sync()
+        self._trials.sync()
 
     def close(self) -> None:
         """Sync the journal and release the lock; without effect when the study is closed."""
-        if self._journal.closed:
+        if self._trials.closed:
             return
-        self._optuna.set_user_attr("wall_seconds", self.wall_seconds)
-        self._journal.close()
+        with contextlib.suppress(LockLost):  # whoever has taken over the study counts the time
+            self._optuna.set_user_attr("wall_seconds", self.wall_seconds)
+        self._trials.close()
         if self.stored is not None:
             self.stored.close()
         self._lock.release()
@@ -287,7 +291,7 @@ class Study:
                     self.note_spent(trial.number, live)
                 step = max(trial.intermediate_values, default=0)
                 self.tell(trial.number, interrupted(step, "the driver was killed"))
-        pack(self._storage, [trial for trial in self.trials() if trial.state.is_finished()])
+        self._trials.pack([trial for trial in self.trials() if trial.state.is_finished()])
 
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import uuid
 from pathlib import Path
+from typing import Any, Protocol
 
 from trainers.errors import UserError
 from trainers.files import write_text
@@ -18,9 +19,18 @@ from tuning.study.storage.stored import TOKEN, StoredStudy
 CREATE_TRIAL = b'"op_code":4,'  # in a line of the journal that adds a trial
 
 
-def give_up(lock: StudyLock, stored: StoredStudy | None) -> None:
+class Open(Protocol):
+    """A study that is open."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+def give_up(lock: StudyLock, stored: StoredStudy | None, study: Open | None) -> None:
     """Release what an attempt to open a study has taken."""
     try:
+        if study is not None:
+            study.close()
         if stored is not None:
             stored.close()
     finally:
@@ -54,3 +64,20 @@ def create_folder(studies: Path) -> None:
         raise UserError(
             f"{studies}: cannot be created: {error.strerror}; give another --studies-dir"
         ) from None
+
+
+def in_database(path: Path, before: Manifest | None, there: dict[str, Any] | None) -> Manifest | None:
+    """The manifest with which a study whose trials are in a database goes on; None for a new study.
+
+    path: of study.json. before: what that was; None if there was none, as on a machine that never saw the study.
+    there: the manifest in the database. Raises UserError when that is another study of the same name.
+    """
+    if there is None:
+        return before
+    kept = Manifest(**there)
+    if before is not None and before.id != kept.id:
+        raise UserError(
+            f"{kept.storage}: has another study called {kept.study} (begun in another folder); give another --study"
+        )
+    write_manifest(path, kept)
+    return kept

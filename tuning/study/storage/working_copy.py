@@ -7,13 +7,19 @@ from pathlib import Path
 from tuning.stores.location import store_uri
 from tuning.stores.opening import open_store
 from tuning.stores.store import answered
+from tuning.study.storage.postgresql import checked, engine
 from tuning.study.storage.stored import StoredStudy
 
 CHECK = ".writable"
 
 
-def check(studies: Path) -> None:
-    """Check, before anything slow is done, that this process may use the store of these studies. Raises UserError."""
+def check(studies: Path, storage: str = "") -> None:
+    """Check, before anything slow is done, that the studies' store and database can be used. Raises UserError.
+
+    storage: Manifest.storage.
+    """
+    if storage:
+        checked(lambda: engine(storage).connect().close(), storage)
     if (uri := store_uri(studies)) is not None:
         with answered():
             store = open_store(uri)
