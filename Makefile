@@ -12,7 +12,7 @@ PARALLEL := --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test long quick lint check wheel lock clean benchmarks examples pictures
+.PHONY: help setup run test long cluster-test quick lint check wheel lock clean benchmarks examples pictures
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 8
@@ -27,6 +27,9 @@ test: $(STAMP)  ## set up, then run the tests
 
 long: $(STAMP)  ## kill searches and servers again and again, and other runs of minutes, which `make test` leaves out
 	$(PY) -m pytest -m long -o faulthandler_timeout=1900
+
+cluster-test: $(STAMP)  ## a search on three Ray nodes in namespaces of their own, without a shared disk (takes root)
+	$(PY) -m pytest tests/cluster -o faulthandler_timeout=1900
 
 quick: $(STAMP)  ## set up, then run the tests that need less than two minutes in all
 	$(PY) -m pytest -n 2 $(PARALLEL) -m "not slow and not long"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 import search_spaces
 from search_spaces.conditions import PRECISIONS, PRESETS
@@ -187,12 +188,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen["space"] = search_spaces.joined(chosen["space"], chosen.pop("with_"))
         settings = Settings(**chosen)
         from tuning.api import searching
+        from tuning.api.forecast import machines
 
         console = console_of(sys.stdout)
-        if dry_run:
-            searching.dry_run(settings, console)
-            return 0
-        ended = searching.run(settings, console, words, trainer)
+        with machines.planned(settings, partial(console.print, highlight=False, soft_wrap=True)) as there:
+            if dry_run:
+                searching.dry_run(there, console)
+                return 0
+            ended = searching.run(there, console, words, trainer)
         if ended.stopped_by is not None:
             console.print(f"stopped by {ended.stopped_by}; finished work is kept", highlight=False)
             return 130

@@ -90,7 +90,7 @@ class Audit:
         )
         return False
 
-    def lost(self, number: int) -> TrialRecord:
+    def lost(self, number: int, machine: str = "") -> TrialRecord:
         """A trial's worker died; another resumes the trial from its checkpoint."""
         return self._live[number]
 

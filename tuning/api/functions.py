@@ -16,6 +16,7 @@ from trainers.errors import UserError
 from trainers.hardware.machine import cpus_here, gpus_here
 from trainers.recipe import Recipe
 from tuning.api import recipe_source, searching, training
+from tuning.api.forecast import machines
 from tuning.api.recipe_source import Source
 from tuning.api.settings import Settings
 from tuning.api.study_result import StudyResult
@@ -74,7 +75,9 @@ def search(
             "studies_dir": _path("studies_dir", studies_dir),
         }
     )
-    ended = searching.run(chosen, _console(progress), callbacks=callbacks)
+    console = _console(progress)
+    with machines.planned(chosen, console.print) as there:
+        ended = searching.run(there, console, callbacks=callbacks)
     return StudyResult(ended.folder, ended.stopped_by, ended.limit)
 
 

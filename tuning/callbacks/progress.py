@@ -122,7 +122,13 @@ class Progress(Callback):
 
     def lost(self, record: TrialRecord) -> None:
         """Print that the worker died."""
-        self._say(f"trial {record.number}: its worker process died (out of memory, or killed)")
+        machine = record.losses[-1] if record.losses else ""
+        why = (
+            f"its machine was lost ({machine})"
+            if machine
+            else "its worker process died (out of memory, or killed)"
+        )
+        self._say(f"trial {record.number}: {why}")
 
     def ended(self, record: TrialRecord) -> None:
         """Print the verdict, and the time that the search will still take."""

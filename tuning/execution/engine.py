@@ -18,8 +18,8 @@ from typing import Any
 from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
 from trainers.hardware import machine
-from tuning.execution import ray_processes
-from tuning.execution.python_path import ROOT, python_path
+from tuning.execution import cluster, ray_processes
+from tuning.execution.python_path import python_path
 from tuning.execution.saving import SAVE_SECONDS
 from tuning.execution.trial_source import TrialSource
 
@@ -36,7 +36,6 @@ QUIET = {
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
-PACKAGES = ("tuning", "search_spaces", "trainers")
 # after a request to stop: the time for workers to finish their chunk before Ray ends them
 GRACE_SECONDS = 5.0
 # deaths of the worker process on one trial, without a checkpoint in between, before the trial has failed
@@ -185,12 +184,9 @@ def _ray(resources: Resources, modules: tuple[str, ...]) -> Iterator[None]:
     if ray.is_initialized():  # by the caller, as in the tests
         yield
         return
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if resources.address:
-            # Ray sends this code to the cluster's machines, which must have its dependencies and the study's folder
-            packages = [str(ROOT / name) for name in PACKAGES]
-            ray.init(address=resources.address, runtime_env={"py_modules": packages}, **quiet)
+            cluster.connect(resources.address)
         else:
             # Ray's processes import this code, whatever the current folder is
             os.environ["PYTHONPATH"] = python_path(modules)
@@ -202,11 +198,13 @@ def _ray(resources: Resources, modules: tuple[str, ...]) -> Iterator[None]:
                 num_gpus=len(gpus),
                 include_dashboard=False,
                 object_store_memory=100 * 2**20,
-                **quiet,
+                **cluster.QUIET,
             )
+    except UserError:
+        raise
     except Exception as error:  # Ray raises a bare Exception when one of its processes starts too slowly
-        where = f"at {resources.address}" if resources.address else "on this machine"
-        raise UserError(f"Ray cannot be reached {where}: {' '.join(str(error).split())[:200]}") from error
+        line = " ".join(str(error).split())[:200]
+        raise UserError(f"Ray cannot be reached on this machine: {line}") from error
     try:
         _check_fits(resources, ray.cluster_resources())
         with contextlib.nullcontext() if resources.address else ray_processes.watched():

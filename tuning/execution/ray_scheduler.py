@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -43,14 +44,15 @@ class StudyScheduler(TrialScheduler):
         """A trial's worker died. If Ray restarts the trial, it must resume from its current state.
 
         Ray counts the deaths, and gives the trial up after max_failures; the count begins anew when a checkpoint was
-        written since the last one.
+        written since the last one, and the loss of a machine is no fault of the trial.
         """
         number = trial.config["assignment"]["number"]
+        machine = lost_machine(trial.get_pickled_error())
         step = self._search.study.saved_step(number)
-        if step > self._saved.get(number, 0):
+        if machine or step > self._saved.get(number, 0):
             trial.run_metadata.num_failures = 1
         self._saved[number] = step
-        trial.set_config(trial.config | ray_config(self._search, self._search.lost(number)))
+        trial.set_config(trial.config | ray_config(self._search, self._search.lost(number, machine)))
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """Nothing to do: the trial got its verdict with its last result."""
@@ -61,3 +63,12 @@ class StudyScheduler(TrialScheduler):
     def debug_string(self) -> str:
         """For Ray's log."""
         return "successive halving of the study"
+
+
+def lost_machine(error: BaseException | None) -> str:
+    """The address of the machine whose loss is the cause of Ray's error; "" if a process alone has died."""
+    said = " ".join(str(error).split())
+    if error is None or not re.search(r"its node has died|[Nn]ode .*(was|is) (dead|terminated)", said):
+        return ""
+    address = re.search(r"\b(\d{1,3}(?:\.\d{1,3}){3})\b", said)
+    return address[1] if address else "a machine"

@@ -38,8 +38,8 @@ class TrialSource(Protocol):
     def report(self, result: StepResult) -> bool:
         """Process a worker's message. Returns whether the trial goes on."""
 
-    def lost(self, number: int) -> TrialRecord:
-        """A trial's worker died. Returns the trial's record, from which another worker resumes it."""
+    def lost(self, number: int, machine: str = "") -> TrialRecord:
+        """A trial's worker died, with the `machine` if named. Returns the record, from which another resumes it."""
 
     def crashed(self, number: int, reason: str) -> None:
         """A trial's worker died once too often."""

@@ -5,8 +5,8 @@ An audit trains a sample of the stopped trials to their last step, to measure ho
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from trainers.objective import Objective
@@ -38,6 +38,7 @@ class Entry:
 class Ledger:
     """The stopped trials of a study.
 
+    losses: by trial, the machines that were lost with it; "" for a worker process alone.
     spent_steps: gradient steps of all trials. best: the best objective of the trials that completed all their steps.
     """
 
@@ -45,6 +46,7 @@ class Ledger:
     entries: tuple[Entry, ...]
     spent_steps: int
     best: float | None
+    losses: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
     @property
     def saved_steps(self) -> int:
@@ -79,6 +81,7 @@ class Ledger:
             "saved_steps": self.saved_steps,
             "saved_share": self.saved_share,
             "regrets": self.regrets,
+            "losses": {str(number): list(machines) for number, machines in self.losses.items()},
         }
 
 
@@ -107,7 +110,8 @@ def ledger(
         cutoff, reason = record.verdict.cutoff, record.verdict.reason
         entries.append(Entry(record.number, last.step, last.value, cutoff, reason, left, seconds, audited))
     spent = costs.total(record.spent for record in records)
-    return Ledger(objective, tuple(entries), spent.steps, best)
+    losses = {record.number: record.losses for record in records if record.losses}
+    return Ledger(objective, tuple(entries), spent.steps, best, losses)
 
 
 def lines(found: Ledger) -> list[str]:
@@ -123,6 +127,9 @@ def lines(found: Ledger) -> list[str]:
         f"{len(found.entries)} stopped trials saved {found.saved_steps:,} steps ({found.saved_share:.0%}) and {seconds} "
         "of training"
     )
+    for number, machines in found.losses.items():
+        lost = ", ".join(machine or "a worker process" for machine in machines)
+        text.append(f"trial {number} lost {lost}, and went on from its last checkpoint")
     if found.audited:
         regrets = found.regrets
         won = sum(regret > 0 for regret in regrets)

@@ -166,10 +166,10 @@ class Search:
             self._on_rung(result)
         return number in self._roster.running and not self.over
 
-    def lost(self, number: int) -> TrialRecord:
-        """A trial's worker died. Returns the trial's record, from which another worker resumes it."""
+    def lost(self, number: int, machine: str = "") -> TrialRecord:
+        """A trial's worker died, with the `machine` if named. Returns the record, from which another resumes it."""
         self._note_spent(number)
-        record = self.study.record(number)
+        record = self.study.note_loss(number, machine)
         self._spending.meter.begin(record)
         self._callbacks.lost(record)
         return record

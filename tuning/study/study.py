@@ -75,8 +75,7 @@ class Study:
         self._id = self._storage.get_study_id_from_name(about.study)
         self._opened = time.monotonic()
         self._spending = SpendingFile.read(folder)
-        noted = float(self._optuna.user_attrs.get("wall_seconds", 0.0))
-        self._earlier_seconds = max(noted, self._spending.wall_seconds)
+        self._earlier_seconds = max(float(self.attribute("wall_seconds", 0.0)), self._spending.wall_seconds)
         self._interrupt_orphans()
 
     @classmethod
@@ -91,8 +90,8 @@ class Study:
         """Open the study in `folder`, or create it.
 
         asked: what the user asks for now; Manifest.resumed_with says which differences are allowed.
-        durable: sync rungs and verdicts to disk, so that they survive a power cut.
-        say: is called with a line when it waits for the lease of a study in a store.
+        durable: sync rungs and verdicts to disk, so that they survive a power cut. say: is called with a line when it
+        waits for the lease of a study in a store.
         Raises UserError when the study has another space or other data, is in use or damaged, or cannot be written.
         """
         path = folder / manifest.NAME
@@ -121,13 +120,11 @@ class Study:
                 before = in_database(path, before, study.attribute(MANIFEST))
             if stored is not None:
                 stored.delete_trials_from(len(study.trials()))
-            about = (
-                before.resumed_with(asked, folder, len(study.trials()), accept_space_change)
-                if before
-                else asked
-            )
-            if before and (about != before or not about.id):
-                about = write_manifest(path, about)
+            about = asked
+            if before is not None:
+                about = before.resumed_with(asked, folder, len(study.trials()), accept_space_change)
+                if about != before or not about.id:
+                    about = write_manifest(path, about)
             study.manifest = about
             if about.storage:
                 study.set_attribute(MANIFEST, about.to_dict())
@@ -161,11 +158,9 @@ class Study:
 
     def saved_step(self, number: int) -> int:
         """The step of a trial's newest checkpoint, as far as the driver knows; 0 for none."""
-        newest = newest_checkpoint(self.trial_folder(number))
-        here = newest[0] if newest else 0
-        if self.stored is None or not self.stored.has_checkpoint(number):
-            return here
-        return max(here, self.record(number).step)
+        here = (newest_checkpoint(self.trial_folder(number)) or (0,))[0]
+        there = self.stored is not None and self.stored.has_checkpoint(number)
+        return max(here, self.record(number).step) if there else here
 
     def begin(
         self, proposal: Proposal, provenance: Mapping[str, str], files: Iterable[Path] = ()
@@ -225,6 +220,11 @@ class Study:
     def note_spent(self, number: int, spent: Spent) -> None:
         """Store what the trial has cost so far in the journal."""
         self._set(number, trial_record.SECONDS, spent.to_dict())
+
+    def note_loss(self, number: int, machine: str) -> TrialRecord:
+        """Store that the trial's worker died, with this machine, or alone if ""."""
+        self._set(number, trial_record.LOSSES, [*self.record(number).losses, machine])
+        return self.record(number)
 
     def save_spending(self, running: Mapping[int, Spent]) -> None:
         """Write the wall time and what the running trials have cost, so that a kill loses neither."""

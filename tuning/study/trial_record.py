@@ -20,6 +20,7 @@ from tuning.study.verdict import Verdict
 RECIPE, RECIPE_ID, PROVENANCE, RUNG, VERDICT, SECONDS = (
     "recipe", "recipe_id", "provenance", "rung:", "verdict", "seconds",
 )  # fmt: skip
+LOSSES = "losses"
 # keys of a provenance: the number of the shorter trial that this one continues; the trial of an earlier study whose
 # results it has taken over
 CONTINUES, KNOWN = "continues", "known"
@@ -87,6 +88,7 @@ class TrialRecord:
     provenance: where the recipe comes from: {"name", "source"} of a published recipe or of an earlier trial, and
         CONTINUES or KNOWN if the trial continues another or has its results; {} when the sampler proposed it.
     spent: what it has cost in all runs of the search.
+    losses: for each worker that died on it, the machine that was lost with it; "" for the process alone.
     """
 
     number: int
@@ -97,6 +99,7 @@ class TrialRecord:
     rungs: tuple[Rung, ...]
     provenance: Mapping[str, str]
     spent: Spent
+    losses: tuple[str, ...] = ()
 
     @property
     def seconds_training(self) -> float:
@@ -152,6 +155,7 @@ def of(trial: FrozenTrial, objective: Objective, live: Spent | None = None) -> T
         recipe=recipe,
         rungs=rungs,
         provenance=provenance,
+        losses=tuple(attrs.get(LOSSES, ())),
         spent=spent if live is None or live.seconds < spent.seconds else live,
     )
 

@@ -1,0 +1,126 @@
+"""Three Ray nodes on one machine, each with its own address, disk and home: network and mount namespaces, and a bridge.
+
+    10.77.0.254  this machine: S3 (moto), PostgreSQL
+    10.77.0.1    the head, from which drivers run
+    10.77.0.2, 10.77.0.3    workers
+
+It takes root and Linux; `available` says what is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+BRIDGE, HERE = "tuning0", "10.77.0.254"
+ROOT = Path(__file__).parents[2]
+CODE = (ROOT, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve())
+
+
+def available() -> str:
+    """What is missing for such a cluster, in words; "" if nothing is."""
+    if os.getuid() != 0:
+        return "network namespaces take root"
+    missing = [name for name in ("ip", "unshare", "nsenter") if shutil.which(name) is None]
+    if missing:
+        return f"{', '.join(missing)} is not installed"
+    made = subprocess.run(["ip", "netns", "add", "tuning-probe"], capture_output=True, text=True, check=False)
+    if made.returncode:
+        return f"no network namespace can be made ({made.stderr.strip()})"
+    subprocess.run(["ip", "netns", "del", "tuning-probe"], check=False)
+    return ""
+
+
+class Node:
+    """One machine of the cluster. disk: the folder that it alone sees, as /root and as /tmp."""
+
+    def __init__(self, number: int, folder: Path, environment: dict[str, str]) -> None:
+        self.name, self.address = f"tuning-n{number}", f"10.77.0.{number}"
+        self.disk = folder / self.name
+        self._environment = environment
+        (self.disk / "root").mkdir(parents=True)
+        (self.disk / "tmp").mkdir()
+        veth = f"tuning-v{number}"
+        for line in (
+            f"netns add {self.name}",
+            f"link add {veth} type veth peer name eth0 netns {self.name}",
+            f"link set {veth} master {BRIDGE} up",
+            f"-n {self.name} addr add {self.address}/24 dev eth0",
+            f"-n {self.name} link set eth0 up",
+            f"-n {self.name} link set lo up",
+        ):
+            subprocess.run(["ip", *line.split()], check=True)
+
+    def line(self, *command: str) -> list[str]:
+        """The command line that runs `command` on this machine, with its own disk."""
+        mounts = f'mount --bind {self.disk}/root /root && mount --bind {self.disk}/tmp /tmp && cd {ROOT} && exec "$@"'
+        keep = f"mkdir -p {self.disk}/keep; "
+        return ["ip", "netns", "exec", self.name, "unshare", "-m", "sh", "-c", keep + mounts, "sh", *command]
+
+    def environment(self) -> dict[str, str]:
+        """The environment of its processes."""
+        return self._environment | {"HOME": "/root", "TMPDIR": "/tmp", "RAY_AUTH_MODE": "token"}
+
+    def run(self, *command: str, check: bool = True, **options: object) -> subprocess.CompletedProcess[str]:
+        """Run a command on this machine and wait for it."""
+        return subprocess.run(  # type: ignore[call-overload, no-any-return]
+            self.line(*command),
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=check,
+            **options,
+        )
+
+    def popen(self, *command: str, log: Path) -> subprocess.Popen[bytes]:
+        """Start a command on this machine."""
+        with log.open("ab") as out:
+            return subprocess.Popen(self.line(*command), env=self.environment(), stdout=out, stderr=out)
+
+    def start_ray(self, head: str | None, cpus: int) -> None:
+        """Start its Ray node: the head, or one that joins the head at this address."""
+        where = ["--head", "--port=6379"] if head is None else [f"--address={head}:6379"]
+        done = self.run(
+            str(Path(sys.executable).with_name("ray")), "start", *where, f"--node-ip-address={self.address}",
+            f"--num-cpus={cpus}", "--object-store-memory=80000000", "--include-dashboard=false", "--disable-usage-stats",
+            check=False, timeout=180,
+        )  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(f"{self.name}: {done.stdout[-2000:]} {done.stderr[-2000:]}")
+
+    def pids(self) -> list[int]:
+        """Its processes."""
+        found = subprocess.run(
+            ["ip", "netns", "pids", self.name], capture_output=True, text=True, check=False
+        )
+        return [int(pid) for pid in found.stdout.split()]
+
+    def kill(self) -> None:
+        """End all its processes at once, as when its power is cut."""
+        for _ in range(5):
+            for pid in self.pids():
+                subprocess.run(["kill", "-9", str(pid)], check=False, capture_output=True)
+            if not self.pids():
+                return
+            time.sleep(0.2)
+
+    def remove(self) -> None:
+        """End its processes and remove its network."""
+        self.kill()
+        subprocess.run(["ip", "netns", "del", self.name], check=False, capture_output=True)
+
+
+def make_bridge() -> None:
+    """The network that joins the nodes and this machine."""
+    subprocess.run(["ip", "link", "add", BRIDGE, "type", "bridge"], check=True)
+    subprocess.run(["ip", "addr", "add", f"{HERE}/24", "dev", BRIDGE], check=True)
+    subprocess.run(["ip", "link", "set", BRIDGE, "up"], check=True)
+
+
+def remove_bridge() -> None:
+    """Without effect if there is none."""
+    subprocess.run(["ip", "link", "del", BRIDGE], check=False, capture_output=True)

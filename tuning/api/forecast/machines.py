@@ -1,0 +1,39 @@
+"""The machines of a search: with --address the cluster is joined first, and workers are planned from its machines."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+
+from tuning.api.settings import WORKER_BYTES, Settings
+from tuning.execution import cluster
+
+
+@contextlib.contextmanager
+def planned(settings: Settings, say: Callable[[str], None]) -> Iterator[Settings]:
+    """Within the block, the cluster of `settings.address` is joined; yields the settings with its workers.
+
+    Without an address, yields the settings as they are: this machine's. say: is called with each line for the user.
+    Raises UserError when the cluster cannot be joined, or has no room for a single worker.
+    """
+    if settings.address is None:
+        yield settings
+        return
+    with cluster.joined(settings.address) as nodes:
+        found = cluster.plan(
+            nodes,
+            settings.workers,
+            settings.cpus_per_trial,
+            settings.gpus_per_trial,
+            settings.budget.trials,
+            WORKER_BYTES if settings.preset == "laptop" else 2 * WORKER_BYTES,
+        )
+        gpus = f" and {found.gpus:g} GPUs" if found.gpus else ""
+        say(f"cluster  {len(nodes)} machines ({'; '.join(map(str, nodes))})")
+        say(f"workers  {found.count}, each with {found.cpus:g} CPUs{gpus}")
+        if lacking := cluster.waiting(nodes, found):
+            say(f"         {lacking}; the search goes on with what is there")
+        yield dataclasses.replace(
+            settings, workers=found.count, cpus_per_trial=found.cpus, gpus_per_trial=found.gpus
+        )
