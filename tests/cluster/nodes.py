@@ -18,7 +18,7 @@ from pathlib import Path
 
 BRIDGE, HERE = "tuning0", "10.77.0.254"
 ROOT = Path(__file__).parents[2]
-CODE = (ROOT, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve())
+CODE = (ROOT, Path(sys.prefix).resolve())
 
 
 def available() -> str:
@@ -57,9 +57,25 @@ class Node:
 
     def line(self, *command: str) -> list[str]:
         """The command line that runs `command` on this machine, with its own disk."""
-        mounts = f'mount --bind {self.disk}/root /root && mount --bind {self.disk}/tmp /tmp && cd {ROOT} && exec "$@"'
-        keep = f"mkdir -p {self.disk}/keep; "
-        return ["ip", "netns", "exec", self.name, "unshare", "-m", "sh", "-c", keep + mounts, "sh", *command]
+        steps = [f"mount --bind {self.disk}/root /root"]
+        for place in CODE:  # the code is the same on all, as in an image; its folder may be in /tmp
+            if place.is_relative_to("/tmp"):
+                target = self.disk / place.relative_to("/")
+                steps += [f"mkdir -p {target}", f"mount --bind {place} {target}"]
+        steps += [f"mount --rbind {self.disk}/tmp /tmp", f"cd {ROOT}", 'exec "$@"']
+        return [
+            "ip",
+            "netns",
+            "exec",
+            self.name,
+            "unshare",
+            "-m",
+            "sh",
+            "-c",
+            " && ".join(steps),
+            "sh",
+            *command,
+        ]
 
     def environment(self) -> dict[str, str]:
         """The environment of its processes."""
@@ -85,7 +101,7 @@ class Node:
         """Start its Ray node: the head, or one that joins the head at this address."""
         where = ["--head", "--port=6379"] if head is None else [f"--address={head}:6379"]
         done = self.run(
-            str(Path(sys.executable).with_name("ray")), "start", *where, f"--node-ip-address={self.address}",
+            sys.executable, "-m", "ray.scripts.scripts", "start", *where, f"--node-ip-address={self.address}",
             f"--num-cpus={cpus}", "--object-store-memory=80000000", "--include-dashboard=false", "--disable-usage-stats",
             check=False, timeout=180,
         )  # fmt: skip
