@@ -11,7 +11,7 @@ from pathlib import Path
 from trainers.command import Parser, run
 from trainers.datasets.formats import MODULES
 from trainers.errors import UserError
-from tuning.command import console_of
+from tuning.command import add_studies_dir, console_of
 from tuning.selection.neighbours import FRAME_GAP
 
 EXAMPLES = """\
@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     add("--data", metavar="DATA", help="the data set that they join; --out is the joined one")
     add("--partial", action="store_true", help="take labels of some of the images that were asked for")
     add("--new-classes", action="store_true", help="take classes that the data set does not have")
-    add("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="default: ./studies")
+    add_studies_dir(add)
     add("--debug", action="store_true", help="print the traceback of an error")
     return line
 

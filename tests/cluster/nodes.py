@@ -18,7 +18,7 @@ from pathlib import Path
 
 BRIDGE, HERE = "tuning0", "10.77.0.254"
 ROOT = Path(__file__).parents[2]
-CODE = (ROOT, Path(sys.prefix).resolve())
+CODE = (ROOT, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve())
 
 
 def available() -> str:
@@ -57,12 +57,15 @@ class Node:
 
     def line(self, *command: str) -> list[str]:
         """The command line that runs `command` on this machine, with its own disk."""
-        steps = [f"mount --bind {self.disk}/root /root"]
-        for place in CODE:  # the code is the same on all, as in an image; its folder may be in /tmp
-            if place.is_relative_to("/tmp"):
+        steps = []
+        for place in (
+            CODE
+        ):  # the code and its Python are the same on all, as in an image; they may be in /tmp or /root
+            if place.is_relative_to("/tmp") or place.is_relative_to("/root"):
                 target = self.disk / place.relative_to("/")
                 steps += [f"mkdir -p {target}", f"mount --bind {place} {target}"]
-        steps += [f"mount --rbind {self.disk}/tmp /tmp", f"cd {ROOT}", 'exec "$@"']
+        steps += [f"mount --rbind {self.disk}/root /root", f"mount --rbind {self.disk}/tmp /tmp"]
+        steps += [f"cd {ROOT}", 'exec "$@"']
         return [
             "ip",
             "netns",
