@@ -102,10 +102,14 @@ class Node:
 
     def start_ray(self, head: str | None, cpus: int) -> None:
         """Start its Ray node: the head, or one that joins the head at this address."""
-        where = ["--head", "--port=6379"] if head is None else [f"--address={head}:6379"]
+        where = (
+            ["--head", "--port=6379", "--include-dashboard=false"]
+            if head is None
+            else [f"--address={head}:6379"]
+        )
         done = self.run(
             sys.executable, "-m", "ray.scripts.scripts", "start", *where, f"--node-ip-address={self.address}",
-            f"--num-cpus={cpus}", "--object-store-memory=80000000", "--include-dashboard=false", "--disable-usage-stats",
+            f"--num-cpus={cpus}", "--object-store-memory=80000000", "--disable-usage-stats",
             check=False, timeout=180,
         )  # fmt: skip
         if done.returncode:
