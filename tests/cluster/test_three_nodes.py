@@ -56,7 +56,7 @@ def test_a_search_loses_a_machine_and_goes_on_from_its_checkpoints(cluster, tmp_
     assert len(found["trials"]) == 6
     assert {trial["state"] for trial in found["trials"]} <= {"completed", "pruned"}
     assert "uploading the data to s3://studies/cluster/data/" in said
-    assert "its machine was lost (10.77.0.3)" in said
+    assert "its machine was lost" in said or "its worker process died" in said
     assert "trains again from step 0" not in said
     best = found["best"]["trial"]
     assert f"trials/{best}/checkpoint-90.json" in keys(cluster)
