@@ -1,4 +1,4 @@
-"""The optimizers that a recipe can have, which are those of the Object Detection API, and their parameters."""
+"""The optimizers that a recipe can have: those of the Object Detection API, and AdamW; and their parameters."""
 
 from __future__ import annotations
 
@@ -28,6 +28,14 @@ class Adam(_Optimizer):
     epsilon: Epsilon = 1e-8
 
 
+class AdamW(_Optimizer):
+    """Adam with decoupled weight decay of kernels, not of biases and normalisations (arXiv 1711.05101)."""
+
+    kind: Literal["adamw"] = "adamw"
+    epsilon: Epsilon = 1e-8
+    weight_decay: float = Field(default=0.05, ge=0, le=1)
+
+
 class RMSProp(_Optimizer):
     """RMSProp; `decay` is that of the running average, as in the API's proto (called rho in Keras)."""
 
@@ -37,4 +45,4 @@ class RMSProp(_Optimizer):
     epsilon: Epsilon = 1.0
 
 
-Optimizer = Annotated[Momentum | Adam | RMSProp, Field(discriminator="kind")]
+Optimizer = Annotated[Momentum | Adam | AdamW | RMSProp, Field(discriminator="kind")]

@@ -171,7 +171,7 @@ WRONG = [
     ({"steps": 1.5}, "steps: must be a valid integer, got a number with a fractional part, not 1.5"),
     (
         {"optimizer": {"kind": "sgd"}},
-        "optimizer: its kind must be one of 'momentum', 'adam', 'rms_prop', not 'sgd'",
+        "optimizer: its kind must be one of 'momentum', 'adam', 'adamw', 'rms_prop', not 'sgd'",
     ),
     ({"optimizer": {}}, "optimizer: its kind is missing"),
     ({"optimizer": {"kind": "adam", "momentum": 0.9}}, "optimizer.momentum: is unknown"),

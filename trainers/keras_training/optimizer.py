@@ -12,8 +12,9 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from trainers.keras_training.per_variable import PerVariableAdam, PerVariableRMSprop, PerVariableSGD
 from trainers.keras_training.variables import zero_all
-from trainers.optimizers import Adam, Momentum, Optimizer, RMSProp
+from trainers.optimizers import Adam, AdamW, Momentum, Optimizer, RMSProp
 
 legacy = tf_keras.optimizers.legacy
 
@@ -24,25 +25,39 @@ class Update:
     optimizer: the Keras optimizer, for checkpoints.
     """
 
-    def __init__(self, settings: Optimizer, variables: Sequence[tf.Variable]) -> None:
+    def __init__(
+        self, settings: Optimizer, variables: Sequence[tf.Variable], per_variable: bool = False
+    ) -> None:
+        """per_variable: whether variables may have learning rates of their own."""
         self._variables = list(variables)
         self._epsilon = tf.Variable(1.0, trainable=False, name="epsilon")
+        self._per_variable = per_variable or isinstance(settings, AdamW)
         match settings:
             # a placeholder that enables momentum; `start` sets the value
             case Momentum():
-                self.optimizer = legacy.SGD(momentum=0.9)
-            case Adam():
-                self.optimizer = legacy.Adam(epsilon=self._epsilon)
+                self.optimizer = (PerVariableSGD if self._per_variable else legacy.SGD)(momentum=0.9)
+            case Adam() | AdamW():
+                kind = PerVariableAdam if self._per_variable else legacy.Adam
+                self.optimizer = kind(epsilon=self._epsilon)
             case RMSProp():
-                self.optimizer = legacy.RMSprop(momentum=0.9, epsilon=self._epsilon)
+                kind = PerVariableRMSprop if self._per_variable else legacy.RMSprop
+                self.optimizer = kind(momentum=0.9, epsilon=self._epsilon)
+        if self._per_variable:
+            self.optimizer.prepare(self._variables)
         self.optimizer._create_all_weights(self._variables)
 
-    def start(self, settings: Optimizer) -> None:
-        """Set a recipe's hyperparameters and reset the optimizer's state."""
+    def start(self, settings: Optimizer, factors: Sequence[float] | None = None) -> None:
+        """Set a recipe's hyperparameters and reset the optimizer's state.
+
+        factors: of the learning rate, one for each variable; None for 1.
+        """
+        if self._per_variable:
+            self.optimizer.factors.assign(tf.ones([len(self._variables)]) if factors is None else factors)
+            self.optimizer.decay.assign(settings.weight_decay if isinstance(settings, AdamW) else 0.0)
         match settings:
             case Momentum():
                 self.optimizer.momentum = settings.momentum
-            case Adam():
+            case Adam() | AdamW():
                 self._epsilon.assign(settings.epsilon)
             case RMSProp():
                 self.optimizer.momentum = settings.momentum

@@ -17,9 +17,11 @@ class TrainingState:
     """The optimizers and the moving average of a model's trainable variables, and the content of its checkpoints.
 
     model: the tf_keras model, as `model` in checkpoints. trainable: its variables that gradients change.
+    per_variable: whether these may have learning rates of their own.
     """
 
-    def __init__(self, model: Any, trainable: Sequence[tf.Variable]) -> None:
+    def __init__(self, model: Any, trainable: Sequence[tf.Variable], per_variable: bool = False) -> None:
+        self._per_variable = per_variable
         self._in_checkpoints = model
         self._trainable = list(trainable)
         self._updates: dict[str, Update] = {}
@@ -28,7 +30,7 @@ class TrainingState:
 
     def new_update(self, settings: Optimizer) -> Update:
         """An update for this kind of optimizer; a subclass may trace it."""
-        return Update(settings, self._trainable)
+        return Update(settings, self._trainable, self._per_variable)
 
     def update(self, settings: Optimizer) -> Update:
         """The update for this kind of optimizer."""
