@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -44,7 +46,9 @@ class Detector(Model):
 
     smallest_object: by default that of anchors of 32 px, the smallest of all detectors here, which match a box whose
         intersection over union with them is above .5: a square of 32 / sqrt(2) px.
-    proto: (number of classes, image size in pixels) -> text of the published DetectionModel proto.
+    proto: (number of classes, image size in pixels) -> text of the published DetectionModel proto. A subclass whose
+        recipes decide more of the model overrides `text`.
+    start: "module:callable" that finds, and fetches, what a trial starts from (`checkpoint`).
     zoo_archive: file name, without `.tar.gz`, of its COCO checkpoint in the TensorFlow 2 detection model zoo.
     zoo_variables: number of variables in that checkpoint, including the save counter.
     zoo_digest: sha256 of their names and shapes (checkpoints.reading.digest).
@@ -57,6 +61,7 @@ class Detector(Model):
     graph_fields: tuple[str, ...] = ("image_size", "batch_size", "batch_norm_decay", "precision")
     initial_weights: str | None = "trainers.object_detection_api.checkpoints.weights:resolve"
     published_weights: str | None = "trainers.object_detection_api.checkpoints.zoo:archive_of"
+    start: str = "trainers.object_detection_api.checkpoints.weights:start_of"
     proto: Callable[[int, int], str]
     zoo_archive: str
     zoo_variables: int
@@ -65,6 +70,19 @@ class Detector(Model):
     def __post_init__(self) -> None:
         place = f"the TensorFlow 2 detection model zoo's training on COCO 2017 ({self.zoo_archive})"
         object.__setattr__(self, "published_at", self.published_at or place)
+
+    def checkpoint(self, recipe: DetectorRecipe, sha256: str | None) -> Path | None:
+        """What a trial of the recipe starts from, on this machine; None for random values.
+
+        sha256: of the zoo's archive that is wanted; None for any. Raises UserError if it cannot be had.
+        """
+        module, _, function = self.start.partition(":")
+        found: Path | None = getattr(importlib.import_module(module), function)(recipe, sha256)
+        return found
+
+    def text(self, recipe: DetectorRecipe, classes: int) -> str:
+        """The text of the DetectionModel proto of a recipe's model for `classes` classes."""
+        return self.proto(classes, recipe.image_size)
 
 
 def detector(name: str) -> Detector:

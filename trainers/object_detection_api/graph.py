@@ -17,6 +17,7 @@ from trainers.keras_training.batch_norm_statistics import Statistics
 from trainers.keras_training.optimizer import Update
 from trainers.keras_training.training_state import TrainingState
 from trainers.object_detection_api import architectures
+from trainers.object_detection_api.detector import DetectorRecipe
 from trainers.object_detection_api.input_pipeline.batches import Batch, Preparation
 from trainers.object_detection_api.input_pipeline.seeded_augmentation import seeded
 from trainers.object_detection_api.model import DetectionModel, learning_phase
@@ -66,7 +67,8 @@ class Graph(TrainingState):
     ) -> None:
         self.detector = DetectionModel(model_config, image_size, precision, batch_norm_decay)
         # whose names in checkpoints are the zoo's, so that it can be fine-tuned
-        super().__init__(self.detector.model, self.detector.trainable_variables)
+        per_variable = self.detector.architecture.per_variable
+        super().__init__(self.detector.model, self.detector.trainable_variables, per_variable)
         self._gradients = tf.function(self._losses_and_gradients, autograph=False, jit_compile=xla or None)
         self.prepare = Preparation(model_config, self.detector.model.preprocess)
         classes = architectures.of(model_config).num_classes(model_config)
@@ -91,6 +93,19 @@ class Graph(TrainingState):
             update.trace()
         update.apply(ran.result()[1], learning_rate=0.0, clip=None)
         return update
+
+    def prepare_for(self, recipe: DetectorRecipe) -> list[float] | None:
+        """Trace the gradients at each of the recipe's training sizes. Returns its factors of the learning rate."""
+        architecture, (blank, *others) = self.detector.architecture, self._blank_arguments
+        for size in architecture.train_sizes(recipe):
+            if size != self.detector.image_size:
+                self._gradients.get_concrete_function(_scaled(blank, size), *others)
+        return architecture.rate_factors(self.detector.model, self._trainable, recipe)
+
+    def begin_step(self, batch: Batch, recipe: DetectorRecipe, step: int) -> Batch:
+        """The batch as step number `step` (from 0) takes it: at the size that is its turn."""
+        size = self.detector.architecture.begin_step(self.detector.model, recipe, step)
+        return batch if size == self.detector.image_size else _scaled(batch, size)
 
     def gradients(
         self, batch: Batch, weights: LossWeights, seed: int, step: int
@@ -177,6 +192,17 @@ class Graph(TrainingState):
         }
         losses["regularization"] = detector.regularization_loss(weights["regularization"])
         return predictions, losses | {"total": tf.add_n(list(losses.values()))}
+
+
+def _scaled(batch: Batch, size: int) -> dict[str, tf.Tensor]:
+    """The batch with its square images scaled to a side of `size` pixels; boxes are normalised and stay."""
+    images = tf.image.resize(batch["image"], [size, size], antialias=True)
+    # of what is padded, the true part has at least a pixel
+    before = tf.cast(batch["true_image_shape"][:, :2], tf.float32) * size / batch["image"].shape[1]
+    shapes = tf.concat(
+        [tf.maximum(tf.cast(tf.round(before), tf.int32), 1), batch["true_image_shape"][:, 2:]], 1
+    )
+    return {**batch, "image": images, "true_image_shape": shapes}
 
 
 def _sum(parts: Any, names: Sequence[str]) -> Any:

@@ -14,7 +14,6 @@ from typing import Any
 
 import tensorflow as tf
 import tf_keras
-from object_detection.builders import model_builder
 from object_detection.utils import ops
 from tf_keras.src import backend
 from tf_keras.src.layers.normalization.batch_normalization import BatchNormalizationBase
@@ -52,7 +51,7 @@ class DetectionModel:
             learning_phase(False),
             _arithmetic(precision),
         ):
-            self.model = model_builder.build(model_config, is_training=True, add_summaries=False)
+            self.model = self.architecture.build(model_config)
             shape = [1, image_size, image_size, 3]
             self.predict(tf.zeros(shape), tf.constant([shape[1:]]))  # creates the variables
         if batch_norm_decay is not None:

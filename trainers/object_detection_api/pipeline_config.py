@@ -3,7 +3,8 @@
 Fractions of a recipe's schedule become steps, rounded as in `trainers.schedules`. One field is ambiguous:
 `rms_prop_optimizer.decay` is the decay of the running average in recipes, in TensorFlow 1 and in the proto's default,
 but the API's TensorFlow 2 builder passes it to Keras as `decay`, which reduced the learning rate at every step and is
-an error today. This does not affect the trainer, which builds its own optimizers.
+an error today. This does not affect the trainer, which builds its own optimizers. The API has no
+AdamW: Adam stands in its place, without the decay.
 
 Needs protobuf, not TensorFlow.
 """
@@ -20,7 +21,7 @@ from trainers.augmentations import Augmentation
 from trainers.datasets.dataset import MOST_TRAINED_BOXES
 from trainers.object_detection_api import architectures, compat
 from trainers.object_detection_api.detector import DetectorRecipe, detector
-from trainers.optimizers import Adam, Momentum, Optimizer, RMSProp
+from trainers.optimizers import Adam, AdamW, Momentum, Optimizer, RMSProp
 from trainers.schedules import Constant, Cosine, ManualStep, Schedule
 
 compat.install_protos()
@@ -36,7 +37,7 @@ from object_detection.protos import (  # noqa: E402
 
 def model_proto(recipe: DetectorRecipe, classes: int) -> Any:
     """The recipe's detector for a number of classes: a `model_pb2.DetectionModel`."""
-    text = detector(recipe.model).proto(classes, recipe.image_size)
+    text = detector(recipe.model).text(recipe, classes)
     model = text_format.Parse(text, model_pb2.DetectionModel())
     architectures.of(model).configure(model, recipe)
     return model
@@ -121,7 +122,7 @@ def optimizer_proto(optimizer: Optimizer, schedule: Schedule, steps: int) -> Any
                 learning_rate=rate, momentum_optimizer_value=optimizer.momentum
             )
             return optimizer_pb2.Optimizer(momentum_optimizer=kind)
-        case Adam():
+        case Adam() | AdamW():
             kind = optimizer_pb2.AdamOptimizer(learning_rate=rate, epsilon=optimizer.epsilon)
             return optimizer_pb2.Optimizer(adam_optimizer=kind)
         case RMSProp():

@@ -30,8 +30,7 @@ from trainers.keras_training.out_of_memory import out_of_memory_as_failure  # no
 from trainers.metrics import Metrics  # noqa: E402
 from trainers.object_detection_api import exporting, pipeline_config  # noqa: E402
 from trainers.object_detection_api.checkpoints import checkpoint as checkpoints  # noqa: E402
-from trainers.object_detection_api.checkpoints import weights  # noqa: E402
-from trainers.object_detection_api.detector import DetectorRecipe  # noqa: E402
+from trainers.object_detection_api.detector import DetectorRecipe, detector  # noqa: E402
 from trainers.object_detection_api.graph import Graph, training_inputs  # noqa: E402
 from trainers.object_detection_api.image_results import image_results  # noqa: E402
 from trainers.object_detection_api.input_pipeline import batches  # noqa: E402
@@ -81,7 +80,7 @@ class DetectorTrainer:
         self._recipe, self._evaluated = recipe, None
         self._step = 0 if checkpoint is None else checkpoint_files.step_of(recipe, checkpoint)
         wanted = self._zoo_sha256.get(recipe.model)
-        initial = weights.checkpoint_of(recipe.weights, recipe.model, sha256=wanted)
+        initial = detector(recipe.model).checkpoint(recipe, wanted)
         devices.check_precision(recipe.precision)
         self._config = self._pipeline(recipe, initial)
         self._graph = self._graph_of(recipe)
@@ -91,7 +90,7 @@ class DetectorTrainer:
             self._update = self._graph.update(recipe.optimizer)
         ready.result()
         self._batches = self._training_batches()  # starts to prepare the first batches in the background
-        self._update.start(recipe.optimizer)
+        self._update.start(recipe.optimizer, self._graph.prepare_for(recipe))
         if checkpoint is None:
             self._initialize(initial)
         else:
@@ -181,6 +180,7 @@ class DetectorTrainer:
 
     def _take_step(self, batch: Batch, rate: float) -> dict[str, float]:
         with self._out_of_memory_as_failure(self._recipe):
+            batch = self._graph.begin_step(batch, self._recipe, self._step)
             losses, gradients = self._graph.gradients(
                 batch, self._loss_weights, self._recipe.seed, self._step
             )

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Protocol
 
 
 class Architecture(Protocol):
     """The adapter of one meta-architecture. config: a `model_pb2.DetectionModel`. model: what the API builds from it."""
+
+    @property
+    def per_variable(self) -> bool:
+        """Whether the recipes of its models may have other learning rates for some variables (`rate_factors`)."""
 
     @property
     def losses(self) -> Mapping[str, tuple[str, ...]]:
@@ -21,6 +26,21 @@ class Architecture(Protocol):
     @property
     def other_predictions(self) -> tuple[str, ...]:
         """Keys of the other predictions that `postprocess` needs."""
+
+    def build(self, config: Any) -> Any:
+        """What the API builds from `config`, in training mode: its DetectionModel. Its variables need not exist yet."""
+
+    def load_backbone(self, model: Any, file: Path) -> None:
+        """Set the backbone's variables from an HDF5 file of tf_keras. Raises UserError if it is of another one."""
+
+    def rate_factors(self, model: Any, variables: Sequence[Any], recipe: Any) -> list[float] | None:
+        """Factors of the learning rate of these variables; None for 1."""
+
+    def train_sizes(self, recipe: Any) -> Sequence[int]:
+        """The sides, in pixels, of the square images of training steps; each has a graph of its own."""
+
+    def begin_step(self, model: Any, recipe: Any, step: int) -> int:
+        """Set what the model draws at random in step number `step` (from 0). Returns one of `train_sizes`."""
 
     def configure(self, config: Any, recipe: Any) -> None:
         """Set in `config` what the recipe says of it. recipe: of the class of the model's recipes."""

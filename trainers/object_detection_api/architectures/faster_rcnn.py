@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from trainers.object_detection_api.architectures.suppression import settings_of
+from trainers.object_detection_api.architectures.usual import Usual
 
 if TYPE_CHECKING:
     from trainers.object_detection_api.detectors.faster_rcnn import FasterRCNNRecipe
@@ -17,7 +18,7 @@ _CLASS_FREE = (
 )  # fmt: skip
 
 
-class FasterRCNN:
+class FasterRCNN(Usual):
     """The adapter for `DetectionModel.faster_rcnn`.
 
     The first stage proposes regions, the second classifies them and refines their boxes. In training, the second stage

@@ -7,12 +7,13 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from trainers.object_detection_api.architectures.suppression import settings_of
+from trainers.object_detection_api.architectures.usual import Usual
 
 if TYPE_CHECKING:
     from trainers.object_detection_api.detector import DetectorRecipe
 
 
-class SSD:
+class SSD(Usual):
     """The adapter for `DetectionModel.ssd`."""
 
     losses: Mapping[str, tuple[str, ...]] = {

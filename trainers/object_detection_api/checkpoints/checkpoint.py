@@ -25,11 +25,15 @@ def read(graph: Graph, recipe: Recipe, directory: Path) -> None:
 def initialize_from(graph: Graph, prefix: Path, start: InitialWeights, classes: Sequence[str]) -> None:
     """Initialize a part of the model's variables from a zoo checkpoint, or one with the same structure.
 
-    start: which part. classes: own names, in the order of their label ids, for part "boxes".
+    prefix: of the checkpoint, or the HDF5 file of a backbone's weights. start: which part. classes: own names, in the
+        order of their label ids, for part "boxes".
     Raises UserError if a variable of that part is missing or has another shape.
     """
     part = start.part
     architecture, model = graph.detector.architecture, graph.detector.model
+    if prefix.suffix == ".h5":
+        architecture.load_backbone(model, prefix)
+        return
     if part == "boxes":
         objects = dict(architecture.all_but_classes(model))
     else:

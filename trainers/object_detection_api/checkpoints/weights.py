@@ -17,7 +17,7 @@ from trainers.object_detection_api.checkpoints.download import Progress
 from trainers.object_detection_api.checkpoints.reading import checkpoint_prefix, variable_shapes
 from trainers.object_detection_api.checkpoints.zoo import SHA256, Archive, Unavailable, default_cache, zoo_url
 from trainers.object_detection_api.detector import detector as detector_called
-from trainers.recipe import InitialWeights
+from trainers.recipe import InitialWeights, Recipe
 
 _BOX_HEAD = "_box_predictor/_box_prediction_head/"
 
@@ -110,6 +110,11 @@ def checkpoint_of(
             )
         return checkpoint_prefix(folder)
     return checkpoint_prefix(Path(weights.source))
+
+
+def start_of(recipe: Recipe, sha256: str | None) -> Path | None:
+    """See Detector.checkpoint."""
+    return checkpoint_of(recipe.weights, recipe.model, sha256=sha256)
 
 
 def _start(source: str, message: str, prefix: Path, sha256: str | None = None) -> Start:

@@ -99,7 +99,7 @@ class Archive:
         part = self.cache / f"{self.folder.name}.part"
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
-            with _one_process(self.cache / f"{self.folder.name}.lock"):
+            with one_process(self.cache / f"{self.folder.name}.lock"):
                 if self.folder.is_dir():
                     return self.folder
                 for left in self.cache.glob(f".{self.folder.name}.*"):  # left by a killed process
@@ -143,7 +143,7 @@ class Archive:
 
 
 @contextlib.contextmanager
-def _one_process(lock: Path) -> Iterator[None]:
+def one_process(lock: Path) -> Iterator[None]:
     """A context that only one process at a time enters; the kernel releases the lock when a process ends."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -2,7 +2,7 @@
 
 import importlib
 
-DETECTORS = ("retinanet", "mobilenet", "efficientdet", "faster_rcnn")
+DETECTORS = ("retinanet", "mobilenet", "efficientdet", "faster_rcnn", "retinanet_family")
 
 for _name in DETECTORS:
     importlib.import_module(f"{__name__}.{_name}")

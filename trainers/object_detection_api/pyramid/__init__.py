@@ -1,0 +1,1 @@
+"""One-stage detectors that are put together from a backbone, a neck and a head, each of them a registered part."""

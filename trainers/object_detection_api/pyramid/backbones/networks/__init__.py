@@ -1,0 +1,1 @@
+"""Builders of the backbones' networks, in tf_keras; they import TensorFlow."""

@@ -1,0 +1,46 @@
+"""PyramidDetector: the description of detectors that are put together from parts which each recipe chooses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trainers.object_detection_api.detector import Detector, DetectorRecipe
+from trainers.object_detection_api.pyramid.proto import proto
+from trainers.object_detection_api.pyramid.recipe import PyramidRecipe
+from trainers.object_detection_api.pyramid.structure import Structure
+from trainers.recipe import Recipe
+
+SMALLEST = 64  # pixels of an image's side, for a feature map of 1 px at P7
+GRAPH_FIELDS = (
+    "image_size",
+    "batch_size",
+    "batch_norm_decay",
+    "precision",
+    *Structure.__dataclass_fields__,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PyramidDetector(Detector):
+    """Detector without a checkpoint in the zoo: what is published are the weights of its backbones."""
+
+    recipe: type[Recipe] = PyramidRecipe
+    initial_weights: str | None = "trainers.object_detection_api.pyramid.imagenet:resolve"
+    published_weights: str | None = None
+    start: str = "trainers.object_detection_api.pyramid.imagenet:start_of"
+    graph_fields: tuple[str, ...] = GRAPH_FIELDS
+    min_image_size: int = SMALLEST
+    image_size_multiple: int = 32
+    zoo_archive: str = ""
+    zoo_variables: int = 0
+    zoo_digest: str = ""
+
+    def text(self, recipe: DetectorRecipe, classes: int) -> str:
+        """The text of the DetectionModel proto of the recipe's structure."""
+        assert isinstance(recipe, PyramidRecipe)
+        return proto(recipe.structure, classes, recipe.image_size)
+
+
+def default_proto(classes: int, image_size: int) -> str:
+    """The model of the laptop preset's parts, for what asks for one model without a recipe."""
+    return proto(Structure("resnet50", "fpn", "retina", 256, 5, 9, "p5", "smooth_l1"), classes, image_size)

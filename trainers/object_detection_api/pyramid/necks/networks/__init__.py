@@ -1,0 +1,1 @@
+"""The networks of the necks, in tf_keras; they import TensorFlow."""
