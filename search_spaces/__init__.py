@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DETECTORS = ("retinanet", "mobilenet", "efficientdet")  # spaces of one detector each; `all` combines them
 OPTIONAL = ("faster_rcnn", "faster_rcnn_101")  # likewise, but `all` has them on request only: `all+NAME`
+FAMILIES = ("retinanet_family",)  # spaces of detectors that are put together from parts; not in `all`
 SEGMENTERS = (
     "follow_me",
     "unet",
@@ -26,6 +27,7 @@ SEGMENTERS = (
 )  # spaces of segmentation models; the last combines the others
 MODULES = {name: f"search_spaces.{name}" for name in (*DETECTORS, "all")}
 MODULES |= {name: f"search_spaces.two_stage.{name}" for name in OPTIONAL}
+MODULES |= {name: f"search_spaces.families.{name}" for name in FAMILIES}
 MODULES |= {name: f"search_spaces.segmenters.{name}" for name in SEGMENTERS}
 _registered: dict[str, Space] = {}
 

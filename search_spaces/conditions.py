@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from search_spaces.parts.restriction import Only
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights, Precision
 
@@ -25,6 +26,7 @@ class Conditions:
         learning rates depend on it.
     precision: arithmetic of the network, "float32" or "bfloat16".
     seed: the random seed of every trial, so that trials differ only in their recipes.
+    only: the choices that are left of categorical parameters; of those that are not named, all.
     """
 
     steps: int
@@ -34,6 +36,7 @@ class Conditions:
     weights: InitialWeights | None = None
     precision: Precision = "float32"
     seed: int = 0
+    only: Only = ()
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:

@@ -14,6 +14,7 @@ from search_spaces.branch import Branch
 from search_spaces.conditions import Conditions
 from search_spaces.fixed_trials import ChoiceNotOffered, FixedTrial, NearestTrial
 from search_spaces.parts.parameters import Trial, choose
+from search_spaces.parts.restriction import Restricted, check
 from search_spaces.rows import Row, fingerprint
 from search_spaces.walk import walk
 from trainers import recipe
@@ -174,6 +175,8 @@ class Space:
         return fingerprint(self.rows(conditions))
 
     def _fields(self, trial: Trial, conditions: Conditions) -> dict[str, Any]:
+        if conditions.only:
+            trial = Restricted(trial, conditions.only)
         if len(self.branches) == 1:
             return self.branches[0].suggest(trial, conditions)
         name = choose(trial, self.choice, self.models)
@@ -183,4 +186,6 @@ class Space:
 
 @functools.lru_cache(maxsize=16)
 def _rows(space: Space, conditions: Conditions) -> tuple[Row, ...]:
-    return walk(lambda trial: space.suggest(trial, conditions), where=f"space '{space.name}'")
+    rows = walk(lambda trial: space.suggest(trial, conditions), where=f"space '{space.name}'")
+    check(conditions.only, [row.name for row in rows if row.scale == "choice"])
+    return rows

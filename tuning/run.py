@@ -63,6 +63,13 @@ def parser() -> argparse.ArgumentParser:
         default="laptop",
         help="laptop: small images, minutes a trial; zoo: 640 px, as published",
     )
+    add(
+        "--only",
+        action="append",
+        default=[],
+        metavar="CHOICE=A,B",
+        help="leave only these values of a choice of the space, as in optimizer=adam,momentum; may be given again",
+    )
     add("--sampler", default="tpe", metavar="NAME", help=f"{' or '.join(sampler.names())} (default: tpe)")
     add("--seed", type=int, default=0, help="of the search and of every trial (default: 0)")
 
@@ -186,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def search() -> int:
         chosen["space"] = search_spaces.joined(chosen["space"], chosen.pop("with_"))
-        settings = Settings(**chosen)
+        settings = Settings(**chosen | {"only": tuple(chosen["only"])})
         from tuning.api import searching
         from tuning.api.forecast import machines
 

@@ -13,6 +13,7 @@ from search_spaces.parts.parameters import Range, Trial, choose, significant, sw
 # optimizer -> parameter -> range; the API's defaults are 1e-8, .9, .9 and 1
 OPTIMIZERS: dict[str, dict[str, Range]] = {
     "adam": {"epsilon": Range(1e-8, 1e-4, log=True)},
+    "adamw": {"weight_decay": Range(1e-4, 0.3, log=True)},  # published: .05
     "momentum": {"momentum": Range(0.8, 0.97)},
     # With an epsilon near 1, RMSProp's step is proportional to the gradient and its learning rates are similar to
     # momentum's; much smaller values would need their own range of learning rates.

@@ -88,7 +88,10 @@ def test_samples_reach_every_model_optimizer_and_schedule(case):
     seen = set()
     for recipe, _, _ in samples(space, conditions):
         seen.add((recipe.model, recipe.optimizer.kind, recipe.schedule.kind))
-    kinds = ("adam", "momentum", "rms_prop"), ("constant", "cosine", "exponential", "manual_step")
+    optimizers = (
+        ("adamw", "momentum") if space.name in search_spaces.FAMILIES else ("adam", "momentum", "rms_prop")
+    )
+    kinds = optimizers, ("constant", "cosine", "exponential", "manual_step")
     assert seen == set(itertools.product(space.models, *kinds))
 
 

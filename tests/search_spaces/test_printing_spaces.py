@@ -62,4 +62,7 @@ def test_weights_decide_the_learning_rates(capsys):
 def test_an_unknown_space_is_one_line_on_stderr_and_exit_code_2(capsys):
     assert main(["retinnet"]) == 2
     out, err = capsys.readouterr()
-    assert (out, err) == ("", "error: unknown space 'retinnet'; did you mean retinanet?\n")
+    assert (out, err) == (
+        "",
+        "error: unknown space 'retinnet'; did you mean retinanet or retinanet_family or unet?\n",
+    )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import search_spaces
 from search_spaces.conditions import Conditions, Preset
+from search_spaces.parts.restriction import parse
 from trainers import task as tasks
 from trainers.datasets import arguments
 from trainers.datasets.dataset import Dataset
@@ -60,6 +61,7 @@ class Settings:
     batch_size: int | None = None
     weights: str = "auto"
     precision: Precision = "float32"
+    only: tuple[str, ...] = ()
     xla: bool = False
     workers: int | None = None
     cpus_per_trial: float | None = None
@@ -115,6 +117,7 @@ class Settings:
             if chosen not in known:
                 raise UserError(f"--{flag}: unknown {flag} '{chosen}'; known are {', '.join(known)}")
         self.reading  # noqa: B018 - raises
+        parse(self.only)
         name = self.study or ""
         if name in (*RESERVED, ".", "..") or "/" in name or name != name.strip():
             raise UserError(
@@ -204,6 +207,7 @@ class Settings:
             weights=weights,
             precision=self.precision,
             seed=self.seed,
+            only=parse(self.only),
         )
 
     def manifest(
@@ -236,6 +240,7 @@ class Settings:
             weights=weights,
             weights_part=conditions.weights.part if conditions.weights else "detection",
             precision=self.precision,
+            only=[[name, list(choices)] for name, choices in conditions.only],
             zoo_sha256=dict(zoo_sha256),
             task=space.task,
             objective=tasks.get(space.task).objective(self.objective, dataset.classes).name,

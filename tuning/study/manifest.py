@@ -66,6 +66,7 @@ class Manifest:
     space_rows: the space as a table (search_spaces.rows.Row.to_dict). space_since: number of the first trial proposed
         by this space, after a change of the space.
     weights_part: which part of their initial weights trials start from (trainers.recipe.InitialWeights.part).
+    only: the choices that --only left of the space (search_spaces.parts.restriction.Only).
     zoo_sha256: of the zoo's archives that trials start from, by model; those that are known.
     storage: address of the PostgreSQL database that holds the trials, without a password; "" for the journal.
     id: a UUID, which the study keeps when its folder is moved; "" before the study is made.
@@ -95,6 +96,7 @@ class Manifest:
     zoo_sha256: dict[str, str] = dataclasses.field(default_factory=dict)
     weights_part: str = "detection"
     storage: str = ""
+    only: list[Any] = dataclasses.field(default_factory=list)
     id: str = ""
 
     def resolved_objective(self) -> Objective:
@@ -115,6 +117,7 @@ class Manifest:
             weights=InitialWeights(source=self.weights, part=self.weights_part),
             precision=self.precision,
             seed=self.seed,
+            only=tuple((name, tuple(choices)) for name, choices in self.only),
         )
 
     def for_warm_start(self) -> dict[str, Any]:
@@ -167,6 +170,7 @@ class Manifest:
         return dataclasses.replace(
             kept,
             space_hash=asked.space_hash,
+            only=asked.only,
             space_rows=asked.space_rows,
             space_since=trials,
         )

@@ -1,0 +1,1 @@
+"""Spaces of families of detectors, whose parts are choices."""
