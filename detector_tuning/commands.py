@@ -34,6 +34,7 @@ COMMANDS = {
     "select": Command(
         "tuning.select", "choose which images of a pool to label next, and take the labels back"
     ),
+    "ablate": Command("tuning.ablate", "train the best trial with each of its choices put back, and compare"),
     "weights": Command(
         "tuning.weights", "list, fetch or verify the published weights from which trials start"
     ),

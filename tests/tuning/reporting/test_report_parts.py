@@ -44,8 +44,8 @@ def sections(written):
 
 def test_a_finished_study_has_every_part(sections):
     assert list(sections) == [
-        "ranking", "detectors", "predictions", "curves", "losses", "parameters", "breakdown", "early-stopping", "known",
-        "cost", "next", "about",
+        "ranking", "detectors", "choices", "predictions", "curves", "losses", "parameters", "breakdown",
+        "early-stopping", "known", "cost", "next", "about",
     ]  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""What each choice of the best trial is worth, by training without it."""
