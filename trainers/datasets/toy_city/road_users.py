@@ -1,4 +1,4 @@
-"""Draws the vehicles, pedestrians and cyclists of the toy city.
+"""Draws the vehicles, pedestrians and cyclists of the toy city; the table of its classes, with litter.
 
 The look of a road user is drawn from its own seed, so that it is the same in every frame of a video.
 """
@@ -13,6 +13,7 @@ from types import MappingProxyType
 import numpy as np
 
 from trainers.datasets.toy_city.canvas import Canvas, Colour, Point
+from trainers.datasets.toy_city.litter import LITTER
 
 
 @dataclass(frozen=True)
@@ -228,5 +229,9 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "vehicle": Kind(heights=(0.62, 0.95), aspect=2.4, speed=2.0, draw=_vehicle),
         "pedestrian": Kind(heights=(0.9, 1.15), aspect=0.5, speed=0.7, draw=_pedestrian),
         "cyclist": Kind(heights=(0.95, 1.15), aspect=1.0, speed=1.6, draw=_cyclist),
+        **{
+            name: Kind(heights=thing.heights, aspect=1.0, speed=0.0, draw=thing.draw)
+            for name, thing in LITTER.items()
+        },
     }
 )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from trainers.datasets.toy_city.litter import LITTER
 from trainers.datasets.toy_city.road_users import KINDS
 
 # Part of a scene's seed (city's seed, part, number), so that no two parts share a scene.
 PARTS = {"train": 0, "validation": 1}
 
 
+LITTER_WORD = "litter"
 EDGE = 0.04  # of the image width, on both sides: road users stay between these margins
 _RANGES = (
     ("widths", 64, 4096), ("heights", 64, 4096), ("users", 0, 200), ("nearness", 0.05, 1), ("noise", 0, 100),
@@ -22,7 +25,8 @@ _RANGES = (
 class ToyCity(BaseModel):
     """Settings of a toy city. Each scene draws its own values from the ranges.
 
-    classes: some of vehicle, pedestrian and cyclist, in the order of their label ids.
+    classes: some of vehicle, pedestrian, cyclist and LITTER, in the order of their label ids; "litter" stands for all
+        ten of that.
     train_images, validation_images: number of scenes in each part.
     widths, heights: range of image sizes, in pixels.
     users: range of the number of road users; `hidden` may reduce it.
@@ -53,11 +57,18 @@ class ToyCity(BaseModel):
     blurs: tuple[float, ...] = Field(default=(0.0, 0.5, 0.9), min_length=1)
     seed: int = Field(default=0, ge=0)
 
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _litter_is_ten_classes(cls, classes: Any) -> Any:
+        if not isinstance(classes, list | tuple) or LITTER_WORD not in classes:
+            return classes
+        return tuple(each for name in classes for each in (LITTER if name == LITTER_WORD else (name,)))
+
     @field_validator("classes")
     @classmethod
     def _classes_can_be_drawn(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
         if not classes or len(set(classes)) < len(classes) or not set(classes) <= set(KINDS):
-            raise ValueError(f"choose from {', '.join(KINDS)}, each once")
+            raise ValueError(f"choose from {', '.join(KINDS)}, each once, or litter for all ten of that")
         return classes
 
     @model_validator(mode="after")

@@ -30,6 +30,15 @@ def test_the_same_scene_is_drawn_again_to_the_last_bit():
     assert labelled_scene(SMALL, "train", 3).image == labelled_scene(SMALL, "train", 3).image
 
 
+def test_litter_is_ten_classes_of_small_things_that_overlap():
+    city = ToyCity(classes=("litter",), users=(6, 12), overlap=0.5, hidden=0.5)
+    assert len(city.classes) == len(set(city.classes)) == 10
+    scenes = [labelled_scene(city, "train", number) for number in range(12)]
+    assert {label for scene in scenes for label in scene.labels} == set(range(1, 11))
+    sides = [np.sqrt(np.prod(box[2:] - box[:2])) for scene in scenes for box in scene.boxes]
+    assert 0.01 < np.median(sides) < 0.12  # of the image
+
+
 def test_the_parts_share_no_scene_and_other_seeds_are_other_cities():
     digests = [
         labelled_scene(city, part, number).digest()
