@@ -95,6 +95,10 @@ class Branch(ABC):
             return (conditions.batch_size,)
         return (int(self.defaults(conditions.preset)["batch_size"]),)
 
+    def relative_costs(self, conditions: Conditions) -> Mapping[str, float]:
+        """Choice -> cost of a gradient step with it (Model.relative_cost); empty for a model of one size."""
+        return {}
+
     def published(self, preset: str) -> Sequence[Published]:
         """Published recipes to try first: the preset's default, then the model's other presets. May be extended."""
         about = self.about

@@ -127,6 +127,10 @@ class Model:
     cost: Cost = field(default_factory=Cost)
     first_rung: int = 30
 
+    def relative_cost(self, fields: Mapping[str, Any]) -> float:
+        """Cost of a gradient step of a recipe with these fields, relative to `cost`; 1 for a model of one size."""
+        return 1.0
+
     def check_image_size(self, size: int) -> None:
         """Raise ValueError, with the nearest valid sizes, if `size` (pixels) is not a valid side of its input."""
         multiple, smallest = self.image_size_multiple, self.min_image_size

@@ -13,7 +13,7 @@ from search_spaces.parts.parameters import Range, Trial, choose
 from trainers.recipe import Recipe
 
 Option = Range | tuple[Any, ...]
-MULTI_SCALE = "multi_scale"
+MULTI_SCALE, BACKBONE = "multi_scale", "backbone"
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,12 @@ class PartsBranch(DetectorBranch):
         count, size = len(fields["train_sizes"]), fields["image_size"]
         near = min(self.scales, key=lambda name: abs(len(self._sizes(name, size)) - count))
         return params | {MULTI_SCALE: near}, changed
+
+    def relative_costs(self, conditions: Conditions) -> Mapping[str, float]:
+        """Of each backbone that the conditions leave."""
+        left = dict(conditions.only).get(BACKBONE, self.parts[BACKBONE])
+        assert isinstance(left, tuple)
+        return {name: self.about.relative_cost({BACKBONE: name}) for name in left}
 
     def published(self, preset: str) -> Sequence[Published]:
         """The presets' recipes, then those of `known`, with the zoo preset's values of the fields they leave out."""

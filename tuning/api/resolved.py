@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from search_spaces.conditions import Conditions
@@ -41,8 +41,11 @@ class Resolved:
         """The forecast for this search. own: the trials of the study so far."""
         settings = self.settings
         pixels = {
-            branch.model: branch.fixed(self.conditions)["image_size"] ** 2
-            * max(branch.batch_sizes(self.conditions))
+            branch.model: round(
+                branch.fixed(self.conditions)["image_size"] ** 2
+                * max(branch.batch_sizes(self.conditions))
+                * _mean(branch.relative_costs(self.conditions))
+            )
             for branch in self.space.branches
         }
         speeds = speed.known(pixels, settings.cpus, settings.studies_dir, own)
@@ -59,3 +62,19 @@ class Resolved:
         """A line for the user: how many of so many trials have published recipes, and who proposes the others."""
         published = self.space.published_among(trials, self.conditions)
         return f"recipes  {published} published, {trials - published} proposed by {self.settings.sampler}"
+
+    def cost_lines(self) -> list[str]:
+        """Lines for the user: what a step costs with each choice that changes it much, such as the backbone."""
+        found = []
+        for branch in self.space.branches:
+            if costs := branch.relative_costs(self.conditions):
+                shown = ", ".join(
+                    f"{name} {cost:g}" for name, cost in sorted(costs.items(), key=lambda each: each[1])
+                )
+                found.append(f"step     {shown} times {branch.model}'s; each trial is charged its own")
+        return found
+
+
+def _mean(costs: Mapping[str, float]) -> float:
+    """Over an even mixture; 1 without any."""
+    return sum(costs.values()) / len(costs) if costs else 1.0

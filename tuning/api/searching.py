@@ -85,7 +85,7 @@ def dry_run(settings: Settings, console: Console) -> None:
         else "about "
     )
     console.print(f"trials   {about}{planned.trials}, {settings.at_once} at once", highlight=False)
-    for line in [here.first_trials(planned.trials), *plan.lines(planned)]:
+    for line in [here.first_trials(planned.trials), *plan.lines(planned), *here.cost_lines()]:
         console.print(line, highlight=False, soft_wrap=True)
 
 
@@ -240,7 +240,7 @@ def _search(
     try:
         if not search.exhausted:
             planned = here.plan(study.records())
-            for line in [here.first_trials(planned.trials), *plan.lines(planned)]:
+            for line in [here.first_trials(planned.trials), *plan.lines(planned), *here.cost_lines()]:
                 console.print(line, highlight=False, soft_wrap=True)
             resources = Resources(settings.at_once, settings.cpus, settings.gpus, settings.address)
             with progress.follow(search):

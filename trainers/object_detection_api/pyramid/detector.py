@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from trainers.object_detection_api.detector import Detector, DetectorRecipe
+from trainers.object_detection_api.pyramid.backbones import BACKBONES
 from trainers.object_detection_api.pyramid.proto import proto
 from trainers.object_detection_api.pyramid.recipe import PyramidRecipe
 from trainers.object_detection_api.pyramid.structure import Structure
@@ -34,6 +37,10 @@ class PyramidDetector(Detector):
     zoo_archive: str = ""
     zoo_variables: int = 0
     zoo_digest: str = ""
+
+    def relative_cost(self, fields: Mapping[str, Any]) -> float:
+        """That of the backbone; `cost` is of resnet50."""
+        return BACKBONES[str(fields["backbone"])].cost
 
     def text(self, recipe: DetectorRecipe, classes: int) -> str:
         """The text of the DetectionModel proto of the recipe's structure."""

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from trainers import model as models
 from tuning.study.trial_record import CONTINUES, TrialRecord
 
 REMEMBERED = 60  # latest stages of each model
@@ -49,6 +50,7 @@ class Pace:
     def __init__(self, records: Iterable[TrialRecord] = ()) -> None:
         self._stages: dict[str, deque[Stage]] = {}
         self._own: dict[int, Stage] = {}  # the sum of a trial's stages
+        self._largest = 1.0  # relative cost of a trial so far
         for record in records:
             for count in range(1, len(record.rungs) + 1):
                 self._add(record, count)
@@ -63,7 +65,7 @@ class Pace:
         return tuple(self._stages)
 
     def seconds_per_step(self, model: str) -> float | None:
-        """Mean worker seconds of a gradient step; None if the model was not measured."""
+        """Mean worker seconds of a gradient step, of a recipe of relative cost 1; None if the model was not measured."""
         stages = self._stages.get(model, ())
         return sum(s.training for s in stages) / sum(s.steps for s in stages) if stages else None
 
@@ -72,18 +74,28 @@ class Pace:
         stages = self._stages.get(model, ())
         return statistics.median(stage.overhead for stage in stages) if stages else None
 
-    def cost(self, steps: Sequence[int], model: str | None = None, trial: int | None = None) -> Cost:
+    def cost(
+        self,
+        steps: Sequence[int],
+        model: str | None = None,
+        trial: int | None = None,
+        relative: float | None = None,
+    ) -> Cost:
         """The cost of training a trial from steps[0] to steps[-1] through the rungs between them.
 
         model: None for the most expensive one that was measured. trial: whose own stages tell its seconds a step.
+        relative: the cost of a step of the trial's recipe (Model.relative_cost); None for the largest measured.
         """
+        factor = self._largest if relative is None else relative
         lengths = [after - before for before, after in itertools.pairwise(steps)]
         models = [model] if model in self._stages else self.models
         own = self._own.get(trial) if trial is not None else None
-        return Cost(sum(lengths), max((self._seconds(lengths, each, own) for each in models), default=0.0))
+        return Cost(
+            sum(lengths), max((self._seconds(lengths, each, own, factor) for each in models), default=0.0)
+        )
 
-    def _seconds(self, lengths: Sequence[int], model: str, own: Stage | None) -> float:
-        each = own.training / own.steps if own else self.seconds_per_step(model) or 0.0
+    def _seconds(self, lengths: Sequence[int], model: str, own: Stage | None, factor: float) -> float:
+        each = own.training / own.steps if own else factor * (self.seconds_per_step(model) or 0.0)
         return sum(length * each + self._overhead(length, model) for length in lengths)
 
     def _overhead(self, length: int, model: str) -> float:
@@ -104,8 +116,17 @@ class Pace:
         if took <= 0:
             return  # a known result
         stage = Stage(rung.step - steps, took, max(0.0, rung.seconds - seconds - took))
-        self._stages.setdefault(record.model, deque(maxlen=REMEMBERED)).append(stage)
+        factor = relative_cost(record)
+        self._largest = max(self._largest, factor)
+        even = stage._replace(training=took / factor)
+        self._stages.setdefault(record.model, deque(maxlen=REMEMBERED)).append(even)
         own = self._own.get(record.number, Stage(0, 0.0, 0.0))
         self._own[record.number] = Stage(
             own.steps + stage.steps, own.training + stage.training, own.overhead + stage.overhead
         )
+
+
+def relative_cost(record: TrialRecord) -> float:
+    """Model.relative_cost of a trial's recipe; 1 for a model that is not registered here."""
+    known = models.all_models().get(record.model)
+    return 1.0 if known is None else known.relative_cost(record.recipe)

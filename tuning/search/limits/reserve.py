@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from trainers import score_order
 from tuning.search.limits.budget import Spending
-from tuning.search.limits.pace import Cost, Pace, total
+from tuning.search.limits.pace import Cost, Pace, relative_cost, total
 from tuning.search.roster import Roster
 from tuning.search.scheduler import Scheduler
 from tuning.study.study import Study
@@ -120,5 +120,7 @@ class Reserve:
         return self._cost(trial, [step, *(rung for rung in self._scheduler.rungs_of(trial) if rung > step)])
 
     def _cost(self, trial: int | None, steps: list[int]) -> Cost:
-        model = None if trial is None else self._study.record(trial).model
-        return self._pace.cost(steps, model, trial)
+        if trial is None:
+            return self._pace.cost(steps)
+        record = self._study.record(trial)
+        return self._pace.cost(steps, record.model, trial, relative_cost(record))
