@@ -51,6 +51,12 @@ def test_numbers_stay_as_the_winner_has_them():
     ] * 2
 
 
+def test_a_default_that_the_search_left_out_is_put_back_too():
+    params, only = winner(backbone="mobilenet_v2"), (("backbone", ("mobilenet_v2",)),)
+    made = ablation.variants(SPACE, dataclasses.replace(CONDITIONS, only=only), params)
+    assert [variant.recipe.backbone for variant in made] == ["mobilenet_v2", "resnet50"]
+
+
 def test_the_default_itself_leaves_nothing_to_ablate():
     assert len(ablation.variants(SPACE, CONDITIONS, DEFAULT)) == 1
 

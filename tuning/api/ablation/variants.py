@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +44,7 @@ def variants(space: Space, conditions: Conditions, params: Mapping[str, Any]) ->
     params: the winner's. A choice decides which parameters follow: those that it brings have the first trial's values,
     else the lowest or first of their range. Learning rates and other numbers stay.
     """
+    conditions = dataclasses.replace(conditions, only=())  # the default may be what --only left out
     default = space.seeds(conditions)[0].params
     best = space.replay(params, conditions)
     found = [Variant(WINNER, "the winner again", best.recipe)]
