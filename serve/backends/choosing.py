@@ -61,7 +61,7 @@ class Choice:
             if row.seconds is None or row.seconds_single is None:
                 lines.append(f"{row.backend:<14}rejected: {row.problem}")
                 continue
-            note = f"  <- in use, batches of {row.batch}" if row.backend == self.backend else ""
+            note = f"  <- in use, batch {row.batch}" if row.backend == self.backend else ""
             if row.lost is not None:
                 note += f"  {names[0]} {-row.lost:+.4f} on {row.judged} other images"
             if problem := row.rejected(self.max_map_drop):

@@ -51,7 +51,7 @@ def test_detecting_with_tensorflow_prints_only_the_table_and_the_progress(
     )
     done = run(environment, tmp_path, "serve.detect", "clip.mp4", *words)
     lines = [line for line in done.stderr.splitlines() if line.strip()]
-    assert [line.split()[0] for line in lines] == ["backend", "tensorflow", "frames"]
+    assert [line.split()[0] for line in lines] == ["backend", "tensorflow", "frames"], done.stderr
     assert done.stdout == "detections: found.jsonl\n"
 
 
@@ -60,5 +60,5 @@ def test_measuring_the_backends_prints_nothing_of_theirs(environment, rectangles
     done = run(environment, tmp_path, "serve.run", *words)
     assert done.stderr == ""
     assert [line.split()[0] for line in done.stdout.splitlines()] == [
-        "model", "backend", "openvino", "tensorflow", "token",
+        "model", "backend", "openvino", "openvino-int8", "tensorflow", "token",
     ]  # fmt: skip

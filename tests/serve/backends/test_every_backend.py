@@ -122,7 +122,7 @@ def test_the_fastest_valid_backend_is_chosen_and_the_choice_is_cached(rectangles
     assert set(passed) >= {each for each in DETECTION.backends if each not in NEEDS}
     assert {row.backend for row in choice.measured} == set(DETECTION.backends)
     assert choice.backend == min(passed, key=passed.get)
-    assert any(f"<- in use, batches of {choice.batch}" in line for line in choice.table())
+    assert any(f"<- in use, batch {choice.batch}" in line for line in choice.table())
     assert choice.batch in measuring.BATCHES
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     again, _ = choosing.load_chosen(rectangles, 1)

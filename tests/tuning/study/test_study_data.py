@@ -31,7 +31,11 @@ def begun(studies: Path, *words: str) -> tuple[Study, Settings]:
     """A study as the command would begin it, without a trial."""
     chosen = vars(parser().parse_args(["--space", "mobilenet", "--studies-dir", str(studies), *words]))
     settings = Settings(
-        **{name: value for name, value in chosen.items() if name not in ("dry_run", "debug", "trainer")}
+        **{
+            name: value
+            for name, value in chosen.items()
+            if name not in ("dry_run", "debug", "trainer", "with_")
+        }
     )
     dataset = open_dataset(settings.data, studies / "data", subset=settings.subset, reading=settings.reading)
     space = search_spaces.get(settings.space)

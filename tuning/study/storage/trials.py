@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -120,11 +122,26 @@ class DatabaseTrials:
 _opened = threading.Lock()  # Optuna's migration code is not made for several threads
 
 
+@contextmanager
+def _loggers_as_they_are() -> Iterator[None]:
+    """Enable again the loggers that Optuna's migration code disables, where a program has set up no logging."""
+    found = [each for each in logging.root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+    enabled = [each for each in found if not each.disabled]
+    level, handlers = logging.root.level, list(logging.root.handlers)
+    try:
+        yield
+    finally:
+        for each in enabled:
+            each.disabled = False
+        logging.root.setLevel(level)
+        logging.root.handlers[:] = handlers
+
+
 def open_database(url: str) -> RDBStorage:
     """Optuna's storage at `url`; its tables are made if there are none."""
     made = engine(url)
     given: dict[str, Any] = {"timeout": CONNECT_SECONDS} if made.url.drivername.endswith("pg8000") else {}
-    with _opened:
+    with _opened, _loggers_as_they_are():
         try:
             return RDBStorage(
                 made.url.render_as_string(hide_password=False),
