@@ -22,6 +22,7 @@ def test_more_samples_than_proposals_are_refused():
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 def test_it_trains_reproducibly_resumes_starts_from_its_checkpoint_and_its_export_equals_it(
     tiny_city, tmp_path
 ):
