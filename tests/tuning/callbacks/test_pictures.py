@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import subprocess
 
 import cv2
@@ -167,6 +168,7 @@ def test_a_picture_that_cannot_be_drawn_ends_nothing(open_study, dataset, monkey
     def fail(*_: object, **__: object) -> None:
         raise subprocess.CalledProcessError(1, "python", stderr="ModuleNotFoundError: no supervision")
 
+    caplog.set_level(logging.WARNING)  # a library that an earlier test imported may have set the root's level
     study, told = open_study(), []
     with_boxes(study, 3, dataset)
     monkeypatch.setattr(drawing.subprocess, "run", fail)
