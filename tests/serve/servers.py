@@ -73,7 +73,7 @@ def wait_for(condition: Callable[[], Any], seconds: float = 240.0) -> Any:
     end = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < end, f"not true within {seconds} s"
-        time.sleep(0.02)
+        time.sleep(0.05)
     return value
 
 

@@ -56,6 +56,9 @@ class Clients:
             self.statuses.append(answer.status_code)
             if answer.ok:
                 self.models.add(answer.json()["model"])
+            self._stop.wait(
+                0.05
+            )  # all clients and `phase` share one token, which may make 100 requests a second
 
     def __enter__(self):
         for thread in self._threads:
