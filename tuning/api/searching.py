@@ -85,6 +85,13 @@ def dry_run(settings: Settings, console: Console) -> None:
         else "about "
     )
     console.print(f"trials   {about}{planned.trials}, {settings.at_once} at once", highlight=False)
+    if (
+        _own(settings.data)
+        and settings.preset == "laptop"
+        and not (settings.image_size and settings.max_steps)
+    ):
+        line = "data     not read here; the search chooses image size and steps by them, which changes what follows"
+        console.print(line, highlight=False, soft_wrap=True)
     for line in [here.first_trials(planned.trials), *plan.lines(planned), *here.cost_lines()]:
         console.print(line, highlight=False, soft_wrap=True)
 

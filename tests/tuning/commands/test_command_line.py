@@ -106,6 +106,15 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, capsys):
     ):
         assert words in said
     assert not studies.exists()
+    assert "data     " not in said
+
+
+def test_a_dry_run_on_ones_own_images_says_that_these_will_change_the_plan(tmp_path, capsys):
+    words = ["--space", "mobilenet", "--data", str(tmp_path), "--dry-run"]
+    for given, warned in (([], True), (["--image-size", "160", "--max-steps", "90"], False)):
+        assert main([*words, *given]) == 0
+        said = capsys.readouterr().out
+        assert ("the search chooses image size and steps by them" in said) is warned
 
 
 def test_debug_shows_the_traceback(tmp_path, capsys):
