@@ -1,8 +1,6 @@
-"""Runs shard jobs, and hashes images, in one subprocess per core; of few images in this process instead.
+"""Runs shard jobs, and hashes images, in one subprocess per core (shard_worker.py); of few images in this process.
 
-A worker is `python -m trainers.datasets.records.shard_workers`. It reads jobs as lines of JSON from standard input,
-answers each with a line, and exits at the end of its input. A subprocess rather than a fork, since the parent may be
-any program and have threads.
+Subprocesses of their own rather than forks of this process, which may be any program and have threads.
 """
 
 from __future__ import annotations
@@ -10,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,6 @@ from typing import Any
 from trainers.datasets.labelled_image import Stored
 from trainers.datasets.problems import Problem
 from trainers.datasets.records.shard_writing import ShardJob, ShardResult, write_shard
-from trainers.datasets.records.tfrecords import RecordLocation
 from trainers.hardware.machine import cpus_here
 
 FEWEST_IMAGES = 200  # fewer are finished before a subprocess has started
@@ -33,20 +32,25 @@ class ShardWorkers:
 
     def __init__(self) -> None:
         self._workers: list[_Worker] = []
+        self._first: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> ShardWorkers:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._first is not None:
+            with suppress(ProcessLookupError):  # all have exited
+                os.killpg(self._first.pid, signal.SIGKILL)
+            self._first.wait()
         for worker in self._workers:
-            worker.end()
+            worker.close()
         self._workers.clear()
 
     def start(self) -> None:
         """Start the subprocesses now, so that they import their modules while this process does something else."""
         count = cpus_here()
         if count > 1 and not self._workers:
-            self._workers = [_Worker() for _ in range(count)]
+            self._first, self._workers = _start(count)
 
     def hashes(self, images: Sequence[Stored]) -> list[int | None]:
         """Perceptual hashes of images, None for one that cannot be read; of a subprocess if there are some.
@@ -93,20 +97,12 @@ class ShardWorkers:
 
 
 class _Worker:
-    """One subprocess."""
+    """One subprocess, which listens at the other end of a socket; `first` is the process that forked it."""
 
-    def __init__(self) -> None:
-        root = str(Path(__file__).parents[3])
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "trainers.datasets.records.shard_workers"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            start_new_session=True,  # Ctrl-C must reach the parent only
-            env=os.environ
-            | {"PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])},
-        )
+    def __init__(self, connection: socket.socket, first: subprocess.Popen[bytes]) -> None:
+        self._lines = connection.makefile("rw", encoding="utf-8")
+        self._connection = connection
+        self._first = first
 
     def do(self, job: ShardJob) -> ShardResult:
         """Run a job and return its result."""
@@ -124,54 +120,37 @@ class _Worker:
         return found
 
     def _ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with suppress(BrokenPipeError):  # it has exited; the exit code is reported below
-            print(json.dumps(question), file=self._process.stdin, flush=True)
-        answer = self._process.stdout.readline()
+        answer = ""
+        with suppress(OSError):  # it has died; the exit code is reported below
+            self._lines.write(json.dumps(question) + "\n")
+            self._lines.flush()
+            answer = self._lines.readline()
         if not answer:
-            raise RuntimeError(
-                f"a worker process converting images died with exit code {self._process.wait()}"
-            )
+            raise RuntimeError(f"a worker process converting images died with exit code {self._first.wait()}")
         fields: dict[str, Any] = json.loads(answer)
         return fields
 
-    def end(self) -> None:
-        """Kill the subprocess."""
-        self._process.kill()
-        self._process.communicate()
+    def close(self) -> None:
+        """End the connection."""
+        with suppress(OSError):  # what could not be sent to a worker that has died
+            self._lines.close()
+        self._connection.close()
 
 
-def _work() -> None:
-    from trainers.datasets.records import image_check  # noqa: F401 - imported before the first job arrives
-    from trainers.datasets.splits.perceptual_hash import hash_of
-
-    for line in sys.stdin:
-        fields = json.loads(line)
-        if "hashes" in fields:
-            places = (
-                (Path(path), RecordLocation(**record) if record else None)
-                for path, record in fields["hashes"]
-            )
-            print(json.dumps({"hashes": [hash_of(Stored(*place)) for place in places]}), flush=True)
-            continue
-        job = ShardJob(**{**fields, "classes": tuple(fields["classes"])})
-        try:
-            written = write_shard(job)
-        except OSError as error:
-            print(
-                json.dumps({"errno": error.errno or 0, "file": str(error.filename or job.file)}), flush=True
-            )
-            continue
-        problems = [[p.kind, p.where, p.what, p.image, p.fatal, p.harmless] for p in written.problems]
-        answer = {
-            "records": written.records,
-            "left_out": written.left_out,
-            "digest_sum": f"{written.digest_sum:x}",
-            "problems": problems,
-        }
-        print(json.dumps(answer), flush=True)
-
-
-if __name__ == "__main__":
-    _work()
+def _start(count: int) -> tuple[subprocess.Popen[bytes], list[_Worker]]:
+    """Start `count` workers; the process that forks them, and leads their process group, and the workers."""
+    root = str(Path(__file__).parents[3])
+    pairs = [socket.socketpair() for _ in range(count)]
+    theirs = [other.fileno() for _, other in pairs]
+    first = subprocess.Popen(
+        [sys.executable, "-m", "trainers.datasets.records.shard_worker", *map(str, theirs)],
+        pass_fds=theirs,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C must reach the parent only
+        env=os.environ
+        | {"PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])}
+        | {"OPENBLAS_NUM_THREADS": "1"},  # a process with threads should not fork
+    )
+    for _, other in pairs:
+        other.close()
+    return first, [_Worker(ours, first) for ours, _ in pairs]

@@ -1,5 +1,9 @@
 """Shards written by several processes: the same as by one, and a dead process is reported."""
 
+import os
+import time
+
+import psutil
 import pytest
 from labelled_folders import features, voc_folder
 
@@ -43,3 +47,29 @@ def test_a_process_that_dies_over_its_shard_is_not_waited_for(tmp_path):
     ]
     with ShardWorkers() as workers, pytest.raises(RuntimeError, match="died with exit code 1"):
         list(workers.done(lost, FEWEST_IMAGES))
+
+
+def test_no_process_is_left():
+    def left() -> list[psutil.Process]:
+        return [
+            process
+            for process in psutil.process_iter(["status"])
+            if process.info["status"] != psutil.STATUS_ZOMBIE and _group(process.pid) == group
+        ]
+
+    with ShardWorkers() as workers:
+        workers.start()
+        group = workers._first.pid
+        assert workers._workers[-1].hashes([]) == []  # it is the last one to start
+        assert len(left()) == 1 + len(workers._workers)
+    until = time.monotonic() + 60
+    while left() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not left()
+
+
+def _group(process: int) -> int | None:
+    try:
+        return os.getpgid(process)
+    except ProcessLookupError:
+        return None
