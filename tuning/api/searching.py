@@ -215,7 +215,7 @@ def _search(
         console.print(copied, highlight=False, soft_wrap=True, markup=False)
     tracking = Tracking(study, uri, artifacts, settings.steps, share, command)
     pictures = Pictures(study, job.dataset, tracking.drawn, job.modules)
-    progress, summary = Progress(console, spending.line), SummaryFile(study)
+    progress, summary = Progress(console, spending), SummaryFile(study)
     retention = Retention(study, settings.keep_checkpoints)
     uploads = Uploads(study, (pictures.ended, tracking.drawn_of))
     adapter = SpaceAdapter(space, here.conditions, study.manifest.space_since)

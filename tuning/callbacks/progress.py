@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from trainers import task as tasks
 from tuning.search.callback import Callback
-from tuning.search.limits.budget import duration
+from tuning.search.limits.budget import Spending, duration
 from tuning.search.search import Search
 from tuning.study import trial_record as records
 from tuning.study.step_result import StepResult
@@ -53,11 +53,11 @@ class Line:
 class Progress(Callback):
     """Prints a search's events; as a context manager it shows the live table on a terminal.
 
-    console: where to print. spent: returns the budget spent so far, in words; shown below the table.
+    console: where to print. spending: whose budget is shown below the table, and limits the time that is left.
     """
 
-    def __init__(self, console: Console | None = None, spent: Callable[[], str] = str) -> None:
-        self._spent = spent
+    def __init__(self, console: Console | None = None, spending: Spending | None = None) -> None:
+        self._spending = spending
         self.console = console or Console()
         self._search: Search | None = None
         self._live: Live | None = None
@@ -183,14 +183,19 @@ class Progress(Callback):
         return f"{self._search.study.name} · {self._search.ended}{of} trials{best}"
 
     def _caption(self) -> str:
-        spent = f" · {self._spent()}" if self._spent() else ""
+        line = self._spending.line() if self._spending else ""
+        spent = f" · {line}" if line else ""
         return f"{duration(time.monotonic() - self._began)} so far{spent}{self._left(' · ')}"
 
     def _left(self, before: str) -> str:
-        if self._search is None or not self._ended_here or self._search.trials is None or self._search.over:
+        if self._search is None or self._search.over:
             return ""
-        each = (time.monotonic() - self._began) / self._ended_here
-        return f"{before}about {duration(each * max(0, self._search.trials - self._search.ended))} left"
+        left = self._spending.seconds_left() if self._spending else None
+        if self._ended_here and self._search.trials is not None:
+            each = (time.monotonic() - self._began) / self._ended_here
+            trials = each * max(0, self._search.trials - self._search.ended)
+            left = trials if left is None else min(left, trials)
+        return "" if left is None else f"{before}about {duration(left)} left"
 
     @property
     def _objective(self) -> str:

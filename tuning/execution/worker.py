@@ -8,6 +8,7 @@ import json
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from trainers.trainer import Trainer, TrainingCurve
 from tuning.execution.environment import note_hardware
 from tuning.execution.saving import SAVE_SECONDS, Saving
 from tuning.execution.trial_files import SharedFolder, TrialFiles
+from tuning.study.spent import WorkersCost
 from tuning.study.step_result import StepResult
 from tuning.study.trial_folder import FILES, newest_checkpoint
 
@@ -191,6 +193,7 @@ class Worker:
             write_text(assigned.folder / name, text)
         write_text(assigned.folder / FILES, json.dumps(sorted(files)))
         self._files.changed(assigned.folder, trainer.step)
+        self._taken = WorkersCost.read(assigned.folder).steps
         self._saving = Saving(trainer, assigned.folder, self._save_seconds, self._files.saved)
         self._started = trainer
         return trainer
@@ -206,6 +209,10 @@ class Worker:
         # all time of the process is charged to a trial: what was not training since the last message is overhead
         elapsed, self._clock = now - self._clock, now
         self._overhead += elapsed - (curve.compute_seconds if curve else 0.0)
+        if self._started is not None:
+            self._taken += len(curve.steps) if curve else 0
+            with suppress(OSError):  # a full disk is told by what needs the space
+                WorkersCost(self._taken, self._training, self._overhead).write(self._assigned.folder)
         curves = {} if curve is None else {f"training_loss/{part}": v for part, v in curve.losses.items()}
         if curve is not None:
             curves["learning_rate"] = curve.learning_rates

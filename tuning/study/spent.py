@@ -4,6 +4,9 @@ Ended trials have it in the journal. `spending.json` in the study's folder holds
 cost of the running trials:
 
     {"wall_seconds": 812.4, "trials": {"3": {"steps": 1040, "training": 210.2, ...}}}
+
+The driver counts what workers tell it. What a worker did just before its driver was killed, only the worker knows: it
+writes its trial's cost into `cost.json` in the trial's folder, and each reader takes what is more.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 FILE = "spending.json"
+WORKERS_FILE = "cost.json"
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,17 @@ class Spent:
         """The cost of a worker that has so many GPUs."""
         return cls(steps, training, overhead, (training + overhead) * gpus)
 
+    def with_workers(self, theirs: WorkersCost) -> Spent:
+        """This cost, or what the workers counted where that is more; GPU seconds grow as all seconds do."""
+        seconds, training = (
+            max(self.seconds, theirs.training + theirs.overhead),
+            max(self.training, theirs.training),
+        )
+        gpus = self.gpu_seconds / self.seconds if self.seconds else 0.0
+        more = (seconds - self.seconds) * gpus
+        steps = max(self.steps, theirs.steps)
+        return Spent(steps, training, seconds - training, self.gpu_seconds + more, self.unmetered)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them."""
         return asdict(self)
@@ -62,6 +77,34 @@ class Spent:
     def from_dict(cls, fields: Mapping[str, Any]) -> Spent:
         """The cost that `to_dict` wrote."""
         return cls(**fields)
+
+
+@dataclass(frozen=True)
+class WorkersCost:
+    """What a trial has cost by its workers' own count, in all runs of the search. The fields are those of Spent."""
+
+    steps: int = 0
+    training: float = 0.0
+    overhead: float = 0.0
+
+    @classmethod
+    def read(cls, trial: Path) -> WorkersCost:
+        """The file in a trial's folder; nothing if there is none, or a power cut has left it empty."""
+        try:
+            return cls(**json.loads((trial / WORKERS_FILE).read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError):
+            return cls()
+
+    def write(self, trial: Path) -> None:
+        """Replace the file in a trial's folder."""
+        _replace(trial / WORKERS_FILE, asdict(self))
+
+
+def _replace(file: Path, fields: Mapping[str, Any]) -> None:
+    """Replace a file of JSON atomically. It is not synced to disk: that, once a second, would slow a search."""
+    new = file.with_name(f".{file.name}.new")
+    new.write_text(json.dumps(fields), encoding="utf-8")
+    new.replace(file)
 
 
 def total(costs: Iterable[Spent]) -> Spent:
@@ -92,17 +135,21 @@ class SpendingFile:
 
     @classmethod
     def read(cls, folder: Path) -> SpendingFile:
-        """The file in a study's folder; nothing spent if there is none, or a power cut has left it empty."""
+        """The file in a study's folder, and what the trials' workers counted beyond it.
+
+        Nothing is spent if there is no file, or a power cut has left it empty.
+        """
         try:
             fields = json.loads((folder / FILE).read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             return cls()
-        trials = {int(number): Spent.from_dict(spent) for number, spent in fields["trials"].items()}
+        trials = {
+            int(number): Spent.from_dict(spent).with_workers(WorkersCost.read(folder / "trials" / number))
+            for number, spent in fields["trials"].items()
+        }
         return cls(fields["wall_seconds"], trials)
 
     def write(self, folder: Path) -> None:
-        """Replace the file atomically. It is not synced to disk: that, once a second, would slow a search."""
+        """Replace the file in a study's folder."""
         trials = {str(number): spent.to_dict() for number, spent in self.trials.items()}
-        new = folder / f".{FILE}.new"
-        new.write_text(json.dumps({"wall_seconds": self.wall_seconds, "trials": trials}), encoding="utf-8")
-        new.replace(folder / FILE)
+        _replace(folder / FILE, {"wall_seconds": self.wall_seconds, "trials": trials})

@@ -11,6 +11,7 @@ from searches import CONDITIONS, SPACE
 
 from trainers.errors import TrialFailed
 from tuning.execution.worker import Assignment, Trainers, Worker, make_trainer
+from tuning.study.spent import WorkersCost
 from tuning.study.trial_folder import RECIPE as RECIPE_FILE
 from tuning.study.trial_folder import newest_checkpoint
 
@@ -46,10 +47,20 @@ def test_a_trial_is_saved_and_evaluated_at_every_rung_and_keeps_its_newest_check
     assert [result.step for result in results if result.kind == "rung"] == [10, 30, 90]
     assert [step for result in results for step in result.steps] == list(range(1, 91))
     left = sorted(entry.name for entry in (tmp_path / "3").iterdir())
-    assert left == ["checkpoint-90", "files.json", "hardware.json", "pipeline.config", "recipe.yaml"]
+    files = ["checkpoint-90", "cost.json", "files.json", "hardware.json", "pipeline.config", "recipe.yaml"]
+    assert left == files
     assert all(
         result.metrics["mAP50"] > 0 for result in results if result.kind == "rung" and result.step > 10
     )
+
+
+def test_the_worker_counts_what_all_workers_of_the_trial_have_done(tmp_path):
+    results = run_to_end(begun(worker_with(), tmp_path))
+    last = results[-1]
+    assert WorkersCost.read(tmp_path / "3") == WorkersCost(90, last.seconds_training, last.seconds_overhead)
+    begun(worker_with(), tmp_path, reported=90, seconds_training=5.0).step()
+    again = WorkersCost.read(tmp_path / "3")
+    assert (again.steps, again.training) == (90, 5.0)
 
 
 def test_seconds_add_up_to_the_workers_time(tmp_path, monkeypatch):

@@ -106,6 +106,24 @@ def test_gpu_hours_count_every_worker_and_their_price(open_study):
     assert search.limit_reached == "--cost 2"
 
 
+def test_the_time_that_is_left_is_that_of_the_nearest_limit(open_study, monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    budget = Budget(seconds=7200, gpu_hours=2, trials=9)
+    search, spending = limited(open_study(), budget, gpus=1.0)
+    number = search.propose().number
+    assert spending.seconds_left() is None
+    clock[0] += 1800
+    search.report(StepResult(number, 5, "progress", seconds_training=1800, seconds_overhead=0))
+    assert spending.seconds_left() == pytest.approx(5400)
+    search.report(
+        StepResult(search.propose().number, 5, "progress", seconds_training=1800, seconds_overhead=0)
+    )
+    assert spending.meter.gpu_hours == pytest.approx(1)
+    assert spending.seconds_left() == pytest.approx(1800), "two workers spend GPU hours twice as fast"
+    assert Spending(spending.meter, Budget(trials=9), 90).seconds_left() is None
+
+
 def failing(search: Search, reason: str) -> None:
     number = search.propose().number
     search.report(StepResult(number, 0, "failed", reason=reason))

@@ -14,7 +14,7 @@ from tuning.search.limits.budget import Budget, Spending
 from tuning.search.limits.meter import Meter
 from tuning.search.search import Search
 from tuning.study import reading
-from tuning.study.spent import Spent, stored
+from tuning.study.spent import Spent, WorkersCost, stored
 from tuning.study.step_result import StepResult
 from tuning.study.study import Study
 
@@ -89,6 +89,31 @@ def test_steps_that_a_kill_undid_count_again_and_others_only_once(killed_and_ope
     assert meter.steps == 39
     search.interrupt()
     assert study.record(number).spent.steps == meter.steps == 39
+
+
+def test_what_a_worker_did_after_the_last_message_before_a_kill_is_spent(killed_and_opened, clock):
+    study = killed_and_opened()
+    search, meter = metered(study)
+    number = search.propose().number
+    study.trial_folder(number).mkdir(parents=True, exist_ok=True)
+    clock[0] += 10
+    search.report(trained(number, 1, 4, 10))
+    WorkersCost(9, 25.0, 1.0).write(study.trial_folder(number))
+
+    study = killed_and_opened(study)
+    assert study.record(number).spent == Spent(9, 25.0, 1.0, 26.0)
+    search, meter = metered(study)
+    assert search.propose().number == number
+    WorkersCost(12, 30.0, 1.0).write(study.trial_folder(number))
+    assert search.lost(number).spent == Spent(12, 30.0, 1.0, 31.0), "the worker died before its message came"
+    assert meter.steps == 12
+
+
+def test_what_a_worker_counted_is_less_than_its_driver_knows_of_it():
+    known = Spent(steps=9, training=20.0, overhead=7.0, gpu_seconds=13.5)
+    assert known.with_workers(WorkersCost()) == known
+    assert known.with_workers(WorkersCost(9, 20.0, 5.0)) == known
+    assert known.with_workers(WorkersCost(10, 24.0, 5.0)) == Spent(10, 24.0, 5.0, 14.5)
 
 
 def test_a_trial_that_continues_another_is_not_charged_for_it(open_study):

@@ -110,6 +110,22 @@ class Spending:
             return f"--cost {budget.cost:g}"
         return None
 
+    def seconds_left(self) -> float | None:
+        """Wall seconds until the first limit is reached, if the study spends on as it has; None if it cannot be told."""
+        budget, meter = self._budget, self.meter
+        if not meter.wall_seconds:
+            return None
+        limits = [
+            (meter.wall_seconds, budget.seconds), (self.trainings, budget.trainings),
+            (meter.gpu_hours, budget.gpu_hours), (self._cost(), budget.cost),
+        ]  # fmt: skip
+        left = [
+            (limit - spent) / (spent / meter.wall_seconds)
+            for spent, limit in limits
+            if limit is not None and spent
+        ]
+        return max(0.0, min(left)) if left else None
+
     def lacks_time(self, seconds: float) -> str | None:
         """The flag of the time limit if less than `seconds` are left of it."""
         limit = self._budget.seconds

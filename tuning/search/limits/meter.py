@@ -6,7 +6,7 @@ import dataclasses
 import time
 from dataclasses import dataclass
 
-from tuning.study.spent import Spent, total
+from tuning.study.spent import Spent, WorkersCost, total
 from tuning.study.step_result import StepResult
 from tuning.study.study import Study
 from tuning.study.trial_record import TrialRecord
@@ -81,6 +81,9 @@ class Meter:
         """A worker was given the trial."""
         self._idle_total -= self._idle.pop(record.number, Spent())
         self._running[record.number] = _Running(record.spent, record.spent, time.monotonic())
+        self._saved = (
+            -SAVE_SECONDS
+        )  # at once: the file tells which trials' workers are to be asked after a kill
         self.save()
 
     def add(self, result: StepResult) -> StepResult:
@@ -102,7 +105,8 @@ class Meter:
         """No worker has the trial any more. Returns its cost; None if none had it."""
         if number not in self._running:
             return None
-        spent = self._idle[number] = self.spent(number)
+        theirs = WorkersCost.read(self._study.trial_folder(number))
+        spent = self._idle[number] = self.spent(number).with_workers(theirs)
         self._idle_total += spent
         del self._running[number]
         return spent
