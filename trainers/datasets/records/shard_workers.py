@@ -28,7 +28,7 @@ FEWEST_IMAGES = 200  # fewer are finished before a subprocess has started
 
 
 class ShardWorkers:
-    """A pool of subprocesses. They start when needed, or at `start`, and are killed at the end of the `with` block."""
+    """A pool of subprocesses. They start when needed, or at `start`, and end with the `with` block."""
 
     def __init__(self) -> None:
         self._workers: list[_Worker] = []
@@ -37,14 +37,19 @@ class ShardWorkers:
     def __enter__(self) -> ShardWorkers:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._first is not None:
+    def __exit__(self, raised: type[BaseException] | None, *_: object) -> None:
+        self._end(kill=raised is not None)
+
+    def _end(self, kill: bool) -> None:
+        if self._first is None:
+            return
+        if kill:
             with suppress(ProcessLookupError):  # all have exited
                 os.killpg(self._first.pid, signal.SIGKILL)
-            self._first.wait()
         for worker in self._workers:
-            worker.close()
-        self._workers.clear()
+            worker.close()  # which ends a worker that waits for a question
+        self._first.wait()
+        self._first, self._workers = None, []
 
     def start(self) -> None:
         """Start the subprocesses now, so that they import their modules while this process does something else."""
@@ -92,7 +97,7 @@ class ShardWorkers:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             if not whole:
-                self.__exit__()  # else shutdown would wait for the shards that are being written
+                self._end(kill=True)  # else shutdown would wait for the shards that are being written
             pool.shutdown()
 
 
