@@ -7,6 +7,7 @@ input. The first process exits as the first worker that fails, or once all have 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -24,12 +25,14 @@ from trainers.datasets.splits.perceptual_hash import hash_of
 
 
 def _main(sockets: Sequence[int]) -> None:
+    gc.collect()
+    gc.freeze()  # so that collections in the workers copy no page of what was imported
     for number in sockets:
         if os.fork() == 0:
             for other in set(sockets) - {number}:
                 os.close(other)  # its worker must see the end of its input
             _work(socket.socket(fileno=number))
-            return
+            os._exit(0)  # at once: to take the modules down again would take as long as some images
     for number in sockets:
         os.close(number)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
