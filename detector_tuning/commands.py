@@ -41,6 +41,7 @@ COMMANDS = {
     "serve": Command("serve.run", "serve a detector over HTTP"),
     "detect": Command("serve.detect", "detect objects in a video"),
     "serve-promote": Command("serve.promote", "replace the model of a running server"),
+    "latency": Command("serve.latency", "measure how long an exported network takes for an image"),
     "serve-token": Command("serve.token", "add, list and revoke the tokens of a server"),
     "data": Command("trainers.datasets.__main__", "check, describe or convert labelled images"),
     "spaces": Command("search_spaces.__main__", "list the search spaces, or print one"),

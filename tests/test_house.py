@@ -27,7 +27,7 @@ ROOMS = (
 )  # of tuning
 COMMANDS = {
     "tuning": {"run", "train", "report", "compare", "promote", "ledger", "replay", "select", "ablate"},
-    "serve": {"run", "promote", "detect", "token"},
+    "serve": {"run", "promote", "detect", "token", "latency"},
 }
 MODULES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
 LIGHT = {"trainers": {"ray", "optuna", "mlflow"}, "search_spaces": {"ray", "mlflow", "tensorflow"}}

@@ -103,6 +103,8 @@ class Model:
         there is no such size.
     graph_fields: Recipe fields that determine the TensorFlow graph. Recipes with equal values share a graph, so a
         worker that has built it does not build it again.
+    trained_with: those of `graph_fields` that only training needs. The others determine the network that is served, and
+        so how fast and how large it is.
     initial_weights: "module:callable" that resolves `--weights` for it; None if it only trains from scratch.
     published_weights: "module:callable" that returns its PublishedWeights, called with its name; None without any.
     published_at: the source of the "zoo" preset, for the report.
@@ -121,6 +123,7 @@ class Model:
     image_size_multiple: int = 1
     smallest_object: float = 0.0
     graph_fields: tuple[str, ...] = ("image_size", "batch_size")
+    trained_with: tuple[str, ...] = ("batch_size",)
     initial_weights: str | None = None
     published_weights: str | None = None
     published_at: str = ""

@@ -129,6 +129,13 @@ def graph_key(fields: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(fields.get(name) for name in ("model", *models.get(fields["model"]).graph_fields))
 
 
+def architecture(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a recipe that determine the network that is served, by field: its model and shape, no weights."""
+    about = models.get(fields["model"])
+    shape = [name for name in about.graph_fields if name not in about.trained_with]
+    return {name: fields.get(name) for name in ("model", *shape)}
+
+
 def build(fields: Mapping[str, Any], where: str = "recipe") -> Recipe:
     """Build a recipe, of its model's class, from plain values.
 

@@ -16,6 +16,8 @@ EXAMPLES = """\
 examples:
   python -m tuning.promote street               the best completed trial becomes models:/street@champion
   python -m tuning.promote street --trial 7     trial 7 does
+  python -m tuning.promote street --choose fastest-within 0.01
+                                                the fastest network of those whose objective is at most .01 worse
   python -m tuning.promote street --threshold-for 'precision>=.9'
                                                 it is served with the score threshold that gives this precision
   python -m tuning.promote street --rollback    the previous champion becomes champion again
@@ -39,6 +41,12 @@ def parser() -> argparse.ArgumentParser:
     add("study", help="name or folder of the study")
     add("--trial", type=int, metavar="N", help="number of the trial (default: the best completed one)")
     add(
+        "--choose",
+        nargs=2,
+        metavar=("RULE", "X"),
+        help="fastest-within X, or smallest-within X: of the trials whose objective is at most X worse than the best",
+    )
+    add(
         "--threshold-for",
         metavar="CONDITION",
         help="score threshold of serving, by the validation images: f1, 'precision>=.9' or 'recall>=.8' (default: f1)",
@@ -61,12 +69,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(chosen: argparse.Namespace) -> int:
-    for flag, given in (("--trial", chosen.trial), ("--threshold-for", chosen.threshold_for)):
+    for flag, given in (
+        ("--trial", chosen.trial), ("--threshold-for", chosen.threshold_for), ("--choose", chosen.choose),
+    ):  # fmt: skip
         if chosen.rollback and given is not None:
             raise UserError(f"--rollback takes the previous champion; leave out {flag}")
+    if chosen.choose and chosen.trial is not None:
+        raise UserError("--choose chooses the trial; leave out --trial")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
     from tuning.api import promotion
+    from tuning.api.deployment import choosing
     from tuning.study import reading
     from tuning.tracking.registry import ALIAS, Registry
     from tuning.tracking.store import opened
@@ -85,7 +98,11 @@ def _main(chosen: argparse.Namespace) -> int:
             before, now = registry.roll_back()
         say(f"models:/{registry.name}@{ALIAS}: version {before} -> {now}")
         return 0
-    done = promotion.promote(study, chosen.trial, uri, model, chosen.trainer, say, chosen.threshold_for)
+    number = chosen.trial
+    if chosen.choose:
+        cost, within = choosing.parse(*chosen.choose)
+        number = choosing.cheapest(study, cost, within, chosen.trainer, say).number
+    done = promotion.promote(study, number, uri, model, chosen.trainer, say, chosen.threshold_for)
     say(f"models:/{done.model}@{ALIAS}: version {done.before or 'none'} -> {done.version}")
     say(f"serve it: {shlex.join(promotion.serving_command(done, study.folder.parent, uri))}")
     return 0

@@ -28,6 +28,7 @@ examples:
   python -m tuning.run --space {OTHER} --data photos/ --objective 0.7*mAP+0.3*mAP_small
   python -m tuning.run --space {ONE} --data photos/ --preset zoo --gpus-per-trial 1
                                                                640 px, from COCO weights, on GPUs
+  python -m tuning.run --space all --limit 'latency_ms<=20'    the best detector that needs at most 20 ms an image here
   python -m tuning.run --space {ONE} --dry-run             print the plan, train nothing
 
 Run the same command again to resume an interrupted search. A larger --trials extends a finished one; a larger
@@ -69,6 +70,14 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="CHOICE=A,B",
         help="leave only these values of a choice of the space, as in optimizer=adam,momentum; may be given again",
+    )
+    add(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="COST<=N",
+        help="search only networks that keep to it: latency_ms<=20, latency_ms<=20@tensorflow, "
+        "latency_ms<=20@measured.csv, megabytes<=12; measured before anything is trained; may be given again",
     )
     add("--sampler", default="tpe", metavar="NAME", help=f"{' or '.join(sampler.names())} (default: tpe)")
     add("--seed", type=int, default=0, help="of the search and of every trial (default: 0)")
@@ -193,14 +202,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def search() -> int:
         chosen["space"] = search_spaces.joined(chosen["space"], chosen.pop("with_"))
-        settings = Settings(**chosen | {"only": tuple(chosen["only"])})
+        settings = Settings(**chosen | {name: tuple(chosen[name]) for name in ("only", "limit")})
         from tuning.api import searching
+        from tuning.api.forecast import dry_run as plan
         from tuning.api.forecast import machines
 
         console = console_of(sys.stdout)
         with machines.planned(settings, partial(console.print, highlight=False, soft_wrap=True)) as there:
             if dry_run:
-                searching.dry_run(there, console)
+                plan.dry_run(there, console)
                 return 0
             ended = searching.run(there, console, words, trainer)
         if ended.stopped_by is not None:

@@ -59,6 +59,7 @@ class Detector(Model):
     recipe: type[Recipe] = DetectorRecipe
     smallest_object: float = 32 / math.sqrt(2)
     graph_fields: tuple[str, ...] = ("image_size", "batch_size", "batch_norm_decay", "precision")
+    trained_with: tuple[str, ...] = ("batch_size", "batch_norm_decay", "precision")
     initial_weights: str | None = "trainers.object_detection_api.checkpoints.weights:resolve"
     published_weights: str | None = "trainers.object_detection_api.checkpoints.zoo:archive_of"
     start: str = "trainers.object_detection_api.checkpoints.weights:start_of"

@@ -12,14 +12,31 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from trainers.errors import UserError
 from trainers.objective import Objective
+from tuning.api.resolved import Resolved
 from tuning.search.known import KnownTrial
 from tuning.search.warm_start import EarlierStudy
 from tuning.study import reading
 from tuning.study import trial_record as records
-from tuning.tracking.store import MANIFEST, SUGGESTED, TRIAL, VERDICT, allowed_name, opened
+from tuning.tracking.store import MANIFEST, SUGGESTED, TRIAL, VERDICT, allowed_name, default_uri, opened
 
 MLFLOW = "mlflow:"
 ObjectiveOf = Callable[[Sequence[str]], Objective]
+
+
+def asked_for(here: Resolved) -> EarlierStudy | None:
+    """The study of --warm-start, if any. Called before the data are read, since that may take minutes."""
+    settings = here.settings
+    if not settings.warm_start:
+        return None
+    uri = settings.tracking_uri or default_uri(settings.studies_dir)
+
+    def objective(classes: Sequence[str]) -> Objective:
+        try:
+            return here.task.objective(settings.objective, classes)
+        except UserError:  # a metric of a class that the earlier study lacks: warm_start() reports that
+            return here.task.objective(None, classes)
+
+    return read(settings.warm_start, settings.studies_dir, uri, objective)
 
 
 def read(source: str, studies: Path, tracking_uri: str, objective: ObjectiveOf) -> EarlierStudy:

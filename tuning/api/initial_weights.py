@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trainers import model as models
+from trainers.datasets.toy_city import is_toy_city
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights
 
@@ -44,6 +45,11 @@ class Resolved:
         if self.weights is None or self.weights.part != "boxes" or self.start is None:
             return []
         return [self.start.says_of_classes(classes)]
+
+
+def own_data(data: str | None) -> bool:
+    """Whether the data are the user's own, not the toy city."""
+    return data is not None and not is_toy_city(data)
 
 
 def wanted(choice: str, preset: str, own_data: bool) -> str:

@@ -15,12 +15,8 @@ import search_spaces
 from trainers import model as models
 from trainers import task as tasks
 from trainers.datasets.dataset import Dataset
-from trainers.datasets.toy_city import is_toy_city
-from trainers.datasets.toy_city.naming import parse_city
-from trainers.errors import UserError
-from trainers.objective import Objective
-from trainers.recipe import InitialWeights
 from tuning.api import earlier_study, final_report, initial_weights
+from tuning.api.deployment import costing
 from tuning.api.forecast import plan, sizing
 from tuning.api.resolved import Resolved
 from tuning.api.settings import Settings
@@ -35,12 +31,13 @@ from tuning.execution.environment import Share
 from tuning.search import sampler as samplers
 from tuning.search import warm_start
 from tuning.search.callback import Callback
+from tuning.search.constraints.served_costs import ServedCosts
 from tuning.search.known import KnownResults
 from tuning.search.limits.budget import Spending
 from tuning.search.limits.meter import Meter
 from tuning.search.search import Search
 from tuning.search.space_adapter import SpaceAdapter
-from tuning.search.warm_start import EarlierStudy, WarmStart
+from tuning.search.warm_start import WarmStart
 from tuning.study import manifest
 from tuning.study.data import open_data, write_split
 from tuning.study.storage import working_copy
@@ -65,53 +62,6 @@ class Ended:
     all_failed: bool
 
 
-def dry_run(settings: Settings, console: Console) -> None:
-    """Print the plan of the search. Opens no data, downloads no weights, writes nothing."""
-    space = search_spaces.get(settings.space)
-    source = initial_weights.wanted(settings.weights, settings.preset, _own(settings.data))
-    here = Resolved(settings, space, settings.conditions(InitialWeights(source=source)))
-    if settings.data is not None and is_toy_city(settings.data):
-        parse_city(settings.data)
-    elif settings.data is not None and "://" not in settings.data and not Path(settings.data).exists():
-        raise UserError(f"{settings.data}: no such file or folder")
-    _read_earlier_study(here)  # reports a wrong name here too
-    planned = here.plan()
-    console.print(f"space    {space.name}: {', '.join(space.models)}", highlight=False)
-    about = (
-        ""
-        if planned.trials == settings.budget.trials
-        else "at least "
-        if planned.seconds is None
-        else "about "
-    )
-    console.print(f"trials   {about}{planned.trials}, {settings.at_once} at once", highlight=False)
-    if (
-        _own(settings.data)
-        and settings.preset == "laptop"
-        and not (settings.image_size and settings.max_steps)
-    ):
-        line = "data     not read here; the search chooses image size and steps by them, which changes what follows"
-        console.print(line, highlight=False, soft_wrap=True)
-    for line in [here.first_trials(planned.trials), *plan.lines(planned), *here.cost_lines()]:
-        console.print(line, highlight=False, soft_wrap=True)
-
-
-def _read_earlier_study(here: Resolved) -> EarlierStudy | None:
-    """The study of --warm-start, if any. Called before the data are read, since that may take minutes."""
-    settings = here.settings
-    if not settings.warm_start:
-        return None
-    uri = settings.tracking_uri or default_uri(settings.studies_dir)
-
-    def objective(classes: Sequence[str]) -> Objective:
-        try:
-            return here.task.objective(settings.objective, classes)
-        except UserError:  # a metric of a class that the earlier study lacks: warm_start() reports that
-            return here.task.objective(None, classes)
-
-    return earlier_study.read(settings.warm_start, settings.studies_dir, uri, objective)
-
-
 def run(
     settings: Settings,
     console: Console,
@@ -132,7 +82,7 @@ def run(
 
     space = search_spaces.get(settings.space)
     working_copy.check(settings.studies_dir, settings.storage)
-    earlier = _read_earlier_study(Resolved(settings, space, settings.conditions(None)))
+    earlier = earlier_study.asked_for(Resolved(settings, space, settings.conditions(None)))
     if asked := settings.weights != "auto":  # what is wrong with it is said before the data are read
         start = initial_weights.resolve(settings.weights, settings.preset, space.models)
     dataset = open_data(
@@ -147,18 +97,21 @@ def run(
     working_copy.refresh(folder)
     seed, settings = settings.seed, as_begun(settings, folder)
     if not asked:
-        source = initial_weights.wanted(settings.weights, settings.preset, _own(settings.data))
+        source = initial_weights.wanted(
+            settings.weights, settings.preset, initial_weights.own_data(settings.data)
+        )
         start = initial_weights.resolve(source, settings.preset, space.models, asked=False)
     if begun := (folder / manifest.NAME).is_file():
         start = start.as_begun(manifest.read(folder / manifest.NAME).weights_part)
     messages = [*start.messages, *start.taken_over(dataset.classes)]
-    if _own(settings.data) and settings.preset == "laptop" and not begun:
+    if initial_weights.own_data(settings.data) and settings.preset == "laptop" and not begun:
         settings, reasons = sizing.fitted(settings, space, settings.conditions(start.weights), dataset)
         messages += reasons
     if settings.seed != seed:
         messages.append(f"--seed {seed} has no effect: the study was begun with --seed {settings.seed}")
     here = Resolved(settings, space, settings.conditions(start.weights))
     about = settings.manifest(dataset, space, here.conditions, start.zoo_sha256)
+    costs = costing.costs_of(space, here.conditions, settings.limits, dataset, folder, say, trainer)
     create_folder(settings.studies_dir)  # only now: wrong data must leave no folder behind
     adapter = SpaceAdapter(space, here.conditions)
     warm = None
@@ -169,6 +122,8 @@ def run(
     try:
         say(f"study {study.name} in {study.folder}")
         write_split(dataset, study.folder)
+        if costs.architectures:
+            costs.write(study.folder)
         if settings.early_images < dataset.validation.images:
             messages.append(
                 f"rungs before the last are measured on {settings.early_images} of the validation images "
@@ -191,7 +146,7 @@ def run(
         )
         if study.stored is not None:
             stored_data.upload(dataset, study.stored.store, say)
-        return _search(here, study, warm, job, list(words), console, callbacks)
+        return _search(here, study, warm, costs, job, list(words), console, callbacks)
     finally:
         study.close()
 
@@ -200,6 +155,7 @@ def _search(
     here: Resolved,
     study: Study,
     warm: WarmStart | None,
+    costs: ServedCosts,
     job: Job,
     words: list[str],
     console: Console,
@@ -231,6 +187,7 @@ def _search(
         seeds = [*warm.seeds, *seeds]
         for prior in warm.prior_trials:
             sampler.learn(prior)
+    sampler, seeds = costing.within_limits(sampler, seeds, costs, settings.limits, space, here.conditions)
     search = Search(
         study,
         sampler,
@@ -240,6 +197,7 @@ def _search(
         callbacks=(tracking, progress, summary, pictures, retention, uploads, *extra_callbacks),
         spending=spending,
         known=KnownResults(warm.known if warm is not None else ()),
+        costs=costs,
     )
     summary.write()
     tracking.start()
@@ -282,11 +240,6 @@ def as_begun(settings: Settings, folder: Path) -> Settings:
         image_size=begun.image_size if settings.image_size is None else settings.image_size,
         weights=begun.weights if settings.weights == "auto" else settings.weights,
     )
-
-
-def _own(data: str | None) -> bool:
-    """Whether the data are the user's own, not the toy city."""
-    return data is not None and not is_toy_city(data)
 
 
 def describe(dataset: Dataset) -> str:

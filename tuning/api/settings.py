@@ -22,6 +22,8 @@ from trainers.recipe import InitialWeights, Precision
 from tuning.api.forecast.speedup import speedup
 from tuning.execution.saving import SAVE_SECONDS
 from tuning.search import sampler, scheduler
+from tuning.search.constraints import limit as limits
+from tuning.search.constraints.limit import Limit
 from tuning.search.limits.budget import Budget
 from tuning.search.scheduler import Rules, Scheduler, quorum_of, rung_steps
 from tuning.study.manifest import EARLY_IMAGES
@@ -62,6 +64,7 @@ class Settings:
     weights: str = "auto"
     precision: Precision = "float32"
     only: tuple[str, ...] = ()
+    limit: tuple[str, ...] = ()
     xla: bool = False
     workers: int | None = None
     cpus_per_trial: float | None = None
@@ -118,6 +121,7 @@ class Settings:
                 raise UserError(f"--{flag}: unknown {flag} '{chosen}'; known are {', '.join(known)}")
         self.reading  # noqa: B018 - raises
         parse(self.only)
+        self.limits  # noqa: B018 - raises
         name = self.study or ""
         if name in (*RESERVED, ".", "..") or "/" in name or name != name.strip():
             raise UserError(
@@ -137,6 +141,11 @@ class Settings:
             price_per_gpu_hour=self.price_per_gpu_hour,
             trainings=self.like,
         )
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """What the networks may cost when they are served."""
+        return limits.parse(self.limit)
 
     @property
     def reading(self) -> Reading:
@@ -241,6 +250,7 @@ class Settings:
             weights_part=conditions.weights.part if conditions.weights else "detection",
             precision=self.precision,
             only=[[name, list(choices)] for name, choices in conditions.only],
+            limit=" ".join(sorted(limit.text for limit in self.limits)),
             zoo_sha256=dict(zoo_sha256),
             task=space.task,
             objective=tasks.get(space.task).objective(self.objective, dataset.classes).name,

@@ -13,6 +13,7 @@ from search_spaces.space import Seed
 from trainers.metrics import TOTAL_LOSS
 from tuning.search import history
 from tuning.search.callback import Callback, Callbacks
+from tuning.search.constraints.served_costs import NO_COSTS, ServedCosts
 from tuning.search.known import KnownResults
 from tuning.search.limits.budget import Budget, Spending
 from tuning.search.limits.meter import Meter
@@ -32,11 +33,11 @@ class Search:
     """One run of a study, until `trials` trials have a final verdict, a limit is reached or `stop` is called.
 
     sampler, scheduler: new ones; they learn the study's earlier trials here.
-    trials: in all, earlier runs included; None for any number.
+    trials: in all, earlier runs included; None for any number. callbacks: are called for every event.
     seeds: recipes to propose in order, each once in the life of the study, and not before Seed.after other trials.
-    callbacks: are called for every event.
     spending: the budget, and what is spent of it; None if only the number of trials is limited.
     known: results of an earlier study, which take the place of training the same recipes again.
+    costs: of the networks when they are served; they become metrics of each rung.
 
     stop_reason: why `stop` was called; None before. limit_reached: the limit that ended the search; None before.
     fatal_result: the worker's message that no trial can continue. driver_error: an exception in the driver itself.
@@ -52,6 +53,7 @@ class Search:
         callbacks: Sequence[Callback] = (),
         spending: Spending | None = None,
         known: KnownResults | None = None,
+        costs: ServedCosts = NO_COSTS,
     ) -> None:
         self.study = study
         self.scheduler = scheduler
@@ -67,6 +69,7 @@ class Search:
         for trial in study.trials():
             sampler.learn(trial)
         records = study.records()
+        self._costs = costs
         self._known = known or KnownResults()
         self._known.tried.update(record.recipe_id for record in records)
         names = {record.provenance.get("name") for record in records}
@@ -98,11 +101,9 @@ class Search:
     @property
     def exhausted(self) -> bool:
         """Whether `propose` has no more trials, now and later."""
-        if self.over:
-            return True
         roster = self._roster
         to_come = roster.interrupted or roster.to_continue or roster.may_begin(self.trials)
-        return not (to_come or roster.running or roster.waiting)
+        return self.over or not (to_come or roster.running or roster.waiting)
 
     def propose(self) -> TrialRecord | None:
         """The next trial to run: an interrupted one, a promoted one, or a new one.
@@ -224,8 +225,7 @@ class Search:
 
     def _supersede(self, shorter: TrialRecord, by: int) -> None:
         verdict = verdicts.continued(shorter.step, by, self.scheduler.rungs[-1])
-        record = self.study.tell(shorter.number, verdict)
-        self._callbacks.ended(record)
+        self._callbacks.ended(self.study.tell(shorter.number, verdict))
 
     def _begin(self, record: TrialRecord) -> TrialRecord | None:
         """Begin a trial. Returns it if a worker is to train it; None if its next results are known."""
@@ -251,6 +251,7 @@ class Search:
         if reason := result.not_finite((*objective.metrics, TOTAL_LOSS, *objective.judged_by)):
             self._end(number, verdicts.failed(reason, step))
             return
+        result = self._costs.added(result, self.study.record(number).recipe)
         score = objective.score(result.metrics, self.study.record(number).model)
         self.scheduler.record(number, step, score)
         rung = make_rung(result, score, self.scheduler.judge(number, step), objective)
@@ -295,6 +296,5 @@ class Search:
         self._callbacks.ended(record)
 
     def _note_spent(self, number: int) -> None:
-        spent = self._spending.meter.end(number)
-        if spent is not None:
+        if (spent := self._spending.meter.end(number)) is not None:
             self.study.note_spent(number, spent)

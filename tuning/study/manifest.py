@@ -34,7 +34,7 @@ EARLY_IMAGES = 500
 READ_AS = ("format", "group_by")  # flags in Manifest.data that say how the data are read
 COMPARED = (
     "task", "objective", "preset", "max_steps", "image_size", "batch_size", "weights", "precision", "reduction_factor",
-    "sampler", "scheduler", "brackets", "early_images", "storage",
+    "sampler", "scheduler", "brackets", "early_images", "storage", "limit",
 )  # fmt: skip
 
 
@@ -69,6 +69,7 @@ class Manifest:
     only: the choices that --only left of the space (search_spaces.parts.restriction.Only).
     zoo_sha256: of the zoo's archives that trials start from, by model; those that are known.
     storage: address of the PostgreSQL database that holds the trials, without a password; "" for the journal.
+    limit: what the networks may cost when they are served (tuning.search.constraints.limit.Limit.text), or "".
     id: a UUID, which the study keeps when its folder is moved; "" before the study is made.
     """
 
@@ -97,6 +98,7 @@ class Manifest:
     weights_part: str = "detection"
     storage: str = ""
     only: list[Any] = dataclasses.field(default_factory=list)
+    limit: str = ""
     id: str = ""
 
     def resolved_objective(self) -> Objective:

@@ -153,6 +153,7 @@ _SHARED: dict[str, Any] = {
         "image_size", "batch_size", "batch_norm_decay", "precision", "anchor_size", "proposals",
         "sampled_proposals", "proposal_iou", "detection_iou",
     ),
+    "trained_with": ("batch_size", "batch_norm_decay", "precision", "sampled_proposals"),
     "presets": {
         "zoo": {
             "image_size": 640,

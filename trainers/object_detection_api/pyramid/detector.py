@@ -32,6 +32,7 @@ class PyramidDetector(Detector):
     published_weights: str | None = None
     start: str = "trainers.object_detection_api.pyramid.imagenet:start_of"
     graph_fields: tuple[str, ...] = GRAPH_FIELDS
+    trained_with: tuple[str, ...] = ("batch_size", "batch_norm_decay", "precision", "head", "box_loss")
     min_image_size: int = SMALLEST
     image_size_multiple: int = 32
     zoo_archive: str = ""
