@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from serve.jobs.progress import Progress
 from serve.tasks.task import Finding, FrameReader, ServedExport, frame_line
 from serve.video import audio
 from serve.video.decoding import Decoder, Frame
-from serve.video.encoding import SegmentWriter
+from serve.video.encoding import SegmentWriter, planes_of
 from serve.video.opening import VideoFacts
 from serve.video.prefetching import prefetch
 from serve.video.segments import Segment, SegmentFolder
@@ -41,11 +41,15 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True)
 class _Result:
-    """A frame after the network. found: what is in it, None for a skipped frame. shown: what to draw."""
+    """A frame after the network.
+
+    found: what is in it, None for a skipped frame. shown: what to draw. planes: the drawn picture, see `planes_of`.
+    """
 
     frame: Frame
     found: list[Finding] | None
     shown: list[Finding]
+    planes: np.ndarray | None = None
 
 
 class VideoPipeline:
@@ -73,7 +77,9 @@ class VideoPipeline:
     ) -> None:
         self._source, self._facts, self._export, self._batcher = source, facts, export, batcher
         self._options, self._limits, self._report = options, limits, report
-        self._coding_threads = max(1, threads // 2)  # the network can use all of them
+        self._decoding_threads = max(1, threads // 2)  # the network can use all of them
+        # of all stages encoding takes the longest, so that with one thread it would hold up the others
+        self._encoding_threads = min(threads, max(2, threads // 2))
         self._segment_frames = segment_frames
         self.segments = SegmentFolder(work, options.suffix if options.annotate else None)
         self.progress = Progress(total=facts.frames)
@@ -91,7 +97,7 @@ class VideoPipeline:
         self.progress.frames = first
         self.progress.written = sum(self.segments.size(segment.number) for segment in finished)
         decoder = Decoder(
-            self._source, self._limits, first, self._coding_threads, Fraction(self._facts.rate),
+            self._source, self._limits, first, self._decoding_threads, Fraction(self._facts.rate),
             finished[-1].seek if finished else None, skipped=lambda: self._report(self.progress),
         )  # fmt: skip
         reader = self._task.reader(self._export, self._options)
@@ -125,7 +131,8 @@ class VideoPipeline:
 
     def _depths(self) -> tuple[int, int]:
         """How many frames wait between two stages, and for the network, within the limit of memory."""
-        frames = self._limits.frame_bytes // (3 * self._facts.width * self._facts.height)
+        # RGB, and three halves of a byte for each pixel once it is drawn
+        frames = 2 * self._limits.frame_bytes // (9 * self._facts.width * self._facts.height)
         many = max(1, min(2 * self._batcher.capacity, frames // 2))
         return max(1, min(QUEUE_FRAMES, (frames - many) // 2)), many
 
@@ -206,8 +213,10 @@ class VideoPipeline:
             began = time.perf_counter()
             image = each.frame.image if each.frame.image.flags.writeable else np.copy(each.frame.image)
             self._task.draw(image, each.shown)
+            # here and not in `_write`: encoding takes the longest of the threads
+            planes = planes_of(image)
             self.progress.stages["draw"].observe(time.perf_counter() - began)
-            yield each
+            yield replace(each, planes=planes)
 
     def _write(self, number: int, chunk: Iterator[_Result]) -> Segment | None:
         lines: list[str] = []
@@ -225,12 +234,12 @@ class VideoPipeline:
                         writer = stack.enter_context(
                             SegmentWriter(
                                 self.segments.partial_video(number), self._options.codec, width, height,
-                                Fraction(self._facts.rate), self._coding_threads,
+                                Fraction(self._facts.rate), self._encoding_threads,
                             )
                         )  # fmt: skip
-                if writer is not None:
+                if writer is not None and each.planes is not None:
                     began = time.perf_counter()
-                    writer.write(frame.image, frame.time - first.time)
+                    writer.write(each.planes, frame.time - first.time)
                     self.progress.stages["encode"].observe(time.perf_counter() - began)
                 if each.found is not None:
                     lines.append(frame_line(frame.index, float(frame.time), each.found, height, width))

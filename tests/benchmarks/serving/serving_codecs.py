@@ -22,7 +22,7 @@ from serving_parts import CARS, generated, keep
 from serve.jobs.limits import NO_LIMITS
 from serve.jobs.options import Codec
 from serve.video.decoding import Decoder
-from serve.video.encoding import ENCODERS, SegmentWriter
+from serve.video.encoding import ENCODERS, SegmentWriter, planes_of
 from serve.video.opening import probe
 
 FRAMES = 128  # of a segment
@@ -54,7 +54,7 @@ def encoded(images: list[np.ndarray], rate: Fraction, codec: Codec, value: str, 
         began = time.process_time()
         with SegmentWriter(path, codec, width, height, rate, 1) as writer:
             for index, image in enumerate(images):
-                writer.write(image, index / rate)
+                writer.write(planes_of(image), index / rate)
         seconds = time.process_time() - began
     finally:
         ENCODERS[codec] = before

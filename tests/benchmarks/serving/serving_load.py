@@ -3,6 +3,7 @@
     .venv/bin/python tests/benchmarks/serving/serving_load.py --model studies/mobilenet-toy-city/trials/0/export
 
 Each client sends one request after another, one in twenty a video of 4 s that it waits for, the others a 640x360 image.
+Meanwhile `/healthz` is asked five times a second, each time by a new connection, as probes do.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+import requests
 from serving_parts import TOKEN, Served, generated, keep, memory
 
 from serve.client import Client
 from serve.jobs.options import Options
 
 VIDEO_SHARE = 0.05
+PROBE_SECONDS = 0.2
 
 
 class Press:
@@ -43,6 +46,7 @@ class Press:
             threading.Thread(target=self._one, args=(number, began + self._seconds))
             for number in range(clients)
         ]
+        threads.append(threading.Thread(target=self._probe, args=(began + self._seconds,)))
         for thread in threads:
             thread.start()
         used = []
@@ -75,6 +79,16 @@ class Press:
                 self._errors.append(str(error))
             self._taken[kind].append(time.perf_counter() - began)
 
+    def _probe(self, end: float) -> None:
+        while time.monotonic() < end:
+            began = time.perf_counter()
+            try:
+                requests.get(f"{self._served.url}/healthz", timeout=30).raise_for_status()
+            except requests.RequestException as error:
+                self._errors.append(str(error))
+            self._taken["healthz"].append(time.perf_counter() - began)
+            time.sleep(PROBE_SECONDS)
+
     def _ask(self, client: Client, kind: str) -> None:
         if kind == "image":
             client.detect([self._picture])
@@ -89,7 +103,7 @@ def main() -> None:
     """See the module's docstring."""
     line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     line.add_argument("--model", type=Path, required=True)
-    line.add_argument("--seconds", type=float, default=300)
+    line.add_argument("--seconds", type=float, default=600)
     line.add_argument("--clients", type=int, default=32)
     line.add_argument("--out", type=Path)
     chosen = line.parse_args()

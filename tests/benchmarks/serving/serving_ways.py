@@ -105,7 +105,7 @@ def alone(model: str, video: str, out: str, codec: str = "vp9") -> dict[str, Any
     from serve.backends import choosing, measuring
     from serve.jobs.limits import NO_LIMITS
     from serve.video.decoding import Decoder
-    from serve.video.encoding import SegmentWriter
+    from serve.video.encoding import SegmentWriter, planes_of
     from trainers.detection import export as exports
 
     export = exports.read(Path(model))
@@ -125,7 +125,7 @@ def alone(model: str, video: str, out: str, codec: str = "vp9") -> dict[str, Any
     began = time.perf_counter()
     with SegmentWriter(Path(out), codec, width, height, Fraction(25), choice.threads) as writer:  # type: ignore[arg-type]
         for frame in frames:
-            writer.write(frame.image, frame.time)
+            writer.write(planes_of(frame.image), frame.time)
     speeds["encode"] = len(frames) / (time.perf_counter() - began)
     return speeds
 

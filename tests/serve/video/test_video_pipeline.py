@@ -17,7 +17,7 @@ from serve.errors import Refused
 from serve.jobs.limits import Limits
 from serve.jobs.options import Options
 from serve.video.annotating import annotate
-from serve.video.encoding import ENCODERS, SegmentWriter
+from serve.video.encoding import ENCODERS, SegmentWriter, planes_of
 from serve.video.opening import probe
 from serve.video.pipeline import Cancelled, VideoPipeline
 
@@ -51,7 +51,7 @@ def run(
 @pytest.mark.parametrize("codec", ENCODERS)
 def test_an_encoder_makes_no_real_time_threads_not_even_for_root(codec, tmp_path):
     with SegmentWriter(tmp_path / "segment.part", codec, 64, 48, Fraction(10), 2) as writer:
-        writer.write(np.zeros((48, 64, 3), np.uint8), Fraction(0))
+        writer.write(planes_of(np.zeros((48, 64, 3), np.uint8)), Fraction(0))
         policies = {os.sched_getscheduler(int(thread.name)) for thread in Path("/proc/self/task").iterdir()}
     assert policies == {os.SCHED_OTHER}
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
