@@ -27,10 +27,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 from machine import machine
 from rich.console import Console
 from rich.table import Table
@@ -102,25 +104,18 @@ def run(script: str, source: Path, target: Path, root: Path = ROOT) -> dict[str,
 
 def _watch(process: subprocess.Popen[str], peak: list[float]) -> None:
     while process.poll() is None:
-        peak[0] = max(peak[0], sum(_resident(pid) for pid in (process.pid, *_children(process.pid))))
+        with suppress(psutil.NoSuchProcess):
+            first = psutil.Process(process.pid)
+            peak[0] = max(peak[0], sum(map(_own, (first, *first.children(recursive=True)))))
         time.sleep(0.05)  # sampling
 
 
-def _resident(pid: int) -> float:
-    """MB that a process has in memory of its own: without what it shares with others."""
+def _own(process: psutil.Process) -> float:
+    """MB that a process has in memory of its own, without what it shares, such as with the one that forked it."""
     try:
-        fields = Path(f"/proc/{pid}/statm").read_text().split()
-    except OSError:
+        return process.memory_full_info().uss / 1e6
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
         return 0.0
-    return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        threads = list(Path(f"/proc/{pid}/task").iterdir())
-        return [int(child) for thread in threads for child in (thread / "children").read_text().split()]
-    except OSError:
-        return []
 
 
 def measure(count: int, rounds: int, against: Path | None = None) -> dict[str, Any]:
