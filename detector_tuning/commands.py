@@ -35,6 +35,7 @@ COMMANDS = {
         "tuning.select", "choose which images of a pool to label next, and take the labels back"
     ),
     "ablate": Command("tuning.ablate", "train the best trial with each of its choices put back, and compare"),
+    "postprocess": Command("tuning.postprocess", "tune score thresholds and suppression on kept detections"),
     "weights": Command(
         "tuning.weights", "list, fetch or verify the published weights from which trials start"
     ),

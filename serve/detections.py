@@ -62,9 +62,14 @@ class Detection:
         return plain if self.track is None else plain | {"track": self.track}
 
 
-def in_image(found: DetectionArrays, export: Export, threshold: float, height: int, width: int) -> Detections:
-    """The network's detections with at least `threshold`, their boxes mapped from the square to the image."""
-    kept = found.above(threshold)
+def in_image(
+    found: DetectionArrays, export: Export, threshold: float | None, height: int, width: int
+) -> Detections:
+    """The network's detections after post-processing, their boxes mapped from the square to the image.
+
+    threshold: the lowest score of all classes; None for the export's own.
+    """
+    kept = export.kept(found, threshold)
     names = tuple(export.classes[class_id - FIRST_CLASS_ID] for class_id in kept.classes)
     return Detections(export.framing.restore(kept.boxes, height, width), kept.scores, kept.classes, names)
 
@@ -73,8 +78,7 @@ def objects(
     found: DetectionArrays, export: Export, options: Options, height: int, width: int
 ) -> list[Detection]:
     """The network's detections in a `height` x `width` frame, with the threshold and the classes of the options."""
-    threshold = export.threshold if options.threshold is None else options.threshold
-    kept = in_image(found, export, threshold, height, width)
+    kept = in_image(found, export, options.threshold, height, width)
     return [
         Detection((float(b[0]), float(b[1]), float(b[2]), float(b[3])), float(score), int(class_id), name)
         for b, score, class_id, name in zip(

@@ -29,11 +29,10 @@ class Detector(LocalModel):
         threshold: minimum score, 0 to 1; default: the export's own.
         Raises UserError for another type, shape or dtype, or a file that is missing or not an image.
         """
-        if threshold is None:
-            threshold = self.threshold
-        check_type(threshold, "threshold", (int, float))
-        if not 0 <= threshold <= 1:
-            raise UserError(f"threshold must be between 0 and 1, not {threshold}")
+        if threshold is not None:
+            check_type(threshold, "threshold", (int, float))
+            if not 0 <= threshold <= 1:
+                raise UserError(f"threshold must be between 0 and 1, not {threshold}")
         return [
             in_image(found, self.export, threshold, height, width)
             for found, height, width in self._results(images)

@@ -26,7 +26,18 @@ ROOMS = (
     "selection",
 )  # of tuning
 COMMANDS = {
-    "tuning": {"run", "train", "report", "compare", "promote", "ledger", "replay", "select", "ablate"},
+    "tuning": {
+        "run",
+        "train",
+        "report",
+        "compare",
+        "promote",
+        "ledger",
+        "replay",
+        "select",
+        "ablate",
+        "postprocess",
+    },
     "serve": {"run", "promote", "detect", "token", "latency"},
 }
 MODULES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -80,3 +81,17 @@ class ServingSignature:
     outputs: Mapping[str, tuple[str, tuple[int, ...]]]
     example: Mapping[str, np.ndarray]
     requirements: tuple[str, ...] = ("numpy",)
+
+
+class TunedPostprocessing(Protocol):
+    """Settings of what happens after a network, and what they gain on images that they were not tuned on."""
+
+    @property
+    def gained(self) -> bool:
+        """Whether the gain is beyond chance."""
+
+    def lines(self) -> list[str]:
+        """Settings and gain with its interval, for people."""
+
+    def write(self, export: Path) -> None:
+        """Give an export the settings; atomic."""

@@ -16,7 +16,7 @@ import numpy as np
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.formats.format import Reading
 from trainers.errors import UserError
-from trainers.evidence import Example, ExportEvidence, Group, ServingSignature, Suspect
+from trainers.evidence import Example, ExportEvidence, Group, ServingSignature, Suspect, TunedPostprocessing
 from trainers.files import read_arrays, write_arrays
 from trainers.metrics import Metric
 from trainers.objective import Criterion, Objective, parse
@@ -136,6 +136,13 @@ class Task(ABC):
         Raises UserError if they do not fit the other files of the study.
         """
         raise NotImplementedError(f"{type(self).__name__} has a results_name, and no unpack_results")
+
+    def tuned_postprocessing(self, results: Sequence[Any], classes: Sequence[str]) -> TunedPostprocessing:
+        """What happens after the network, tuned on per-image results (`python -m tuning.postprocess`).
+
+        Raises UserError if there are too few images, or the task has nothing to tune there.
+        """
+        raise UserError(f"{self.title}: nothing happens after the network that could be tuned")
 
     def write_results(self, trial: Path, step: int, results: Sequence[Any]) -> None:
         """Store the per-image results of one evaluation (Metrics.results), if there are any; atomic.

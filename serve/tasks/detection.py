@@ -88,7 +88,7 @@ class DetectionTask(ServedTask):
 
     def count(self, export: Export, found: DetectionArrays) -> int:
         """Objects with at least the export's threshold."""
-        return int((found.scores >= export.threshold).sum())
+        return len(export.kept(found).scores)
 
     def compared(
         self, ours: tuple[Export, DetectionArrays], theirs: tuple[Export, DetectionArrays]

@@ -9,6 +9,7 @@ label_map.pbtxt     class names by id, from 1
 recipe.yaml         the recipe of the trial
 samples.npz         a few validation images, their ground truth and this export's detections (samples.py)
 calibration.npz     training images, and labelled validation images, for quantization (calibration.py); optional
+postprocessing.json a threshold for each class, suppression and number of detections (postprocessing/); optional
 threshold.json      the score threshold, and precision, recall and F1 by score (threshold.py)
 manifest.json       everything else, and the hash of every other file
 """
@@ -16,7 +17,7 @@ manifest.json       everything else, and the hash of every other file
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,9 @@ import cv2
 import numpy as np
 
 from trainers import export as sealed
+from trainers.detection.postprocessing import settings
+from trainers.detection.postprocessing.settings import Postprocessing
+from trainers.detection.samples import DetectionArrays
 from trainers.errors import UserError
 from trainers.export import MANIFEST, amend
 
@@ -137,7 +141,7 @@ class Export:
 
     export_id: twelve hexadecimal digits, a hash of the hashes of all files.
     classes: names; the class with id i is classes[i - 1].
-    threshold: the default score threshold of serving.
+    threshold: the default score threshold of serving, where postprocessing has none for each class.
     manifest: the content of manifest.json. Its `suppression`, if not null, has the settings of the non-maximum
         suppression from the raw outputs to the others, {"iou", "score", "of_class", "in_all"}: per class and greedy, as
         in TensorFlow's NonMaxSuppressionV5.
@@ -149,6 +153,7 @@ class Export:
     framing: Framing
     threshold: float
     manifest: Mapping[str, Any]
+    postprocessing: Postprocessing | None = None
 
     @property
     def saved_model(self) -> Path:
@@ -159,6 +164,19 @@ class Export:
     def size(self) -> int:
         """Side of the detector's square input, pixels."""
         return self.framing.size
+
+    def kept(self, found: DetectionArrays, threshold: float | None = None) -> DetectionArrays:
+        """What is left of the network's detections after post-processing.
+
+        threshold: the lowest score of all classes; None for the export's own.
+        """
+        after = self.postprocessing
+        if after is None:
+            return found.above(self.threshold if threshold is None else threshold)
+        if threshold is not None:
+            after = replace(after, thresholds=(threshold,) * len(self.classes))
+        left = after.kept(found.boxes, found.classes - 1, found.scores)
+        return DetectionArrays(found.boxes[left], found.scores[left], found.classes[left])
 
     def square(self, image: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 RGB -> (size, size, 3) uint8, see Framing."""
@@ -191,6 +209,7 @@ def read(folder: Path) -> Export:
             framing=Framing(framing["size"], framing["resize"], tuple(framing["pad_colour"])),
             threshold=float(manifest["threshold"]),
             manifest=manifest,
+            postprocessing=settings.read(folder),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise sealed.unreadable(folder, error) from None

@@ -11,7 +11,7 @@ import numpy as np
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.formats.format import Reading
 from trainers.errors import UserError
-from trainers.evidence import Example, ExportEvidence, Group, ServingSignature, Suspect
+from trainers.evidence import Example, ExportEvidence, Group, ServingSignature, Suspect, TunedPostprocessing
 from trainers.metrics import LOSS, TOTAL_LOSS, Metric
 from trainers.objective import Criterion
 from trainers.task import Task, register
@@ -190,6 +190,12 @@ class Detection(Task):
 
         parsed = threshold.parse(condition)
         return lambda folder: threshold.change(folder, parsed)
+
+    def tuned_postprocessing(self, results: Sequence[Any], classes: Sequence[str]) -> TunedPostprocessing:
+        """Score thresholds, suppression and number of detections (postprocessing/tuning.py)."""
+        from trainers.detection.postprocessing.tuning import tune
+
+        return tune(results, classes)
 
     def signature(self, folder: Path) -> ServingSignature:
         """Input: uint8 images. Outputs: boxes, scores, classes, and the number of detections."""

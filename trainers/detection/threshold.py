@@ -21,6 +21,7 @@ from trainers.detection import matching
 from trainers.detection.coco_metrics import ImageResult
 from trainers.detection.export import THRESHOLD
 from trainers.detection.matching import ClassMatches
+from trainers.detection.postprocessing.settings import POSTPROCESSING
 from trainers.errors import UserError
 from trainers.export import MANIFEST
 from trainers.files import replace_folder, write_text
@@ -163,7 +164,9 @@ def write(folder: Path, images: Sequence[ImageResult], classes: Sequence[str]) -
 
 
 def change(folder: Path, condition: Condition) -> None:
-    """Give an export the threshold of a condition, by its curve; atomic. Its export_id changes with its threshold.
+    """Give an export the threshold of a condition, by its curve, in place of settings of tuning.postprocess; atomic.
+
+    Its export_id changes with its threshold.
 
     Raises UserError if no score meets the condition, or the export is of a version that kept no curve.
     """
@@ -174,10 +177,12 @@ def change(folder: Path, condition: Condition) -> None:
     overall = content["overall"]
     arrays = (np.array(overall[name], float) for name in ("precision", "recall", "f1"))
     score = choose(Curve(overall["boxes"], *arrays), condition)
-    if (score, str(condition)) == (content["threshold"], content["for"]):
+    unchanged = (score, str(condition)) == (content["threshold"], content["for"])
+    if unchanged and export.postprocessing is None:
         return
     with replace_folder(folder) as new:
-        shutil.copytree(folder, new, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
+        left = shutil.ignore_patterns(MANIFEST, POSTPROCESSING)  # its thresholds would come first
+        shutil.copytree(folder, new, dirs_exist_ok=True, ignore=left)
         _write(new, {**content, "threshold": score, "for": str(condition)})
         about = {name: value for name, value in export.manifest.items() if name not in ("format", "files")}
         exports.seal(new, export.classes, export.framing, score, about)

@@ -1,0 +1,39 @@
+"""`python -m tuning.postprocess`: what could be gained after the network, from detections that a study has kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import made_study
+import pytest
+
+from tuning.postprocess import main
+from tuning.study import reading
+from tuning.study import trial_record as records
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("studies")
+    made_study.make(folder / "street", trials=3, images=30)
+    return folder
+
+
+def test_it_says_the_settings_of_the_best_trial_and_the_gain_with_its_interval(studies, capsys):
+    assert main(["street", "--studies-dir", str(studies)]) == 0
+    said = capsys.readouterr().out
+    best = records.best(reading.read("street", studies).records)
+    assert said.startswith(f"street trial {best.number}, step 400\n")
+    assert "score thresholds   vehicle " in said
+    assert "30 images)" in said
+
+
+def test_a_trial_without_kept_results_and_one_that_is_not_there_are_refused(studies, capsys):
+    best = records.best(reading.read("street", studies).records)
+    [kept] = (studies / "street" / "trials" / str(best.number)).glob("detections-400.npz")
+    moved = kept.rename(kept.with_suffix(".moved"))
+    assert main(["street", "--studies-dir", str(studies)]) == 2
+    assert "no results of its validation images at step 400 are kept" in capsys.readouterr().err
+    moved.rename(kept)
+    assert main(["street", "--studies-dir", str(studies), "--trial", "99"]) == 2
+    assert "has no trial 99" in capsys.readouterr().err
