@@ -137,6 +137,11 @@ def jpeg_masks(root):
     path.unlink()
 
 
+def noise_for_masks(root):
+    for i in range(3):
+        (root / "masks" / f"{i}.png").write_bytes(b"noise")
+
+
 def images_without_masks(root):
     for i in range(4):
         (root / "masks" / f"{i}.png").unlink()
@@ -169,6 +174,8 @@ def map_with(**changes):
         (a_colour_outside, "masks/2.png: 3 pixels of colour (9, 8, 7), first at x 7, y 5; not in masks.yaml, which has "
          "3 classes"),
         (jpeg_masks, "masks/1.jpg: a JPEG file, which is lossy: its colours are not exact; save masks as PNG"),
+        (noise_for_masks, "3 of 10 images have problems, more than the limit of 5%: 3 x unreadable mask, first "
+         "masks/0.png: not an image; run `python -m trainers.segmentation check"),
         (images_without_masks, "4 of 10 images have problems, more than the limit of 5%: 4 x image without a mask"),
         (all_background, "every pixel of all masks is background; there is nothing to tell apart, check the colour map"),
         (lambda root: (root / "masks.yaml").unlink(), "nothing says which colour is which class; add a masks.yaml"),
@@ -239,3 +246,10 @@ def test_check_lists_every_problem_and_describe_the_share_of_each_class(tmp_path
         "masks/2.png: mask of another",
     ):
         assert place in listed
+
+
+def test_check_refuses_what_training_refuses(tmp_path, capsys):
+    root = write_folder(tmp_path / "square")
+    all_background(root)
+    assert main(["check", str(root)]) == 2
+    assert "every pixel of all masks is background" in capsys.readouterr().err

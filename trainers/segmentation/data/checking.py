@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from trainers.datasets.files.paths import relative
 from trainers.datasets.pictures.picture import BadPicture, Picture, read_picture
@@ -33,6 +33,9 @@ def check_pair(pair: Pair, colours: ColourMap, root: Path, problems: Problems) -
         values = read_mask(pair.mask.read_bytes(), colours.coloured)
     except BadMask as error:
         problems.add(Problem("unusable mask", where, str(error), pair.name, fatal=True))
+        return None
+    except UnidentifiedImageError:  # whose message names an object in memory
+        problems.add(Problem("unreadable mask", where, "not an image", pair.name))
         return None
     except OSError as error:
         problems.add(Problem("unreadable mask", where, str(error), pair.name))

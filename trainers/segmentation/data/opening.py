@@ -15,10 +15,10 @@ from trainers.datasets.problems import Problems
 from trainers.datasets.splits import subsetting
 from trainers.datasets.toy_city import is_toy_city
 from trainers.errors import UserError
+from trainers.segmentation.data.checks import CHECK
 from trainers.segmentation.data.source import recognised
 from trainers.segmentation.data.storing import store
 
-CHECK = "python -m trainers.segmentation check"
 _VERSION = 1  # of the conversion; results of other versions in the cache are ignored
 
 

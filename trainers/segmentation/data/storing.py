@@ -82,11 +82,19 @@ def _refuse_one_class(index: sqlite3.Connection, classes: tuple[str, ...], sourc
     shown = Counter(
         place for (text,) in index.execute("SELECT shown FROM images") for place in text.split(",")
     )
-    if len(shown) < 2:
-        only = classes[int(next(iter(shown)))]
-        raise UserError(
-            f"{source}: every pixel of all masks is {only}; there is nothing to tell apart, check the colour map"
-        )
+    if problem := one_class(map(int, shown), classes, source):
+        raise UserError(problem)
+
+
+def one_class(shown: Iterable[int], classes: tuple[str, ...], source: str) -> str | None:
+    """Why masks that show only the classes with these indices are useless; None if they show several."""
+    indices = set(shown)
+    if len(indices) != 1:
+        return None
+    return (
+        f"{source}: every pixel of all masks is {classes[indices.pop()]}; there is nothing to tell apart, check the "
+        "colour map"
+    )
 
 
 def _split(index: sqlite3.Connection) -> str | None:
