@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -26,13 +27,14 @@ from trainers.recipe import Recipe, graph_key
 from trainers.segmentation import exporting, metrics
 from trainers.segmentation.data.arrays import Arrays, TrainingBatches, class_weights, open_arrays
 from trainers.segmentation.data.masked_image import MaskedImage, read_masked_images
-from trainers.segmentation.graph import Graph, masks_of
+from trainers.segmentation.graph import Graph
 from trainers.segmentation.losses import LossSettings
+from trainers.segmentation.resizing import mask_of
 from trainers.segmentation.segmenter import SegmentationRecipe, Segmenter
 from trainers.trainer import TrainingCurve
 
 STATISTICS_IMAGES = 64  # for precise batch normalisation in an evaluation
-EVALUATED_TOGETHER = 16  # images
+EVALUATED_TOGETHER = 4  # images: their activations stay in a CPU's cache
 
 
 class SegmentationTrainer:
@@ -163,11 +165,21 @@ class SegmentationTrainer:
         records = (
             each for i, each in enumerate(read_masked_images(self._dataset.validation.files)) if i in wanted
         )
-        for start in range(0, len(chosen), EVALUATED_TOGETHER):
+
+        def run(start: int) -> tuple[dict[str, float], np.ndarray]:
             places = chosen[start : start + EVALUATED_TOGETHER]
-            chunk = [next(records) for _ in places]
             parts, logits = self._graph.evaluate(arrays.images[places], arrays.masks[places], self._loss)
-            yield chunk, {name: float(value) for name, value in parts.items()}, _at_own_size(chunk, logits)
+            return {name: float(value) for name, value in parts.items()}, logits.numpy()
+
+        with ThreadPoolExecutor(1) as beside:  # the network runs while the caller works on the chunk before
+            following = beside.submit(run, 0)
+            for start in range(0, len(chosen), EVALUATED_TOGETHER):
+                parts, logits = following.result()
+                if (after := start + EVALUATED_TOGETHER) < len(chosen):
+                    following = beside.submit(run, after)
+                chunk = list(islice(records, len(logits)))
+                found = [mask_of(each, *image.mask.shape) for each, image in zip(logits, chunk, strict=True)]
+                yield chunk, parts, found
 
     def _result(self, image: MaskedImage, found: np.ndarray, keep: bool) -> metrics.ImageResult:
         matrix = metrics.confusion(image.mask, found, len(self._dataset.classes))
@@ -224,15 +236,3 @@ def _loss_settings(recipe: SegmentationRecipe, shares: np.ndarray) -> LossSettin
         tf.constant(class_weights(shares, recipe.class_balance)),
         *(tf.constant(value, tf.float32) for value in (recipe.focal_gamma, recipe.dice, recipe.l2 or 0.0)),
     )
-
-
-def _at_own_size(chunk: list[MaskedImage], logits: tf.Tensor) -> list[np.ndarray]:
-    """The masks of a chunk, each at the size of its image; images of one size are resized together."""
-    sizes = {image.mask.shape for image in chunk}
-    if len(sizes) == 1:
-        height, width = sizes.pop()
-        return list(masks_of(logits, tf.constant(height), tf.constant(width)).numpy())
-    return [
-        masks_of(logits[i : i + 1], *map(tf.constant, image.mask.shape)).numpy()[0]
-        for i, image in enumerate(chunk)
-    ]
