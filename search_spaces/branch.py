@@ -52,6 +52,11 @@ class Branch(ABC):
 
     model: str
 
+    @property
+    def first_trials(self) -> int:
+        """How many of `published` a search begins with; the others are spread over it (Space.seeds)."""
+        return 1
+
     @abstractmethod
     def suggest(self, trial: Trial, conditions: Conditions) -> dict[str, Any]:
         """The fields of a Recipe (trainers.recipe.build), the varied ones suggested by `trial`.

@@ -127,7 +127,7 @@ class Space:
         return Replayed(made, trial.distributions)
 
     def seeds(self, conditions: Conditions) -> list[Seed]:
-        """The published recipes that a search tries: each model's default first, then the others, without duplicates.
+        """The published recipes that a search tries: each model's first ones, then the others, without duplicates.
 
         The others take turns by model. They are spread over the search (Seed.after) so that it proposes recipes of its
         own from the start, and published ones take at most a third of its trials, whenever it ends.
@@ -149,7 +149,7 @@ class Space:
                 seed = Seed(published.name, published.source, trial.params, (*changed, *trial.changes))
                 if any(seed.params == other.params for other in (*firsts, *(each for _, each in others))):
                     continue
-                if i == 0:
+                if i < branch.first_trials:
                     firsts.append(seed)
                 else:
                     others.append((i, seed))

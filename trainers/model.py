@@ -101,6 +101,7 @@ class Model:
         of the other.
     smallest_object: pixels of its input; an object whose sides are shorter, in the geometric mean, is not learned. 0 if
         there is no such size.
+    largest_image_size: pixels; the largest that a search chooses by itself. None: the largest of the presets.
     graph_fields: Recipe fields that determine the TensorFlow graph. Recipes with equal values share a graph, so a
         worker that has built it does not build it again.
     trained_with: those of `graph_fields` that only training needs. The others determine the network that is served, and
@@ -122,6 +123,7 @@ class Model:
     min_image_size: int = 1
     image_size_multiple: int = 1
     smallest_object: float = 0.0
+    largest_image_size: int | None = None
     graph_fields: tuple[str, ...] = ("image_size", "batch_size")
     trained_with: tuple[str, ...] = ("batch_size",)
     initial_weights: str | None = None

@@ -24,7 +24,7 @@ class SegmenterBranch(DetectorBranch):
     """The search space of one segmentation model.
 
     shape: recipe field of the network -> its choices. Each combination is a graph of its own, so there should be few.
-    recipes: published recipes to try first, after the model's own.
+    recipes: published recipes to try first, before the preset's.
     """
 
     shape: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -45,11 +45,34 @@ class SegmenterBranch(DetectorBranch):
         params, changed = super().express(recipe, conditions)
         fields = recipe.to_dict()
         params |= {f"{self.model}.{name}": fields[name] for name in self.shape}
+        fixed = self.fixed(conditions)
+        changed += [
+            f"{name} {fields[name]} → {fixed[name]}"
+            for name in self.about.graph_fields
+            if name not in (*self.shape, "image_size") and fields[name] != fixed.get(name, fields[name])
+        ]
         for name in LOSS:
             if fields[name]:
                 params |= {name: True, f"{name}.value": fields[name]}
         return params, changed
 
+    def fixed(self, conditions: Conditions) -> dict[str, Any]:
+        """The Recipe fields that do not vary."""
+        return {name: value for name, value in super().fixed(conditions).items() if name not in LOSS}
+
+    def relative_costs(self, conditions: Conditions) -> Mapping[str, float]:
+        """Of each number of filters, which decides what a step costs."""
+        fixed = self.fixed(conditions)
+        return {
+            f"{filters:g} filters": self.about.relative_cost(fixed | {"filters": filters})
+            for filters in self.shape.get("filters", ())
+        }
+
+    @property
+    def first_trials(self) -> int:
+        """The published recipes, and the preset's default."""
+        return len(self.recipes) + 1
+
     def published(self, preset: str) -> Sequence[Published]:
-        """The preset's default recipe first, then the published ones."""
-        return [*super().published(preset), *self.recipes]
+        """The published recipes, then the preset's default."""
+        return [*self.recipes, *super().published(preset)]

@@ -28,7 +28,7 @@ BRANCH = SegmenterBranch(
     },
     augmentations={"laptop": AUGMENTATIONS, "zoo": AUGMENTATIONS},
     zoo_batch_sizes=(8, 16, 32),
-    shape={"depth": (2, 3, 4), "filters": (16, 32, 48), "decoder_convolutions": (1, 2)},
+    shape={"depth": (2, 3, 4), "filters": (8, 16, 32), "decoder_convolutions": (1, 2)},
     recipes=(
         Published(
             "follow me student",

@@ -62,12 +62,13 @@ def test_all_begins_with_one_default_of_each_detector_and_ends_with_every_publis
 
 
 @pytest.mark.parametrize("name", search_spaces.MODULES)
-def test_published_recipes_take_at_most_a_third_of_a_search_and_at_least_one_for_each_model(name):
+def test_published_recipes_take_at_most_a_third_of_a_search_and_the_first_ones_of_each_model(name):
     space, conditions = search_spaces.get(name), Conditions(steps=100)
+    first = sum(branch.first_trials for branch in space.branches)
     for trials in range(1, 40):
         published = space.published_among(trials, conditions)
-        assert published <= max(len(space.models), trials // 3)
-        assert published >= min(len(space.models), trials)
+        assert published <= max(first, trials // 3)
+        assert published >= min(first, trials)
     default = space.default_trials("laptop")
     assert 2 * space.published_among(default, conditions) <= default
 
@@ -128,3 +129,15 @@ def test_an_optimizer_taken_out_of_a_space_takes_its_seeds_with_it():
     left = Space("mine", (replace(branch, from_scratch=rates),)).seeds(Conditions(steps=123))
     assert {seed.params["optimizer"] for seed in left} == {"momentum"}
     assert {seed.name for seed in left} == {"zoo retinanet", "peryaudo", "zorian-f", "urban retinanet"}
+
+
+def test_follow_me_begins_with_the_students_recipe_and_says_what_a_laptop_changes_of_it():
+    space, conditions = search_spaces.get("follow_me"), Conditions(steps=100)
+    student, default, *_ = space.seeds(conditions)
+    assert (student.name, default.name) == ("follow me student", "laptop fcn")
+    assert student.changed == ("batch 32 → 8", "decoder_output_stride 1 → 2")
+    assert not default.changed
+    made = space.replay(student.params, conditions).recipe
+    assert (made.depth, made.filters, made.schedule.base, made.dice) == (2, 32, 0.01, 0.0)
+    default_recipe = build({"model": "fcn", **models.get("fcn").presets["laptop"], "steps": 100})
+    assert space.replay(default.params, conditions).recipe == default_recipe

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,10 +44,20 @@ class Segmenter(Model):
 
     network: (recipe, number of classes) -> a tf_keras model, images (N, S, S, 3) float32 of 0 to 255 -> logits
         (N, S, S, classes). It must not import tf_keras before it is called.
+    relative: recipe fields -> cost of a gradient step relative to `cost`; None for a model of one size.
+    first_rung: by then, a network of the Follow Me data had found the rarest class in some image.
+    smallest_object: with fewer pixels than its square, a class was hardly found in an image of the Follow Me data.
     """
 
     task: str = "segmentation"
     trainer: str = "trainers.segmentation.trainer:alone_in_process"
     recipe: type[Recipe] = SegmentationRecipe
     graph_fields: tuple[str, ...] = ("image_size",)
+    smallest_object: float = 8.0
+    first_rung: int = 150
     network: Callable[[Any, int], Any]
+    relative: Callable[[Mapping[str, Any]], float] | None = None
+
+    def relative_cost(self, fields: Mapping[str, Any]) -> float:
+        """See Model.relative_cost."""
+        return self.relative(fields) if self.relative else 1.0

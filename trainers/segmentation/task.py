@@ -69,6 +69,12 @@ class Segmentation(Task):
             )
         return open_dataset(source, cache, subset, on_progress)
 
+    def object_sides(self, dataset: Dataset) -> np.ndarray:
+        """Of the pixels of each class in each image (data.region_sizes)."""
+        from trainers.segmentation.data.region_sizes import region_sides
+
+        return region_sides(dataset)
+
     def groups(self, classes: Sequence[str]) -> tuple[Group, ...]:
         """IoU by class."""
         by_class = {name: f"IoU/{name}" for name in classes}

@@ -85,7 +85,7 @@ def test_what_the_user_gives_is_kept_and_the_rest_is_chosen(tmp_path):
     assert not chosen(tmp_path, SMALL, time=1800, max_steps=40, image_size=160).reasons
 
 
-@pytest.mark.parametrize("space", ["mobilenet", "retinanet", "efficientdet", "all"])
+@pytest.mark.parametrize("space", ["mobilenet", "retinanet", "efficientdet", "all", "segmenters"])
 @pytest.mark.parametrize("weights", ["zoo", "none"])
 def test_every_model_of_a_space_takes_the_size(tmp_path, space, weights):
     for sides in (LARGE, SMALL, TINY, np.zeros(0)):
@@ -97,3 +97,9 @@ def test_every_model_of_a_space_takes_the_size(tmp_path, space, weights):
 
 def test_with_a_gpu_whose_speed_is_unknown_the_objects_alone_decide(tmp_path):
     assert chosen(tmp_path, TINY, time=600, gpus_per_trial=1, workers=1, memory=100 * GIB).image_size == 640
+
+
+def test_a_model_without_a_published_size_names_the_largest_that_is_chosen(tmp_path):
+    plenty = 100 * 3600.0
+    assert chosen(tmp_path, TINY, space="follow_me", weights="none", time=plenty).image_size == 256
+    assert chosen(tmp_path, LARGE, space="follow_me", weights="none", time=plenty).image_size == 128

@@ -61,6 +61,7 @@ MODEL = register(
         recipe=UnetRecipe,
         network=network,
         min_image_size=64,
+        largest_image_size=256,
         image_size_multiple=32,
         graph_fields=("image_size", "width", "decoder_filters"),
         published_at="Ronneberger et al. 2015, Sandler et al. 2018",

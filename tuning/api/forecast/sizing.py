@@ -99,13 +99,16 @@ def sized(
 
 
 def _sizes(space: Space, from_scratch: bool, base: int) -> Sequence[int]:
-    """The sizes that all models take, up to the published one: from half of it, or from scratch from the preset's."""
+    """The sizes that all models take, up to the largest: from half of it, or from scratch from the preset's."""
     models = [branch.about for branch in space.branches]
     multiple = math.lcm(*(model.image_size_multiple for model in models))
-    published = min(max(int(preset["image_size"]) for preset in model.presets.values()) for model in models)
-    low = base if from_scratch else max(base, published // 2)
+    largest = min(
+        model.largest_image_size or max(int(preset["image_size"]) for preset in model.presets.values())
+        for model in models
+    )
+    low = base if from_scratch else max(base, largest // 2)
     low = max(low, *(model.min_image_size for model in models))
-    return range(-(-low // multiple) * multiple, published + 1, multiple) or (base,)
+    return range(-(-low // multiple) * multiple, largest + 1, multiple) or (base,)
 
 
 def _seconds_of_step(settings: Settings, space: Space, base: int, batch: int) -> float | None:
