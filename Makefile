@@ -57,7 +57,7 @@ lock: | $(VENV)/bin/uv  ## resolve pyproject.toml anew into the two locks and th
 # overrides whatever release of TensorFlow tf-models-official or tf-keras asks for
 CPU_TENSORFLOW  := tensorflow==2.21.0; sys_platform != 'linux' or platform_machine != 'x86_64'
 CUDA_TENSORFLOW := tensorflow[and-cuda]==2.21.0
-COMPILE := $(VENV)/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --extra int8 \
+COMPILE := $(VENV)/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --extra int8 --extra onnx \
     --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
 LOCKED  := --extra dev --generate-hashes
 

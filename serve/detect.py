@@ -55,7 +55,7 @@ def parser() -> Parser:
     add("--job", metavar="ID", help="wait for this job, sent before, instead of sending a video")
     add = line.add_argument_group("without a server").add_argument
     add("--local", action="store_true", help="run in this process, with --study or --model")
-    add("--backend", help="openvino, openvino-int8 or tensorflow (default: the fastest one)")
+    add("--backend", help="openvino, openvino-int8, onnxruntime or tensorflow (default: the fastest one)")
     add(
         "--max-map-drop",
         type=float,

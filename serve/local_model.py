@@ -36,8 +36,9 @@ class LocalModel:
     export: an export's folder, or "models:/NAME@ALIAS" or "models:/NAME/VERSION" in MLflow's registry.
     study: instead of it, the name of a study in `studies_dir`: its best trial, exported first if needed.
     tracking_uri: MLflow server of "models:/..."; default: mlflow.db in `studies_dir`.
-    backend: "openvino", "openvino-int8" (of detectors) or "tensorflow"; default: the fastest one on this machine, which
-    is measured once per export and takes up to minutes the first time. threads: CPU threads; default: all.
+    backend: "openvino" or "tensorflow", of detectors also "openvino-int8" and "onnxruntime"; default: the fastest one
+    on this machine, which is measured once per export and takes up to minutes the first time. threads: CPU threads;
+    default: all.
     max_map_drop: mAP that openvino-int8 may lose on the export's validation images to be used; 0 to not use it.
     threshold_for: with `study`, what a detector's score threshold is to meet on the validation images: "f1",
     "precision>=.9" or "recall>=.8"; default: as exported, at first "f1".

@@ -15,6 +15,7 @@ import numpy as np
 from trainers.detection.samples import DetectionArrays
 
 FIRST_CLASS_ID = 1
+MAX_STREAMS = 4  # each holds a batch of frames in memory; with more CPU threads, a stream has several
 
 
 class Backend(Protocol):

@@ -27,6 +27,9 @@ from trainers.hardware.machine import cpus_here, gpu_ids
 from tuning.execution.environment import hardware
 
 ROOT = Path(__file__).parents[2]
+RUNTIMES = ("tensorflow", "tensorflow-cpu", "openvino", "nncf", "onnxruntime", "tf2onnx")  # and converters
+# names, separated by commas: only these are measured, where the task has any of them
+BACKENDS = "DETECTOR_SERVING_BACKENDS"
 VERSION = 3  # of what is kept of a choice; others in the cache are measured again
 
 
@@ -80,14 +83,20 @@ def choose(
     names: Sequence[str] = (),
     max_map_drop: float = MAX_MAP_DROP,
 ) -> tuple[Choice, Backend]:
-    """Measure the backends called `names` (default: all) in this process; the fastest valid one, loaded.
+    """Measure the backends called `names` (default: all, or those in $BACKENDS) here; the fastest valid one, loaded.
 
     Raises UserError when no backend is valid.
     """
     threads = _threads(threads)
-    measured, loaded = measure(export, threads, names or list(tasks.of(export).backends))
+    measured, loaded = measure(export, threads, names or _measured(export))
     name = _fastest(export, measured, max_map_drop)
     return Choice(export.export_id, threads, name, measured, max_map_drop), loaded[name]
+
+
+def _measured(export: ServedExport) -> Sequence[str]:
+    known = list(tasks.of(export).backends)
+    wanted = [name.strip() for name in os.environ.get(BACKENDS, "").split(",") if name.strip()]
+    return [name for name in known if name in wanted] or known
 
 
 def _fastest(export: ServedExport, measured: Sequence[Measured], max_map_drop: float) -> str:
@@ -165,7 +174,7 @@ def _threads(threads: int | None) -> int:
 
 def _path(export: ServedExport, threads: int) -> Path:
     """The file name identifies machine, use of GPUs and runtime versions, because machines may share a home folder."""
-    versions = [f"{name} {_version(name)}" for name in ("tensorflow", "tensorflow-cpu", "openvino", "nncf")]
+    versions = [f"{name} {_version(name)}" for name in RUNTIMES]
     here = sha256(json.dumps([hardware(), bool(gpu_ids()), versions]).encode()).hexdigest()[:8]
     return cache.folder(export) / f"backend-{threads}-threads-{here}.json"
 

@@ -12,10 +12,9 @@ from typing import Any
 from filelock import FileLock
 
 from serve.backends import cache
+from serve.backends.backend import MAX_STREAMS
 from serve.tasks.task import ServedExport
 from trainers.files import replace_folder
-
-MAX_STREAMS = 4  # each holds a batch of frames in memory; with more threads, a stream has several
 
 
 class Network:

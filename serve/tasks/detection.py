@@ -36,6 +36,7 @@ class DetectionTask(ServedTask):
     backends = {
         "openvino": "serve.backends.openvino:OpenVino",
         "openvino-int8": "serve.backends.openvino_int8:OpenVinoInt8",
+        "onnxruntime": "serve.backends.onnxruntime:OnnxRuntime",
         "tensorflow": "serve.backends.tensorflow:TensorFlow",
     }
 

@@ -18,7 +18,9 @@ pytestmark = pytest.mark.slow
 def environment(tmp_path):
     """A user's environment: no log level set, no cached measurements."""
     plain = {
-        name: value for name, value in os.environ.items() if not name.startswith(("TF_CPP", "ABSL", "PYTEST"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("TF_CPP", "ABSL", "PYTEST", "DETECTOR_SERVING"))
     }
     return plain | {"DETECTOR_SERVING_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
 
@@ -60,5 +62,5 @@ def test_measuring_the_backends_prints_nothing_of_theirs(environment, rectangles
     done = run(environment, tmp_path, "serve.run", *words)
     assert done.stderr == ""
     assert [line.split()[0] for line in done.stdout.splitlines()] == [
-        "model", "backend", "openvino", "openvino-int8", "tensorflow", "token",
+        "model", "backend", "openvino", "openvino-int8", "onnxruntime", "tensorflow", "token",
     ]  # fmt: skip

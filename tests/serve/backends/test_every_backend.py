@@ -15,7 +15,7 @@ from rectangles import JUDGED, build, picture
 
 from serve import backends
 from serve.backends import cache, choosing, measuring
-from serve.backends.openvino import gather_detections
+from serve.backends.suppression import gather_detections
 from serve.tasks.detection import TASK as DETECTION
 from trainers.detection import export as exports
 from trainers.detection import samples
@@ -24,7 +24,7 @@ from trainers.errors import UserError
 pytestmark = pytest.mark.slow
 
 
-NEEDS = {"openvino-int8": "nncf"}  # libraries of an extra
+NEEDS = {"openvino-int8": "nncf", "onnxruntime": "tf2onnx"}  # libraries of an extra
 
 
 @pytest.fixture(scope="module", params=DETECTION.backends)
@@ -108,13 +108,15 @@ def test_a_program_that_closed_models_in_the_order_of_their_opening_still_hears_
 
 def test_an_unknown_backend_is_refused_with_the_list_of_backends(rectangles):
     with pytest.raises(
-        UserError, match="unknown backend 'abacus'; available: openvino, openvino-int8, tensorflow"
+        UserError,
+        match="unknown backend 'abacus'; available: openvino, openvino-int8, onnxruntime, tensorflow",
     ):
         backends.load("abacus", rectangles, 1)
 
 
 def test_the_fastest_valid_backend_is_chosen_and_the_choice_is_cached(rectangles, tmp_path, monkeypatch):
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
+    monkeypatch.delenv(choosing.BACKENDS)
     choice, backend = choosing.load_chosen(rectangles, 1)
     passed = {
         row.backend: row.seconds for row in choice.measured if row.rejected(choosing.MAX_MAP_DROP) is None
@@ -129,6 +131,13 @@ def test_the_fastest_valid_backend_is_chosen_and_the_choice_is_cached(rectangles
     assert again == choice
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == kept
     assert type(backend) is type(backends.load(choice.backend, rectangles, 1))
+
+
+def test_only_the_backends_that_the_environment_names_are_measured(rectangles, monkeypatch):
+    monkeypatch.setenv(choosing.BACKENDS, "tensorflow, abacus,openvino")
+    assert choosing._measured(rectangles) == ["openvino", "tensorflow"]
+    monkeypatch.setenv(choosing.BACKENDS, "abacus")
+    assert choosing._measured(rectangles) == list(DETECTION.backends)
 
 
 class Taking:
