@@ -6,7 +6,7 @@ import difflib
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trainers.errors import UserError
 from trainers.metrics import LOSS, Direction, Metric
@@ -24,6 +24,7 @@ class Score:
         exactly it has no room for the tie-breakers.
     model: the name of the trial's model; "" if it does not matter.
     comparable: number of leading elements of `key` that compare between models; all, unless said.
+    also: of the further objectives (Objective.also), larger is better; no part of `key`.
     """
 
     values: tuple[float, ...]
@@ -31,6 +32,7 @@ class Score:
     merit: float
     model: str = ""
     comparable: int | None = None
+    also: tuple[float, ...] = ()
 
     @property
     def value(self) -> float:
@@ -94,10 +96,12 @@ class Objective:
 
     name: as the user wrote it: a metric, or a weighted sum such as `0.7*mAP+0.3*mAP_small`.
     criteria: the objective itself, then the tie-breakers in order.
+    also: names of metrics that a search with several objectives makes as small as it can, such as a latency.
     """
 
     name: str
     criteria: tuple[Criterion, ...]
+    also: tuple[str, ...] = ()
 
     @property
     def direction(self) -> Direction:
@@ -138,7 +142,10 @@ class Objective:
             )
         others = [criterion.value(metrics) for criterion in self.criteria[1:]]
         pairs = zip(self.criteria[1:], others, strict=True)
-        return self.of_values((value, *(c.missing if v is None else v for c, v in pairs)), model)
+        found = self.of_values((value, *(c.missing if v is None else v for c, v in pairs)), model)
+        if not self.also:
+            return found
+        return replace(found, also=tuple(-metrics.get(name, math.inf) for name in self.also))
 
     def of_value(self, value: float, model: str = "") -> Score:
         """The score of a trial of which only the objective's value is known; it loses every tie."""

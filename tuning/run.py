@@ -29,6 +29,7 @@ examples:
   python -m tuning.run --space {ONE} --data photos/ --preset zoo --gpus-per-trial 1
                                                                640 px, from COCO weights, on GPUs
   python -m tuning.run --space all --limit 'latency_ms<=20'    the best detector that needs at most 20 ms an image here
+  python -m tuning.run --space all --and latency_ms            the front of accuracy and latency
   python -m tuning.run --space {ONE} --dry-run             print the plan, train nothing
 
 Run the same command again to resume an interrupted search. A larger --trials extends a finished one; a larger
@@ -70,6 +71,14 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="CHOICE=A,B",
         help="leave only these values of a choice of the space, as in optimizer=adam,momentum; may be given again",
+    )
+    add(
+        "--and",
+        action="append",
+        default=[],
+        dest="also",
+        metavar="COST",
+        help="a further objective: latency_ms or megabytes; the search keeps the trials that no other beats in all",
     )
     add(
         "--limit",
@@ -202,7 +211,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def search() -> int:
         chosen["space"] = search_spaces.joined(chosen["space"], chosen.pop("with_"))
-        settings = Settings(**chosen | {name: tuple(chosen[name]) for name in ("only", "limit")})
+        settings = Settings(**chosen | {name: tuple(chosen[name]) for name in ("only", "limit", "also")})
         from tuning.api import searching
         from tuning.api.forecast import dry_run as plan
         from tuning.api.forecast import machines

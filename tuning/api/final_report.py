@@ -11,6 +11,7 @@ from rich.text import Text
 from trainers import task as tasks
 from tuning.callbacks.progress import COLORS, narrow_table
 from tuning.search.limits.budget import duration
+from tuning.study import pareto
 from tuning.study import trial_record as records
 from tuning.study.study import Study
 from tuning.study.trial_folder import newest_checkpoint
@@ -60,6 +61,11 @@ def show(
         newest = newest_checkpoint(folder)
         if newest:
             lines.append(("checkpoint", str(newest[1])))
+    for record in pareto.front(known, study.objective):
+        further = ", ".join(f"{name} {record.rungs[-1].metrics[name]:.3g}" for name in study.objective.also)
+        lines.append(("front", f"trial {record.number}, {objective} {record.value:.3f}, {further}"))
+    if (share := pareto.dominated_share(known, study.objective)) is not None:
+        lines.append(("hypervolume", f"{share:.2f} of what the completed trials span"))
     lines.append(("summary", str(study.folder / "summary.json")))
     lines += seen_in_mlflow(study.folder, tracking_uri)
     ended = sum(record.verdict is not None and record.verdict.final for record in known)

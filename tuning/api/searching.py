@@ -111,7 +111,7 @@ def run(
         messages.append(f"--seed {seed} has no effect: the study was begun with --seed {settings.seed}")
     here = Resolved(settings, space, settings.conditions(start.weights))
     about = settings.manifest(dataset, space, here.conditions, start.zoo_sha256)
-    costs = costing.costs_of(space, here.conditions, settings.limits, dataset, folder, say, trainer)
+    costs = costing.costs_of(settings, space, here.conditions, dataset, folder, say, trainer)
     create_folder(settings.studies_dir)  # only now: wrong data must leave no folder behind
     adapter = SpaceAdapter(space, here.conditions)
     warm = None

@@ -65,6 +65,7 @@ class Settings:
     precision: Precision = "float32"
     only: tuple[str, ...] = ()
     limit: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     xla: bool = False
     workers: int | None = None
     cpus_per_trial: float | None = None
@@ -122,6 +123,7 @@ class Settings:
         self.reading  # noqa: B018 - raises
         parse(self.only)
         self.limits  # noqa: B018 - raises
+        limits.check_further_objectives(self.also)
         name = self.study or ""
         if name in (*RESERVED, ".", "..") or "/" in name or name != name.strip():
             raise UserError(
@@ -250,6 +252,7 @@ class Settings:
             weights_part=conditions.weights.part if conditions.weights else "detection",
             precision=self.precision,
             only=[[name, list(choices)] for name, choices in conditions.only],
+            also=" ".join(self.also),
             limit=" ".join(sorted(limit.text for limit in self.limits)),
             zoo_sha256=dict(zoo_sha256),
             task=space.task,

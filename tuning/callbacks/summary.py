@@ -7,7 +7,9 @@ import time
 from typing import Any
 
 from trainers.files import write_text
+from trainers.objective import Objective
 from tuning.search.callback import Callback
+from tuning.study import pareto
 from tuning.study import trial_record as records
 from tuning.study.study import Study
 from tuning.study.trial_record import TrialRecord
@@ -26,10 +28,26 @@ def summary(study: Study) -> dict[str, Any]:
         "data": study.manifest.data,
         "objective": {"name": study.objective.name, "direction": study.objective.direction},
         "best": best and _best(best, study.objective.name),
+        **_front(trials, study.objective),
         "trials": [_trial(trial, study.objective.name) for trial in trials if trial.verdict is not None],
         "wall_seconds": round(study.wall_seconds, 3),
         "versions": study.manifest.versions,
     }
+
+
+def _front(trials: list[TrialRecord], objective: Objective) -> dict[str, Any]:
+    """Of a study with several objectives, the trials that no other beats in all of them."""
+    if not objective.also:
+        return {}
+    rows = [
+        {
+            "trial": record.number,
+            "value": record.value,
+            **{name: record.rungs[-1].metrics[name] for name in objective.also},
+        }
+        for record in pareto.front(trials, objective)
+    ]
+    return {"front": rows, "hypervolume": pareto.dominated_share(trials, objective)}
 
 
 def _best(record: TrialRecord, objective: str) -> dict[str, Any]:

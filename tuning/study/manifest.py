@@ -34,7 +34,7 @@ EARLY_IMAGES = 500
 READ_AS = ("format", "group_by")  # flags in Manifest.data that say how the data are read
 COMPARED = (
     "task", "objective", "preset", "max_steps", "image_size", "batch_size", "weights", "precision", "reduction_factor",
-    "sampler", "scheduler", "brackets", "early_images", "storage", "limit",
+    "sampler", "scheduler", "brackets", "early_images", "storage", "limit", "also",
 )  # fmt: skip
 
 
@@ -70,6 +70,7 @@ class Manifest:
     zoo_sha256: of the zoo's archives that trials start from, by model; those that are known.
     storage: address of the PostgreSQL database that holds the trials, without a password; "" for the journal.
     limit: what the networks may cost when they are served (tuning.search.constraints.limit.Limit.text), or "".
+    also: names of the further objectives (trainers.objective.Objective.also), or "".
     id: a UUID, which the study keeps when its folder is moved; "" before the study is made.
     """
 
@@ -99,11 +100,13 @@ class Manifest:
     storage: str = ""
     only: list[Any] = dataclasses.field(default_factory=list)
     limit: str = ""
+    also: str = ""
     id: str = ""
 
     def resolved_objective(self) -> Objective:
         """The study's objective. Raises UserError when its task no longer offers it."""
-        return tasks.get(self.task).objective(self.objective, self.data["classes"])
+        objective = tasks.get(self.task).objective(self.objective, self.data["classes"])
+        return dataclasses.replace(objective, also=tuple(self.also.split()))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them."""
@@ -147,7 +150,7 @@ class Manifest:
         for name in COMPARED:
             was, now = getattr(self, name), getattr(asked, name)
             if was != now and not (name == "max_steps" and now > was):
-                flag = "--" + name.replace("_", "-")
+                flag = "--and" if name == "also" else "--" + name.replace("_", "-")
                 begun = f"{flag} {was}" if was not in (None, "") else f"no {flag}"
                 raise UserError(
                     f"{where}: was begun with {begun}, now it is {now}; use the same, or {another}"

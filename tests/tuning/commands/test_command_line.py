@@ -33,6 +33,7 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
             ["--space", "retinannet"],
             "unknown space 'retinannet'; did you mean retinanet or retinanet_family?",
         ),
+        (["--space", "mobilenet", "--and", "AR100"], "--and AR100: a further objective is latency_ms"),
         (["--space", "mobilenet", "--limit", "mAP<=3"], "nobody measures 'mAP' before training"),
         (["--space", "mobilenet", "--trials", "0"], "--trials must be at least 1, not 0"),
         (["--space", "mobilenet", "--trials", "many"], "--trials: invalid int value: 'many'"),

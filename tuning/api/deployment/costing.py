@@ -13,6 +13,7 @@ from trainers.errors import UserError
 from trainers.recipe import Recipe, architecture
 from tuning.api.deployment import measuring, table
 from tuning.api.deployment.architectures import architectures
+from tuning.api.settings import Settings
 from tuning.search.constraints import served_costs
 from tuning.search.constraints.limit import DEFAULT_BACKEND, LATENCY, Limit
 from tuning.search.constraints.sampler import SamplerWithinLimits
@@ -21,9 +22,9 @@ from tuning.search.sampler import Sampler
 
 
 def costs_of(
+    settings: Settings,
     space: Space,
     conditions: Conditions,
-    limits: Sequence[Limit],
     dataset: Dataset,
     folder: Path,
     say: Callable[[str], None],
@@ -31,10 +32,12 @@ def costs_of(
 ) -> ServedCosts:
     """The costs of all networks of the space: those that the study in `folder` was begun with, else measured now.
 
-    No limits: nothing is measured. trainer: factory, "module:callable", instead of the models' own.
+    Without limits and further objectives nothing is measured.
+    trainer: factory, "module:callable", instead of the models' own.
     Raises UserError when no network keeps to the limits, or a cost cannot be had.
     """
-    if not limits:
+    limits = settings.limits
+    if not limits and not settings.also:
         return NO_COSTS
     examples = architectures(space, conditions)
     kept = served_costs.read(folder)
@@ -44,11 +47,13 @@ def costs_of(
             kept = table.read(Path(on), examples)
         else:
             kept = measuring.measured(examples, on, dataset, say, trainer)
-    for limit in limits:
-        if any(limit.cost not in each.costs for each in kept.architectures):
-            raise UserError(
-                f"--limit {limit.text}: nobody has measured {limit.cost} {kept.measured}; add it there"
-            )
+    asked = {f"--limit {limit.text}": limit.cost for limit in limits}
+    asked |= {f"--and {name}": name for name in settings.also}
+    for flag, cost in asked.items():
+        if any(cost not in each.costs for each in kept.architectures):
+            raise UserError(f"{flag}: nobody has measured {cost} {kept.measured}; add it there")
+    if not limits:
+        return kept
     allowed = kept.within(limits)
     say(
         f"limits: {len(allowed)} of {len(kept.architectures)} networks keep to "

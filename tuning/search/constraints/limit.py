@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trainers.errors import UserError
@@ -74,3 +74,15 @@ def _one(text: str) -> Limit:
     if on and cost != LATENCY:
         raise UserError(f"--limit {text}: {cost} does not depend on a backend; leave out @{on}")
     return Limit("".join(text.split()), cost, most, on)
+
+
+def check_further_objectives(names: Sequence[str]) -> None:
+    """Raise UserError for a further objective (`--and`) that is not one of COSTS, or is named twice."""
+    for place, name in enumerate(names):
+        if name not in COSTS:
+            raise UserError(
+                f"--and {name}: a further objective is {' or '.join(COSTS)}; metrics of training are added up in "
+                "--objective, as in 0.7*A+0.3*B"
+            )
+        if name in names[:place]:
+            raise UserError(f"--and {name}: is given twice")

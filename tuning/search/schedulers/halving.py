@@ -5,6 +5,7 @@ and its promotion variant, with four additions. No trial is stopped or promoted 
 While more trials come, no more than one in `reduction_factor` is promoted, though each rung may be EARLY ones ahead.
 Ties of the objective are broken by the objective's tie-breakers. In a search over several models, each model has its
 share of the first rung, since models learn at different speeds; later all are ranked together (trainers.score_order).
+With several objectives, the trials on the Pareto front of a rung come first, then those of the next front.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from trainers.errors import UserError
 from trainers.objective import Score
 from trainers.score_order import Key
 from tuning.search.scheduler import Judgement, Rules, register
+from tuning.study import pareto
 
 Mode = Literal["promote", "stop"]
 # promotions that a rung may make before it has so many trials, so that a search of five full trainings completes more
@@ -55,16 +57,26 @@ class _RungScores:
         ordered = self._ordered[score.model]
         return len(ordered) - bisect.bisect_right(ordered, score.key, key=_key)
 
+    @property
+    def several_objectives(self) -> bool:
+        """Whether the scores have further objectives."""
+        return any(score.also for score in self.by_trial.values())
+
+    @property
+    def _by_key(self) -> bool:
+        """Whether the order is that of the scores' keys: they are of one model, with one objective."""
+        return len(self._ordered) == 1 and not self.several_objectives
+
     def ahead_of(self, trial: int) -> int:
         """The number of trials that are ahead of it."""
-        if len(self._ordered) == 1:
+        if self._by_key:
             return self.better_of_its_model(trial)
         self._sort()
         return self._places[trial]
 
     def at(self, place: int) -> Score:
         """The score at a place of the order; 0 is the best."""
-        if len(self._ordered) > 1:
+        if not self._by_key:
             self._sort()
             return self.by_trial[self._order[place]]
         (ordered,) = self._ordered.values()
@@ -76,11 +88,12 @@ class _RungScores:
         trials = sorted(self.by_trial)
         between = dict(zip(trials, score_order.keys([self.by_trial[t] for t in trials]), strict=True))
         keys = {model: [score.key for score in scores] for model, scores in self._ordered.items()}
+        level = dict(zip(trials, pareto.levels([self.by_trial[t] for t in trials]), strict=True))
 
-        def key(trial: int) -> tuple[float, Key]:
+        def key(trial: int) -> tuple[int, float, Key]:
             score = self.by_trial[trial]
             share = score_order.standing(score.key, keys[score.model]) if self.shared else 0.0
-            return share, between[trial]
+            return -level[trial], share, between[trial]
 
         self._order = sorted(trials, key=key, reverse=True)
         self._places = {trial: place for place, trial in enumerate(self._order)}
@@ -202,8 +215,10 @@ class Halving:
         if trials is not None:
             most = max(1, trials // self.reduction_factor)
             for trial, step in waiting.items():
-                first = step == self.rungs_of(trial)[0]
-                if first and self._scores_at(trial, step).better_of_its_model(trial) >= most:
+                rung = self._scores_at(trial, step)
+                if step > self.rungs_of(trial)[0] or rung.several_objectives:
+                    continue  # of several objectives, the trials that are ahead may be behind later
+                if rung.better_of_its_model(trial) >= most:
                     found.add(trial)
         there: dict[tuple[int, int], list[int]] = {}
         for trial, step in waiting.items():

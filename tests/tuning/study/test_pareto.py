@@ -1,0 +1,127 @@
+"""Several objectives: fronts, what they dominate, and a search that keeps what is on them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from searches import CONDITIONS, OBJECTIVE, about, context, run_here, score
+
+import search_spaces
+from trainers.errors import UserError
+from tuning.api.deployment.architectures import architectures
+from tuning.api.settings import Settings
+from tuning.callbacks.summary import summary
+from tuning.search import sampler as samplers
+from tuning.search.constraints.served_costs import ServedCosts
+from tuning.search.samplers.tpe import by_front
+from tuning.search.schedulers.halving import Halving
+from tuning.search.search import Search
+from tuning.study import pareto
+from tuning.study.study import Study
+
+ALL = search_spaces.get("all")
+
+
+def test_fronts_are_those_of_optuna():
+    points = np.round(np.random.default_rng(0).random((40, 3)), 1)  # with ties
+    study = optuna.create_study(directions=["maximize"] * 3)
+    distributions = {"x": optuna.distributions.FloatDistribution(0, 1)}
+    for row in points:
+        study.add_trial(
+            optuna.trial.create_trial(values=list(row), params={"x": 0.5}, distributions=distributions)
+        )
+    best = {trial.number for trial in study.best_trials}
+    assert set(np.flatnonzero(pareto.fronts(points) == 0).tolist()) == best
+    left = np.flatnonzero(pareto.fronts(points) > 0)
+    assert (pareto.fronts(points)[left] - 1 == pareto.fronts(points[left])).all()
+
+
+@pytest.mark.parametrize(
+    ("points", "volume"),
+    [
+        ([], 0.0),
+        ([[0.5, -1.0]], 0.0),  # not above the reference
+        ([[1.0, 2.0]], 2.0),
+        ([[1.0, 2.0], [2.0, 1.0]], 3.0),
+        ([[1.0, 2.0], [2.0, 1.0], [1.0, 1.0]], 3.0),
+        ([[1.0, 1.0, 1.0], [2.0, 0.5, 0.5]], 1.25),
+    ],
+)
+def test_the_hypervolume_of_known_points(points, volume):
+    dimensions = len(points[0]) if points else 2
+    found = pareto.hypervolume(np.array(points, float).reshape(-1, dimensions), np.zeros(dimensions))
+    assert found == pytest.approx(volume)
+
+
+def test_trials_on_a_rungs_front_pass_it_before_better_ones_that_are_dominated():
+    scores = {
+        0: (0.50, -40.0),
+        1: (0.48, -45.0),
+        2: (0.30, -10.0),
+        3: (0.20, -12.0),
+        4: (0.1, -30.0),
+        5: (0.05, -50),
+    }
+    halving = Halving((10, 90), mode="promote")
+    for trial, (value, latency) in scores.items():
+        halving.record(trial, 10, dataclasses.replace(score(value), also=(latency,)))
+    waiting, promoted = dict.fromkeys(scores, 10), []
+    while (trial := halving.promotable(waiting, more=False)) is not None:
+        halving.promote(trial, 10)
+        promoted.append(trial)
+        del waiting[trial]
+    assert promoted == [0, 2]
+    assert by_front({t: v for t, (v, _) in scores.items()},
+                    {t: dataclasses.replace(score(v), also=(c,)) for t, (v, c) in scores.items()}) == {
+        0: 5.0, 2: 4.0, 1: 3.0, 3: 2.0, 4: 1.0, 5: 0.0
+    }  # fmt: skip
+
+
+def test_with_one_objective_nothing_changes():
+    scores = {0: score(0.1), 1: score(0.3)}
+    assert by_front({0: 1.0, 1: 3.0}, scores) == {0: 1.0, 1: 3.0}
+    assert pareto.levels(list(scores.values())) == [0, 0]
+
+
+def test_a_search_with_a_further_objective_ends_with_its_front(tmp_path: Path):
+    rows = [each.architecture for each in architectures(ALL, CONDITIONS)]
+    costs = ServedCosts(
+        [dataclasses.replace(row, costs={"latency_ms": 10.0 * (1 + i)}) for i, row in enumerate(rows)]
+    )
+    study = Study.open(tmp_path / "street", about(space="all", also="latency_ms"))
+    made = dataclasses.replace(context(ALL), objective=study.objective)
+    seeds = ALL.seeds(CONDITIONS)
+    run_here(Search(study, samplers.make("tpe", made), Halving((10, 30, 90)), 9, seeds, costs=costs))
+    records = study.records()
+    told = summary(study)
+    study.close()
+    front = pareto.front(records, study.objective)
+    assert [row["trial"] for row in told["front"]] == [record.number for record in front]
+    completed = [record for record in records if record.state == "completed"]
+    for record in completed:
+        own = pareto.values(record, study.objective)
+        better = [
+            other
+            for other in front
+            if all(a >= b for a, b in zip(pareto.values(other, study.objective), own, strict=True))
+        ]
+        assert better
+    assert all(record.rungs[-1].score.also for record in completed)  # read back from the journal
+    assert pareto.front(records, OBJECTIVE) == []
+
+
+@pytest.mark.parametrize(
+    ("also", "message"),
+    [
+        (("AR100",), "a further objective is latency_ms or megabytes"),
+        (("megabytes", "megabytes"), "is given twice"),
+    ],
+)
+def test_what_is_no_further_objective_is_refused(also, message):
+    with pytest.raises(UserError, match="--and ") as error:
+        Settings("mobilenet", also=also)
+    assert message in str(error.value)

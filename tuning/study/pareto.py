@@ -1,0 +1,96 @@
+"""Pareto fronts: which of several points none of the others is better than in every respect, and what they dominate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from trainers.objective import Objective, Score
+from tuning.study.trial_record import TrialRecord
+
+
+def fronts(points: np.ndarray) -> np.ndarray:
+    """(N, M) float, larger is better in each of M respects -> (N,) int: 0 on the front, 1 on the next one, and so on.
+
+    By non-dominated sorting (Deb et al. 2002, NSGA-II): the next front is that of the points that are left.
+    """
+    found = np.zeros(len(points), int)
+    at_least: np.ndarray = np.all(points[:, None, :] >= points[None, :, :], axis=2)
+    dominates = (
+        at_least & ~at_least.T
+    )  # (N, N): the first is nowhere worse than the second, and somewhere better
+    left, level = np.ones(len(points), bool), 0
+    while left.any():
+        there = left & ~dominates[left].any(axis=0)
+        found[there] = level
+        left &= ~there
+        level += 1
+    return found
+
+
+def levels(scores: Sequence[Score]) -> list[int]:
+    """The front of each score (`fronts`) by its objective and the further ones; 0 where there are no further ones."""
+    if not any(score.also for score in scores):
+        return [0] * len(scores)
+    return [int(level) for level in fronts(np.array([(score.key[0], *score.also) for score in scores]))]
+
+
+def hypervolume(points: np.ndarray, reference: np.ndarray) -> float:
+    """The volume between the reference point (M,) and (N, M) points, larger is better; what is below it counts nothing.
+
+    By slices along the last respect: exact, and fast enough for the few points of a front.
+    """
+    above = points[(points > reference).all(axis=1)]
+    if not len(above):
+        return 0.0
+    if points.shape[1] == 1:
+        return float(above.max() - reference[0])
+    volume, below = 0.0, float(reference[-1])
+    for level in np.unique(above[:, -1]):  # rising; a slice is made of all points that reach it
+        reaches = above[above[:, -1] >= level][:, :-1]
+        volume += (float(level) - below) * hypervolume(reaches, reference[:-1])
+        below = float(level)
+    return volume
+
+
+def values(record: TrialRecord, objective: Objective) -> tuple[float, ...]:
+    """The objective and the further ones of a measured trial at its last rung, larger is better."""
+    last = record.rungs[-1]
+    own = -last.value if objective.direction == "minimize" else last.value
+    return (own, *last.score.also)
+
+
+def front(records: Sequence[TrialRecord], objective: Objective) -> list[TrialRecord]:
+    """The completed trials that no other is better than in every respect, best objective first.
+
+    Of trials that are equal in all of them, the first. Empty where the objective is the only one.
+    """
+    known = [
+        r for r in records if r.state == "completed" and len(r.rungs[-1].score.also) == len(objective.also)
+    ]
+    if not objective.also or not known:
+        return []
+    points = np.array([values(record, objective) for record in known])
+    chosen: dict[tuple[float, ...], TrialRecord] = {}
+    for place in np.flatnonzero(fronts(points) == 0):
+        chosen.setdefault(tuple(points[place]), known[place])
+    return sorted(chosen.values(), key=lambda record: values(record, objective), reverse=True)
+
+
+def dominated_share(records: Sequence[TrialRecord], objective: Objective) -> float | None:
+    """The hypervolume of the completed trials' front as a share of the box that all their values span; progress, 0 to 1.
+
+    None with fewer than two completed trials, or where they all are equal in some respect.
+    """
+    known = [
+        r for r in records if r.state == "completed" and len(r.rungs[-1].score.also) == len(objective.also)
+    ]
+    if not objective.also or len(known) < 2:
+        return None
+    points = np.array([values(record, objective) for record in known])
+    low, high = points.min(axis=0), points.max(axis=0)
+    if (high <= low).any():
+        return None
+    unit = (points - low) / (high - low)
+    return hypervolume(unit, np.full(unit.shape[1], -0.1)) / float(1.1 ** unit.shape[1])
