@@ -17,6 +17,13 @@ FLAGS = (
     "--remote-debugging-pipe",
     "--autoplay-policy=no-user-gesture-required", "--window-size=1000,900",
 )  # fmt: skip
+_PIXEL = """(() => {
+  const canvas = document.createElement("canvas"), video = document.getElementById("video");
+  canvas.width = video.videoWidth; canvas.height = video.videoHeight;
+  const context = canvas.getContext("2d");
+  context.drawImage(video, 0, 0);
+  return Array.from(context.getImageData(X, Y, 1, 1).data);
+})()"""
 
 
 class Browser:
@@ -83,6 +90,11 @@ class Browser:
         root = self._ask("DOM.getDocument")["root"]["nodeId"]
         node = self._ask("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         self._ask("DOM.setFileInputFiles", nodeId=node, files=[str(path) for path in paths])
+
+    def pixel_of_video(self, x: int, y: int) -> list[int]:
+        """Red, green and blue of a pixel of the frame that the element `video` shows."""
+        found = self.value(_PIXEL.replace("X", str(x)).replace("Y", str(y)))
+        return [int(each) for each in found[:3]]
 
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self._ask("Page.captureScreenshot")["data"]))

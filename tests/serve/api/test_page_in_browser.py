@@ -14,14 +14,6 @@ pytestmark = [
     pytest.mark.skipif(browser.PROGRAM is None, reason="no Chromium here; apt-get install chromium"),
 ]
 
-MIDDLE = """(() => {
-  const canvas = document.createElement("canvas"), video = document.getElementById("video");
-  canvas.width = video.videoWidth; canvas.height = video.videoHeight;
-  const context = canvas.getContext("2d");
-  context.drawImage(video, 0, 0);
-  return Array.from(context.getImageData(X, Y, 1, 1).data);
-})()"""
-
 
 @pytest.fixture
 def tab(tmp_path):
@@ -47,7 +39,7 @@ def test_a_video_is_uploaded_and_its_result_plays(codec, server, tab, tmp_path):
     )
     ymin, xmin, ymax, xmax = clips.position(10)
     x, y = round((xmin + xmax) / 2 * 320), round((ymin + ymax) / 2 * 240)
-    red, green, blue, _ = tab.value(MIDDLE.replace("X", str(x)).replace("Y", str(y)))
+    red, green, blue = tab.pixel_of_video(x, y)
     assert red > 180
     assert green < 80
     assert blue < 80

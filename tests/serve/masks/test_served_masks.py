@@ -7,13 +7,10 @@ import json
 
 import numpy as np
 import pytest
-from coloured import CLASSES, build, scene
+from coloured import CLASSES, scene
 from faster_coco_eval.core import mask as coco
 from PIL import Image
 
-from serve import tasks
-from serve.deployment.settings import Settings
-from serve.jobs.limits import Limits
 from serve.masks.drawing import draw
 from serve.masks.regions import from_dict, regions
 from serve.masks.task import TASK
@@ -74,33 +71,6 @@ class Sized:
 )  # fmt: skip
 def test_two_models_are_compared_class_by_class_however_rare(ours, theirs, amounts):
     assert TASK.compared((Sized, ours), (Sized, theirs)) == amounts
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """Exports: `good`, and `blind` for green."""
-    root = tmp_path_factory.mktemp("exports")
-    return {"good": build(root / "good"), "blind": build(root / "blind", blind="green")}
-
-
-@pytest.fixture(scope="module")
-def masks(folders, rectangles_folder, tmp_path_factory):
-    """A deployment with the good model."""
-    from servers import choose, prepare, served
-
-    limits = Limits(free_bytes=0, request_pixels=500_000)
-    roots = (folders["good"].parent, rectangles_folder.parent)
-    settings = Settings(
-        data=tmp_path_factory.mktemp("serving"),
-        limits=limits,
-        threads=1,
-        segment_frames=16,
-        model_roots=roots,
-    )
-    prepare(settings, folders["good"])
-    choose(tasks.read(folders["blind"]), settings, "openvino")
-    with served(settings) as server:
-        yield server
 
 
 def encoded(boxes: dict[str, tuple[int, int, int, int]]) -> bytes:
