@@ -12,7 +12,7 @@ PARALLEL := --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test long cluster-test quick lint check wheel lock clean benchmarks examples pictures
+.PHONY: help setup run test long cluster-test compose quick lint check wheel lock clean benchmarks examples pictures
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 8
@@ -33,6 +33,10 @@ cluster-test: $(STAMP)  ## a search on three Ray nodes in namespaces of their ow
 
 quick: $(STAMP)  ## set up, then run the tests that need less than two minutes in all
 	$(PY) -m pytest -n 2 $(PARALLEL) -m "not slow and not long"
+
+compose:  ## start a cluster on this machine with Docker: Ray, PostgreSQL, S3, MLflow, Prometheus, Grafana (infra/README.md)
+	$(PYTHON) infra/make_secrets.py compose
+	docker compose -f infra/docker/compose.yaml up --build --detach --wait
 
 lint: $(STAMP)  ## ruff and mypy
 	$(VENV)/bin/ruff check .

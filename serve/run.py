@@ -24,6 +24,7 @@ from serve.jobs.limits import Limits
 from trainers.command import Parser, run
 from trainers.errors import UserError
 
+READ_TOKEN_VARIABLE = "SERVE_READ_TOKEN"
 EXAMPLES = f"""\
 examples:
   python -m serve.run --study street                       a study's best trial, on http://127.0.0.1:8000
@@ -71,7 +72,7 @@ def parser() -> Parser:
         "--token",
         help=f"full access (default: ${TOKEN_VARIABLE}, or generated)",
     )
-    add("--read-token", metavar="TOKEN", help="read access only")
+    add("--read-token", metavar="TOKEN", help=f"read access only (default: ${READ_TOKEN_VARIABLE})")
     add("--new-token", action="store_true", help="generate another token; see also serve.token")
     add(
         "--file-root",
@@ -230,7 +231,8 @@ def _prepare(chosen: Namespace, settings: Settings) -> None:
     )
     print("\n".join(f"  {line}" for line in backend_table(settings, export)), flush=True)
     given = chosen.token or os.environ.get(TOKEN_VARIABLE)
-    token = prepare_tokens(settings, given, chosen.read_token, chosen.new_token)
+    read = chosen.read_token or os.environ.get(READ_TOKEN_VARIABLE)
+    token = prepare_tokens(settings, given, read, chosen.new_token)
     if token is not None:
         print(f"token (shown only once; serve.token revokes it): {token}", flush=True)
 

@@ -20,6 +20,7 @@ from tuning.api.deployment import costing
 from tuning.api.forecast import plan, sizing
 from tuning.api.resolved import Resolved
 from tuning.api.settings import Settings
+from tuning.callbacks.metrics import Metrics
 from tuning.callbacks.pictures import Pictures
 from tuning.callbacks.progress import Progress
 from tuning.callbacks.retention import Retention
@@ -174,6 +175,9 @@ def _search(
     progress, summary = Progress(console, spending), SummaryFile(study)
     retention = Retention(study, settings.keep_checkpoints)
     uploads = Uploads(study, (pictures.ended, tracking.drawn_of))
+    on_cluster = (
+        () if settings.address is None else (Metrics(study, spending.meter, settings.price_per_gpu_hour),)
+    )
     adapter = SpaceAdapter(space, here.conditions, study.manifest.space_since)
     context = samplers.SamplerContext(
         lambda trial: space.suggest(trial, here.conditions),
@@ -194,7 +198,7 @@ def _search(
         settings.new_scheduler(),
         budget.trials,
         seeds,
-        callbacks=(tracking, progress, summary, pictures, retention, uploads, *extra_callbacks),
+        callbacks=(tracking, progress, summary, pictures, retention, uploads, *on_cluster, *extra_callbacks),
         spending=spending,
         known=KnownResults(warm.known if warm is not None else ()),
         costs=costs,

@@ -15,12 +15,14 @@ from rich.console import Console
 from searches import run_here, search_of
 
 import tuning.callbacks
+from tuning.callbacks.metrics import Metrics
 from tuning.callbacks.pictures import Pictures
 from tuning.callbacks.progress import Progress
 from tuning.callbacks.retention import Retention
 from tuning.callbacks.summary import SummaryFile
 from tuning.callbacks.uploads import Uploads
 from tuning.search import callback as callbacks
+from tuning.search.limits.meter import Meter
 from tuning.search.search import Search
 from tuning.study.step_result import StepResult
 from tuning.study.study import Study
@@ -33,6 +35,9 @@ MAKE: dict[type[callbacks.Callback], Callable[[Study, Path], callbacks.Callback]
     Retention: lambda study, folder: Retention(study, 2),
     Pictures: lambda study, folder: Pictures(study, DATASET, lambda number: None),
     Uploads: lambda study, folder: Uploads(study),
+    Metrics: lambda study, folder: Metrics(
+        study, Meter(study), gauges=lambda: lambda name, value, labels: None
+    ),
     Tracking: lambda study, folder: Tracking(study, f"sqlite:///{folder / 'mlflow.db'}", None, 90),
 }
 EVERY = pytest.mark.parametrize("kind", MAKE, ids=lambda kind: kind.__name__)

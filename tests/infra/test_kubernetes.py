@@ -1,0 +1,213 @@
+"""The Kubernetes files fit the schemas of Kubernetes and of KubeRay, and what they refer to is there."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+from kustomized import Resource, rendered
+
+INFRA = Path(__file__).parents[2] / "infra"
+VERSION = "1.37"  # of Kubernetes
+OVERLAYS = ("kind", "gpu-spot")
+KUBERAY = json.loads((Path(__file__).parent / "schemas" / "kuberay.json").read_text())
+
+
+@pytest.fixture(scope="module", params=OVERLAYS)
+def resources(request) -> list[Resource]:
+    return rendered(INFRA / "kubernetes" / "overlays" / request.param)
+
+
+@pytest.fixture(scope="module")
+def secrets() -> dict[str, set[str]]:
+    made = json.loads(runpy.run_path(str(INFRA / "make_secrets.py"))["manifests"]())
+    for each in made["items"]:
+        kubernetes_validate.validate(each, VERSION, strict=True)
+        assert all(base64.b64decode(value) for value in each["data"].values())
+    return {each["metadata"]["name"]: set(each["data"]) for each in made["items"]}
+
+
+def pod_specs(node: Any) -> Iterator[Resource]:
+    """Every specification of pods in a resource."""
+    if isinstance(node, dict):
+        if "containers" in node:
+            yield node
+        else:
+            for value in node.values():
+                yield from pod_specs(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from pod_specs(value)
+
+
+def containers(spec: Resource) -> list[Resource]:
+    return [*spec["containers"], *spec.get("initContainers", ())]
+
+
+def every_pod(resources: list[Resource]) -> list[Resource]:
+    found = [spec for resource in resources for spec in pod_specs(resource)]
+    assert len(found) >= 6
+    return found
+
+
+def named(resources: list[Resource], kind: str) -> dict[str, Resource]:
+    return {each["metadata"]["name"]: each for each in resources if each["kind"] == kind}
+
+
+def validate(resource: Resource) -> None:
+    if resource["kind"] in KUBERAY:
+        jsonschema.validate(resource, KUBERAY[resource["kind"]])
+    else:
+        kubernetes_validate.validate(resource, VERSION, strict=True)
+
+
+@pytest.mark.slow
+def test_every_resource_fits_its_schema(resources):
+    for resource in resources:
+        validate(resource)
+    for spec in every_pod(resources):
+        validate({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": spec})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "name"),
+    [
+        ("apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {prots: []}", "prots"),
+        ("kind: RayJob\nspec: {entrypiont: a}", "entrypiont"),
+    ],
+)
+def test_the_check_finds_a_wrong_name(wrong, name):
+    with pytest.raises(Exception, match=name):
+        validate(yaml.safe_load(wrong))
+
+
+def test_every_name_that_is_referred_to_exists(resources, secrets):
+    maps, claims = named(resources, "ConfigMap"), set(named(resources, "PersistentVolumeClaim"))
+    accounts, priorities = set(named(resources, "ServiceAccount")), set(named(resources, "PriorityClass"))
+    for spec in every_pod(resources):
+        assert spec.get("serviceAccountName", "ray") in accounts
+        assert spec.get("priorityClassName", "detector-serving") in priorities
+        volumes = {volume["name"]: volume for volume in spec.get("volumes", ())}
+        for volume in volumes.values():
+            if "secret" in volume:
+                assert volume["secret"]["secretName"] in secrets
+            if "configMap" in volume:
+                assert volume["configMap"]["name"] in maps
+            if "persistentVolumeClaim" in volume:
+                assert volume["persistentVolumeClaim"]["claimName"] in claims
+        for container in containers(spec):
+            assert {source["configMapRef"]["name"] for source in container.get("envFrom", ())} <= set(maps)
+            for mount in container.get("volumeMounts", ()):
+                assert mount["name"] in volumes or mount["name"] == "data"  # of a volumeClaimTemplate
+    for each in (*named(resources, "RayJob").values(), *named(resources, "RayService").values()):
+        spec = each["spec"]
+        options = spec.get("rayClusterSpec", spec.get("rayClusterConfig"))["authOptions"]
+        assert options == {"mode": "token", "secretName": "ray-token"}
+        assert "auth_token" in secrets["ray-token"]
+
+
+def test_every_file_of_a_secret_that_is_read_exists(resources, secrets):
+    read = set(re.findall(r"/run/secrets/([\w-]+)/([\w.-]+)", json.dumps(resources)))
+    assert len(read) >= 5
+    assert read <= {(name, file) for name, files in secrets.items() for file in files}
+
+
+def test_pods_run_without_rights(resources):
+    for spec in every_pod(resources):
+        assert spec["securityContext"]["runAsNonRoot"]
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in containers(spec):
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]},
+            }  # fmt: skip
+            assert {"requests", "limits"} <= set(container["resources"])
+
+
+def test_long_running_pods_have_probes_and_images_have_versions(resources):
+    for kind in ("StatefulSet", "Deployment"):
+        for each in named(resources, kind).values():
+            for container in each["spec"]["template"]["spec"]["containers"]:
+                assert {"readinessProbe", "livenessProbe"} <= set(container)
+    for spec in every_pod(resources):
+        for container in containers(spec):
+            tag = container["image"].rpartition(":")[2]
+            assert tag not in ("", "latest")
+            assert "/" not in tag
+
+
+def test_a_policy_denies_what_no_other_allows(resources):
+    policies = named(resources, "NetworkPolicy")
+    assert policies["deny"]["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    labels = [
+        template["metadata"]["labels"]
+        for resource in resources
+        for template in templates(resource)
+        if template.get("metadata", {}).get("labels")
+    ]
+    for policy in policies.values():
+        for key, value in policy["spec"]["podSelector"].get("matchLabels", {}).items():
+            assert any(each.get(key) == value for each in labels), policy["metadata"]["name"]
+
+
+def templates(node: Any) -> Iterator[Resource]:
+    if isinstance(node, dict):
+        if "template" in node:
+            yield node["template"]
+        for value in node.values():
+            yield from templates(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from templates(value)
+
+
+def test_workers_begin_at_none_and_the_quota_has_room_for_the_most(resources):
+    quota = named(resources, "ResourceQuota")["detector-tuning"]["spec"]["hard"]
+    group = named(resources, "RayJob")["search"]["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]
+    assert (group["minReplicas"], group["replicas"]) == (0, 0)
+    wanted = group["template"]["spec"]["containers"][0]["resources"]["requests"]
+    assert group["maxReplicas"] * int(wanted["cpu"]) < int(quota["requests.cpu"])
+    gpus = int(wanted.get("nvidia.com/gpu", 0))
+    assert group["maxReplicas"] * gpus <= int(quota["requests.nvidia.com/gpu"])
+    assert group["template"]["spec"]["terminationGracePeriodSeconds"] > 60  # KEEP_SECONDS of a worker
+
+
+def test_gpu_workers_are_spot_and_the_head_is_not():
+    job = named(rendered(INFRA / "kubernetes" / "overlays" / "gpu-spot"), "RayJob")["search"]
+    cluster = job["spec"]["rayClusterSpec"]
+    worker, head = cluster["workerGroupSpecs"][0], cluster["headGroupSpec"]
+    assert worker["template"]["spec"]["nodeSelector"] == {"karpenter.sh/capacity-type": "spot"}
+    assert head["template"]["spec"]["nodeSelector"] == {"karpenter.sh/capacity-type": "on-demand"}
+    container = worker["template"]["spec"]["containers"][0]
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert container["image"].endswith(":cuda")
+
+
+@pytest.mark.slow
+def test_the_searches_and_the_served_study_are_wanted_as_the_commands_understand_them(resources):
+    from tuning.run import parser
+
+    values = named(resources, "ConfigMap")["cluster"]["data"]
+    entry = named(resources, "RayJob")["search"]["spec"]["entrypoint"]
+    for name, value in sorted(values.items(), key=lambda each: -len(each[0])):
+        entry = entry.replace(f"${name}", value)
+    assert "$" not in entry
+    assert entry.startswith("python -m tuning.run ")
+    assert parser().parse_args(entry.split()[3:]).address == "auto"
+
+    from ray.serve.schema import ServeDeploySchema
+
+    from serve.deployment.settings import Settings
+
+    config = yaml.safe_load(named(resources, "RayService")["serving"]["spec"]["serveConfigV2"])
+    ServeDeploySchema.model_validate(config)
+    given = config["applications"][0]["args"]
+    assert set(given) - {"replicas", "max_replicas", "cpus", "gpus"} <= set(Settings.model_fields)
