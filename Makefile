@@ -36,7 +36,7 @@ quick: $(STAMP)  ## set up, then run the tests that need less than two minutes i
 
 compose:  ## start a cluster on this machine with Docker: Ray, PostgreSQL, S3, MLflow, Prometheus, Grafana (infra/README.md)
 	$(PYTHON) infra/make_secrets.py compose
-	docker compose -f infra/docker/compose.yaml up --build --detach --wait
+	docker compose -f infra/docker/compose.yaml up --build --detach
 
 lint: $(STAMP)  ## ruff and mypy
 	$(VENV)/bin/ruff check .

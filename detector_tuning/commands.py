@@ -39,6 +39,9 @@ COMMANDS = {
     "weights": Command(
         "tuning.weights", "list, fetch or verify the published weights from which trials start"
     ),
+    "status": Command("tuning.status", "list the searches of a Ray cluster", only_prints=True),
+    "attach": Command("tuning.attach", "show a search that runs on a Ray cluster"),
+    "stop": Command("tuning.stop", "end a search that runs on a Ray cluster"),
     "serve": Command("serve.run", "serve a detector over HTTP"),
     "detect": Command("serve.detect", "detect objects in a video"),
     "serve-promote": Command("serve.promote", "replace the model of a running server"),

@@ -24,6 +24,7 @@ ROOMS = (
     "reporting",
     "api",
     "selection",
+    "jobs",
 )  # of tuning
 COMMANDS = {
     "tuning": {
@@ -37,6 +38,9 @@ COMMANDS = {
         "select",
         "ablate",
         "postprocess",
+        "status",
+        "attach",
+        "stop",
     },
     "serve": {"run", "promote", "detect", "token", "latency"},
 }

@@ -13,7 +13,7 @@ from rich.table import Table
 from trainers.command import Parser, run
 from trainers.errors import UserError
 from trainers.hardware.machine import cpus_here, gpus_here
-from tuning.command import console_of
+from tuning.reporting.console import console_of
 
 EXAMPLES = """\
 examples:

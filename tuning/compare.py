@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trainers.command import Parser, run
 from trainers.errors import UserError
-from tuning.command import add_studies_dir
+from tuning.stores.arguments import add_studies_dir
 
 EXAMPLES = """\
 examples:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from trainers.command import Parser, run
-from tuning.command import add_studies_dir, console_of
+from tuning.reporting.console import console_of
 from tuning.reporting.ledger import Ledger, ledger, lines
+from tuning.stores.arguments import add_studies_dir
 from tuning.study import reading
 
 EXAMPLES = """\

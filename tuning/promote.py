@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from trainers.command import Parser, run
 from trainers.errors import UserError
-from tuning.command import add_studies_dir, console_of
+from tuning.reporting.console import console_of
+from tuning.stores.arguments import add_studies_dir
 
 EXAMPLES = """\
 examples:

@@ -15,8 +15,9 @@ from dataclasses import asdict, replace
 
 from trainers.command import Parser, run
 from trainers.errors import UserError
-from tuning.command import add_studies_dir, console_of
+from tuning.reporting.console import console_of
 from tuning.search import sampler, scheduler
+from tuning.stores.arguments import add_studies_dir
 
 EXAMPLES = """\
 examples:

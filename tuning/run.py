@@ -13,9 +13,10 @@ from trainers.command import Parser, run
 from trainers.datasets.arguments import add_reading_flags
 from trainers.errors import UserError
 from tuning.api.settings import Settings
-from tuning.command import add_studies_dir, console_of
 from tuning.execution.saving import SAVE_SECONDS
+from tuning.reporting.console import console_of
 from tuning.search import sampler, scheduler
+from tuning.stores.arguments import add_studies_dir
 from tuning.study.manifest import EARLY_IMAGES
 
 ONE, OTHER = search_spaces.DETECTORS[:2]
@@ -31,6 +32,8 @@ examples:
   python -m tuning.run --space all --limit 'latency_ms<=20'    the best detector that needs at most 20 ms an image here
   python -m tuning.run --space all --and latency_ms            the front of accuracy and latency
   python -m tuning.run --space {ONE} --dry-run             print the plan, train nothing
+  python -m tuning.run --space all --submit --address http://head:8265 --studies-dir s3://bucket/studies
+                                                               on a cluster, its driver too; then tuning.attach
 
 Run the same command again to resume an interrupted search. A larger --trials extends a finished one; a larger
 --max-steps trains its best trials further.
@@ -157,9 +160,9 @@ def parser() -> argparse.ArgumentParser:
     add = line.add_argument_group("machines").add_argument
     add(
         "--workers",
-        type=int,
-        metavar="N",
-        help="trials at once (default: one per GPU; on CPUs up to 4 where faster)",
+        type=workers_of,
+        metavar="N|max",
+        help="trials at once (default: one per GPU; on CPUs up to 4 where faster); max: all that a cluster has room for",
     )
     add("--cpus-per-trial", type=float, metavar="N", help="CPUs of each worker (default: an even share)")
     add(
@@ -169,6 +172,16 @@ def parser() -> argparse.ArgumentParser:
         help="GPUs of each worker, or a fraction (default: an even share)",
     )
     add("--address", help="of a running Ray cluster, or auto (default: a local Ray)")
+    add(
+        "--autoscale",
+        action="store_true",
+        help="the cluster starts machines for workers; give --workers, --cpus-per-trial and --gpus-per-trial",
+    )
+    add(
+        "--submit",
+        action="store_true",
+        help="hand the search to the cluster whose job server is at --address (http://head:8265), and return",
+    )
 
     add = line.add_argument_group("study").add_argument
     add("--study", metavar="NAME", help="default: named after the space and the data")
@@ -208,10 +221,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     chosen = vars(parser().parse_args(words))
     dry_run, debug, trainer = chosen.pop("dry_run"), chosen.pop("debug"), chosen.pop("trainer")
+    submit = chosen.pop("submit")
 
     def search() -> int:
         chosen["space"] = search_spaces.joined(chosen["space"], chosen.pop("with_"))
         settings = Settings(**chosen | {name: tuple(chosen[name]) for name in ("only", "limit", "also")})
+        if submit:
+            return _submit(words, settings)
         from tuning.api import searching
         from tuning.api.forecast import dry_run as plan
         from tuning.api.forecast import machines
@@ -232,6 +248,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(search, debug, interrupted="stopped; run the same command to resume")
 
 
+def _submit(words: Sequence[str], settings: Settings) -> int:
+    from tuning.jobs.submission import submit
+
+    jobs, job = submit(words, settings)
+    print(f"submitted {job.name} to {jobs.address}")
+    for command in ("status", "attach", "stop"):
+        print(f"  python -m tuning.{command} {job.name} --address {jobs.address}")
+    return 0
+
+
 def duration_of(text: str) -> float:
     """The seconds of a duration, such as `--time 2h`."""
     from tuning.search.limits.budget import parse_time
@@ -242,6 +268,16 @@ def duration_of(text: str) -> float:
         raise argparse.ArgumentTypeError(
             f"'{text}' is not a duration; give one like 45m, 2h or 1h30m"
         ) from None
+
+
+def workers_of(text: str) -> int | str:
+    """The number of `--workers`, or "max"."""
+    if text == "max":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is neither a number nor max") from None
 
 
 def share_of(text: str) -> float:

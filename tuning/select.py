@@ -11,8 +11,9 @@ from pathlib import Path
 from trainers.command import Parser, run
 from trainers.datasets.formats import MODULES
 from trainers.errors import UserError
-from tuning.command import add_studies_dir, console_of
+from tuning.reporting.console import console_of
 from tuning.selection.neighbours import FRAME_GAP
+from tuning.stores.arguments import add_studies_dir
 
 EXAMPLES = """\
 examples:

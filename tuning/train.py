@@ -13,7 +13,8 @@ from trainers.datasets.arguments import add_reading_flags
 from trainers.errors import UserError
 from trainers.hardware.machine import cpus_here, gpus_here
 from tuning.api.settings import RESERVED
-from tuning.command import add_studies_dir, console_of
+from tuning.reporting.console import console_of
+from tuning.stores.arguments import add_studies_dir
 
 EXAMPLES = """\
 examples:

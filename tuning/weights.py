@@ -22,7 +22,7 @@ from trainers import model as models
 from trainers.command import Parser, run
 from trainers.errors import UserError
 from trainers.model import PublishedWeights
-from tuning.command import console_of
+from tuning.reporting.console import console_of
 
 EXAMPLES = """\
 examples:

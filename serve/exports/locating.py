@@ -8,7 +8,7 @@ from pathlib import Path
 from serve.exports.winner import export_winner
 from trainers.errors import UserError
 from trainers.export import MANIFEST
-from tuning.command import add_studies_dir
+from tuning.stores.arguments import add_studies_dir
 from tuning.study.storage.working_copy import refresh
 
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +20,19 @@ TRAINER = ROOT / "tests" / "tuning"
 
 @dataclass
 class Cluster:
-    """head, workers: its machines. uri: of the studies. s3: a client."""
+    """head, workers: its machines. uri: of the studies. s3: a client. join: adds one (number, small, cpus)."""
 
     head: Node
     workers: list[Node]
     uri: str
     s3: object
+    join: Callable[..., Node]
+
+
+def _give_token(machine: Node) -> None:
+    token = machine.disk / "root" / ".ray" / "auth_token"
+    token.parent.mkdir()
+    token.write_text("0123456789abcdef0123456789abcdef")
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +57,7 @@ def cluster() -> Iterator[Cluster]:
     try:
         for number in (1, 2, 3):
             machines.append(Node(number, folder, environment))
-            token = machines[-1].disk / "root" / ".ray" / "auth_token"
-            token.parent.mkdir()
-            token.write_text("0123456789abcdef0123456789abcdef")
+            _give_token(machines[-1])
         client = boto3.client(
             "s3", endpoint_url=environment["AWS_ENDPOINT_URL"], aws_access_key_id="someone",
             aws_secret_access_key="secret", region_name="us-east-1",
@@ -62,7 +67,15 @@ def cluster() -> Iterator[Cluster]:
         head.start_ray(None, 1)
         for worker in workers:
             worker.start_ray(head.address, 2)
-        yield Cluster(head, workers, "s3://studies/cluster", client)
+
+        def join(number: int, small: bool, cpus: int) -> Node:
+            machine = Node(number, folder, environment, small)
+            machines.append(machine)
+            _give_token(machine)
+            machine.start_ray(head.address, cpus)
+            return machine
+
+        yield Cluster(head, workers, "s3://studies/cluster", client, join)
     finally:
         for machine in machines:
             machine.remove()

@@ -36,12 +36,16 @@ def available() -> str:
 
 
 class Node:
-    """One machine of the cluster. disk: the folder that it alone sees, as /root and as /tmp."""
+    """One machine of the cluster. disk: the folder that it alone sees, as /root and as /tmp.
 
-    def __init__(self, number: int, folder: Path, environment: dict[str, str]) -> None:
+    small: its user's cache is on a disk of 64 KB.
+    """
+
+    def __init__(self, number: int, folder: Path, environment: dict[str, str], small: bool = False) -> None:
         self.name, self.address = f"tuning-n{number}", f"10.77.0.{number}"
         self.disk = folder / self.name
         self._environment = environment
+        self._small = small
         (self.disk / "root").mkdir(parents=True)
         (self.disk / "tmp").mkdir()
         veth = f"tuning-v{number}"
@@ -65,6 +69,8 @@ class Node:
                 target = self.disk / place.relative_to("/")
                 steps += [f"mkdir -p {target}", f"mount --bind {place} {target}"]
         steps += [f"mount --rbind {self.disk}/root /root", f"mount --rbind {self.disk}/tmp /tmp"]
+        if self._small:
+            steps += ["mkdir -p /root/.cache", "mount -t tmpfs -o size=64k tmpfs /root/.cache"]
         steps += [f"cd {ROOT}", 'exec "$@"']
         return [
             "ip",

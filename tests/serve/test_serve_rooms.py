@@ -15,7 +15,7 @@ COMMANDS = {"serve.run", "serve.detect", "serve.promote", "serve.token"}
 # tuning's modules that serve may use, and who uses them
 TUNING = {
     "tuning.api.exporting": {"serve/exports/winner.py"},
-    "tuning.command": {"serve/exports/locating.py"},  # what --studies-dir may be
+    "tuning.stores.arguments": {"serve/exports/locating.py"},  # what --studies-dir may be
     "tuning.study.storage.working_copy": {"serve/exports/locating.py"},  # of a study in S3
     "tuning.tracking.notes": {"serve/exports/winner.py"},  # the MLflow run of a trial
     "tuning.execution.environment": {"serve/backends/choosing.py"},  # the name of the CPU

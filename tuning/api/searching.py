@@ -211,7 +211,8 @@ def _search(
             planned = here.plan(study.records())
             for line in [here.first_trials(planned.trials), *plan.lines(planned), *here.cost_lines()]:
                 console.print(line, highlight=False, soft_wrap=True)
-            resources = Resources(settings.at_once, settings.cpus, settings.gpus, settings.address)
+            size = settings.at_once, settings.cpus, settings.gpus
+            resources = Resources(*size, settings.address, settings.follow)
             with progress.follow(search):
                 engine.run(search, job, resources)
     finally:

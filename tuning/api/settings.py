@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import search_spaces
 from search_spaces.conditions import Conditions, Preset
@@ -37,6 +37,7 @@ WORTH = 1.2  # least speedup for several workers on CPUs: the last trial runs al
 WORKER_BYTES = (
     4 * 2**30
 )  # graph, optimizer and averages of the largest model take 1.5 GB; a worker may keep three
+MAX = "max"  # of --workers: as many as the cluster has room for, at any time
 RESERVED = ("data", "mlruns")  # folders in the studies folder that are no studies
 
 
@@ -46,6 +47,7 @@ class Settings:
 
     subset: fraction of the training images. time, save_every: seconds.
     gpus_per_trial, cpus_per_trial: fractions are allowed.
+    follow: more workers train when machines join the cluster; set from --workers max when it is planned.
     Raises UserError when a value is out of range, or a name is unknown.
     """
 
@@ -67,7 +69,7 @@ class Settings:
     limit: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     xla: bool = False
-    workers: int | None = None
+    workers: int | Literal["max"] | None = None
     cpus_per_trial: float | None = None
     gpus_per_trial: float | None = None
     seed: int = 0
@@ -79,6 +81,8 @@ class Settings:
     early_images: int = EARLY_IMAGES
     tracking_uri: str | None = None
     address: str | None = None
+    autoscale: bool = False
+    follow: bool = False
     storage: str = ""
     accept_space_change: bool = False
     keep_checkpoints: int = 10
@@ -97,7 +101,7 @@ class Settings:
             ("early_images", 1),
         ):  # fmt: skip
             value = getattr(self, name)
-            if value is not None and value < least:
+            if value not in (None, MAX) and value < least:
                 raise UserError(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
         if self.cpus_per_trial is not None and self.cpus_per_trial <= 0:
             raise UserError(f"--cpus-per-trial must be above 0, not {self.cpus_per_trial:g}")
@@ -106,6 +110,12 @@ class Settings:
                 f"--gpus-per-trial must be at most 1, not {self.gpus_per_trial:g}: a trial trains on one GPU; "
                 "more GPUs train more trials at once"
             )
+        if self.workers == MAX and (self.address is None or self.autoscale):
+            raise UserError(
+                "--workers max follows the machines of --address, without --autoscale; give a number"
+            )
+        if self.autoscale and self.address is None:
+            raise UserError("--autoscale needs --address: it is for a cluster that starts machines")
         if self.storage:
             from tuning.study.storage.postgresql import check_url  # imports SQLAlchemy
 
@@ -165,7 +175,7 @@ class Settings:
 
         Two trials on one CPU each are mostly faster than one after the other on both (benchmarks/training/threads.py).
         """
-        if self.workers is not None:
+        if isinstance(self.workers, int):
             return self.workers
         if self.address is not None:  # a cluster, whose size is unknown here
             return 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +16,8 @@ from trainers.hardware.machine import per_gpu
 from tuning.execution.python_path import ROOT
 
 PACKAGES = ("tuning", "search_spaces", "trainers")
+JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it for the driver of a job
+LOOK_SECONDS = 5.0  # between looks at the machines that there are
 QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 
 
@@ -46,8 +50,10 @@ def connect(address: str) -> None:
     import ray
 
     packages = [str(ROOT / name) for name in PACKAGES]
+    # a Ray job's code was sent with the job
+    code = {} if JOB in os.environ else {"runtime_env": {"py_modules": packages}}
     try:
-        ray.init(address=address, runtime_env={"py_modules": packages}, **QUIET)
+        ray.init(address=address, **code, **QUIET)
     except Exception as error:  # Ray raises exceptions of many kinds
         said = " ".join(str(error).split())
         if "Version mismatch" in said:
@@ -110,14 +116,22 @@ def plan(
     gpus: float | None = None,
     trials: int | None = None,
     worker_bytes: float = 0.0,
+    autoscale: bool = False,
 ) -> Workers:
     """The workers for a search on these machines. None: as the machines allow.
 
     workers: at most so many, and no error if fewer fit while the cluster can grow. cpus, gpus: of each worker; without
     `gpus`, one where any machine has some; without `cpus`, an even share on the machine that has the fewest CPUs for
-    each of its workers. trials: of the search. worker_bytes: memory of a worker.
+    each of its workers. trials: of the search. worker_bytes: memory of a worker. autoscale: machines of the given size
+    will be started for workers, so that those that are there decide nothing.
     Raises UserError, with the machines that there are, when not a single worker fits.
     """
+    if autoscale:
+        if workers is None or cpus is None:
+            raise UserError(
+                "--autoscale needs --workers and --cpus-per-trial: the machines are still to come"
+            )
+        return Workers(min(workers, trials or workers), cpus, gpus or 0.0)
     machines = list(nodes)
     there = "; ".join(map(str, machines)) or "none"
     if not machines:
@@ -158,6 +172,24 @@ def _spread(machines: Sequence[Node], fitting: Sequence[int], count: int) -> lis
         free = [i for i in range(len(machines)) if taken[i] < fitting[i]]
         taken[max(free, key=lambda i: machines[i].cpus / (taken[i] + 1))] += 1
     return taken
+
+
+class Room:
+    """How many workers of this size the cluster has room for now: it follows machines that join and leave."""
+
+    def __init__(self, cpus: float, gpus: float) -> None:
+        self._cpus, self._gpus = cpus, gpus
+        self._count, self._not_before = 1, 0.0
+
+    def __call__(self) -> int:
+        """At least one; asks Ray at most once in LOOK_SECONDS."""
+        import ray
+
+        if time.monotonic() >= self._not_before:
+            self._not_before = time.monotonic() + LOOK_SECONDS
+            room = sum(fit(node, self._cpus, self._gpus) for node in nodes_of(ray.nodes()))
+            self._count = max(1, room)
+        return self._count
 
 
 def waiting(nodes: Iterable[Node], wanted: Workers) -> str:

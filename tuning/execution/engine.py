@@ -10,7 +10,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -40,6 +40,7 @@ QUIET = {
 GRACE_SECONDS = 5.0
 # deaths of the worker process on one trial, without a checkpoint in between, before the trial has failed
 WORKER_DEATHS = 2
+MOST_PENDING = 1000  # trials that wait for a place in Ray, where only the searcher limits their number
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,18 @@ class Resources:
 
     workers: number of processes, each training one trial. cpus, gpus: of each worker; a fraction shares a GPU.
     address: of a running Ray cluster; None starts a Ray on this machine for the search.
+    follow: as many workers as the cluster has room for at any time, instead of a number.
     """
 
     workers: int = 1
     cpus: float = 1
     gpus: float = 0.0
     address: str | None = None
+    follow: bool = False
+
+    def at_once(self) -> Callable[[], int]:
+        """Returns the number of workers that may run now."""
+        return cluster.Room(self.cpus, self.gpus) if self.follow else lambda: self.workers
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,7 @@ def _tune(search: TrialSource, job: Job, resources: Resources) -> None:
     from tuning.execution.trainable import TrialWorker
 
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # it logs failed trials as errors
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.workers)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(MOST_PENDING if resources.follow else resources.workers)
     trainable = tune.with_parameters(TrialWorker, job=vars(job))
     wanted = {"cpu": resources.cpus} | ({"gpu": resources.gpus} if resources.gpus else {})
     with tempfile.TemporaryDirectory(prefix="tuning-") as scratch:
@@ -118,8 +125,8 @@ def _tune(search: TrialSource, job: Job, resources: Resources) -> None:
             name="search",
             storage_path=scratch,
             resources_per_trial=wanted,
-            search_alg=StudySearcher(search, resources.workers),
-            scheduler=StudyScheduler(search),
+            search_alg=StudySearcher(search, resources.at_once()),
+            scheduler=StudyScheduler(search, resources.cpus, resources.gpus),
             num_samples=-1,
             reuse_actors=True,
             stop=_stopper(search),

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
 from typing import Any
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from tuning.execution.machines.leaving_out import LeftOut
+from tuning.execution.machines.losses import lost_machine
 from tuning.execution.ray_searcher import ray_config
-from tuning.execution.trainable import RESULT
+from tuning.execution.trainable import RESULT, UNFIT
 from tuning.execution.trial_source import TrialSource
+from tuning.study.step_result import StepResult
 
 
 class StudyScheduler(TrialScheduler):
-    """Passes every result to `search`, which has updated the study before Ray acts on the decision."""
+    """Passes every result to `search`, which has updated the study before Ray acts on the decision.
 
-    def __init__(self, search: TrialSource) -> None:
+    cpus, gpus: of each worker.
+    """
+
+    def __init__(self, search: TrialSource, cpus: float = 1, gpus: float = 0) -> None:
         super().__init__()
         self._search = search
+        self._left_out = LeftOut(cpus, gpus)
+        self._address: dict[int, str] = {}  # of the machine that trains a trial
         self._saved: dict[int, int] = {}  # step of the checkpoint at a trial's last lost worker
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
@@ -28,7 +36,14 @@ class StudyScheduler(TrialScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """CONTINUE or STOP, as the search decides."""
         try:
-            return "CONTINUE" if self._search.report(result[RESULT]) else "STOP"
+            message: StepResult = result[RESULT]
+            self._address[message.trial] = result["node_ip"]
+            self._left_out.release()
+            if unfit := result[UNFIT]:
+                self._left_out.add(unfit["node"], unfit["folder"])
+                if self._left_out.everywhere():
+                    message = replace(message, kind="halt", reason=unfit["reason"])
+            return "CONTINUE" if self._search.report(message) else "STOP"
         except Exception as error:
             self._search.driver_error = error  # Ray raises a different one instead
             raise
@@ -47,7 +62,7 @@ class StudyScheduler(TrialScheduler):
         written since the last one, and the loss of a machine is no fault of the trial.
         """
         number = trial.config["assignment"]["number"]
-        machine = lost_machine(trial.get_pickled_error())
+        machine = lost_machine(trial.get_pickled_error(), self._address.get(number))
         step = self._search.study.saved_step(number)
         if machine or step > self._saved.get(number, 0):
             trial.run_metadata.num_failures = 1
@@ -63,12 +78,3 @@ class StudyScheduler(TrialScheduler):
     def debug_string(self) -> str:
         """For Ray's log."""
         return "successive halving of the study"
-
-
-def lost_machine(error: BaseException | None) -> str:
-    """The address of the machine whose loss is the cause of Ray's error; "" if a process alone has died."""
-    said = " ".join(str(error).split())
-    if error is None or not re.search(r"its node has died|[Nn]ode .*(was|is) (dead|terminated)", said):
-        return ""
-    address = re.search(r"\b(\d{1,3}(?:\.\d{1,3}){3})\b", said)
-    return address[1] if address else "a machine"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -23,7 +24,7 @@ FINISHED = "FINISHED"  # Searcher.FINISHED
 class StudySearcher(Searcher):
     """Proposes the trials of `search`, at most `workers` at once."""
 
-    def __init__(self, search: TrialSource, workers: int) -> None:
+    def __init__(self, search: TrialSource, workers: Callable[[], int]) -> None:
         super().__init__()
         self._search = search
         self._workers = workers
@@ -31,7 +32,7 @@ class StudySearcher(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The config of the next trial; None while all workers are busy, so that proposals use the latest results."""
-        if not self._search.exhausted and self._search.live >= self._workers:
+        if not self._search.exhausted and self._search.live >= self._workers():
             return None
         record = self._search.propose()
         if record is None:

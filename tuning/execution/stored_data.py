@@ -6,6 +6,7 @@ data/<fingerprint>.json, data/<fingerprint>.<upload>/train/00000-train.record, .
 from __future__ import annotations
 
 import dataclasses
+import errno
 import shutil
 import tempfile
 import time
@@ -66,9 +67,8 @@ def _fetch(dataset: Dataset, folder: Path, store: Store) -> None:
                 raise UserError(f"{store.uri}/{DATA}/{dataset.fingerprint}: the data are not in the store")
             free = shutil.disk_usage(folder.parent).free
             if kept.size > free:
-                raise UserError(
-                    f"{folder.parent}: the data need {kept.size / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free"
-                )
+                lacking = f"the data need {kept.size / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free"
+                raise OSError(errno.ENOSPC, lacking, str(folder.parent))
             folders.fetch(store, kept, folder)
             return
         except Away:

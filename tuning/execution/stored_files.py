@@ -44,6 +44,8 @@ def stored_files(place: tuple[str, str] | None) -> StoredFiles | None:
 class StoredFiles:
     """See TrialFiles. studies: this machine's working copy. study: the study's name."""
 
+    own_disk = True
+
     def __init__(self, store: Store, studies: Path, study: str) -> None:
         self.store = store
         self.studies = studies

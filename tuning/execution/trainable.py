@@ -9,14 +9,19 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from ray import get_runtime_context
 from ray.tune import Trainable
+from ray.util import get_node_ip_address
 
 from trainers.trainer import Trainer
 from tuning.execution import stored_data
+from tuning.execution.machines.draining import Draining
+from tuning.execution.machines.losses import MachineGone
 from tuning.execution.stored_files import stored_files
 from tuning.execution.worker import Assignment, Trainers, Worker
 
 RESULT = "result"
+UNFIT = "unfit"  # beside a result: that this machine cannot keep a trial's files
 
 
 class TrialWorker(Trainable):
@@ -37,6 +42,7 @@ class TrialWorker(Trainable):
             job["save_seconds"],
             self._files,
         )
+        self._draining = Draining()
         self._stepping = self._terminated = False
         signal.signal(signal.SIGTERM, self._on_sigterm)
         self.reset_config(config)
@@ -59,12 +65,24 @@ class TrialWorker(Trainable):
 
     def step(self) -> dict[str, Any]:
         """Run a chunk of the trial; returns the StepResult as the only entry."""
+        if unfit := self._unfit():
+            raise MachineGone(get_node_ip_address(), unfit["reason"])
+        if self._draining():
+            self._worker.keep()
+            raise MachineGone(get_node_ip_address(), "is about to go")
         self._stepping = True
         result = self._worker.step()
         self._stepping = False
         if self._terminated:
             self._save_and_exit()
-        return {RESULT: result}
+        return {RESULT: result, UNFIT: self._unfit()}
+
+    def _unfit(self) -> dict[str, str] | None:
+        """Which machine cannot keep a trial's files, where and why; None while this one can."""
+        if self._files is None or not self._worker.unfit:
+            return None
+        node = get_runtime_context().get_node_id()
+        return {"node": node, "folder": str(self._files.studies), "reason": self._worker.unfit}
 
     def cleanup(self) -> None:
         """Save the trial, since the process ends."""

@@ -17,7 +17,12 @@ SEEN_SECONDS = (
 
 
 class TrialFiles(Protocol):
-    """What a worker needs of the place where the study is kept."""
+    """What a worker needs of the place where the study is kept.
+
+    own_disk: whether each machine has its own, so that one that cannot be written leaves the others.
+    """
+
+    own_disk: bool
 
     def prepare(self, folder: Path, number: int, recipe: Recipe, reported: int) -> str:
         """Make a trial's folder ready on this machine, with its newest checkpoint if there is one anywhere.
@@ -39,6 +44,8 @@ class TrialFiles(Protocol):
 
 class SharedFolder:
     """The study's folder is on a disk that the driver and all workers see."""
+
+    own_disk = False
 
     def prepare(self, folder: Path, number: int, recipe: Recipe, reported: int) -> str:
         """See TrialFiles."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import json
+import socket
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -27,8 +28,8 @@ from tuning.study.spent import WorkersCost
 from tuning.study.step_result import StepResult
 from tuning.study.trial_folder import FILES, newest_checkpoint
 
-# errors of the disk end the search, not only the trial: the user must fix them
 KEEP_SECONDS = 60.0  # that a worker which must end waits for its last upload; a spot machine has two minutes
+# errors of a shared disk end the search, not only the trial: the user must fix them
 DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
 
 
@@ -90,6 +91,8 @@ class Worker:
     early_images: number of validation images at the rungs before the last; None for all.
     save_seconds: between checkpoints; there is one at each rung too.
     files: where the trials' files are kept; None for a folder that all machines see.
+
+    unfit: why this machine can train no more, though others can; "" while it can.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class Worker:
     ) -> None:
         self._trainers = trainers
         self._files = files or SharedFolder()
+        self.unfit = ""
         self._task = task
         self._early_images = early_images
         self._chunk_seconds = chunk_seconds
@@ -141,13 +145,18 @@ class Worker:
             if isinstance(error, OSError) and error.errno in DISK:
                 where = f"{error.filename}: " if error.filename else ""
                 reason = f"{where}{error.strerror}; fix that and run the same command to resume"
+                if self._files.own_disk:  # other machines have theirs
+                    self.unfit = f"{socket.gethostname()}: {reason}"
+                    problem = f"{where}{error.strerror}"
+                    self._note = f"{socket.gethostname()} is left out until it can be written ({problem})"
+                    return self._result("progress")
                 return self._result("halt", reason=reason, traceback=traceback.format_exc())
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             return self._result("failed", reason=reason, traceback=traceback.format_exc())
 
     def keep(self) -> None:
         """Save a checkpoint at the trial's current step, unless there is one, so that it can resume from there."""
-        if self._saving is not None:
+        if self._saving is not None and not self.unfit:
             self._saving.begin()
             self._saving.finish()
             self._files.finish(KEEP_SECONDS)

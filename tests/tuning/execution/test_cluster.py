@@ -7,8 +7,7 @@ import math
 import pytest
 
 from trainers.errors import UserError
-from tuning.execution.cluster import Node, Workers, fit, nodes_of, plan, waiting
-from tuning.execution.ray_scheduler import lost_machine
+from tuning.execution.cluster import Node, Room, Workers, fit, nodes_of, plan, waiting
 
 HEAD = Node("head", 4)
 A10 = Node("a10", 8, 1, 32 * 2**30, "A10G")
@@ -33,6 +32,9 @@ BIG = Node("big", 96, 8, kind="A100")
         ([HEAD, Node("c", 16)], {}, Workers(2, 4, 0)),
         ([Node("c", 16)], {"cpus": 4, "workers": 3}, Workers(3, 4, 0)),
         ([HEAD, A10], {"gpus": 0, "workers": 3}, Workers(3, 4, 0)),
+        # machines that the cluster has yet to start
+        ([Node("head", 0)], {"autoscale": True, "workers": 8, "cpus": 6, "gpus": 1}, Workers(8, 6, 1)),
+        ([Node("head", 0)], {"autoscale": True, "workers": 8, "cpus": 6, "trials": 3}, Workers(3, 6, 0)),
         # memory: 8 GPUs, but room for 3 workers
         ([Node("b", 96, 8, 13 * 2**30)], {"worker_bytes": 4 * 2**30}, Workers(3, 32, 1)),
     ],
@@ -49,6 +51,7 @@ def test_workers_follow_the_machines(nodes, asked, found):
         ([HEAD, A10], {"cpus": 16}, "--cpus-per-trial 16: no machine has so many CPUs (head: 4 CPUs; a10"),
         ([HEAD, A10], {"cpus": 8, "gpus": 1, "worker_bytes": 64 * 2**30}, "no machine has room for a worker of 8 CPUs"),
         ([], {}, "the Ray cluster has no machine"),
+        ([HEAD], {"autoscale": True, "workers": 8}, "--autoscale needs --workers and --cpus-per-trial"),
     ],
 )  # fmt: skip
 def test_a_plan_that_can_never_be_placed_is_one_line_with_what_there_is(nodes, asked, says):
@@ -81,14 +84,17 @@ def test_the_machines_are_those_that_live():
     assert nodes_of(rows) == [Node("10.0.0.1", 4, 0, math.inf), Node("gpu-2", 8, 1, 1e9, "A10G")]
 
 
-@pytest.mark.parametrize(
-    ("said", "machine"),
-    [
-        ("The actor died because its node has died. Its node was terminated: 10.77.0.2", "10.77.0.2"),
-        ("The actor died because its node has died. Node Id: ab12", "a machine"),
-        ("The actor died unexpectedly before finishing this task. class_name: TrialWorker ip: 10.0.0.1", ""),
-    ],
-)  # fmt: skip
-def test_the_loss_of_a_machine_is_told_from_that_of_a_process(said, machine):
-    assert lost_machine(RuntimeError(said)) == machine
-    assert lost_machine(None) == ""
+def test_the_room_for_workers_follows_the_machines(monkeypatch):
+    rows = [{"Alive": True, "NodeManagerAddress": "a", "Resources": {"CPU": 8.0, "GPU": 2.0}}]
+    monkeypatch.setattr("ray.nodes", lambda: rows)
+    clock = [100.0]
+    monkeypatch.setattr("tuning.execution.cluster.time.monotonic", lambda: clock[0])
+    room = Room(cpus=2, gpus=1)
+    assert room() == 2
+    rows.append(rows[0] | {"NodeManagerAddress": "b"})
+    assert room() == 2  # not asked at every proposal
+    clock[0] += 60
+    assert room() == 4
+    rows.clear()
+    clock[0] += 60
+    assert room() == 1  # a trial waits for the next machine

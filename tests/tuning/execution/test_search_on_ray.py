@@ -229,6 +229,7 @@ def test_a_search_runs_on_a_cluster_that_is_there_already(local_ray, tmp_path):
 
     address = ray.get_runtime_context().gcs_address
     line = [sys.executable, "-m", "tuning.run", *command(tmp_path, "--trials", "2", "--cpus-per-trial", "1")]
+    line += ["--workers", "max"]
     # the cluster's processes are sent the packages; the test's trainer they have by their PYTHONPATH
     done = subprocess.run(
         [*line, "--address", address], cwd=ROOT, env=joining() | {"PYTHONPATH": str(ROOT)}, capture_output=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import shutil
 
 import pytest
@@ -106,6 +107,30 @@ def test_training_goes_on_while_the_store_is_away_and_the_checkpoint_comes_later
     assert [
         entry.key for entry in s3_store.entries("street/trials/3/checkpoint") if entry.key.endswith("90.json")
     ]
+
+
+def test_a_machine_whose_disk_is_full_is_left_out_and_its_trial_goes_on_on_another(worker_on, monkeypatch):
+    save = CurveTrainer.save
+
+    def full(self, directory):
+        if self.step > 10 and "machine-1" in str(directory):
+            raise OSError(errno.ENOSPC, "No space left on device", str(directory))
+        return save(self, directory)
+
+    monkeypatch.setattr(CurveTrainer, "save", full)
+    worker = worker_on("machine-1")
+    results = [worker.step()]
+    while not worker.unfit:
+        results.append(worker.step())
+    assert results[-1].kind == "progress"
+    assert "is left out until it can be written" in results[-1].note
+    assert "checkpoint-30: No space left on device; fix that" in worker.unfit
+    worker.keep()  # writes nothing more, and does not raise
+    worker._files.finish(20.0)
+
+    elsewhere = trained(worker_on("machine-2", reported=10), 90)
+    assert "goes on from step 10" in elsewhere[0].note
+    assert [result.step for result in elsewhere if result.kind == "rung"] == [30, 90]
 
 
 def test_the_cache_of_a_machine_keeps_its_limit_and_what_is_not_uploaded(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
 
-from tuning.api.settings import WORKER_BYTES, Settings
+from tuning.api.settings import MAX, WORKER_BYTES, Settings
 from tuning.execution import cluster
 
 
@@ -20,20 +20,23 @@ def planned(settings: Settings, say: Callable[[str], None]) -> Iterator[Settings
     if settings.address is None:
         yield settings
         return
+    follow = settings.workers == MAX
     with cluster.joined(settings.address) as nodes:
         found = cluster.plan(
             nodes,
-            settings.workers,
+            settings.workers if isinstance(settings.workers, int) else None,
             settings.cpus_per_trial,
             settings.gpus_per_trial,
             settings.budget.trials,
             WORKER_BYTES if settings.preset == "laptop" else 2 * WORKER_BYTES,
+            settings.autoscale,
         )
         gpus = f" and {found.gpus:g} GPUs" if found.gpus else ""
         say(f"cluster  {len(nodes)} machines ({'; '.join(map(str, nodes))})")
-        say(f"workers  {found.count}, each with {found.cpus:g} CPUs{gpus}")
+        more = "; more when machines join" if follow else ""
+        say(f"workers  {found.count}, each with {found.cpus:g} CPUs{gpus}{more}")
         if lacking := cluster.waiting(nodes, found):
             say(f"         {lacking}; the search goes on with what is there")
         yield dataclasses.replace(
-            settings, workers=found.count, cpus_per_trial=found.cpus, gpus_per_trial=found.gpus
+            settings, workers=found.count, cpus_per_trial=found.cpus, gpus_per_trial=found.gpus, follow=follow
         )

@@ -60,6 +60,7 @@ class StoredStudy:
         self._thread: threading.Thread | None = None
         self._not_before = self._renewed = 0.0
         self._away = False
+        self._complained = ""
 
     @classmethod
     def of(cls, folder: Path) -> StoredStudy | None:
@@ -210,11 +211,23 @@ class StoredStudy:
             except Conflict:
                 _leave(self.store.uri)
             except UserError as error:
-                _say(str(error))
-            except Exception:  # the search goes on without it, and closing tries again
-                logging.getLogger(__name__).warning("the study could not be uploaded", exc_info=True)
+                self._complain(error)
+            except Exception as error:  # noqa: BLE001 - the search goes on without it, and closing tries again
+                self._complain(error)
             else:
                 self._away = False
+                self._complained = ""
+
+    def _complain(self, error: Exception) -> None:
+        """Say once what is wrong, until an upload succeeds or something else is wrong."""
+        said = " ".join(str(error).split())[:300]
+        line = said if isinstance(error, UserError) else f"{type(error).__name__}: {said}"
+        if line != self._complained:
+            _say(
+                f"the study is not uploaded to {self.store.uri} ({line}); the search goes on, and tries again"
+            )
+            logging.getLogger(__name__).debug("the study could not be uploaded", exc_info=error)
+        self._complained = line
 
     def _push(self, everything: bool = False) -> None:
         now = time.monotonic()

@@ -1,0 +1,88 @@
+"""Machines that are lost, about to go or unfit: told from each other, and from a process that has died alone."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+import pytest
+import ray
+
+from tuning.execution.machines import leaving_out
+from tuning.execution.machines.leaving_out import LeftOut, writable
+from tuning.execution.machines.losses import MachineGone, lost_machine
+
+DIED = "The actor died unexpectedly before finishing this task. Worker exit detail: connection error code 2"
+
+
+@pytest.fixture
+def raylet(monkeypatch):
+    """A machine of the cluster at 127.0.0.1, whose raylet listens until it is closed."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    rows = [{"Alive": True, "NodeManagerAddress": "127.0.0.1", "NodeManagerPort": listening.getsockname()[1]}]
+    monkeypatch.setattr(ray, "nodes", lambda: rows)
+    yield listening
+    listening.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "machine"),
+    [
+        ("The actor died because its node has died. Its node was terminated: 10.77.0.2", "10.77.0.2"),
+        ("The actor died because its node has died. Node Id: ab12", "a machine"),
+        ("The actor died unexpectedly before finishing this task. class_name: TrialWorker ip: 10.0.0.1", ""),
+        (str(MachineGone("10.0.0.7", "is about to go")), ""),
+        (f"Traceback ...\nMachineGone: {MachineGone('10.0.0.7', 'is about to go')}", "10.0.0.7"),
+    ],
+)  # fmt: skip
+def test_ray_and_the_worker_may_say_it(said, machine):
+    assert lost_machine(RuntimeError(said)) == machine
+    assert lost_machine(None) == ""
+
+
+@pytest.mark.usefixtures("raylet")
+def test_a_process_that_died_alone_is_no_lost_machine():
+    assert lost_machine(RuntimeError(DIED), "127.0.0.1") == ""
+
+
+def test_a_machine_that_no_longer_answers_is_lost_though_ray_says_it_of_the_process(raylet):
+    raylet.close()
+    assert lost_machine(RuntimeError(DIED), "127.0.0.1") == "127.0.0.1"
+
+
+@pytest.mark.usefixtures("raylet")
+def test_a_machine_that_ray_has_given_up_is_lost_and_one_that_it_never_knew_is_not():
+    ray.nodes()[0]["Alive"] = False
+    assert lost_machine(RuntimeError(DIED), "127.0.0.1") == "127.0.0.1"
+    assert lost_machine(RuntimeError(DIED), "10.0.0.9") == ""
+
+
+def test_a_disk_that_is_full_cannot_be_written(tmp_path, monkeypatch):
+    assert writable(tmp_path / "new", 2**20)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(leaving_out.tempfile, "TemporaryFile", full)
+    assert not writable(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_machine_that_is_left_out_has_no_place_for_a_worker_until_its_disk_can_be_written(
+    local_ray, tmp_path
+):
+    left_out = LeftOut(cpus=ray.cluster_resources()["CPU"], gpus=0)
+    assert not left_out.everywhere()
+    (tmp_path / "file").write_text("")
+    left_out.add(
+        ray.get_runtime_context().get_node_id(), str(tmp_path / "file" / "folder")
+    )  # no folder can be there
+    assert left_out.everywhere()
+    worker = ray.remote(num_cpus=1)(lambda: 1).remote()
+    assert ray.wait([worker], timeout=2)[0] == []
+    for _, actor in left_out._held.values():
+        ray.kill(actor)  # as when its machine is gone
+    assert ray.get(worker, timeout=60) == 1
+    left_out.release()
+    assert not left_out.everywhere()

@@ -1,0 +1,53 @@
+"""Which machine was lost with a trial's worker: by Ray's error, by the worker's own, and by asking the machine."""
+
+from __future__ import annotations
+
+import re
+import socket
+
+ANSWER_SECONDS = 2.0
+
+
+class MachineGone(Exception):
+    """Raised by a worker whose machine can train no more: its disk is full, or it is about to go.
+
+    address: of the machine. why: in a line.
+    """
+
+    def __init__(self, address: str, why: str) -> None:
+        super().__init__(f"<{address}> {why}")
+        self.address = address
+
+
+def lost_machine(error: BaseException | None, address: str | None = None) -> str:
+    """The address of the machine whose loss is the cause of Ray's error; "" if a process alone has died.
+
+    address: of the worker, if known. Ray's first error is mostly that of the process, since it finds out only after some
+    seconds that the whole machine is gone. So the machine is asked.
+    """
+    said = " ".join(str(error).split())
+    if own := re.search(rf"{MachineGone.__name__}: <([^>]*)>", said):
+        return own[1]
+    if error is not None and re.search(r"its node has died|[Nn]ode .*(was|is) (dead|terminated)", said):
+        found = re.search(r"\b(\d{1,3}(?:\.\d{1,3}){3})\b", said)
+        return address or (found[1] if found else "a machine")
+    return address if address and not answers(address) else ""
+
+
+def answers(address: str) -> bool:
+    """Whether Ray still runs on the machine at this address: whether one of its raylets accepts a connection.
+
+    True for an address that Ray knows nothing of.
+    """
+    import ray
+
+    there = [row for row in ray.nodes() if row["NodeManagerAddress"] == address]
+    return not there or any(row["Alive"] and _accepts(address, row["NodeManagerPort"]) for row in there)
+
+
+def _accepts(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), ANSWER_SECONDS).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,54 @@
+"""Submission: what of a command line goes to the cluster, and what the cluster could not do with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainers.datasets.toy_city import is_toy_city
+from trainers.errors import UserError
+from tuning.api.settings import Settings
+from tuning.jobs.cluster_jobs import ClusterJobs, Job
+from tuning.stores.location import store_uri
+
+
+def check(settings: Settings) -> None:
+    """Raise UserError for a place that the cluster's machines could not find: a path relative to this folder."""
+    if store_uri(settings.studies_dir) is None and not settings.studies_dir.is_absolute():
+        raise UserError(
+            f"--studies-dir {settings.studies_dir}: is a folder of this machine; "
+            "give s3://bucket/prefix, or the absolute path of a folder that all machines see"
+        )
+    data = settings.data
+    if data is not None and not is_toy_city(data) and "://" not in data and not Path(data).is_absolute():
+        raise UserError(
+            f"--data {data}: is a path of this machine; give s3://bucket/prefix, or an absolute path on all machines"
+        )
+
+
+def submit(words: Sequence[str], settings: Settings) -> tuple[ClusterJobs, Job]:
+    """Hand a search to the cluster of `settings.address`. words: its command line. Raises UserError."""
+    check(settings)
+    jobs = ClusterJobs(settings.address)
+    studies = store_uri(settings.studies_dir) or str(settings.studies_dir)
+    name = f"{settings.study or settings.space}-{time.strftime('%m%d-%H%M%S')}"
+    about = {"study": settings.study or "", "studies_dir": studies}
+    return jobs, jobs.submit([*without(words), "--address", "auto"], name, about)
+
+
+def without(words: Sequence[str]) -> list[str]:
+    """The arguments without the flags that are for this machine alone, and their values."""
+    kept: list[str] = []
+    skip = False
+    for word in words:
+        flag, given, _ = word.partition("=")
+        if skip:
+            skip = False
+        elif flag == "--submit":
+            continue
+        elif flag == "--address":
+            skip = not given
+        else:
+            kept.append(word)
+    return kept
