@@ -9,6 +9,7 @@ from tuning.reporting.context import ReportContext
 from tuning.reporting.section import Section, Table, counted, number, with_interval
 from tuning.reporting.statistics import significance
 from tuning.reporting.statistics.bootstrap import Interval
+from tuning.search.constraints.limit import COSTS
 from tuning.study.trial_record import TrialRecord, in_words
 
 SHOWN = 25
@@ -41,8 +42,10 @@ def ranked_trials(context: ReportContext) -> list[RankedTrial]:
 
 
 def headline(context: ReportContext) -> list[str]:
-    """The task's headline metrics, without the objective."""
-    return [name for name in context.study.task.headline if name != context.study.objective.name]
+    """The task's headline metrics, without the objective, and what was measured of the served networks."""
+    measured = context.ranked[0].rungs[-1].metrics if context.ranked else {}
+    own = [name for name in context.study.task.headline if name != context.study.objective.name]
+    return [*own, *(name for name in COSTS if name in measured)]
 
 
 def section(context: ReportContext) -> Section:

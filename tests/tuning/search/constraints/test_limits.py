@@ -97,7 +97,7 @@ def test_where_one_network_of_many_keeps_to_the_limits_its_choices_are_given():
 
 
 def test_a_search_within_limits_begins_no_other_network_and_keeps_the_costs_as_metrics(tmp_path: Path):
-    study = Study.open(tmp_path / "street", about(space="all"))
+    study = Study.open(tmp_path / "street", about(space="all"), durable=False)
     sampler = samplers.make("random", context(ALL))
     seeds = ALL.seeds(CONDITIONS)
     within, left = costing.within_limits(sampler, seeds, costs(), LIMITS, ALL, CONDITIONS)
