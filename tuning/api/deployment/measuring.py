@@ -24,7 +24,7 @@ from trainers import recipe as recipes
 from trainers.datasets.dataset import Dataset, from_dict
 from trainers.errors import TrialFailed, UserError
 from trainers.files import write_text
-from trainers.hardware.machine import cpus_here
+from trainers.hardware.machine import cpus_here, gpus_here
 from tuning.api.deployment.architectures import Example
 from tuning.execution.environment import hardware
 from tuning.execution.python_path import python_path
@@ -122,7 +122,8 @@ def export_untrained(job: Mapping[str, Any]) -> None:
     recipe, dataset = recipes.build(job["recipe"]), from_dict(job["dataset"])
     few = dataclasses.replace(dataset.validation, images=min(IMAGES, dataset.validation.images))
     factory = job["trainer"] or models.get(recipe.model).trainer
-    trainer = make_trainer(factory, dataclasses.replace(dataset, validation=few), {"cpus": cpus_here()})
+    options = {"cpus": cpus_here(), "gpu_fraction": min(1.0, gpus_here())}
+    trainer = make_trainer(factory, dataclasses.replace(dataset, validation=few), options)
     trainer.start(recipe)
     trainer.export(Path(job["folder"]))
 
