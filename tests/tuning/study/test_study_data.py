@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -31,11 +32,7 @@ def begun(studies: Path, *words: str) -> tuple[Study, Settings]:
     """A study as the command would begin it, without a trial."""
     chosen = vars(parser().parse_args(["--space", "mobilenet", "--studies-dir", str(studies), *words]))
     settings = Settings(
-        **{
-            name: value
-            for name, value in chosen.items()
-            if name not in ("dry_run", "debug", "trainer", "with_")
-        }
+        **{field.name: chosen[field.name] for field in fields(Settings) if field.name in chosen}
     )
     dataset = open_dataset(settings.data, studies / "data", subset=settings.subset, reading=settings.reading)
     space = search_spaces.get(settings.space)
