@@ -63,7 +63,7 @@ def parser() -> Parser:
     )
     line.add_argument("exports", nargs="+", type=Path, metavar="EXPORT", help="folders of exports")
     line.add_argument("--backend", action="append", metavar="NAME", dest="backends",
-                      help="openvino, openvino-int8 or tensorflow; may be repeated (default: openvino)")  # fmt: skip
+                      help="such as openvino, onnxruntime, tensorflow; may be repeated (default: openvino)")  # fmt: skip
     line.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all)")
     line.add_argument("--seconds", type=float, default=3.0, metavar="N", help="for each backend (default: 3)")
     line.add_argument("--json", action="store_true", help="print a line of JSON for each export")
