@@ -54,6 +54,7 @@ class StoredFiles:
         self._queue: queue.Queue[tuple[Path, int]] = queue.Queue()  # checkpoint or folder, and its step
         self._recipe_ids: dict[Path, str] = {}
         self._pushed: dict[Path, tuple[int, int]] = {}
+        self._at_once = threading.Event()  # set while somebody waits: the next attempt is not put off
         self._thread = threading.Thread(target=self._upload_all, name="uploads", daemon=True)
         self._thread.start()
 
@@ -118,6 +119,7 @@ class StoredFiles:
         """See TrialFiles."""
         until = time.monotonic() + seconds
         while self._queue.unfinished_tasks and time.monotonic() < until:
+            self._at_once.set()
             time.sleep(0.05)
 
     def _upload_all(self) -> None:
@@ -131,7 +133,9 @@ class StoredFiles:
                     break  # a newer checkpoint has taken its place
                 except (Away, UserError, OSError) as error:
                     logging.getLogger(__name__).warning("%s is uploaded later: %s", path, error)
-                    time.sleep(wait)
+                    if self._at_once.wait(wait):
+                        self._at_once.clear()
+                        time.sleep(FIRST_RETRY)
                     wait = min(2 * wait, LAST_RETRY)
                 else:
                     break

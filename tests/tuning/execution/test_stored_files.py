@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import faulthandler
 import shutil
 
 import pytest
@@ -20,6 +21,7 @@ from tuning.stores.store import Away
 from tuning.study.trial_folder import newest_checkpoint
 
 RUNGS = (10, 30, 90)
+UPLOADED_IN = 120.0  # seconds: longer than one request without an answer takes until it is sent anew
 SEEDS = [SPACE.replay(seed.params, CONDITIONS).recipe for seed in SPACE.seeds(CONDITIONS)[:2]]
 
 
@@ -29,20 +31,32 @@ def worker_on(on_machine, s3_store, monkeypatch):
     monkeypatch.setattr(stored_files, "ON_ITS_WAY_SECONDS", 0.0)
     monkeypatch.setattr(stored_files, "FIRST_RETRY", 0.01)
 
+    made = []
+
     def make(machine: str, reported: int = 0, recipe=SEEDS[0]) -> Worker:
-        files = StoredFiles(s3_store, on_machine(machine), "street")
-        worker = Worker(lambda model: CurveTrainer(DATASET), "detection", files=files)
-        worker.begin(Assignment(3, recipe.to_dict(), files.folder(3), RUNGS, reported))
+        made.append(StoredFiles(s3_store, on_machine(machine), "street"))
+        worker = Worker(lambda model: CurveTrainer(DATASET), "detection", files=made[-1])
+        worker.begin(Assignment(3, recipe.to_dict(), made[-1].folder(3), RUNGS, reported))
         return worker
 
-    return make
+    yield make
+    for files in made:  # the next test has a store of the same name
+        uploaded(files)
+
+
+def uploaded(files: StoredFiles) -> None:
+    """Wait until the store has all that was saved; where a thread hangs is shown."""
+    files.finish(UPLOADED_IN)
+    if files._queue.unfinished_tasks:
+        faulthandler.dump_traceback()
+    assert not files._queue.unfinished_tasks
 
 
 def trained(worker: Worker, until: int) -> list:
     results = [worker.step()]
     while results[-1].step < until and results[-1].kind in ("progress", "rung"):
         results.append(worker.step())
-    worker._files.finish(20.0)
+    uploaded(worker._files)
     return results
 
 
@@ -103,7 +117,7 @@ def test_training_goes_on_while_the_store_is_away_and_the_checkpoint_comes_later
         assert result.kind in ("progress", "rung")
     assert not s3_store.entries("street/trials/3/checkpoint")
     away[0] = False
-    worker._files.finish(20.0)
+    uploaded(worker._files)
     assert [
         entry.key for entry in s3_store.entries("street/trials/3/checkpoint") if entry.key.endswith("90.json")
     ]
@@ -126,7 +140,7 @@ def test_a_machine_whose_disk_is_full_is_left_out_and_its_trial_goes_on_on_anoth
     assert "is left out until it can be written" in results[-1].note
     assert "checkpoint-30: No space left on device; fix that" in worker.unfit
     worker.keep()  # writes nothing more, and does not raise
-    worker._files.finish(20.0)
+    uploaded(worker._files)
 
     elsewhere = trained(worker_on("machine-2", reported=10), 90)
     assert "goes on from step 10" in elsewhere[0].note
