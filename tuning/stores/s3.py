@@ -80,8 +80,10 @@ class S3Store:
 
     def upload(self, key: str, path: Path) -> None:
         """See Store."""
-        with self._errors():
-            self._client.upload_file(str(path), self._bucket, self._prefix + key)
+        # opened here: by its path, boto3 asks for the size first, and a file that is replaced meanwhile by a shorter one
+        # is a request whose end S3 waits for
+        with self._errors(), path.open("rb") as file:
+            self._client.upload_fileobj(file, self._bucket, self._prefix + key)
 
     def download(self, key: str, path: Path) -> None:
         """See Store."""
