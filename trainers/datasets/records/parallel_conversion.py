@@ -13,7 +13,7 @@ from trainers.datasets.records.fingerprint import Fingerprint
 from trainers.datasets.records.shard_workers import ShardWorkers
 from trainers.datasets.records.shard_writing import ShardJob
 
-IMAGES_PER_SHARD = 500
+IMAGES_PER_SHARD = 250  # many, so that workers end together
 
 
 @dataclass(frozen=True)
