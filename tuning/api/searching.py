@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,17 @@ class Ended:
     all_failed: bool
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A search that is to be run or resumed, with its data. messages: for the user, on what was chosen."""
+
+    here: Resolved
+    dataset: Dataset
+    start: initial_weights.Resolved
+    earlier: warm_start.EarlierStudy | None
+    messages: tuple[str, ...]
+
+
 def run(
     settings: Settings,
     console: Console,
@@ -81,6 +92,56 @@ def run(
     def say(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
+    asked = _asked_for(settings, say)
+    here, dataset, messages = asked.here, asked.dataset, list(asked.messages)
+    settings, space = here.settings, here.space
+    about = settings.manifest(dataset, space, here.conditions, asked.start.zoo_sha256)
+    folder = settings.studies_dir / about.study
+    costs = costing.costs_of(settings, space, here.conditions, dataset, folder, say, trainer)
+    create_folder(settings.studies_dir)  # only now: wrong data must leave no folder behind
+    adapter = SpaceAdapter(space, here.conditions)
+    warm = None
+    if asked.earlier is not None:
+        warm = warm_start.warm_start(asked.earlier, about, adapter)
+        messages.append(warm.message)
+    study = Study.open(folder, about, settings.accept_space_change, say=say)
+    try:
+        say(f"study {study.name} in {study.folder}")
+        write_split(dataset, study.folder)
+        if costs.architectures:
+            costs.write(study.folder)
+        if settings.early_images < dataset.validation.images:
+            messages.append(
+                f"rungs before the last are measured on {settings.early_images} of the validation images "
+                "(--early-images)"
+            )
+        for note in [describe(dataset), *dataset.notes, *messages]:
+            say(note)
+        options: dict[str, Any] = {"cpus": max(1, int(settings.cpus)), "gpu_fraction": settings.gpus}
+        options |= {"xla": True} if settings.xla else {}
+        options |= {"zoo_sha256": study.manifest.zoo_sha256} if asked.start.zoo_sha256 else {}
+        job = Job(
+            space.task,
+            dataset,
+            options,
+            factories=dict.fromkeys(space.models, trainer) if trainer else None,
+            modules=models.modules_of(space.models),
+            early_images=settings.early_images,
+            save_seconds=settings.save_every,
+            store=(study.stored.store.uri, study.name) if study.stored else None,
+        )
+        if study.stored is not None:
+            stored_data.upload(dataset, study.stored.store, say)
+        return _search(here, study, warm, costs, job, list(words), console, callbacks)
+    finally:
+        study.close()
+
+
+def _asked_for(settings: Settings, say: Callable[[str], None]) -> _Asked:
+    """Read the data, and choose from them, the weights and the study so far what the settings leave open.
+
+    Writes nothing but the cache of the data.
+    """
     space = search_spaces.get(settings.space)
     working_copy.check(settings.studies_dir, settings.storage)
     earlier = earlier_study.asked_for(Resolved(settings, space, settings.conditions(None)))
@@ -97,59 +158,20 @@ def run(
     folder = settings.studies_dir / settings.study_name(dataset)
     working_copy.refresh(folder)
     seed, settings = settings.seed, as_begun(settings, folder)
+    own_data = initial_weights.own_data(settings.data)
     if not asked:
-        source = initial_weights.wanted(
-            settings.weights, settings.preset, initial_weights.own_data(settings.data)
-        )
+        source = initial_weights.wanted(settings.weights, settings.preset, own_data)
         start = initial_weights.resolve(source, settings.preset, space.models, asked=False)
     if begun := (folder / manifest.NAME).is_file():
         start = start.as_begun(manifest.read(folder / manifest.NAME).weights_part)
     messages = [*start.messages, *start.taken_over(dataset.classes)]
-    if initial_weights.own_data(settings.data) and settings.preset == "laptop" and not begun:
+    if own_data and settings.preset == "laptop" and not begun:
         settings, reasons = sizing.fitted(settings, space, settings.conditions(start.weights), dataset)
         messages += reasons
     if settings.seed != seed:
         messages.append(f"--seed {seed} has no effect: the study was begun with --seed {settings.seed}")
     here = Resolved(settings, space, settings.conditions(start.weights))
-    about = settings.manifest(dataset, space, here.conditions, start.zoo_sha256)
-    costs = costing.costs_of(settings, space, here.conditions, dataset, folder, say, trainer)
-    create_folder(settings.studies_dir)  # only now: wrong data must leave no folder behind
-    adapter = SpaceAdapter(space, here.conditions)
-    warm = None
-    if earlier is not None:
-        warm = warm_start.warm_start(earlier, about, adapter)
-        messages.append(warm.message)
-    study = Study.open(settings.studies_dir / about.study, about, settings.accept_space_change, say=say)
-    try:
-        say(f"study {study.name} in {study.folder}")
-        write_split(dataset, study.folder)
-        if costs.architectures:
-            costs.write(study.folder)
-        if settings.early_images < dataset.validation.images:
-            messages.append(
-                f"rungs before the last are measured on {settings.early_images} of the validation images "
-                "(--early-images)"
-            )
-        for note in [describe(dataset), *dataset.notes, *messages]:
-            say(note)
-        options: dict[str, Any] = {"cpus": max(1, int(settings.cpus)), "gpu_fraction": settings.gpus}
-        options |= {"xla": True} if settings.xla else {}
-        options |= {"zoo_sha256": study.manifest.zoo_sha256} if start.zoo_sha256 else {}
-        job = Job(
-            space.task,
-            dataset,
-            options,
-            factories=dict.fromkeys(space.models, trainer) if trainer else None,
-            modules=models.modules_of(space.models),
-            early_images=settings.early_images,
-            save_seconds=settings.save_every,
-            store=(study.stored.store.uri, study.name) if study.stored else None,
-        )
-        if study.stored is not None:
-            stored_data.upload(dataset, study.stored.store, say)
-        return _search(here, study, warm, costs, job, list(words), console, callbacks)
-    finally:
-        study.close()
+    return _Asked(here, dataset, start, earlier, tuple(messages))
 
 
 def _search(
