@@ -3,7 +3,8 @@
     .venv/bin/python tests/benchmarks/scale.py
 
 suggestions  a study of --trials simulated trials (a formula for a curve, all else as in a real search): seconds of a
-             suggestion by trial number, and the driver's memory
+             suggestion by trial number, and the driver's memory; with --random N the first N are drawn at random,
+             which is quicker, and TPE is timed after them
 overhead     real searches on Ray with MLflow logging on, two workers, whose trainer sleeps through trials of a minute
              and of ten: what share of the workers' time is not training; and in the study of the simulated trials
 memory       of a driver with Ray, by trials that take no time
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +33,19 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "tuning"), str(ROOT / "tests" / "benchmarks")]
 
 from curve_trainer import CurveTrainer  # noqa: E402
+from searches import about  # noqa: E402
 
 import search_spaces  # noqa: E402
 from trainers import recipe as recipes  # noqa: E402
 from tuning.search.sampler import SamplerContext  # noqa: E402
+from tuning.search.samplers.random_sampler import RandomSampler  # noqa: E402
 from tuning.search.samplers.tpe import TPESampler  # noqa: E402
 from tuning.search.scheduler import rung_steps  # noqa: E402
 from tuning.search.schedulers.halving import Halving  # noqa: E402
 from tuning.search.search import Search  # noqa: E402
 from tuning.search.space_adapter import SpaceAdapter  # noqa: E402
 from tuning.study import manifest  # noqa: E402
+from tuning.study.proposal import Proposal  # noqa: E402
 from tuning.study.step_result import StepResult  # noqa: E402
 from tuning.study.study import Study  # noqa: E402
 
@@ -97,14 +101,27 @@ def overhead(studies: Path, trials: int, seconds: float) -> dict[str, Any]:
     }
 
 
-def simulate(folder: Path, trials: int) -> dict[str, Any]:
-    """Fill the study in `folder` up with simulated trials."""
-    study = Study.open(folder, manifest.read(folder / "study.json"))
+class RandomFirst(TPESampler):
+    """TPE that learns all trials, and draws the first so many at random."""
+
+    def __init__(self, context: SamplerContext, first: int) -> None:
+        super().__init__(context)
+        self._random, self._first = RandomSampler(context), first
+
+    def propose(self, number: int, fixed: Mapping[str, Any] | None = None) -> Proposal:
+        """As the class says."""
+        chosen = self._random if number < self._first else super()
+        return chosen.propose(number, fixed)
+
+
+def simulate(folder: Path, trials: int, first_random: int = 0) -> dict[str, Any]:
+    """Fill the study in `folder` up with simulated trials; a new one if there is none."""
+    begun = (folder / "study.json").is_file()
+    study = Study.open(folder, manifest.read(folder / "study.json") if begun else about(study=STUDY))
     conditions = study.manifest.conditions()
     adapt = SpaceAdapter(SPACE, conditions).adapt
-    sampler = TPESampler(
-        SamplerContext(lambda trial: SPACE.suggest(trial, conditions), 0, study.objective, adapt)
-    )
+    context = SamplerContext(lambda trial: SPACE.suggest(trial, conditions), 0, study.objective, adapt)
+    sampler = RandomFirst(context, first_random)
     search = Search(study, sampler, Halving(rung_steps(STEPS), 3, 3), trials)
     process = psutil.Process()
     suggestion: list[float] = []
@@ -130,7 +147,7 @@ def simulate(folder: Path, trials: int) -> dict[str, Any]:
             if not goes_on:
                 break
         report.append(took)
-        if (record.number + 1) in MARKS:
+        if (record.number + 1) in (*MARKS, first_random):
             gc.collect()
             memory[record.number + 1] = process.memory_info().rss / 1e6
             print(record.number + 1, f"{memory[record.number + 1]:.0f} MB", flush=True)
@@ -139,7 +156,7 @@ def simulate(folder: Path, trials: int) -> dict[str, Any]:
     study = Study.open(folder, study.manifest)
     opened = time.perf_counter() - began
     study.close()
-    marks = [mark for mark in MARKS if mark <= trials]
+    marks = sorted({mark for mark in (*MARKS, first_random) if 0 < mark <= trials})
     rows = []
     for low, high in zip((0, *marks), marks, strict=False):
         asked, told = (np.array(times[low:high]) * 1e3 for times in (suggestion, report))
@@ -205,6 +222,7 @@ def main() -> None:
     """Run the parts that were asked for, in their order; the file keeps what the others found before."""
     line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     line.add_argument("--trials", type=int, default=10_000)
+    line.add_argument("--random", type=int, default=0, metavar="N", help="of `suggestions`")
     line.add_argument("--minute-trials", type=int, default=10)
     line.add_argument("--ten-minute-trials", type=int, default=6)
     line.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
@@ -215,7 +233,7 @@ def main() -> None:
     chosen = line.parse_args()
     parts: dict[str, Callable[[Path], Any]] = {
         "overhead, 1-minute trials": lambda studies: overhead(studies / "short", chosen.minute_trials, 60),
-        "suggestions": lambda studies: simulate(studies / "short" / STUDY, chosen.trials),
+        "suggestions": lambda studies: simulate(studies / "short" / STUDY, chosen.trials, chosen.random),
         f"overhead, 1-minute trials after {chosen.trials:,}": lambda studies: overhead(
             studies / "short", chosen.minute_trials, 60
         ),

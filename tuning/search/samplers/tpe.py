@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import heapq
 import math
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +21,7 @@ from trainers import score_order
 from trainers.objective import Objective, Score
 from trainers.recipe import upgraded
 from tuning.search.sampler import SamplerContext, register
+from tuning.search.samplers.groups import GroupedTPE
 from tuning.study import pareto
 from tuning.study.proposal import Proposal
 from tuning.study.trial_record import RECIPE, RUNG, Rung
@@ -82,14 +82,16 @@ class TPESampler:
         The new trial must be passed to `learn`. Raises what the space raises.
         """
         memory = InMemoryStorage()
-        study = optuna.create_study(storage=memory, sampler=self._sampler(number), direction="maximize")
-        for shown in self._shown():
-            memory.create_new_trial(study._study_id, shown)
+        shown, seed = self._shown(), self._context.seed_of(number)
+        sampler = GroupedTPE(shown, seed=seed, n_startup_trials=self._startup_trials)
+        study = optuna.create_study(storage=memory, sampler=sampler, direction="maximize")
+        for trial in shown:
+            memory.create_new_trial(study._study_id, trial)
         if fixed:
             study.enqueue_trial(dict(fixed))
-        trial = study.ask()
-        recipe = self._context.suggest(trial)
-        return Proposal(recipe, dict(trial.params), dict(trial.distributions))
+        asked = study.ask()
+        recipe = self._context.suggest(asked)
+        return Proposal(recipe, dict(asked.params), dict(asked.distributions))
 
     def _shown(self) -> list[FrozenTrial]:
         """The trials as TPE sees them, by number: good ones, others that ended, and running ones.
@@ -136,17 +138,6 @@ class TPESampler:
             for numbers in of_model.values():
                 kept.update(heapq.nlargest(MOST_GOOD, numbers, key=lambda n: (scores[n].key, -n)))
         self._trials = {number: trial for number, trial in self._trials.items() if number in kept}
-
-    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.samplers.TPESampler(
-                seed=self._context.seed_of(number),
-                n_startup_trials=self._startup_trials,
-                multivariate=True,
-                group=True,
-                constant_liar=True,
-            )
 
 
 def compared(scores: Mapping[int, Score], objective: Objective) -> dict[int, float]:
