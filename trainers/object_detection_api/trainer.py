@@ -36,8 +36,9 @@ from trainers.object_detection_api.image_results import image_results  # noqa: E
 from trainers.object_detection_api.input_pipeline import batches  # noqa: E402
 from trainers.object_detection_api.input_pipeline.batch_cache import BatchCache  # noqa: E402
 from trainers.object_detection_api.input_pipeline.batches import Batch  # noqa: E402
-from trainers.object_detection_api.input_pipeline.decoded_image_cache import DecodedImageCache, key_of  # noqa: E402
-from trainers.object_detection_api.input_pipeline.examples import Examples, examples_of  # noqa: E402
+from trainers.object_detection_api.input_pipeline.detail import detail_of  # noqa: E402
+from trainers.object_detection_api.input_pipeline.example_sets import ExampleSets  # noqa: E402
+from trainers.object_detection_api.input_pipeline.examples import Examples  # noqa: E402
 from trainers.object_detection_api.loss_weights import loss_weights_of  # noqa: E402
 from trainers.recipe import Recipe, graph_key  # noqa: E402
 from trainers.trainer import TrainingCurve  # noqa: E402
@@ -62,6 +63,7 @@ class DetectorTrainer:
         self._threads = threads
         self._graphs: GraphCache[Graph] = GraphCache()
         self._batch_cache = BatchCache()
+        self._example_sets = ExampleSets(dataset.train, dataset.fingerprint, threads)
         # the step and the results of the newest evaluation on all images
         self._evaluated: tuple[int, Sequence[coco_metrics.ImageResult]] | None = None
 
@@ -157,7 +159,7 @@ class DetectorTrainer:
 
     def _make_input_ready(self) -> None:
         self._graph.prepare.trace()
-        self._examples  # noqa: B018 - opens or caches the examples
+        self._examples()  # decodes them, or opens what has been decoded
 
     def _export(self, directory: Path) -> None:
         evaluated = (
@@ -197,16 +199,13 @@ class DetectorTrainer:
 
     def _training_batches(self) -> Iterator[Batch]:
         endless: Iterable[Batch] = batches.training_batches(
-            self._examples, self._graph.prepare, self._config.train_config,
+            self._examples(), self._graph.prepare, self._config.train_config,
             self._recipe.seed, self._step, self._threads,
         )  # fmt: skip
         return iter(endless)
 
-    @functools.cached_property
     def _examples(self) -> Examples:
-        part = self._dataset.train
-        key = key_of(part, self._dataset.fingerprint)
-        return examples_of(part, self._threads, store=DecodedImageCache(), key=key)
+        return self._example_sets.at(detail_of(self._recipe, self._config.model))
 
     @functools.cached_property
     def _truths(self) -> list[truth.Truth]:

@@ -20,6 +20,7 @@ from object_detection.utils import ops
 
 from trainers.datasets.dataset import Part
 from trainers.object_detection_api.input_pipeline.decoded_image_cache import DecodedImageCache
+from trainers.object_detection_api.input_pipeline.detail import Detail
 
 Fields = standard_fields.InputDataFields
 
@@ -46,9 +47,13 @@ as_written = tf.autograph.experimental.do_not_convert
 
 
 class Examples(Protocol):
-    """The examples of one part of a dataset, read in two steps: locations first, which are cheap to shuffle."""
+    """The examples of one part of a dataset, read in two steps: locations first, which are cheap to shuffle.
+
+    bytes: of images that they keep in memory.
+    """
 
     part: Part
+    bytes: int
 
     def of_file(self, number: tf.Tensor) -> tf.data.Dataset:
         """The locations of the examples in file `number` of the part, in order."""
@@ -79,8 +84,11 @@ def decoded(record: tf.Tensor) -> dict[str, tf.Tensor]:
 class StreamedExamples:
     """Examples that are read and decoded each time; a location is the serialized record."""
 
-    def __init__(self, part: Part) -> None:
-        self.part = part
+    bytes = 0
+
+    def __init__(self, part: Part, detail: Detail | None = None) -> None:
+        """detail: to which images are shrunk; None for their own size."""
+        self.part, self._detail = part, detail
         self._files = tf.constant([str(file) for file in part.files])
 
     def of_file(self, number: tf.Tensor) -> tf.data.Dataset:
@@ -99,6 +107,8 @@ class StreamedExamples:
             # the filters that `inputs.transform_input_data` applies before the augmentation
             tensors = ops.filter_groundtruth_with_nan_box_coordinates(decoded(record))
             tensors = ops.filter_unrecognized_classes(tensors)
+            if self._detail is not None:
+                tensors[Fields.image] = self._detail.shrunk(tensors[Fields.image])
             return {name: tensors[name] for name in TRAINING_FIELDS}
 
         return decode.get_concrete_function()
@@ -107,9 +117,11 @@ class StreamedExamples:
 class CachedExamples:
     """Decoded examples, the images in memory or in files, the labels in memory; a location is the example's number."""
 
-    def __init__(self, part: Part, labels: Labels, pixels: Callable[[tf.Tensor], tf.Tensor]) -> None:
-        """pixels: example number -> pixels of its image, (H * W * 3,) uint8; used in graphs."""
-        self.part = part
+    def __init__(
+        self, part: Part, labels: Labels, pixels: Callable[[tf.Tensor], tf.Tensor], in_memory: int = 0
+    ) -> None:
+        """pixels: example number -> pixels of its image, (H * W * 3,) uint8; used in graphs. in_memory: their bytes."""
+        self.part, self.bytes = part, in_memory
         self._pixels = pixels
         self._files = tf.constant(labels["files"])
         self._shapes = tf.constant(labels["shapes"])
@@ -140,13 +152,19 @@ class CachedExamples:
 
 
 def examples_of(
-    part: Part, threads: int, limit: int = CACHE_BYTES, store: DecodedImageCache | None = None, key: str = ""
+    part: Part,
+    threads: int,
+    limit: int = CACHE_BYTES,
+    store: DecodedImageCache | None = None,
+    key: str = "",
+    detail: Detail | None = None,
 ) -> Examples:
     """The examples of a part: in memory if their decoded images have at most `limit` bytes, else in `store` under `key`.
 
-    Without room in the store, they are read and decoded each time. threads: for decoding.
+    Without room in the store, they are read and decoded each time. threads: for decoding. detail: to which images are
+    shrunk; None for their own size.
     """
-    reading = StreamedExamples(part)
+    reading = StreamedExamples(part, detail)
     found: list[list[dict[str, np.ndarray]]] = []
     count = size = 0
     for file in _decoded_files(reading, threads):
@@ -160,7 +178,7 @@ def examples_of(
                 del found
                 return _stored(reading, threads, store, key, whole) if store else reading
     images = [example[Fields.image].reshape(-1) for file in found for example in file]
-    return CachedExamples(part, labels_of(found), _in_memory(images))
+    return CachedExamples(part, labels_of(found), _in_memory(images), size)
 
 
 def _stored(
