@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from optuna.distributions import BaseDistribution
 
-from search_spaces.branch import Branch
+from search_spaces.branch import Branch, Published
 from search_spaces.conditions import Conditions
 from search_spaces.fixed_trials import ChoiceNotOffered, FixedTrial, NearestTrial
 from search_spaces.parts.parameters import Trial, choose
@@ -140,13 +140,10 @@ class Space:
         others: list[tuple[int, Seed]] = []
         for branch in self.branches:
             for i, published in enumerate(branch.published(conditions.preset)):
-                wanted, changed = branch.express(published.recipe, conditions)
-                trial = NearestTrial({self.choice: branch.model} | wanted)
                 try:
-                    self._fields(trial, conditions)
+                    seed = self._adapted(branch, published, conditions)
                 except ChoiceNotOffered:
                     continue
-                seed = Seed(published.name, published.source, trial.params, (*changed, *trial.changes))
                 if any(seed.params == other.params for other in (*firsts, *(each for _, each in others))):
                     continue
                 if i < branch.first_trials:
@@ -158,6 +155,20 @@ class Space:
             dataclasses.replace(seed, after=PUBLISHED_SHARE * place - 1)
             for place, seed in enumerate(in_turn, start=len(firsts) + 1)
         ]
+
+    def adapted(self, published: Published, conditions: Conditions) -> Seed:
+        """A recipe of one of the space's models as a first trial, adapted as those of `seeds` are.
+
+        Raises UserError if it has an optimizer or a schedule that is not in the space.
+        """
+        branch = next(branch for branch in self.branches if branch.model == published.recipe.model)
+        return self._adapted(branch, published, conditions)
+
+    def _adapted(self, branch: Branch, published: Published, conditions: Conditions) -> Seed:
+        wanted, changed = branch.express(published.recipe, conditions)
+        trial = NearestTrial({self.choice: branch.model} | wanted)
+        self._fields(trial, conditions)
+        return Seed(published.name, published.source, trial.params, (*changed, *trial.changes))
 
     def published_among(self, trials: int, conditions: Conditions) -> int:
         """How many of a search's first `trials` trials have a published recipe."""

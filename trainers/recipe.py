@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -18,6 +20,8 @@ from trainers.optimizers import Optimizer
 from trainers.schedules import Schedule
 
 Precision = Literal["float32", "bfloat16"]
+# suffix -> "module:callable" that reads the recipes of others, given a path, and returns a Given; all others are YAML
+READERS = {".config": "trainers.object_detection_api.pipeline_reading:read"}
 OLD_NAMES = {"detector": "model"}  # field names of earlier versions
 
 
@@ -178,6 +182,23 @@ def _first_line(error: ValidationError, kind: type[Recipe]) -> str:
             message += "" if isinstance(given, dict | list) else f", not {given!r}"
     field = ".".join(str(part) for part in location)
     return f"{field + ': ' if field else ''}{message}{f' (and {count - 1} more)' if count > 1 else ''}"
+
+
+@dataclass(frozen=True)
+class Given:
+    """A recipe that was read. changed: one phrase for each thing in the file that a recipe cannot say."""
+
+    recipe: Recipe
+    changed: tuple[str, ...] = ()
+
+
+def read_any(path: Path) -> Given:
+    """Read a recipe from a file of any known format. Raises UserError if it cannot be read or is invalid."""
+    if path.suffix not in READERS:
+        return Given(read(path))
+    module, _, function = READERS[path.suffix].partition(":")
+    found: Given = getattr(importlib.import_module(module), function)(path)
+    return found
 
 
 def read(path: Path) -> Recipe:

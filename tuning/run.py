@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import search_spaces
 from search_spaces.conditions import PRECISIONS, PRESETS
@@ -31,6 +32,8 @@ examples:
                                                                640 px, from COCO weights, on GPUs
   python -m tuning.run --space all --limit 'latency_ms<=20'    the best detector that needs at most 20 ms an image here
   python -m tuning.run --space all --and latency_ms            the front of accuracy and latency
+  python -m tuning.run --space {OTHER} --data photos/ --recipe pipeline.config
+                                                               somebody's training first, then others
   python -m tuning.run --space {ONE} --dry-run             print the plan, train nothing
   python -m tuning.run --space all --submit --address http://head:8265 --studies-dir s3://bucket/studies
                                                                on a cluster, its driver too; then tuning.attach
@@ -91,6 +94,8 @@ def parser() -> argparse.ArgumentParser:
         help="search only networks that keep to it: latency_ms<=20, latency_ms<=20@tensorflow, "
         "latency_ms<=20@measured.csv, megabytes<=12; measured before anything is trained; may be given again",
     )
+    add("--recipe", type=Path, metavar="FILE",
+        help="first trial, adapted to the space: a recipe.yaml, or a pipeline.config of the API")  # fmt: skip
     add("--sampler", default="tpe", metavar="NAME", help=f"{' or '.join(sampler.names())} (default: tpe)")
     add("--seed", type=int, default=0, help="of the search and of every trial (default: 0)")
 

@@ -42,7 +42,9 @@ def parser() -> argparse.ArgumentParser:
     )
     group = line.add_argument_group("what to train (one of the first three)")
     add = group.add_mutually_exclusive_group(required=True).add_argument
-    add("recipe", nargs="?", type=Path, help="recipe file, such as recipe.yaml in a trial's folder")
+    add(
+        "recipe", nargs="?", type=Path, help="file: recipe.yaml, as in a trial's folder, or a pipeline.config"
+    )
     add("--trial", metavar="STUDY/7", help="recipe and data of a study's trial")
     add("--run", metavar="ID", help="recipe and data of a trial's run in MLflow")
     group.add_argument("--max-steps", type=int, metavar="N", help="gradient steps (default: the recipe's)")
@@ -98,7 +100,8 @@ def _main(chosen: argparse.Namespace) -> int:
         raise UserError(f"--study '{name}' is not a valid name; give a plain name other than data and mlruns")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow runs in this process
 
-    from tuning.api import recipe_source, training
+    from tuning.api import training
+    from tuning.api.recipes import source as recipe_source
     from tuning.tracking.store import default_uri
 
     if chosen.trial is not None:

@@ -15,9 +15,10 @@ from trainers import recipe as recipes
 from trainers.errors import UserError
 from trainers.hardware.machine import cpus_here, gpus_here
 from trainers.recipe import Recipe
-from tuning.api import recipe_source, searching, training
+from tuning.api import searching, training
 from tuning.api.forecast import machines
-from tuning.api.recipe_source import Source
+from tuning.api.recipes import source as recipe_source
+from tuning.api.recipes.source import Source
 from tuning.api.settings import Settings
 from tuning.api.study_result import StudyResult
 from tuning.search.callback import Callback

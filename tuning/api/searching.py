@@ -12,12 +12,14 @@ from typing import Any
 from rich.console import Console
 
 import search_spaces
+from search_spaces.space import Seed
 from trainers import model as models
 from trainers import task as tasks
 from trainers.datasets.dataset import Dataset
 from tuning.api import earlier_study, final_report, initial_weights
 from tuning.api.deployment import costing
 from tuning.api.forecast import plan, sizing
+from tuning.api.recipes import first as first_recipe
 from tuning.api.resolved import Resolved
 from tuning.api.settings import Settings
 from tuning.callbacks.metrics import Metrics
@@ -65,11 +67,15 @@ class Ended:
 
 @dataclass(frozen=True)
 class _Asked:
-    """A search that is to be run or resumed, with its data. messages: for the user, on what was chosen."""
+    """A search that is to be run or resumed, with its data.
+
+    first: the trial of --recipe, if any. messages: for the user, on what was chosen.
+    """
 
     here: Resolved
     dataset: Dataset
     start: initial_weights.Resolved
+    first: tuple[Seed, ...]
     earlier: warm_start.EarlierStudy | None
     messages: tuple[str, ...]
 
@@ -132,7 +138,7 @@ def run(
         )
         if study.stored is not None:
             stored_data.upload(dataset, study.stored.store, say)
-        return _search(here, study, warm, costs, job, list(words), console, callbacks)
+        return _search(here, study, asked.first, warm, costs, job, list(words), console, callbacks)
     finally:
         study.close()
 
@@ -145,6 +151,7 @@ def _asked_for(settings: Settings, say: Callable[[str], None]) -> _Asked:
     space = search_spaces.get(settings.space)
     working_copy.check(settings.studies_dir, settings.storage)
     earlier = earlier_study.asked_for(Resolved(settings, space, settings.conditions(None)))
+    given = first_recipe.read(settings.recipe, space) if settings.recipe else None
     if asked := settings.weights != "auto":  # what is wrong with it is said before the data are read
         start = initial_weights.resolve(settings.weights, settings.preset, space.models)
     dataset = open_data(
@@ -171,12 +178,17 @@ def _asked_for(settings: Settings, say: Callable[[str], None]) -> _Asked:
     if settings.seed != seed:
         messages.append(f"--seed {seed} has no effect: the study was begun with --seed {settings.seed}")
     here = Resolved(settings, space, settings.conditions(start.weights))
-    return _Asked(here, dataset, start, earlier, tuple(messages))
+    first: tuple[Seed, ...] = ()
+    if given is not None:
+        trial, message = given.first_trial(space, here.conditions)
+        first, messages = (trial,), [*messages, message]
+    return _Asked(here, dataset, start, first, earlier, tuple(messages))
 
 
 def _search(
     here: Resolved,
     study: Study,
+    first: Sequence[Seed],
     warm: WarmStart | None,
     costs: ServedCosts,
     job: Job,
@@ -208,7 +220,7 @@ def _search(
         adapter.adapt,
     )
     sampler = samplers.make(settings.sampler, context)
-    seeds = space.seeds(here.conditions)
+    seeds = [*first, *space.seeds(here.conditions)]
     if warm is not None:
         seeds = [*warm.seeds, *seeds]
         for prior in warm.prior_trials:

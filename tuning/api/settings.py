@@ -88,6 +88,7 @@ class Settings:
     keep_checkpoints: int = 10
     save_every: float = SAVE_SECONDS
     warm_start: str | None = None
+    recipe: Path | None = None
     time: float | None = None
     gpu_hours: float | None = None
     cost: float | None = None

@@ -21,7 +21,7 @@ from trainers.errors import UserError
 from trainers.recipe import Recipe
 from tuning.api import searching
 from tuning.api.final_report import python_command
-from tuning.api.recipe_source import Source
+from tuning.api.recipes.source import Source
 from tuning.api.searching import Ended
 from tuning.callbacks.pictures import Pictures
 from tuning.callbacks.progress import Progress
@@ -115,6 +115,8 @@ def run(asked: Training, trainer: str | None, console: Console) -> Ended:
         say(
             f"recipe {asked.recipe.recipe_id} of {asked.source.name}, {asked.recipe.steps} steps, in {folder}"
         )
+        if asked.source.changed:
+            say(f"changed in the recipe: {', '.join(asked.source.changed)}")
         say(searching.describe(dataset))
         if not asked.all_data:
             write_split(dataset, folder)

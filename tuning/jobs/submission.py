@@ -20,6 +20,10 @@ def check(settings: Settings) -> None:
             f"--studies-dir {settings.studies_dir}: is a folder of this machine; "
             "give s3://bucket/prefix, or the absolute path of a folder that all machines see"
         )
+    if settings.recipe is not None and not settings.recipe.is_absolute():
+        raise UserError(
+            f"--recipe {settings.recipe}: is a path of this machine; give an absolute path on all machines"
+        )
     data = settings.data
     if data is not None and not is_toy_city(data) and "://" not in data and not Path(data).is_absolute():
         raise UserError(

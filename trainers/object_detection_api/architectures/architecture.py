@@ -45,6 +45,9 @@ class Architecture(Protocol):
     def configure(self, config: Any, recipe: Any) -> None:
         """Set in `config` what the recipe says of it. recipe: of the class of the model's recipes."""
 
+    def recipe_fields(self, config: Any, published: Any) -> dict[str, Any]:
+        """The inverse of `configure`: recipe field -> value, without `l2`. published: the model's own `config`."""
+
     def loss_weights(self, recipe: Any) -> dict[str, float]:
         """Loss part -> the recipe's factor of it, on top of the published weight."""
 

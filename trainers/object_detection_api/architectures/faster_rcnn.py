@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from trainers.object_detection_api.architectures.plain import plain
 from trainers.object_detection_api.architectures.suppression import settings_of
 from trainers.object_detection_api.architectures.usual import Usual
 
@@ -64,6 +65,25 @@ class FasterRCNN(Usual):
         model.first_stage_localization_loss_weight *= recipe.proposal_weight
         model.second_stage_classification_loss_weight *= recipe.classification_weight
         model.second_stage_localization_loss_weight *= recipe.localization_weight
+
+    def recipe_fields(self, config: Any, published: Any) -> dict[str, Any]:
+        """Proposals, suppression and anchors, and the loss weights relative to the published ones."""
+        model, usual = config.faster_rcnn, published.faster_rcnn
+        weights = {
+            "proposal_weight": "first_stage_objectness_loss_weight",
+            "classification_weight": "second_stage_classification_loss_weight",
+            "localization_weight": "second_stage_localization_loss_weight",
+        }
+        return {
+            "anchor_size": model.first_stage_anchor_generator.grid_anchor_generator.height,
+            "proposals": model.first_stage_max_proposals,
+            "sampled_proposals": model.second_stage_batch_size,
+            "proposal_iou": plain(model.first_stage_nms_iou_threshold),
+            "detection_iou": plain(
+                model.second_stage_post_processing.batch_non_max_suppression.iou_threshold
+            ),
+            **{field: plain(getattr(model, name) / getattr(usual, name)) for field, name in weights.items()},
+        }
 
     def loss_weights(self, recipe: FasterRCNNRecipe) -> dict[str, float]:
         """The factors of the loss parts, on top of the published weights."""

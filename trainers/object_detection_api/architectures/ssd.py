@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from trainers.object_detection_api.architectures.plain import plain
 from trainers.object_detection_api.architectures.suppression import settings_of
 from trainers.object_detection_api.architectures.usual import Usual
 
@@ -32,6 +33,15 @@ class SSD(Usual):
                 layers.regularizer.l2_regularizer.weight = recipe.l2
         config.ssd.loss.classification_weight = recipe.classification_weight
         config.ssd.loss.localization_weight = recipe.localization_weight
+
+    def recipe_fields(self, config: Any, published: Any) -> dict[str, Any]:
+        """The feature extractor's batch normalisation decay, and the two loss weights."""
+        loss = config.ssd.loss
+        return {
+            "batch_norm_decay": plain(config.ssd.feature_extractor.conv_hyperparams.batch_norm.decay),
+            "classification_weight": plain(loss.classification_weight),
+            "localization_weight": plain(loss.localization_weight),
+        }
 
     def loss_weights(self, recipe: DetectorRecipe) -> dict[str, float]:
         """The recipe's factors of the loss parts."""

@@ -13,7 +13,7 @@ import search_spaces
 from trainers.errors import UserError
 from tuning.api import training
 from tuning.api.ablation.variants import WINNER, Variant, variants, winner
-from tuning.api.recipe_source import Source
+from tuning.api.recipes.source import Source
 from tuning.reporting.context import ReportContext
 from tuning.reporting.section import Table, number
 from tuning.reporting.statistics.bootstrap import FEWEST_IMAGES, Interval, draw_resamples

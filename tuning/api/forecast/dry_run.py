@@ -14,6 +14,7 @@ from trainers.recipe import InitialWeights
 from tuning.api import earlier_study, initial_weights
 from tuning.api.deployment.architectures import architectures
 from tuning.api.forecast import plan
+from tuning.api.recipes import first as first_recipe
 from tuning.api.resolved import Resolved
 from tuning.api.settings import Settings
 
@@ -30,6 +31,9 @@ def dry_run(settings: Settings, console: Console) -> None:
     elif settings.data is not None and "://" not in settings.data and not Path(settings.data).exists():
         raise UserError(f"{settings.data}: no such file or folder")
     earlier_study.asked_for(here)  # reports a wrong name here too
+    first = None
+    if settings.recipe is not None:
+        _, first = first_recipe.read(settings.recipe, space).first_trial(space, here.conditions)
     planned = here.plan()
     console.print(f"space    {space.name}: {', '.join(space.models)}", highlight=False)
     about = (
@@ -52,5 +56,7 @@ def dry_run(settings: Settings, console: Console) -> None:
     ):
         line = "data     not read here; the search chooses image size and steps by them, which changes what follows"
         console.print(line, highlight=False, soft_wrap=True)
+    if first is not None:
+        console.print(f"recipe   {first}", highlight=False, soft_wrap=True, markup=False)
     for line in [here.first_trials(planned.trials), *plan.lines(planned), *here.cost_lines()]:
         console.print(line, highlight=False, soft_wrap=True)

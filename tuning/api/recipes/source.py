@@ -1,4 +1,4 @@
-"""Where `python -m tuning.train` finds its recipe: a YAML file, a trial of a study, or a run in MLflow."""
+"""Where `python -m tuning.train` finds its recipe: a file, a trial of a study, or a run in MLflow."""
 
 from __future__ import annotations
 
@@ -21,17 +21,20 @@ class Source:
 
     name, where: of the origin, for the user, such as "trial 7 of street" and the study's folder.
     data: Manifest.data of the data that it was trained on; None if unknown.
+    changed: one phrase for each thing at the origin that a recipe cannot say.
     """
 
     recipe: Recipe
     name: str
     where: str
     data: Mapping[str, Any] | None = None
+    changed: tuple[str, ...] = ()
 
 
 def of_file(path: Path) -> Source:
-    """The recipe in a YAML file. Raises UserError when it cannot be read or is invalid."""
-    return Source(recipes.read(path), str(path), str(path.absolute()))
+    """The recipe in a YAML file or a pipeline.config. Raises UserError when it cannot be read or is invalid."""
+    given = recipes.read_any(path)
+    return Source(given.recipe, str(path), str(path.absolute()), changed=given.changed)
 
 
 def of_trial(named: str, studies: Path) -> Source:

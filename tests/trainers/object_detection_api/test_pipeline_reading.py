@@ -1,0 +1,162 @@
+"""A pipeline.config that somebody wrote is read as a recipe; what a recipe cannot say is listed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_pipeline_config import AS_TRAINED, FULL, NAMES, whole
+from test_schedules import SCHEDULES
+from zoo_variables import published_config
+
+from trainers import model as models
+from trainers import recipe
+from trainers.augmentations.table import AUGMENTATIONS
+from trainers.errors import UserError
+from trainers.object_detection_api import pipeline_config
+from trainers.object_detection_api.detector import detector
+from trainers.recipe import Given
+
+PUBLISHED = [name for name in NAMES if detector(name).zoo_archive]
+ZOO = models.get("mobilenet").presets["zoo"]
+
+
+def read(text: str, folder: Path) -> Given:
+    (folder / "pipeline.config").write_text(text)
+    return recipe.read_any(folder / "pipeline.config")
+
+
+def read_back(of: recipe.Recipe, folder: Path) -> Given:
+    checkpoint = None if of.weights.source == "none" else "/zoo/ckpt-0"
+    return read(pipeline_config.render(whole(of, checkpoint)), folder)
+
+
+def refusal(text: str, folder: Path) -> str:
+    with pytest.raises(UserError) as refused:
+        read(text, folder)
+    message = str(refused.value)
+    assert message.startswith(str(folder / "pipeline.config"))
+    assert "\n" not in message
+    return message.removeprefix(str(folder / "pipeline.config"))
+
+
+def with_training(training: str) -> str:
+    return published_config("mobilenet") + f"train_config {{ batch_size: 8 num_steps: 100 {training} }}"
+
+
+MOMENTUM = (
+    "optimizer { momentum_optimizer { learning_rate { constant_learning_rate { learning_rate: .01 } } } }"
+)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_published_recipe_of_a_model_comes_back_as_it_went_out(name: str, tmp_path: Path):
+    made = recipe.build({"model": name, **models.get(name).presets["zoo"]})
+    found = read_back(made, tmp_path)
+    assert found.recipe == made
+    assert not found.changed
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        {"kind": "momentum", "momentum": 0.7},
+        {"kind": "adam", "epsilon": 0.01},
+        {"kind": "rms_prop", "momentum": 0.6, "decay": 0.8, "epsilon": 0.5},
+    ],
+)
+def test_every_optimizer_and_schedule_comes_back(optimizer: dict[str, Any], schedule: str, tmp_path: Path):
+    made = recipe.build(
+        dict(ZOO) | AS_TRAINED | {"optimizer": optimizer, "schedule": SCHEDULES[schedule], "steps": 2000}
+    )
+    found = read_back(made, tmp_path).recipe
+    assert found.optimizer == made.optimizer
+    rates = [(found.learning_rate(step), made.learning_rate(step)) for step in range(0, 2000, 7)]
+    for theirs, ours in rates:
+        assert theirs == pytest.approx(ours, rel=1e-4, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_every_augmentation_comes_back_with_its_options(name: str, tmp_path: Path):
+    made = recipe.build(
+        dict(ZOO) | AS_TRAINED | {"augmentations": [{"name": name, "options": FULL.get(name, {})}]}
+    )
+    found = read_back(made, tmp_path).recipe.augmentations[0]
+    assert found.name == name
+    assert _rounded(found.options) == _rounded(made.augmentations[0].options)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_rounded(each) for each in value]
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def test_weights_averages_and_clipping_come_back(tmp_path: Path):
+    made = recipe.build(dict(ZOO) | AS_TRAINED).replace(
+        l2=0.01, batch_norm_decay=0.75, classification_weight=2, averaging=0.99, gradient_clip=10
+    )
+    assert read_back(made, tmp_path).recipe == made
+
+
+def test_what_differs_from_the_published_model_is_said(tmp_path: Path):
+    text = published_config("mobilenet").replace("anchor_scale: 4.0", "anchor_scale: 2.0")
+    text = text.replace("height: 640", "height: 300").replace("width: 640", "width: 500")
+    found = read(text + f"train_config {{ batch_size: 8 {MOMENTUM} }}", tmp_path)
+    assert found.recipe.image_size == 512
+    assert found.changed == (
+        "input 500x300 → 512x512 px",
+        "no num_steps → 50,000",
+        "model's ssd.anchor_generator.multiscale_anchor_generator.anchor_scale 2.0 → 4.0",
+    )
+
+
+def test_a_cosine_that_was_stopped_early_ends_with_the_training_which_is_said(tmp_path: Path):
+    rate = "cosine_decay_learning_rate { learning_rate_base: .04 total_steps: 30000 warmup_steps: 10 }"
+    found = read(
+        with_training(f"optimizer {{ momentum_optimizer {{ learning_rate {{ {rate} }} }} }}"), tmp_path
+    )
+    assert found.recipe.schedule.warmup == 0.1
+    assert "cosine over 30,000 steps → over the 100 steps of the training" in found.changed
+
+
+def test_drops_of_the_rate_after_the_end_are_left_out(tmp_path: Path):
+    drops = " ".join(f"schedule {{ step: {step} learning_rate: .001 }}" for step in (50, 900))
+    rate = f"manual_step_learning_rate {{ initial_learning_rate: .01 {drops} }}"
+    found = read(with_training(f"optimizer {{ adam_optimizer {{ learning_rate {{ {rate} }} }} }}"), tmp_path)
+    assert [(drop.at, drop.factor) for drop in found.recipe.schedule.drops] == [(0.5, 0.1)]
+    assert "without 1 drops of the rate after step 100" in found.changed
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train_config {", ':1: not a pipeline.config: Expected "}".'),
+        ("model { yolo {} }", ":1: unknown model 'yolo'; known are ssd, faster_rcnn"),
+        ("model { center_net {} }", ": unknown model 'center_net'; known feature extractors are ssd_"),
+        ("", ": unknown model 'none'; known feature extractors are"),
+        ('model { ssd { feature_extractor { type: "ssd_mobilenet_v1" } } }', ": unknown model 'ssd_mobilenet_v1'"),
+        (
+            with_training(f"{MOMENTUM} data_augmentation_options {{ mosaic {{}} }}"),
+            "unknown augmentation 'mosaic'; known are normalize_image",
+        ),
+        (with_training("optimizer { sgd {} }"), "unknown optimizer 'sgd'; known are momentum_optimizer"),
+        (with_training(""), ": train_config.optimizer: is missing; known are momentum_optimizer"),
+        (
+            with_training("optimizer { adam_optimizer {} }"),
+            ": train_config.optimizer.adam_optimizer.learning_rate: is missing",
+        ),
+        (with_training(f"{MOMENTUM} epochs: 3"), "the API's TrainConfig has no field 'epochs'"),
+    ],
+)  # fmt: skip
+def test_what_is_not_known_here_is_named(text: str, message: str, tmp_path: Path):
+    assert message in refusal(text, tmp_path)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path):
+    with pytest.raises(UserError, match="cannot be read"):
+        recipe.read_any(tmp_path / "missing.config")
