@@ -13,9 +13,9 @@ from typing import Any
 
 from trainers.errors import UserError
 from trainers.hardware.machine import per_gpu
+from tuning.execution.machines.software import PACKAGES
 from tuning.execution.python_path import ROOT
 
-PACKAGES = ("tuning", "search_spaces", "trainers")
 JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # Ray sets it for the driver of a job
 LOOK_SECONDS = 5.0  # between looks at the machines that there are
 QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}

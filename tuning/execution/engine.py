@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
@@ -19,6 +19,7 @@ from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
 from trainers.hardware import machine
 from tuning.execution import cluster, ray_processes
+from tuning.execution.machines.software import software
 from tuning.execution.python_path import python_path
 from tuning.execution.saving import SAVE_SECONDS
 from tuning.execution.trial_source import TrialSource
@@ -74,6 +75,7 @@ class Job:
     early_images: number of validation images at the rungs before the last; None for all.
     save_seconds: between a trial's checkpoints; there is one at each rung too.
     store: (URI of the studies' store, name of the study), where each machine has its own disk; None for a shared one.
+    software: of the driver, which that of each machine of a cluster must equal; {} on one machine.
     """
 
     task: str
@@ -85,6 +87,7 @@ class Job:
     early_images: int | None = None
     save_seconds: float = SAVE_SECONDS
     store: tuple[str, str] | None = None
+    software: Mapping[str, str] = field(default_factory=dict)
 
 
 def run(search: TrialSource, job: Job, resources: Resources) -> None:
@@ -116,6 +119,9 @@ def _tune(search: TrialSource, job: Job, resources: Resources) -> None:
 
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # it logs failed trials as errors
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(MOST_PENDING if resources.follow else resources.workers)
+    if resources.address:
+        factories = {factory.partition(":")[0] for factory in (job.factories or {}).values()}
+        job = replace(job, software=software(sorted({*job.modules, *factories})))
     trainable = tune.with_parameters(TrialWorker, job=vars(job))
     wanted = {"cpu": resources.cpus} | ({"gpu": resources.gpus} if resources.gpus else {})
     with tempfile.TemporaryDirectory(prefix="tuning-") as scratch:

@@ -17,11 +17,12 @@ from trainers.trainer import Trainer
 from tuning.execution import stored_data
 from tuning.execution.machines.draining import Draining
 from tuning.execution.machines.losses import MachineGone
+from tuning.execution.machines.software import difference
 from tuning.execution.stored_files import stored_files
 from tuning.execution.worker import Assignment, Trainers, Worker
 
 RESULT = "result"
-UNFIT = "unfit"  # beside a result: that this machine cannot keep a trial's files
+UNFIT = "unfit"  # beside a result: that this machine cannot train
 
 
 class TrialWorker(Trainable):
@@ -29,9 +30,11 @@ class TrialWorker(Trainable):
 
     def setup(self, config: dict[str, Any], *, job: dict[str, Any]) -> None:
         """Make the worker. job: the fields of tuning.execution.engine.Job."""
-        for module in job["modules"]:
-            importlib.import_module(module)
         self._job = job
+        self._differs = difference(job["software"])
+        if not self._differs:  # otherwise a module may be missing
+            for module in job["modules"]:
+                importlib.import_module(module)
         self._files = stored_files(job["store"])
         self._trainers: Trainers | None = None
         self._worker = Worker(
@@ -41,6 +44,7 @@ class TrialWorker(Trainable):
             job["early_images"],
             job["save_seconds"],
             self._files,
+            self._differs,
         )
         self._draining = Draining()
         self._stepping = self._terminated = False
@@ -78,11 +82,12 @@ class TrialWorker(Trainable):
         return {RESULT: result, UNFIT: self._unfit()}
 
     def _unfit(self) -> dict[str, str] | None:
-        """Which machine cannot keep a trial's files, where and why; None while this one can."""
-        if self._files is None or not self._worker.unfit:
+        """Which machine cannot train, why, and the folder that must become writable; None while this one can."""
+        if not self._worker.unfit:
             return None
+        folder = "" if self._differs or self._files is None else str(self._files.studies)
         node = get_runtime_context().get_node_id()
-        return {"node": node, "folder": str(self._files.studies), "reason": self._worker.unfit}
+        return {"node": node, "folder": folder, "reason": self._worker.unfit}
 
     def cleanup(self) -> None:
         """Save the trial, since the process ends."""

@@ -91,8 +91,7 @@ class Worker:
     early_images: number of validation images at the rungs before the last; None for all.
     save_seconds: between checkpoints; there is one at each rung too.
     files: where the trials' files are kept; None for a folder that all machines see.
-
-    unfit: why this machine can train no more, though others can; "" while it can.
+    unfit: why this machine can train no trial, or no more, though others can; "" while it can.
     """
 
     def __init__(
@@ -103,10 +102,11 @@ class Worker:
         early_images: int | None = None,
         save_seconds: float = SAVE_SECONDS,
         files: TrialFiles | None = None,
+        unfit: str = "",
     ) -> None:
         self._trainers = trainers
         self._files = files or SharedFolder()
-        self.unfit = ""
+        self.unfit = unfit and f"{socket.gethostname()}: {unfit}"
         self._task = task
         self._early_images = early_images
         self._chunk_seconds = chunk_seconds
@@ -135,6 +135,9 @@ class Worker:
         Does not raise: errors are reported in the result, as "failed" or "halt".
         """
         assert self._assigned is not None
+        if self.unfit:
+            self._note = f"this machine is left out; {self.unfit}"
+            return self._result("progress")
         try:
             return self._advance(self._assigned)
         except TrialFailed as error:

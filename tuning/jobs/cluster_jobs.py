@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from trainers.errors import UserError
-from tuning.execution.cluster import PACKAGES
+from tuning.execution.machines.software import PACKAGES
 from tuning.execution.python_path import ROOT
 
 ADDRESS = "RAY_API_SERVER_ADDRESS"  # Ray's own variable

@@ -10,6 +10,7 @@ import pytest
 import ray
 
 from tuning.execution.machines import leaving_out
+from tuning.execution.machines.draining import Draining
 from tuning.execution.machines.leaving_out import LeftOut, writable
 from tuning.execution.machines.losses import MachineGone, lost_machine
 
@@ -56,6 +57,19 @@ def test_a_machine_that_ray_has_given_up_is_lost_and_one_that_it_never_knew_is_n
     ray.nodes()[0]["Alive"] = False
     assert lost_machine(RuntimeError(DIED), "127.0.0.1") == "127.0.0.1"
     assert lost_machine(RuntimeError(DIED), "10.0.0.9") == ""
+
+
+def test_while_the_head_is_away_it_is_logged_that_a_drain_notice_is_unknown(caplog):
+    assert not ray.is_initialized()
+    assert not Draining()()
+    assert "whether this machine is about to go is unknown" in caplog.text
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("local_ray")
+def test_ray_is_asked_for_a_drain_notice_by_a_call_that_it_has(caplog):
+    assert not Draining()()
+    assert caplog.text == ""
 
 
 def test_a_disk_that_is_full_cannot_be_written(tmp_path, monkeypatch):

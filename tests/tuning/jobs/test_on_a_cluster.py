@@ -110,7 +110,7 @@ def test_a_search_is_submitted_followed_and_stopped_and_goes_on_with_its_gauges_
         "--space", "mobilenet", "--trainer", "curve_trainer:CurveTrainer", "--max-steps", "900", "--workers", "2",
         "--studies-dir", str(tmp_path), "--study", "street", "--submit",
     ]  # fmt: skip
-    said = cluster.run("tuning.run", *search, "--trials", "40")
+    said = cluster.run("tuning.run", *search, "--trials", "4000")  # it never ends by itself
     name = re.search(r"submitted (street-\S+) to http", said)[1]
     wanted = {f"ray_{gauge}" for gauge in GAUGES} | {f"ray_node_{gauge}" for gauge in OF_NODES}
     until = time.monotonic() + 300
@@ -125,7 +125,7 @@ def test_a_search_is_submitted_followed_and_stopped_and_goes_on_with_its_gauges_
     assert "interrupted" in {trial["state"] for trial in summary["trials"]}
     ended = sum(trial["state"] != "interrupted" for trial in summary["trials"])
 
-    said = cluster.run("tuning.run", *search, "--trials", str(ended + 2), "--max-steps", "900")
+    said = cluster.run("tuning.run", *search, "--trials", str(ended + 2))
     name = re.search(r"submitted (street-\S+) to http", said)[1]
     followed = cluster.called("tuning.attach", name)
     assert followed.returncode == 0, followed.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 LOOK_SECONDS = 5.0
@@ -14,15 +15,18 @@ class Draining:
         self._not_before = 0.0
 
     def __call__(self) -> bool:
-        """Whether this machine is about to go."""
+        """Whether this machine is about to go; False, with a warning in the worker's log, while Ray's head is away."""
         if time.monotonic() < self._not_before:
             return False
         self._not_before = time.monotonic() + LOOK_SECONDS
         import ray
-        from ray._private.state import state  # Ray has no public call for it
+        from ray._private.state import state  # Ray has no public call for it; its own ray.train uses this one
 
         try:
             draining = state.get_draining_nodes()
-        except Exception:  # noqa: BLE001 - the head is away for a moment; it is asked again
+        except (
+            ray.exceptions.RaySystemError
+        ) as error:  # no connection to the head: asked again at the next look
+            logging.getLogger(__name__).warning("whether this machine is about to go is unknown: %s", error)
             return False
         return ray.get_runtime_context().get_node_id() in draining

@@ -1,6 +1,6 @@
-"""LeftOut: machines whose disk is full or read-only get no more trials; the search goes on with the others.
+"""LeftOut: machines with a full disk or other software get no more trials; the search goes on with the others.
 
-A trial's worker that cannot write says so. An actor then takes the worker's place there, so that Ray puts no other
+A trial's worker that cannot train there says so. An actor then takes the worker's place, so that Ray puts no other
 worker on that machine, and leaves it when the disk can be written again.
 """
 
@@ -19,8 +19,8 @@ class _Hold:
     """Occupies a worker's place on a machine."""
 
     def wait(self, folder: str) -> None:
-        """Return when the folder's disk can be written again."""
-        while not writable(Path(folder)):
+        """Return when the folder's disk can be written again; never for ""."""
+        while not folder or not writable(Path(folder)):
             time.sleep(LOOK_SECONDS)
 
 
@@ -45,7 +45,10 @@ class LeftOut:
         self._held: dict[Any, tuple[str, Any]] = {}  # by what `wait` will return: machine and actor
 
     def add(self, node: str, folder: str) -> None:
-        """Take the place of a worker on the machine with this id of Ray's. folder: that could not be written."""
+        """Take the place of a worker on the machine with this id of Ray's.
+
+        folder: that could not be written; "" for a machine that is unfit for as long as it is there.
+        """
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
