@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 
 from tuning.api.settings import MAX, WORKER_BYTES, Settings
 from tuning.execution import cluster
+from tuning.execution.machines import clocks
+from tuning.stores.location import store_uri
 
 
 @contextlib.contextmanager
@@ -15,7 +17,8 @@ def planned(settings: Settings, say: Callable[[str], None]) -> Iterator[Settings
     """Within the block, the cluster of `settings.address` is joined; yields the settings with its workers.
 
     Without an address, yields the settings as they are: this machine's. say: is called with each line for the user.
-    Raises UserError when the cluster cannot be joined, or has no room for a single worker.
+    Raises UserError when the cluster cannot be joined, or has no room for a single worker, and for a clock that is
+    too far apart.
     """
     if settings.address is None:
         yield settings
@@ -35,6 +38,8 @@ def planned(settings: Settings, say: Callable[[str], None]) -> Iterator[Settings
         say(f"cluster  {len(nodes)} machines ({'; '.join(map(str, nodes))})")
         more = "; more when machines join" if follow else ""
         say(f"workers  {found.count}, each with {found.cpus:g} CPUs{gpus}{more}")
+        for line in clocks.check(clocks.ahead_by_machine(), store_uri(settings.studies_dir) is not None):
+            say(f"         {line}")
         if lacking := cluster.waiting(nodes, found):
             say(f"         {lacking}; the search goes on with what is there")
         yield dataclasses.replace(
