@@ -69,6 +69,13 @@ class PublishedWeights(Protocol):
         progress: is called with the bytes so far and in all, None if unknown.
         """
 
+    def take(self, fetch: Callable[[Path], None], sha256: str | None) -> Path:
+        """Like `fetch`, but from elsewhere: `fetch` fills the empty folder that it is called with.
+
+        sha256: of what was published, in hexadecimal; None if unknown.
+        Raises UserError if it is not what was published, or not what was fetched here first.
+        """
+
     def verify(self) -> None:
         """Read all of what was fetched. Raises UserError if it is damaged, or is not what was published."""
 

@@ -35,6 +35,11 @@ class Resolved:
     zoo_sha256: Mapping[str, str] = field(default_factory=dict)
     start: Any = None
 
+    @property
+    def published(self) -> bool:
+        """Whether trials start from published weights."""
+        return self.weights is None or self.weights.source == "zoo"
+
     def as_begun(self, part: str) -> Resolved:
         """The same for a study that was begun with this part of the weights."""
         weights = self.weights and self.weights.model_copy(update={"part": part})

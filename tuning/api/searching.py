@@ -41,6 +41,7 @@ from tuning.search.limits.meter import Meter
 from tuning.search.search import Search
 from tuning.search.space_adapter import SpaceAdapter
 from tuning.search.warm_start import WarmStart
+from tuning.stores import weights as stored_weights
 from tuning.study import manifest
 from tuning.study.data import open_data, write_split
 from tuning.study.storage import working_copy
@@ -138,6 +139,9 @@ def run(
         )
         if study.stored is not None:
             stored_data.upload(dataset, study.stored.store, say)
+            if asked.start.published:
+                uploaded = stored_weights.upload(space.models, study.stored.store, say)
+                job = dataclasses.replace(job, weights=uploaded)
         return _search(here, study, asked.first, warm, costs, job, list(words), console, callbacks)
     finally:
         study.close()

@@ -75,6 +75,7 @@ class Job:
     early_images: number of validation images at the rungs before the last; None for all.
     save_seconds: between a trial's checkpoints; there is one at each rung too.
     store: (URI of the studies' store, name of the study), where each machine has its own disk; None for a shared one.
+    weights: SHA-256 of the published weights that the store has, by model; see tuning.stores.weights.
     software: of the driver, which that of each machine of a cluster must equal; {} on one machine.
     """
 
@@ -87,6 +88,7 @@ class Job:
     early_images: int | None = None
     save_seconds: float = SAVE_SECONDS
     store: tuple[str, str] | None = None
+    weights: Mapping[str, str | None] = field(default_factory=dict)
     software: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -6,10 +6,7 @@ data/<fingerprint>.json, data/<fingerprint>.<upload>/train/00000-train.record, .
 from __future__ import annotations
 
 import dataclasses
-import errno
-import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +19,6 @@ from tuning.stores.store import Away, Store
 
 LABEL_MAP = "label_map.pbtxt"
 DATA = "data"
-AWAY_SECONDS = 900.0  # that a worker waits for a store that does not answer
 
 
 def upload(dataset: Dataset, store: Store, say: Callable[[str], None] = lambda line: None) -> None:
@@ -54,27 +50,8 @@ def fetch(dataset: Dataset, studies: Path, store: Store) -> Dataset:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / f".{folder.name}.lock"):
         if not folder.is_dir():
-            _fetch(dataset, folder, store)
+            folders.obtain(store, f"{DATA}/{dataset.fingerprint}", folder, "data")
     return _in(dataset, folder)
-
-
-def _fetch(dataset: Dataset, folder: Path, store: Store) -> None:
-    until = time.monotonic() + AWAY_SECONDS
-    while True:
-        try:
-            kept = folders.read(store, f"{DATA}/{dataset.fingerprint}")
-            if kept is None:
-                raise UserError(f"{store.uri}/{DATA}/{dataset.fingerprint}: the data are not in the store")
-            free = shutil.disk_usage(folder.parent).free
-            if kept.size > free:
-                lacking = f"the data need {kept.size / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free"
-                raise OSError(errno.ENOSPC, lacking, str(folder.parent))
-            folders.fetch(store, kept, folder)
-            return
-        except Away:
-            if time.monotonic() > until:
-                raise
-            time.sleep(1.0)
 
 
 def _in(dataset: Dataset, folder: Path) -> Dataset:

@@ -20,6 +20,7 @@ from tuning.execution.machines.losses import MachineGone
 from tuning.execution.machines.software import difference
 from tuning.execution.stored_files import stored_files
 from tuning.execution.worker import Assignment, Trainers, Worker
+from tuning.stores import weights as stored_weights
 
 RESULT = "result"
 UNFIT = "unfit"  # beside a result: that this machine cannot train
@@ -52,11 +53,12 @@ class TrialWorker(Trainable):
         self.reset_config(config)
 
     def _trainer(self, model: str) -> Trainer:
-        """The trainer of a model; the first one is made when the data are on this machine. Raises UserError."""
+        """The trainer of a model; the first one is made when data and weights are on this machine. Raises UserError."""
         if self._trainers is None:
             dataset = self._job["dataset"]
             if self._files is not None:
                 dataset = stored_data.fetch(dataset, self._files.studies, self._files.store)
+                stored_weights.fetch(self._job["weights"], self._files.store)
             self._trainers = Trainers(self._job["factories"], dataset, self._job["options"])
         return self._trainers(model)
 

@@ -9,9 +9,12 @@ The files have a prefix of their own at each upload, so two uploads of one name 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import secrets
+import shutil
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,11 +24,12 @@ from typing import Any
 from trainers.datasets.files.paths import UnsafePath, safe_join
 from trainers.errors import UserError
 from trainers.files import replace_folder
-from tuning.stores.store import Store
+from tuning.stores.store import Away, Store
 
 MANIFEST = ".json"
 ATTEMPTS = 2  # downloads of a file whose digest is wrong
 AT_ONCE = 8  # transfers
+AWAY_SECONDS = 900.0  # that `obtain` waits for a store that does not answer
 
 
 class Damaged(UserError):
@@ -104,6 +108,30 @@ def fetch(store: Store, kept: Kept, target: Path) -> None:
 
     with replace_folder(target) as folder, ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(one, kept.files))
+
+
+def obtain(store: Store, key: str, target: Path, what: str) -> None:
+    """Fetch the folder `key`, waiting up to AWAY_SECONDS for a store that does not answer.
+
+    what: it is, in a word for the user. Raises UserError when the store has none, Damaged, Away, and OSError (ENOSPC)
+    when the disk has no room for it.
+    """
+    until = time.monotonic() + AWAY_SECONDS
+    while True:
+        try:
+            kept = read(store, key)
+            if kept is None:
+                raise UserError(f"{store.uri}/{key}: the {what} are not in the store")
+            free = shutil.disk_usage(target.parent).free
+            if kept.size > free:
+                lacking = f"the {what} need {kept.size / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free"
+                raise OSError(errno.ENOSPC, lacking, str(target.parent))
+            fetch(store, kept, target)
+            return
+        except Away:
+            if time.monotonic() > until:
+                raise
+            time.sleep(1.0)
 
 
 def delete(store: Store, key: str) -> None:

@@ -32,7 +32,7 @@ def raylet(monkeypatch):
     [
         ("The actor died because its node has died. Its node was terminated: 10.77.0.2", "10.77.0.2"),
         ("The actor died because its node has died. Node Id: ab12", "a machine"),
-        ("The actor died unexpectedly before finishing this task. class_name: TrialWorker ip: 10.0.0.1", ""),
+        (DIED, ""),
         (str(MachineGone("10.0.0.7", "is about to go")), ""),
         (f"Traceback ...\nMachineGone: {MachineGone('10.0.0.7', 'is about to go')}", "10.0.0.7"),
     ],
@@ -45,11 +45,21 @@ def test_ray_and_the_worker_may_say_it(said, machine):
 @pytest.mark.usefixtures("raylet")
 def test_a_process_that_died_alone_is_no_lost_machine():
     assert lost_machine(RuntimeError(DIED), "127.0.0.1") == ""
+    assert lost_machine(RuntimeError(f"{DIED}\n\tip: 127.0.0.1\nThe actor is dead because ...")) == ""
 
 
 def test_a_machine_that_no_longer_answers_is_lost_though_ray_says_it_of_the_process(raylet):
     raylet.close()
     assert lost_machine(RuntimeError(DIED), "127.0.0.1") == "127.0.0.1"
+
+
+def test_the_machine_that_rays_error_names_counts_and_not_the_one_where_the_trial_was_before(raylet):
+    raylet.close()
+    died = RuntimeError(
+        f"{DIED}\n\tclass_name: TrialWorker\n\tpid: 17\n\tip: 127.0.0.1\nThe actor is dead because ..."
+    )
+    assert lost_machine(died, "10.0.0.9") == "127.0.0.1"
+    assert lost_machine(died) == "127.0.0.1"
 
 
 @pytest.mark.usefixtures("raylet")

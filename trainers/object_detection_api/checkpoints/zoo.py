@@ -14,7 +14,7 @@ import os
 import shutil
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -118,6 +118,23 @@ class Archive:
             raise Unavailable(f"{self.address}: {error}") from None
         return self.folder
 
+    def take(self, fetch: Callable[[Path], None], sha256: str | None) -> Path:
+        """See PublishedWeights. sha256: of the archive.
+
+        If several processes ask for it, one fetches it. Raises Unavailable if it does not hold the published variables;
+        UserError if it is of another archive than the one that was fetched first.
+        """
+        self.cache.mkdir(parents=True, exist_ok=True)
+        with one_process(self.cache / f"{self.folder.name}.lock"):
+            if self.folder.is_dir():
+                return self.folder
+            with replace_folder(self.folder) as new:
+                fetch(new)
+                _check_structure(new, self.detector)
+                if sha256 is not None:
+                    self._record(sha256, self.folder.name)
+        return self.folder
+
     def verify(self) -> None:
         """Read all values of the unpacked checkpoint. Raises UserError if one is damaged, or they are not the zoo's."""
         try:
@@ -132,14 +149,18 @@ class Archive:
         with replace_folder(self.folder) as new:
             _extract(archive, self.folder.name, new)
             _check_structure(new, self.detector)
-            first = self.sha256
-            if first is None:
-                write_text(self._sha256_file, f"{sha256}\n")
-            elif first != sha256:
-                raise UserError(
-                    f"{self.address}: has the SHA-256 {sha256}, and had {first} at first ({self._sha256_file}); delete "
-                    "that file to use this one"
-                )
+            self._record(sha256, self.address)
+
+    def _record(self, sha256: str, where: str) -> None:
+        """Write the archive's SHA-256 down, or compare it with that of the first one. Raises UserError."""
+        first = self.sha256
+        if first is None:
+            write_text(self._sha256_file, f"{sha256}\n")
+        elif first != sha256:
+            raise UserError(
+                f"{where}: has the SHA-256 {sha256}, and had {first} at first ({self._sha256_file}); delete "
+                "that file to use this one"
+            )
 
 
 @contextlib.contextmanager

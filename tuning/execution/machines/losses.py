@@ -22,12 +22,15 @@ class MachineGone(Exception):
 def lost_machine(error: BaseException | None, address: str | None = None) -> str:
     """The address of the machine whose loss is the cause of Ray's error; "" if a process alone has died.
 
-    address: of the worker, if known. Ray's first error is mostly that of the process, since it finds out only after some
+    address: of the machine from which the worker was last heard, if any; Ray's error names the machine of one that has
+    gone on elsewhere since. Ray's first error is mostly that of the process, since it finds out only after some
     seconds that the whole machine is gone. So the machine is asked.
     """
     said = " ".join(str(error).split())
     if own := re.search(rf"{MachineGone.__name__}: <([^>]*)>", said):
         return own[1]
+    if named := re.search(r" ip: (\S+)", said):
+        address = named[1]
     if error is not None and re.search(r"its node has died|[Nn]ode .*(was|is) (dead|terminated)", said):
         found = re.search(r"\b(\d{1,3}(?:\.\d{1,3}){3})\b", said)
         return address or (found[1] if found else "a machine")
