@@ -120,6 +120,7 @@ def parser() -> argparse.ArgumentParser:
     add("--gpu-hours", type=float, metavar="N", help="GPU hours of all workers")
     add("--cost", type=float, metavar="N", help="cost of those GPU hours, at --price-per-gpu-hour")
     add("--price-per-gpu-hour", type=float, metavar="N", help="in the currency of --cost")
+    add("--prices", type=Path, metavar="FILE", help="or a dated table of them by kind of GPU")
     add("--dry-run", action="store_true", help="print the plan and train nothing")
 
     add = line.add_argument_group("training").add_argument

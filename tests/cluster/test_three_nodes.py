@@ -82,11 +82,11 @@ def test_it_is_extended_from_another_machine_after_the_heads_disk_is_lost(cluste
 def test_a_machine_that_is_about_to_go_saves_first(cluster, tmp_path):
     log = Path(tmp_path) / "driver.log"
     driver = cluster.head.popen(
-        *search(cluster, "--study", "drained", "--trials", "4", "--max-steps", "300"), log=log
+        *search(cluster, "--study", "drained", "--trials", "8", "--max-steps", "300"), log=log
     )
     leaving = cluster.workers[1]
     until = time.monotonic() + 400
-    while " step 33:" not in (log.read_text() if log.exists() else ""):
+    while " step 34:" not in (log.read_text() if log.exists() else ""):
         assert driver.poll() is None, log.read_text()
         assert time.monotonic() < until
         time.sleep(0.5)

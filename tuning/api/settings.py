@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -25,6 +25,7 @@ from tuning.search import sampler, scheduler
 from tuning.search.constraints import limit as limits
 from tuning.search.constraints.limit import Limit
 from tuning.search.limits.budget import Budget
+from tuning.search.limits.prices import read as read_prices
 from tuning.search.scheduler import Rules, Scheduler, quorum_of, rung_steps
 from tuning.study.manifest import EARLY_IMAGES
 
@@ -93,6 +94,7 @@ class Settings:
     gpu_hours: float | None = None
     cost: float | None = None
     price_per_gpu_hour: float | None = None
+    prices: Path | None = None
     like: float | None = None
 
     def __post_init__(self) -> None:
@@ -121,6 +123,9 @@ class Settings:
             from tuning.study.storage.postgresql import check_url  # imports SQLAlchemy
 
             check_url(self.storage)
+        if self.prices is not None and self.price_per_gpu_hour is not None:
+            raise UserError("--prices and --price-per-gpu-hour: give one of them")
+        self.priced_for(())  # raises
         if self.save_every <= 0:
             raise UserError(f"--save-every must be above 0, not {self.save_every:g}")
         if self.seed >= 2**31:
@@ -151,9 +156,15 @@ class Settings:
             seconds=self.time,
             gpu_hours=self.gpu_hours,
             cost=self.cost,
-            price_per_gpu_hour=self.price_per_gpu_hour,
+            price_per_gpu_hour=self.price_per_gpu_hour or (self.cost and self.priced_for([""])),
             trainings=self.like,
         )
+
+    def priced_for(self, kinds: Iterable[str]) -> float | None:
+        """--price-per-gpu-hour, or that of --prices for these kinds of GPUs; None without both. Raises UserError."""
+        if self.prices is None:
+            return self.price_per_gpu_hour
+        return read_prices(self.prices).of(kinds)
 
     @property
     def limits(self) -> tuple[Limit, ...]:

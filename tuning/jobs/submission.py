@@ -14,16 +14,15 @@ from tuning.stores.location import store_uri
 
 
 def check(settings: Settings) -> None:
-    """Raise UserError for a place that the cluster's machines could not find: a path relative to this folder."""
+    """Raise UserError for what the cluster's machines could not find: a file of this machine, a relative path."""
     if store_uri(settings.studies_dir) is None and not settings.studies_dir.is_absolute():
         raise UserError(
             f"--studies-dir {settings.studies_dir}: is a folder of this machine; "
             "give s3://bucket/prefix, or the absolute path of a folder that all machines see"
         )
-    if settings.recipe is not None and not settings.recipe.is_absolute():
-        raise UserError(
-            f"--recipe {settings.recipe}: is a path of this machine; give an absolute path on all machines"
-        )
+    for flag, path in (("--recipe", settings.recipe), ("--prices", settings.prices)):
+        if path is not None and not path.is_absolute():
+            raise UserError(f"{flag} {path}: is a path of this machine; give an absolute path on all machines")
     data = settings.data
     if data is not None and not is_toy_city(data) and "://" not in data and not Path(data).is_absolute():
         raise UserError(

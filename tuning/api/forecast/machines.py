@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+import datetime
+from collections.abc import Callable, Iterator, Sequence
 
 from tuning.api.settings import MAX, WORKER_BYTES, Settings
 from tuning.execution import cluster
+from tuning.execution.environment import hardware
 from tuning.execution.machines import clocks
+from tuning.search.limits.prices import read
 from tuning.stores.location import store_uri
 
 
@@ -21,7 +24,7 @@ def planned(settings: Settings, say: Callable[[str], None]) -> Iterator[Settings
     too far apart.
     """
     if settings.address is None:
-        yield settings
+        yield _priced(settings, hardware()["gpu"].split(", "), say)
         return
     follow = settings.workers == MAX
     with cluster.joined(settings.address) as nodes:
@@ -42,6 +45,17 @@ def planned(settings: Settings, say: Callable[[str], None]) -> Iterator[Settings
             say(f"         {line}")
         if lacking := cluster.waiting(nodes, found):
             say(f"         {lacking}; the search goes on with what is there")
+        settings = _priced(settings, [node.kind for node in nodes if node.gpus], say)
         yield dataclasses.replace(
             settings, workers=found.count, cpus_per_trial=found.cpus, gpus_per_trial=found.gpus, follow=follow
         )
+
+
+def _priced(settings: Settings, kinds: Sequence[str], say: Callable[[str], None]) -> Settings:
+    """With the price of a GPU hour on the dearest of these kinds, where --prices are given. Raises UserError."""
+    if settings.prices is None:
+        return settings
+    prices = read(settings.prices)
+    price = prices.of(kinds or [""])  # an autoscaler's machines are still to come
+    say(f"price    {prices.line(price, datetime.date.today())}")
+    return dataclasses.replace(settings, prices=None, price_per_gpu_hour=price)

@@ -41,7 +41,7 @@ class Budget:
             if value is not None and not 0 < value < float("inf"):
                 raise UserError(f"{flag} must be above 0, not {value:g}")
         if self.cost is not None and self.price_per_gpu_hour is None:
-            raise UserError("--cost needs --price-per-gpu-hour")
+            raise UserError("--cost needs --price-per-gpu-hour or --prices")
         if self.price_per_gpu_hour is not None and self.cost is None and self.gpu_hours is None:
             raise UserError("--price-per-gpu-hour needs --cost or --gpu-hours")
 
