@@ -22,7 +22,9 @@ def check(settings: Settings) -> None:
         )
     for flag, path in (("--recipe", settings.recipe), ("--prices", settings.prices)):
         if path is not None and not path.is_absolute():
-            raise UserError(f"{flag} {path}: is a path of this machine; give an absolute path on all machines")
+            raise UserError(
+                f"{flag} {path}: is a path of this machine; give an absolute path on all machines"
+            )
     data = settings.data
     if data is not None and not is_toy_city(data) and "://" not in data and not Path(data).is_absolute():
         raise UserError(
