@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -133,7 +134,7 @@ def _plain_routes(app: FastAPI, context: Context, guard: Callable[[str], Any]) -
         return JSONResponse(answer | {"ready": ready} if known else {"ready": ready}, 200 if ready else 503)
 
     async def readiness() -> tuple[dict[str, Any], bool]:
-        state = context.rollout.state()
+        state = await asyncio.to_thread(context.rollout.state)
         answer: dict[str, Any] = {"model": state.champion}
         candidate = state.candidate
         if candidate is not None and candidate.phase in ("failed", "rolled back"):

@@ -55,24 +55,23 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         request: Request, idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None
     ) -> Response:
         wanted = await json_body(request, schemas.BatchRequest)
-        context.store.check_room(0, settings.limits.result_bytes)
+        await asyncio.to_thread(context.store.check_room, 0, settings.limits.result_bytes)
         await context.checks.run(_check, wanted, settings)
         output = wanted.output_uri and wanted.output_uri.rstrip("/")
-        sent = [
-            (
-                Submission(
-                    name_of(uri), uri, wanted.options,
-                    output=f"{output}/{number:05}-{_folder_name(uri)}" if output else None,
-                ),
-                context.rollout.pick(),
-            )
-            for number, uri in enumerate(wanted.uris)
-        ]  # fmt: skip
-
-        for model in {model for _, model in sent}:
-            task_of(settings, model).check(wanted.options)
 
         def add() -> tuple[dict[str, Any], bool]:
+            sent = [
+                (
+                    Submission(
+                        name_of(uri), uri, wanted.options,
+                        output=f"{output}/{number:05}-{_folder_name(uri)}" if output else None,
+                    ),
+                    context.rollout.pick(),
+                )
+                for number, uri in enumerate(wanted.uris)
+            ]  # fmt: skip
+            for model in {model for _, model in sent}:
+                task_of(settings, model).check(wanted.options)
             batch, new = batches.add(
                 sent,
                 output,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import asyncio
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -13,7 +11,7 @@ from pydantic import ValidationError
 
 from serve.api import problems, schemas
 from serve.api.context import Context
-from serve.api.uploads import read_form
+from serve.api.uploads import incoming_folder, read_form
 from serve.errors import Refused
 from serve.jobs.options import Options
 from serve.storage.sources import check_disk_space
@@ -84,7 +82,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
             wanted = Options(**options)
         except ValidationError as error:
             raise Refused(422, problems.first_error(error)) from None
-        model = context.rollout.pick()
+        model = await asyncio.to_thread(context.rollout.pick)
         images = await _images(request)
         return await context.replicas.find(images, model, wanted, verb)
 
@@ -98,10 +96,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
             if not body:
                 raise Refused(422, "the body is empty; send an image")
             return [bytes(body)]
-        incoming = context.settings.data / "incoming"
-        incoming.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=incoming))
-        try:
+        async with incoming_folder(context.settings.data) as folder:
             form = await read_form(
                 request,
                 folder,
@@ -111,8 +106,6 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
             )
             if not form.files:
                 raise Refused(422, "the field 'file' with an image is missing")
-            return [path.read_bytes() for _, path, _ in form.files]
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            return await asyncio.to_thread(lambda: [path.read_bytes() for _, path, _ in form.files])
 
     return router

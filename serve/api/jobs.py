@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -16,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from serve.api import problems, schemas
 from serve.api.context import Context
 from serve.api.images import ERRORS
-from serve.api.uploads import read_form
+from serve.api.uploads import incoming_folder, read_form
 from serve.deployment.settings import Settings
 from serve.errors import Refused
 from serve.exports.model_folder import task_of
@@ -90,18 +88,15 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
     async def submit(
         request: Request, idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None
     ) -> Response:
-        model = context.rollout.pick()
-        incoming = settings.data / "incoming"
-        incoming.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=incoming))
-        try:
+        model = await asyncio.to_thread(context.rollout.pick)
+        async with incoming_folder(settings.data) as folder:
             sent, digest = await _receive(request, folder)
-            task_of(settings, model).check(sent.options)
-            job, new = await asyncio.to_thread(
-                store.add, folder, sent, model, settings.limits.queued, idempotency_key, digest
-            )
-        finally:
-            await asyncio.to_thread(shutil.rmtree, folder, True)
+
+            def add() -> tuple[Job, bool]:
+                task_of(settings, model).check(sent.options)
+                return store.add(folder, sent, model, settings.limits.queued, idempotency_key, digest)
+
+            job, new = await asyncio.to_thread(add)
         return JSONResponse(shown(job), 202 if new else 200, headers={"Location": f"/v1/jobs/{job.id}"})
 
     async def _receive(request: Request, folder: Path) -> tuple[Submission, str]:
@@ -109,7 +104,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
             wanted = await json_body(request, schemas.JobRequest)
             await check(wanted.output_uri, wanted.webhook)
             size = await context.checks.run(sources.check, wanted.uri, settings)
-            check_room(size)
+            await asyncio.to_thread(check_room, size)
             sent = Submission(
                 name_of(wanted.uri), wanted.uri, wanted.options, None, wanted.output_uri, wanted.webhook, size
             )
@@ -133,7 +128,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         name, path, size = form.files[0]
         if size == 0:
             raise Refused(422, "the file is empty; send a video")
-        path.replace(folder / INPUT)
+        await asyncio.to_thread(path.replace, folder / INPUT)
         output, webhook = form.fields.get("output_uri") or None, form.fields.get("webhook") or None
         await check(output, webhook)
         facts = await asyncio.to_thread(probe, folder / INPUT, settings.limits)

@@ -40,7 +40,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         responses={status: ERRORS[status] for status in (401, 403, 429)},
     )
     async def about(request: Request) -> Any:
-        state = context.rollout.state()
+        state = await asyncio.to_thread(context.rollout.state)
         manifest: dict[str, Any] = {}
         if state.champion is not None:
             try:
@@ -71,12 +71,12 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         dependencies=[guard("admin")],
         responses=CONFLICT,
     )
-    async def promote(promotion: schemas.Promotion) -> dict[str, Any]:
+    def promote(promotion: schemas.Promotion) -> dict[str, Any]:
         roots = [root.resolve() for root in context.settings.model_roots]
         folder = Path(promotion.model).resolve() if "\0" not in promotion.model else None
         if folder is None or not any(folder.is_relative_to(root) for root in roots):
             raise Refused(422, "no such model in the folders that this server allows (--model-root)")
-        export = await asyncio.to_thread(add_model, context.settings, folder)
+        export = add_model(context.settings, folder)
         champion, task = context.rollout.state().champion, tasks.of(export)
         if champion is not None and (served := task_of(context.settings, champion)) is not task:
             raise Refused(422, f"it is a model for {task.title}, but this server is for {served.title}")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -32,6 +35,22 @@ class Form:
     digest: str = ""
 
 
+@asynccontextmanager
+async def incoming_folder(data: Path) -> AsyncIterator[Path]:
+    """A new folder in `data`/incoming for the files of a request; removed afterwards, unless it was moved away."""
+
+    def new() -> Path:
+        incoming = data / "incoming"
+        incoming.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=incoming))
+
+    folder = await asyncio.to_thread(new)
+    try:
+        yield folder
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, True)
+
+
 async def read_form(
     request: Request, folder: Path, limit: int, files: int, check_disk_space: Callable[[int], None]
 ) -> Form:
@@ -51,7 +70,7 @@ async def read_form(
     if length.isdigit():
         if int(length) > limit + FIELD_BYTES:
             raise Refused(413, f"the body has {int(length)} bytes; the limit for files is {limit} bytes")
-        check_disk_space(int(length))
+        await asyncio.to_thread(check_disk_space, int(length))
     reader = _Reader(boundary.encode(), folder, limit, files)
     checked = 0
     try:
@@ -63,7 +82,7 @@ async def read_form(
                 pending.clear()
             if reader.written - checked > 64 * CHUNK_BYTES:  # for a body of undeclared length
                 checked = reader.written
-                check_disk_space(0)
+                await asyncio.to_thread(check_disk_space, 0)
         await asyncio.to_thread(reader.feed, bytes(pending))
         await asyncio.to_thread(reader.end)
     except RequestEntityTooLarge:

@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,8 @@ class Replica:
     async def _find_in(
         self, decoded: Sequence[np.ndarray], model_id: str, options: Options, verb: str
     ) -> dict[str, Any]:
-        for model in dict.fromkeys((model_id, self._rollout.state().champion or model_id)):
+        champion = (await asyncio.to_thread(self._rollout.state)).champion
+        for model in dict.fromkeys((model_id, champion or model_id)):
             try:
                 return await self._find_with(decoded, model, options, verb)
             except Refused:
@@ -155,15 +157,7 @@ class Replica:
     async def _find(
         self, images: Sequence[np.ndarray], model_id: str, model: Model, options: Options
     ) -> dict[str, Any]:
-        squares = [model.export.square(image) for image in images]
-        futures = [model.batcher.submit(square, urgent=True) for square in squares]
-        minute = f"images-{time.time() // 60:.0f}"  # requests of a minute may come from one camera: they are one unit
-        with shadowing(
-            self._rollout.state(), self._models, self._evidence, model, minute, len(images)
-        ) as shadow:
-            if shadow is not None:
-                for image, future in zip(images, futures, strict=True):
-                    shadow(image, future)
+        futures = await asyncio.to_thread(self._submit, images, model)
         found = await asyncio.gather(*map(asyncio.wrap_future, futures))
         answers = []
         for image, each in zip(images, found, strict=True):
@@ -173,6 +167,18 @@ class Replica:
                 {"height": height, "width": width, "objects": [o.to_dict(height, width) for o in detected]}
             )
         return {"model": model_id, "images": answers}
+
+    def _submit(self, images: Sequence[np.ndarray], model: Model) -> list[Future[Any]]:
+        """Give the images to the network, and during a canary phase some of them to the other model as well."""
+        futures = [model.batcher.submit(model.export.square(image), urgent=True) for image in images]
+        minute = f"images-{time.time() // 60:.0f}"  # requests of a minute may come from one camera: they are one unit
+        with shadowing(
+            self._rollout.state(), self._models, self._evidence, model, minute, len(images)
+        ) as shadow:
+            if shadow is not None:
+                for image, future in zip(images, futures, strict=True):
+                    shadow(image, future)
+        return futures
 
     def _repeat(self, work: Callable[[], bool]) -> None:
         """Call `work` until the replica stops; after False, which says that there is none, with a pause."""

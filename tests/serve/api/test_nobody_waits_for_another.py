@@ -2,32 +2,74 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
+from servers import prepare, served
 
 from serve.api.app import FLUSH_SECONDS
+from serve.deployment import database
 from serve.deployment.database import FILE
+from serve.deployment.settings import Settings
 from serve.storage import s3
 
 pytestmark = pytest.mark.slow
 
 
-def test_requests_are_answered_while_the_database_is_locked(server):
-    lock = sqlite3.connect(server.settings.data / FILE, isolation_level=None)
-    lock.execute("BEGIN IMMEDIATE")
+@contextlib.contextmanager
+def locked(settings: Settings, how: str) -> Iterator[None]:
+    """how: IMMEDIATE keeps out writers, EXCLUSIVE without a write-ahead log also readers."""
+    lock = sqlite3.connect(settings.data / FILE, isolation_level=None)
+    lock.execute(f"BEGIN {how}")
     try:
+        yield
+    finally:
+        lock.execute("ROLLBACK")
+        lock.close()
+
+
+def test_requests_are_answered_while_the_database_is_locked(server):
+    with locked(server.settings, "IMMEDIATE"):
         for _ in range(3):  # among them one that would write the counters
             time.sleep(FLUSH_SECONDS / 2)
             assert server.call("GET", "/healthz").status_code == 200
             assert server.call("GET", "/v1/jobs").status_code == 200
-    finally:
-        lock.execute("ROLLBACK")
-        lock.close()
+
+
+def test_health_is_answered_while_all_other_requests_wait_for_the_database(
+    rectangles_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(database, "on_network", lambda folder: True)  # where readers wait for writers
+    settings = Settings(data=tmp_path / "data", model_roots=(rectangles_folder.parent,))
+    prepare(settings, rectangles_folder)
+    requests_ = [
+        ("GET", "/readyz", {}),
+        ("GET", "/v1/jobs", {}),
+        ("GET", "/v1/model", {}),
+        ("POST", "/v1/jobs", {"files": {"file": b"no video"}}),
+        ("POST", "/v1/images:detect", {"data": b"no image", "headers": {"Content-Type": "image/png"}}),
+        ("POST", "/v1/batches", {"json": {"uris": ["s3://videos/in/clip.mp4"]}}),
+        ("POST", "/v1/model:promote", {"json": {"model": str(rectangles_folder)}}),
+        ("POST", "/v1/model:rollback", {}),
+    ]
+    with served(settings, replica=False) as server, ThreadPoolExecutor(len(requests_)) as pool:
+        with locked(settings, "EXCLUSIVE"):
+            waiting = [pool.submit(server.call, method, path, **more) for method, path, more in requests_]
+            for _ in range(3):
+                time.sleep(FLUSH_SECONDS / 2)
+                assert server.call("GET", "/healthz").status_code == 200
+            assert not any(each.done() for each in waiting)
+        assert {path: each.result().status_code for (_, path, _), each in zip(requests_, waiting, strict=True)} == {
+            "/readyz": 503, "/v1/jobs": 422, "/v1/model": 200, "/v1/images:detect": 500, "/v1/batches": 422,
+            "/v1/model:promote": 409, "/v1/model:rollback": 409,
+        }  # fmt: skip
 
 
 @pytest.mark.slow(12)
