@@ -27,6 +27,8 @@ ENVIRONMENT = {
     "RAY_worker_niceness": "0",
     # the default is 0.1; nothing that the controller watches changes that fast here
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
+    # the default is 5, after which the controller kills a proxy that a busy machine has not started yet
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
 }
 
 
@@ -112,10 +114,7 @@ def serve_until_stopped(settings: Settings, placement: Placement, ready: Callabl
         options = {"host": placement.host, "port": placement.port}
         if placement.certificate and placement.key:
             options |= {"ssl_certfile": str(placement.certificate), "ssl_keyfile": str(placement.key)}
-        ray_serve.start(
-            proxy_location="HeadOnly", http_options=options,
-            logging_config={"enable_access_log": False},
-        )  # fmt: skip
+        _start_serve(options)
         _deploy(settings, placement)
         ready()
         # without Ray's own processes no request is answered; then this process ends too, to be started again
@@ -146,8 +145,28 @@ def _start_ray(placement: Placement) -> None:
         raise UserError(f"cannot connect to Ray at {placement.address}: {line}") from error
 
 
-def _deploy(settings: Settings, placement: Placement) -> None:
+def _start_serve(options: dict[str, Any]) -> None:
+    from ray import serve as ray_serve
+    from ray.exceptions import RayError
+
+    try:
+        ray_serve.start(
+            proxy_location="HeadOnly", http_options=options, logging_config={"enable_access_log": False}
+        )
+    except (RayError, TimeoutError) as error:
+        line = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"Ray Serve did not start ({line}); logs: {_logs()}; on a busy machine, try again"
+        ) from error
+
+
+def _logs() -> Path:
     import ray
+
+    return Path(ray._private.worker._global_node.get_session_dir_path()) / "logs" / "serve"
+
+
+def _deploy(settings: Settings, placement: Placement) -> None:
     from ray import serve as ray_serve
 
     from serve.deployment.application import build
@@ -163,7 +182,6 @@ def _deploy(settings: Settings, placement: Placement) -> None:
     try:
         ray_serve.run(application, name="detector", route_prefix="/")
     except RuntimeError as error:
-        logs = Path(ray._private.worker._global_node.get_session_dir_path()) / "logs" / "serve"
         raise UserError(
-            f"the deployment failed: {' '.join(str(error).split())[:200]}; logs: {logs}"
+            f"the deployment failed: {' '.join(str(error).split())[:200]}; logs: {_logs()}"
         ) from error
