@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from serve.deployment.loopback import keep_to_loopback
 from serve.deployment.settings import Settings, parsed
 from serve.jobs.options import Options
 
+# how much later than the HTTP processes the replica's work gets a CPU: a busy network delays no answer of theirs
+NICENESS = 10
 ABOUT_SECONDS = 5.0  # without an answer for this long, the replicas are not ready
 
 
@@ -34,6 +37,7 @@ class ReplicaDeployment:
 
         keep_to_loopback()
         hide_gpus_of_others()
+        os.nice(NICENESS)  # of this thread, and so of all that it starts
         self._jobs_at_once = settings["jobs_at_once"]
         self._replica = Replica(Settings.model_validate(settings))
 
