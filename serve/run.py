@@ -10,7 +10,7 @@ from pathlib import Path
 
 from serve.client import TOKEN_VARIABLE
 from serve.deployment.gpus import hide_all_gpus
-from serve.deployment.preparing import backend_table, prepare_model, prepare_tokens
+from serve.deployment.preparing import backend_table, is_measured, prepare_model, prepare_tokens
 from serve.deployment.serving import (
     Placement,
     check_certificate,
@@ -229,6 +229,8 @@ def _prepare(chosen: Namespace, settings: Settings) -> None:
         f"model {export.export_id}: {export.manifest.get('detector') or export.manifest.get('model')}, classes {names}",
         flush=True,
     )
+    if not is_measured(settings, export):
+        print("measuring which backend is the fastest here, once for this model: about a minute", flush=True)
     print("\n".join(f"  {line}" for line in backend_table(settings, export)), flush=True)
     given = chosen.token or os.environ.get(TOKEN_VARIABLE)
     read = chosen.read_token or os.environ.get(READ_TOKEN_VARIABLE)

@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 RUNTIMES = ("tensorflow", "tensorflow-cpu", "openvino", "nncf", "onnxruntime", "tf2onnx")  # and converters
 # names, separated by commas: only these are measured, where the task has any of them
 BACKENDS = "DETECTOR_SERVING_BACKENDS"
-VERSION = 3  # of what is kept of a choice; others in the cache are measured again
+VERSION = 4  # of what is kept of a choice; others in the cache are measured again
 
 
 @dataclass(frozen=True)
@@ -137,13 +137,29 @@ def choice_for(
     """
     threads = _threads(threads)
     with FileLock(cache.folder(export) / "choosing.lock"):  # concurrent measurements would disturb each other
-        kept = _read_choice(export, threads, max_map_drop)
+        kept = kept_choice(export, threads, max_map_drop)
         if kept is not None:
             return kept
         _measure_in_subprocess(export, threads)
-        kept = _read_choice(export, threads, max_map_drop)
+        kept = kept_choice(export, threads, max_map_drop)
         assert kept is not None
         return kept
+
+
+def kept_choice(
+    export: ServedExport, threads: int | None = None, max_map_drop: float = MAX_MAP_DROP
+) -> Choice | None:
+    """The cached choice; None if the backends have yet to be measured here, or with these versions of the runtimes."""
+    threads = _threads(threads)
+    try:
+        kept = json.loads(_path(export, threads).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    if kept.get("version") != VERSION:
+        return None
+    rows = tuple(Measured(**row) for row in kept["measured"])
+    backend = _fastest(export, rows, max_map_drop) if rows else kept["backend"]
+    return Choice(export.export_id, threads, backend, rows, max_map_drop)
 
 
 def save_choice(export: ServedExport, choice: Choice) -> None:
@@ -184,18 +200,6 @@ def _version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _read_choice(export: ServedExport, threads: int, max_map_drop: float) -> Choice | None:
-    try:
-        kept = json.loads(_path(export, threads).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    if kept.get("version") != VERSION:
-        return None
-    rows = tuple(Measured(**row) for row in kept["measured"])
-    backend = _fastest(export, rows, max_map_drop) if rows else kept["backend"]
-    return Choice(export.export_id, threads, backend, rows, max_map_drop)
 
 
 if __name__ == "__main__":  # what _measure_in_subprocess runs

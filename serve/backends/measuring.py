@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,6 +14,7 @@ from serve import backends, tasks
 from serve.backends.backend import Backend
 from serve.tasks.task import Parity, ServedExport
 from trainers.errors import UserError
+from trainers.hardware.machine import gpu_ids
 
 BATCH = 4  # in which backends are compared; then the best size for each is looked for
 BATCHES = (1, 2, 4, 8, 16, 32)
@@ -32,8 +33,8 @@ class Measured:
     """Measurements of one backend on this machine.
 
     problem: why it cannot be used, or None. figures: of its results on the export's samples (serve.tasks.task.Parity).
-    seconds: per image, with batches of BATCH in all streams; the best round, because other load on the machine only ever
-    adds time. seconds_single: per image, one at a time. batch: its best size of batches.
+    seconds: of `busy_clock` per image, with batches of BATCH in all streams. seconds_single: by the wall clock, one
+    image at a time. Both of the best round, because other load on the machine only ever adds time. batch: its best size.
     lost: of an approximate backend, how much worse its metric is than in float32, on `judged` labelled images.
     """
 
@@ -127,16 +128,25 @@ def _results(backend: Backend, squares: np.ndarray) -> list[Any]:
     return [each for i in range(0, len(squares), BATCH) for each in backend.run(squares[i : i + BATCH])]
 
 
+def busy_clock() -> Callable[[], float]:
+    """A clock by which backends are compared: the CPU time of this process, whatever else the machine does meanwhile.
+
+    By the wall clock, what else runs decides, and long batches meet more of it than short ones. The wall clock where
+    there is a GPU, whose work takes no CPU time.
+    """
+    return time.perf_counter if gpu_ids() else time.process_time
+
+
 def best_batch(backend: Backend, images: np.ndarray) -> int:
     """The smallest of BATCHES than which twice its size is not clearly faster. images: (N, S, S, 3) uint8."""
-    best, fastest = BATCHES[0], np.inf
+    best, fastest, clock = BATCHES[0], np.inf, busy_clock()
     for size in BATCHES:
         batch = np.resize(images, (size, *images.shape[1:]))
         seconds = []
         for _ in range(BATCH_ROUNDS + 1):  # the first one warms up
-            began = time.perf_counter()
+            began = clock()
             in_all_streams(backend, [batch] * backend.streams)
-            seconds.append((time.perf_counter() - began) / size)
+            seconds.append((clock() - began) / size)
         if min(seconds[1:]) > GAIN * fastest:
             break
         best, fastest = size, min(seconds[1:])
@@ -144,23 +154,24 @@ def best_batch(backend: Backend, images: np.ndarray) -> int:
 
 
 def time_backends(loaded: Mapping[str, Backend], images: np.ndarray) -> dict[str, tuple[float, float]]:
-    """By name: seconds per image in a batch, and for a single image; the best of several rounds.
+    """By name: seconds of `busy_clock` per image in a batch, and of the wall clock for a single image; the best round.
 
     All backends take turns in each round, so that other load on the machine hits all of them. images: (N, S, S, 3)
     uint8.
     """
     batch = np.resize(images, (BATCH, *images.shape[1:]))
-    best = dict.fromkeys(loaded, (np.inf, np.inf))
+    best, clock = dict.fromkeys(loaded, (np.inf, np.inf)), busy_clock()
     for backend in loaded.values():  # warm up
         in_all_streams(backend, [batch] * backend.streams)
         backend.run(batch[:1])
     for round_ in range(ROUNDS):
         for name, backend in loaded.items():
-            began = time.perf_counter()
+            began = clock()
             in_all_streams(backend, [batch] * backend.streams)
-            middle = time.perf_counter()
+            busy = clock() - began
+            began = time.perf_counter()
             backend.run(batch[:1])
-            taken = (middle - began) / BATCH / backend.streams, time.perf_counter() - middle
+            taken = busy / BATCH / backend.streams, time.perf_counter() - began
             best[name] = min(best[name][0], taken[0]), min(best[name][1], taken[1])
         taken_in_batches = sorted(seconds for seconds, _ in best.values())
         if round_ + 1 >= CLEAR_ROUNDS and all(

@@ -32,6 +32,11 @@ def prepare_model(settings: Settings, export: Path | None) -> ServedExport:
     return read_model(settings, champion)
 
 
+def is_measured(settings: Settings, export: ServedExport) -> bool:
+    """Whether this machine has measured the backends for the export."""
+    return choosing.kept_choice(export, settings.threads, settings.max_map_drop) is not None
+
+
 def backend_table(settings: Settings, export: ServedExport) -> list[str]:
     """The measurements of the backends as lines of text; they are measured first if this machine has not done so."""
     return choosing.choice_for(export, settings.threads, settings.max_map_drop).table()

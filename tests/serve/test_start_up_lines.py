@@ -62,5 +62,5 @@ def test_measuring_the_backends_prints_nothing_of_theirs(environment, rectangles
     done = run(environment, tmp_path, "serve.run", *words)
     assert done.stderr == ""
     assert [line.split()[0] for line in done.stdout.splitlines()] == [
-        "model", "backend", "openvino", "openvino-int8", "onnxruntime", "tensorflow", "token",
+        "model", "measuring", "backend", "openvino", "openvino-int8", "onnxruntime", "tensorflow", "token",
     ]  # fmt: skip

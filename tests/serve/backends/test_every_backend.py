@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
@@ -156,12 +157,20 @@ class Taking:
 def test_a_moment_of_other_load_does_not_change_the_order(monkeypatch):
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(measuring.time, "perf_counter", lambda: clock.now)
+    monkeypatch.setattr(measuring, "busy_clock", lambda: measuring.time.perf_counter)
     disturbed = Taking(clock, 0.010, others=[1, 1, 5, 5, 5, 5])
     taken = measuring.time_backends(
         {"quick": disturbed, "slow": Taking(clock, 0.012)}, np.zeros([1, 4, 4, 3], np.uint8)
     )
     assert taken["quick"] == pytest.approx((0.010, 0.010))
     assert taken["slow"] == pytest.approx((0.012, 0.012))
+
+
+def test_other_load_on_the_machine_changes_neither_order_nor_batch(monkeypatch):
+    monkeypatch.setattr(measuring, "gpu_ids", list)
+    assert measuring.busy_clock() is time.process_time
+    monkeypatch.setattr(measuring, "gpu_ids", lambda: ["0"])  # whose work takes no CPU time
+    assert measuring.busy_clock() is time.perf_counter
 
 
 def test_the_cache_keeps_the_most_recently_used_exports(rectangles, tmp_path, monkeypatch):
@@ -222,7 +231,7 @@ def test_an_export_without_calibration_images_is_not_quantized(rectangles, tmp_p
 
 def test_the_best_batch_is_the_smallest_that_is_as_fast_as_any(monkeypatch):
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(measuring.time, "perf_counter", lambda: clock.now)
+    monkeypatch.setattr(measuring, "busy_clock", lambda: lambda: clock.now)
 
     def best(seconds_of_batch):
         class Network:
