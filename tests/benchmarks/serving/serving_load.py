@@ -3,7 +3,8 @@
     .venv/bin/python tests/benchmarks/serving/serving_load.py --model studies/mobilenet-toy-city/trials/0/export
 
 Each client sends one request after another, one in twenty a video of 4 s that it waits for, the others a 640x360 image.
-Meanwhile `/healthz` is asked five times a second, each time by a new connection, as probes do.
+Meanwhile `/healthz` is asked five times a second, each time by a new connection, as probes do; from a process of its
+own, because among the clients' threads it would wait for them as well.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +49,16 @@ class Press:
             threading.Thread(target=self._one, args=(number, began + self._seconds))
             for number in range(clients)
         ]
-        threads.append(threading.Thread(target=self._probe, args=(began + self._seconds,)))
-        for thread in threads:
-            thread.start()
-        used = []
-        while any(thread.is_alive() for thread in threads):
-            used.append(memory(self._served.process.pid))
-            time.sleep(2)
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            probed = pool.submit(probe, self._served.url, self._seconds)
+            for thread in threads:
+                thread.start()
+            used = []
+            while any(thread.is_alive() for thread in threads):
+                used.append(memory(self._served.process.pid))
+                time.sleep(2)
+            self._taken["healthz"], errors = probed.result()
+            self._errors += errors
         lasted = time.monotonic() - began
         quarter = max(1, len(used) // 4)
         return {
@@ -79,16 +85,6 @@ class Press:
                 self._errors.append(str(error))
             self._taken[kind].append(time.perf_counter() - began)
 
-    def _probe(self, end: float) -> None:
-        while time.monotonic() < end:
-            began = time.perf_counter()
-            try:
-                requests.get(f"{self._served.url}/healthz", timeout=30).raise_for_status()
-            except requests.RequestException as error:
-                self._errors.append(str(error))
-            self._taken["healthz"].append(time.perf_counter() - began)
-            time.sleep(PROBE_SECONDS)
-
     def _ask(self, client: Client, kind: str) -> None:
         if kind == "image":
             client.detect([self._picture])
@@ -97,6 +93,21 @@ class Press:
         *_, last = client.events(job["id"])
         if last["state"] != "done":
             self._errors.append(str(last["error"]))
+
+
+def probe(url: str, seconds: float) -> tuple[list[float], list[str]]:
+    """Seconds that each answer of `/healthz` took, and the errors."""
+    taken, errors = [], []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        began = time.perf_counter()
+        try:
+            requests.get(f"{url}/healthz", timeout=30).raise_for_status()
+        except requests.RequestException as error:
+            errors.append(str(error))
+        taken.append(time.perf_counter() - began)
+        time.sleep(PROBE_SECONDS)
+    return taken, errors
 
 
 def main() -> None:

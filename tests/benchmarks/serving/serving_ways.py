@@ -9,6 +9,7 @@ import json
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -84,11 +85,13 @@ def notebook(model: str, video: str, out: str, saved_model: str) -> dict[str, An
     }  # fmt: skip
 
 
-def ours(model: str, video: str, codec: str = "vp9", every: str = "1") -> dict[str, Any]:
-    """`python -m serve.detect --local --every EVERY`, and the seconds that each stage worked."""
+def ours(
+    model: str, video: str, codec: str = "vp9", every: str = "1", backend: str | None = None
+) -> dict[str, Any]:
+    """`python -m serve.detect --local --every EVERY --backend BACKEND`, and the seconds that each stage worked."""
     from serve import Detector
 
-    with Detector(model) as detector, tempfile.TemporaryDirectory() as folder:
+    with Detector(model, backend=backend) as detector, tempfile.TemporaryDirectory() as folder:
         began, cpu = time.perf_counter(), time.process_time()
         out = Path(folder) / f"video.{'mp4' if codec == 'h264' else 'webm'}"
         manifest = detector.annotate(video, out, codec=codec, every=int(every))
@@ -100,7 +103,7 @@ def ours(model: str, video: str, codec: str = "vp9", every: str = "1") -> dict[s
     }  # fmt: skip
 
 
-def alone(model: str, video: str, out: str, codec: str = "vp9") -> dict[str, Any]:
+def alone(model: str, video: str, out: str, codec: str, backend_name: str) -> dict[str, Any]:
     """Frames a second of each stage with the machine to itself, and all its threads."""
     from serve.backends import choosing, measuring
     from serve.jobs.limits import NO_LIMITS
@@ -109,12 +112,15 @@ def alone(model: str, video: str, out: str, codec: str = "vp9") -> dict[str, Any
     from trainers.detection import export as exports
 
     export = exports.read(Path(model))
-    choice, backend = choosing.load_chosen(export)
+    choice, backend = choosing.choose(export, names=[backend_name])
     began = time.perf_counter()
     count = sum(1 for _ in Decoder(Path(video), NO_LIMITS))
     speeds: dict[str, Any] = {"decode": count / (time.perf_counter() - began)}
     frames = [frame for frame, _ in zip(Decoder(Path(video), NO_LIMITS), range(200), strict=False)]
-    squares = np.stack([export.square(frame.image) for frame in frames])
+    with ThreadPoolExecutor(choice.threads) as pool:
+        began = time.perf_counter()
+        squares = np.stack(list(pool.map(lambda frame: export.square(frame.image), frames)))
+        speeds["resize"] = len(frames) / (time.perf_counter() - began)
     size = choice.batch
     batches = [squares[i : i + size] for i in range(0, len(squares), size)]
     measuring.in_all_streams(backend, batches[: backend.streams])
@@ -122,11 +128,15 @@ def alone(model: str, video: str, out: str, codec: str = "vp9") -> dict[str, Any
     measuring.in_all_streams(backend, batches)
     speeds["network"] = len(squares) / (time.perf_counter() - began)
     height, width = frames[0].image.shape[:2]
+    with ThreadPoolExecutor(choice.threads) as pool:
+        began = time.perf_counter()
+        planes = list(pool.map(lambda frame: planes_of(frame.image), frames))
+        yuv = time.perf_counter() - began
     began = time.perf_counter()
     with SegmentWriter(Path(out), codec, width, height, Fraction(25), choice.threads) as writer:  # type: ignore[arg-type]
-        for frame in frames:
-            writer.write(planes_of(frame.image), frame.time)
-    speeds["encode"] = len(frames) / (time.perf_counter() - began)
+        for frame, each in zip(frames, planes, strict=True):
+            writer.write(each, frame.time)
+    speeds["encode"] = len(frames) / (time.perf_counter() - began + yuv)
     return speeds
 
 
