@@ -269,8 +269,8 @@ def _search(
 
 def as_begun(settings: Settings, folder: Path) -> Settings:
     """The settings with which the study in `folder` goes on, if there is one: its seed, on which recipes and brackets
-    depend, and, where they are left to this program, its steps, image size and initial weights: the defaults may have
-    changed.
+    depend, and, where they are left to this program, its steps, image size, batch size and initial weights: the
+    defaults may have changed.
     """
     path = folder / manifest.NAME
     if not path.is_file():
@@ -281,6 +281,7 @@ def as_begun(settings: Settings, folder: Path) -> Settings:
         seed=begun.seed,
         max_steps=begun.max_steps if settings.max_steps is None else settings.max_steps,
         image_size=begun.image_size if settings.image_size is None else settings.image_size,
+        batch_size=begun.batch_size if settings.batch_size is None else settings.batch_size,
         weights=begun.weights if settings.weights == "auto" else settings.weights,
     )
 

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 import search_spaces
+from trainers.errors import UserError
 from trainers.recipe import InitialWeights
-from tuning.api.forecast.sizing import Sized, sized
+from tuning.api.forecast.sizing import EPOCHS, Sized, sized
 from tuning.api.settings import Settings
 
 GIB = 2.0**30
 LARGE = np.linspace(0.3, 0.9, 50)  # of the objects' sides, as a share of the image's
-SMALL = np.linspace(0.02, 0.09, 50)
-TINY = np.linspace(0.005, 0.03, 50)
+SMALL = np.append(np.linspace(0.02, 0.09, 50), 0.9)
+TINY = np.append(np.linspace(0.005, 0.03, 50), 0.9)
 
 
 def chosen(
@@ -64,8 +65,32 @@ def test_what_is_lost_for_want_of_time_is_said(tmp_path):
     assert "at 640 px, for which time or memory do not suffice" in why
 
 
-def test_an_image_is_no_larger_than_memory_allows(tmp_path):
-    assert chosen(tmp_path, TINY, time=1e6, memory=8 * GIB).image_size < 640
+def test_where_memory_is_short_a_step_has_fewer_images_and_then_smaller_ones(tmp_path):
+    plenty, less, least = (chosen(tmp_path, TINY, time=1e6, memory=size * GIB) for size in (100, 8, 2))
+    assert (plenty.image_size, plenty.batch_size) == (640, None)
+    assert (less.image_size, less.batch_size) == (640, 2)
+    assert less.reasons[-1] == (
+        "batch 2 (--batch-size): 8 images of 640 px need 13.1 GB, and each of 2 workers has 4.3 GB"
+    )
+    assert less.steps == 4 * EPOCHS * 160 // 8  # each image as often
+    assert least.image_size < 640
+    assert least.batch_size == 2
+
+
+def test_a_batch_size_that_the_user_gives_is_kept(tmp_path):
+    given = chosen(tmp_path, TINY, time=1e6, memory=8 * GIB, batch_size=8)
+    assert given.batch_size == 8
+    assert given.image_size < 640
+
+
+def test_objects_that_are_all_too_small_end_the_search_before_it_begins(tmp_path):
+    specks = np.full(20, 0.01)
+    with pytest.raises(
+        UserError, match=r"^every object is smaller than 23 px at \d+ px, .* give more --time"
+    ):
+        chosen(tmp_path, specks, time=1800)
+    assert chosen(tmp_path, specks, time=1800, image_size=320).image_size == 320  # the user knows better
+    assert chosen(tmp_path, np.append(specks, 0.5), time=1800).image_size
 
 
 def test_steps_follow_the_number_of_images_and_the_time(tmp_path):

@@ -1,7 +1,8 @@
-"""Sizing: the image size and the steps of a search on the user's own data, chosen from the data and the budget.
+"""Sizing: image size, batch size and steps of a search on the user's own data, chosen from the data and the budget.
 
 Detail costs time: a step on images of twice the side takes four times as long. So the image size is the largest that the
-objects need, and of which the budget affords several full trainings.
+objects need, and of which the budget affords several full trainings. Where memory does not suffice, a step has fewer
+images, as long as there are two.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from search_spaces.conditions import Conditions
 from search_spaces.space import Space
 from trainers import task as tasks
 from trainers.datasets.dataset import Dataset
+from trainers.errors import UserError
 from trainers.hardware.machine import memory_here
 from tuning.api.forecast import speed
 from tuning.api.forecast.speed import TABLE
@@ -27,6 +29,7 @@ LONGEST = 600.0  # seconds of a full training on a CPU, where no time is given
 SMALL = 0.25  # share of the objects that may be too small to be learned
 EPOCHS = 15  # published fine-tunings see each image 10 to 50 times
 MOST_STEPS = 2000
+FEWEST_IMAGES = 2  # of a batch, as in the smallest of published fine-tunings
 FEWEST_STEPS = 150  # of a full training, before a larger image is worth more
 # of a worker's memory: activations and gradients of the largest model; the smallest takes a third
 BYTES_PER_PIXEL = 4000
@@ -34,17 +37,21 @@ BYTES_PER_PIXEL = 4000
 
 @dataclass(frozen=True)
 class Sized:
-    """The image size in pixels and the steps of a full training; lines for the user say why."""
+    """The image size in pixels, the steps of a full training and the images of a step; lines for the user say why.
+
+    batch_size: None for that of each model's preset.
+    """
 
     image_size: int
     steps: int
+    batch_size: int | None
     reasons: tuple[str, ...]
 
 
 def fitted(
     settings: Settings, space: Space, conditions: Conditions, dataset: Dataset
 ) -> tuple[Settings, tuple[str, ...]]:
-    """The settings with an image size and steps that suit the data, where the user left them open; and why.
+    """The settings with an image size, a batch size and steps that suit the data, where they were left open; and why.
 
     They are as given if the task knows no sizes of objects.
     """
@@ -52,7 +59,10 @@ def fitted(
     if sides is None:
         return settings, ()
     chosen = sized(settings, space, conditions, sides, dataset.train.images, memory_here())
-    return replace(settings, image_size=chosen.image_size, max_steps=chosen.steps), chosen.reasons
+    found = replace(
+        settings, image_size=chosen.image_size, max_steps=chosen.steps, batch_size=chosen.batch_size
+    )
+    return found, chosen.reasons
 
 
 def sized(
@@ -62,6 +72,7 @@ def sized(
 
     sides: (N,) float, of each object: the root of its area as a share of its image's, 0 to 1.
     images: for training. memory: bytes of this machine for all workers.
+    Raises UserError if every object is too small to be learned at any size that time and memory allow.
     """
     branches = space.branches
     batch = max(size for branch in branches for size in branch.batch_sizes(conditions))
@@ -69,23 +80,34 @@ def sized(
     smallest = max(branch.about.smallest_object for branch in branches)
     offered = (settings.image_size,) if settings.image_size else _sizes(space, conditions.from_scratch, base)
     step = _seconds_of_step(settings, space, base, batch)
-    wanted = settings.max_steps or min(MOST_STEPS, max(settings.steps, EPOCHS * images // batch))
+    wanted = settings.max_steps or _steps_for(images, batch, settings)
     least = settings.max_steps or max(FEWEST_STEPS, wanted // 2)
     allowed = _seconds_of_training(settings)
 
+    batches = [batch] if settings.batch_size else _halved(batch)
+
+    def in_memory(size: int) -> list[int]:
+        """The batch sizes that a worker has the memory for, largest first."""
+        return [each for each in batches if size**2 * each * BYTES_PER_PIXEL <= memory / settings.at_once]
+
     def fits(size: int) -> bool:
-        in_memory = size**2 * batch * BYTES_PER_PIXEL <= memory / settings.at_once
-        return in_memory and (step is None or step * (size / base) ** 2 * least <= allowed)
+        return bool(in_memory(size)) and (step is None or step * (size / base) ** 2 * least <= allowed)
 
     def lost(size: int) -> float:
         return float(np.mean(sides * size < smallest)) if len(sides) else 0.0
 
     needed = next((size for size in offered if lost(size) <= SMALL), offered[-1])
     size = max((each for each in offered if each <= needed and fits(each)), default=offered[0])
-    steps = wanted
+    if len(sides) and not settings.image_size and lost(size) == 1:
+        raise UserError(
+            f"every object is smaller than {smallest:.0f} px at {size} px, the largest image size for which time and "
+            "memory suffice: too small to be learned; give more --time, an --image-size, or parts of the images"
+        )
+    fitting = (in_memory(size) or batches[-1:])[0]
+    steps = settings.max_steps or _steps_for(images, fitting, settings)
     if step is not None and not settings.max_steps:
-        affordable = int(allowed / (step * (size / base) ** 2))
-        steps = min(wanted, max(affordable, 2 * space.first_rung))
+        affordable = int(allowed / (step * (size / base) ** 2 * fitting / batch))
+        steps = min(steps, max(affordable, 2 * space.first_rung))
     why = f"{lost(size):.0%} of the objects are then smaller than {smallest:.0f} px, too small to be learned"
     if size < needed:
         why += f" ({lost(needed):.0%} at {needed} px, for which time or memory do not suffice)"
@@ -93,9 +115,25 @@ def sized(
     if not settings.image_size:
         reasons.append(f"image size {size} px (--image-size): {why}")
     if not settings.max_steps:
-        seen = steps * batch / max(1, images)
+        seen = steps * fitting / max(1, images)
         reasons.append(f"{steps} steps (--max-steps): each training image {seen:.0f} times")
-    return Sized(size, steps, tuple(reasons))
+    if fitting < batch:
+        reasons.append(
+            f"batch {fitting} (--batch-size): {batch} images of {size} px need "
+            f"{size**2 * batch * BYTES_PER_PIXEL / 1e9:.1f} GB, and each of {settings.at_once} workers has "
+            f"{memory / settings.at_once / 1e9:.1f} GB"
+        )
+    return Sized(size, steps, fitting if fitting < batch else settings.batch_size, tuple(reasons))
+
+
+def _steps_for(images: int, batch: int, settings: Settings) -> int:
+    """Enough to see each image EPOCHS times, and at least the preset's."""
+    return min(MOST_STEPS, max(settings.steps, EPOCHS * images // batch))
+
+
+def _halved(batch: int) -> list[int]:
+    """The batch size, half of it, and so on, but of at least FEWEST_IMAGES."""
+    return [batch] + (_halved(batch // 2) if batch // 2 >= FEWEST_IMAGES else [])
 
 
 def _sizes(space: Space, from_scratch: bool, base: int) -> Sequence[int]:
