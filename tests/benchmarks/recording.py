@@ -2,7 +2,10 @@
 
     .venv/bin/python tests/benchmarks/recording.py --trials 64
     .venv/bin/python tests/benchmarks/recording.py --space retinanet --batch-size 2 --steps 120 --out retinanet.json
+    .venv/bin/python tests/benchmarks/recording.py --trials 40 --data ../shared/data/raccoon --image-size 320
+        --weights ../shared/data/weights/mobilenet_v2_fpnlite_320_hands/ckpt-0 --out raccoon_curves.json
 
+The last fine-tunes on somebody's images, by the space's fine-tuning parameters.
 Run again, it goes on where it was ended: a trial that is in the file is not trained twice. At every rung the detector
 is measured as a search measures it ("metrics"), and with the statistics of batch normalisation that training left, as
 the API's own evaluation does ("moving_averages").
@@ -32,7 +35,9 @@ from trainers.detection.task import DETECTION  # noqa: E402
 from trainers.errors import TrialFailed  # noqa: E402
 from trainers.files import write_text  # noqa: E402
 from trainers.metrics import Metrics  # noqa: E402
+from trainers.object_detection_api.checkpoints import weights  # noqa: E402
 from trainers.object_detection_api.trainer import DetectorTrainer, alone_in_process  # noqa: E402
+from trainers.recipe import InitialWeights  # noqa: E402
 from tuning.search.sampler import SamplerContext  # noqa: E402
 from tuning.search.samplers.tpe import TPESampler  # noqa: E402
 from tuning.search.scheduler import rung_steps  # noqa: E402
@@ -96,22 +101,36 @@ def main() -> None:
     parser.add_argument("--space", default="mobilenet")
     parser.add_argument("--batch-size", type=int, default=BATCH_SIZE)
     parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--data", help="labelled images, as tuning.run takes them (default: the toy city)")
+    parser.add_argument("--image-size", type=int)
+    parser.add_argument("--weights", default="none", help="none, zoo or a checkpoint's path")
     parser.add_argument(
-        "--data", type=Path, default=ROOT / "studies" / "data", help="where the toy city is kept"
+        "--cache", type=Path, default=ROOT / "studies" / "data", help="where converted data are kept"
     )
     parser.add_argument("--out", type=Path, default=FILE)
     chosen = parser.parse_args()
     curves = json.loads(chosen.out.read_text()) if chosen.out.exists() else []
     missing = [n for n in range(chosen.trials) if n not in {curve["number"] for curve in curves}]
-    data = open_dataset(None, chosen.data)
+    data = open_dataset(chosen.data, chosen.cache)
+    (model,) = search_spaces.get(chosen.space).models
+    start = weights.resolve("auto" if chosen.weights == "zoo" else chosen.weights, model)
+    conditions = Conditions(
+        steps=chosen.steps,
+        batch_size=chosen.batch_size,
+        image_size=chosen.image_size,
+        weights=InitialWeights(source=start.source, part=start.part),
+    )
     if any(curve["data"] != data.fingerprint for curve in curves):
-        raise SystemExit(f"{chosen.out} was recorded on another toy city; move it away")
+        raise SystemExit(f"{chosen.out} was recorded on other data; move it away")
+    origin = {"source": "/".join(Path(start.source).parts[-2:]), "part": start.part}  # on any machine
+    if any(curve["recipe"]["weights"] != origin for curve in curves):
+        raise SystemExit(f"{chosen.out} was recorded from other weights; move it away")
     alone_in_process(data, chosen.cpus, 0.0)
     trainer = Recorder(data, threads=chosen.cpus)
     for number in missing:
         began = time.monotonic()
-        conditions = Conditions(steps=chosen.steps, batch_size=chosen.batch_size)
         curve = record(trainer, number, chosen.space, conditions) | {"data": data.fingerprint}
+        curve["recipe"]["weights"] = origin
         curves = sorted([*curves, curve], key=lambda one: one["number"])
         lines = ",\n".join(json.dumps(one, separators=(",", ":")) for one in curves)
         write_text(chosen.out, f"[\n{lines}\n]\n")
