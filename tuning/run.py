@@ -17,6 +17,7 @@ from tuning.api.settings import Settings
 from tuning.execution.saving import SAVE_SECONDS
 from tuning.reporting.console import console_of
 from tuning.search import sampler, scheduler
+from tuning.search.limits.arguments import add_budget, duration_of
 from tuning.stores.arguments import add_studies_dir
 from tuning.study.manifest import EARLY_IMAGES
 
@@ -34,6 +35,7 @@ examples:
   python -m tuning.run --space all --and latency_ms            the front of accuracy and latency
   python -m tuning.run --space {OTHER} --data photos/ --recipe pipeline.config
                                                                somebody's training first, then others
+  python -m tuning.run --space all --trials 24 --confirm 4     the winner by the mean over several seeds
   python -m tuning.run --space {ONE} --dry-run             print the plan, train nothing
   python -m tuning.run --space all --submit --address http://head:8265 --studies-dir s3://bucket/studies
                                                                on a cluster, its driver too; then tuning.attach
@@ -109,18 +111,7 @@ def parser() -> argparse.ArgumentParser:
     add("--subset", type=share_of, default=1.0, metavar="10%", help="train on a share of the training images")
 
     add = line.add_argument_group("budget").add_argument
-    add(
-        "--trials",
-        type=int,
-        metavar="N",
-        help="trials in all (default: the space's, 8 or 18; zoo 32; unlimited with another limit)",
-    )
-    add("--time", type=duration_of, metavar="2h", help="wall time, like 45m, 2h or 1h30m")
-    add("--like", type=float, metavar="N", help="gradient steps, in full-length trials")
-    add("--gpu-hours", type=float, metavar="N", help="GPU hours of all workers")
-    add("--cost", type=float, metavar="N", help="cost of those GPU hours, at --price-per-gpu-hour")
-    add("--price-per-gpu-hour", type=float, metavar="N", help="in the currency of --cost")
-    add("--prices", type=Path, metavar="FILE", help="or a dated table of them by kind of GPU")
+    add_budget(add)
     add("--dry-run", action="store_true", help="print the plan and train nothing")
 
     add = line.add_argument_group("training").add_argument
@@ -262,18 +253,6 @@ def _submit(words: Sequence[str], settings: Settings) -> int:
     for command in ("status", "attach", "stop"):
         print(f"  python -m tuning.{command} {job.name} --address {jobs.address}")
     return 0
-
-
-def duration_of(text: str) -> float:
-    """The seconds of a duration, such as `--time 2h`."""
-    from tuning.search.limits.budget import parse_time
-
-    try:
-        return parse_time(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"'{text}' is not a duration; give one like 45m, 2h or 1h30m"
-        ) from None
 
 
 def workers_of(text: str) -> int | str:

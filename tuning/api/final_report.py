@@ -10,9 +10,12 @@ from rich.text import Text
 
 from trainers import task as tasks
 from tuning.callbacks.progress import COLORS, narrow_table
+from tuning.search.limits import convergence
 from tuning.search.limits.budget import duration
+from tuning.search.limits.convergence import CONVERGED
 from tuning.study import pareto
 from tuning.study import trial_record as records
+from tuning.study.confirmed import confirmed
 from tuning.study.study import Study
 from tuning.study.trial_folder import newest_checkpoint
 from tuning.tracking.notes import read_note
@@ -66,6 +69,10 @@ def show(
         lines.append(("front", f"trial {record.number}, {objective} {record.value:.3f}, {further}"))
     if (share := pareto.dominated_share(known, study.objective)) is not None:
         lines.append(("hypervolume", f"{share:.2f} of what the completed trials span"))
+    if (found := confirmed(known, study.objective)) is not None:
+        lines += [("confirmed", line) for line in found.lines(objective)]
+    if (noted := study.attribute(CONVERGED)) is not None:
+        lines.append(("converged", convergence.line(noted, objective).removeprefix("converged ")))
     lines.append(("summary", str(study.folder / "summary.json")))
     lines += seen_in_mlflow(study.folder, tracking_uri)
     ended = sum(record.verdict is not None and record.verdict.final for record in known)

@@ -56,12 +56,23 @@ class Resolved:
             settings.at_once,
             settings.keep_checkpoints,
             settings.gpus,
+            settings.confirm,
         )
 
     def first_trials(self, trials: int) -> str:
         """A line for the user: how many of so many trials have published recipes, and who proposes the others."""
+        trials -= self.settings.confirm
         published = self.space.published_among(trials, self.conditions)
-        return f"recipes  {published} published, {trials - published} proposed by {self.settings.sampler}"
+        until, objective = (
+            self.settings.until_converged,
+            self.settings.objective or self.task.default_objective,
+        )
+        sooner = (
+            f"; ends when the next training is expected to gain less than {until:g} of {objective}"
+            if until
+            else ""
+        )
+        return f"recipes  {published} published, {trials - published} proposed by {self.settings.sampler}{sooner}"
 
     def cost_lines(self) -> list[str]:
         """Lines for the user: what a step costs with each choice that changes it much, such as the backbone."""

@@ -234,12 +234,14 @@ def _search(
         study,
         sampler,
         settings.new_scheduler(),
-        budget.trials,
+        budget.trials and budget.trials - settings.confirm,
         seeds,
         callbacks=(tracking, progress, summary, pictures, retention, uploads, *on_cluster, *extra_callbacks),
         spending=spending,
         known=KnownResults(warm.known if warm is not None else ()),
         costs=costs,
+        confirm=settings.confirm,
+        worth=settings.until_converged,
     )
     summary.write()
     tracking.start()

@@ -96,12 +96,14 @@ class Settings:
     price_per_gpu_hour: float | None = None
     prices: Path | None = None
     like: float | None = None
+    confirm: int = 0
+    until_converged: float | None = None
 
     def __post_init__(self) -> None:
         for name, least in (
             ("trials", 1), ("max_steps", 1), ("image_size", 1), ("batch_size", 1), ("workers", 1), ("seed", 0),
             ("gpus_per_trial", 0), ("reduction_factor", 2), ("keep_checkpoints", 1),
-            ("early_images", 1),
+            ("early_images", 1), ("confirm", 0),
         ):  # fmt: skip
             value = getattr(self, name)
             if value not in (None, MAX) and value < least:
@@ -140,6 +142,13 @@ class Settings:
         parse(self.only)
         self.limits  # noqa: B018 - raises
         limits.check_further_objectives(self.also)
+        self.budget.check_leaves_a_search(self.confirm)
+        if self.until_converged is not None and not 0 < self.until_converged < math.inf:
+            raise UserError(f"--until-converged must be above 0, not {self.until_converged:g}")
+        if self.until_converged is not None and self.also:
+            raise UserError(
+                "--until-converged is for one objective; leave out --and, or limit --trials or --time"
+            )
         name = self.study or ""
         if name in (*RESERVED, ".", "..") or "/" in name or name != name.strip():
             raise UserError(

@@ -9,8 +9,10 @@ from typing import Any
 from trainers.files import write_text
 from trainers.objective import Objective
 from tuning.search.callback import Callback
+from tuning.search.limits.convergence import CONVERGED
 from tuning.study import pareto
 from tuning.study import trial_record as records
+from tuning.study.confirmed import confirmed
 from tuning.study.study import Study
 from tuning.study.trial_record import TrialRecord
 
@@ -29,6 +31,8 @@ def summary(study: Study) -> dict[str, Any]:
         "objective": {"name": study.objective.name, "direction": study.objective.direction},
         "best": best and _best(best, study.objective.name),
         **_front(trials, study.objective),
+        **({"confirmation": found.to_dict()} if (found := confirmed(trials, study.objective)) else {}),
+        **({"converged": noted} if (noted := study.attribute(CONVERGED)) else {}),
         "trials": [_trial(trial, study.objective.name) for trial in trials if trial.verdict is not None],
         "wall_seconds": round(study.wall_seconds, 3),
         "versions": study.manifest.versions,
@@ -68,6 +72,7 @@ def _trial(record: TrialRecord, objective: str) -> dict[str, Any]:
         "reason": record.verdict.reason,
         "recipe_id": record.recipe_id,
         "recipe": record.recipe,
+        **({} if record.repeats is None else {"repeats": record.repeats}),
         "rungs": [
             {"step": rung.step, "value": rung.value, objective: rung.value, "seconds": round(rung.seconds, 3)}
             for rung in record.rungs

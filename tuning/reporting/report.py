@@ -22,14 +22,15 @@ from tuning.reporting.parts import (
     parameters,
     predictions,
     published_recipes,
-    ranking,
 )
+from tuning.reporting.parts.winners import confirmation, ranking
 from tuning.reporting.section import Section, with_interval
 from tuning.study.reading import StudyRead
 
 PARTS: tuple[Callable[[ReportContext], Section | None], ...] = (
     label_errors.section,
     ranking.section,
+    confirmation.section,
     detectors.section,
     choices.section,
     predictions.section,

@@ -12,7 +12,7 @@ from tuning.study.proposal import Proposal
 from tuning.study.storage.working_copy import fetch_trial
 from tuning.study.study import Study
 from tuning.study.trial_folder import newest_checkpoint
-from tuning.study.trial_record import CONTINUES, KNOWN, TrialRecord, worth_continuing
+from tuning.study.trial_record import CONTINUES, KNOWN, REPEATS, TrialRecord, worth_continuing
 
 MOST_FAILURES = 8
 
@@ -25,8 +25,8 @@ class History:
 
     ended: number of trials with a final verdict. completed: numbers of those that took all steps of a full trial.
     interrupted: trials to resume. to_continue: shorter trials to continue as new trials with more steps.
-    not_counted: numbers of trials that continue shorter ones, or have the known results of an earlier study: they do
-        not count as further trials.
+    not_counted: numbers of trials that continue shorter ones, have the known results of an earlier study, or train a
+        recipe again: they do not count as further trials.
     superseded: interrupted shorter trials that another trial already continues, with its number; their verdicts are due.
     """
 
@@ -61,20 +61,21 @@ class Failures:
 
 def of(records: Sequence[TrialRecord], scheduler: Scheduler) -> History:
     """The history in a study's `records`. Also records their rungs with the `scheduler`."""
-    found = History(not_counted={r.number for r in records if {CONTINUES, KNOWN} & r.provenance.keys()})
+    found = History()
+    found.not_counted = {r.number for r in records if {CONTINUES, KNOWN, REPEATS} & r.provenance.keys()}
     shorter = []
     for record in records:
         full = record.recipe["steps"] >= scheduler.rungs[-1]
         if record.verdict is not None and record.verdict.final:
             found.ended += record.number not in found.not_counted
-            if full and record.state == "completed":
+            if full and record.state == "completed" and record.repeats is None:
                 found.completed.add(record.number)
         elif full:
             found.interrupted.append(record)
         if not full:
             shorter.append(record)
             continue
-        for rung in record.rungs:
+        for rung in record.rungs if record.repeats is None else ():
             scheduler.record(record.number, rung.step, rung.score)
             if rung.decision == "continue":
                 scheduler.promote(record.number, rung.step)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tuning.search import history
 from tuning.search.history import History
 from tuning.search.idle_workers import IdleWorkers
 from tuning.search.scheduler import Scheduler
@@ -73,10 +72,3 @@ class Roster:
                 self.running[number] = None
                 found.append(study.resume(number))
         return found
-
-    def continue_first(self, study: Study, scheduler: Scheduler) -> tuple[TrialRecord, TrialRecord]:
-        """The first of the shorter trials to continue, and the new one that continues it."""
-        shorter = self.to_continue.pop(0)
-        record = history.continue_longer(study, shorter, scheduler.rungs[-1])
-        self.not_counted.add(record.number)
-        return shorter, record

@@ -5,28 +5,28 @@ It does not depend on Ray: tuning.execution adapts it to Ray Tune, tuning.search
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from functools import partial
 
 from search_spaces.space import Seed
-from trainers.metrics import TOTAL_LOSS
 from tuning.search import history
 from tuning.search.callback import Callback, Callbacks
+from tuning.search.confirmation import Confirmation
 from tuning.search.constraints.served_costs import NO_COSTS, ServedCosts
+from tuning.search.judging import Judge
 from tuning.search.known import KnownResults
 from tuning.search.limits.budget import Budget, Spending
+from tuning.search.limits.convergence import Convergence
 from tuning.search.limits.meter import Meter
-from tuning.search.limits.pace import Pace
 from tuning.search.limits.reserve import Reserve, Stage
+from tuning.search.new_trials import NewTrials
 from tuning.search.roster import Roster
 from tuning.search.sampler import Sampler, paused_as_pruned
-from tuning.search.scheduler import Scheduler, make_rung
+from tuning.search.scheduler import Scheduler
 from tuning.study import verdict as verdicts
 from tuning.study.step_result import StepResult
 from tuning.study.study import Study
 from tuning.study.trial_record import Rung, TrialRecord
-from tuning.study.verdict import Verdict
 
 
 class Search:
@@ -38,6 +38,8 @@ class Search:
     spending: the budget, and what is spent of it; None if only the number of trials is limited.
     known: results of an earlier study, which take the place of training the same recipes again.
     costs: of the networks when they are served; they become metrics of each rung.
+    confirm: number of trainings to end with, which train the best trials again (Confirmation); not counted in `trials`.
+    worth: gain in the objective for which a training is worth its cost (Convergence); None to use up the budget.
 
     stop_reason: why `stop` was called; None before. limit_reached: the limit that ended the search; None before.
     fatal_result: the worker's message that no trial can continue. driver_error: an exception in the driver itself.
@@ -54,6 +56,8 @@ class Search:
         spending: Spending | None = None,
         known: KnownResults | None = None,
         costs: ServedCosts = NO_COSTS,
+        confirm: int = 0,
+        worth: float | None = None,
     ) -> None:
         self.study = study
         self.scheduler = scheduler
@@ -66,18 +70,16 @@ class Search:
         self._callbacks = Callbacks(callbacks)
         self._spending = spending or Spending(Meter(study), Budget(), scheduler.rungs[-1])
         self._failures = history.Failures()
-        for trial in study.trials():
-            sampler.learn(trial)
         records = study.records()
-        self._costs = costs
+        self._judge = Judge(study, scheduler, costs)
         self._known = known or KnownResults()
-        self._known.tried.update(record.recipe_id for record in records)
-        names = {record.provenance.get("name") for record in records}
-        self._seeds = [seed for seed in seeds if seed.name not in names]
+        self._new_trials = NewTrials(study, sampler, seeds, self._known, records)
+        self._confirmation = Confirmation(study, confirm)
+        self._convergence = Convergence(study, self._spending, worth)
+        self._closed = self._convergence.reached()  # whether nothing is begun any more but repeats
         earlier = history.of(records, scheduler)
         self._roster = Roster(earlier)
-        self._pace = Pace(records)
-        self._reserve = Reserve(study, scheduler, self._spending, self._pace)
+        self._reserve = Reserve(study, scheduler, self._spending, records, confirm)
         for record, by in earlier.superseded:
             self._supersede(record, by)
 
@@ -102,14 +104,16 @@ class Search:
     def exhausted(self) -> bool:
         """Whether `propose` has no more trials, now and later."""
         roster = self._roster
-        to_come = roster.interrupted or roster.to_continue or roster.may_begin(self.trials)
-        return self.over or not (to_come or roster.running or roster.waiting)
+        busy = roster.interrupted or roster.to_continue or roster.running or roster.waiting
+        return self.over or not (busy or self._more or self._confirmation.due)
+
+    @property
+    def _more(self) -> bool:
+        """Whether new trials are to come, besides repeats."""
+        return not self._closed and self._roster.may_begin(self.trials)
 
     def propose(self) -> TrialRecord | None:
-        """The next trial to run: an interrupted one, a promoted one, or a new one.
-
-        None if there is none: for good if `exhausted`, otherwise until the next `report`.
-        """
+        """The next trial to run, interrupted, promoted or new; None if there is none until the next `report`."""
         for due in [] if self.over else self._roster.settled(self.study, self.scheduler):
             self._apply_decision(due.rungs[-1], due.number)
         while not self.exhausted:
@@ -123,10 +127,12 @@ class Search:
             if decision.finish in self._roster.running or (decision.limit and self.live):
                 return None
             if decision.limit is not None:
-                self.limit_reached = decision.limit
-                return None
-            record = stage.begin() if decision.finish is None else self._go_on(decision.finish)
-            if record is not None:
+                if stage.last or not self._confirmation.due:
+                    self.limit_reached = decision.limit
+                    return None
+                self._closed = True
+                continue
+            if record := stage.begin() if decision.finish is None else self._go_on(decision.finish):
                 return record
         return None
 
@@ -137,13 +143,17 @@ class Search:
             return Stage(first, roster.interrupted[first], partial(self._go_on, first))
         if roster.to_continue:
             return Stage(None, roster.to_continue[0].step, self._continue)
-        more = roster.may_begin(self.trials)
-        number = self.scheduler.promotable(roster.waiting, more, roster.with_graph())
+        more = self._more
+        number = (
+            None if self._closed else self.scheduler.promotable(roster.waiting, more, roster.with_graph())
+        )
         if number is None and roster.waiting and not (more or self.live or roster.completed):
             number = self.scheduler.foremost(roster.waiting)  # one trial must train to its end
         if number is not None:
             return Stage(number, roster.waiting[number], partial(self._go_on, number))
-        return Stage(None, 0, self._new) if more else None
+        if more:
+            return Stage(None, 0, self._new)
+        return Stage(None, 0, self._repeat, last=True) if self._confirmation.ready(roster) else None
 
     def _go_on(self, number: int) -> TrialRecord | None:
         """Give a trial that was interrupted or waits to a worker."""
@@ -177,8 +187,10 @@ class Search:
 
     def crashed(self, number: int, reason: str) -> None:
         """A trial's worker died once too often: the trial has failed."""
-        latest = self._roster.running[number]
-        self._roster.running[number] = None  # its worker is dead, not idle
+        latest, self._roster.running[number] = (
+            self._roster.running[number],
+            None,
+        )  # its worker is dead, not idle
         self._end(number, verdicts.failed(reason, latest.step if latest else 0))
 
     def stop(self, reason: str) -> None:
@@ -190,23 +202,14 @@ class Search:
         self._roster.running |= dict.fromkeys(self._roster.waiting)
         self._roster.waiting.clear()
         for number, latest in list(self._roster.running.items()):
-            step = latest.step if latest else self.study.record(number).step
-            self._end(number, verdicts.interrupted(step))
+            self._end(number, verdicts.interrupted((latest or self.study.record(number)).step))
 
     def _new(self) -> TrialRecord | None:
-        number = len(self.study.trials())
-        seed = self._seeds.pop(0) if self._seeds and self._seeds[0].after <= number else None
-        proposal = self._sampler.propose(number, seed.params if seed else None)
-        recipe_id = proposal.recipe.recipe_id
-        if seed and recipe_id in self._known.tried:
-            return None  # under another name
-        known = self._known.take(recipe_id)
-        if known:
-            self._roster.not_counted.add(number)
-        provenance = (seed.provenance if seed else {}) | (known.provenance if known else {})
-        record = self.study.begin(proposal, provenance, known.files() if known else [])
-        self._sampler.learn(self.study.trial(number))
-        return self._begin(record)
+        record = self._new_trials.proposed(self._roster)
+        return None if record is None else self._begin(record)
+
+    def _repeat(self) -> TrialRecord | None:
+        return self._begin(self._confirmation.begin(self._roster))
 
     def _end_waiting(self, numbers: Iterable[int]) -> None:
         for number in numbers:
@@ -217,15 +220,15 @@ class Search:
             self._end(number, verdicts.pruned(step, reason, cutoff))
 
     def _continue(self) -> TrialRecord | None:
-        shorter, record = self._roster.continue_first(self.study, self.scheduler)
-        self._sampler.learn(self.study.trial(record.number))
+        shorter = self._roster.to_continue.pop(0)
+        record = self._new_trials.longer(shorter, self.scheduler.rungs[-1], self._roster)
         if shorter.state == "interrupted":
             self._supersede(shorter, record.number)
         return self._begin(record)
 
     def _supersede(self, shorter: TrialRecord, by: int) -> None:
-        verdict = verdicts.continued(shorter.step, by, self.scheduler.rungs[-1])
-        self._callbacks.ended(self.study.tell(shorter.number, verdict))
+        continued = verdicts.continued(shorter.step, by, self.scheduler.rungs[-1])
+        self._callbacks.ended(self.study.tell(shorter.number, continued))
 
     def _begin(self, record: TrialRecord) -> TrialRecord | None:
         """Begin a trial. Returns it if a worker is to train it; None if its next results are known."""
@@ -247,22 +250,15 @@ class Search:
         number, step = result.trial, result.step
         if self.scheduler.measured(number, step):
             return  # a resumed trial has reached this rung before
-        objective = self.study.objective
-        if reason := result.not_finite((*objective.metrics, TOTAL_LOSS, *objective.judged_by)):
+        if reason := self._judge.not_finite(result):
             self._end(number, verdicts.failed(reason, step))
             return
-        result = self._costs.added(result, self.study.record(number).recipe)
-        score = objective.score(result.metrics, self.study.record(number).model)
-        self.scheduler.record(number, step, score)
-        rung = make_rung(result, score, self.scheduler.judge(number, step), objective)
-        if goes_on:  # what comes after the rung is known, and costs nothing
-            self.scheduler.promote(number, step)
-            rung = dataclasses.replace(rung, decision="continue")
+        rung = self._judge.judge(result, goes_on)
         self.study.note_spent(number, self._spending.meter.spent(number))
         self.study.report(number, rung)
         self._failures.clear()
         record = self.study.record(number)
-        self._pace.learn(record)
+        self._reserve.learn(record)
         self._callbacks.reached(record, rung)
         self._apply_decision(rung, number)
 
@@ -273,22 +269,24 @@ class Search:
             self._roster.waiting[number] = rung.step
             self._sampler.learn(paused_as_pruned(self.study.trial(number)))
             most = None if self.trials is None else self.trials + len(self._roster.not_counted)
-            # end them now: their checkpoints take disk space
-            self._end_waiting(self.scheduler.hopeless(self._roster.waiting, most))
+            self._end_waiting(
+                self.scheduler.hopeless(self._roster.waiting, most)
+            )  # their checkpoints take disk space
         elif rung.decision == "stop":
             assert rung.cutoff is not None
             self._end(number, verdicts.pruned(rung.step, rung.reason, rung.cutoff))
         elif rung.step >= self.scheduler.rungs[-1]:
             self._end(number, verdicts.completed(rung.step))
 
-    def _end(self, number: int, verdict: Verdict) -> None:
+    def _end(self, number: int, verdict: verdicts.Verdict) -> None:
         self._note_spent(number)
         self._roster.release(number)
         record = self.study.tell(number, verdict)
         self._sampler.learn(self.study.trial(number))
         self._roster.ended += verdict.final and number not in self._roster.not_counted
-        if verdict.state == "completed":
+        if verdict.state == "completed" and record.repeats is None:
             self._roster.completed.add(number)
+            self._closed = self._closed or self._convergence.reached()
         line = self._failures.add(verdict.reason) if verdict.state == "failed" else None
         if line is not None and not self.over:
             self.fatal_result = StepResult(0, 0, "halt", reason=line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -22,8 +23,8 @@ RECIPE, RECIPE_ID, PROVENANCE, RUNG, VERDICT, SECONDS = (
 )  # fmt: skip
 LOSSES = "losses"
 # keys of a provenance: the number of the shorter trial that this one continues; the trial of an earlier study whose
-# results it has taken over
-CONTINUES, KNOWN = "continues", "known"
+# results it has taken over; the trial of this study whose recipe it trains again with another seed
+CONTINUES, KNOWN, REPEATS = "continues", "known", "repeats"
 
 # what a scheduler decides at a rung: train on, stop, or wait with a checkpoint for promotion
 Decision = Literal["continue", "stop", "pause"]
@@ -86,7 +87,8 @@ class TrialRecord:
     number: Optuna's, from 0. state: the verdict's, or "running".
     recipe_id, recipe: the recipe's hash and its plain values. rungs: in order of their steps.
     provenance: where the recipe comes from: {"name", "source"} of a published recipe or of an earlier trial, and
-        CONTINUES or KNOWN if the trial continues another or has its results; {} when the sampler proposed it.
+        CONTINUES, KNOWN or REPEATS if the trial continues another, has its results or trains its recipe again; {} when
+        the sampler proposed it.
     spent: what it has cost in all runs of the search.
     losses: for each worker that died on it, the machine that was lost with it; "" for the process alone.
     """
@@ -125,6 +127,12 @@ class TrialRecord:
     def model(self) -> str:
         """The name of the recipe's model."""
         return str(self.recipe["model"])
+
+    @property
+    def repeats(self) -> int | None:
+        """The number of the trial whose recipe it trains again with another seed; None for any other trial."""
+        number = self.provenance.get(REPEATS)
+        return None if number is None else int(number)
 
 
 def of(trial: FrozenTrial, objective: Objective, live: Spent | None = None) -> TrialRecord:
@@ -171,8 +179,12 @@ def ranking(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     The completed trials come first, by their scores alone, however long they are: a trial of 360 steps that is better
     than one of 720 is the better detector. Unfinished trials with as many steps as the longest of them are ranked with
     them. All others follow by the step of their last rung, at equal steps by the score there, failed trials last.
+
+    Trials that were trained again with other seeds are ranked among each other by the mean of all their scores, in
+    place of the first of them. Their repeats are no candidates, and left out.
     """
-    known = list(records)
+    everyone = list(records)
+    known = [record for record in everyone if record.repeats is None]
     longest = max((record.step for record in known if record.state == "completed"), default=math.inf)
 
     def level(record: TrialRecord) -> tuple[bool, float, bool]:
@@ -186,7 +198,31 @@ def ranking(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     found: list[TrialRecord] = []
     for each in sorted(levels, reverse=True):
         found += by_score(levels[each])
+    return _by_mean(found, everyone)
+
+
+def repeated(records: Iterable[TrialRecord]) -> dict[int, list[TrialRecord]]:
+    """By number of each completed trial that was trained again: it, then its completed repeats."""
+    completed = {record.number: record for record in records if record.state == "completed"}
+    found: dict[int, list[TrialRecord]] = {}
+    for record in completed.values():
+        if record.repeats in completed:
+            found.setdefault(record.repeats, [completed[record.repeats]]).append(record)
     return found
+
+
+def _by_mean(ranked: list[TrialRecord], everyone: Iterable[TrialRecord]) -> list[TrialRecord]:
+    means = {
+        number: statistics.fmean(each.rungs[-1].score.key[0] for each in several)
+        for number, several in repeated(everyone).items()
+    }
+    confirmed = [record for record in ranked if record.number in means]
+    if not confirmed:
+        return ranked
+    place = ranked.index(confirmed[0])
+    confirmed.sort(key=lambda record: means[record.number], reverse=True)
+    others = [record for record in ranked if record.number not in means]
+    return [*others[:place], *confirmed, *others[place:]]
 
 
 def by_score(records: Iterable[TrialRecord]) -> list[TrialRecord]:

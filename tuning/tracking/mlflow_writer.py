@@ -93,7 +93,8 @@ class MLflowWriter:
         self._runs = StudyRuns(self._client, self._experiment, self._about.id)
         self._parent = self._find_or_create_parent(settings.command)
         earlier_trials = list(earlier_trials)
-        self._best = records.best(r for r in earlier_trials if r.verdict is not None and r.verdict.final)
+        self._ended = {r.number: r for r in earlier_trials if r.verdict is not None and r.verdict.final}
+        self._best = records.best(self._ended.values())
         # trials whose run may exist although it is not noted: the driver was killed in between
         self._maybe_begun = {record.number for record in earlier_trials}
 
@@ -277,11 +278,14 @@ class MLflowWriter:
         self._client.log_batch(run, tags=[RunTag(name, value) for name, value in tags.items()])
 
     def _log_best(self, record: TrialRecord) -> None:
-        self._best = records.best([record, *([self._best] if self._best else [])])
-        if self._best is record and record.value is not None:
+        self._ended[record.number] = record
+        among = [record, *([self._best] if self._best else [])]
+        best = records.best(among if record.repeats is None else self._ended.values())
+        if best is not None and best is not self._best and best.value is not None:
             when, name = int(record.rungs[-1].time * 1000), allowed_name(self._about.objective)
-            self._client.log_metric(self._parent, name, record.value, timestamp=when, step=record.number)
-            self._client.set_tag(self._parent, "best_trial", str(record.number))
+            self._client.log_metric(self._parent, name, best.value, timestamp=when, step=record.number)
+            self._client.set_tag(self._parent, "best_trial", str(best.number))
+        self._best = best
 
 
 def _trainer_files(folder: Path) -> list[Path] | None:

@@ -18,7 +18,8 @@ from tuning import compare, report
 from tuning.callbacks.summary import SummaryFile
 from tuning.reporting.context import ReportContext
 from tuning.reporting.ledger import ledger, lines
-from tuning.reporting.parts import curves, ranking
+from tuning.reporting.parts import curves
+from tuning.reporting.parts.winners import ranking
 from tuning.study import reading
 from tuning.study.study import Study
 from tuning.tracking.callback import Tracking

@@ -10,7 +10,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from tuning.reporting.context import ReportContext
-from tuning.reporting.parts import advice, curves, detectors, label_errors, losses, ranking
+from tuning.reporting.parts import advice, curves, detectors, label_errors, losses
+from tuning.reporting.parts.winners import ranking
 from tuning.reporting.report import report
 from tuning.reporting.statistics.best_so_far import best_so_far, first_reaching
 from tuning.reporting.statistics.rung_trials import RungTrials

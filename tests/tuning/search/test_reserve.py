@@ -40,10 +40,18 @@ def simulated(monkeypatch):
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
 
-    def run(study: Study, budget: Budget, workers: int = 1, gpus: float = 0.0, mode: str = "promote"):
+    def run(
+        study: Study,
+        budget: Budget,
+        workers: int = 1,
+        gpus: float = 0.0,
+        mode: str = "promote",
+        **ending: float,
+    ):
         halving = Halving(EVALUATED, mode=mode)
         spending = Spending(Meter(study, gpus), budget, STEPS)
-        search = Search(study, RandomSampler(context()), halving, budget.trials, spending=spending)
+        sampler = RandomSampler(context())
+        search = Search(study, sampler, halving, budget.trials, spending=spending, **ending)
         began = now[0]
         history = simulation.simulate(
             search, Formula(), workers, Clock(2, 3), lambda seconds: now.__setitem__(0, began + seconds)

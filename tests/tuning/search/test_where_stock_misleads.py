@@ -168,13 +168,6 @@ def test_a_study_goes_on_without_reading_a_pickle(open_study, monkeypatch):
     assert not [path for path in study.folder.rglob("*") if path.suffix in (".pkl", ".pickle")]
 
 
-def test_branches_are_modelled_in_groups():
-    sampler = TPESampler(context())
-    assert not optuna.samplers.TPESampler()._group
-    assert sampler._sampler(0)._group
-    assert sampler._sampler(0)._multivariate
-
-
 def test_a_schedule_means_the_same_at_any_budget():
     for seed in SPACE.seeds(CONDITIONS):
         short = SPACE.replay(seed.params, CONDITIONS).recipe

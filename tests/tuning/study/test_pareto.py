@@ -16,7 +16,7 @@ from tuning.api.deployment.architectures import architectures
 from tuning.api.settings import Settings
 from tuning.callbacks.summary import summary
 from tuning.reporting.context import ReportContext
-from tuning.reporting.parts.ranking import headline
+from tuning.reporting.parts.winners.ranking import headline
 from tuning.search import sampler as samplers
 from tuning.search.constraints.served_costs import ServedCosts
 from tuning.search.samplers.tpe import by_front

@@ -35,6 +35,7 @@ def dry_run(settings: Settings, console: Console) -> None:
     if settings.recipe is not None:
         _, first = first_recipe.read(settings.recipe, space).first_trial(space, here.conditions)
     planned = here.plan()
+    plan.check_confirm(planned, settings.budget)
     console.print(f"space    {space.name}: {', '.join(space.models)}", highlight=False)
     about = (
         ""

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trainers import model as models
+from trainers.errors import UserError
 from tuning.api.forecast.speed import TABLE, Speed
-from tuning.search.limits.budget import Budget, duration
+from tuning.search.limits.budget import FEWEST_TO_CHOOSE, Budget, duration
 from tuning.search.scheduler import Scheduler
 from tuning.search.schedulers.halving import MOST_WAITING
 
@@ -30,6 +31,7 @@ class Plan:
     checkpoint_bytes: size of the largest checkpoint. disk_bytes: of all checkpoints that are kept.
     seconds: of the search, start included; None if the speed of its models is unknown, as that of a GPU is before the
         first trial. sources: where the speeds are known from, for the user.
+    confirm: how many of the trials train the best ones again.
     """
 
     trials: int
@@ -41,6 +43,7 @@ class Plan:
     disk_bytes: int
     seconds: float | None
     sources: tuple[str, ...] = ()
+    confirm: int = 0
 
 
 def plan(
@@ -50,11 +53,13 @@ def plan(
     workers: int,
     keep_checkpoints: int,
     gpus: float = 0.0,
+    confirm: int = 0,
 ) -> Plan:
     """The forecast for a search with this budget, over an even mixture of models.
 
     speeds: of each model. workers: their number. keep_checkpoints: number of ended trials that keep theirs.
     gpus: of each worker; with any, a speed from the table for CPUs is unknown.
+    confirm: the number of full trainings that the search ends with.
     """
     costs = [models.get(name).cost for name in speeds]
     steps_known = [
@@ -69,7 +74,9 @@ def plan(
     checkpoint = largest * 4 * VALUES_PER_PARAMETER
 
     def of(trials: int) -> Plan:
-        arrivals, evaluations = expected(scheduler, trials)
+        searched, evaluations = expected(scheduler, trials - confirm)
+        arrivals = tuple(count + confirm for count in searched)
+        evaluations += confirm * len(searched)
         rungs = tuple(scheduler.rungs)
         lengths = [rung - before for rung, before in zip(rungs, (0, *rungs), strict=False)]
         steps = sum(count * length for count, length in zip(arrivals, lengths, strict=True))
@@ -87,6 +94,7 @@ def plan(
             checkpoint * min(trials, keep_checkpoints + workers + waiting),
             seconds,
             tuple(dict.fromkeys(speed.source for speed in speeds.values())),
+            confirm,
         )
 
     def affordable(plan: Plan) -> bool:
@@ -100,13 +108,25 @@ def plan(
     most = budget.trials or MOST_TRIALS
     if affordable(of(most)):
         return of(most)
-    trials = 1
+    trials = confirm + FEWEST_TO_CHOOSE if confirm else 1
     while 2 * trials < most and affordable(of(2 * trials)):
         trials *= 2
     fits = bisect.bisect_left(
         range(trials, min(2 * trials, most)), True, key=lambda count: not affordable(of(count))
     )
-    return of(max(1, trials + fits - 1))
+    return of(max(trials, trials + fits - 1))
+
+
+def check_confirm(planned: Plan, budget: Budget) -> None:
+    """Raise UserError when the time limit does not pay for the confirmation and the smallest search before it.
+
+    Nothing is known while the speed is not.
+    """
+    if planned.confirm and budget.seconds is not None and (planned.seconds or 0.0) > budget.seconds:
+        raise UserError(
+            f"--confirm {planned.confirm} is larger than the budget: with a search of {FEWEST_TO_CHOOSE} trials before "
+            f"it takes about {duration(planned.seconds or 0.0)}; give more --time, or a smaller --confirm"
+        )
 
 
 def expected(scheduler: Scheduler, trials: int) -> tuple[tuple[int, ...], int]:
@@ -156,7 +176,9 @@ def lines(plan: Plan) -> list[str]:
     time = "unknown before the first trial"
     if plan.seconds is not None:
         time = f"about {duration(plan.seconds)}, {' and '.join(plan.sources)}"
+    again = [f"confirm  {plan.confirm} of the trials train the best ones again, with other seeds"]
     return [
+        *(again if plan.confirm else ()),
         f"rungs    {rungs}",
         f"steps    about {plan.steps:,}; {plan.full_steps:,} if none were stopped early",
         f"disk     up to {size(plan.disk_bytes)} for checkpoints ({size(plan.checkpoint_bytes)} each)",

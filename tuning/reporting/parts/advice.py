@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from trainers.metrics import TOTAL_LOSS
 from tuning.reporting.context import ReportContext
 from tuning.reporting.parts.parameters import credible
-from tuning.reporting.parts.ranking import ranked_trials
+from tuning.reporting.parts.winners.ranking import ranked_trials
 from tuning.reporting.section import Section, counted, listed
 from tuning.reporting.statistics.rung_trials import RungTrials
 

@@ -6,7 +6,8 @@ is left must pay for it and for the rest of the foremost trial. If it does not, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from trainers import score_order
@@ -25,11 +26,13 @@ class Stage(NamedTuple):
 
     trial: its number; None for a new one. at: the step that it starts from.
     begin: begins it, and returns it if a worker is to train it.
+    last: whether it is one of the trainings that the search ends with.
     """
 
     trial: int | None
     at: int
     begin: Callable[[], TrialRecord | None]
+    last: bool = False
 
 
 class Decision(NamedTuple):
@@ -45,51 +48,65 @@ class Decision(NamedTuple):
 class Reserve:
     """Decides what the rest of the budget is spent on.
 
-    pace: what training costs in this study. A time limit is each worker's own: what one spends takes nothing from
-    another. The other limits are shared by all.
+    records: trials of the study, which tell what training costs. A time limit is each worker's own: what one spends
+    takes nothing from another. The other limits are shared by all.
+    last: full trainings that the search is to end with (tuning.search.confirmation).
     """
 
-    def __init__(self, study: Study, scheduler: Scheduler, spending: Spending, pace: Pace) -> None:
+    def __init__(
+        self,
+        study: Study,
+        scheduler: Scheduler,
+        spending: Spending,
+        records: Iterable[TrialRecord],
+        last: int = 0,
+    ) -> None:
         self._study = study
         self._scheduler = scheduler
         self._spending = spending
-        self._pace = pace
+        self._pace = Pace(records)
+        self._last = last
+
+    def learn(self, record: TrialRecord) -> None:
+        """Take in what training to the trial's last rung has cost."""
+        self._pace.learn(record)
 
     def decide(self, stage: Stage, roster: Roster) -> Decision:
         """Whether `stage` may begin, or what else to do."""
         spending = self._spending
         if not spending.limited:
             return Decision()
-        waiting, live, completed = (
-            roster.waiting | roster.interrupted,
-            roster.steps(self._study),
-            roster.completed,
-        )
+        waiting, live = roster.waiting | roster.interrupted, roster.steps(self._study)
         full = self._pace.cost([0, *self._scheduler.rungs])
         following = self._to_next_rung(stage.trial, stage.at)
+        if stage.last:
+            ends = total([full, *(self._to_the_end(number, step) for number, step in live.items())])
+            return Decision(limit=spending.lacks_time(full.seconds) or spending.lacks(ends))
         running = {number: self._to_next_rung(number, step) for number, step in live.items()}
-        beside = total(running.values())
+        last = Cost(self._last * full.steps, self._last * full.seconds)
+        last_seconds = math.ceil(self._last / (1 + len(live))) * full.seconds  # of each worker
+
+        def lacks_time(cost: Cost) -> str | None:
+            return spending.lacks_time(cost.seconds + last_seconds)
+
+        def lacks(cost: Cost, but: int | None = None) -> str | None:
+            """Beside what is running, but for one trial."""
+            return spending.lacks(total([cost, last, *(running[n] for n in running if n != but)]))
+
         enough = total([following, full, Cost(0, (MARGIN - 1) * full.seconds)])
-        if not (spending.lacks_time(enough.seconds) or spending.lacks(beside.plus(enough))):
+        if not (lacks_time(enough) or lacks(enough)):
             return Decision()
         rungs = waiting | {number: self._study.record(number).step for number in live}
         for among, shared in ((waiting, False), (waiting | live, True)):
-            rest = {}
-            for number, step in among.items():
-                cost = self._to_the_end(number, step)
-                others = total(running[other] for other in running if other != number)
-                if not (spending.lacks_time(cost.seconds) or spending.lacks(cost.plus(others))):
-                    rest[number] = cost
-            first = self._foremost({number: rungs[number] for number in rest}, rest, completed)
+            ends_of = {number: self._to_the_end(number, step) for number, step in among.items()}
+            rest = {n: cost for n, cost in ends_of.items() if not (lacks_time(cost) or lacks(cost, but=n))}
+            first = self._foremost({number: rungs[number] for number in rest}, rest, roster.completed)
             if first is None or first == stage.trial:
                 continue
             cost = Cost(rest[first].steps, MARGIN * rest[first].seconds).plus(following)
-            others = total(running[other] for other in running if other != first)
-            if spending.lacks(cost.plus(others)) if shared else spending.lacks_time(cost.seconds):
+            if lacks(cost, but=first) if shared else lacks_time(cost):
                 return Decision(finish=first)
-        return Decision(
-            limit=spending.lacks_time(following.seconds) or spending.lacks(beside.plus(following))
-        )
+        return Decision(limit=lacks_time(following) or lacks(following))
 
     def _foremost(
         self, rungs: Mapping[int, int], rest: Mapping[int, Cost], completed: Collection[int]
