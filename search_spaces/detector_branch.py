@@ -8,7 +8,7 @@ from typing import Any
 
 from search_spaces.branch import Branch, Published
 from search_spaces.conditions import Conditions
-from search_spaces.parts import augmentation, optimization, schedule
+from search_spaces.parts import augmentation, fine_tuning, optimization, schedule
 from search_spaces.parts.parameters import Range, Trial, choose
 from search_spaces.published import Run
 from trainers.recipe import Recipe
@@ -24,6 +24,7 @@ class DetectorBranch(Branch):
     zoo_batch_sizes: the choices of the zoo preset. The laptop preset has a single batch size, the detector's default:
         another one needs another graph, and tracing it takes a CPU longer than many steps.
     runs: published training runs of the detector.
+    tunes_backbone: whether trials that start from trained weights vary how the backbone is trained on.
     """
 
     model: str
@@ -32,6 +33,7 @@ class DetectorBranch(Branch):
     augmentations: Mapping[str, tuple[str, ...]]
     zoo_batch_sizes: tuple[int, ...]
     runs: tuple[Run, ...] = ()
+    tunes_backbone: bool = True
 
     def suggest(self, trial: Trial, conditions: Conditions) -> dict[str, Any]:
         """Recipe fields, the varied ones suggested by `trial`."""
@@ -43,6 +45,8 @@ class DetectorBranch(Branch):
         moved, rate = optimization.suggest(trial, self.model, self._rates(conditions), conditions.steps)
         fields |= moved
         fields["schedule"] = schedule.suggest(trial, rate)
+        if self._tunes_backbone(conditions):
+            fields |= fine_tuning.suggest(trial, batch_norm=conditions.preset == "zoo")
         names = self.augmentations[conditions.preset]
         fields["augmentations"] = augmentation.suggest(trial, names, fields["image_size"])
         return fields
@@ -62,6 +66,9 @@ class DetectorBranch(Branch):
         params = {f"{self.model}.batch_size": batch}
         params |= optimization.express(fields, self.model, rate, recipe.steps)
         params |= schedule.express(fields["schedule"])
+        if self._tunes_backbone(conditions):
+            tuned, without = fine_tuning.express(fields, batch_norm=conditions.preset == "zoo")
+            params, changed = params | tuned, changed + without
         augmentations, missing = augmentation.express(
             fields["augmentations"], self.augmentations[conditions.preset]
         )
@@ -80,6 +87,9 @@ class DetectorBranch(Branch):
     def published(self, preset: str) -> Sequence[Published]:
         """The preset's default recipe first, then the zoo's, then the published runs."""
         return [*super().published(preset), *(run.published(self.model) for run in self.runs)]
+
+    def _tunes_backbone(self, conditions: Conditions) -> bool:
+        return self.tunes_backbone and not conditions.from_scratch
 
     def _rates(self, conditions: Conditions) -> Mapping[str, Range]:
         return self.from_scratch if conditions.from_scratch else self.fine_tuning

@@ -25,12 +25,14 @@ class PartsBranch(DetectorBranch):
         some parts have.
     scales: choice of the parameter `multi_scale` -> fractions of the image size that training draws from; none for off.
     known: the family's published recipes besides its presets.
+    tunes_backbone: no, since the parts vary its rate by layer (`layer_decay`).
     """
 
     parts: Mapping[str, Option] = field(default_factory=dict)
     when: Mapping[str, tuple[str, tuple[Any, ...], Option]] = field(default_factory=dict)
     scales: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     known: Sequence[tuple[str, str, Mapping[str, Any]]] = ()
+    tunes_backbone: bool = False
 
     def suggest(self, trial: Trial, conditions: Conditions) -> dict[str, Any]:
         """Recipe fields, the varied ones suggested by `trial`; the parts first."""

@@ -36,17 +36,19 @@ class Statistics:
 
     def trace(self, batch: Any) -> None:
         """Trace the estimate for batches like this one now, instead of at its first use. Runs nothing."""
-        self._moments.get_concrete_function(batch)
+        if self._layers:
+            self._moments.get_concrete_function(batch)
 
     @contextmanager
     def in_place(self, batches: Iterable[Any]) -> Iterator[None]:
         """A context in which the layers have the mean and the variance of their inputs over all `batches` together.
 
-        The batches must have the same size.
+        The batches must have the same size. Without any layers, as when all are frozen, nothing is estimated.
         """
         before = values_of(self._moving)
         try:
-            self._estimate(batches)
+            if self._layers:
+                self._estimate(batches)
             yield
         finally:
             set_all(self._moving, before)

@@ -43,7 +43,7 @@ class Update:
                 kind = PerVariableRMSprop if self._per_variable else legacy.RMSprop
                 self.optimizer = kind(momentum=0.9, epsilon=self._epsilon)
         if self._per_variable:
-            self.optimizer.prepare(self._variables)
+            self.optimizer.prepare(self._variables, isinstance(settings, AdamW))
         self.optimizer._create_all_weights(self._variables)
 
     def start(self, settings: Optimizer, factors: Sequence[float] | None = None) -> None:
@@ -52,7 +52,7 @@ class Update:
         factors: of the learning rate, one for each variable; None for 1.
         """
         if self._per_variable:
-            self.optimizer.factors.assign(tf.ones([len(self._variables)]) if factors is None else factors)
+            self.set_factors([1.0] * len(self._variables) if factors is None else factors)
             self.optimizer.decay.assign(settings.weight_decay if isinstance(settings, AdamW) else 0.0)
         match settings:
             case Momentum():
@@ -64,6 +64,10 @@ class Update:
                 self.optimizer.rho = settings.decay
                 self._epsilon.assign(settings.epsilon)
         zero_all(self.optimizer.variables())
+
+    def set_factors(self, factors: Sequence[float]) -> None:
+        """Change the factors of the learning rate during a trial, if variables may have their own."""
+        self.optimizer.factors.assign(factors)
 
     def apply(self, gradients: Sequence[tf.Tensor], learning_rate: float, clip: float | None) -> None:
         """Apply one step. clip: maximum global norm of the gradients; None for no clipping."""

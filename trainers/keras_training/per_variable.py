@@ -22,10 +22,12 @@ class _PerVariable:
 
     factors: tf.Variable
     decay: tf.Variable
+    _decays: bool
     _places: dict[Any, int]
 
-    def prepare(self, variables: Sequence[tf.Variable]) -> None:
+    def prepare(self, variables: Sequence[tf.Variable], decays: bool) -> None:
         """Create the settings for these variables; outside checkpoints, because they belong to a recipe."""
+        self._decays = decays
         self.factors = tf.Variable(tf.ones([len(variables)]), trainable=False, name="rate_factors")
         self.decay = tf.Variable(0.0, trainable=False, name="weight_decay")
         self._places = {variable.ref(): place for place, variable in enumerate(variables)}
@@ -34,7 +36,7 @@ class _PerVariable:
         key = var.device, var.dtype.base_dtype
         coefficients = dict(apply_state[key])
         coefficients["lr_t"] = coefficients["lr_t"] * self.factors[self._places[var.ref()]]
-        if var.shape.rank > 1:
+        if self._decays and var.shape.rank > 1:
             var.assign_sub(var * (coefficients["lr_t"] * self.decay))
         return super()._resource_apply_dense(grad, var, {key: coefficients})  # type: ignore[misc]
 

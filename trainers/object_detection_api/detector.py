@@ -23,15 +23,32 @@ class DetectorRecipe(Recipe):
         scaling, and a GPU of compute capability 8.0 (Ampere) or later.
     batch_norm_decay: decay of batch normalisation's moving averages. The zoo's .997 needs about a thousand steps.
     classification_weight, localization_weight: factors of the two parts of the loss.
+    backbone_rate: factor of the learning rate of the backbone; with 0 it stays as it is.
+    backbone_frozen: fraction of the steps during which the backbone stays as it is.
+    freeze_batch_norm: whether batch normalisation keeps the statistics of the initial weights, in training too, as the
+        API's freeze_batchnorm says; its scale and offset are trained, and in an EfficientNet backbone it goes on.
     """
 
-    added_later: ClassVar[Mapping[str, Any]] = {"precision": "float32"}
+    added_later: ClassVar[Mapping[str, Any]] = {
+        "precision": "float32",
+        "backbone_rate": 1.0,
+        "backbone_frozen": 0.0,
+        "freeze_batch_norm": False,
+    }
 
     l2: float | None = Field(default=None, ge=0, le=1)
     precision: Precision = "float32"
     batch_norm_decay: float = Field(default=0.997, gt=0, lt=1)
     classification_weight: float = Field(default=1.0, gt=0, le=1000)
     localization_weight: float = Field(default=1.0, gt=0, le=1000)
+    backbone_rate: float = Field(default=1.0, ge=0, le=1)
+    backbone_frozen: float = Field(default=0.0, ge=0, lt=1)
+    freeze_batch_norm: bool = False
+
+    @property
+    def thaws_at(self) -> int:
+        """The step (from 0) from which on the backbone is trained."""
+        return round(self.backbone_frozen * self.steps)
 
     def with_published_losses(self) -> DetectorRecipe:
         """The recipe with the published weights of all parts of the loss: a graph takes the others as arguments."""
@@ -58,8 +75,14 @@ class Detector(Model):
     trainer: str = "trainers.object_detection_api.trainer:alone_in_process"
     recipe: type[Recipe] = DetectorRecipe
     smallest_object: float = 32 / math.sqrt(2)
-    graph_fields: tuple[str, ...] = ("image_size", "batch_size", "batch_norm_decay", "precision")
-    trained_with: tuple[str, ...] = ("batch_size", "batch_norm_decay", "precision")
+    graph_fields: tuple[str, ...] = (
+        "image_size",
+        "batch_size",
+        "batch_norm_decay",
+        "precision",
+        "freeze_batch_norm",
+    )
+    trained_with: tuple[str, ...] = ("batch_size", "batch_norm_decay", "precision", "freeze_batch_norm")
     initial_weights: str | None = "trainers.object_detection_api.checkpoints.weights:resolve"
     published_weights: str | None = "trainers.object_detection_api.checkpoints.zoo:archive_of"
     start: str = "trainers.object_detection_api.checkpoints.weights:start_of"

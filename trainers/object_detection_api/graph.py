@@ -67,8 +67,7 @@ class Graph(TrainingState):
     ) -> None:
         self.detector = DetectionModel(model_config, image_size, precision, batch_norm_decay)
         # whose names in checkpoints are the zoo's, so that it can be fine-tuned
-        per_variable = self.detector.architecture.per_variable
-        super().__init__(self.detector.model, self.detector.trainable_variables, per_variable)
+        super().__init__(self.detector.model, self.detector.trainable_variables, per_variable=True)
         self._gradients = tf.function(self._losses_and_gradients, autograph=False, jit_compile=xla or None)
         self.prepare = Preparation(model_config, self.detector.model.preprocess)
         classes = architectures.of(model_config).num_classes(model_config)
@@ -94,13 +93,16 @@ class Graph(TrainingState):
         update.apply(ran.result()[1], learning_rate=0.0, clip=None)
         return update
 
-    def prepare_for(self, recipe: DetectorRecipe) -> list[float] | None:
-        """Trace the gradients at each of the recipe's training sizes. Returns its factors of the learning rate."""
+    def prepare_for(self, recipe: DetectorRecipe) -> None:
+        """Trace the gradients at each of the recipe's training sizes."""
         architecture, (blank, *others) = self.detector.architecture, self._blank_arguments
         for size in architecture.train_sizes(recipe):
             if size != self.detector.image_size:
                 self._gradients.get_concrete_function(_scaled(blank, size), *others)
-        return architecture.rate_factors(self.detector.model, self._trainable, recipe)
+
+    def rate_factors(self, recipe: DetectorRecipe, step: int) -> list[float]:
+        """Factors of the learning rate of the trainable variables from step number `step` (from 0) on."""
+        return self.detector.architecture.rate_factors(self.detector.model, self._trainable, recipe, step)
 
     def begin_step(self, batch: Batch, recipe: DetectorRecipe, step: int) -> Batch:
         """The batch as step number `step` (from 0) takes it: at the size that is its turn."""

@@ -117,7 +117,10 @@ class DetectionModel:
     def batch_norm_layers(self) -> list[Any]:
         """The layers whose statistics training updates: without frozen layers, and those that the API never calls."""
         layers = [layer for layer in self.model.submodules if isinstance(layer, BatchNormalizationBase)]
-        return [layer for layer in layers if layer.built and layer.trainable]
+        moving = [
+            layer for layer in layers if getattr(layer, "_training", None) is not False
+        ]  # FreezableBatchNorm's
+        return [layer for layer in moving if layer.built and layer.trainable]
 
     def initialize(self, seed: int) -> None:
         """Initialize every variable; the same seed gives the same values in any process.

@@ -4,7 +4,7 @@ Fractions of a recipe's schedule become steps, rounded as in `trainers.schedules
 `rms_prop_optimizer.decay` is the decay of the running average in recipes, in TensorFlow 1 and in the proto's default,
 but the API's TensorFlow 2 builder passes it to Keras as `decay`, which reduced the learning rate at every step and is
 an error today. This does not affect the trainer, which builds its own optimizers. The API has no
-AdamW: Adam stands in its place, without the decay.
+AdamW: Adam stands in its place, without the decay. Nor has it a rate of the backbone, or a step at which it thaws.
 
 Needs protobuf, not TensorFlow.
 """

@@ -92,7 +92,8 @@ class DetectorTrainer:
             self._update = self._graph.update(recipe.optimizer)
         ready.result()
         self._batches = self._training_batches()  # starts to prepare the first batches in the background
-        self._update.start(recipe.optimizer, self._graph.prepare_for(recipe))
+        self._graph.prepare_for(recipe)
+        self._update.start(recipe.optimizer, self._graph.rate_factors(recipe, self._step))
         if checkpoint is None:
             self._initialize(initial)
         else:
@@ -182,13 +183,14 @@ class DetectorTrainer:
 
     def _take_step(self, batch: Batch, rate: float) -> dict[str, float]:
         with self._out_of_memory_as_failure(self._recipe):
+            if self._step and self._step == self._recipe.thaws_at:
+                self._update.set_factors(self._graph.rate_factors(self._recipe, self._step))
             batch = self._graph.begin_step(batch, self._recipe, self._step)
             losses, gradients = self._graph.gradients(
                 batch, self._loss_weights, self._recipe.seed, self._step
             )
             values = {name: float(value) for name, value in losses.items()}
-            bad = [name for name, value in values.items() if not np.isfinite(value)]
-            if bad:
+            if bad := [name for name, value in values.items() if not np.isfinite(value)]:
                 raise Diverged(f"{bad[0]} loss is {values[bad[0]]} at step {self._step + 1}")
             self._update.apply(gradients, rate, self._recipe.gradient_clip)
         if self._recipe.averaging is not None:

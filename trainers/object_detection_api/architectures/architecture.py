@@ -12,10 +12,6 @@ class Architecture(Protocol):
     """The adapter of one meta-architecture. config: a `model_pb2.DetectionModel`. model: what the API builds from it."""
 
     @property
-    def per_variable(self) -> bool:
-        """Whether the recipes of its models may have other learning rates for some variables (`rate_factors`)."""
-
-    @property
     def losses(self) -> Mapping[str, tuple[str, ...]]:
         """Loss part ("classification", "localization", ...) -> keys of the result of the model's `loss`, to be added."""
 
@@ -33,8 +29,11 @@ class Architecture(Protocol):
     def load_backbone(self, model: Any, file: Path) -> None:
         """Set the backbone's variables from an HDF5 file of tf_keras. Raises UserError if it is of another one."""
 
-    def rate_factors(self, model: Any, variables: Sequence[Any], recipe: Any) -> list[float] | None:
-        """Factors of the learning rate of these variables; None for 1."""
+    def backbone(self, model: Any) -> Iterable[Any]:
+        """The variables of the backbone, which is all that was trained to classify images."""
+
+    def rate_factors(self, model: Any, variables: Sequence[Any], recipe: Any, step: int) -> list[float]:
+        """Factors of the learning rate of these variables from step number `step` (from 0) on."""
 
     def train_sizes(self, recipe: Any) -> Sequence[int]:
         """The sides, in pixels, of the square images of training steps; each has a graph of its own."""

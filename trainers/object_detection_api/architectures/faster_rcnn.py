@@ -39,10 +39,12 @@ class FasterRCNN(Usual):
     other_predictions = ()
 
     def configure(self, config: Any, recipe: FasterRCNNRecipe) -> None:
-        """Set the recipe's proposals, suppression, anchors, L2 weight and loss weights in `config`."""
+        """Set what the recipe says of proposals, suppression, anchors, normalisation, L2 and losses in `config`."""
         model = config.faster_rcnn
         first = model.first_stage_box_predictor_conv_hyperparams
         second = model.second_stage_box_predictor.mask_rcnn_box_predictor.fc_hyperparams
+        if recipe.freeze_batch_norm:
+            model.feature_extractor.batch_norm_trainable = False
         for layers in (first, second):
             if recipe.l2 is not None:
                 layers.regularizer.l2_regularizer.weight = recipe.l2
@@ -75,6 +77,7 @@ class FasterRCNN(Usual):
             "localization_weight": "second_stage_localization_loss_weight",
         }
         return {
+            "freeze_batch_norm": not model.feature_extractor.batch_norm_trainable,
             "anchor_size": model.first_stage_anchor_generator.grid_anchor_generator.height,
             "proposals": model.first_stage_max_proposals,
             "sampled_proposals": model.second_stage_batch_size,
@@ -93,6 +96,14 @@ class FasterRCNN(Usual):
             "classification": recipe.classification_weight,
             "localization": recipe.localization_weight,
         }
+
+    def backbone(self, model: Any) -> Iterable[Any]:
+        """Both parts of the ResNet: before the proposals, and after them."""
+        for part in (
+            model._feature_extractor_for_proposal_features,
+            model._feature_extractor_for_box_classifier_features,
+        ):
+            yield from part.variables
 
     def num_classes(self, config: Any) -> int:
         """Number of classes."""

@@ -25,19 +25,22 @@ class SSD(Usual):
     other_predictions = ("anchors",)
 
     def configure(self, config: Any, recipe: DetectorRecipe) -> None:
-        """Set the recipe's batch normalisation decay, L2 weight and loss weights in `config`."""
+        """Set the recipe's batch normalisation, L2 weight and loss weights in `config`."""
         predictor = config.ssd.box_predictor.weight_shared_convolutional_box_predictor
         for layers in (config.ssd.feature_extractor.conv_hyperparams, predictor.conv_hyperparams):
             layers.batch_norm.decay = recipe.batch_norm_decay
             if recipe.l2 is not None:
                 layers.regularizer.l2_regularizer.weight = recipe.l2
+        if recipe.freeze_batch_norm:
+            config.ssd.freeze_batchnorm = True
         config.ssd.loss.classification_weight = recipe.classification_weight
         config.ssd.loss.localization_weight = recipe.localization_weight
 
     def recipe_fields(self, config: Any, published: Any) -> dict[str, Any]:
-        """The feature extractor's batch normalisation decay, and the two loss weights."""
+        """Batch normalisation as the feature extractor has it, and the two loss weights."""
         loss = config.ssd.loss
         return {
+            "freeze_batch_norm": config.ssd.freeze_batchnorm,
             "batch_norm_decay": plain(config.ssd.feature_extractor.conv_hyperparams.batch_norm.decay),
             "classification_weight": plain(loss.classification_weight),
             "localization_weight": plain(loss.localization_weight),

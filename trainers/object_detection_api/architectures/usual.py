@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,7 @@ from trainers.errors import UserError
 
 
 class Usual:
-    """One learning rate, one training size, nothing drawn by the model, and published checkpoints of whole detectors."""
-
-    per_variable = False
+    """One training size, nothing drawn by the model, and published checkpoints of whole detectors."""
 
     def build(self, config: Any) -> Any:
         """What the API builds, in training mode."""
@@ -24,9 +22,15 @@ class Usual:
         """Not for these: their published weights are checkpoints of whole detectors."""
         raise UserError(f"{file}: is no TensorFlow checkpoint; give the folder or the prefix of one")
 
-    def rate_factors(self, model: Any, variables: Sequence[Any], recipe: Any) -> list[float] | None:
-        """None: all variables have one learning rate."""
-        return None
+    def backbone(self, model: Any) -> Iterable[Any]:
+        """The variables of the feature extractor's classification network."""
+        return model._feature_extractor.classification_backbone.variables  # type: ignore[no-any-return]
+
+    def rate_factors(self, model: Any, variables: Sequence[Any], recipe: Any, step: int) -> list[float]:
+        """The recipe's factor for the backbone's variables, 0 while it is frozen; 1 for all others."""
+        inside = {id(variable) for variable in self.backbone(model)}
+        factor = recipe.backbone_rate if step >= recipe.thaws_at else 0.0
+        return [factor if id(variable) in inside else 1.0 for variable in variables]
 
     def train_sizes(self, recipe: Any) -> Sequence[int]:
         """The recipe's image size alone."""

@@ -151,9 +151,9 @@ _SHARED: dict[str, Any] = {
     "recipe": FasterRCNNRecipe,
     "graph_fields": (
         "image_size", "batch_size", "batch_norm_decay", "precision", "anchor_size", "proposals",
-        "sampled_proposals", "proposal_iou", "detection_iou",
+        "sampled_proposals", "proposal_iou", "detection_iou", "freeze_batch_norm",
     ),
-    "trained_with": ("batch_size", "batch_norm_decay", "precision", "sampled_proposals"),
+    "trained_with": ("batch_size", "batch_norm_decay", "precision", "freeze_batch_norm", "sampled_proposals"),
     "presets": {
         "zoo": {
             "image_size": 640,

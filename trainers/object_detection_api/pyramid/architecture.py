@@ -16,8 +16,6 @@ from trainers.object_detection_api.pyramid.structure import parse
 class Pyramid(SSD):
     """The adapter for a `DetectionModel.ssd` whose feature extractor's type is the text of a Structure."""
 
-    per_variable = True
-
     def build(self, config: Any) -> Any:
         """The API's SSDMetaArch with the structure's feature extractor and losses, in training mode."""
         import functools
@@ -45,15 +43,15 @@ class Pyramid(SSD):
         extractor = model._feature_extractor
         published.load(extractor.classification_backbone, BACKBONES[extractor.backbone_name].settings, file)
 
-    def rate_factors(self, model: Any, variables: Sequence[Any], recipe: Any) -> list[float] | None:
-        """layer_decay ** (layers + 1 - depth) for the backbone's variables, 1 for those of neck and head."""
+    def rate_factors(self, model: Any, variables: Sequence[Any], recipe: Any, step: int) -> list[float]:
+        """layer_decay ** (layers + 1 - depth) for the backbone's variables, on top of what all detectors have."""
         backbone = BACKBONES[recipe.backbone]
-        inside = {id(variable) for variable in model._feature_extractor.classification_backbone.variables}
-        factors = [1.0] * len(variables)
+        inside = {id(variable) for variable in self.backbone(model)}
+        factors = super().rate_factors(model, variables, recipe, step)
         for place, variable in enumerate(variables):
             if id(variable) in inside:
                 depth = backbone.depth(variable.name.removeprefix("backbone/"))
-                factors[place] = recipe.layer_decay ** (backbone.layers + 1 - depth)
+                factors[place] *= recipe.layer_decay ** (backbone.layers + 1 - depth)
         return factors
 
     def train_sizes(self, recipe: Any) -> Sequence[int]:

@@ -62,6 +62,15 @@ class PyramidRecipe(DetectorRecipe):
         """What is published are classifiers."""
         return weights.model_copy(update={"part": "classification"}) if weights.source == "zoo" else weights
 
+    @field_validator("freeze_batch_norm")
+    @classmethod
+    def _batch_norm_goes_on(cls, frozen: bool) -> bool:
+        if frozen:
+            raise ValueError(
+                "is for detectors with published weights of the whole, not of the backbone alone"
+            )
+        return frozen
+
     @model_validator(mode="after")
     def _parts_fit(self) -> PyramidRecipe:
         neck = NECKS[self.neck]
