@@ -20,3 +20,7 @@ class Refused(UserError):
     def __reduce__(self) -> tuple[type[Refused], tuple[int, str, int | None]]:
         """Keeps all three fields when Ray pickles the error."""
         return type(self), (self.status, self.detail, self.retry_after)
+
+
+class DatabaseFailed(Exception):
+    """The database of jobs does not answer, or refuses a statement: why, in a line."""

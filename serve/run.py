@@ -66,6 +66,12 @@ def parser() -> Parser:
         metavar="DIR",
         help="jobs, models, tokens (default: ./serving)",
     )
+    add(
+        "--database",
+        default="",
+        metavar="URL",
+        help="postgresql://user@host/database of the jobs, for several machines that share --data",
+    )
     add("--prepare", action="store_true", help="prepare --data (model, token) and exit")
     add = line.add_argument_group("access").add_argument
     add(
@@ -203,6 +209,7 @@ def _settings(chosen: Namespace) -> Settings:
             raise UserError(f"--{flag} must be at least {least}, not {getattr(chosen, flag)}")
     return parsed(
         data=chosen.data.absolute(),
+        database=chosen.database,
         file_roots=[path.absolute() for path in chosen.file_root],
         s3_prefixes=chosen.s3_prefix,
         output_prefixes=chosen.output_prefix,

@@ -19,7 +19,6 @@ from serve.api.checking import Checks
 from serve.api.context import Context
 from serve.api.rates import Rates
 from serve.api.tokens import Tokens
-from serve.deployment.database import Database
 from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
 from serve.errors import Refused
@@ -27,6 +26,7 @@ from serve.jobs.options import Options
 from serve.jobs.store import JobStore
 from serve.metrics import exposition
 from serve.metrics.counters import Counters
+from serve.storage.opening import open_database
 
 PAGE = Path(__file__).with_name("page.html")
 # the page is one file with inline style and script; it may load and play only what this server sends
@@ -49,7 +49,7 @@ class ReplicaClient(Protocol):
 
 def create_app(settings: Settings, replicas: ReplicaClient) -> FastAPI:
     """The HTTP application of one deployment."""
-    database = Database(settings.data, deployment=settings.deployment)
+    database = open_database(settings)
     counters = Counters(database)
     store = JobStore(database, settings.jobs_folder)
     rollout = Rollout(database, counters)

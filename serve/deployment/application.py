@@ -13,11 +13,11 @@ from typing import Any
 from ray import serve as ray_serve
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 
-from serve.deployment.database import Database
 from serve.deployment.gpus import hide_gpus_of_others
 from serve.deployment.loopback import keep_to_loopback
 from serve.deployment.settings import Settings, parsed
 from serve.jobs.options import Options
+from serve.storage.opening import open_database
 
 # how much later than the HTTP processes the replica's work gets a CPU: a busy network delays no answer of theirs
 NICENESS = 10
@@ -130,7 +130,7 @@ def build(arguments: dict[str, Any]) -> Any:
     most = int(values.pop("max_replicas", least))
     actor = {"num_cpus": float(values.pop("cpus", 1)), "num_gpus": float(values.pop("gpus", 0))}
     given = parsed(**values)
-    deployment = Database(given.data).deployment
+    deployment = open_database(given).deployment
     settings = given.model_copy(update={"deployment": deployment}).model_dump(mode="json")
     scaling: dict[str, Any] = {"num_replicas": least}
     if most > least:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
 import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from trainers.errors import UserError
 
@@ -35,7 +38,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     damaged INTEGER NOT NULL DEFAULT 0, frames_per_second REAL, seconds_left REAL, error TEXT,
     attempts INTEGER NOT NULL DEFAULT 0, segments INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0,
     key TEXT UNIQUE, digest TEXT, faults INTEGER NOT NULL DEFAULT 0, not_before REAL NOT NULL DEFAULT 0,
-    output TEXT, webhook TEXT, batch TEXT
+    output TEXT, webhook TEXT, batch TEXT, claim INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, created);
 CREATE TABLE IF NOT EXISTS counters (
@@ -60,8 +63,9 @@ CREATE TABLE IF NOT EXISTS replicas (id TEXT PRIMARY KEY, seen REAL NOT NULL);
 # columns of the jobs table that databases of earlier versions lack
 ADDED = {
     "faults": "INTEGER NOT NULL DEFAULT 0", "not_before": "REAL NOT NULL DEFAULT 0", "output": "TEXT", "webhook": "TEXT",
-    "batch": "TEXT",
+    "batch": "TEXT", "claim": "INTEGER NOT NULL DEFAULT 0",
 }  # fmt: skip
+NEW_DEPLOYMENT = "INSERT INTO notes VALUES ('deployment', ?) ON CONFLICT DO NOTHING"
 # of columns that an earlier version lacks
 INDICES = "CREATE INDEX IF NOT EXISTS jobs_by_batch ON jobs (batch)"
 
@@ -92,9 +96,7 @@ class Database:
                 connection.executescript(SCHEMA)
                 _add_columns(connection)
                 connection.execute(INDICES)
-                connection.execute(
-                    "INSERT OR IGNORE INTO notes VALUES ('deployment', ?)", (uuid.uuid4().hex,)
-                )
+                connection.execute(NEW_DEPLOYMENT, (uuid.uuid4().hex,))
         except (OSError, sqlite3.Error) as error:
             raise UserError(
                 f"{path}: cannot be used as the database of jobs: {error}; give another --data"
@@ -109,12 +111,12 @@ class Database:
             return str(db.execute("SELECT value FROM notes WHERE name = 'deployment'").fetchone()["value"])
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[Any]:
         """A connection for SELECTs."""
         yield self._connection()
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[Any]:
         """A write transaction; it holds the write lock from the start, and is rolled back on an exception."""
         connection = self._connection()
         connection.execute("BEGIN IMMEDIATE")
@@ -124,6 +126,27 @@ class Database:
             connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
+
+    @contextmanager
+    def lock(self, file: Path) -> Iterator[bool]:
+        """Lock a job's file against all threads and processes; False when it is locked, or its folder is not there.
+
+        The kernel releases the lock when its process dies.
+        """
+        try:
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except FileNotFoundError:
+            yield False
+            return
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+        finally:
+            os.close(descriptor)
 
     def _connection(self) -> sqlite3.Connection:
         found: sqlite3.Connection | None = getattr(self._local, "connection", None)

@@ -55,8 +55,9 @@ class Evidence:
             return
         with self._database.transaction() as db:
             db.executemany(
-                "INSERT INTO evidence VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET images = images + "
-                "excluded.images, ours = ours + excluded.ours, theirs = theirs + excluded.theirs",
+                "INSERT INTO evidence VALUES (?, ?, ?, ?, ?) ON CONFLICT (candidate, unit) DO UPDATE SET "
+                "images = evidence.images + excluded.images, ours = evidence.ours + excluded.ours, "
+                "theirs = evidence.theirs + excluded.theirs",
                 [(*key, *counts.tolist()) for key, counts in pending.items()],
             )
 

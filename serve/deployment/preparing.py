@@ -6,11 +6,11 @@ from pathlib import Path
 
 from serve.api.tokens import Tokens
 from serve.backends import choosing
-from serve.deployment.database import Database
 from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
 from serve.exports.model_folder import add_model, read_model
 from serve.metrics.counters import Counters
+from serve.storage.opening import open_database
 from serve.tasks.task import ServedExport
 from trainers.errors import UserError
 
@@ -22,7 +22,7 @@ def prepare_model(settings: Settings, export: Path | None) -> ServedExport:
     """
     if export is None and not settings.data.exists():
         raise UserError(f"{settings.data}: contains no model yet; give --study NAME or --model FOLDER")
-    database = Database(settings.data, create=True)
+    database = open_database(settings, create=True)
     rollout = Rollout(database, Counters(database))
     if export is not None:
         rollout.begin(add_model(settings, export).export_id)

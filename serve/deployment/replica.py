@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from serve.backends.batching import NetworkFailed
-from serve.deployment.database import Database
 from serve.deployment.evidence import Evidence
 from serve.deployment.health import Health, one_line
 from serve.deployment.pixels import PixelBudget
@@ -34,6 +33,7 @@ from serve.jobs.store import JobStore
 from serve.jobs.watchdog import Stalled
 from serve.metrics.counters import Counters
 from serve.metrics.networks import NetworkCounts
+from serve.storage.opening import open_database
 from serve.webhooks.outbox import Outbox
 from serve.webhooks.sending import Sender
 
@@ -52,7 +52,7 @@ class Replica:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        database = Database(settings.data, deployment=settings.deployment)
+        database = open_database(settings)
         self._counters = Counters(database)
         self._rollout = Rollout(database, self._counters)
         self._store = JobStore(database, settings.jobs_folder)

@@ -105,7 +105,10 @@ class Rollout:
     def beat(self, replica: str) -> None:
         """The replica is alive; to be called at least every ALIVE_SECONDS."""
         with self._database.transaction() as db:
-            db.execute("INSERT OR REPLACE INTO replicas VALUES (?, ?)", (replica, time.time()))
+            db.execute(
+                "INSERT INTO replicas VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET seen = excluded.seen",
+                (replica, time.time()),
+            )
             db.execute("DELETE FROM replicas WHERE seen < ?", (time.time() - 100 * ALIVE_SECONDS,))
 
     def gone(self, replica: str) -> None:
@@ -195,7 +198,10 @@ class Rollout:
         with self._database.transaction() as db:
             row = db.execute("SELECT value FROM notes WHERE name = ?", (ROW,)).fetchone()
             state: State = step(_state(row["value"]) if row else State())
-            db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (ROW, json.dumps(asdict(state))))
+            db.execute(
+                "INSERT INTO notes VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (ROW, json.dumps(asdict(state))),
+            )
             left = state.candidate
             if left is not None and left.phase in ("rolled back", "failed") and left.model != state.champion:
                 db.execute(

@@ -18,6 +18,8 @@ class Settings(BaseModel):
     """Frozen, and validated when built.
 
     data: folder for jobs, models, tokens and the database; `serve.run --prepare` creates it.
+    database: postgresql://user@host/database of the jobs, for replicas on several machines that share `data`; "" for
+    SQLite in `data`.
     deployment: id of the deployment that `data` must hold; `serve.deployment:build` fills it in, so that a replica on a
     machine that does not share the folder refuses to start.
     file_roots, s3_prefixes: folders and prefixes from which jobs may use videos by file:// and s3:// URI.
@@ -31,6 +33,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: Path
+    database: str = ""
     deployment: str | None = None
     file_roots: tuple[Path, ...] = ()
     s3_prefixes: tuple[str, ...] = ()
@@ -43,6 +46,15 @@ class Settings(BaseModel):
     max_map_drop: float = Field(MAX_MAP_DROP, ge=0, le=1)
     jobs_at_once: int = Field(2, ge=1, le=64)
     segment_frames: int = Field(128, ge=1)
+
+    @field_validator("database")
+    @classmethod
+    def _postgresql(cls, value: str) -> str:
+        if value:
+            from tuning.study.storage.postgresql import check_url  # imports SQLAlchemy
+
+            check_url(value, "--database")
+        return value
 
     @field_validator("data", "file_roots", "model_roots")
     @classmethod

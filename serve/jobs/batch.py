@@ -12,7 +12,8 @@ from serve.webhooks.outbox import announce
 # progress: in jobs; an ended one counts as done
 COUNT = """
 SELECT state, count(*) AS jobs, sum(frames) AS frames, sum(objects) AS objects, max(ended) AS ended, sum(
-    CASE WHEN state NOT IN ('queued', 'running') THEN 1.0 WHEN total > 0 THEN min(1.0, 1.0 * frames / total) ELSE 0.0 END
+    CASE WHEN state NOT IN ('queued', 'running') THEN 1.0 WHEN total > 0 AND frames < total THEN 1.0 * frames / total
+    WHEN total > 0 THEN 1.0 ELSE 0.0 END
 ) AS progress FROM jobs
 """
 

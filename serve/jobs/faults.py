@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from av.error import FFmpegError
 
 from serve.backends.batching import NetworkFailed
-from serve.errors import Refused
+from serve.errors import DatabaseFailed, Refused
 from serve.jobs.watchdog import Stalled
 from trainers.errors import UserError
 
@@ -49,7 +49,7 @@ def fault_of(error: Exception) -> Fault:
         return Fault("server error: out of memory", MAX_TRIES)
     if isinstance(error, OSError):
         return Fault(f"server error: {error.strerror or type(error).__name__}", MAX_TRIES)
-    if isinstance(error, sqlite3.Error):
+    if isinstance(error, sqlite3.Error | DatabaseFailed):
         return Fault(f"server error: the database of jobs: {error}", MAX_TRIES)
     if isinstance(error, FFmpegError) and isinstance(error, ValueError):
         return Fault(f"the video cannot be processed ({error.strerror})", 1)

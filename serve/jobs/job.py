@@ -25,7 +25,8 @@ class Job:
     decoded. seconds_left: estimate. error: of a failed job, or of the last try of a queued one.
     attempts: starts since the last new segment. faults: tries since then that ended by a fault of the server.
     segments: finished ones at the last start. output: the S3 prefix of its results, webhook: the URL that is told of its
-    end, batch: the id of the batch that it is part of; or None.
+    end, batch: the id of the batch that it is part of; or None. claim: how often it was started. What a replica writes
+    about a job that another one has started since, after its lock was lost with its connection, has no effect.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Job:
     output: str | None
     webhook: str | None
     batch: str | None
+    claim: int
 
     @property
     def active(self) -> bool:

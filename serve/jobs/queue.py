@@ -44,7 +44,7 @@ class JobQueue:
             further = segments > row["segments"]
             db.execute(
                 "UPDATE jobs SET state = 'running', started = coalesce(started, ?), attempts = ?, faults = ?, "
-                "segments = ? WHERE id = ?",
+                "segments = ?, claim = claim + 1 WHERE id = ?",
                 (
                     time.time(), 1 if further else row["attempts"] + 1, 0 if further else row["faults"], segments,
                     job_id,
@@ -53,17 +53,18 @@ class JobQueue:
             return job_of(db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone())
 
     def update_progress(self, job: Job, progress: Progress, size: int) -> bool:
-        """Store the progress. size: bytes of the job's files. False when it was cancelled, or given to another model."""
+        """Store the progress. size: bytes of the job's files. False when it was cancelled, or given to another."""
         with self._database.transaction() as db:
             changed = db.execute(
-                "UPDATE jobs SET frames = ?, total = max(total, ?), frames_per_second = ?, seconds_left = ?, "
-                "bytes = ? WHERE id = ? AND state = 'running' AND model = ?",
+                "UPDATE jobs SET frames = ?, total = CASE WHEN total > ? THEN total ELSE ? END, "
+                "frames_per_second = ?, seconds_left = ?, bytes = ? "
+                "WHERE id = ? AND state = 'running' AND model = ? AND claim = ?",
                 (
-                    progress.frames, progress.frames, round(progress.frames_per_second, 2), progress.seconds_left,
-                    size, job.id, job.model,
+                    progress.frames, progress.frames, progress.frames, round(progress.frames_per_second, 2),
+                    progress.seconds_left, size, job.id, job.model, job.claim,
                 ),
             ).rowcount  # fmt: skip
-        return changed > 0
+        return bool(changed)
 
     def set_facts(self, job_id: str, facts: VideoFacts) -> None:
         """Store the properties of a video that was fetched by URI."""
@@ -87,7 +88,7 @@ class JobQueue:
     def release(self, job_id: str) -> None:
         """After an orderly stop of its process: do not count this attempt."""
         with self._database.transaction() as db:
-            db.execute("UPDATE jobs SET attempts = max(0, attempts - 1) WHERE id = ?", (job_id,))
+            db.execute(f"UPDATE jobs SET attempts = {FEWER_ATTEMPTS} WHERE id = ?", (job_id,))
 
     def postpone(self, job: Job, reason: str, seconds: float, counted: bool) -> None:
         """Put the job back into the queue, to be resumed after its last segment in `seconds`.
@@ -97,8 +98,8 @@ class JobQueue:
         with self._database.transaction() as db:
             db.execute(
                 "UPDATE jobs SET state = 'queued', error = ?, not_before = ?, faults = faults + ?, "
-                "attempts = max(0, attempts - 1) WHERE id = ? AND state = 'running' AND model = ?",
-                (_short(reason), time.time() + seconds, int(counted), job.id, job.model),
+                f"attempts = {FEWER_ATTEMPTS} WHERE id = ? AND state = 'running' AND model = ? AND claim = ?",
+                (_short(reason), time.time() + seconds, int(counted), job.id, job.model, job.claim),
             )
 
     def give_to(self, job_id: str, model: str) -> None:
@@ -120,14 +121,22 @@ class JobQueue:
         with self._database.transaction() as db:
             changed = db.execute(
                 f"UPDATE jobs SET state = :state, ended = :now, seconds_left = NULL{columns} "
-                "WHERE id = :id AND model = :model AND state IN ('queued', 'running')",
-                {"state": state, "now": time.time(), "id": job.id, "model": job.model, **fields},
+                "WHERE id = :id AND model = :model AND claim = :claim AND state IN ('queued', 'running')",
+                {
+                    "state": state,
+                    "now": time.time(),
+                    "id": job.id,
+                    "model": job.model,
+                    "claim": job.claim,
+                    **fields,
+                },
             ).rowcount
             if changed:
                 announce_end(db, job.id)
-        return changed > 0
+        return bool(changed)
 
 
+FEWER_ATTEMPTS = "CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END"
 # another model begins anew
 GIVE = "UPDATE jobs SET state = 'queued', model = ?, frames = 0, segments = 0, attempts = 0, faults = 0, not_before = 0"
 

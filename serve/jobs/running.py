@@ -112,10 +112,10 @@ class JobRunner:
         self._health.hung = self.watchdog.problem
 
     def _given_up(self, job: Job) -> None:
-        """The process stops, or the job was cancelled, or it was given to another model."""
+        """The process stops, or the job was cancelled, or it was given to another model or replica."""
         if self._stopping.is_set():
             self._queue.release(job.id)
-        elif not self._store.active(job.id):
+        elif not self._store.active(job.id) and not self._store.taken_over(job):
             self._remove_files(self._store.folder(job.id))
 
     def _tried(self, job: Job, error: Exception) -> None:

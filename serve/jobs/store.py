@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import secrets
 import shutil
 import sqlite3
@@ -87,8 +85,9 @@ class JobStore:
             raise Refused(422, "cursor: not one that this server gave") from None
         with self.database.reading() as db:
             rows = db.execute(
-                "SELECT * FROM jobs WHERE (:state IS NULL OR state = :state) "
-                "AND (:before IS NULL OR created < :before) AND (:batch IS NULL OR batch = :batch) "
+                "SELECT * FROM jobs WHERE (CAST(:state AS TEXT) IS NULL OR state = :state) "
+                "AND (CAST(:before AS DOUBLE PRECISION) IS NULL OR created < :before) "
+                "AND (CAST(:batch AS TEXT) IS NULL OR batch = :batch) "
                 "AND (created, id) < (:last, :id) "
                 "ORDER BY created DESC, id DESC LIMIT :limit",
                 {
@@ -104,24 +103,12 @@ class JobStore:
 
     @contextmanager
     def lock(self, job_id: str) -> Iterator[bool]:
-        """Lock the job against all other threads and processes; False when it is locked already or does not exist.
+        """Lock the job against all other replicas; False when it is locked already or does not exist.
 
-        The kernel releases the lock when its process dies.
+        The lock is released when its process dies.
         """
-        try:
-            descriptor = os.open(self.folder(job_id) / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except FileNotFoundError:
-            yield False
-            return
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
-        finally:
-            os.close(descriptor)
+        with self.database.lock(self.folder(job_id) / LOCK) as held:
+            yield held
 
     def cancel(self, job_id: str) -> Job | None:
         """Cancel an active job and return it, or remove one that has ended (None).
@@ -206,6 +193,12 @@ class JobStore:
         with self.database.reading() as db:
             row = db.execute("SELECT state FROM jobs WHERE id = ?", (job_id,)).fetchone()
         return row is not None and row["state"] in ACTIVE
+
+    def taken_over(self, job: Job) -> bool:
+        """Whether another replica has started the job since `job` was, since its lock was lost with the database."""
+        with self.database.reading() as db:
+            row = db.execute("SELECT claim FROM jobs WHERE id = ?", (job.id,)).fetchone()
+        return row is not None and row["claim"] != job.claim
 
     def exists(self, job_id: str) -> bool:
         """Whether there is such a job."""

@@ -53,7 +53,8 @@ class Counters:
             return
         with self._database.transaction() as db:
             db.executemany(
-                "INSERT INTO counters VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
+                "INSERT INTO counters VALUES (?, ?, ?) ON CONFLICT (name, labels) DO UPDATE "
+                "SET value = counters.value + excluded.value",
                 [(name, labels, value) for (name, labels), value in pending.items()],
             )
 

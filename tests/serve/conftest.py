@@ -70,3 +70,30 @@ def server(rectangles_folder, tmp_path_factory):
     prepare(settings, rectangles_folder)
     with served(settings) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def postgresql_server():
+    """A PostgreSQL of the tests' own; tests are skipped where it is not installed."""
+    import postgresql_server as servers
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PGPASSWORD", servers.PASSWORD)
+        yield from servers.made()
+
+
+@pytest.fixture
+def postgresql(postgresql_server):
+    """The address of a database that is empty."""
+    import uuid
+
+    import sqlalchemy
+
+    from tuning.study.storage.postgresql import engine
+
+    name = f"serving_{uuid.uuid4().hex[:8]}"
+    made = engine(postgresql_server.address)
+    with made.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sqlalchemy.text(f"CREATE DATABASE {name}"))
+    made.dispose()
+    return postgresql_server.address.replace("/postgres", f"/{name}")

@@ -18,12 +18,12 @@ from serve.api.app import create_app
 from serve.api.tokens import Tokens
 from serve.backends import choosing
 from serve.backends.choosing import Choice
-from serve.deployment.database import Database
 from serve.deployment.replica import Replica
 from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
 from serve.exports.model_folder import add_model
 from serve.metrics.counters import Counters
+from serve.storage.opening import open_database
 from serve.tasks.task import ServedExport
 
 TOKEN, READER = "token-for-tests", "reader-for-tests"
@@ -47,7 +47,7 @@ class LocalReplica:
 
 def prepare(settings: Settings, model: Path | None) -> None:
     """Prepare the data folder as serve.run does."""
-    database = Database(settings.data, create=True)
+    database = open_database(settings, create=True)
     if model is not None:
         export = add_model(settings, model)
         Rollout(database, Counters(database)).begin(export.export_id)

@@ -27,23 +27,26 @@ from serve.jobs.queue import JobQueue
 from serve.jobs.store import JobStore
 from serve.jobs.submission import Submission
 from serve.metrics.counters import Counters
+from serve.storage.opening import open_database
 from serve.video.opening import probe
 
 KILLS = int(os.environ.get("KILLS", "10"))  # KILLS=30 for a longer test
 
 
 @pytest.fixture
-def settings(tmp_path, rectangles_folder):
+def settings(request, tmp_path, rectangles_folder):
+    """Of a deployment whose database is SQLite, or what the test asks for."""
     settings = Settings(
-        data=tmp_path / "data", limits=Limits(free_bytes=0), threads=1, segment_frames=12, jobs_at_once=2
-    )
+        data=tmp_path / "data", limits=Limits(free_bytes=0), threads=1, segment_frames=12, jobs_at_once=2,
+        database=request.getfixturevalue("postgresql") if getattr(request, "param", "") == "postgresql" else "",
+    )  # fmt: skip
     prepare(settings, rectangles_folder)
     return settings
 
 
 @pytest.fixture
 def store(settings):
-    return JobStore(Database(settings.data), settings.jobs_folder)
+    return JobStore(open_database(settings), settings.jobs_folder)
 
 
 @pytest.fixture
@@ -115,8 +118,7 @@ def test_ended_jobs_expire_by_age_and_by_total_size(store, queue, tmp_path):
     clip = clips.make(tmp_path / "clip.mp4", 3)
     jobs = [added(store, tmp_path, clip, i)[0] for i in range(3)]
     for job in jobs:
-        queue.start(job.id, 0)
-        assert queue.done(job, {"frames": 3, "objects": 0, "damaged": 0}, size=100)
+        assert queue.done(queue.start(job.id, 0), {"frames": 3, "objects": 0, "damaged": 0}, size=100)
     assert store.expired(days=1, size=1000) == []
     assert store.expired(days=1, size=250) == [jobs[0].id]
     assert len(store.expired(days=0, size=1000)) == 3
@@ -184,6 +186,7 @@ def test_tokens_outlive_the_server(settings):
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("settings", ["sqlite", "postgresql"], indirect=True)
 def test_random_kills_lose_no_job_and_repeat_no_frame(settings, tmp_path):
     rng = random.Random(11)
     port = free_port()

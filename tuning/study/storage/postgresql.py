@@ -40,32 +40,38 @@ class LockLost(UserError):
     """Another driver has taken over the study."""
 
 
-def check_url(text: str) -> str:
-    """The address of a storage, without secrets. Raises UserError when it is of another kind, or holds a password."""
+def check_url(text: str, flag: str = "--storage") -> str:
+    """The address of a database, without secrets. Raises UserError, naming `flag`, if it is none, or has a password."""
     try:
         url = make_url(text)
     except ArgumentError:
         url = None
     if url is None or url.get_backend_name() != "postgresql":
-        raise UserError(f"--storage {text}: give postgresql://user@host/database, or leave it out")
+        raise UserError(f"{flag} {text}: give postgresql://user@host/database, or leave it out")
     if url.password is not None:
         raise UserError(
-            f"--storage {url.render_as_string(hide_password=True)}: a password there is seen by everyone on this "
+            f"{flag} {url.render_as_string(hide_password=True)}: a password there is seen by everyone on this "
             "machine; set PGPASSWORD, or write it into ~/.pgpass"
         )
     if not url.database:
-        raise UserError(f"--storage {text}: names no database; give postgresql://user@host/database")
+        raise UserError(f"{flag} {text}: names no database; give postgresql://user@host/database")
     return text
 
 
-def engine(text: str) -> Engine:
-    """A SQLAlchemy engine for the address; the password is that of PGPASSWORD or the file of passwords."""
+def engine(text: str, connections: int = 5) -> Engine:
+    """A SQLAlchemy engine for the address, which keeps at most so many connections open.
+
+    The password is that of PGPASSWORD or the file of passwords.
+    """
     url = make_url(text)
     driver = url.drivername if "+" in url.drivername else "postgresql+pg8000"
     password = os.environ.get("PGPASSWORD") or password_of(url)
     options: dict[str, Any] = {"timeout": CONNECT_SECONDS} if driver.endswith("pg8000") else {}
     return sqlalchemy.create_engine(
-        url.set(drivername=driver, password=password), pool_pre_ping=True, pool_size=5, connect_args=options
+        url.set(drivername=driver, password=password),
+        pool_pre_ping=True,
+        pool_size=connections,
+        connect_args=options,
     )
 
 
@@ -94,7 +100,7 @@ def checked(connect: Callable[[], Any], where: str) -> Any:
         raise UserError(f"{where}: {in_words(error)}") from None
 
 
-def in_words(error: SQLAlchemyError) -> str:
+def in_words(error: SQLAlchemyError, flag: str = "--storage") -> str:
     """What PostgreSQL says, in one line, and what to do."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     fields = cause.args[0] if cause is not None and cause.args and isinstance(cause.args[0], dict) else {}
@@ -107,7 +113,7 @@ def in_words(error: SQLAlchemyError) -> str:
     if code == "42501":
         return f"{said}; the user must be allowed to create tables, and to read and write them"
     if isinstance(error, OperationalError) or not code:
-        return f"PostgreSQL does not answer ({said}); start it, or give another --storage"
+        return f"PostgreSQL does not answer ({said}); start it, or give another {flag}"
     return said
 
 

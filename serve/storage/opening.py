@@ -1,0 +1,15 @@
+"""Opens the database of a deployment: the SQLite file of its data folder, or PostgreSQL."""
+
+from __future__ import annotations
+
+from serve.deployment.database import Database
+from serve.deployment.settings import Settings
+
+
+def open_database(settings: Settings, create: bool = False) -> Database:
+    """See Database. Raises UserError."""
+    if settings.database:
+        from serve.storage.postgresql import PostgresDatabase  # imports SQLAlchemy
+
+        return PostgresDatabase(settings.database, settings.data, create, settings.deployment)
+    return Database(settings.data, create, settings.deployment)
