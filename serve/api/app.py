@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from serve import tasks
 from serve.api import batches, images, jobs, model, openapi, problems, results, schemas
 from serve.api.checking import Checks
 from serve.api.context import Context
@@ -49,6 +50,7 @@ class ReplicaClient(Protocol):
 
 def create_app(settings: Settings, replicas: ReplicaClient) -> FastAPI:
     """The HTTP application of one deployment."""
+    tasks.load_all()
     database = open_database(settings)
     counters = Counters(database)
     store = JobStore(database, settings.jobs_folder)

@@ -21,6 +21,12 @@ def get(name: str) -> ServedTask:
     return task
 
 
+def load_all() -> None:
+    """Import the modules of all tasks, as a server does at its start: its first request would wait a second for them."""
+    for name in MODULES:
+        get(name)
+
+
 def of(export: ServedExport) -> ServedTask:
     """The task of an export."""
     return get(named(export.manifest.get("task")))
