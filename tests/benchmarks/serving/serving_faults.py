@@ -64,7 +64,7 @@ STEPS: dict[str, tuple[Any, str, int]] = {
     "fetch": (running, "fetch", 1),
     "load": (LoadedModels, "using", 1),
     "decode": (Decoder, "_check_length", FRAMES),
-    "network": (OpenVino, "detect", 8),
+    "network": (OpenVino, "run", 8),
     "encode": (SegmentWriter, "write", FRAMES),
     "segment": (SegmentFolder, "finish", 5),
     "progress": (JobQueue, "update_progress", 1),
