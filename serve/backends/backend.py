@@ -29,10 +29,11 @@ class Backend(Protocol):
     streams: int
     approximate: bool
 
-    def run(self, images: np.ndarray) -> Sequence[Any]:
+    def run(self, images: np.ndarray, least: float = 0.0) -> Sequence[Any]:
         """(N, S, S, 3) uint8 RGB squares, N >= 1 -> the result of each, in a type that the task chooses.
 
         A detector's is a DetectionArrays, with boxes normalised to the square, and ids from 1.
+        least: what has a lower score may be left out (ServedTask.least_score), where that saves time.
         """
 
 

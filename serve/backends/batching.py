@@ -7,7 +7,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,8 +15,14 @@ from serve.backends.backend import Backend
 from serve.metrics.families import STAGE_SECONDS
 from serve.metrics.histogram import Histogram
 
-# a square, the future of its result, and when it was submitted (time.perf_counter)
-_Waiting: TypeAlias = tuple[np.ndarray, "Future[Any]", float]
+
+class _Waiting(NamedTuple):
+    """A square and the future of its result. least: see Backend.run. since: time.perf_counter when it was submitted."""
+
+    square: np.ndarray
+    future: Future[Any]
+    least: float
+    since: float
 
 
 class NetworkFailed(Exception):
@@ -50,13 +56,17 @@ class Batcher:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, square: np.ndarray, urgent: bool = False) -> Future[Any]:
-        """(S, S, 3) uint8 RGB -> a future of its result. Raises RuntimeError once closed."""
+    def submit(self, square: np.ndarray, urgent: bool = False, least: float = 0.0) -> Future[Any]:
+        """(S, S, 3) uint8 RGB -> a future of its result. Raises RuntimeError once closed.
+
+        least: what has a lower score may be missing in it.
+        """
         future: Future[Any] = Future()
         with self._changed:
             if self._closed:
                 raise RuntimeError("the batcher is closed")
-            (self._urgent if urgent else self._waiting).append((square, future, time.perf_counter()))
+            waiting = self._urgent if urgent else self._waiting
+            waiting.append(_Waiting(square, future, least, time.perf_counter()))
             self._changed.notify()
         return future
 
@@ -86,22 +96,23 @@ class Batcher:
                 batch: list[_Waiting] = []
                 while len(batch) < self.size and (self._urgent or self._waiting):
                     batch.append((self._urgent or self._waiting).popleft())
-                    self.queue.observe(time.perf_counter() - batch[-1][2])
+                    self.queue.observe(time.perf_counter() - batch[-1].since)
             if not batch:
                 return
-            self._run_batch([each for each in batch if each[1].set_running_or_notify_cancel()])
+            self._run_batch([each for each in batch if each.future.set_running_or_notify_cancel()])
 
     def _run_batch(self, batch: list[_Waiting]) -> None:
         if not batch:
             return
         began = time.perf_counter()
         try:
-            found = self._backend.run(np.stack([square for square, _, _ in batch]))
+            squares = np.stack([each.square for each in batch])
+            found = self._backend.run(squares, min(each.least for each in batch))
         except Exception as error:  # noqa: BLE001 - passed on to the callers through their futures
             with self._changed:
                 self.counts["errors"] += len(batch)
-            for _, future, _ in batch:
-                future.set_exception(NetworkFailed(f"{type(error).__name__}: {error}"))
+            for each in batch:
+                each.future.set_exception(NetworkFailed(f"{type(error).__name__}: {error}"))
             return
         seconds = time.perf_counter() - began
         with self._changed:
@@ -109,5 +120,5 @@ class Batcher:
             self.counts["batches", len(batch)] += 1
             self.counts["images"] += len(batch)
             self.counts["objects"] += sum(map(self._count, found))
-        for (_, future, _), each in zip(batch, found, strict=True):
-            future.set_result(each)
+        for each, result in zip(batch, found, strict=True):
+            each.future.set_result(result)

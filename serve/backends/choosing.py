@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 RUNTIMES = ("tensorflow", "tensorflow-cpu", "openvino", "nncf", "onnxruntime", "tf2onnx")  # and converters
 # names, separated by commas: only these are measured, where the task has any of them
 BACKENDS = "DETECTOR_SERVING_BACKENDS"
-VERSION = 4  # of what is kept of a choice; others in the cache are measured again
+VERSION = 5  # of what is kept of a choice; others in the cache are measured again
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from serve import backends, tasks
 from serve.backends.backend import Backend
+from serve.jobs.options import Options
 from serve.tasks.task import Parity, ServedExport
 from trainers.errors import UserError
 from trainers.hardware.machine import gpu_ids
@@ -95,10 +97,11 @@ def measure(
             Measured(name, found.problem, found.figures, lost=lost, judged=judged),
             backend,
         )
-    for name, (seconds, single) in time_backends(loaded, squares).items():
+    least = tasks.of(export).least_score(export, Options())
+    for name, (seconds, single) in time_backends(loaded, squares, least).items():
         rows[name] = replace(rows[name], seconds=seconds, seconds_single=single)
         if rows[name].problem is None:
-            rows[name] = replace(rows[name], batch=best_batch(loaded[name], squares))
+            rows[name] = replace(rows[name], batch=best_batch(loaded[name], squares, least))
     allowed = {name: backend for name, backend in loaded.items() if rows[name].problem is None}
     return tuple(rows.values()), allowed
 
@@ -137,15 +140,18 @@ def busy_clock() -> Callable[[], float]:
     return time.perf_counter if gpu_ids() else time.process_time
 
 
-def best_batch(backend: Backend, images: np.ndarray) -> int:
-    """The smallest of BATCHES than which twice its size is not clearly faster. images: (N, S, S, 3) uint8."""
+def best_batch(backend: Backend, images: np.ndarray, least: float = 0.0) -> int:
+    """The smallest of BATCHES than which twice its size is not clearly faster.
+
+    images: (N, S, S, 3) uint8. least: see Backend.run.
+    """
     best, fastest, clock = BATCHES[0], np.inf, busy_clock()
     for size in BATCHES:
         batch = np.resize(images, (size, *images.shape[1:]))
         seconds = []
         for _ in range(BATCH_ROUNDS + 1):  # the first one warms up
             began = clock()
-            in_all_streams(backend, [batch] * backend.streams)
+            in_all_streams(backend, [batch] * backend.streams, least)
             seconds.append((clock() - began) / size)
         if min(seconds[1:]) > GAIN * fastest:
             break
@@ -153,24 +159,26 @@ def best_batch(backend: Backend, images: np.ndarray) -> int:
     return best
 
 
-def time_backends(loaded: Mapping[str, Backend], images: np.ndarray) -> dict[str, tuple[float, float]]:
+def time_backends(
+    loaded: Mapping[str, Backend], images: np.ndarray, least: float = 0.0
+) -> dict[str, tuple[float, float]]:
     """By name: seconds of `busy_clock` per image in a batch, and of the wall clock for a single image; the best round.
 
     All backends take turns in each round, so that other load on the machine hits all of them. images: (N, S, S, 3)
-    uint8.
+    uint8. least: see Backend.run.
     """
     batch = np.resize(images, (BATCH, *images.shape[1:]))
     best, clock = dict.fromkeys(loaded, (np.inf, np.inf)), busy_clock()
     for backend in loaded.values():  # warm up
-        in_all_streams(backend, [batch] * backend.streams)
-        backend.run(batch[:1])
+        in_all_streams(backend, [batch] * backend.streams, least)
+        backend.run(batch[:1], least)
     for round_ in range(ROUNDS):
         for name, backend in loaded.items():
             began = clock()
-            in_all_streams(backend, [batch] * backend.streams)
+            in_all_streams(backend, [batch] * backend.streams, least)
             busy = clock() - began
             began = time.perf_counter()
-            backend.run(batch[:1])
+            backend.run(batch[:1], least)
             taken = busy / BATCH / backend.streams, time.perf_counter() - began
             best[name] = min(best[name][0], taken[0]), min(best[name][1], taken[1])
         taken_in_batches = sorted(seconds for seconds, _ in best.values())
@@ -181,8 +189,8 @@ def time_backends(loaded: Mapping[str, Backend], images: np.ndarray) -> dict[str
     return best
 
 
-def in_all_streams(backend: Backend, batches: Iterable[np.ndarray]) -> None:
-    """Run the batches, one per stream at a time."""
+def in_all_streams(backend: Backend, batches: Iterable[np.ndarray], least: float = 0.0) -> None:
+    """Run the batches, one per stream at a time. least: see Backend.run."""
     with ThreadPoolExecutor(backend.streams) as pool:
-        for _ in pool.map(backend.run, batches):
+        for _ in pool.map(partial(backend.run, least=least), batches):
             pass

@@ -47,7 +47,7 @@ class OnnxRuntime:
             str(_converted(export)), options, providers=[name for name in PROVIDERS if name in there]
         )
 
-    def run(self, images: np.ndarray) -> Sequence[DetectionArrays]:
+    def run(self, images: np.ndarray, least: float = 0.0) -> Sequence[DetectionArrays]:
         """See Backend."""
         if self._suppression is None:
             return found(*self._session.run(OUTPUTS, {"images": images}))

@@ -13,7 +13,7 @@ import numpy as np
 from filelock import FileLock
 
 from serve.backends import cache
-from serve.backends.openvino import OpenVino
+from serve.backends.openvino import LEAST, OpenVino
 from serve.backends.openvino_network import core
 from trainers.detection import calibration
 from trainers.detection.export import CALIBRATION, Export
@@ -61,11 +61,12 @@ def _quantize(network: Path, images: calibration.Calibration, folder: Path) -> N
 
     nncf.set_log_level(logging.ERROR)
     model = core().read_model(network)
+    least = {LEAST: np.array(0, np.float32)} if len(model.inputs) > 1 else {}
     types = {operation.get_type_name() for operation in model.get_ops()}
     with contextlib.redirect_stdout(io.StringIO()):  # its progress bars
         model = nncf.quantize(
             model,
-            nncf.Dataset([{"images": image[np.newaxis]} for image in images.training]),
+            nncf.Dataset([{"images": image[np.newaxis], **least} for image in images.training]),
             subset_size=len(images.training),
             # as NNCF advises: asymmetric activations where they have negative values
             preset=nncf.QuantizationPreset.MIXED if "Swish" in types else nncf.QuantizationPreset.PERFORMANCE,

@@ -29,7 +29,7 @@ class TensorFlow:
         self._detect = self._model.signatures["serving_default"]
         self._constant = tf.constant
 
-    def run(self, images: np.ndarray) -> Sequence[DetectionArrays]:
+    def run(self, images: np.ndarray, least: float = 0.0) -> Sequence[DetectionArrays]:
         """See Backend."""
         out = self._detect(images=self._constant(images))
         return found(

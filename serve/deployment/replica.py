@@ -157,7 +157,7 @@ class Replica:
     async def _find(
         self, images: Sequence[np.ndarray], model_id: str, model: Model, options: Options
     ) -> dict[str, Any]:
-        futures = await asyncio.to_thread(self._submit, images, model)
+        futures = await asyncio.to_thread(self._submit, images, model, options)
         found = await asyncio.gather(*map(asyncio.wrap_future, futures))
         answers = []
         for image, each in zip(images, found, strict=True):
@@ -168,9 +168,10 @@ class Replica:
             )
         return {"model": model_id, "images": answers}
 
-    def _submit(self, images: Sequence[np.ndarray], model: Model) -> list[Future[Any]]:
+    def _submit(self, images: Sequence[np.ndarray], model: Model, options: Options) -> list[Future[Any]]:
         """Give the images to the network, and during a canary phase some of them to the other model as well."""
-        futures = [model.batcher.submit(model.export.square(image), urgent=True) for image in images]
+        least = model.task.least_score(model.export, options)
+        futures = [model.batcher.submit(model.export.square(image), True, least) for image in images]
         minute = f"images-{time.time() // 60:.0f}"  # requests of a minute may come from one camera: they are one unit
         with shadowing(
             self._rollout.state(), self._models, self._evidence, model, minute, len(images)

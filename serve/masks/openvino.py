@@ -22,7 +22,7 @@ class OpenVinoSegmenter:
         self._network = Network(converted(export, CONVERSION, _only_logits), threads)
         self.streams = self._network.streams
 
-    def run(self, images: np.ndarray) -> Sequence[np.ndarray]:
+    def run(self, images: np.ndarray, least: float = 0.0) -> Sequence[np.ndarray]:
         """See Backend; (S, S, C) float32 logits of each."""
         with self._network.request() as request:
             # a copy, because the next batch overwrites the request's buffers

@@ -23,6 +23,6 @@ class TensorFlowSegmenter:
         self._segment = self._model.signatures["serving_default"]
         self._constant = tf.constant
 
-    def run(self, images: np.ndarray) -> Sequence[np.ndarray]:
+    def run(self, images: np.ndarray, least: float = 0.0) -> Sequence[np.ndarray]:
         """See Backend; (S, S, C) float32 logits of each."""
         return list(self._segment(images=self._constant(images))[LOGITS].numpy())

@@ -97,6 +97,12 @@ class DetectionTask(ServedTask):
         """The numbers of objects, each above its model's own threshold."""
         return self.count(*ours), self.count(*theirs)
 
+    def least_score(self, export: Export, options: Options) -> float:
+        """The lowest threshold of a class, of the export or the options; with tracking, less."""
+        own = [] if export.postprocessing is None else export.postprocessing.thresholds
+        wanted = _threshold(export, options) * (LOW_SCORE_FRACTION if options.track else 1.0)
+        return min(export.threshold, wanted, *own)
+
     def findings(
         self, found: DetectionArrays, export: Export, options: Options, height: int, width: int
     ) -> list[Detection]:

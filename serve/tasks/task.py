@@ -133,6 +133,10 @@ class ServedTask(ABC):
     def compared(self, ours: tuple[Any, Any], theirs: tuple[Any, Any]) -> tuple[int, int]:
         """How much two models find in one image, by which a canary is judged. ours, theirs: export and result."""
 
+    def least_score(self, export: Any, options: Options) -> float:
+        """The lowest score that matters to these options, and to `count`; 0 for a task without scores."""
+        return 0.0
+
     @abstractmethod
     def findings(
         self, found: Any, export: Any, options: Options, height: int, width: int

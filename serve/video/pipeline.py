@@ -86,6 +86,7 @@ class VideoPipeline:
         self._shadow = shadow
         self.notes: list[str] = []
         self._task = tasks.of(export)
+        self._least = self._task.least_score(export, options)
 
     def run(self) -> list[Segment]:
         """Process all frames after the last finished segment. Returns all segments, in order.
@@ -186,7 +187,7 @@ class VideoPipeline:
             began = time.perf_counter()
             square = self._export.square(frame.image)
             self.progress.stages["resize"].observe(time.perf_counter() - began)
-            found = self._batcher.submit(square)
+            found = self._batcher.submit(square, least=self._least)
             if self._shadow is not None:
                 self._shadow(frame.image, found)
             yield frame, found

@@ -107,6 +107,8 @@ def alone(model: str, video: str, out: str, codec: str, backend_name: str) -> di
     """Frames a second of each stage with the machine to itself, and all its threads."""
     from serve.backends import choosing, measuring
     from serve.jobs.limits import NO_LIMITS
+    from serve.jobs.options import Options
+    from serve.tasks.detection import TASK
     from serve.video.decoding import Decoder
     from serve.video.encoding import SegmentWriter, planes_of
     from trainers.detection import export as exports
@@ -123,9 +125,10 @@ def alone(model: str, video: str, out: str, codec: str, backend_name: str) -> di
         speeds["resize"] = len(frames) / (time.perf_counter() - began)
     size = choice.batch
     batches = [squares[i : i + size] for i in range(0, len(squares), size)]
-    measuring.in_all_streams(backend, batches[: backend.streams])
+    least = TASK.least_score(export, Options())
+    measuring.in_all_streams(backend, batches[: backend.streams], least)
     began = time.perf_counter()
-    measuring.in_all_streams(backend, batches)
+    measuring.in_all_streams(backend, batches, least)
     speeds["network"] = len(squares) / (time.perf_counter() - began)
     height, width = frames[0].image.shape[:2]
     with ThreadPoolExecutor(choice.threads) as pool:

@@ -18,9 +18,11 @@ class Slow:
         self.streams = streams
         self.gate = threading.Semaphore(0)
         self.batches = []
+        self.least = []
 
-    def run(self, images):
+    def run(self, images, least=0.0):
         self.gate.acquire()
+        self.least.append(least)
         firsts = [int(image[0, 0, 0]) for image in images]
         self.batches.append(firsts)
         if 99 in firsts:
@@ -54,6 +56,20 @@ def test_waiting_images_form_a_batch_up_to_the_size_with_urgent_ones_first(slow)
     assert batcher.counts["images"] == 8
     assert batcher.counts["batches", 4] == 1
     assert batcher.counts["objects"] == 1 + 20 + sum(range(2, 8))
+
+
+def test_a_batch_keeps_the_lowest_score_that_matters_to_any_of_its_images(slow):
+    batcher = Batcher(slow, 4)
+    first = batcher.submit(square(1), least=0.5)
+    while batcher.waiting:
+        pass
+    rest = [batcher.submit(square(1), least=least) for least in (0.5, 0.2, 0.3)]
+    for _ in range(2):
+        slow.gate.release()
+    for each in (first, *rest):
+        each.result(10)
+    assert slow.least == [0.5, 0.2]
+    batcher.close()
 
 
 def test_each_stream_of_the_network_runs_its_own_batch():

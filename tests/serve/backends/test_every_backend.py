@@ -17,6 +17,7 @@ from rectangles import JUDGED, build, picture
 from serve import backends
 from serve.backends import cache, choosing, measuring
 from serve.backends.suppression import gather_detections
+from serve.jobs.options import Options
 from serve.tasks.detection import TASK as DETECTION
 from trainers.detection import export as exports
 from trainers.detection import samples
@@ -70,6 +71,18 @@ def test_concurrent_streams_give_the_same_detections_as_sequential_calls(rectang
         [alone] = loaded.run(image)
         np.testing.assert_allclose(each.boxes, alone.boxes, atol=1e-5)
         np.testing.assert_allclose(each.scores, alone.scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [Options(), Options(threshold=0.1), Options(track=True)])
+def test_without_the_scores_that_do_not_matter_the_others_are_the_same(loaded, rectangles, options):
+    images = samples.load(rectangles.directory / exports.SAMPLES).images
+    least = DETECTION.least_score(rectangles, options)
+    assert 0 < least <= rectangles.threshold
+    for every, some in zip(loaded.run(images), loaded.run(images, least), strict=True):
+        expected, found = every.above(least), some.above(least)
+        np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-5)
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+        np.testing.assert_array_equal(found.classes, expected.classes)
 
 
 def test_a_later_call_does_not_change_returned_detections(loaded):
@@ -149,7 +162,7 @@ class Taking:
     def __init__(self, clock, seconds, others=()):
         self._clock, self._seconds, self._others = clock, seconds, iter(others)
 
-    def run(self, images):
+    def run(self, images, least=0.0):
         self._clock.now += len(images) * self._seconds * next(self._others, 1.0)
         return []
 
@@ -189,7 +202,7 @@ class Shifted:
     def __init__(self, backend):
         self._backend = backend
 
-    def run(self, images):
+    def run(self, images, least=0.0):
         return [
             samples.DetectionArrays(each.boxes + 0.1, each.scores, each.classes)
             for each in self._backend.run(images)
@@ -237,7 +250,7 @@ def test_the_best_batch_is_the_smallest_that_is_as_fast_as_any(monkeypatch):
         class Network:
             streams = 1
 
-            def run(self, images):
+            def run(self, images, least=0.0):
                 clock.now += seconds_of_batch(len(images))
 
         return measuring.best_batch(Network(), np.zeros([1, 4, 4, 3], np.uint8))
