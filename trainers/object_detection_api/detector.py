@@ -69,6 +69,7 @@ class Detector(Model):
     zoo_archive: file name, without `.tar.gz`, of its COCO checkpoint in the TensorFlow 2 detection model zoo.
     zoo_variables: number of variables in that checkpoint, including the save counter.
     zoo_digest: sha256 of their names and shapes (checkpoints.reading.digest).
+    extractor_digest: likewise of the feature extractor's alone, by which other weights are told to be of this detector.
     """
 
     task: str = "detection"
@@ -90,6 +91,7 @@ class Detector(Model):
     zoo_archive: str
     zoo_variables: int
     zoo_digest: str
+    extractor_digest: str = ""
 
     def __post_init__(self) -> None:
         place = f"the TensorFlow 2 detection model zoo's training on COCO 2017 ({self.zoo_archive})"

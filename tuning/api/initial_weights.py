@@ -6,6 +6,7 @@ import concurrent.futures
 import dataclasses
 import importlib
 import multiprocessing
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -108,5 +109,6 @@ def resolve(choice: str, preset: str, names: tuple[str, ...], asked: bool = True
 
 
 def _resolved(choice: str, name: str) -> Any:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's lines about the CPU are not for the user
     module, _, function = str(models.get(name).initial_weights).partition(":")
     return getattr(importlib.import_module(module), function)(choice, name)

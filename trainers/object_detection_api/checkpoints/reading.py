@@ -10,6 +10,7 @@ from trainers.errors import UserError
 
 # suffix of variable names in TensorFlow's object-based checkpoints
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
+OPTIMIZER_SLOT = "/.OPTIMIZER_SLOT/"  # in the names of an optimizer's variables, behind that of the model's
 
 
 def checkpoint_prefix(path: Path) -> Path:
@@ -32,7 +33,7 @@ def variable_shapes(prefix: Path) -> dict[str, list[int]]:
 
     try:
         shapes = tf.train.load_checkpoint(str(prefix)).get_variable_to_shape_map()
-    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+    except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
         raise UserError(f"{prefix}: cannot be read as a checkpoint: {' '.join(str(error).split())}") from None
     return {name.removesuffix(VALUE): shape for name, shape in shapes.items() if name.endswith(VALUE)}
 
@@ -45,8 +46,14 @@ def check_values(prefix: Path) -> None:
     for name in variable_shapes(prefix):
         try:
             reader.get_tensor(name + VALUE)
-        except (tf.errors.OpError, RuntimeError, ValueError) as error:
+        except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
             raise UserError(f"{prefix}: {name} is damaged: {' '.join(str(error).split())[:200]}") from None
+
+
+def extractor_digest(shapes: Mapping[str, list[int]]) -> str:
+    """The digest of a detector's feature extractor, which no number of classes or state of an optimizer changes."""
+    inside = {name: shape for name, shape in shapes.items() if name.startswith("model/_feature_extractor")}
+    return digest({name: shape for name, shape in inside.items() if OPTIMIZER_SLOT not in name})
 
 
 def digest(shapes: Mapping[str, list[int]]) -> str:

@@ -10,12 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainers import model as models
 from trainers.detection.class_names import same
 from trainers.errors import UserError
 from trainers.object_detection_api.checkpoints.class_names import class_names
 from trainers.object_detection_api.checkpoints.download import Progress
-from trainers.object_detection_api.checkpoints.reading import checkpoint_prefix, variable_shapes
+from trainers.object_detection_api.checkpoints.reading import (
+    check_values,
+    checkpoint_prefix,
+    extractor_digest,
+    variable_shapes,
+)
 from trainers.object_detection_api.checkpoints.zoo import SHA256, Archive, Unavailable, default_cache, zoo_url
+from trainers.object_detection_api.detector import Detector
 from trainers.object_detection_api.detector import detector as detector_called
 from trainers.recipe import InitialWeights, Recipe
 
@@ -62,7 +69,8 @@ def resolve(
     """Resolve `--weights auto|none|PATH` for a detector. "auto" downloads the zoo's archive if it is not cached.
 
     cache: folder of fetched archives; None for `default_cache()`. url: of the folder of archives; None for `zoo_url()`.
-    Raises UserError if PATH is not a checkpoint of a detection model, or the archive is another than at first.
+    Raises UserError if PATH is no checkpoint of a detection model, damaged or of another known detector, or the archive
+    is another than at first.
     """
     if choice == "none":
         return Start("none", f"{detector} trains from scratch (--weights none)")
@@ -76,7 +84,22 @@ def resolve(
         return _start("zoo", message, checkpoint_prefix(folder), archive.sha256)
     path = Path(choice).expanduser().absolute()
     prefix = checkpoint_prefix(path)
-    return _start(str(path), f"{detector} starts from {prefix}", prefix)
+    start = _start(str(path), f"{detector} starts from {prefix}", prefix)
+    _refuse_another_detectors(prefix, detector_called(detector))
+    check_values(prefix)
+    return start
+
+
+def _refuse_another_detectors(prefix: Path, detector: Detector) -> None:
+    """Raise UserError if the feature extractor is another known detector's; one that nobody knows may fit or not."""
+    found = extractor_digest(variable_shapes(prefix))
+    owners = [
+        each.name
+        for each in models.all_models().values()
+        if isinstance(each, Detector) and each.extractor_digest == found
+    ]
+    if owners and detector.extractor_digest and detector.name not in owners:
+        raise UserError(f"{prefix}: has the weights of {owners[0]}, from which {detector.name} cannot start")
 
 
 def checkpoint_of(

@@ -157,6 +157,7 @@ DETECTOR = register(
         zoo_archive="efficientdet_d1_coco17_tpu-32",
         zoo_variables=876,
         zoo_digest="58c46dd59bea64e49f723a6021e878f0ef9009693ffcbfab53dda4c09cf726c5",
+        extractor_digest="2ab21bde5572ce60ec695274771b20ff2492ec4c12b0f348d85a7b0ddd7ae55e",
         presets={
             "zoo": {
                 "image_size": 640,

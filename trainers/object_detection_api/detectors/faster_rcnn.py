@@ -189,6 +189,7 @@ RESNET_50 = register(
         zoo_archive="faster_rcnn_resnet50_v1_640x640_coco17_tpu-8",
         zoo_variables=276,
         zoo_digest="fba9ef2e1cacaaeb8f3a5767882267ab81d75eab34a4bf85682c8a714409e56c",
+        extractor_digest="74931c1b95e0691db7f8ebb07dcd053fcac3c297138958c9586b5f5b9ee59974",
         # on a machine that was busy with others, 60 steps of 2 images took 248 s of CPU; half of it is assumed when idle
         cost=Cost(cpu_step_seconds=8.0, shared_part=0.9, parameters=28_333_584),
         **_SHARED,
@@ -202,6 +203,7 @@ RESNET_101 = register(
         zoo_archive="faster_rcnn_resnet101_v1_640x640_coco17_tpu-8",
         zoo_variables=531,
         zoo_digest="2dfac56049692aaf729cde3a5eb954a49fd4d568964f015d82ad2a7e5dd63e34",
+        extractor_digest="f8f66ccafe3f22c1e546b925004aeb08c428e29869598f1baf10360f58399f06",
         # not measured: twice the smaller one's
         cost=Cost(cpu_step_seconds=16.0, shared_part=0.9, parameters=47_377_936),
         **_SHARED,

@@ -158,6 +158,7 @@ DETECTOR = register(
         zoo_archive="ssd_mobilenet_v2_fpnlite_640x640_coco17_tpu-8",
         zoo_variables=385,
         zoo_digest="81ab040c40b741a96fb36804fbb6ff698b1c9b067c633004937929aa7f80c703",
+        extractor_digest="92d3d12403122e194d20f9f6f61336f723e3524e2b15036d5f4d38f8bfeb7b51",
         presets={
             "zoo": {
                 "image_size": 640,

@@ -154,6 +154,7 @@ DETECTOR = register(
         zoo_archive="ssd_resnet50_v1_fpn_640x640_coco17_tpu-8",
         zoo_variables=464,
         zoo_digest="ecac21bd014c92ad764010ac31d710d49bb82fc069ee4105d318731a193eaeed",
+        extractor_digest="ae395ad3ed7e7663e686d00bff792bdd28441c27a8a7ec382d285bf950401f72",
         presets={
             "zoo": {
                 "image_size": 640,

@@ -9,12 +9,17 @@ import pytest
 from zoo_server import ARCHIVE, NAME, Zoo, sha256_of, write_archive, write_checkpoint
 from zoo_variables import published_variables
 
+from trainers import model as models
 from trainers.errors import UserError
 from trainers.object_detection_api import detector as detectors
 from trainers.object_detection_api.checkpoints import reading, weights
 from trainers.object_detection_api.checkpoints.class_names import COCO
 from trainers.object_detection_api.checkpoints.zoo import ZOO_URL, Archive
 from trainers.recipe import InitialWeights
+
+DETECTORS = [
+    each for each in models.all_models().values() if isinstance(each, detectors.Detector) and each.zoo_archive
+]
 
 
 def nothing_is_left(folder: Path) -> bool:
@@ -186,3 +191,27 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path):
     write_checkpoint(tmp_path / "model" / "ckpt-0", {"layer/kernel": [2, 2]})
     with pytest.raises(UserError, match="contains no feature extractor"):
         weights.resolve(str(tmp_path / "model"), NAME)
+
+
+@pytest.mark.parametrize("other", ["retinanet", "efficientdet", "faster_rcnn_50"])
+def test_a_checkpoint_of_another_detector_is_refused(tmp_path: Path, other: str):
+    write_checkpoint(tmp_path / "theirs" / "ckpt-0", published_variables(NAME))
+    with pytest.raises(UserError, match=f"has the weights of {NAME}, from which {other} cannot start"):
+        weights.resolve(str(tmp_path / "theirs"), other)
+
+
+def test_a_checkpoint_that_was_cut_off_is_refused_before_anything_begins(tmp_path: Path):
+    write_checkpoint(tmp_path / "cut" / "ckpt-0", published_variables(NAME))
+    (data,) = (tmp_path / "cut").glob("*.data*")
+    os.truncate(data, data.stat().st_size // 2)
+    with pytest.raises(UserError, match=r"ckpt-0: .* is damaged") as refused:
+        weights.resolve(str(tmp_path / "cut"), NAME)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_detectors_own_weights_are_known_whatever_their_classes_and_with_an_optimizers_state():
+    for each in DETECTORS:
+        shapes = published_variables(each.name)
+        slots = {f"{name}{reading.OPTIMIZER_SLOT}optimizer/m": shape for name, shape in shapes.items()}
+        assert reading.extractor_digest(shapes | slots) == each.extractor_digest
+    assert len({each.extractor_digest for each in DETECTORS}) == len(DETECTORS)
