@@ -18,6 +18,7 @@ from serve import backends, tasks
 from serve.backends.backend import Backend
 from trainers.command import Parser, run
 from trainers.errors import UserError
+from trainers.hardware.contention import BUSY, Contention
 from trainers.hardware.machine import cpus_here
 
 EXAMPLES = """\
@@ -26,7 +27,7 @@ examples:
   python -m serve.latency exports/a exports/b --backend openvino --backend tensorflow --json
 
 The median and the 95th percentile of single images, one after another, in milliseconds: the network and the suppression
-of boxes, without decoding and resizing the image. Let nothing else run meanwhile.
+of boxes, without decoding and resizing the image. Let nothing else run meanwhile: a busy machine is noticed and said.
 Exit code: 0; 2 for wrong input.
 """
 WARM_UP, LEAST = 3, 15  # runs
@@ -34,23 +35,31 @@ WARM_UP, LEAST = 3, 15  # runs
 
 @dataclass(frozen=True)
 class Latency:
-    """A backend's milliseconds for one image. runs: that were timed."""
+    """A backend's milliseconds for one image.
+
+    runs: that were timed. others: share of its CPUs that other programs used meanwhile (Contention.share).
+    """
 
     median_ms: float
     p95_ms: float
     runs: int
+    others: float = 0.0
 
 
-def measure(backend: Backend, image: np.ndarray, seconds: float) -> Latency:
-    """Time single images for about so many seconds. image: (1, S, S, 3) uint8 RGB."""
+def measure(backend: Backend, image: np.ndarray, seconds: float, threads: int) -> Latency:
+    """Time single images for about so many seconds. image: (1, S, S, 3) uint8 RGB. threads: of the backend."""
     for _ in range(WARM_UP):
         backend.run(image)
     taken: list[float] = []
+    contention = Contention(threads)
     while sum(taken) < seconds or len(taken) < LEAST:
         began = time.perf_counter()
         backend.run(image)
         taken.append(time.perf_counter() - began)
-    return Latency(1000 * statistics.median(taken), 1000 * float(np.quantile(taken, 0.95)), len(taken))
+    others = round(contention.share(), 3)
+    return Latency(
+        1000 * statistics.median(taken), 1000 * float(np.quantile(taken, 0.95)), len(taken), others
+    )
 
 
 def parser() -> Parser:
@@ -88,7 +97,7 @@ def _main(chosen: Namespace) -> int:
         export = tasks.read(folder)
         image = tasks.of(export).sample_squares(export)[:1]
         rows = {
-            name: measure(backends.load(name, export, threads), image, chosen.seconds)
+            name: measure(backends.load(name, export, threads), image, chosen.seconds, threads)
             for name in chosen.backends or ["openvino"]
         }
         megabytes = sum(path.stat().st_size for path in export.saved_model.rglob("*") if path.is_file()) / 1e6
@@ -99,6 +108,10 @@ def _main(chosen: Namespace) -> int:
         print(f"{folder}: {export.size} px, {megabytes:.1f} MB, {threads} threads")
         for name, row in rows.items():
             print(f"  {name:<14}{row.median_ms:8.1f} ms, 95% below {row.p95_ms:.1f} ms, {row.runs} runs")
+            if row.others > BUSY:
+                print(
+                    f"  {name} may be faster: other programs used {row.others:.0%} of its CPUs; measure again alone"
+                )
     return 0
 
 

@@ -12,10 +12,10 @@ from trainers import task as tasks
 from tuning.callbacks.progress import COLORS, narrow_table
 from tuning.search.limits import convergence
 from tuning.search.limits.budget import duration
-from tuning.search.limits.convergence import CONVERGED
 from tuning.study import pareto
 from tuning.study import trial_record as records
 from tuning.study.confirmed import confirmed
+from tuning.study.reading import CONVERGED
 from tuning.study.study import Study
 from tuning.study.trial_folder import newest_checkpoint
 from tuning.tracking.notes import read_note

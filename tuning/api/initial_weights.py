@@ -109,6 +109,8 @@ def resolve(choice: str, preset: str, names: tuple[str, ...], asked: bool = True
 
 
 def _resolved(choice: str, name: str) -> Any:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's lines about the CPU are not for the user
+    os.environ.setdefault(
+        "TF_CPP_MIN_LOG_LEVEL", "3"
+    )  # TensorFlow's lines about the CPU are not for the user
     module, _, function = str(models.get(name).initial_weights).partition(":")
     return getattr(importlib.import_module(module), function)(choice, name)

@@ -9,10 +9,10 @@ from typing import Any
 from trainers.files import write_text
 from trainers.objective import Objective
 from tuning.search.callback import Callback
-from tuning.search.limits.convergence import CONVERGED
 from tuning.study import pareto
 from tuning.study import trial_record as records
 from tuning.study.confirmed import confirmed
+from tuning.study.reading import CONVERGED
 from tuning.study.study import Study
 from tuning.study.trial_record import TrialRecord
 

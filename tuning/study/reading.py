@@ -25,7 +25,7 @@ from tuning.study.storage.trials import open_database
 from tuning.study.storage.working_copy import refresh
 from tuning.study.trial_record import TrialRecord
 
-AUDITS = "audits"  # user attribute of the Optuna study
+AUDITS, CONVERGED = "audits", "converged"  # user attributes of the Optuna study
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class StudyRead:
     """A snapshot of a study.
 
     trials: Optuna's, by number. audits: final metrics of stopped trials that an audit trained to their end, by trial
-        number as text. spending: of the trials that are running.
+        number as text. spending: of the trials that are running. converged: what the search expected of a further
+        training when it ended for that (tuning.search.limits.convergence); None if it has not.
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class StudyRead:
     trials: list[FrozenTrial]
     audits: Mapping[str, Mapping[str, float]]
     spending: SpendingFile = field(default_factory=SpendingFile)
+    converged: Mapping[str, float] | None = None
 
     @property
     def task(self) -> Task:
@@ -81,7 +83,8 @@ def read(name: str, studies: Path) -> StudyRead:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = _load(about, folder / "optuna.journal")
     trials, audits = study.get_trials(deepcopy=False), study.user_attrs.get(AUDITS, {})
-    return StudyRead(folder, about, trials, audits, SpendingFile.read(folder))
+    converged = study.user_attrs.get(CONVERGED)
+    return StudyRead(folder, about, trials, audits, SpendingFile.read(folder), converged)
 
 
 def _load(about: Manifest, journal: Path) -> optuna.Study:

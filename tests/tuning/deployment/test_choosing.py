@@ -13,6 +13,7 @@ from trainers.errors import UserError
 from trainers.recipe import architecture
 from tuning.api.deployment import choosing
 from tuning.api.deployment.architectures import architectures
+from tuning.api.deployment.measuring import Timed
 from tuning.promote import main
 from tuning.search import sampler as samplers
 from tuning.search.constraints.served_costs import NO_COSTS, ServedCosts
@@ -61,15 +62,17 @@ def test_without_measured_costs_the_exports_of_each_network_are_measured(tmp_pat
         asked.append(int(trial.name))
         return trial
 
-    def latency_of(exports: list[Path], backend: str) -> list[dict[str, float]]:
-        return [
-            {"latency_ms": MILLISECONDS[study.record(int(e.name)).model], "megabytes": 9.0} for e in exports
-        ]
+    def latency_of(exports: list[Path], backend: str) -> list[Timed]:
+        models = [study.record(int(export.name)).model for export in exports]
+        return [Timed({"latency_ms": MILLISECONDS[model], "megabytes": 9.0}, 0.4) for model in models]
 
     monkeypatch.setattr(choosing, "export_trial", export_trial)
     monkeypatch.setattr(choosing.measuring, "latency_of", latency_of)
-    chosen = choosing.cheapest(study, "latency_ms", 9.0, None, lambda line: None)
+    lines: list[str] = []
+    chosen = choosing.cheapest(study, "latency_ms", 9.0, None, lines.append)
     assert MILLISECONDS[chosen.model] == min(MILLISECONDS.values())
+    busy = "(too high: other programs used 40% of its CPUs meanwhile)"  # said of each, since the machine was not alone
+    assert sum(line.endswith(busy) for line in lines) == len(ALL.models)
     networks = [str(architecture(study.record(number).recipe)) for number in asked]
     assert len(set(networks)) == len(networks) == len(ALL.models)
 

@@ -10,10 +10,11 @@ from test_reserve import STEPS, simulated  # noqa: F401 - a fixture
 from trainers.errors import UserError
 from tuning.api.settings import Settings
 from tuning.search.limits.budget import Budget
-from tuning.search.limits.convergence import CONVERGED, expected_gain
+from tuning.search.limits.convergence import expected_gain
 from tuning.search.samplers.random_sampler import RandomSampler
 from tuning.search.schedulers.halving import Halving
 from tuning.search.search import Search
+from tuning.study.reading import CONVERGED
 from tuning.study.study import Study
 
 

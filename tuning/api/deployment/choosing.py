@@ -85,4 +85,7 @@ def _costs(
         for record in candidates
     ]
     measured = measuring.latency_of(exports, DEFAULT_BACKEND)
-    return {record.number: costs for record, costs in zip(candidates, measured, strict=True)}
+    for record, timed in zip(candidates, measured, strict=True):
+        if timed.remark:
+            say(f"trial {record.number}: {measuring.shown(timed.costs)}{timed.remark}")
+    return {record.number: timed.costs for record, timed in zip(candidates, measured, strict=True)}

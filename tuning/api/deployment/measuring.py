@@ -17,13 +17,14 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from trainers import model as models
 from trainers import recipe as recipes
 from trainers.datasets.dataset import Dataset, from_dict
 from trainers.errors import TrialFailed, UserError
 from trainers.files import write_text
+from trainers.hardware.contention import BUSY
 from trainers.hardware.machine import cpus_here, gpus_here
 from tuning.api.deployment.architectures import Example
 from tuning.execution.environment import hardware
@@ -50,21 +51,23 @@ def measured(
     dataset: decides the number of classes. trainer: factory, "module:callable", instead of the models' own.
     Raises UserError when a network cannot be exported, or the backend cannot run it.
     """
-    missing = [each for each in examples if _kept(each, backend, dataset) is None]
-    if missing:
+    costs = [_kept(each, backend, dataset) for each in examples]
+    if missing := [each for each, known in zip(examples, costs, strict=True) if known is None]:
         say(
             f"measuring {len(missing)} of {len(examples)} networks with {backend}, before anything is trained; about "
             f"{max(1, round(len(missing) * 0.7))} min"
         )
-    for each in missing:
-        costs = _measure(each, backend, dataset, trainer)
-        path = _path(each, backend, dataset)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(costs) + "\n")
-        say(f"measured {each.architecture}: {shown(costs)}")
-    found = [
-        dataclasses.replace(each.architecture, costs=_kept(each, backend, dataset) or {}) for each in examples
-    ]
+    found = []
+    for each, known in zip(examples, costs, strict=True):
+        if known is None:
+            timed = _measure(each, backend, dataset, trainer)
+            known = timed.costs
+            say(f"measured {each.architecture}: {shown(known)}{timed.remark}")
+            if not timed.remark:  # otherwise the next search measures it again
+                path = _path(each, backend, dataset)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_text(path, json.dumps(known) + "\n")
+        found.append(dataclasses.replace(each.architecture, costs=known))
     here = hardware()
     return ServedCosts(found, f"{backend} on {here['cpu']}, {cpus_here()} threads")
 
@@ -74,7 +77,23 @@ def shown(costs: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.3g}" for name, value in costs.items())
 
 
-def latency_of(exports: Sequence[Path], backend: str) -> list[dict[str, float]]:
+class Timed(NamedTuple):
+    """The costs of an export on this machine. others: share of its CPUs that other programs used meanwhile."""
+
+    costs: dict[str, float]
+    others: float = 0.0
+
+    @property
+    def remark(self) -> str:
+        """For people, after the costs; "" if the latency can be trusted."""
+        return (
+            f" (too high: other programs used {self.others:.0%} of its CPUs meanwhile)"
+            if self.others > BUSY
+            else ""
+        )
+
+
+def latency_of(exports: Sequence[Path], backend: str) -> list[Timed]:
     """The costs of exports on this machine, in order. Raises UserError when the backend cannot run one."""
     with tempfile.TemporaryDirectory(
         prefix="latency-"
@@ -82,14 +101,15 @@ def latency_of(exports: Sequence[Path], backend: str) -> list[dict[str, float]]:
         words = [sys.executable, "-m", "serve.latency", *map(str, exports), "--backend", backend, "--json"]
         environment = {"PYTHONPATH": python_path(), "DETECTOR_SERVING_CACHE": cache}
         done = _run(words, environment)
-    rows = [json.loads(line) for line in done.splitlines() if line.startswith("{")]
-    return [
-        {LATENCY: round(row["backends"][backend]["median_ms"], 3), SIZE: round(row["megabytes"], 3)}
-        for row in rows
-    ]
+    found = []
+    for row in (json.loads(line) for line in done.splitlines() if line.startswith("{")):
+        latency = row["backends"][backend]
+        costs = {LATENCY: round(latency["median_ms"], 3), SIZE: round(row["megabytes"], 3)}
+        found.append(Timed(costs, latency["others"]))
+    return found
 
 
-def _measure(each: Example, backend: str, dataset: Dataset, trainer: str | None) -> dict[str, float]:
+def _measure(each: Example, backend: str, dataset: Dataset, trainer: str | None) -> Timed:
     modules = models.modules_of([each.recipe.model])
     with tempfile.TemporaryDirectory(prefix="network-") as scratch:
         folder = Path(scratch) / "export"
@@ -98,8 +118,8 @@ def _measure(each: Example, backend: str, dataset: Dataset, trainer: str | None)
             "modules": list(modules),
         }  # fmt: skip
         _run([sys.executable, "-m", __name__], {"PYTHONPATH": python_path(modules)}, json.dumps(job))
-        [costs] = latency_of([folder], backend)
-    return costs
+        [timed] = latency_of([folder], backend)
+    return timed
 
 
 def _run(words: Sequence[str], environment: Mapping[str, str], given: str = "") -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from tuning.reporting.context import ReportContext
 from tuning.reporting.section import Section, Table, counted
+from tuning.search.limits import convergence
 from tuning.search.limits.budget import duration
 from tuning.study import spent as costs
 from tuning.study.trial_record import TrialRecord
@@ -27,6 +28,9 @@ def section(context: ReportContext) -> Section | None:
     price = context.price_per_hour
     if price is not None:
         text.append(f"At {price:g} per worker and hour, that costs {seconds / 3600 * price:.2f}.")
+    if (converged := context.study.converged) is not None:
+        said = convergence.line(converged, context.study.objective.name)
+        text.append(f"{said[0].upper()}{said[1:]}.")
     rows, data = [], []
     kinds: list[tuple[str, Callable[[TrialRecord], str]]] = [
         ("ended", lambda record: record.state),

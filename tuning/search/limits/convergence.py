@@ -9,14 +9,13 @@ on the tasks of tests/benchmarks/taskset, where `converging.py` measures what th
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from tuning.search.limits.budget import Spending
+from tuning.study.reading import CONVERGED
 from tuning.study.study import Study
 
 FEWEST = 4  # completed trials before anything is expected
-CONVERGED = "converged"  # attribute of the study
 
 
 def expected_gain(scores: Sequence[float], trainings: float) -> float | None:
@@ -55,7 +54,7 @@ class Convergence:
         return reached
 
 
-def line(noted: dict[str, Any], objective: str) -> str:
+def line(noted: Mapping[str, float], objective: str) -> str:
     """What a study has noted, for people."""
     return (
         f"converged after {noted['trainings']:.1f} trainings: the next was expected to gain "
