@@ -12,7 +12,7 @@ PARALLEL := --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test long cluster-test compose quick lint check wheel lock clean benchmarks examples pictures
+.PHONY: help setup run test long cluster-test cluster-faults compose quick lint check wheel lock clean benchmarks examples pictures
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 8
@@ -29,7 +29,10 @@ long: $(STAMP)  ## kill searches and servers again and again, and other runs of 
 	$(PY) -m pytest -m long -o faulthandler_timeout=1900
 
 cluster-test: $(STAMP)  ## a search on three Ray nodes in namespaces of their own, without a shared disk (takes root)
-	$(PY) -m pytest tests/cluster -o faulthandler_timeout=1900
+	$(PY) -m pytest tests/cluster/test_three_nodes.py -s -o timeout=1800 -o faulthandler_timeout=1900
+
+cluster-faults: $(STAMP)  ## random faults on such a cluster (FAULTS=40: half an hour)
+	FAULTS=$(or $(FAULTS),40) $(PY) -m pytest tests/cluster/test_faults.py -s -o timeout=7200 -o faulthandler_timeout=7200
 
 quick: $(STAMP)  ## set up, then run the tests that need less than two minutes in all
 	$(PY) -m pytest -n 2 $(PARALLEL) -m "not slow and not long"

@@ -13,6 +13,7 @@ from pathlib import Path
 import boto3
 import nodes
 import pytest
+from faults import Outage
 from nodes import HERE, ROOT, Node
 
 TRAINER = ROOT / "tests" / "tuning"
@@ -20,12 +21,13 @@ TRAINER = ROOT / "tests" / "tuning"
 
 @dataclass
 class Cluster:
-    """head, workers: its machines. uri: of the studies. s3: a client. join: adds one (number, small, cpus)."""
+    """head, workers: its machines. uri: of the studies. s3: a client. outage: of S3. join: adds a machine."""
 
     head: Node
     workers: list[Node]
     uri: str
     s3: object
+    outage: Outage
     join: Callable[..., Node]
 
 
@@ -46,6 +48,7 @@ def cluster() -> Iterator[Cluster]:
     server = ThreadedMotoServer(HERE, 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    outage = server._server.app = Outage(server._server.app)
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RAY_", "XDG_"))
     } | {
@@ -75,7 +78,7 @@ def cluster() -> Iterator[Cluster]:
             machine.start_ray(head.address, cpus)
             return machine
 
-        yield Cluster(head, workers, "s3://studies/cluster", client, join)
+        yield Cluster(head, workers, "s3://studies/cluster", client, outage, join)
     finally:
         for machine in machines:
             machine.remove()

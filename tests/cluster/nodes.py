@@ -36,7 +36,7 @@ def available() -> str:
 
 
 class Node:
-    """One machine of the cluster. disk: the folder that it alone sees, as /root and as /tmp.
+    """One machine of the cluster. disk: the folder that it alone sees, as /root and as /tmp. veth: its cable's end here.
 
     small: its user's cache is on a disk of 64 KB.
     """
@@ -48,7 +48,7 @@ class Node:
         self._small = small
         (self.disk / "root").mkdir(parents=True)
         (self.disk / "tmp").mkdir()
-        veth = f"tuning-v{number}"
+        self.veth = veth = f"tuning-v{number}"
         for line in (
             f"netns add {self.name}",
             f"link add {veth} type veth peer name eth0 netns {self.name}",

@@ -1,0 +1,106 @@
+"""Faults of a cluster: each is made, and mended after a while, while a search runs on it."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nodes import Node
+
+AWAY_SECONDS = {"partition": 20.0, "store": 30.0, "machine": 5.0}
+MIDDLE = (503, "Slow Down")
+
+
+class Outage:
+    """Between an S3 server and its clients: answers 503 while `on`. app: the server's WSGI application."""
+
+    def __init__(self, app: Callable[..., Any]) -> None:
+        self._app = app
+        self.on = False
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if not self.on:
+            return self._app(environ, start_response)
+        start_response(f"{MIDDLE[0]} {MIDDLE[1]}", [("Content-Length", "0")])
+        return [b""]
+
+
+def processes(node: Node, *words: str) -> list[int]:
+    """The processes of a machine whose command lines have one of the words."""
+    found = []
+    for pid in node.pids():
+        try:
+            line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:  # it has ended
+            continue
+        if any(word in line for word in words):
+            found.append(pid)
+    return found
+
+
+def kill(pids: list[int]) -> None:
+    for pid in pids:
+        subprocess.run(["kill", "-9", str(pid)], check=False, capture_output=True)
+
+
+def revive(cluster: Any, node: Node) -> None:
+    """Start the machine's Ray anew."""
+    node.kill()
+    node.start_ray(cluster.head.address, 2)
+
+
+def worker(cluster: Any, node: Node) -> None:
+    """A worker process is killed, as for want of memory."""
+    kill(processes(node, "ray::TrialWorker", "ray::ImplicitFunc")[:1])
+
+
+def raylet(cluster: Any, node: Node) -> None:
+    """The machine's raylet is killed, and its Ray started again."""
+    kill(processes(node, "raylet/raylet"))
+    time.sleep(AWAY_SECONDS["machine"])
+    revive(cluster, node)
+
+
+def machine(cluster: Any, node: Node) -> None:
+    """All processes of the machine are killed, and its Ray started again."""
+    node.kill()
+    time.sleep(AWAY_SECONDS["machine"])
+    revive(cluster, node)
+
+
+def partition(cluster: Any, node: Node) -> None:
+    """The machine is cut off for 20 s; its Ray is started again if it has given up meanwhile."""
+    subprocess.run(["ip", "link", "set", node.veth, "down"], check=True)
+    time.sleep(AWAY_SECONDS["partition"])
+    subprocess.run(["ip", "link", "set", node.veth, "up"], check=True)
+    time.sleep(AWAY_SECONDS["machine"])
+    if not processes(node, "raylet/raylet"):
+        revive(cluster, node)
+
+
+def store(cluster: Any, node: Node) -> None:
+    """S3 answers 503 for 30 s."""
+    cluster.outage.on = True
+    time.sleep(AWAY_SECONDS["store"])
+    cluster.outage.on = False
+
+
+def head(cluster: Any, node: Node) -> None:
+    """The head is killed with the driver, and all of Ray started again: machines without a head end by themselves."""
+    cluster.head.kill()
+    time.sleep(AWAY_SECONDS["machine"])
+    cluster.head.start_ray(None, 1)
+    for each in cluster.workers:
+        revive(cluster, each)
+
+
+def driver(cluster: Any, node: Node) -> None:
+    """The driver is killed."""
+    kill(processes(cluster.head, "tuning.run"))
+
+
+SURVIVED = (worker, raylet, machine, partition, store)  # the driver goes on
+FATAL = (driver, head)  # the same command is given again
