@@ -43,7 +43,10 @@ class StudyScheduler(TrialScheduler):
                 self._left_out.add(unfit["node"], unfit["folder"])
                 if self._left_out.everywhere():
                     message = replace(message, kind="halt", reason=unfit["reason"])
-            return "CONTINUE" if self._search.report(message) else "STOP"
+            if self._search.report(message):
+                return "CONTINUE"
+            del self._address[message.trial]  # if it goes on, then anywhere
+            return "STOP"
         except Exception as error:
             self._search.driver_error = error  # Ray raises a different one instead
             raise
@@ -62,7 +65,7 @@ class StudyScheduler(TrialScheduler):
         written since the last one, and the loss of a machine is no fault of the trial.
         """
         number = trial.config["assignment"]["number"]
-        machine = lost_machine(trial.get_pickled_error(), self._address.get(number))
+        machine = lost_machine(trial.get_pickled_error(), self._address.pop(number, None))
         step = self._search.study.saved_step(number)
         if machine or step > self._saved.get(number, 0):
             trial.run_metadata.num_failures = 1

@@ -37,6 +37,7 @@ def raylet(monkeypatch):
         (f"Traceback ...\nMachineGone: {MachineGone('10.0.0.7', 'is about to go')}", "10.0.0.7"),
     ],
 )  # fmt: skip
+@pytest.mark.usefixtures("raylet")
 def test_ray_and_the_worker_may_say_it(said, machine):
     assert lost_machine(RuntimeError(said)) == machine
     assert lost_machine(None) == ""
@@ -60,6 +61,12 @@ def test_the_machine_that_rays_error_names_counts_and_not_the_one_where_the_tria
     )
     assert lost_machine(died, "10.0.0.9") == "127.0.0.1"
     assert lost_machine(died) == "127.0.0.1"
+
+
+def test_where_nothing_names_the_machine_the_one_that_no_longer_answers_is_it(raylet):
+    assert lost_machine(RuntimeError(DIED)) == ""
+    raylet.close()
+    assert lost_machine(RuntimeError(DIED)) == "127.0.0.1"
 
 
 @pytest.mark.usefixtures("raylet")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from typing import Any
 
 ANSWER_SECONDS = 2.0
 
@@ -22,19 +23,23 @@ class MachineGone(Exception):
 def lost_machine(error: BaseException | None, address: str | None = None) -> str:
     """The address of the machine whose loss is the cause of Ray's error; "" if a process alone has died.
 
-    address: of the machine from which the worker was last heard, if any; Ray's error names the machine of one that has
-    gone on elsewhere since. Ray's first error is mostly that of the process, since it finds out only after some
-    seconds that the whole machine is gone. So the machine is asked.
+    address: of the machine from which the worker was last heard; None if never, or if Ray's error names it. Ray's first
+    error is mostly that of the process, since it finds out only after some seconds that the whole machine is gone. So
+    the machine is asked; all machines, where it is unknown which one it was.
     """
+    if error is None:
+        return ""
     said = " ".join(str(error).split())
     if own := re.search(rf"{MachineGone.__name__}: <([^>]*)>", said):
         return own[1]
     if named := re.search(r" ip: (\S+)", said):
         address = named[1]
-    if error is not None and re.search(r"its node has died|[Nn]ode .*(was|is) (dead|terminated)", said):
+    if re.search(r"its node has died|[Nn]ode .*(was|is) (dead|terminated)", said):
         found = re.search(r"\b(\d{1,3}(?:\.\d{1,3}){3})\b", said)
         return address or (found[1] if found else "a machine")
-    return address if address and not answers(address) else ""
+    if address:
+        return "" if answers(address) else address
+    return next((row["NodeManagerAddress"] for row in _alive() if not _accepts(row)), "")
 
 
 def answers(address: str) -> bool:
@@ -44,13 +49,20 @@ def answers(address: str) -> bool:
     """
     import ray
 
-    there = [row for row in ray.nodes() if row["NodeManagerAddress"] == address]
-    return not there or any(row["Alive"] and _accepts(address, row["NodeManagerPort"]) for row in there)
+    known = address in {row["NodeManagerAddress"] for row in ray.nodes()}
+    return not known or any(_accepts(row) for row in _alive() if row["NodeManagerAddress"] == address)
 
 
-def _accepts(address: str, port: int) -> bool:
+def _alive() -> list[dict[str, Any]]:
+    """The rows of the machines that Ray believes to be there."""
+    import ray
+
+    return [row for row in ray.nodes() if row["Alive"]]
+
+
+def _accepts(row: dict[str, Any]) -> bool:
     try:
-        socket.create_connection((address, port), ANSWER_SECONDS).close()
+        socket.create_connection((row["NodeManagerAddress"], row["NodeManagerPort"]), ANSWER_SECONDS).close()
     except OSError:
         return False
     return True
