@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 
 from serve.api import problems, schemas
 from serve.api.context import Context
-from serve.api.jobs import LIST_ERRORS, SUBMIT_ERRORS, check_destinations, json_body, name_of
+from serve.api.jobs import LIST_ERRORS, SUBMIT_ERRORS, check_destinations, json_body
 from serve.deployment.settings import Settings
 from serve.exports.model_folder import task_of
 from serve.jobs.batches import Batches
@@ -63,7 +63,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
             sent = [
                 (
                     Submission(
-                        name_of(uri), uri, wanted.options,
+                        sources.name_of(uri), uri, wanted.options,
                         output=f"{output}/{number:05}-{_folder_name(uri)}" if output else None,
                     ),
                     context.rollout.pick(),
@@ -159,4 +159,5 @@ def _check(wanted: schemas.BatchRequest, settings: Settings) -> None:
 
 
 def _folder_name(uri: str) -> str:
-    return OTHERS.sub("_", name_of(uri).rpartition(".")[0] or name_of(uri))[:80]
+    name = sources.name_of(uri)
+    return OTHERS.sub("_", name.rpartition(".")[0] or name)[:80]

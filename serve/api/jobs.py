@@ -106,7 +106,13 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
             size = await context.checks.run(sources.check, wanted.uri, settings)
             await asyncio.to_thread(check_room, size)
             sent = Submission(
-                name_of(wanted.uri), wanted.uri, wanted.options, None, wanted.output_uri, wanted.webhook, size
+                sources.name_of(wanted.uri),
+                wanted.uri,
+                wanted.options,
+                None,
+                wanted.output_uri,
+                wanted.webhook,
+                size,
             )
             return sent, wanted.model_dump_json()
         form = await read_form(
@@ -237,8 +243,3 @@ def check_destinations(output: str | None, webhook: str | None, settings: Settin
         outputs.check(output, settings)
     if webhook is not None:
         resolve(webhook, settings.webhook_hosts)
-
-
-def name_of(uri: str) -> str:
-    """The video's name: the last part of its URI."""
-    return uri.rsplit("/", 1)[-1]

@@ -32,6 +32,11 @@ def check(uri: str, settings: Settings) -> int:
     return size
 
 
+def name_of(uri: str) -> str:
+    """The video's name: the last part of the file's path, or of the key on S3."""
+    return (unquote(uri) if _scheme(uri) == "file" else uri).rsplit("/", 1)[-1]
+
+
 def check_place(uri: str, settings: Settings) -> None:
     """Raise Refused when the URI is not allowed. An object on S3 is not looked up: it may be missing."""
     if _scheme(uri) != "s3":

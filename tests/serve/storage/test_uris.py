@@ -20,6 +20,7 @@ def settings(tmp_path):
 )
 def test_an_s3_key_is_taken_literally(key):
     assert s3.bucket_and_key(f"s3://bucket/{key}") == ("bucket", key)
+    assert sources.name_of(f"s3://bucket/{key}") == key.rpartition("/")[2]
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,7 @@ def test_a_file_uri_must_be_percent_encoded(name, escaped, settings, tmp_path):
     assert error.value.status == 422
     sources.fetch(f"file://{tmp_path}/{escaped}", tmp_path / "fetched", settings)
     assert (tmp_path / "fetched").read_bytes() == b"video"
+    assert sources.name_of(f"file://{tmp_path}/{escaped}") == name
 
 
 @pytest.mark.parametrize("uri", ["http://x/y.mp4", "ftp:x", "", "s3", "file:x", "://", "file://host/x"])
