@@ -13,11 +13,12 @@ from filelock import FileLock
 
 from serve.backends import cache
 from serve.backends.backend import MAX_STREAMS, found
-from serve.backends.suppression import MIN_SCORE, OUTPUTS, RAW, SELECTED, gather_detections
+from serve.backends.suppression import MIN_SCORE, OUTPUTS, gather_detections
 from trainers.detection.export import Export
 from trainers.detection.samples import DetectionArrays
 from trainers.errors import UserError
 from trainers.files import replace_folder
+from trainers.runtimes import RAW, SELECTED
 
 PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")  # best first; what the package has is used
 OPSET = 18  # of the operators, which ONNX Runtime takes from 1.14 on

@@ -13,12 +13,12 @@ import numpy as np
 from filelock import FileLock
 
 from serve.backends import cache
-from serve.backends.openvino import LEAST, OpenVino
-from serve.backends.openvino_network import core
+from serve.backends.openvino import OpenVino
 from trainers.detection import calibration
 from trainers.detection.export import CALIBRATION, Export
 from trainers.errors import UserError
 from trainers.files import replace_folder
+from trainers.runtimes.openvino_model import LEAST, core
 
 # types of operations; decoding of boxes stays in float32. The others are no computations
 QUANTIZED = {"Convolution", "GroupConvolution", "MatMul", "Constant", "Convert", "Parameter", "Result"}

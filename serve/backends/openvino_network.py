@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import queue
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from serve.backends import cache
 from serve.backends.backend import MAX_STREAMS
 from serve.tasks.task import ServedExport
 from trainers.files import replace_folder
+from trainers.runtimes import openvino_model
 
 
 class Network:
@@ -26,7 +26,7 @@ class Network:
 
     def __init__(self, path: Path, threads: int) -> None:
         self.streams = min(threads, MAX_STREAMS)
-        self._compiled = core().compile_model(
+        self._compiled = openvino_model.core().compile_model(
             str(path),
             "CPU",
             {
@@ -50,18 +50,6 @@ class Network:
             self._idle.put(request)
 
 
-@functools.cache
-def core() -> Any:
-    """One for the whole process, never closed.
-
-    Each brings its own CPU plugin, which sets the thread's alternate signal stack and, when it is closed, sets back the
-    one before: closed in the order of their making, two leave a freed stack, and the next signal ends the process.
-    """
-    import openvino as ov
-
-    return ov.Core()
-
-
 def converted(export: ServedExport, version: str, change: Callable[[Any], Any]) -> Path:
     """The network in OpenVINO's format (.xml and .bin) in this machine's cache; converted first if it is not there.
 
@@ -72,21 +60,7 @@ def converted(export: ServedExport, version: str, change: Callable[[Any], Any]) 
     folder = cache.folder(export) / f"openvino-{ov.__version__.partition('-')[0]}-{version}"
     with FileLock(folder.parent / "openvino.lock"):
         if not folder.is_dir():
-            # not ov.convert_model, which imports TensorFlow to check the type of its argument
-            model = core().read_model(str(export.saved_model))
-            model.reshape({"images": ov.PartialShape([-1, export.size, export.size, 3])})
-            _remove_identity_resizing(model)
+            model = openvino_model.read(export.saved_model, export.size)
             with replace_folder(folder) as new:
                 ov.save_model(change(model), new / "network.xml", compress_to_fp16=False)
     return folder / "network.xml"
-
-
-def _remove_identity_resizing(model: Any) -> None:
-    """Remove resize operations whose output size equals their input size; OpenVINO would run them."""
-    for operation in model.get_ops():
-        if operation.get_type_name() != "Interpolate":
-            continue
-        source, result = operation.input_value(0), operation.output(0)
-        if str(source.get_partial_shape()) == str(result.get_partial_shape()):
-            for reader in result.get_target_inputs():
-                reader.replace_source_output(source)

@@ -8,9 +8,6 @@ from serve.backends.backend import class_ids
 from trainers.detection.samples import DetectionArrays
 
 OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")  # of an export
-RAW = ("raw_detection_boxes", "raw_detection_scores")  # of one whose suppression can be replaced
-# output (M, 3), one row per box that suppression keeps: image, class index from 0, box; unused rows are -1
-SELECTED = "chosen"
 # minimum score before suppression; with training's 1e-8 it would sort nearly every box
 MIN_SCORE = 0.001
 

@@ -1,33 +1,52 @@
-"""Network: runs an export's SavedModel on batches of images, and gives the class scores of each detection."""
+"""Network: runs an export's network in OpenVINO on batches of images, and gives the class scores of each detection."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import queue
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from trainers.detection.export import Export, read
+from trainers.hardware.machine import cpus_here
+from trainers.runtimes import RAW, SELECTED, openvino_model
 from tuning.selection.scored import Found
 from tuning.selection.strategy import LEAST_SCORE
 
+EMBEDDING = "embedding"
+DETECTIONS = ("detection_boxes", "detection_scores", "detection_classes", "num_detections")
+
 
 class Network:
-    """The detector of an export. Raises UserError if the folder is none.
+    """The detector of an export, on the CPU. Raises UserError if the folder is none.
 
+    streams: how many threads may call `run` at the same time; that many use all CPUs.
     embeddings: the length of an image's embedding; 0 for an export of an earlier version, which has none.
     """
 
     def __init__(self, folder: Path) -> None:
         self.export: Export = read(folder)
-        import tensorflow as tf
-
-        self._tensorflow = tf
-        self._model = tf.saved_model.load(str(self.export.saved_model))
-        self._detect = self._model.signatures["serving_default"]
-        shape = self._detect.structured_outputs.get("embedding")
-        self.embeddings = 0 if shape is None else int(shape.shape[-1])
+        self.streams = cpus_here()
+        model = openvino_model.read(self.export.saved_model, self.export.size)
+        names = {name for output in model.outputs for name in output.get_names()}
+        more = [EMBEDDING] if EMBEDDING in names else []
+        self.embeddings = model.output(EMBEDDING).get_partial_shape()[1].get_length() if more else 0
+        self._suppression = self.export.manifest.get("suppression")
+        if self._suppression is not None:
+            model = openvino_model.with_suppression(model, self._suppression, 0.0, more)
+        self._outputs = (*RAW, *more, *(DETECTIONS if self._suppression is None else (SELECTED,)))
+        options = {
+            "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": self.streams, "NUM_STREAMS": self.streams,
+            "ENABLE_CPU_PINNING": False,  # the same cores decode images
+        }  # fmt: skip
+        compiled = openvino_model.core().compile_model(model, "CPU", options)
+        self._idle: queue.SimpleQueue[object] = queue.SimpleQueue()  # each request runs one batch at a time
+        for _ in range(self.streams):
+            self._idle.put(compiled.create_infer_request())
+        # the binding sets itself up in its first call: two threads that both make the first one wait for ever
+        size = self.export.size
+        self.run(np.zeros((1, size, size, 3), np.uint8), [(size, size)])
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -45,28 +64,55 @@ class Network:
 
         squares: (N, S, S, 3) uint8. sizes: (height, width) of the images that they were made from.
         """
-        out = {
-            name: value.numpy()
-            for name, value in self._detect(images=self._tensorflow.constant(squares)).items()
-        }
+        inputs = {"images": squares}
+        if self._suppression is not None:
+            inputs[openvino_model.LEAST] = np.array(LEAST_SCORE, np.float32)
+        request = self._idle.get()
+        try:
+            results = request.infer(inputs)  # type: ignore[attr-defined]
+            out = {
+                name: np.array(results[name]) for name in self._outputs
+            }  # the next batch overwrites the results
+        finally:
+            self._idle.put(request)
+        found = self._matched(out) if self._suppression is None else _kept(out, self._suppression["in_all"])
         return [
             (
-                self._found({name: value[i] for name, value in out.items()}, height, width),
-                out["embedding"][i] if self.embeddings else None,
+                Found(self.export.framing.restore(boxes, *size), probabilities),
+                out[EMBEDDING][i] if self.embeddings else None,
             )
-            for i, (height, width) in enumerate(sizes)
+            for i, ((boxes, probabilities), size) in enumerate(zip(found, sizes, strict=True))
         ]
 
-    def _found(self, out: dict[str, Any], height: int, width: int) -> Found:
-        keep = out["detection_scores"][: int(out["num_detections"])] >= LEAST_SCORE
-        count = int(keep.sum())  # the best are first
-        boxes, scores = out["detection_boxes"][:count], out["detection_scores"][:count]
-        classes = out["detection_classes"][:count].astype(int) - 1
-        raw_boxes = out["raw_detection_boxes"].clip(0.0, 1.0)
-        probabilities = np.empty((count, len(self.classes)), np.float32)
-        for i in range(count):
-            # suppression keeps boxes and scores as they are, so a detection is the raw one that is most equal to it
-            off = np.abs(out["raw_detection_scores"][:, classes[i]] - scores[i])
-            off = off + 1e-3 * np.abs(raw_boxes - boxes[i]).sum(axis=1)
-            probabilities[i] = out["raw_detection_scores"][int(off.argmin())]
-        return Found(self.export.framing.restore(boxes, height, width), probabilities)
+    def _matched(self, out: Mapping[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The boxes and class scores that the export's own suppression kept: the raw ones that are most equal to them.
+
+        Suppression keeps boxes and scores as they are.
+        """
+        found = []
+        for i, count in enumerate(out["num_detections"].astype(int)):
+            keep = int((out["detection_scores"][i, :count] >= LEAST_SCORE).sum())  # the best are first
+            boxes, scores = out["detection_boxes"][i, :keep], out["detection_scores"][i, :keep]
+            classes = out["detection_classes"][i, :keep].astype(int) - 1
+            raw_boxes, raw_scores = (out[name][i] for name in RAW)
+            off = np.abs(raw_scores[:, classes].T - scores[:, np.newaxis])
+            off = off + 1e-3 * np.abs(raw_boxes.clip(0, 1) - boxes[:, np.newaxis]).sum(axis=2)
+            found.append((boxes, raw_scores[off.argmin(axis=1)]))
+        return found
+
+
+def _kept(out: Mapping[str, np.ndarray], most: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each image the boxes that suppression kept, clipped, (D, 4), and their class scores, (D, C); best first.
+
+    most: detections in an image; boxes that are empty after clipping do not count.
+    """
+    raw_boxes, raw_scores = (out[name] for name in RAW)
+    rows = out[SELECTED][out[SELECTED][:, 0] >= 0]
+    found = []
+    for image in range(len(raw_boxes)):
+        _, classes, places = rows[rows[:, 0] == image].T
+        best = np.argsort(-raw_scores[image, places, classes], kind="stable")
+        boxes = raw_boxes[image, places[best]].clip(0, 1)
+        whole = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))[:most]
+        found.append((boxes[whole], raw_scores[image, places[best[whole]]]))
+    return found

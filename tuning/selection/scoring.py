@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from trainers.datasets.files.walking import IMAGE_SUFFIXES, walk
 from trainers.datasets.pictures.picture import BadPicture, Picture, read_picture
-from trainers.datasets.splits.perceptual_hash import perceptual_hash
+from trainers.datasets.splits.perceptual_hash import pixel_hash
 from trainers.errors import UserError
 from tuning.selection.network import Network
 from tuning.selection.score_store import ScoreStore
 from tuning.selection.scored import Found
+from tuning.selection.strategy import Strategy
 
 BATCH = 8  # images
 MIRRORED = "mirrored"
-AHEAD = 3 * BATCH  # images that are read before they are needed
+AHEAD = 2  # batches for each CPU that are begun before they are needed
+
+# what ScoreStore.add takes: facts about images, and what networks found in them
+_Batch: TypeAlias = (
+    "tuple[list[tuple[str, int, int, str, int, int, int, str | None]], "
+    "list[tuple[str, str, Found, np.ndarray | None]]]"
+)
 
 
 @dataclass
@@ -40,8 +49,13 @@ class PoolScored:
 
 
 @dataclass(frozen=True)
-class _Read:
-    """An image that was read. picture: as training reads it; None with `problem` if it cannot be read."""
+class Read:
+    """An image that was read.
+
+    name: in the store. size, modified: of its file, bytes and nanoseconds. sha256: of its file, in hexadecimal.
+    networks: those that have yet to score it, by name. picture: as training reads it; None if it cannot be read.
+    pixels: (H, W, 3) uint8 RGB. problem: why it cannot be read.
+    """
 
     name: str
     size: int
@@ -51,6 +65,16 @@ class _Read:
     picture: Picture | None
     pixels: np.ndarray | None
     problem: str | None = None
+
+
+def networks_for(strategy: Strategy, network: Network) -> tuple[dict[str, Network], dict[str, str]]:
+    """The networks that must score a pool for a strategy, by name, and their names by role, as ScoreStore takes them."""
+    name = network.export.export_id
+    networks, roles = {name: network}, {"found": name}
+    if "mirrored" in strategy.needs:
+        roles["mirrored"] = f"{name}:{MIRRORED}"
+        networks[roles["mirrored"]] = network
+    return networks, roles
 
 
 def picture_of(data: bytes) -> Picture:
@@ -81,25 +105,9 @@ def score_pool(
     if not files:
         raise UserError(f"{pool}: no images in it ({', '.join(IMAGE_SUFFIXES)})")
     outcome = PoolScored()
-    waiting: list[_Read] = []
-    done = 0
-    for image in _read_ahead(pool, files, store, networks):
-        done += 1
-        if image is None:
-            progress(done, len(files))
-            continue
-        if image.problem is not None:
-            facts = (image.name, image.size, image.modified, image.sha256, 0, 0, 0, image.problem)
-            store.add([facts])
-            continue
-        waiting.append(image)
-        if len(waiting) == BATCH:
-            outcome.scored += _score(waiting, store, networks)
-            waiting = []
+    for done, scored in score_images(_unscored(pool, files, store, networks), store, networks):
+        outcome.scored += scored
         progress(done, len(files))
-    if waiting:
-        outcome.scored += _score(waiting, store, networks)
-    progress(len(files), len(files))
     known = set(labelled)
     for file in files:
         name = file.relative_to(pool).as_posix()
@@ -113,48 +121,75 @@ def score_pool(
     return outcome
 
 
-def _read_ahead(
+def score_images(
+    images: Iterable[Callable[[], Read] | None], store: ScoreStore, networks: Mapping[str, Network]
+) -> Iterator[tuple[int, int]]:
+    """Score images in batches into the store; yields after each how many have been seen, and were scored by it.
+
+    images: functions that read one, called in threads; None for one that needs no score. networks: as in score_pool.
+    Reading, resizing and the network of a batch are one task, so that all CPUs are busy and few batches in memory.
+    """
+    streams = max(network.streams for network in networks.values())
+    running: deque[tuple[int, Future[_Batch]]] = deque()
+    waiting: list[Callable[[], Read]] = []
+    seen = 0
+
+    def kept() -> tuple[int, int]:
+        """Put the first batch that was begun into the store."""
+        until, batch = running.popleft()
+        facts, found = batch.result()
+        store.add(facts, found)
+        return until, len({name for name, *_ in found})
+
+    with ThreadPoolExecutor(streams) as threads:
+        for seen, image in enumerate(images, 1):
+            if image is not None:
+                waiting.append(image)
+            if len(waiting) == BATCH:
+                running.append((seen, threads.submit(_score, waiting, networks)))
+                waiting = []
+            if len(running) > AHEAD * streams:
+                yield kept()
+        if waiting:
+            running.append((seen, threads.submit(_score, waiting, networks)))
+        while running:
+            yield kept()
+    yield seen, 0
+
+
+def _unscored(
     pool: Path, files: list[Path], store: ScoreStore, networks: Mapping[str, Network]
-) -> Iterator[_Read | None]:
-    """Every image that has to be scored, read in other threads; None for one that the store has."""
-    with ThreadPoolExecutor(2) as threads:
-        ahead: deque[Future[_Read] | None] = deque()
-        for file in files:
-            name, state = file.relative_to(pool).as_posix(), file.stat()
-            missing = store.missing(name, state.st_size, state.st_mtime_ns, networks)
-            ahead.append(
-                threads.submit(_read, file, name, state.st_size, state.st_mtime_ns, frozenset(missing))
-                if missing
-                else None
-            )
-            if len(ahead) > AHEAD:
-                first = ahead.popleft()
-                yield None if first is None else first.result()
-        while ahead:
-            first = ahead.popleft()
-            yield None if first is None else first.result()
+) -> Iterator[Callable[[], Read] | None]:
+    """How to read every image that has to be scored; None for one that the store has."""
+    for file in files:
+        name, state = file.relative_to(pool).as_posix(), file.stat()
+        missing = frozenset(store.missing(name, state.st_size, state.st_mtime_ns, networks))
+        yield partial(_read, file, name, state.st_size, state.st_mtime_ns, missing) if missing else None
 
 
-def _read(file: Path, name: str, size: int, modified: int, networks: frozenset[str]) -> _Read:
+def _read(file: Path, name: str, size: int, modified: int, networks: frozenset[str]) -> Read:
     data = file.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     try:
         picture = picture_of(data)
-        return _Read(name, size, modified, digest, networks, picture, pixels_of(picture))
+        return Read(name, size, modified, digest, networks, picture, pixels_of(picture))
     except (BadPicture, OSError) as error:
-        return _Read(name, size, modified, digest, networks, None, None, " ".join(str(error).split()))
+        return Read(name, size, modified, digest, networks, None, None, " ".join(str(error).split()))
 
 
-def _score(images: list[_Read], store: ScoreStore, networks: Mapping[str, Network]) -> int:
+def _score(images: list[Callable[[], Read]], networks: Mapping[str, Network]) -> _Batch:
+    """The rows of ScoreStore.add for a batch."""
     facts, found = [], []
-    for image in images:
-        assert image.picture is not None
-        bits = perceptual_hash(image.picture.data)
-        look = 0 if bits is None else int.from_bytes(np.packbits(bits).tobytes(), "big")
-        width, height = image.picture.width, image.picture.height
-        facts.append((image.name, image.size, image.modified, image.sha256, look, width, height, None))
+    read = [image() for image in images]
+    for image in read:
+        look, width, height = 0, 0, 0
+        if image.picture is not None and image.pixels is not None:
+            look, width, height = pixel_hash(image.pixels), image.picture.width, image.picture.height
+        facts.append(
+            (image.name, image.size, image.modified, image.sha256, look, width, height, image.problem)
+        )
     for name, network in networks.items():
-        wanted = [image for image in images if name in image.networks]
+        wanted = [image for image in read if image.pixels is not None and name in image.networks]
         if not wanted:
             continue
         mirrored = name.endswith(f":{MIRRORED}")
@@ -162,11 +197,10 @@ def _score(images: list[_Read], store: ScoreStore, networks: Mapping[str, Networ
         sizes = [image.pixels.shape[:2] for image in wanted if image.pixels is not None]
         for image, (each, embedding) in zip(wanted, network.run(np.stack(squares), sizes), strict=True):
             found.append((image.name, name, _mirrored(each) if mirrored else each, embedding))
-    store.add(facts, found)
-    return len(images)
+    return facts, found
 
 
-def _shown(image: _Read, mirrored: bool) -> np.ndarray:
+def _shown(image: Read, mirrored: bool) -> np.ndarray:
     assert image.pixels is not None
     return np.ascontiguousarray(image.pixels[:, ::-1]) if mirrored else image.pixels
 

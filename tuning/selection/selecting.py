@@ -18,7 +18,7 @@ from tuning.selection.manifest import Manifest
 from tuning.selection.network import Network
 from tuning.selection.score_store import ScoreStore, store_of
 from tuning.selection.scored import Scored
-from tuning.selection.scoring import MIRRORED, score_pool
+from tuning.selection.scoring import networks_for, score_pool
 from tuning.selection.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -58,11 +58,7 @@ def select(asked: Selection, console: Console) -> Manifest:
             f"--strategy {asked.strategy.name} needs embeddings, which {folder} has not; export the trial again with "
             "this version, or choose another strategy"
         )
-    networks = {network.export.export_id: network}
-    roles = {"found": network.export.export_id}
-    if "mirrored" in asked.strategy.needs:
-        roles["mirrored"] = f"{network.export.export_id}:{MIRRORED}"
-        networks[roles["mirrored"]] = network
+    networks, roles = networks_for(asked.strategy, network)
     if asked.other is not None:
         second = Network(_export(asked.other, asked.studies_dir)[0])
         if second.classes != network.classes:

@@ -29,20 +29,39 @@ def perceptual_hash(data: bytes) -> NDArray[np.bool_] | None:
     try:
         with Image.open(BytesIO(data)) as image:
             image.draft("L", (2 * _SIDE, 2 * _SIDE))  # a JPEG is then decoded at a fraction of its size
-            grey = np.asarray(image.convert("L").resize((_SIDE, _SIDE)), float)
+            return _hash(image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
+
+
+def pixel_hash(pixels: NDArray[np.uint8]) -> int:
+    """The hash of (H, W, 3) RGB pixels as a number of 64 bits; that of their file may differ in a few bits."""
+    small = Image.fromarray(pixels).reduce(max(1, min(pixels.shape[:2]) // (2 * _SIDE)))
+    return _number(_hash(small))
+
+
+def _hash(image: Image.Image) -> NDArray[np.bool_]:
+    grey = np.asarray(image.convert("L").resize((_SIDE, _SIDE)), float)
     low = (_COSINES @ grey @ _COSINES.T).ravel()
     return np.asarray(low > np.median(low))
+
+
+def _number(bits: NDArray[np.bool_]) -> int:
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
 def hash_of(stored: Stored) -> int | None:
     """The hash of an image as a number, of whose bits those count that differ; None if it cannot be read."""
     try:
-        bits = perceptual_hash(stored.read())
+        return hash_number(stored.read())
     except (OSError, CorruptRecord):  # the conversion reports it
         return None
-    return None if bits is None else int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def hash_number(data: bytes) -> int | None:
+    """The hash of an encoded image as a number of 64 bits; None if it cannot be decoded."""
+    bits = perceptual_hash(data)
+    return None if bits is None else _number(bits)
 
 
 def distances(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.int64]:
