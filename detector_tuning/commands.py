@@ -34,6 +34,9 @@ COMMANDS = {
     "select": Command(
         "tuning.select", "choose which images of a pool to label next, and take the labels back"
     ),
+    "active": Command(
+        "tuning.active.__main__", "simulate how many labels a strategy of selection would save"
+    ),
     "ablate": Command("tuning.ablate", "train the best trial with each of its choices put back, and compare"),
     "postprocess": Command("tuning.postprocess", "tune score thresholds and suppression on kept detections"),
     "weights": Command(

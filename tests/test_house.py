@@ -24,6 +24,7 @@ ROOMS = (
     "reporting",
     "api",
     "selection",
+    "active",
     "jobs",
 )  # of tuning
 COMMANDS = {

@@ -98,9 +98,8 @@ def run(search: TrialSource, job: Job, resources: Resources) -> None:
     The first SIGINT or SIGTERM stops it gracefully, a second SIGINT at once.
     Raises UserError when Ray cannot be started or reached, or a worker reports an error that the user must fix.
     """
-    os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     try:
-        with _ray(resources, job.modules), stopped_by_signals(search):
+        with started_ray(resources, job.modules), stopped_by_signals(search):
             _tune(search, job, resources)
     except Exception:
         # nothing to clean up: opening the study again interrupts the trials that are still running
@@ -193,7 +192,12 @@ def stopped_by_signals(search: TrialSource) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _ray(resources: Resources, modules: tuple[str, ...]) -> Iterator[None]:
+def started_ray(resources: Resources, modules: tuple[str, ...]) -> Iterator[None]:
+    """Within the block Ray runs, on this machine or at the address, and its workers can import `modules`.
+
+    Raises UserError when it cannot be started or reached, or has no room for the workers.
+    """
+    os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     import ray
 
     if ray.is_initialized():  # by the caller, as in the tests

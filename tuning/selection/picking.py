@@ -39,10 +39,12 @@ def pick(
     classes: int,
     seed: int = 0,
     frame_gap: int = FRAME_GAP,
+    fill: bool = False,
 ) -> list[Picked]:
     """The images to label next, the best first; fewer than `count` if the others are all near to one of them.
 
     images: gives the images of a pool, in the order of `names`; it is called twice. classes: how many there are.
+    fill: rather than fewer, take the best of those that are near to one of them.
     Raises UserError if the pool has fewer images, or the strategy needs embeddings that the detector does not have.
     """
     if count > len(names):
@@ -67,9 +69,11 @@ def pick(
             embeddings[place] = image.embedding
     neighbours = Neighbours(names, looks, frame_gap)
     picked: list[Picked] = []
+    passed_over: list[int] = []
     skipped = 0
     for place in strategy.order(Candidates(scores, embeddings, np.random.default_rng(seed)), count):
         if neighbours.near(place) is not None:
+            passed_over.append(place)
             skipped += 1
             continue
         neighbours.pick(place)
@@ -77,4 +81,6 @@ def pick(
         skipped = 0
         if len(picked) == count:
             break
+    if fill:
+        picked += [Picked(place, float(scores[place]), 0) for place in passed_over[: count - len(picked)]]
     return picked
