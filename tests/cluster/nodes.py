@@ -116,7 +116,7 @@ class Node:
         done = self.run(
             sys.executable, "-m", "ray.scripts.scripts", "start", *where, f"--node-ip-address={self.address}",
             f"--num-cpus={cpus}", "--object-store-memory=80000000", "--disable-usage-stats",
-            check=False, timeout=180,
+            check=False, timeout=600,
         )  # fmt: skip
         if done.returncode:
             raise RuntimeError(f"{self.name}: {done.stdout[-2000:]} {done.stderr[-2000:]}")
