@@ -32,7 +32,7 @@ cluster-test: $(STAMP)  ## a search on three Ray nodes in namespaces of their ow
 	$(PY) -m pytest tests/cluster/test_three_nodes.py -s -o timeout=1800 -o faulthandler_timeout=1900
 
 cluster-faults: $(STAMP)  ## random faults on such a cluster (FAULTS=40: half an hour)
-	FAULTS=$(or $(FAULTS),40) $(PY) -m pytest tests/cluster/test_faults.py -s -o timeout=7200 -o faulthandler_timeout=7200
+	FAULTS=$(or $(FAULTS),40) $(PY) -m pytest tests/cluster/test_cluster_faults.py -s -o timeout=7200 -o faulthandler_timeout=7200
 
 quick: $(STAMP)  ## set up, then run the tests that need less than two minutes in all
 	$(PY) -m pytest -n 2 $(PARALLEL) -m "not slow and not long"

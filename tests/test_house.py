@@ -176,3 +176,9 @@ def test_files_are_short_and_folders_are_small():
     folders = {path.parent for path in tracked}
     crowded = {str(f.relative_to(ROOT)): n for f in folders if (n := len(list(f.glob("*.py")))) > 15}
     assert not crowded
+
+
+def test_no_two_test_modules_have_one_name():
+    """pytest imports them by their names alone, and refuses the second only when both are run together."""
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name.startswith("test_")]
+    assert sorted(names) == sorted(set(names))

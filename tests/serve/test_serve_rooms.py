@@ -17,6 +17,10 @@ TUNING = {
     "tuning.api.exporting": {"serve/exports/winner.py"},
     "tuning.stores.arguments": {"serve/exports/locating.py"},  # what --studies-dir may be
     "tuning.study.storage.working_copy": {"serve/exports/locating.py"},  # of a study in S3
+    "tuning.study.storage.postgresql": {  # addresses, passwords and errors of PostgreSQL
+        "serve/deployment/settings.py",
+        "serve/storage/postgresql.py",
+    },
     "tuning.tracking.notes": {"serve/exports/winner.py"},  # the MLflow run of a trial
     "tuning.execution.environment": {"serve/backends/choosing.py"},  # the name of the CPU
     "tuning.execution.ray_processes": {"serve/deployment/serving.py"},  # starts Ray

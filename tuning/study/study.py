@@ -32,10 +32,10 @@ from tuning.study import manifest, trial_record
 from tuning.study.manifest import Manifest
 from tuning.study.proposal import Proposal
 from tuning.study.spent import SpendingFile, Spent
+from tuning.study.storage.database_lock import LockLost
 from tuning.study.storage.keys import JOURNAL
 from tuning.study.storage.lock import StudyLock
 from tuning.study.storage.opening import check_empty, give_up, in_database, write_manifest
-from tuning.study.storage.postgresql import LockLost
 from tuning.study.storage.stored import StoredStudy
 from tuning.study.storage.trials import MANIFEST, OPTUNA_STATES, Trials, open_trials
 from tuning.study.trial_folder import RECIPE, newest_checkpoint

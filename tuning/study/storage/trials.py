@@ -14,11 +14,12 @@ from optuna.storages._cached_storage import _CachedStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from trainers.errors import UserError
+from tuning.study.storage.database_lock import DatabaseLock
 from tuning.study.storage.journal import StudyJournal
 from tuning.study.storage.keys import JOURNAL
 from tuning.study.storage.packing import pack
 from tuning.study.storage.patience import Patient
-from tuning.study.storage.postgresql import CONNECT_SECONDS, DatabaseLock, checked, engine
+from tuning.study.storage.postgresql import CONNECT_SECONDS, checked, engine
 
 MANIFEST = "manifest"  # user attribute of the Optuna study in a database: the content of study.json
 

@@ -17,7 +17,7 @@ from trainers.errors import UserError
 from tuning.api.settings import Settings
 from tuning.study import reading
 from tuning.study.storage import patience, postgresql
-from tuning.study.storage.postgresql import LockLost
+from tuning.study.storage.database_lock import LockLost
 from tuning.study.study import Study
 
 pytestmark = pytest.mark.slow(30)
