@@ -1,4 +1,4 @@
-"""AdamW and learning rates by variable, against tf_keras' own AdamW and plain numpy."""
+"""The optimizers' steps against tf_keras' own and plain numpy; AdamW, and learning rates by variable."""
 
 from __future__ import annotations
 
@@ -25,12 +25,38 @@ def variables():
     return [tf.Variable(draw.normal(0, 1, shape).astype(np.float32)) for shape in ((4, 3), (3,))]
 
 
-def update_of(settings, variables, factors=None):
+def update_of(settings, variables, factors=None, per_variable=True):
     from trainers.keras_training.optimizer import Update
 
-    update = Update(settings, variables, per_variable=True)
+    update = Update(settings, variables, per_variable)
     update.start(settings, factors)
     return update
+
+
+@pytest.mark.parametrize("per_variable", [False, True])
+@pytest.mark.parametrize(
+    "settings",
+    [Momentum(momentum=0.8), Adam(epsilon=1e-4), RMSProp(momentum=0.7, decay=0.8, epsilon=0.1)],
+    ids=lambda each: each.kind,
+)
+def test_an_optimizer_takes_the_steps_of_keras_own(settings, per_variable, variables, gradients):
+    import tensorflow as tf
+    from tf_keras.optimizers import legacy
+
+    theirs = {
+        "momentum": lambda: legacy.SGD(0.01, momentum=0.8),
+        "adam": lambda: legacy.Adam(0.01, epsilon=1e-4),
+        "rms_prop": lambda: legacy.RMSprop(0.01, momentum=0.7, rho=0.8, epsilon=0.1),
+    }[settings.kind]()
+    reference = [tf.Variable(variable) for variable in variables]
+    update = update_of(settings, variables, per_variable=per_variable)
+    for each in gradients:
+        theirs.apply_gradients(zip(map(tf.constant, each), reference, strict=True))
+        update.apply(list(map(tf.constant, each)), 0.01, None)
+    for one, other in zip(variables, reference, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+    for one, other in zip(update.optimizer.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
 def test_adamw_equals_that_of_tf_keras_over_twenty_steps_and_decays_no_bias(variables, gradients):
