@@ -14,6 +14,8 @@ from trainers.keras_training.disk_errors import os_errors
 def write(folder: Path, name: str, function: Any, variables: Sequence[tf.Variable]) -> None:
     """Save the tf.function as `name` of the loaded module and as its `serving_default`, with all variables it reads.
 
+    function: with an `input_signature`.
+
     The Keras model behind it is left out: each of its layers would be traced, saved and loaded, which took half of an
     export's time. Raises OSError if the disk refuses.
     """
@@ -25,6 +27,8 @@ def write(folder: Path, name: str, function: Any, variables: Sequence[tf.Variabl
     log.setLevel("ERROR")  # it warns about what a module for training would lack
     try:
         with os_errors(folder):
-            tf.saved_model.save(module, str(folder), signatures={"serving_default": function})
+            # of a tf.function, which may have many traces, TensorFlow makes another for the signature
+            signatures = {"serving_default": function.get_concrete_function()}
+            tf.saved_model.save(module, str(folder), signatures=signatures)
     finally:
         log.setLevel(level)

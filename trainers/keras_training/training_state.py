@@ -26,7 +26,7 @@ class TrainingState:
         self._trainable = list(trainable)
         self._updates: dict[str, Update] = {}
         self._averaging: Averaging | None = None
-        self._saved: dict[tuple[str, bool], SavedVariables] = {}
+        self._saved: dict[tuple[str | None, bool], SavedVariables] = {}
 
     def new_update(self, settings: Optimizer) -> Update:
         """An update for this kind of optimizer; a subclass may trace it."""
@@ -38,6 +38,10 @@ class TrainingState:
             self._updates[settings.kind] = self.new_update(settings)
         return self._updates[settings.kind]
 
+    def has_update(self, settings: Optimizer) -> bool:
+        """Whether the update for this kind of optimizer is built."""
+        return settings.kind in self._updates
+
     @property
     def averaging(self) -> Averaging:
         """The moving average of the trainable variables."""
@@ -47,9 +51,17 @@ class TrainingState:
 
     def saved(self, settings: Optimizer, averaged: bool) -> SavedVariables:
         """The variables in a checkpoint of a trial with such an optimizer, with or without averages."""
-        key = settings.kind, averaged
+        return self._saved_with(settings, averaged)
+
+    def weights(self, averaged: bool) -> SavedVariables:
+        """Those of the variables in a checkpoint that evaluation needs: all but the optimizer's."""
+        return self._saved_with(None, averaged)
+
+    def _saved_with(self, settings: Optimizer | None, averaged: bool) -> SavedVariables:
+        key = (settings.kind if settings else None), averaged
         if key not in self._saved:
-            objects = {"model": self._in_checkpoints, "optimizer": self.update(settings).optimizer}
+            objects = {"model": self._in_checkpoints}
+            objects |= {"optimizer": self.update(settings).optimizer} if settings else {}
             objects |= {"averaging": self.averaging} if averaged else {}
             self._saved[key] = SavedVariables(tf.train.Checkpoint(**objects))
         return self._saved[key]

@@ -1,8 +1,7 @@
 """Writes a trained detector as an export (trainers.detection.export), and proves that it is equal to the trained model.
 
-The proof compares on the same validation images: the exported function with the model as evaluated in training, a batch
-with one image at a time, and the SavedModel, read back from disk, with the trained model. The effect of the resizing
-done by serving is measured and stored, too.
+The proof compares on the same validation images: the SavedModel, read back from disk, with the model as evaluated in
+training, and a batch with one image at a time. The effect of the resizing done by serving is measured and stored, too.
 """
 
 from __future__ import annotations
@@ -40,6 +39,8 @@ SAMPLE_IMAGES = (
     16  # enough to detect a wrong conversion; more would cost disk space and start-up time of replicas
 )
 PROVEN_IMAGES = 100  # for the comparison of the SavedModel with the trained model
+# true boxes and classes of an image, and the trained model's detections
+Evaluated = tuple[np.ndarray, np.ndarray, DetectionArrays]
 
 
 class _Serving:
@@ -96,16 +97,15 @@ def export(
     Raises TrialFailed if the export's detections differ from the trained model's.
     """
     framing = _framing(graph)
-    serving = _Serving(graph, framing)
-    raw = list(itertools.islice(_raw_images(dataset.validation), SAMPLE_IMAGES))
     everything = list(itertools.islice(_trained(evaluated), PROVEN_IMAGES))
-    true_boxes, true_classes, trained = zip(*everything[:SAMPLE_IMAGES], strict=True)
-    images = np.stack([framing.square(image) for image in raw])
-    shown = Samples(images, true_boxes, true_classes, _detections(serving, images))
-    proof = _proof(serving, framing, raw, shown, trained, dataset.classes)
     with replace_folder(directory) as folder:
+        serving = _Serving(graph, framing)
         saved_model.write(folder / format_.SAVED_MODEL, "detect", serving.detect, graph.detector.variables)
-        proof["saved"] = _saved_proof(folder / format_.SAVED_MODEL, framing, dataset, everything)
+        saved = tf.saved_model.load(str(folder / format_.SAVED_MODEL))
+        found = list(_of_original_size(saved, framing, dataset.validation, len(everything)))
+        shown = _samples(saved, framing, dataset.validation, everything)
+        proof = _proof(saved, shown, found, [trained for *_, trained in everything], dataset.classes)
+        proof["saved"] = _saved_proof(framing, found, everything, dataset.classes)
         (folder / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
         write_label_map(folder / format_.LABEL_MAP, dataset.classes)
         shown.save(folder / format_.SAMPLES)
@@ -122,21 +122,31 @@ def export(
         format_.seal(folder, dataset.classes, framing, score, about)
 
 
-def _saved_proof(
-    folder: Path,
-    framing: Framing,
-    dataset: Dataset,
-    everything: Sequence[tuple[np.ndarray, np.ndarray, DetectionArrays]],
-) -> dict[str, Any]:
-    """Compare the SavedModel on disk with the trained model, one image of original size at a time."""
-    saved = tf.saved_model.load(str(folder))
-    found = []
-    for image in itertools.islice(_raw_images(dataset.validation), len(everything)):
+def _of_original_size(saved: Any, framing: Framing, part: Part, count: int) -> Iterator[DetectionArrays]:
+    """The SavedModel's detections in the first `count` images, one at a time, with the trained model's coordinates."""
+    for image in itertools.islice(_raw_images(part), count):
         [each] = _detections(saved, image[np.newaxis])
-        found.append(DetectionArrays(each.boxes / _inside(framing, image), each.scores, each.classes))
+        yield DetectionArrays(each.boxes / _inside(framing, image), each.scores, each.classes)
+
+
+def _samples(saved: Any, framing: Framing, part: Part, everything: Sequence[Evaluated]) -> Samples:
+    """The first images as serving resizes them, with the SavedModel's detections in all of them at once."""
+    raw = itertools.islice(_raw_images(part), SAMPLE_IMAGES)
+    images = np.stack([framing.square(image) for image in raw])
+    true_boxes, true_classes, _ = zip(*everything[: len(images)], strict=True)
+    return Samples(images, true_boxes, true_classes, _detections(saved, images))
+
+
+def _saved_proof(
+    framing: Framing,
+    found: Sequence[DetectionArrays],
+    everything: Sequence[Evaluated],
+    classes: tuple[str, ...],
+) -> dict[str, Any]:
+    """Compare the SavedModel with the trained model in images of original size."""
     true_boxes, true_classes, trained = zip(*everything, strict=True)
     mean_ap = {
-        name: samples.mean_ap(framing.size, true_boxes, true_classes, each, dataset.classes)
+        name: samples.mean_ap(framing.size, true_boxes, true_classes, each, classes)
         for name, each in (("trained", trained), ("exported", found))
     }
     proof = format_.Proof(len(found), mean_ap, **asdict(samples.difference(found, trained)))
@@ -145,9 +155,7 @@ def _saved_proof(
     return asdict(proof)
 
 
-def _calibration(
-    dataset: Dataset, framing: Framing, everything: Sequence[tuple[np.ndarray, np.ndarray, DetectionArrays]]
-) -> Calibration:
+def _calibration(dataset: Dataset, framing: Framing, everything: Sequence[Evaluated]) -> Calibration:
     """The first validation images with their labels, and as many training images, evenly spaced."""
     count = most_images(framing.size)
     true_boxes, true_classes, _ = zip(*everything[:count], strict=True)
@@ -192,9 +200,7 @@ def _raw_images(part: Part, every: int = 1) -> Iterator[np.ndarray]:
         yield decode(record)[Fields.image].numpy()
 
 
-def _trained(
-    evaluated: Iterable[tuple[Batch, Any]],
-) -> Iterator[tuple[np.ndarray, np.ndarray, DetectionArrays]]:
+def _trained(evaluated: Iterable[tuple[Batch, Any]]) -> Iterator[Evaluated]:
     """For each validation image: true boxes and classes, and the trained model's detections as evaluated in training."""
     for batch, outcome in evaluated:
         arrays = {name: np.asarray(tensor) for name, tensor in outcome.items()}
@@ -212,8 +218,8 @@ def _trained(
             )
 
 
-def _detections(serving: Any, images: np.ndarray) -> list[DetectionArrays]:
-    out = {name: tensor.numpy() for name, tensor in serving.detect(tf.constant(images)).items()}
+def _detections(saved: Any, images: np.ndarray) -> list[DetectionArrays]:
+    out = {name: tensor.numpy() for name, tensor in saved.detect(tf.constant(images)).items()}
     return [
         DetectionArrays(
             out["detection_boxes"][i][:count],
@@ -225,15 +231,16 @@ def _detections(serving: Any, images: np.ndarray) -> list[DetectionArrays]:
 
 
 def _proof(
-    serving: _Serving, framing: Framing, raw: Sequence[np.ndarray], shown: Samples, trained: Sequence[DetectionArrays],
+    saved: Any, shown: Samples, found: Sequence[DetectionArrays], trained: Sequence[DetectionArrays],
     classes: tuple[str, ...],
 ) -> dict[str, Any]:  # fmt: skip
-    exported, single = [], []
-    for image, square in zip(raw, shown.images, strict=True):
-        found = _detections(serving, image[np.newaxis])[0]
-        # to coordinates of the square, like the trained model's
-        exported.append(DetectionArrays(found.boxes / _inside(framing, image), found.scores, found.classes))
-        single.append(_detections(serving, square[np.newaxis])[0])
+    """Compare the SavedModel in the sample images: of original size, resized by serving, and resized one by one.
+
+    found, trained: of at least these images, by the SavedModel in original size and by the trained model.
+    """
+    count = len(shown.images)
+    exported, trained = found[:count], trained[:count]
+    single = [_detections(saved, square[np.newaxis])[0] for square in shown.images]
     mean_ap = {
         name: shown.mean_ap(found, classes)
         for name, found in (("trained", trained), ("exported", exported), ("as_served", shown.found))
@@ -243,7 +250,7 @@ def _proof(
         "one_by_one": samples.difference(single, shown.found),
         "as_served": samples.difference(shown.found, trained),
     }
-    proof = {"images": len(raw), "mAP": mean_ap, **{name: asdict(each) for name, each in differences.items()}}
+    proof = {"images": count, "mAP": mean_ap, **{name: asdict(each) for name, each in differences.items()}}
     equal = all(
         differences[name].within(score=1e-3, iou=0.99, unmatched=0.0) for name in ("exported", "one_by_one")
     )

@@ -16,6 +16,7 @@ from trainers.datasets.dataset import MOST_TRAINED_BOXES
 from trainers.keras_training.batch_norm_statistics import Statistics
 from trainers.keras_training.optimizer import Update
 from trainers.keras_training.training_state import TrainingState
+from trainers.keras_training.variables import set_all, values_of
 from trainers.object_detection_api import architectures
 from trainers.object_detection_api.detector import DetectorRecipe
 from trainers.object_detection_api.input_pipeline.batches import Batch, Preparation
@@ -83,14 +84,16 @@ class Graph(TrainingState):
         self.statistics = Statistics(self.detector.batch_norm_layers, self._predict_in_training)
 
     def new_update(self, settings: Optimizer) -> Update:
-        """An update that is traced, beside the first gradient step; that step changes the variables."""
+        """An update that is traced, beside the first gradient step; the model's variables keep their values."""
         self._gradients.get_concrete_function(*self._blank_arguments)
+        kept = values_of(self.detector.variables)
         # the first run releases the GIL, so the update is traced in parallel
         with ThreadPoolExecutor(1) as beside:
             ran = beside.submit(self._gradients, *self._blank_arguments)
             update = super().new_update(settings)
             update.trace()
         update.apply(ran.result()[1], learning_rate=0.0, clip=None)
+        set_all(self.detector.variables, kept)
         return update
 
     def prepare_for(self, recipe: DetectorRecipe) -> None:

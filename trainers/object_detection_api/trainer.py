@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -18,13 +17,12 @@ compat.install()
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from trainers.datasets.dataset import MOST_TRAINED_BOXES, Dataset, Part  # noqa: E402
+from trainers.datasets.dataset import Dataset  # noqa: E402
 from trainers.datasets.records.representative import evenly_spaced  # noqa: E402
-from trainers.detection import coco_metrics, truth  # noqa: E402
+from trainers.detection import coco_metrics  # noqa: E402
 from trainers.errors import Diverged  # noqa: E402
 from trainers.keras_training import checkpoint as checkpoint_files  # noqa: E402
 from trainers.keras_training import devices  # noqa: E402
-from trainers.keras_training.batch_norm_statistics import STATISTICS_IMAGES  # noqa: E402
 from trainers.keras_training.graph_cache import GraphCache  # noqa: E402
 from trainers.keras_training.out_of_memory import out_of_memory_as_failure  # noqa: E402
 from trainers.metrics import Metrics  # noqa: E402
@@ -34,9 +32,9 @@ from trainers.object_detection_api.detector import DetectorRecipe, detector  # n
 from trainers.object_detection_api.graph import Graph, training_inputs  # noqa: E402
 from trainers.object_detection_api.image_results import image_results  # noqa: E402
 from trainers.object_detection_api.input_pipeline import batches  # noqa: E402
-from trainers.object_detection_api.input_pipeline.batch_cache import BatchCache  # noqa: E402
 from trainers.object_detection_api.input_pipeline.batches import Batch  # noqa: E402
 from trainers.object_detection_api.input_pipeline.detail import detail_of  # noqa: E402
+from trainers.object_detection_api.input_pipeline.evaluation_input import EvaluationInput  # noqa: E402
 from trainers.object_detection_api.input_pipeline.example_sets import ExampleSets  # noqa: E402
 from trainers.object_detection_api.input_pipeline.examples import Examples  # noqa: E402
 from trainers.object_detection_api.loss_weights import loss_weights_of  # noqa: E402
@@ -62,8 +60,9 @@ class DetectorTrainer:
         self._dataset = dataset
         self._threads = threads
         self._graphs: GraphCache[Graph] = GraphCache()
-        self._batch_cache = BatchCache()
         self._example_sets = ExampleSets(dataset.train, dataset.fingerprint, threads)
+        self._evaluation_input = EvaluationInput(dataset, threads)
+        self._batches: Iterator[Batch] | None = None  # None until training is prepared
         # the step and the results of the newest evaluation on all images
         self._evaluated: tuple[int, Sequence[coco_metrics.ImageResult]] | None = None
 
@@ -87,18 +86,29 @@ class DetectorTrainer:
         self._config = self._pipeline(recipe, initial)
         self._graph = self._graph_of(recipe)
         self._loss_weights = loss_weights_of(recipe, len(self._dataset.classes))
-        with ThreadPoolExecutor(1) as beside:
-            ready = beside.submit(self._make_input_ready)
-            self._update = self._graph.update(recipe.optimizer)
-        ready.result()
-        self._batches = self._training_batches()  # starts to prepare the first batches in the background
-        self._graph.prepare_for(recipe)
-        self._update.start(recipe.optimizer, self._graph.rate_factors(recipe, self._step))
+        self._checkpoint, self._batches = checkpoint, None
         if checkpoint is None:
             self._initialize(initial)
         else:
-            checkpoints.read(self._graph, recipe, checkpoint)
-        self._graph.trace_evaluation()
+            checkpoints.read_weights(self._graph, recipe, checkpoint)
+        if self._graph.has_update(recipe.optimizer):  # so nothing is traced, and the first batches are begun
+            self._prepare_training()
+
+    def _prepare_training(self) -> Iterator[Batch]:
+        """The batches, once all is built that only training needs: evaluation and export of a checkpoint do without."""
+        if self._batches is None:
+            with ThreadPoolExecutor(1) as beside:
+                ready = beside.submit(self._make_input_ready)
+                self._update = self._graph.update(self._recipe.optimizer)
+            ready.result()
+            self._batches = self._training_batches()  # starts to prepare the first batches in the background
+            self._graph.prepare_for(self._recipe)
+            factors = self._graph.rate_factors(self._recipe, self._step)
+            self._update.start(self._recipe.optimizer, factors)
+            if self._checkpoint is not None:
+                checkpoints.read(self._graph, self._recipe, self._checkpoint)
+            self._graph.trace_evaluation()
+        return self._batches
 
     @property
     def step(self) -> int:
@@ -107,12 +117,14 @@ class DetectorTrainer:
 
     def train(self, until_step: int) -> TrainingCurve:
         """Train until `step` is `until_step`. Raises Diverged (NaN or infinite loss), TrialFailed (out of memory)."""
+        with self._out_of_memory_as_failure(self._recipe):
+            upcoming = self._prepare_training()
         began, compute = time.perf_counter(), 0.0
         steps: list[int] = []
         rates: list[float] = []
         losses: dict[str, list[float]] = defaultdict(list)
         while self._step < until_step:
-            batch = next(self._batches)
+            batch = next(upcoming)
             rate = self._recipe.learning_rate(self._step)
             started = time.perf_counter()
             values = self._take_step(batch, rate)
@@ -136,6 +148,7 @@ class DetectorTrainer:
 
     def save(self, directory: Path) -> Future[None]:
         """Write a checkpoint into `directory` in the background; atomic. The future's result raises OSError."""
+        self._prepare_training()  # with the state of the optimizer
         snapshot = self._graph.saved(self._recipe.optimizer, self._recipe.averaging is not None).snapshot()
         beside = ThreadPoolExecutor(1)
         written = beside.submit(checkpoint_files.write, snapshot, self._recipe, self._step, directory)
@@ -209,16 +222,6 @@ class DetectorTrainer:
     def _examples(self) -> Examples:
         return self._example_sets.at(detail_of(self._recipe, self._config.model))
 
-    @functools.cached_property
-    def _truths(self) -> list[truth.Truth]:
-        return truth.read_truth(self._dataset.validation.files)
-
-    @functools.cached_property
-    def _most_boxes(self) -> int:
-        """Room for the boxes of any validation image, in whole hundreds."""
-        most = max((len(each.classes) for each in self._truths), default=0)
-        return max(1, -(-most // MOST_TRAINED_BOXES)) * MOST_TRAINED_BOXES
-
     @contextmanager
     def _as_evaluated(self) -> Iterator[None]:
         """A context in which the model's variables have the values for evaluation and export."""
@@ -233,7 +236,10 @@ class DetectorTrainer:
         began = time.perf_counter()
         count = min(images or self._dataset.validation.images, self._dataset.validation.images)
         results: list[coco_metrics.ImageResult] = []
-        truths = [self._truths[place] for place in evenly_spaced(self._dataset.validation.images, count)]
+        truths = [
+            self._evaluation_input.truths[place]
+            for place in evenly_spaced(self._dataset.validation.images, count)
+        ]
         losses: dict[str, float] = defaultdict(float)
         for batch in self._validation_batches(count):
             parts, found = self._graph.evaluate(batch, self._loss_weights)
@@ -249,22 +255,12 @@ class DetectorTrainer:
         return Metrics(self._step, values, dict(losses), count, seconds, results if whole else ())
 
     def _validation_batches(self, images: int) -> Iterable[Batch]:
-        read = functools.partial(batches.validation_batches, most_boxes=self._most_boxes)
-        return self._cached_batches("validation", read, self._dataset.validation, images)
+        preprocess = self._graph.detector.model.preprocess
+        return self._evaluation_input.validation(self._recipe, self._config, preprocess, images)
 
     def _clean_batches(self) -> Iterable[Batch]:
-        return self._cached_batches("train", batches.clean_batches, self._dataset.train, STATISTICS_IMAGES)
-
-    def _cached_batches(
-        self, name: str, read: Callable[..., Iterable[Batch]], part: Part, images: int
-    ) -> Iterable[Batch]:
-        recipe, preprocess = self._recipe, self._graph.detector.model.preprocess
-        return self._batch_cache.get(
-            (*graph_key(recipe.to_dict()), name, images),
-            images,
-            recipe.image_size,
-            lambda: read(part, self._config, preprocess, recipe.batch_size, self._threads, images),
-        )
+        preprocess = self._graph.detector.model.preprocess
+        return self._evaluation_input.for_statistics(self._recipe, self._config, preprocess)
 
     def _pipeline(self, recipe: DetectorRecipe, initial: Path | None) -> Any:
         return pipeline_config.pipeline_proto(
@@ -274,7 +270,7 @@ class DetectorTrainer:
             validation_files=self._dataset.validation.files,
             label_map=self._dataset.label_map,
             checkpoint=None if initial is None else str(initial),
-            most_validation_boxes=self._most_boxes,
+            most_validation_boxes=self._evaluation_input.most_boxes,
         )
 
     def _graph_of(self, recipe: DetectorRecipe) -> Graph:
@@ -282,7 +278,7 @@ class DetectorTrainer:
             model = pipeline_config.model_proto(recipe.with_published_losses(), len(self._dataset.classes))
             return Graph(
                 model, recipe.image_size, recipe.batch_size, recipe.precision, recipe.batch_norm_decay,
-                self._xla, self._most_boxes,
+                self._xla, self._evaluation_input.most_boxes,
             )  # fmt: skip
 
         return self._graphs.get(graph_key(recipe.to_dict()), build)

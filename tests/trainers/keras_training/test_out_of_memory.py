@@ -41,9 +41,9 @@ def test_a_detector_that_does_not_fit_fails_in_start_and_the_next_trial_runs(tin
     from trainers.object_detection_api.trainer import DetectorTrainer
 
     trainer = DetectorTrainer(tiny_city)
-    trainer._most_boxes = 2**31 - 1  # room that evaluation cannot have: 69 GB
+    trainer._evaluation_input.most_boxes = 2**31 - 1  # room that evaluation cannot have: 69 GB
     with pytest.raises(TrialFailed, match="out of memory with batch 2 at 160 px"):
         trainer.start(tiny_recipe)
-    del trainer._most_boxes
+    del trainer._evaluation_input.most_boxes
     trainer.start(tiny_recipe)
     assert trainer.train(1).steps == [1]

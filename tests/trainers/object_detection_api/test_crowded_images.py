@@ -57,7 +57,7 @@ def crowded_trainer(crowded, tiny_recipe):
 
 
 def test_a_crowd_has_weight_0_in_training_and_other_objects_their_own(crowded_trainer):
-    batch = next(crowded_trainer._batches)
+    batch = next(crowded_trainer._prepare_training())
     weights = batch["weights"].numpy()
     np.testing.assert_array_equal(weights[:, :3], [[0, 0, 0.5]] * 2)
     assert not weights[:, 3:].any()

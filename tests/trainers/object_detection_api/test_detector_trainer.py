@@ -47,36 +47,6 @@ def test_a_warm_trial_has_the_losses_of_a_cold_one(trainer, other_trainer, tiny_
     np.testing.assert_allclose(warm, cold, rtol=1e-4)
 
 
-@pytest.mark.long
-def test_bfloat16_computes_the_network_alone_and_learns_as_float32_does(trainer, tiny_recipe, tmp_path):
-    import tf_keras
-
-    usual = losses_of(trainer, tiny_recipe, 10)
-    recipe = tiny_recipe.replace(precision="bfloat16")
-    short = losses_of(trainer, recipe, 10)
-    assert short != usual
-    # bfloat16 has eight significant bits
-    np.testing.assert_allclose(short, usual, rtol=0.05)
-    assert {variable.dtype.name for variable in trainer._graph.detector.trainable_variables} == {"float32"}
-    assert "use_bfloat16: true" in trainer.files()["pipeline.config"]
-    assert trainer.evaluate().losses["total"] > 0
-    assert tf_keras.mixed_precision.global_policy().name == "float32"  # of all else in the process
-
-    trainer.save(tmp_path / "checkpoint").result()
-    trainer.start(recipe, tmp_path / "checkpoint")
-    assert trainer.step == 10
-
-
-@pytest.mark.long
-def test_a_step_compiled_by_xla_has_the_losses_of_one_that_is_not(trainer, tiny_city, tiny_recipe):
-    from trainers.object_detection_api.trainer import DetectorTrainer
-
-    usual = losses_of(trainer, tiny_recipe, 3)
-    np.testing.assert_allclose(
-        losses_of(DetectorTrainer(tiny_city, xla=True), tiny_recipe, 3), usual, rtol=1e-3
-    )
-
-
 def test_a_trial_that_is_stopped_and_loaded_goes_on_with_the_same_losses(trainer, tiny_recipe, tmp_path):
     recipe = tiny_recipe.replace(averaging=0.9)
     straight = losses_of(trainer, recipe, 12)
@@ -225,6 +195,23 @@ def test_nothing_holds_a_graph_that_made_room_for_another(other_trainer, tiny_re
     other_trainer.start(tiny_recipe.replace(batch_size=3))
     gc.collect()
     assert before() is None
+
+
+def test_a_checkpoint_is_evaluated_without_a_training_step_and_training_goes_on_from_it(
+    trainer, other_trainer, tiny_recipe, tmp_path
+):
+    recipe = tiny_recipe.replace(averaging=0.9)
+    losses_of(trainer, recipe, 3)
+    trainer.save(tmp_path / "checkpoint").result()
+    evaluated, further = trainer.evaluate(), trainer.train(6)
+
+    other_trainer.start(tiny_recipe.replace(batch_size=3))  # so that the next start builds its graph
+    other_trainer.start(recipe, tmp_path / "checkpoint")
+    again = other_trainer.evaluate()
+    assert other_trainer._graph._gradients.experimental_get_tracing_count() == 0
+    assert again.values == pytest.approx(evaluated.values, abs=1e-4)
+    assert again.losses == pytest.approx(evaluated.losses, rel=1e-4)
+    np.testing.assert_allclose(other_trainer.train(6).losses["total"], further.losses["total"], rtol=1e-4)
 
 
 def test_an_infinite_loss_ends_the_trial_and_says_at_which_step(trainer, tiny_recipe):

@@ -18,8 +18,13 @@ from trainers.recipe import InitialWeights, Recipe
 
 
 def read(graph: Graph, recipe: Recipe, directory: Path) -> None:
-    """Restore the graph's variables from the checkpoint in `directory`."""
+    """Restore the graph's variables from the checkpoint in `directory`, the optimizer's too."""
     graph.saved(recipe.optimizer, recipe.averaging is not None).restore(directory / PREFIX)
+
+
+def read_weights(graph: Graph, recipe: Recipe, directory: Path) -> None:
+    """Restore the model's variables, and their averages, from the checkpoint in `directory`."""
+    graph.weights(recipe.averaging is not None).restore(directory / PREFIX)
 
 
 def initialize_from(graph: Graph, prefix: Path, start: InitialWeights, classes: Sequence[str]) -> None:
