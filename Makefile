@@ -20,7 +20,7 @@ help:  ## list the targets
 setup: $(STAMP)  ## create .venv and install the locked environment (CUDA=1 for GPUs)
 
 run: $(STAMP)  ## set up, then search on the generated toy city for ten minutes (ARGS="--space all ..." to change it)
-	$(PY) -m tuning.run $(or $(ARGS),--space retinanet --trials 8 --time 10m)
+	$(PY) -m tuning.run $(or $(ARGS),--space mobilenet --trials 12 --time 10m)
 
 test: $(STAMP)  ## set up, then run the tests
 	$(PY) -m pytest -n 3 $(PARALLEL) -m "not long"
