@@ -24,6 +24,9 @@ def draw(curves: Curves, title: str, metric: str) -> bytes:
 
 
 def band(values: np.ndarray) -> tuple[list[float], list[float]] | None:
-    """The ends of the 95% interval of the mean over seeds at each number of labels, (S, N) values; None for one seed."""
-    found = [each for column in values.T if (each := interval(column)) is not None]
+    """The ends of the 95% interval of the mean over seeds at each number of labels, 0 to 1; None for one seed.
+
+    values: (S, N), 0 to 1.
+    """
+    found = [each.clip(0, 1) for column in values.T if (each := interval(column)) is not None]
     return ([each.low for each in found], [each.high for each in found]) if found else None

@@ -50,12 +50,18 @@ def index(dataset: Dataset, folder: Path) -> Pool:
 
 
 def pick(
-    simulation: Simulation, step: Step, dataset: Dataset, labelled: Collection[int], export: Path | None
+    simulation: Simulation,
+    step: Step,
+    dataset: Dataset,
+    labelled: Collection[int],
+    export: Path,
+    cpus: int | None = None,
 ) -> list[int]:
     """The positions, among the training images, of those that a step labels.
 
-    labelled: positions of the images that have labels. export: of the detector of the step before; a random choice
-    needs none. The scores are kept in the step's folder, so that a killed scoring goes on.
+    labelled: positions of the images that have labels. export: of the detector of the step before, which a random choice
+    does not need. cpus: for scoring; None for all.
+    The scores are kept in the step's folder, so that a killed scoring goes on.
     Raises UserError if the strategy needs what the export has not.
     """
     assert step.strategy is not None
@@ -74,8 +80,7 @@ def pick(
 
     if strategy is RANDOM:
         return picked(lambda: (_unseen(pool, place, len(dataset.classes)) for place in places))
-    assert export is not None
-    networks, roles = networks_for(strategy, Network(export))
+    networks, roles = networks_for(strategy, Network(export, cpus))
     with ScoreStore(simulation.path(step) / SCORES) as store:
         for _ in score_images(_missing(dataset, places, store, networks), store, networks):
             pass

@@ -104,7 +104,7 @@ def _curves(reported: Reported) -> Section:
             )  # fmt: skip
     rows = []
     for name, values in curves.values.items():
-        ends = [interval(values[:, place]) for place in range(len(numbers))]
+        ends = [each and each.clip(0, 1) for each in map(interval, values.T)]
         means = values.mean(axis=0).tolist()
         rows.append((name, *(with_interval(*each) for each in zip(means, ends, strict=True))))
     text = [

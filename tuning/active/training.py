@@ -96,7 +96,8 @@ def _added(job: Job, step: Step) -> list[int]:
             picked = simulation.candidates_of(step.seed, 1, dataset.train.images)[0].tolist()
         else:
             export = simulation.path(step.before) / EXPORT
-            picked = pool.pick(simulation, step, dataset, set(_labelled(simulation, step)), export)
+            labelled, cpus = set(_labelled(simulation, step)), job.options.get("cpus")
+            picked = pool.pick(simulation, step, dataset, labelled, export, cpus)
         write_text(file, json.dumps(picked))
     found: list[int] = json.loads(file.read_text(encoding="utf-8"))
     return found

@@ -21,13 +21,13 @@ DETECTIONS = ("detection_boxes", "detection_scores", "detection_classes", "num_d
 class Network:
     """The detector of an export, on the CPU. Raises UserError if the folder is none.
 
-    streams: how many threads may call `run` at the same time; that many use all CPUs.
+    streams: how many threads may call `run` at the same time, each on a CPU. cpus: as many; None for all.
     embeddings: the length of an image's embedding; 0 for an export of an earlier version, which has none.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cpus: int | None = None) -> None:
         self.export: Export = read(folder)
-        self.streams = cpus_here()
+        self.streams = cpus or cpus_here()
         model = openvino_model.read(self.export.saved_model, self.export.size)
         names = {name for output in model.outputs for name in output.get_names()}
         more = [EMBEDDING] if EMBEDDING in names else []

@@ -96,3 +96,13 @@ def test_frames_beside_each_other_are_not_picked_together_unless_they_look_diffe
 def test_photographs_that_are_numbered_are_no_video():
     photographs = [image(f"photo{i}.jpg", [UNSURE]) for i in range(9)]
     assert len(first("entropy", photographs, 9)) == 9
+
+
+def test_near_duplicates_are_taken_only_to_fill_up_and_last():
+    images = [
+        image(name, [UNSURE], look=look) for name, look in {"a.jpg": 7, "b.jpg": 7, "c.jpg": 7 << 40}.items()
+    ]
+    names = [each.name for each in images]
+    for fill, wanted in ((False, [0, 2]), (True, [0, 2, 1])):
+        picked = picking.pick(strategies.get("entropy"), lambda: iter(images), names, 3, CLASSES, fill=fill)
+        assert [each.place for each in picked] == wanted
