@@ -1,14 +1,15 @@
 """What a search costs until it has found a detector as good as random search's best: replayed on recorded curves.
 
     .venv/bin/python tests/benchmarks/efficiency.py --seeds 40
+    .venv/bin/python tests/benchmarks/efficiency.py --seeds 40 --curves raccoon_curves.json --out raccoon.json
 
-The curves are recording.py's: real MobileNet trials on the toy city, drawn at random from the space, each trained to its
-end. For each seed, random search trains so many of them in full, and its best mAP is the target. The others run until
-one of their trials has reached the target at its end; a search that has ended without is counted as having trained
-every curve in full. Costs are gradient steps, in full trainings. A proposal becomes the nearest recorded trial, whose
-parameters the sampler is then told, here and in the stock search alike. Both see the same curves: once with the
-statistics of batch normalisation that an evaluation here estimates anew (its cost is added to both), and once with the
-moving averages that training left.
+The curves are recording.py's: real trials of one detector, drawn at random from its space, each trained to its end;
+those here are of MobileNet on the toy city. For each seed, random search trains so many of them in full, and its best
+mAP is the target. The others run until one of their trials has reached the target at its end; a search that has ended
+without is counted as having trained every curve in full. Costs are gradient steps, in full trainings. A proposal
+becomes the nearest recorded trial, whose parameters the sampler is then told, here and in the stock search alike. Both
+see the same curves: once with the statistics of batch normalisation that an evaluation here estimates anew (its cost is
+added to both), and once with the moving averages that training left.
 
 "stock" drives Ray's own OptunaSearch and ASHAScheduler objects, in the order in which Ray Tune calls them.
 """
@@ -37,6 +38,7 @@ sys.path.insert(0, str(ROOT))
 
 import search_spaces  # noqa: E402
 from search_spaces.conditions import Conditions  # noqa: E402
+from search_spaces.space import Space  # noqa: E402
 from trainers.metrics import TOTAL_LOSS  # noqa: E402
 from tuning.api.replaying import Rule, replay  # noqa: E402
 from tuning.search.scheduler import rung_steps  # noqa: E402
@@ -45,8 +47,6 @@ from tuning.study.proposal import Proposal  # noqa: E402
 
 CURVES = Path(__file__).with_name("mobilenet_curves.json")
 OUT = Path(__file__).parent / "results" / "efficiency.json"
-SPACE, CONDITIONS = search_spaces.get("mobilenet"), Conditions(steps=300, batch_size=4)
-RUNGS = rung_steps(CONDITIONS.steps)
 # what the forward passes over 48 images cost that estimate statistics anew, in gradient steps: a third of one each
 STATISTICS_STEPS = 4
 IN_ALL = ("mAP", "mAP50", TOTAL_LOSS)  # the parts of the loss were recorded of the later curves only
@@ -68,9 +68,18 @@ def recorded(path: Path, moving_averages: bool = False) -> list[Curve]:
     return curves
 
 
+def searched(curves: Sequence[Curve]) -> tuple[Space, Conditions]:
+    """The space that they were drawn from, and the conditions that they share."""
+    recipe = curves[0].recipe
+    conditions = Conditions(
+        steps=recipe.steps, image_size=recipe.image_size, batch_size=recipe.batch_size, weights=recipe.weights
+    )
+    return search_spaces.get(recipe.model), conditions
+
+
 def here(curves: Sequence[Curve], seed: int, **rule: Any) -> History:
     """This project's search over all curves."""
-    return replay(curves, SPACE, CONDITIONS, Rule(trials=len(curves), published=False, **rule), seed)[1]
+    return replay(curves, *searched(curves), Rule(trials=len(curves), published=False, **rule), seed)[1]
 
 
 def with_statistics(history: History) -> History:
@@ -78,11 +87,6 @@ def with_statistics(history: History) -> History:
     return [
         one._replace(taken=one.taken + STATISTICS_STEPS * count) for count, one in enumerate(history, start=1)
     ]
-
-
-def suggested(trial: Any) -> None:
-    """The space as Ray's searcher takes it."""
-    SPACE.suggest(trial, CONDITIONS)
 
 
 def stock(curves: Sequence[Curve], seed: int) -> History:
@@ -93,19 +97,25 @@ def stock(curves: Sequence[Curve], seed: int) -> History:
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     np.random.seed(seed)  # the scheduler draws its brackets from it
+    space, conditions = searched(curves)
+    rungs = rung_steps(conditions.steps)
+
+    def suggested(trial: Any) -> None:
+        space.suggest(trial, conditions)
+
     searcher = OptunaSearch(suggested, metric="mAP", mode="max", seed=seed)
     # it takes a report at or after a rung of its own for one at the rung: its 33 and 99 are the 34 and 100 here
     scheduler = ASHAScheduler(
-        "step", metric="mAP", mode="max", max_t=RUNGS[-1], grace_period=RUNGS[-1] // 9, reduction_factor=3
+        "step", metric="mAP", mode="max", max_t=rungs[-1], grace_period=rungs[-1] // 9, reduction_factor=3
     )
-    table, history, taken = Table(curves, SPACE, CONDITIONS), [], 0
+    table, history, taken = Table(curves, space, conditions), [], 0
     for number in range(len(curves)):
         trial = SimpleNamespace(trial_id=str(number))
         scheduler.on_trial_add(None, trial)
         searcher.suggest(trial.trial_id)
         curve = _as_recorded(searcher._ot_trials[trial.trial_id], table)
         before = 0
-        for iteration, step in enumerate(RUNGS, start=1):
+        for iteration, step in enumerate(rungs, start=1):
             taken, before = taken + step - before, step
             result = {"training_iteration": iteration, "step": step, "mAP": curve.at(step)["mAP"]}
             history.append(RungReached(0.0, taken, number, step, result["mAP"]))
@@ -123,19 +133,18 @@ def _as_recorded(trial: Any, table: Table) -> Curve:
     return table._taken[nearest.recipe.recipe_id]
 
 
-def reached(history: History, target: float, otherwise: float) -> float:
-    """Full trainings until a trial had the target at its end."""
+def reached(history: History, steps: int, target: float, otherwise: float) -> float:
+    """Full trainings, of so many steps, until a trial had the target at its end."""
     for one in history:
-        if one.step == RUNGS[-1] and one.value >= target:
-            return one.taken / RUNGS[-1]
+        if one.step == steps and one.value >= target:
+            return one.taken / steps
     return otherwise
 
 
-def best_within(history: History, budget: float) -> float:
+def best_within(history: History, steps: int, budget: float) -> float:
     """The best final mAP of what so many full trainings pay for."""
     return max(
-        (one.value for one in history if one.step == RUNGS[-1] and one.taken <= budget * RUNGS[-1]),
-        default=0.0,
+        (one.value for one in history if one.step == steps and one.taken <= budget * steps), default=0.0
     )
 
 
@@ -151,7 +160,7 @@ def one_seed(path: Path, randoms: Sequence[int], seed: int) -> dict[str, Any]:
     """Every search with one seed: its cost for each target, and its best within each budget."""
     warnings.simplefilter("ignore")
     curves = recorded(path)
-    final = [curve.metrics["mAP"][-1] for curve in curves]
+    final, steps = [curve.metrics["mAP"][-1] for curve in curves], curves[0].recipe.steps
     order = random.Random(seed).sample(final, len(final))
     found: dict[str, Any] = {
         "random, in full": {
@@ -166,8 +175,8 @@ def one_seed(path: Path, randoms: Sequence[int], seed: int) -> dict[str, Any]:
         }
         for which, history in histories.items():
             found[which] = {
-                "cost": {count: reached(history, max(order[:count]), len(final)) for count in randoms},
-                "best": {budget: best_within(history, budget) for budget in BUDGETS},
+                "cost": {count: reached(history, steps, max(order[:count]), len(final)) for count in randoms},
+                "best": {budget: best_within(history, steps, budget) for budget in BUDGETS},
             }
     return found
 
