@@ -23,7 +23,7 @@ from tuning.reporting.parts import (
     predictions,
     published_recipes,
 )
-from tuning.reporting.parts.winners import confirmation, ranking
+from tuning.reporting.parts.winners import confirmation, front, ranking
 from tuning.reporting.section import Section, with_interval
 from tuning.study.reading import StudyRead
 
@@ -31,6 +31,7 @@ PARTS: tuple[Callable[[ReportContext], Section | None], ...] = (
     label_errors.section,
     ranking.section,
     confirmation.section,
+    front.section,
     detectors.section,
     choices.section,
     predictions.section,

@@ -108,6 +108,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, capsys):
         "steps    ",
         "disk     ",
         "time ",
+        "choice   tpe, promote",
     ):
         assert words in said
     assert not studies.exists()

@@ -16,6 +16,7 @@ from tuning.api.deployment.architectures import architectures
 from tuning.api.settings import Settings
 from tuning.callbacks.summary import summary
 from tuning.reporting.context import ReportContext
+from tuning.reporting.parts.winners import front as front_part
 from tuning.reporting.parts.winners.ranking import headline
 from tuning.search import sampler as samplers
 from tuning.search.constraints.served_costs import ServedCosts
@@ -83,6 +84,12 @@ def test_trials_on_a_rungs_front_pass_it_before_better_ones_that_are_dominated()
     }  # fmt: skip
 
 
+def test_with_one_objective_there_is_no_front_to_show(tmp_path):
+    study = Study.open(tmp_path / "street", about(), durable=False)
+    study.close()
+    assert front_part.section(ReportContext(reading.read("street", tmp_path))) is None
+
+
 def test_with_one_objective_nothing_changes():
     scores = {0: score(0.1), 1: score(0.3)}
     assert by_front({0: 1.0, 1: 3.0}, scores) == {0: 1.0, 1: 3.0}
@@ -101,10 +108,13 @@ def test_a_search_with_a_further_objective_ends_with_its_front(tmp_path: Path):
     records = study.records()
     told = summary(study)
     study.close()
-    assert "latency_ms" in headline(
-        ReportContext(reading.read("street", tmp_path))
-    )  # of the report's ranking
+    report = ReportContext(reading.read("street", tmp_path))
+    assert "latency_ms" in headline(report)  # of the report's ranking
     front = pareto.front(records, study.objective)
+    section = front_part.section(report)
+    assert [int(row[0]) for row in section.tables[0].rows] == [record.number for record in front]
+    drawn = section.charts[0].figure.data[1]
+    assert sorted(drawn.y) == sorted(record.value for record in front)
     assert [row["trial"] for row in told["front"]] == [record.number for record in front]
     completed = [record for record in records if record.state == "completed"]
     for record in completed:

@@ -13,7 +13,7 @@ from trainers.errors import UserError
 from trainers.recipe import InitialWeights
 from tuning.api import earlier_study, initial_weights
 from tuning.api.deployment.architectures import architectures
-from tuning.api.forecast import plan
+from tuning.api.forecast import choice, plan
 from tuning.api.recipes import first as first_recipe
 from tuning.api.resolved import Resolved
 from tuning.api.settings import Settings
@@ -50,6 +50,8 @@ def dry_run(settings: Settings, console: Console) -> None:
         line = f"limits   {asked}: {count} networks are measured before anything is trained"
         console.print(line, highlight=False, soft_wrap=True)
     console.print(f"trials   {about}{planned.trials}, {settings.at_once} at once", highlight=False)
+    chosen = choice.line(settings.sampler, settings.scheduler, planned.steps / settings.steps)
+    console.print(chosen, highlight=False, soft_wrap=True)
     if (
         initial_weights.own_data(settings.data)
         and settings.preset == "laptop"
