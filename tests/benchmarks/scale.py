@@ -124,13 +124,16 @@ def simulate(folder: Path, trials: int, first_random: int = 0) -> dict[str, Any]
     sampler = RandomFirst(context, first_random)
     search = Search(study, sampler, Halving(rung_steps(STEPS), 3, 3), trials)
     process = psutil.Process()
+    marks = sorted({mark for mark in (*MARKS, first_random, trials) if 0 < mark <= trials})
     suggestion: list[float] = []
+    cpu: list[float] = []
     report: list[float] = []
     memory: dict[int, float] = {}
     while True:
-        began = time.perf_counter()
+        began, began_cpu = time.perf_counter(), time.process_time()
         record = search.propose()
         suggestion.append(time.perf_counter() - began)
+        cpu.append(time.process_time() - began_cpu)
         if record is None:
             break
         recipe, took = recipes.build(dict(record.recipe)), 0.0
@@ -147,7 +150,7 @@ def simulate(folder: Path, trials: int, first_random: int = 0) -> dict[str, Any]
             if not goes_on:
                 break
         report.append(took)
-        if (record.number + 1) in (*MARKS, first_random):
+        if record.number + 1 in marks:
             gc.collect()
             memory[record.number + 1] = process.memory_info().rss / 1e6
             print(record.number + 1, f"{memory[record.number + 1]:.0f} MB", flush=True)
@@ -156,15 +159,15 @@ def simulate(folder: Path, trials: int, first_random: int = 0) -> dict[str, Any]
     study = Study.open(folder, study.manifest)
     opened = time.perf_counter() - began
     study.close()
-    marks = sorted({mark for mark in (*MARKS, first_random) if 0 < mark <= trials})
     rows = []
     for low, high in zip((0, *marks), marks, strict=False):
-        asked, told = (np.array(times[low:high]) * 1e3 for times in (suggestion, report))
+        asked, told, used = (np.array(times[low:high]) * 1e3 for times in (suggestion, report, cpu))
         rows.append(
             {
                 "trials": f"{low + 1} to {high}",
                 "suggestion p50 ms": round(float(np.percentile(asked, 50)), 1),
                 "suggestion p95 ms": round(float(np.percentile(asked, 95)), 1),
+                "its CPU time p95 ms": round(float(np.percentile(used, 95)), 1),
                 "its rungs and verdict p50 ms": round(float(np.percentile(told, 50)), 1),
                 "driver MB": round(memory[high]),
             }
