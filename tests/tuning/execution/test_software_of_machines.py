@@ -41,6 +41,10 @@ def test_a_users_module_that_differs_or_is_missing_is_named(module):
     assert difference(driver).startswith("the code of my_trainer is missing, the driver's ")
 
 
+def test_what_the_driver_lacks_is_not_compared(module):
+    assert difference(software() | {f"the code of {module.stem}": machines.MISSING}) == ""
+
+
 def test_another_version_of_a_library_is_named():
     said = difference(software() | {"numpy": "1.0"})
     assert said.startswith("numpy is ")

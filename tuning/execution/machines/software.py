@@ -29,13 +29,16 @@ def software(modules: Iterable[str] = ()) -> dict[str, str]:
 
 
 def difference(driver: Mapping[str, str]) -> str:
-    """How this machine's software differs from the driver's, which `software` returned there; "" if it does not."""
+    """How this machine's software differs from the driver's, which `software` returned there; "" if it does not.
+
+    What the driver itself lacks, such as a trainer that only the machines have, is not compared.
+    """
     modules = [name.removeprefix("the code of ") for name in driver if name.startswith("the code of ")]
     here = software(modules)
     found = [
         f"{name} is {here[name]}, the driver's {there}"
         for name, there in driver.items()
-        if here[name] != there
+        if there not in (MISSING, here[name])
     ]
     return f"{'; '.join(found)} (install the same, and restart its Ray)" if found else ""
 
