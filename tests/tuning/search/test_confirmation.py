@@ -96,6 +96,7 @@ def test_a_trial_that_is_the_only_one_completed_has_its_share_of_the_trainings(t
     assert len(repeats_of(study)) == 2
 
 
+@pytest.mark.slow(1)
 def test_a_limit_of_steps_keeps_enough_for_the_confirmation(tmp_path, simulated):  # noqa: F811
     study = Study.open(tmp_path / "street", about(), durable=False)
     search, _ = simulated(study, Budget(trainings=8), confirm=3)
@@ -122,6 +123,7 @@ def test_the_winner_has_the_best_mean_and_goes_before_those_that_it_was_chosen_f
     assert found.finalists[1].mean == pytest.approx(0.4533, abs=1e-4)
 
 
+@pytest.mark.slow(1)
 @pytest.mark.parametrize("repeats", [1, 3])
 def test_of_two_that_differ_by_half_a_deviation_the_right_one_wins_as_often_as_theory_allows(repeats):
     rng, right, runs = np.random.default_rng(0), 0, 1500
@@ -138,6 +140,7 @@ def test_of_two_that_differ_by_half_a_deviation_the_right_one_wins_as_often_as_t
     assert right / runs == pytest.approx(most, abs=3.5 * math.sqrt(most * (1 - most) / runs))
 
 
+@pytest.mark.slow(1)
 def test_equal_finalists_are_seldom_told_apart_and_the_spread_of_a_seed_is_found():
     rng, wrong, spreads, runs = np.random.default_rng(1), 0, [], 60
     for _ in range(runs):
@@ -151,7 +154,7 @@ def test_equal_finalists_are_seldom_told_apart_and_the_spread_of_a_seed_is_found
     assert np.mean(spreads) == pytest.approx(0.1, abs=0.015)
 
 
-def test_half_a_recipe_that_is_clearly_better_is_said_to_be():
+def test_a_recipe_that_is_clearly_better_is_said_to_be():
     records = [record(0, 0.5), record(1, 0.6), record(2, 0.50, 0), record(3, 0.60, 1)]
     records += [record(4, 0.51, 0), record(5, 0.61, 1)]
     lines = confirmed(records, OBJECTIVE).lines("mAP")

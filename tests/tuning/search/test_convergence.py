@@ -40,6 +40,7 @@ def converging(tmp_path, simulated):  # noqa: F811
     study.close()
 
 
+@pytest.mark.slow(2)
 def test_a_search_that_has_converged_begins_nothing_more_and_says_what_it_expected(converging):
     search = converging(0.01)
     noted = search.study.attribute(CONVERGED)
@@ -52,6 +53,7 @@ def test_a_search_that_has_converged_begins_nothing_more_and_says_what_it_expect
     assert search.study.attribute(CONVERGED) is None
 
 
+@pytest.mark.slow(2)
 def test_the_best_are_still_confirmed(converging):
     search = converging(0.01, confirm=2)
     assert [record.repeats is not None for record in search.study.records()][-2:] == [True, True]
