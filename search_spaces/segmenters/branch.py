@@ -25,10 +25,12 @@ class SegmenterBranch(DetectorBranch):
 
     shape: recipe field of the network -> its choices. Each combination is a graph of its own, so there should be few.
     recipes: published recipes to try first, before the preset's.
+    tunes_backbone: no, since a segmenter's recipe has one learning rate.
     """
 
     shape: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     recipes: tuple[Published, ...] = ()
+    tunes_backbone: bool = False
 
     def suggest(self, trial: Trial, conditions: Conditions) -> dict[str, Any]:
         """Recipe fields, the varied ones suggested by `trial`."""

@@ -201,7 +201,13 @@ def test_the_champion_is_what_was_trained_wherever_it_is_loaded(road, export):
         np.testing.assert_allclose(found["detection_scores"][i][:count], expected.scores, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", served_detection.TASK.backends)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in ("openvino", "tensorflow") else pytest.mark.long)
+        for name in served_detection.TASK.backends  # the others' contract is tested on a smaller export too
+    ],
+)
 def test_every_backend_passes_the_gate(name, export):
     found = exports.read(export)
     backend = backends.load(name, found, 2)

@@ -57,7 +57,7 @@ def test_a_dead_device_fails_no_job_and_its_replica_takes_none(worker, tmp_path,
     backend = type(model.batcher._backend)
     real = backend.run
 
-    def dead(self, images):
+    def dead(self, *arguments):
         raise RuntimeError("device lost")
 
     monkeypatch.setattr(backend, "run", dead)
