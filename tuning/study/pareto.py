@@ -36,6 +36,21 @@ def levels(scores: Sequence[Score]) -> list[int]:
     return [int(level) for level in fronts(np.array([(score.key[0], *score.also) for score in scores]))]
 
 
+def crowding(points: np.ndarray) -> np.ndarray:
+    """(N, M) float, points of one front -> (N,) float: how far the neighbours of each are apart; infinite at the ends.
+
+    The crowding distance of NSGA-II (Deb et al. 2002): added up over the M respects, each scaled to its range.
+    """
+    found = np.zeros(len(points))
+    for values in points.T:
+        order = np.argsort(values, kind="stable")
+        ordered = values[order]
+        found[order[[0, -1]]] = np.inf
+        if (span := ordered[-1] - ordered[0]) > 0:
+            found[order[1:-1]] += (ordered[2:] - ordered[:-2]) / span
+    return found
+
+
 def hypervolume(points: np.ndarray, reference: np.ndarray) -> float:
     """The volume between the reference point (M,) and (N, M) points, larger is better; what is below it counts nothing.
 

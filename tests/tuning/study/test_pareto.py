@@ -84,6 +84,19 @@ def test_trials_on_a_rungs_front_pass_it_before_better_ones_that_are_dominated()
     }  # fmt: skip
 
 
+def test_of_a_front_the_ends_and_the_least_crowded_trials_are_good_to_the_sampler():
+    front = {0: (0.5, -40.0), 1: (0.49, -39.0), 2: (0.48, -38.0), 3: (0.3, -20.0), 4: (0.1, -10.0)}
+    scores = {t: dataclasses.replace(score(v), also=(c,)) for t, (v, c) in front.items()}
+    merits = by_front({t: v for t, (v, _) in front.items()}, scores)
+    assert sorted(merits, key=lambda trial: -merits[trial]) == [0, 4, 3, 2, 1]
+
+
+def test_crowding_is_that_of_nsga_2():
+    points = np.array([(0.0, 4.0), (1.0, 3.0), (2.0, 2.5), (4.0, 0.0)])
+    assert pareto.crowding(points).tolist() == [np.inf, 2 / 4 + 1.5 / 4, 3 / 4 + 3 / 4, np.inf]
+    assert pareto.crowding(np.zeros((1, 2))).tolist() == [np.inf]
+
+
 def test_with_one_objective_there_is_no_front_to_show(tmp_path):
     study = Study.open(tmp_path / "street", about(), durable=False)
     study.close()

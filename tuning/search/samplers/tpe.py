@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
@@ -151,12 +152,18 @@ def compared(scores: Mapping[int, Score], objective: Objective) -> dict[int, flo
 def by_front(merits: dict[int, float], scores: Mapping[int, Score]) -> dict[int, float]:
     """With several objectives, merits that place whatever is on the Pareto front first, then the next front.
 
-    As multi-objective TPE splits trials (Ozaki et al., GECCO 2020); within a front, by the first objective.
+    As multi-objective TPE splits trials (Ozaki et al., GECCO 2020); within a front, the least crowded first, so that the
+    good ones are spread over it. The ends of a front come by the first objective.
     """
     if not any(score.also for score in scores.values()):
         return merits
-    level = dict(zip(scores, pareto.levels(list(scores.values())), strict=True))
-    order = sorted(merits, key=lambda number: (-level[number], merits[number], -number))
+    numbers = sorted(scores)  # whatever the order in which they were learned
+    points = np.array([(scores[number].key[0], *scores[number].also) for number in numbers])
+    level, apart = pareto.fronts(points), np.zeros(len(points))
+    for each in np.unique(level):
+        apart[level == each] = pareto.crowding(points[level == each])
+    rank = {number: (-level[at], apart[at]) for at, number in enumerate(numbers)}
+    order = sorted(merits, key=lambda number: (*rank[number], merits[number], -number))
     return {number: float(place) for place, number in enumerate(order)}
 
 
