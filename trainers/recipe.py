@@ -205,7 +205,11 @@ def read(path: Path) -> Recipe:
     """Read a recipe from a YAML file. Raises UserError if it cannot be read or is invalid."""
     try:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not a text file") from None
+    except yaml.YAMLError as error:
         raise UserError(f"{path}: cannot be read as a recipe: {' '.join(str(error).split())}") from None
     if not isinstance(fields, dict):
         raise UserError(f"{path}: not a recipe (a mapping of fields, such as the recipe.yaml of a trial)")

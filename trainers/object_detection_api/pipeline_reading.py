@@ -67,8 +67,10 @@ def read(path: Path) -> Given:
 def _parsed(path: Path) -> Any:
     try:
         return text_format.Parse(path.read_text(encoding="utf-8"), pipeline_pb2.TrainEvalPipelineConfig())
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not a text file") from None
     except text_format.ParseError as error:
         place = f"{path}:{error.GetLine()}"
         if (found := _NO_FIELD.search(str(error))) is None:

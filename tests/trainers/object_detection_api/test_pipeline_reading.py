@@ -157,6 +157,9 @@ def test_what_is_not_known_here_is_named(text: str, message: str, tmp_path: Path
     assert message in refusal(text, tmp_path)
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path):
-    with pytest.raises(UserError, match="cannot be read"):
+def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path):
+    with pytest.raises(UserError, match=r"missing\.config: cannot be read: No such file or directory$"):
         recipe.read_any(tmp_path / "missing.config")
+    (tmp_path / "saved.config").write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match=r"saved\.config: is not a text file$"):
+        recipe.read_any(tmp_path / "saved.config")

@@ -38,7 +38,7 @@ def studies(tmp_path_factory):
         (["--strategy", "random"], "--strategy random is also the --control"),
         (["--metric", "fog"], "--metric 'fog' is unknown; known are mAP, mAP50, "),
         (["--metric", "validation_loss/total"], "--metric 'validation_loss/total' is unknown"),
-        (["--recipe", "none.yaml"], "none.yaml: cannot be read as a recipe"),
+        (["--recipe", "none.yaml"], "none.yaml: cannot be read"),
         (["--recipe", "r.yaml", "--trial", "street/7"], "give either --recipe or --trial"),
         (["--trial", "street"], "--trial street: is not STUDY/NUMBER"),
         (["--name", "../x"], "--name '../x' is not a valid name"),

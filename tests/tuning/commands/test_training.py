@@ -161,7 +161,7 @@ def test_a_checkpoint_is_kept_between_evaluations_of_a_long_training(open_study)
 
 
 REFUSED = [
-    (["no.yaml"], "no.yaml: cannot be read as a recipe"),
+    (["no.yaml"], "no.yaml: cannot be read: No such file"),
     (["{here}/list.yaml"], "list.yaml: not a recipe"),
     (["{here}/wrong.yaml"], "wrong.yaml: steps: must be greater than 0"),
     (["--trial", "one"], "--trial one: is not STUDY/NUMBER; give a study's name or folder"),

@@ -85,7 +85,11 @@ def read(path: Path) -> ColourMap:
     """
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not a text file") from None
+    except yaml.YAMLError as error:
         raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(given, dict) or not isinstance(given.get("classes"), dict) or not given["classes"]:
         raise UserError(f"{path}: no `classes`; write {EXAMPLE}")
