@@ -101,7 +101,6 @@ def serve_until_stopped(settings: Settings, placement: Placement, ready: Callabl
         os.environ.setdefault(name, value)
     # read by uvicorn in Serve's proxy; without it, uvicorn would believe everybody on this machine
     os.environ["FORWARDED_ALLOW_IPS"] = ",".join(placement.proxies)
-    import ray
     from ray import serve as ray_serve
 
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
@@ -123,7 +122,7 @@ def serve_until_stopped(settings: Settings, placement: Placement, ready: Callabl
         print("stopping; unfinished jobs continue at the next start", flush=True)
         ray_serve.shutdown()
     finally:
-        ray.shutdown()
+        ray_processes.stop()
 
 
 def _start_ray(placement: Placement) -> None:

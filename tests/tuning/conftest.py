@@ -66,8 +66,6 @@ def furnished(city: Path, uri: str, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def local_ray() -> Iterator[None]:
     """One Ray for all tests that need a real one: starting it takes longer than a search on curves."""
-    import ray
-
     from tuning.execution import ray_processes
     from tuning.execution.engine import QUIET
 
@@ -85,4 +83,4 @@ def local_ray() -> Iterator[None]:
             logging_level="ERROR",
         )  # fmt: skip
         yield
-        ray.shutdown()
+        ray_processes.stop()

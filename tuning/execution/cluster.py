@@ -13,6 +13,7 @@ from typing import Any
 
 from trainers.errors import UserError
 from trainers.hardware.machine import per_gpu
+from tuning.execution import ray_processes
 from tuning.execution.machines.software import PACKAGES
 from tuning.execution.python_path import ROOT
 
@@ -75,7 +76,7 @@ def joined(address: str) -> Iterator[list[Node]]:
     try:
         yield nodes_of(ray.nodes())
     finally:
-        ray.shutdown()
+        ray_processes.stop()
 
 
 def nodes_of(rows: Iterable[Mapping[str, Any]]) -> list[Node]:

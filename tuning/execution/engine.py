@@ -229,7 +229,7 @@ def started_ray(resources: Resources, modules: tuple[str, ...]) -> Iterator[None
         with contextlib.nullcontext() if resources.address else ray_processes.watched():
             yield
     finally:
-        ray.shutdown()
+        ray_processes.stop()
 
 
 def _check_fits(resources: Resources, there: Mapping[str, float]) -> None:

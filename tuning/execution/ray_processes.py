@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import threading
@@ -30,10 +31,27 @@ def start(**options: Any) -> None:
                 ray.init(address="local", **options)
             return
         except Exception as error:  # noqa: BLE001 - Ray raises a bare Exception for a timeout
-            ray.shutdown()
+            stop()
             if attempt == ATTEMPTS - 1:
                 line = " ".join(str(error).split())[:200]
                 raise UserError(f"Ray cannot be started on this machine: {line}") from None
+
+
+def stop() -> None:
+    """Shut Ray down, or leave the cluster, with no garbage collected meanwhile.
+
+    A thread that collects it may free a reference to one of Ray's objects while Ray's native part shuts down, and then
+    Ray ends the whole process with exit code 1: a search that had succeeded would have failed.
+    """
+    import ray
+
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        ray.shutdown()
+    finally:
+        if collecting:
+            gc.enable()
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import pytest
 
 from serve.deployment.gpus import hide_gpus_of_others
 from trainers.hardware.machine import VISIBLE
+from tuning.execution import ray_processes
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -26,4 +27,4 @@ def test_a_replica_that_asked_for_no_gpu_sees_none_and_another_one_its_own(monke
         assert ray.get(without.remote()) == ""
         assert ray.get(one.remote()) in ("0", "1")
     finally:
-        ray.shutdown()
+        ray_processes.stop()

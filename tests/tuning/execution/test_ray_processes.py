@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from ipaddress import ip_address
 from pathlib import Path
@@ -88,3 +90,39 @@ def test_nothing_of_a_local_ray_listens_beyond_this_machine(local_ray):
     ]
     assert len({name for name, _ in listening}) >= 3
     assert not [place for place in listening if not ip_address(place[1].removeprefix("::ffff:")).is_loopback]
+
+
+# references to Ray's objects, in cycles that only a collection frees, become garbage in a thread while Ray shuts down
+COLLECTED_MEANWHILE = """
+import threading, time
+import ray
+from tuning.execution import ray_processes
+
+class Cycle:
+    def __init__(self, held=None):
+        self.held, self.itself = held, self
+
+ray_processes.start(num_cpus=1, include_dashboard=False, log_to_driver=False, object_store_memory=100 * 2**20)
+references = [ray.put(number) for number in range(4000)]
+
+def collect():
+    while references:
+        Cycle(references.pop())
+        for _ in range(400):
+            Cycle()
+        time.sleep(0.0001)
+
+thread = threading.Thread(target=collect)
+thread.start()
+ray_processes.stop()
+thread.join()
+print("stopped")
+"""
+
+
+@pytest.mark.slow(8)
+def test_a_thread_that_makes_garbage_while_ray_shuts_down_does_not_end_the_process():
+    line = [sys.executable, "-c", COLLECTED_MEANWHILE]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "stopped\n"
