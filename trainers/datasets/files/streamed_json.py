@@ -65,8 +65,10 @@ def items(path: Path) -> Iterator[Item]:
 def _listed(text: _Text, key: str | None) -> Iterator[Item]:
     text.skip("[")
     while text.peek() != "]":
+        for value, line in text.values_before_others():
+            yield Item(key, value, line)
         yield Item(key, *text.value())
-        if not text.skip_to_another() and text.peek() != "]":
+        if text.peek() != "]":
             text.skip(",")
     text.skip("]")
 
@@ -114,12 +116,28 @@ class _Text:
             raise BadJson(f"line {self.line}: expected {expected!r}, got {found!r}")
         self._move(self._at + 1)
 
-    def skip_to_another(self) -> bool:
-        """Consume a comma before another item, if both are in the window: a fast path for nearly all items."""
-        found = _TO_ANOTHER.match(self._window, self._at)
-        if found:
-            self._move(found.end())
-        return found is not None
+    def values_before_others(self) -> Iterator[tuple[Any, int]]:
+        """Consume the next values of a list as far as another one follows each in the window; as `value` gives them.
+
+        A fast path for nearly all: what is not as expected here is left to `value`.
+        """
+        if self._surrogates:
+            return
+        window, at, line = self._window, self._at, self.line
+        decode, to_another, count = self._decoder.raw_decode, _TO_ANOTHER.match, self._window.count
+        try:
+            while True:
+                value, end = decode(window, at)
+                comma = to_another(window, end)
+                if comma is None:
+                    return
+                yield value, line
+                line += count("\n", at, comma.end())
+                at = comma.end()
+        except ValueError:
+            return
+        finally:
+            self._at, self.line = at, line
 
     def value(self) -> tuple[Any, int]:
         """Consume the next value; returns it and the line where it begins."""
