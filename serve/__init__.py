@@ -11,8 +11,9 @@ Importing `serve` imports neither TensorFlow nor any other runtime.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
+
+from trainers.keras_training import start_up_lines
 
 if TYPE_CHECKING:
     from serve.detections import Detections
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Detections", "Detector", "Segmentation", "Segmenter"]
 
 # Every process of this package imports this module first, so TensorFlow's and absl's start-up lines are silenced here.
-# 3: only fatal lines of the C++ log. Errors that matter also reach Python as exceptions.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+start_up_lines.hide()
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import sys
 import time
@@ -20,6 +19,7 @@ from trainers.command import Parser, run
 from trainers.errors import UserError
 from trainers.hardware.contention import BUSY, Contention
 from trainers.hardware.machine import cpus_here
+from trainers.keras_training import start_up_lines
 
 EXAMPLES = """\
 examples:
@@ -83,7 +83,7 @@ def parser() -> Parser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     chosen = parser().parse_args(arguments)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    start_up_lines.hide()
     return run(lambda: _main(chosen), chosen.debug)
 
 

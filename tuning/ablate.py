@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.table import Table
 from trainers.command import Parser, run
 from trainers.errors import UserError
 from trainers.hardware.machine import cpus_here, gpus_here
+from trainers.keras_training import start_up_lines
 from tuning.reporting.console import console_of
 
 EXAMPLES = """\
@@ -63,7 +63,7 @@ def _main(chosen: argparse.Namespace) -> int:
         raise UserError(f"--budget must be above 0, not {chosen.budget:g}")
     if chosen.threads is not None and chosen.threads < 1:
         raise UserError(f"--threads must be at least 1, not {chosen.threads}")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow runs in this process
+    start_up_lines.hide()
     from tuning.api.ablation import ablating
     from tuning.study import reading
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
 from trainers.command import Parser, run
 from trainers.errors import UserError
+from trainers.keras_training import start_up_lines
 from tuning.reporting.console import console_of
 from tuning.stores.arguments import add_studies_dir
 
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(chosen: argparse.Namespace) -> int:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    start_up_lines.hide()
     from tuning.api import promotion
     from tuning.api.exporting import export_trial
     from tuning.study import reading

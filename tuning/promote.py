@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 from collections.abc import Sequence
 
 from trainers.command import Parser, run
 from trainers.errors import UserError
+from trainers.keras_training import start_up_lines
 from tuning.reporting.console import console_of
 from tuning.stores.arguments import add_studies_dir
 
@@ -77,7 +77,7 @@ def _main(chosen: argparse.Namespace) -> int:
             raise UserError(f"--rollback takes the previous champion; leave out {flag}")
     if chosen.choose and chosen.trial is not None:
         raise UserError("--choose chooses the trial; leave out --trial")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    start_up_lines.hide()
 
     from tuning.api import promotion
     from tuning.api.deployment import choosing

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from trainers.command import Parser, run
 from trainers.datasets.formats import MODULES
 from trainers.errors import UserError
+from trainers.keras_training import start_up_lines
 from tuning.reporting.console import console_of
 from tuning.selection.neighbours import FRAME_GAP
 from tuning.stores.arguments import add_studies_dir
@@ -84,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     chosen = parser().parse_args(arguments)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    start_up_lines.hide()
     return run(
         lambda: _merge(chosen) if chosen.merge else _select(chosen),
         chosen.debug,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from trainers.command import Parser, run
 from trainers.datasets.arguments import add_reading_flags
 from trainers.errors import UserError
 from trainers.hardware.machine import cpus_here, gpus_here
+from trainers.keras_training import start_up_lines
 from tuning.api.settings import RESERVED
 from tuning.reporting.console import console_of
 from tuning.stores.arguments import add_studies_dir
@@ -98,7 +98,7 @@ def _main(chosen: argparse.Namespace) -> int:
     name = chosen.study or ""
     if name in (*RESERVED, ".", "..") or "/" in name or name != name.strip():
         raise UserError(f"--study '{name}' is not a valid name; give a plain name other than data and mlruns")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow runs in this process
+    start_up_lines.hide()
 
     from tuning.api import training
     from tuning.api.recipes import source as recipe_source

@@ -20,6 +20,8 @@ import types
 from collections.abc import Sequence
 from pathlib import Path
 
+from trainers.keras_training import start_up_lines
+
 _PROTOS = "object_detection.protos."
 
 
@@ -123,7 +125,7 @@ def install_protos() -> None:
 
 def install() -> None:
     """Make all of `object_detection` importable. Call it before the first import from it; imports TensorFlow."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # start-up lines
+    start_up_lines.hide()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # the API calls what TensorFlow has deprecated
     install_protos()
     _route_tf_keras_to_keras_2()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from trainers.command import Parser, run
 from trainers.datasets.arguments import add_reading_flags
 from trainers.errors import UserError
 from trainers.hardware.machine import cpus_here, gpus_here
+from trainers.keras_training import start_up_lines
 from tuning.reporting.console import console_of
 from tuning.selection.neighbours import FRAME_GAP
 
@@ -84,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     chosen = parser().parse_args(arguments)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    start_up_lines.hide()
     return run(lambda: _main(chosen), chosen.debug, interrupted="stopped; run the same command to go on")
 
 

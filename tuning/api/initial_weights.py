@@ -6,7 +6,6 @@ import concurrent.futures
 import dataclasses
 import importlib
 import multiprocessing
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from trainers import model as models
 from trainers.datasets.toy_city import is_toy_city
 from trainers.errors import UserError
+from trainers.keras_training import start_up_lines
 from trainers.recipe import InitialWeights
 
 PARTS = ("classification", "detection", "boxes")  # of initial weights, from the least to the most
@@ -109,8 +109,6 @@ def resolve(choice: str, preset: str, names: tuple[str, ...], asked: bool = True
 
 
 def _resolved(choice: str, name: str) -> Any:
-    os.environ.setdefault(
-        "TF_CPP_MIN_LOG_LEVEL", "3"
-    )  # TensorFlow's lines about the CPU are not for the user
+    start_up_lines.hide()
     module, _, function = str(models.get(name).initial_weights).partition(":")
     return getattr(importlib.import_module(module), function)(choice, name)

@@ -26,6 +26,7 @@ from trainers.errors import TrialFailed, UserError
 from trainers.files import write_text
 from trainers.hardware.contention import BUSY
 from trainers.hardware.machine import cpus_here, gpus_here
+from trainers.keras_training import start_up_lines
 from tuning.api.deployment.architectures import Example
 from tuning.execution.environment import hardware
 from tuning.execution.python_path import python_path
@@ -171,7 +172,7 @@ def _version(name: str) -> str | None:
 
 
 if __name__ == "__main__":  # what _measure runs
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    start_up_lines.hide()
     try:
         export_untrained(json.load(sys.stdin))
     except (UserError, TrialFailed) as error:
