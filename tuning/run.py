@@ -36,6 +36,8 @@ examples:
   python -m tuning.run --space {OTHER} --data photos/ --recipe pipeline.config
                                                                somebody's training first, then others
   python -m tuning.run --space all --trials 24 --confirm 4     the winner by the mean over several seeds
+  python -m tuning.run --space {OTHER} --data photos/ --trials 14 --folds 3
+                                                               by the mean over three splits, where images are few
   python -m tuning.run --space {ONE} --dry-run             print the plan, train nothing
   python -m tuning.run --space all --submit --address http://head:8265 --studies-dir s3://bucket/studies
                                                                on a cluster, its driver too; then tuning.attach

@@ -72,7 +72,8 @@ def list_source(
     if not classes:
         raise UserError(f"{problems.source}: {listed} images without a single box; training needs boxes")
     unused = _without_effect(reading, catalogue)
-    notes = split(catalogue, problems.source, reading.group_by or source.group_by, workers.hashes)
+    pattern = reading.group_by or source.group_by
+    notes = split(catalogue, problems.source, pattern, workers.hashes, reading.fold)
     return Listed(
         classes,
         images,
@@ -84,7 +85,11 @@ def list_source(
 def _without_effect(reading: Reading, catalogue: Catalogue) -> tuple[str, ...]:
     """A note, if images are to be grouped that have their parts already."""
     counts = catalogue.counts()
-    if reading.group_by is None or not (counts["validation"] and (counts["train"] or counts[None])):
+    if (
+        reading.group_by is None
+        or reading.fold
+        or not (counts["validation"] and (counts["train"] or counts[None]))
+    ):
         return ()
     return ("--group-by has no effect: the source states which images are for validation",)
 

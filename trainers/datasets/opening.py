@@ -76,6 +76,8 @@ def open_dataset(
 ) -> Dataset:
     """Open a source as a Dataset; `load` describes the arguments and errors, and validates the arguments first."""
     if source is None or is_toy_city(source):
+        if reading.fold:
+            raise UserError("--folds is for images of one's own: the toy city draws as many as are asked for")
         if reading != Reading():
             raise UserError("the toy city is generated, with its parts; leave out --format and --group-by")
         # imported here: OpenCV and pydantic take as long to import as a thousand images take to convert

@@ -63,6 +63,8 @@ class Segmentation(Task):
         """A folder of images and masks, or the toy city with masks (segmentation.data.opening)."""
         from trainers.segmentation.data.opening import open_dataset
 
+        if reading.fold:
+            raise UserError("--folds is for labelled boxes; leave it out for images and masks")
         if reading != Reading():
             raise UserError(
                 "--format and --group-by are for labelled boxes; leave them out for images and masks"

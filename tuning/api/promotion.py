@@ -95,6 +95,11 @@ def chosen(study: StudyRead, number: int | None) -> TrialRecord:
             )
         return best
     record = study.record(number)
+    if record.fold is not None:
+        raise UserError(
+            f"{study.folder}: trial {number} was trained on fold {record.fold} of the images, not on the study's own "
+            f"split; give --trial {record.repeats}, which it repeats"
+        )
     if record.state in ("running", "failed") or not record.rungs:
         why = record.verdict.reason if record.verdict else "it has no verdict yet"
         raise UserError(f"{study.folder}: trial {number} is {record.state} and cannot be promoted: {why}")

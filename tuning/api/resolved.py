@@ -56,12 +56,12 @@ class Resolved:
             settings.at_once,
             settings.keep_checkpoints,
             settings.gpus,
-            settings.confirm,
+            settings.trainings_again,
         )
 
     def first_trials(self, trials: int) -> str:
         """A line for the user: how many of so many trials have published recipes, and who proposes the others."""
-        trials -= self.settings.confirm
+        trials -= self.settings.trainings_again
         published = self.space.published_among(trials, self.conditions)
         until, objective = (
             self.settings.until_converged,

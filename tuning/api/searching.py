@@ -43,7 +43,7 @@ from tuning.search.space_adapter import SpaceAdapter
 from tuning.search.warm_start import WarmStart
 from tuning.stores import weights as stored_weights
 from tuning.study import manifest
-from tuning.study.data import open_data, write_split
+from tuning.study.data import open_data, open_folds, write_split
 from tuning.study.storage import working_copy
 from tuning.study.storage.opening import create_folder
 from tuning.study.study import Study
@@ -70,11 +70,12 @@ class Ended:
 class _Asked:
     """A search that is to be run or resumed, with its data.
 
-    first: the trial of --recipe, if any. messages: for the user, on what was chosen.
+    folds: further splits of the data. first: the trial of --recipe, if any. messages: for the user, on what was chosen.
     """
 
     here: Resolved
     dataset: Dataset
+    folds: tuple[Dataset, ...]
     start: initial_weights.Resolved
     first: tuple[Seed, ...]
     earlier: warm_start.EarlierStudy | None
@@ -136,9 +137,11 @@ def run(
             early_images=settings.early_images,
             save_seconds=settings.save_every,
             store=(study.stored.store.uri, study.name) if study.stored else None,
+            folds=asked.folds,
         )
         if study.stored is not None:
-            stored_data.upload(dataset, study.stored.store, say)
+            for each in (dataset, *asked.folds):
+                stored_data.upload(each, study.stored.store, say)
             if asked.start.published:
                 uploaded = stored_weights.upload(space.models, study.stored.store, say)
                 job = dataclasses.replace(job, weights=uploaded)
@@ -158,14 +161,9 @@ def _asked_for(settings: Settings, say: Callable[[str], None]) -> _Asked:
     given = first_recipe.read(settings.recipe, space) if settings.recipe else None
     if asked := settings.weights != "auto":  # what is wrong with it is said before the data are read
         start = initial_weights.resolve(settings.weights, settings.preset, space.models)
-    dataset = open_data(
-        tasks.get(space.task),
-        settings.data,
-        settings.studies_dir / "data",
-        settings.subset,
-        say,
-        settings.reading,
-    )
+    wanted = tasks.get(space.task), settings.data, settings.studies_dir / "data", settings.subset
+    dataset = open_data(*wanted, say, settings.reading)
+    folds = open_folds(*wanted, settings.folds, settings.reading)
     folder = settings.studies_dir / settings.study_name(dataset)
     working_copy.refresh(folder)
     seed, settings = settings.seed, as_begun(settings, folder)
@@ -186,7 +184,7 @@ def _asked_for(settings: Settings, say: Callable[[str], None]) -> _Asked:
     if given is not None:
         trial, message = given.first_trial(space, here.conditions)
         first, messages = (trial,), [*messages, message]
-    return _Asked(here, dataset, start, first, earlier, tuple(messages))
+    return _Asked(here, dataset, folds, start, first, earlier, tuple(messages))
 
 
 def _search(
@@ -234,13 +232,14 @@ def _search(
         study,
         sampler,
         settings.new_scheduler(),
-        budget.trials and budget.trials - settings.confirm,
+        budget.trials and budget.trials - settings.trainings_again,
         seeds,
         callbacks=(tracking, progress, summary, pictures, retention, uploads, *on_cluster, *extra_callbacks),
         spending=spending,
         known=KnownResults(warm.known if warm is not None else ()),
         costs=costs,
-        confirm=settings.confirm,
+        confirm=settings.trainings_again,
+        folds=settings.folds,
         worth=settings.until_converged,
     )
     summary.write()

@@ -24,6 +24,7 @@ from tuning.execution.saving import SAVE_SECONDS
 from tuning.search import sampler, scheduler
 from tuning.search.constraints import limit as limits
 from tuning.search.constraints.limit import Limit
+from tuning.search.limits import ending
 from tuning.search.limits.budget import Budget
 from tuning.search.limits.prices import read as read_prices
 from tuning.search.scheduler import Rules, Scheduler, quorum_of, rung_steps
@@ -35,9 +36,8 @@ if TYPE_CHECKING:
 
 MOST_AT_ONCE = 4  # on CPUs; with more at once, each proposal would know too few results
 WORTH = 1.2  # least speedup for several workers on CPUs: the last trial runs alone on a part of the CPUs
-WORKER_BYTES = (
-    4 * 2**30
-)  # graph, optimizer and averages of the largest model take 1.5 GB; a worker may keep three
+# graph, optimizer and averages of the largest model take 1.5 GB; a worker may keep three
+WORKER_BYTES = 4 * 2**30
 MAX = "max"  # of --workers: as many as the cluster has room for, at any time
 RESERVED = ("data", "mlruns")  # folders in the studies folder that are no studies
 
@@ -97,13 +97,14 @@ class Settings:
     prices: Path | None = None
     like: float | None = None
     confirm: int = 0
+    folds: int = 0
     until_converged: float | None = None
 
     def __post_init__(self) -> None:
         for name, least in (
             ("trials", 1), ("max_steps", 1), ("image_size", 1), ("batch_size", 1), ("workers", 1), ("seed", 0),
             ("gpus_per_trial", 0), ("reduction_factor", 2), ("keep_checkpoints", 1),
-            ("early_images", 1), ("confirm", 0),
+            ("early_images", 1), ("confirm", 0), ("folds", 0),
         ):  # fmt: skip
             value = getattr(self, name)
             if value not in (None, MAX) and value < least:
@@ -142,18 +143,18 @@ class Settings:
         parse(self.only)
         self.limits  # noqa: B018 - raises
         limits.check_further_objectives(self.also)
-        self.budget.check_leaves_a_search(self.confirm)
-        if self.until_converged is not None and not 0 < self.until_converged < math.inf:
-            raise UserError(f"--until-converged must be above 0, not {self.until_converged:g}")
-        if self.until_converged is not None and self.also:
-            raise UserError(
-                "--until-converged is for one objective; leave out --and, or limit --trials or --time"
-            )
+        ending.check_repeats(self.confirm, self.folds, self.budget)
+        ending.check_worth(self.until_converged, self.also)
         name = self.study or ""
         if name in (*RESERVED, ".", "..") or "/" in name or name != name.strip():
             raise UserError(
                 f"--study '{name}' is not a valid name; give a plain name other than data and mlruns"
             )
+
+    @property
+    def trainings_again(self) -> int:
+        """How many trainings of the best trials the search ends with."""
+        return ending.trainings_again(self.confirm, self.folds)
 
     @property
     def budget(self) -> Budget:

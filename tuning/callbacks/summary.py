@@ -73,6 +73,7 @@ def _trial(record: TrialRecord, objective: str) -> dict[str, Any]:
         "recipe_id": record.recipe_id,
         "recipe": record.recipe,
         **({} if record.repeats is None else {"repeats": record.repeats}),
+        **({} if record.fold is None else {"fold": str(record.fold)}),
         "rungs": [
             {"step": rung.step, "value": rung.value, objective: rung.value, "seconds": round(rung.seconds, 3)}
             for rung in record.rungs

@@ -52,15 +52,17 @@ class TrialWorker(Trainable):
         signal.signal(signal.SIGTERM, self._on_sigterm)
         self.reset_config(config)
 
-    def _trainer(self, model: str) -> Trainer:
+    def _trainer(self, model: str, fold: int) -> Trainer:
         """The trainer of a model; the first one is made when data and weights are on this machine. Raises UserError."""
         if self._trainers is None:
-            dataset = self._job["dataset"]
+            datasets = [self._job["dataset"], *self._job["folds"]]
             if self._files is not None:
-                dataset = stored_data.fetch(dataset, self._files.studies, self._files.store)
-                stored_weights.fetch(self._job["weights"], self._files.store)
-            self._trainers = Trainers(self._job["factories"], dataset, self._job["options"])
-        return self._trainers(model)
+                studies, store = self._files.studies, self._files.store
+                datasets = [stored_data.fetch(dataset, studies, store) for dataset in datasets]
+                stored_weights.fetch(self._job["weights"], store)
+            dataset, *folds = datasets
+            self._trainers = Trainers(self._job["factories"], dataset, self._job["options"], folds)
+        return self._trainers(model, fold)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin the trial of a config made by ray_searcher.ray_config."""

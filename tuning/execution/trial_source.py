@@ -61,4 +61,5 @@ def assignment_of(source: TrialSource, record: TrialRecord) -> Assignment:
         reported=record.step,
         seconds_training=record.seconds_training,
         seconds_overhead=record.seconds_overhead,
+        fold=record.fold.number if record.fold else 0,
     )

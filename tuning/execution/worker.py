@@ -41,6 +41,7 @@ class Assignment:
     rungs: steps at which it is saved and evaluated, rising.
     reported: step of the last rung that the driver knows, 0 for none.
     seconds_training, seconds_overhead: the trial's cost in earlier runs of the search.
+    fold: number of the fold of the images that it is trained and measured on, from 1; 0 for the study's own split.
     """
 
     number: int
@@ -50,6 +51,7 @@ class Assignment:
     reported: int = 0
     seconds_training: float = 0.0
     seconds_overhead: float = 0.0
+    fold: int = 0
 
 
 def make_trainer(factory: str, dataset: Dataset, options: Mapping[str, Any]) -> Trainer:
@@ -63,29 +65,37 @@ class Trainers:
     """The trainers of one process, one per factory; each is made when it is first needed, and reused.
 
     factories: "module:callable" by model; None for the models' own.
-    dataset, options: arguments of the factories.
+    dataset, options: arguments of the factories. folds: further datasets, of which those of one are in memory.
     """
 
     def __init__(
-        self, factories: Mapping[str, str] | None, dataset: Dataset, options: Mapping[str, Any]
+        self,
+        factories: Mapping[str, str] | None,
+        dataset: Dataset,
+        options: Mapping[str, Any],
+        folds: Sequence[Dataset] = (),
     ) -> None:
         self._factories = factories or {}
-        self._dataset = dataset
+        self._datasets = (dataset, *folds)
         self._options = options
+        self._fold = 0
         self._made: dict[str, Trainer] = {}
 
-    def __call__(self, model: str) -> Trainer:
-        """The trainer of a model."""
+    def __call__(self, model: str, fold: int = 0) -> Trainer:
+        """The trainer of a model on a fold, counted from 1; 0 for the dataset itself."""
+        if fold != self._fold:
+            self._fold = fold
+            self._made.clear()
         factory = self._factories[model] if model in self._factories else models.get(model).trainer
         if factory not in self._made:
-            self._made[factory] = make_trainer(factory, self._dataset, self._options)
+            self._made[factory] = make_trainer(factory, self._datasets[fold], self._options)
         return self._made[factory]
 
 
 class Worker:
     """Runs one trial at a time: `begin`, then `step` until the trial has ended.
 
-    trainers: returns the trainer of a model by its name; called when a trial starts.
+    trainers: returns the trainer of a model by its name and a fold; called when a trial starts.
     task: the name of the models' task.
     chunk_seconds: about the duration of a `step`, and so the time until a stop takes effect.
     early_images: number of validation images at the rungs before the last; None for all.
@@ -96,7 +106,7 @@ class Worker:
 
     def __init__(
         self,
-        trainers: Callable[[str], Trainer],
+        trainers: Callable[[str, int], Trainer],
         task: str,
         chunk_seconds: float = 3.0,
         early_images: int | None = None,
@@ -185,16 +195,15 @@ class Worker:
             metrics = trainer.evaluate(None if trainer.step == assigned.rungs[-1] else self._early_images)
         finally:
             self._saving.finish()
-        if metrics.results:
+        if metrics.results and not assigned.fold:  # which are compared image by image
             tasks.get(self._task).write_results(assigned.folder, trainer.step, metrics.results)
         self._files.changed(assigned.folder, trainer.step)
         self._reported = trainer.step
         return self._result("rung", curve, metrics=metrics.flat(), seconds_evaluation=metrics.seconds)
 
     def _start(self, assigned: Assignment) -> Trainer:
-        trainer = self._trainers(
-            str(assigned.recipe["model"])
-        )  # first, since its module may register the model
+        # first, since its module may register the model
+        trainer = self._trainers(str(assigned.recipe["model"]), assigned.fold)
         recipe = recipes.build(dict(assigned.recipe), where=f"trial {assigned.number}")
         self._note = self._files.prepare(assigned.folder, assigned.number, recipe, assigned.reported)
         newest = newest_checkpoint(assigned.folder)

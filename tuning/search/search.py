@@ -38,7 +38,7 @@ class Search:
     spending: the budget, and what is spent of it; None if only the number of trials is limited.
     known: results of an earlier study, which take the place of training the same recipes again.
     costs: of the networks when they are served; they become metrics of each rung.
-    confirm: number of trainings to end with, which train the best trials again (Confirmation); not counted in `trials`.
+    confirm, folds: trainings to end with, of the best trials again (Confirmation); not counted in `trials`.
     worth: gain in the objective for which a training is worth its cost (Convergence); None to use up the budget.
 
     stop_reason: why `stop` was called; None before. limit_reached: the limit that ended the search; None before.
@@ -57,6 +57,7 @@ class Search:
         known: KnownResults | None = None,
         costs: ServedCosts = NO_COSTS,
         confirm: int = 0,
+        folds: int = 0,
         worth: float | None = None,
     ) -> None:
         self.study = study
@@ -74,7 +75,7 @@ class Search:
         self._judge = Judge(study, scheduler, costs)
         self._known = known or KnownResults()
         self._new_trials = NewTrials(study, sampler, seeds, self._known, records)
-        self._confirmation = Confirmation(study, confirm)
+        self._confirmation = Confirmation(study, confirm, folds)
         self._convergence = Convergence(study, self._spending, worth)
         self._closed = self._convergence.reached()  # whether nothing is begun any more but repeats
         earlier = history.of(records, scheduler)

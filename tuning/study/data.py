@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from trainers.datasets import arguments
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.formats.format import Reading
 from trainers.datasets.splits import split_file
+from trainers.datasets.splits.folds import Fold
 from trainers.errors import UserError
 from trainers.task import Task
 from tuning.study.manifest import READ_AS
@@ -27,6 +29,20 @@ def open_data(
     if reading == Reading():
         return task.open_data(source, cache, subset, on_progress)
     return task.open_data(source, cache, subset, on_progress, reading)
+
+
+def open_folds(
+    task: Task, source: str | None, cache: Path, subset: float, count: int, reading: Reading
+) -> tuple[Dataset, ...]:
+    """`count` splits of the same images, in each of which other ones are for validation; the test part stays.
+
+    Raises UserError for generated images, and when there are fewer images, or recordings, than folds.
+    """
+    folds = (Fold(number, count) for number in range(1, count + 1))
+    return tuple(
+        open_data(task, source, cache, subset, reading=dataclasses.replace(reading, fold=fold))
+        for fold in folds
+    )
 
 
 def reopen(

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from optuna.trial import FrozenTrial, TrialState
 
 from trainers import score_order
+from trainers.datasets.splits.folds import Fold
 from trainers.objective import Objective, Score
 from trainers.recipe import upgraded
 from tuning.study import spent as costs
@@ -23,8 +24,9 @@ RECIPE, RECIPE_ID, PROVENANCE, RUNG, VERDICT, SECONDS = (
 )  # fmt: skip
 LOSSES = "losses"
 # keys of a provenance: the number of the shorter trial that this one continues; the trial of an earlier study whose
-# results it has taken over; the trial of this study whose recipe it trains again with another seed
-CONTINUES, KNOWN, REPEATS = "continues", "known", "repeats"
+# results it has taken over; the trial of this study whose recipe it trains again with another seed; the fold that it
+# does so on, where that is not the study's own split
+CONTINUES, KNOWN, REPEATS, FOLD = "continues", "known", "repeats", "fold"
 
 # what a scheduler decides at a rung: train on, stop, or wait with a checkpoint for promotion
 Decision = Literal["continue", "stop", "pause"]
@@ -87,8 +89,8 @@ class TrialRecord:
     number: Optuna's, from 0. state: the verdict's, or "running".
     recipe_id, recipe: the recipe's hash and its plain values. rungs: in order of their steps.
     provenance: where the recipe comes from: {"name", "source"} of a published recipe or of an earlier trial, and
-        CONTINUES, KNOWN or REPEATS if the trial continues another, has its results or trains its recipe again; {} when
-        the sampler proposed it.
+        CONTINUES, KNOWN or REPEATS (and FOLD) if the trial continues another, has its results or trains its recipe
+        again; {} when the sampler proposed it.
     spent: what it has cost in all runs of the search.
     losses: for each worker that died on it, the machine that was lost with it; "" for the process alone.
     """
@@ -133,6 +135,12 @@ class TrialRecord:
         """The number of the trial whose recipe it trains again with another seed; None for any other trial."""
         number = self.provenance.get(REPEATS)
         return None if number is None else int(number)
+
+    @property
+    def fold(self) -> Fold | None:
+        """The fold of the images that it is trained and measured on; None for the study's own split."""
+        text = self.provenance.get(FOLD)
+        return None if text is None else Fold.parse(text)
 
 
 def of(trial: FrozenTrial, objective: Objective, live: Spent | None = None) -> TrialRecord:
@@ -180,8 +188,9 @@ def ranking(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     than one of 720 is the better detector. Unfinished trials with as many steps as the longest of them are ranked with
     them. All others follow by the step of their last rung, at equal steps by the score there, failed trials last.
 
-    Trials that were trained again with other seeds are ranked among each other by the mean of all their scores, in
-    place of the first of them. Their repeats are no candidates, and left out.
+    Trials that were trained again are ranked among each other by their mean, in place of the first of them: over the
+    folds on which all of them were, else over all their seeds, the first included. Their repeats are no candidates,
+    and left out.
     """
     everyone = list(records)
     known = [record for record in everyone if record.repeats is None]
@@ -202,19 +211,30 @@ def ranking(records: Iterable[TrialRecord]) -> list[TrialRecord]:
 
 
 def repeated(records: Iterable[TrialRecord]) -> dict[int, list[TrialRecord]]:
-    """By number of each completed trial that was trained again: it, then its completed repeats."""
+    """By number of each completed trial that was trained again with other seeds: it, then its completed repeats."""
     completed = {record.number: record for record in records if record.state == "completed"}
     found: dict[int, list[TrialRecord]] = {}
     for record in completed.values():
-        if record.repeats in completed:
+        if record.repeats in completed and record.fold is None:
             found.setdefault(record.repeats, [completed[record.repeats]]).append(record)
     return found
 
 
-def _by_mean(ranked: list[TrialRecord], everyone: Iterable[TrialRecord]) -> list[TrialRecord]:
+def cross_validated(records: Iterable[TrialRecord]) -> dict[int, list[TrialRecord]]:
+    """By number of each trial that was trained on folds: its completed repeats on those that all of them completed."""
+    found: dict[int, dict[Fold, TrialRecord]] = {}
+    for record in records:
+        if record.state == "completed" and record.repeats is not None and record.fold is not None:
+            found.setdefault(record.repeats, {})[record.fold] = record
+    common = set.intersection(*map(set, found.values())) if found else set()
+    folds = sorted(common, key=lambda fold: (fold.of, fold.number))
+    return {number: [by_fold[fold] for fold in folds] for number, by_fold in found.items() if folds}
+
+
+def _by_mean(ranked: list[TrialRecord], everyone: Sequence[TrialRecord]) -> list[TrialRecord]:
     means = {
         number: statistics.fmean(each.rungs[-1].score.key[0] for each in several)
-        for number, several in repeated(everyone).items()
+        for number, several in (cross_validated(everyone) or repeated(everyone)).items()
     }
     confirmed = [record for record in ranked if record.number in means]
     if not confirmed:

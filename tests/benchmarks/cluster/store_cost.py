@@ -56,7 +56,7 @@ def train(number: int, folder: Path, files: StoredFiles | None) -> tuple[float, 
     if files is None:
         trial.mkdir(parents=True)
         (trial / RECIPE).write_text(recipe.to_yaml())
-    worker = Worker(lambda model: LargeCheckpoints(DATASET, pace=PACE), "detection", files=files)
+    worker = Worker(lambda model, fold: LargeCheckpoints(DATASET, pace=PACE), "detection", files=files)
     began = time.monotonic()
     worker.begin(Assignment(number, recipe.to_dict(), trial, RUNGS))
     result = worker.step()

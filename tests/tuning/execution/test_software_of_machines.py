@@ -63,7 +63,9 @@ def test_tensorflow_with_and_without_cuda_is_the_same(monkeypatch):
 
 
 def test_a_worker_on_such_a_machine_trains_no_step_and_says_why(tmp_path):
-    worker = Worker(lambda model: CurveTrainer(DATASET), "detection", unfit="numpy is 1.0, the driver's 2.0")
+    worker = Worker(
+        lambda model, fold: CurveTrainer(DATASET), "detection", unfit="numpy is 1.0, the driver's 2.0"
+    )
     worker.begin(Assignment(0, {}, tmp_path / "0", (10,)))
     result = worker.step()
     assert (result.kind, result.steps) == ("progress", ())

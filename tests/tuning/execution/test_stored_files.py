@@ -35,7 +35,7 @@ def worker_on(on_machine, s3_store, monkeypatch):
 
     def make(machine: str, reported: int = 0, recipe=SEEDS[0]) -> Worker:
         made.append(StoredFiles(s3_store, on_machine(machine), "street"))
-        worker = Worker(lambda model: CurveTrainer(DATASET), "detection", files=made[-1])
+        worker = Worker(lambda model, fold: CurveTrainer(DATASET), "detection", files=made[-1])
         worker.begin(Assignment(3, recipe.to_dict(), made[-1].folder(3), RUNGS, reported))
         return worker
 

@@ -20,7 +20,7 @@ RECIPE = SPACE.replay(SPACE.seeds(CONDITIONS)[0].params, CONDITIONS).recipe.to_d
 
 
 def worker_of(trainer: CurveTrainer, **options) -> Worker:
-    return Worker(lambda model: trainer, "detection", **options)
+    return Worker(lambda model, fold: trainer, "detection", **options)
 
 
 def worker_with(**trouble) -> Worker:

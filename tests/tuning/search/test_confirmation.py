@@ -13,6 +13,7 @@ from test_reserve import STEPS, simulated  # noqa: F401 - a fixture
 from trainers.errors import UserError
 from tuning.search.callback import Callback
 from tuning.search.limits.budget import Budget
+from tuning.search.limits.ending import check_repeats
 from tuning.search.samplers.random_sampler import RandomSampler
 from tuning.search.schedulers.halving import Halving
 from tuning.search.search import Search
@@ -109,9 +110,9 @@ def test_a_limit_of_steps_keeps_enough_for_the_confirmation(tmp_path, simulated)
 
 @pytest.mark.parametrize("budget", [Budget(trials=5), Budget(trainings=5.5)])
 def test_a_confirmation_larger_than_the_budget_is_refused(budget):
-    budget.check_leaves_a_search(3)
+    check_repeats(3, 0, budget)
     with pytest.raises(UserError, match="--confirm 4 is larger than the budget"):
-        budget.check_leaves_a_search(4)
+        check_repeats(4, 0, budget)
 
 
 def test_the_winner_has_the_best_mean_and_goes_before_those_that_it_was_chosen_from():

@@ -11,6 +11,7 @@ from typing import Protocol
 from trainers.datasets.labelled_image import LabelledImage
 from trainers.datasets.problems import Problems
 from trainers.datasets.records.checked_image import CheckedImage
+from trainers.datasets.splits.folds import Fold
 
 
 @dataclass(frozen=True)
@@ -19,14 +20,17 @@ class Reading:
 
     format: the NAME of the format, if there are several in the source; None for the first that is found.
     group_by: images of whose names this pattern matches the same text, or the same first group, stay in one part.
+    fold: the split to make, in the place of the source's own parts; None for those, or for one split.
     """
 
     format: str | None = None
     group_by: re.Pattern[str] | None = None
+    fold: Fold | None = None
 
     def key(self) -> str:
         """A text that differs for other settings; "" for none."""
-        return " ".join(filter(None, (self.format, self.group_by and self.group_by.pattern)))
+        fold = f"fold {self.fold}" if self.fold else None
+        return " ".join(filter(None, (self.format, self.group_by and self.group_by.pattern, fold)))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from itertools import chain, combinations
 
 from trainers.datasets.catalogue import Catalogue
 from trainers.datasets.splits.duplicates import group_duplicates
+from trainers.datasets.splits.folds import Fold, held_out
 from trainers.datasets.splits.recordings import Hashes, group_by, group_recordings
 from trainers.errors import UserError
 
@@ -29,21 +30,25 @@ GROUP BY images.sequence ORDER BY rarity, first, images.sequence
 
 
 def split(
-    catalogue: Catalogue, source: str, pattern: re.Pattern[str] | None, hashes: Hashes
+    catalogue: Catalogue,
+    source: str,
+    pattern: re.Pattern[str] | None,
+    hashes: Hashes,
+    fold: Fold | None = None,
 ) -> tuple[str, ...]:
     """Assign every image to a part. Returns notes for the user; none if the source's own parts are used as they are.
 
     source: the source as the user named it. pattern: groups images that belong together, see `group_by`.
-    hashes: gives perceptual hashes.
-    Raises UserError if there are fewer than two images, or sequences, to split.
+    hashes: gives perceptual hashes. fold: makes this split of all images but the test part's, whatever their parts are.
+    Raises UserError if there are fewer than two images, or sequences, to split, or fewer than there are folds.
     """
     counts = catalogue.counts()
     database = catalogue.database
-    if counts["train"] and counts["validation"]:
+    if fold is None and counts["train"] and counts["validation"]:
         left_over = counts[None]
         database.execute("UPDATE images SET part = 'train' WHERE part IS NULL")
         return (f"{left_over} images without a part are used for training",) if left_over else ()
-    if counts["validation"] and counts[None]:
+    if fold is None and counts["validation"] and counts[None]:
         database.execute("UPDATE images SET part = 'train' WHERE part IS NULL")
         return (f"{counts[None]} images without a part are used for training",)
     if counts["test"] and not (counts["train"] or counts["validation"] or counts[None]):
@@ -55,19 +60,27 @@ def split(
     if pattern:
         grouped = group_by(catalogue, pattern)
     elif not catalogue.knows_sequences():
-        grouped = group_recordings(catalogue, VALIDATION_SHARE, hashes)
+        grouped = group_recordings(catalogue, 1 / fold.of if fold else VALIDATION_SHARE, hashes)
     group_duplicates(catalogue)
     database.execute("CREATE TEMP TABLE validation (sequence TEXT PRIMARY KEY)")
     total = sum(catalogue.counts().values()) - counts["test"]
     listed = database.execute(_SEQUENCES)
     few = listed.fetchmany(_FEW + 1)
-    if len(few) <= _FEW and grouped:
+    if fold:
+        if len(few) <= _FEW:
+            few.sort(key=lambda each: -each[1])  # the largest first, so that the shares are of about one size
+        chosen, sequences = held_out(((name, size) for name, size, _, _ in chain(few, listed)), fold)
+    elif len(few) <= _FEW and grouped:
         chosen = _nearest([(sequence, size) for sequence, size, _, _ in few], VALIDATION_SHARE * total)
         sequences = len(few)
     else:
         chosen, sequences = _spread(chain(few, listed), total)
     database.executemany("INSERT INTO validation VALUES (?)", ((sequence,) for sequence in chosen))
     unit = "sequence" if catalogue.knows_sequences() else "image"
+    if fold and sequences < fold.of:
+        raise UserError(
+            f"{source}: cannot split {sequences} {unit}s into {fold.of} folds; give fewer --folds"
+        )
     if sequences < 2:
         what = f"cannot split {sequences} {unit} into train and validation; at least 2 are needed"
         raise UserError(f"{source}: {what}")
@@ -77,7 +90,8 @@ def split(
     )
     counts = catalogue.counts()
     made = f"{counts['train']} training images, {counts['validation']} validation images"
-    return (f"split by {unit}, balanced by class: {made}", *([grouped] if grouped else []))
+    named = f"fold {fold}, " if fold else ""
+    return (f"{named}split by {unit}, balanced by class: {made}", *([grouped] if grouped else []))
 
 
 def _spread(sequences: Iterable[tuple[str, int, str, int]], total: int) -> tuple[list[str], int]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from trainers import model as models
 from trainers.errors import UserError
 from tuning.api.forecast.speed import TABLE, Speed
-from tuning.search.limits.budget import FEWEST_TO_CHOOSE, Budget, duration
+from tuning.search.limits.budget import Budget, duration
+from tuning.search.limits.ending import FEWEST_TO_CHOOSE
 from tuning.search.scheduler import Scheduler
 from tuning.search.schedulers.halving import MOST_WAITING
 
@@ -176,7 +177,7 @@ def lines(plan: Plan) -> list[str]:
     time = "unknown before the first trial"
     if plan.seconds is not None:
         time = f"about {duration(plan.seconds)}, {' and '.join(plan.sources)}"
-    again = [f"confirm  {plan.confirm} of the trials train the best ones again, with other seeds"]
+    again = [f"confirm  {plan.confirm} of the trials train the best ones again"]
     return [
         *(again if plan.confirm else ()),
         f"rungs    {rungs}",

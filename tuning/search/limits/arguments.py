@@ -11,7 +11,7 @@ from tuning.search.limits.budget import WORTH, parse_time
 
 
 def add_budget(add: Callable[..., Any]) -> None:
-    """Add the limits, --confirm and --until-converged."""
+    """Add the limits, --confirm, --folds and --until-converged."""
     add(
         "--trials",
         type=int,
@@ -30,6 +30,13 @@ def add_budget(add: Callable[..., Any]) -> None:
         default=0,
         metavar="N",
         help="spend the last N trainings of the budget on the best trials again, with other seeds",
+    )
+    add(
+        "--folds",
+        type=int,
+        default=0,
+        metavar="K",
+        help="train the best trials again on K other splits of the images, once each (default: the best two)",
     )
     add(
         "--until-converged",

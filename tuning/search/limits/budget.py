@@ -13,7 +13,6 @@ if TYPE_CHECKING:  # --help shows the limits, and should not wait for Optuna's i
     from tuning.search.limits.pace import Cost
 
 WORTH = 0.001  # of the objective, that a training should gain for its cost: of mean precision, a tenth of a percent
-FEWEST_TO_CHOOSE = 2  # trials of a search whose best are trained again
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -62,15 +61,6 @@ class Budget:
             raise UserError(
                 f"--like {self.trainings:g} is less than one rung of {first_rung} steps; give at least {least:.2g}"
             )
-
-    def check_leaves_a_search(self, confirm: int) -> None:
-        """Raise UserError when `confirm` full trainings leave none for the search, or only one to choose from."""
-        for flag, budget in (("--trials", self.trials), ("--like", self.trainings)):
-            if confirm and budget is not None and confirm > budget - FEWEST_TO_CHOOSE:
-                raise UserError(
-                    f"--confirm {confirm} is larger than the budget: {flag} {budget:g} leaves no {FEWEST_TO_CHOOSE} "
-                    f"trials to choose from; give {flag} {confirm + FEWEST_TO_CHOOSE} or more, or a smaller --confirm"
-                )
 
     @property
     def all_gpu_hours(self) -> float | None:

@@ -1,4 +1,4 @@
-"""Confirmation: the best trials, trained again with other seeds (`--confirm`), and what another seed moves."""
+"""Confirmation: the best trials, trained again with other seeds (`--confirm`) or splits (`--folds`); what those move."""
 
 from __future__ import annotations
 
@@ -21,19 +21,26 @@ def section(context: ReportContext) -> Section | None:
         )
         for each in found.finalists
     ]  # fmt: skip
-    columns = ("trial", f"mean {name}", "in the search", "again, other seeds", "behind the winner (95%)")
-    text = [
-        "The best trials were trained again with other seeds: other initial weights, augmentations and orders of the "
-        "images. The winner is the one with the best mean."
-    ]
+    repeats = f"on the {found.folds} folds" if found.folds else "again, other seeds"
+    columns = ("trial", f"mean {name}", "in the search", repeats, "behind the winner (95%)")
+    how = (
+        f"on {found.folds} other splits of the images, in which each image is for validation once, and with other seeds"
+        if found.folds
+        else "with other seeds: other initial weights, augmentations and orders of the images"
+    )
+    text = [f"The best trials were trained again {how}. The winner is the one with the best mean."]
     if found.spread is not None:
-        text.append(f"Another seed moves {name} by {found.spread:.3f} (standard deviation).")
-    if any(each.behind is not None for each in found.finalists):
+        text.append(f"Another {found.other} moves {name} by {found.spread:.3f} (standard deviation).")
+    if all(each.behind is None for each in found.finalists):
+        text.append("Intervals need two repeats of each of two finalists: a --confirm of 4, or --folds.")
+    elif found.folds:
+        text.append(
+            "The intervals are of the differences on the same fold, wider than those of independent trainings: the "
+            "folds' training images overlap (corrected resampled t-test, for all finalists together)."
+        )
+    else:
         text.append(
             "The intervals are of the repeats alone, and hold for all finalists together (Tukey's test)."
         )
-    else:
-        text.append("Intervals need two repeats of each finalist: a --confirm of 4 or more.")
-    return Section(
-        "confirmation", "Confirmed with other seeds", text, [Table(columns, rows)], data=found.to_dict()
-    )
+    title = f"Confirmed {'on other splits' if found.folds else 'with other seeds'}"
+    return Section("confirmation", title, text, [Table(columns, rows)], data=found.to_dict())
