@@ -94,11 +94,15 @@ def _guard(tokens: Tokens, rates: Rates) -> Callable[[str], Any]:
         ) -> None:
             ticket = request.query_params.get("ticket")
             job_id = request.path_params.get("job_id")
-            if scope == "read" and ticket and job_id and tokens.valid_ticket(ticket, job_id):
+            ticketed = scope == "read" and ticket and job_id
+            if credentials is None and not ticketed:
+                raise Refused(401, "send the header 'Authorization: Bearer <token>'")
+            known = await tokens.current()
+            if ticketed and known.valid_ticket(str(ticket), str(job_id)):
                 return
             if credentials is None:
                 raise Refused(401, "send the header 'Authorization: Bearer <token>'")
-            token = tokens.find(credentials.credentials)
+            token = known.find(credentials.credentials)
             if token is None:
                 raise Refused(401, "unknown token, or one that was revoked or has expired")
             if scope not in token.scopes:
@@ -131,7 +135,7 @@ def _plain_routes(app: FastAPI, context: Context, guard: Callable[[str], Any]) -
         credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)] = None,
     ) -> Response:
         answer, ready = await readiness()
-        known = credentials is not None and context.tokens.scopes(credentials.credentials) is not None
+        known = credentials and (await context.tokens.current()).find(credentials.credentials)
         # reasons name paths, and models, of the server
         return JSONResponse(answer | {"ready": ready} if known else {"ready": ready}, 200 if ready else 503)
 

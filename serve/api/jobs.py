@@ -72,8 +72,9 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
     settings, store = context.settings, context.store
     read: dict[str, Any] = {"dependencies": [guard("read")], "responses": READ_ERRORS}
 
-    def shown(job: Job) -> dict[str, Any]:
-        return job.to_dict() | {"ticket": context.tokens.ticket(job.id)}
+    def shown(*jobs: Job) -> list[dict[str, Any]]:
+        tokens = context.tokens.now()
+        return [job.to_dict() | {"ticket": tokens.ticket(job.id)} for job in jobs]
 
     @router.post(
         "/jobs",
@@ -92,12 +93,13 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         async with incoming_folder(settings.data) as folder:
             sent, digest = await _receive(request, folder)
 
-            def add() -> tuple[Job, bool]:
+            def add() -> tuple[dict[str, Any], bool]:
                 task_of(settings, model).check(sent.options)
-                return store.add(folder, sent, model, settings.limits.queued, idempotency_key, digest)
+                job, new = store.add(folder, sent, model, settings.limits.queued, idempotency_key, digest)
+                return shown(job)[0], new
 
             job, new = await asyncio.to_thread(add)
-        return JSONResponse(shown(job), 202 if new else 200, headers={"Location": f"/v1/jobs/{job.id}"})
+        return JSONResponse(job, 202 if new else 200, headers={"Location": f"/v1/jobs/{job['id']}"})
 
     async def _receive(request: Request, folder: Path) -> tuple[Submission, str]:
         if request.headers.get("content-type", "").split(";")[0].strip() == "application/json":
@@ -165,13 +167,13 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
     ) -> Any:
         jobs = store.list_jobs(state, limit + 1, before, cursor, batch)
         following = jobs[limit - 1].cursor if len(jobs) > limit else None
-        return {"jobs": [shown(job) for job in jobs[:limit]], "next": following}
+        return {"jobs": shown(*jobs[:limit]), "next": following}
 
     @router.get(
         "/jobs/{job_id}", name="get_job", summary="Show a job", response_model=schemas.JobModel, **read
     )
     def get(job_id: str) -> Any:
-        return shown(store.get(job_id))
+        return shown(store.get(job_id))[0]
 
     @router.delete(
         "/jobs/{job_id}",
@@ -188,7 +190,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         cancelled = store.cancel(job_id)
         if cancelled is not None:
             context.counters.add("jobs_ended", state="cancelled")
-        return Response(status_code=204) if cancelled is None else JSONResponse(shown(cancelled), 202)
+        return Response(status_code=204) if cancelled is None else JSONResponse(shown(cancelled)[0], 202)
 
     @router.post(
         "/jobs/{job_id}:retry",
@@ -208,7 +210,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
             raise Refused(409, "the job's video was removed; submit it again")
         champion = context.rollout.state().champion
         JobQueue(context.store.database).retry(job, champion or job.model)
-        return JSONResponse(shown(store.get(job_id)), 202, headers={"Location": f"/v1/jobs/{job.id}"})
+        return JSONResponse(shown(store.get(job_id))[0], 202, headers={"Location": f"/v1/jobs/{job.id}"})
 
     @router.get(
         "/jobs/{job_id}/deliveries",

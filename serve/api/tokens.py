@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
 import secrets
+import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from filelock import FileLock
 
+from serve.errors import Refused
 from trainers.errors import UserError
 from trainers.files import write_bytes
 
@@ -22,6 +26,7 @@ ALL: tuple[Scope, ...] = get_args(Scope)
 FILE = "tokens.json"
 TICKET_SECONDS = 12 * 3600
 LEAST_LENGTH, LEAST_SIGNS = 12, 6  # of a token that a person chooses
+READ_SECONDS = 10.0  # that a request waits for a disk that does not answer
 
 
 @dataclass(frozen=True)
@@ -41,11 +46,73 @@ class Token:
         return self.expires is not None and self.expires <= time.time()
 
 
+@dataclass(frozen=True)
+class Known:
+    """The tokens as the file had them. secret: of the tickets."""
+
+    secret: str
+    tokens: tuple[Token, ...]
+
+    def find(self, token: str) -> Token | None:
+        """The stored token; None if it is unknown or expired. Compares in constant time."""
+        found = None
+        for known in self.tokens:
+            if hmac.compare_digest(known.digest, _digest(token, known.salt)) and not known.expired:
+                found = known
+        return found
+
+    def ticket(self, path: str) -> str:
+        """A signed string that gives read access to `path` without a token, for TICKET_SECONDS."""
+        expires = int(time.time()) + TICKET_SECONDS
+        return f"{expires}-{self._signature(path, expires)}"
+
+    def valid_ticket(self, ticket: str, path: str) -> bool:
+        """Whether `ticket` was issued for `path` and has not expired."""
+        expires, _, signature = ticket.partition("-")
+        if not (expires.isascii() and expires.isdigit()) or len(expires) > 12 or int(expires) < time.time():
+            return False
+        return hmac.compare_digest(signature.encode(), self._signature(path, int(expires)).encode())
+
+    def _signature(self, path: str, expires: int) -> str:
+        message = f"{expires} {path}".encode()
+        return hmac.new(self.secret.encode(), message, "sha256").hexdigest()[:40]
+
+
 class Tokens:
     """The tokens of a deployment, in `<data>/tokens.json`, which only its owner can read."""
 
     def __init__(self, data: Path) -> None:
         self._path = data / FILE
+        self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, "tokens")
+        self._next: Future[Known] | None = None  # a read that has not begun yet
+        self._last: tuple[object, Known] | None = None  # what the file had when it had these times
+
+    async def current(self) -> Known:
+        """The tokens as the file has them now; one that was revoked before the call is not among them.
+
+        The file is read in a thread of its own, once for all requests that wait for it: a disk that does not answer
+        keeps up nobody else. Raises Refused (503) after READ_SECONDS without an answer.
+        """
+        with self._lock:
+            if self._next is None:
+                self._next = self._thread.submit(self._read_next)
+            reading = self._next
+        try:
+            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(reading)), READ_SECONDS)
+        except TimeoutError:
+            raise Refused(503, "the server's tokens cannot be read now", retry_after=10) from None
+
+    def now(self) -> Known:
+        """The tokens as the file has them now. Waits for the disk, so it is not for an event loop."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return self._known()
+        times = (found.st_ino, found.st_mtime_ns, found.st_size)
+        if self._last is None or self._last[0] != times:
+            self._last = times, self._known()
+        return self._last[1]
 
     def exist(self) -> bool:
         """Whether any token was created yet."""
@@ -53,7 +120,7 @@ class Tokens:
 
     def all(self) -> list[Token]:
         """All tokens, oldest first."""
-        return [Token(**(each | {"scopes": tuple(each["scopes"])})) for each in self._read()["tokens"]]
+        return list(self._known().tokens)
 
     def add(
         self,
@@ -102,32 +169,18 @@ class Tokens:
 
     def scopes(self, token: str) -> Sequence[str] | None:
         """The token's scopes; None if it is unknown or expired."""
-        found = self.find(token)
+        found = self._known().find(token)
         return None if found is None else list(found.scopes)
 
-    def find(self, token: str) -> Token | None:
-        """The stored token; None if it is unknown or expired. Compares in constant time."""
-        found = None
-        for known in self.all():
-            if hmac.compare_digest(known.digest, _digest(token, known.salt)) and not known.expired:
-                found = known
-        return found
+    def _read_next(self) -> Known:
+        with self._lock:
+            self._next = None  # whoever asks from here on wants another read
+        return self.now()
 
-    def ticket(self, path: str) -> str:
-        """A signed string that gives read access to `path` without a token, for TICKET_SECONDS."""
-        expires = int(time.time()) + TICKET_SECONDS
-        return f"{expires}-{self._signature(path, expires)}"
-
-    def valid_ticket(self, ticket: str, path: str) -> bool:
-        """Whether `ticket` was issued for `path` and has not expired."""
-        expires, _, signature = ticket.partition("-")
-        if not (expires.isascii() and expires.isdigit()) or len(expires) > 12 or int(expires) < time.time():
-            return False
-        return hmac.compare_digest(signature.encode(), self._signature(path, int(expires)).encode())
-
-    def _signature(self, path: str, expires: int) -> str:
-        message = f"{expires} {path}".encode()
-        return hmac.new(self._read()["secret"].encode(), message, "sha256").hexdigest()[:40]
+    def _known(self) -> Known:
+        kept = self._read()
+        tokens = (Token(**(each | {"scopes": tuple(each["scopes"])})) for each in kept["tokens"])
+        return Known(kept["secret"], tuple(tokens))
 
     def _locked(self) -> FileLock:
         return FileLock(f"{self._path}.lock", mode=0o600)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import sqlite3
 import threading
@@ -12,9 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
+from problems import is_problem
 from servers import prepare, served
 
+from serve.api import tokens
 from serve.api.app import FLUSH_SECONDS
+from serve.api.tokens import Tokens
 from serve.deployment import database
 from serve.deployment.database import FILE
 from serve.deployment.settings import Settings
@@ -70,6 +74,29 @@ def test_health_is_answered_while_all_other_requests_wait_for_the_database(
             "/readyz": 503, "/v1/jobs": 422, "/v1/model": 200, "/v1/images:detect": 500, "/v1/batches": 422,
             "/v1/model:promote": 409, "/v1/model:rollback": 409,
         }  # fmt: skip
+
+
+def test_a_disk_that_does_not_give_the_tokens_keeps_up_only_those_who_need_them(server, monkeypatch):
+    answers = threading.Event()
+    real = Tokens._read
+
+    def slow(self):
+        assert answers.wait(60)
+        return real(self)
+
+    monkeypatch.setattr(Tokens, "_read", slow)
+    monkeypatch.setattr(tokens, "READ_SECONDS", 1.0)
+    os.utime(server.settings.data / tokens.FILE)  # or nothing would have to be read
+    with ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(server.call, "GET", "/v1/jobs") for _ in range(8)]
+        for _ in range(3):
+            assert server.call("GET", "/healthz").status_code == 200
+            assert requests.get(server.url + "/readyz", timeout=60).json() == {"ready": True}
+        for each in waiting:
+            is_problem(each.result(), 503, "tokens cannot be read now")
+            assert each.result().headers["Retry-After"] == "10"
+    answers.set()
+    assert server.call("GET", "/v1/jobs").status_code == 200
 
 
 @pytest.mark.slow(12)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
 import stat
+import threading
 
 import pytest
 
@@ -47,6 +49,37 @@ def test_the_file_is_never_readable_by_others(tmp_path, monkeypatch):
     assert set(modes) == {0o600}
 
 
+def test_a_read_that_lasts_serves_those_who_asked_before_it_and_nobody_later(tmp_path, monkeypatch):
+    tokens = Tokens(tmp_path)
+    tokens.add(token=GOOD, name="a")
+    begun, end = threading.Event(), threading.Event()
+    real = Tokens._read
+
+    def slow(self):
+        kept = real(self)
+        begun.set()
+        assert end.wait(10)
+        return kept
+
+    monkeypatch.setattr(Tokens, "_read", slow)
+
+    async def ask():
+        before = asyncio.create_task(tokens.current())
+        await asyncio.to_thread(begun.wait, 10)
+        monkeypatch.setattr(Tokens, "_read", real)
+        await asyncio.to_thread(tokens.revoke, "a")
+        after = [asyncio.create_task(tokens.current()) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        assert not any(each.done() for each in after)
+        after.pop().cancel()  # its client went away, which ends nobody else's read
+        end.set()
+        assert (await before).find(GOOD)
+        for each in after:
+            assert (await each).find(GOOD) is None
+
+    asyncio.run(ask())
+
+
 def test_a_token_expires(tmp_path):
     tokens = Tokens(tmp_path)
     tokens.add(token=GOOD, seconds=-1)
@@ -75,11 +108,11 @@ def test_tokens_of_the_first_version_stay_valid_and_can_be_revoked(tmp_path):
     digest = hashlib.sha256(GOOD.encode()).hexdigest()
     (tmp_path / FILE).write_text(json.dumps({"secret": "s", "tokens": {digest: ["read"]}}))
     tokens = Tokens(tmp_path)
-    ticket = tokens.ticket("job")
+    ticket = tokens.now().ticket("job")
     assert tokens.scopes(GOOD) == ["read"]
     tokens.add(token=OTHER)
     assert tokens.scopes(GOOD) == ["read"]
-    assert tokens.valid_ticket(ticket, "job")
+    assert tokens.now().valid_ticket(ticket, "job")
     tokens.revoke("token-1")
     assert tokens.scopes(GOOD) is None
 
