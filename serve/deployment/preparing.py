@@ -10,7 +10,7 @@ from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
 from serve.exports.model_folder import add_model, read_model
 from serve.metrics.counters import Counters
-from serve.storage.opening import open_database
+from serve.storage.opening import is_prepared, open_database
 from serve.tasks.task import ServedExport
 from trainers.errors import UserError
 
@@ -20,7 +20,7 @@ def prepare_model(settings: Settings, export: Path | None) -> ServedExport:
 
     Raises UserError when there is none.
     """
-    if export is None and not settings.data.exists():
+    if export is None and not is_prepared(settings):  # an empty folder, or one that is not mounted
         raise UserError(f"{settings.data}: contains no model yet; give --study NAME or --model FOLDER")
     database = open_database(settings, create=True)
     rollout = Rollout(database, Counters(database))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from serve.deployment.database import Database
+from serve.deployment.database import FILE, Database
 from serve.deployment.settings import Settings
+
+MARK = "deployment"  # file in the data folder, with the id that a database in PostgreSQL has
 
 
 def open_database(settings: Settings, create: bool = False) -> Database:
@@ -13,3 +15,8 @@ def open_database(settings: Settings, create: bool = False) -> Database:
 
         return PostgresDatabase(settings.database, settings.data, create, settings.deployment)
     return Database(settings.data, create, settings.deployment)
+
+
+def is_prepared(settings: Settings) -> bool:
+    """Whether the data folder is that of a deployment."""
+    return (settings.data / (MARK if settings.database else FILE)).is_file()

@@ -23,10 +23,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from serve.deployment.database import ADDED, INDICES, NEW_DEPLOYMENT, SCHEMA, Database
 from serve.errors import DatabaseFailed
+from serve.storage.opening import MARK
 from trainers.errors import UserError
 from tuning.study.storage.postgresql import engine, in_words
 
-MARK = "deployment"  # file in the data folder, with the id that the database has
 WRITES = 7236554302104  # the advisory lock of write transactions, of one deployment for each database
 CONNECTIONS = 40  # of a process, at most; each running job has one
 # so the server finds out after 20 s that a client's machine is gone
@@ -177,6 +177,9 @@ def _named(sql: str) -> Any:
 
 
 def _by_name(values: Sequence[Any] | Mapping[str, Any]) -> dict[str, Any]:
-    if isinstance(values, Mapping):
-        return dict(values)
-    return {f"p{place}": value for place, value in enumerate(values)}
+    """By name; PostgreSQL's text has no NUL, which SQLite's may have, as a client's name of a video."""
+    named = values if isinstance(values, Mapping) else {f"p{n}": value for n, value in enumerate(values)}
+    return {
+        name: value.replace("\0", "\ufffd") if isinstance(value, str) else value
+        for name, value in named.items()
+    }

@@ -10,6 +10,7 @@ from serve.deployment.database import FILE, Database, on_network
 from serve.deployment.replica import Replica
 from serve.deployment.settings import Settings
 from serve.jobs.queue import JobQueue
+from serve.run import main
 from trainers.errors import UserError
 
 
@@ -17,6 +18,12 @@ def test_a_process_with_a_folder_that_is_not_prepared_does_not_start(tmp_path):
     with pytest.raises(UserError, match="not prepared; run `python -m serve"):
         Replica(Settings(data=tmp_path / "elsewhere"))
     assert not (tmp_path / "elsewhere").exists(), "no empty record was made"
+
+
+def test_an_empty_folder_stays_empty_without_a_model(tmp_path, capsys):
+    assert main(["--data", str(tmp_path), "--prepare"]) == 2
+    assert "contains no model yet; give --study" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_process_with_the_folder_of_another_deployment_does_not_start(tmp_path):

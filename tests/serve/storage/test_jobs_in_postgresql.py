@@ -9,6 +9,7 @@ import time
 import pytest
 
 from serve.deployment.evidence import Evidence
+from serve.deployment.preparing import prepare_model
 from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
 from serve.errors import DatabaseFailed, Refused
@@ -92,6 +93,16 @@ def test_a_job_goes_its_way_as_in_sqlite(store):
     assert message.event == "job.done"
     outbox.delivered(message)
     assert [each.event for each in outbox.of(job.id)] == ["job.done"]
+
+
+def test_a_name_or_an_id_with_a_nul_is_no_error_of_the_database(store):
+    folder = store.folder("x").parent.parent / "incoming-nul"
+    folder.mkdir()
+    job, _ = store.add(folder, Submission("a\0b", "upload", Options(), None), "model", 10)
+    assert job.name == "a\ufffdb"
+    with pytest.raises(Refused, match="no such job"):
+        store.get("\0")
+    assert store.list_jobs(batch="\0") == []
 
 
 def test_a_batch_counts_its_jobs(store):
@@ -181,6 +192,14 @@ def test_a_database_that_is_away_fails_a_try_and_the_next_one_finds_it(store, po
     finally:
         postgresql_server.start()
     assert store.counts() == {"queued": 1}
+
+
+def test_only_a_model_makes_the_record_of_a_folder_that_is_not_the_deployment_s(database, settings, tmp_path):
+    other = Settings(data=tmp_path / "not mounted", database=settings.database)
+    other.data.mkdir()
+    with pytest.raises(UserError, match="contains no model yet"):
+        prepare_model(other, None)
+    assert not list(other.data.iterdir())
 
 
 def test_what_cannot_be_is_one_line(database, settings, tmp_path):
