@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
 from fastapi.responses import FileResponse, StreamingResponse
+from starlette.exceptions import HTTPException
+from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable
 
 from serve.api import problems
 from serve.api.context import Context
@@ -31,9 +33,22 @@ SOURCE_TYPE = "video/mp4"  # whatever it is, so that a browser plays the file an
 
 
 class Result(FileResponse):
-    """A file sent in chunks of 1 MiB, because Ray's proxy handles each chunk as a message."""
+    """A file sent in chunks of 1 MiB, because Ray's proxy handles each chunk as a message.
+
+    A Range that is not understood is ignored (RFC 9110, 14.2); one beyond the file's end is a problem with status 416.
+    """
 
     chunk_size = 1 << 20
+
+    @classmethod
+    def _parse_range_header(cls, http_range: str, file_size: int) -> list[tuple[int, int]]:
+        try:
+            return super()._parse_range_header(http_range, file_size)
+        except MalformedRangeHeader:
+            return []
+        except RangeNotSatisfiable as error:
+            size = {"Content-Range": f"bytes */{error.max_size}"}
+            raise HTTPException(416, f"the file has {error.max_size} bytes", size) from None
 
 
 def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
@@ -151,7 +166,7 @@ def _of_file(summary: str, *media: str) -> dict[int | str, dict[str, Any]]:
         200: {"description": summary, "content": content},
         206: {"description": "The part that Range asks for", "content": content},
         304: {"description": "If-None-Match names the file's ETag"},
-        416: {"description": "There is no such part", "content": {"text/plain": {}}},
+        416: {"model": problems.Problem, "description": "There is no such part"},
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from serve.errors import Refused
 from serve.jobs.batch import Batch, batch_of, jobs_of, shown
 from serve.jobs.job import Job
-from serve.jobs.store import JobStore, check_queue, insert_job, known_by_key, new_id
+from serve.jobs.store import JobStore, check_queue, insert_job, known_by_key, new_id, position
 from serve.jobs.submission import Submission
 from serve.video.annotating import RESULT
 from trainers.files import sync
@@ -64,11 +64,7 @@ class Batches:
 
     def list_batches(self, limit: int, after: str | None = None) -> list[Batch]:
         """Newest first. after: the `cursor` of the last one of the page before. Raises Refused (422)."""
-        created, _, batch_id = (after or "inf~").partition("~")
-        try:
-            last = float(created)
-        except ValueError:
-            raise Refused(422, "cursor: not one that this server gave") from None
+        last, batch_id = position(after)
         with self._database.reading() as db:
             rows = db.execute(
                 "SELECT * FROM batches WHERE (created, id) < (?, ?) ORDER BY created DESC, id DESC LIMIT ?",

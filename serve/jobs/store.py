@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import secrets
 import shutil
 import sqlite3
@@ -20,6 +22,7 @@ from serve.jobs.submission import Submission
 from trainers.files import sync
 
 INPUT, LOCK = "input", "lock"
+ID = re.compile("[A-Za-z0-9-]+")
 
 
 class JobStore:
@@ -78,11 +81,7 @@ class JobStore:
 
         after: the `cursor` of the last job of the page before, which may have been removed since. Raises Refused (422).
         """
-        created, _, job_id = (after or "inf~").partition("~")
-        try:
-            last = float(created)
-        except ValueError:
-            raise Refused(422, "cursor: not one that this server gave") from None
+        last, job_id = position(after)
         with self.database.reading() as db:
             rows = db.execute(
                 "SELECT * FROM jobs WHERE (CAST(:state AS TEXT) IS NULL OR state = :state) "
@@ -204,6 +203,20 @@ class JobStore:
         """Whether there is such a job."""
         with self.database.reading() as db:
             return db.execute("SELECT 1 FROM jobs WHERE id = ?", (job_id,)).fetchone() is not None
+
+
+def position(cursor: str | None) -> tuple[float, str]:
+    """The time and the id in a `cursor`, after which a page begins; before all others without one. Raises Refused."""
+    if cursor is None:
+        return math.inf, ""
+    created, _, name = cursor.partition("~")
+    try:
+        found = float(created)
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found) or not ID.fullmatch(name):
+        raise Refused(422, "cursor: not one that this server gave")
+    return found, name
 
 
 def new_id() -> str:

@@ -57,10 +57,36 @@ def test_range_requests_of_a_video_are_supported(server, done, what):
     assert part.status_code == 206
     assert part.content == whole[100:200]
     assert part.headers["content-range"] == f"bytes 100-199/{len(whole)}"
-    assert (
-        server.call("GET", f"/v1/jobs/{done['id']}/{what}", headers={"Range": "bytes=99999999-"}).status_code
-        == 416
-    )
+    beyond = server.call("GET", f"/v1/jobs/{done['id']}/{what}", headers={"Range": "bytes=99999999-"})
+    is_problem(beyond, 416, f"the file has {len(whole)} bytes")
+    assert beyond.headers["content-range"] == f"bytes */{len(whole)}"
+
+
+@pytest.mark.parametrize("wanted", ["bytes=abc", "lines=1-2", "bytes=", "bytes=9-2", "nonsense"])
+def test_a_range_that_is_not_understood_is_ignored(server, done, wanted):
+    answer = server.call("GET", f"/v1/jobs/{done['id']}/manifest", headers={"Range": wanted})
+    assert answer.status_code == 200
+    assert answer.json()["job"] == done["id"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/v1/jobs", "GET, HEAD, POST"),
+        ("POST", "/healthz", "GET, HEAD"),
+        ("GET", "/v1/images:detect", "POST"),
+    ],
+)
+def test_a_method_that_a_path_does_not_have_is_refused_with_those_it_has(server, method, path, allowed):
+    answer = server.call(method, path)
+    is_problem(answer, 405)
+    assert answer.headers["Allow"] == allowed
+
+
+@pytest.mark.parametrize("cursor", ["garbage", "nan~x", "inf~x", "1e400~x", "1.5~", "~", "1~a%00", "1~a b"])
+def test_a_cursor_that_the_server_did_not_give_is_refused(server, cursor):
+    for kind in ("jobs", "batches"):
+        is_problem(server.call("GET", f"/v1/{kind}?cursor={cursor}"), 422, "not one that this server gave")
 
 
 def test_a_result_that_was_not_requested_is_not_found(server, clip):
