@@ -1,16 +1,25 @@
-"""Videos with flipped bytes, cut or joined at random: each is processed or refused, and the server goes on."""
+"""Videos with flipped bytes, cut or joined at random, sent over HTTP to a server that `python -m serve.run` started.
+
+Each is processed or refused: none is an error of the server, and none ends one of its processes.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
 from pathlib import Path
 
 import clips
 import pytest
+from commands import parts, start, stop
+from servers import choose
+
+from serve.deployment.settings import Settings
+from trainers.detection import export
 
 CASES = Path(__file__).parents[4] / "shared" / "cases"
-FILES, SEED = 200, 20
+FILES, SEED = 200, int(os.environ.get("FUZZ_SEED", "20"))
 LARGEST = 400_000  # bytes of a case
 
 
@@ -52,11 +61,29 @@ def joined(data, rng, others):
 
 
 WAYS = (flipped, cut, joined)
+PROCESSES = ("ServeReplica:detector:Detector", "ServeReplica:detector:Api", "ProxyActor")
+
+
+@pytest.fixture
+def deployment(rectangles_folder, tmp_path):
+    """(process, server) of the command, with Ray."""
+    data = tmp_path / "data"
+    choose(export.read(rectangles_folder), Settings(data=data), "openvino")
+    process, server = start(data, "--model", str(rectangles_folder), "--limit", "free_bytes=0")
+    yield process, server
+    stop(process)
+
+
+def running(process):
+    """Ids of the deployment's processes."""
+    return {name: {each.pid for each in parts(process, name)} for name in PROCESSES}
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_no_fuzzed_video_is_an_error_of_the_server_or_ends_it(server, tmp_path):
+def test_no_fuzzed_video_is_an_error_of_the_server_or_ends_it(deployment, tmp_path):
+    process, server = deployment
+    before = running(process)
     rng = random.Random(SEED)
     whole = seeds(tmp_path)
     outcomes: Counter[str] = Counter()
@@ -80,6 +107,8 @@ def test_no_fuzzed_video_is_an_error_of_the_server_or_ends_it(server, tmp_path):
     print(dict(outcomes))
     assert not wrong
     assert outcomes["done"] > FILES // 10, "many are whole enough to be processed"
+    assert running(process) == before, "none was replaced"
+    assert "serve_job_faults_total{" not in server.call("GET", "/metrics").text, "none was tried twice"
     assert server.call("GET", "/readyz").status_code == 200
 
 
@@ -90,5 +119,9 @@ def _end(server, sent, outcomes, wrong):
         outcomes[job["state"]] += 1
         if job["state"] != "done" and "server error" in job["error"]:
             wrong.append((path.name, job["error"]))
+        for what in ("video", "preview", "detections", "coco", "manifest", "source"):
+            status = server.call("GET", f"/v1/jobs/{job_id}/{what}").status_code
+            if status != 200 and (job["state"] == "done" or status >= 500):
+                wrong.append((path.name, what, status))
         server.call("DELETE", f"/v1/jobs/{job_id}")
     sent.clear()
