@@ -15,6 +15,7 @@ from typing import Any
 from trainers.errors import UserError
 
 FILE = "serve.sqlite"
+MARK = "deployment"  # file in the data folder, with the id that a database in PostgreSQL has
 NETWORK = {
     "nfs",
     "nfs4",

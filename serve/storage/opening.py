@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from serve.deployment.database import FILE, Database
+from serve.deployment.database import FILE, MARK, Database
 from serve.deployment.settings import Settings
-
-MARK = "deployment"  # file in the data folder, with the id that a database in PostgreSQL has
 
 
 def open_database(settings: Settings, create: bool = False) -> Database:

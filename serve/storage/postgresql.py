@@ -21,9 +21,8 @@ import sqlalchemy
 from sqlalchemy.engine import Connection, CursorResult
 from sqlalchemy.exc import SQLAlchemyError
 
-from serve.deployment.database import ADDED, INDICES, NEW_DEPLOYMENT, SCHEMA, Database
+from serve.deployment.database import ADDED, INDICES, MARK, NEW_DEPLOYMENT, SCHEMA, Database
 from serve.errors import DatabaseFailed
-from serve.storage.opening import MARK
 from trainers.errors import UserError
 from tuning.study.storage.postgresql import engine, in_words
 
