@@ -53,11 +53,14 @@ class Trainer(Protocol):
     def step(self) -> int:
         """Gradient steps of the current trial so far, including those before the checkpoint that it resumed from."""
 
-    def start(self, recipe: Recipe, checkpoint: Path | None = None) -> None:
+    def start(self, recipe: Recipe, checkpoint: Path | None = None, of: Recipe | None = None) -> None:
         """Begin a trial at step 0 with the recipe's initial weights, or resume it from `checkpoint`.
 
         checkpoint: a directory that `save` wrote for a trial of this recipe. A resumed trial must continue exactly as
         if it had not been interrupted: same losses, same order of images, same random numbers.
+        of: the recipe for which the checkpoint was saved, if it was another one, of the same model, graph, kind of
+        optimizer and averaging. The trial goes on from its step, with its variables and the state of its optimizer, and
+        with all settings of its own recipe. Only given with `--scheduler pbt`.
         """
 
     def train(self, until_step: int) -> TrainingCurve:

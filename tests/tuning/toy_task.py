@@ -116,7 +116,7 @@ class DescentTrainer:
     def step(self) -> int:
         return self._step
 
-    def start(self, recipe: Recipe, checkpoint: Path | None = None) -> None:
+    def start(self, recipe: Recipe, checkpoint: Path | None = None, of: Recipe | None = None) -> None:
         assert isinstance(recipe, DescentRecipe)
         self._recipe = recipe
         kept = json.loads((checkpoint / "place.json").read_text()) if checkpoint else None

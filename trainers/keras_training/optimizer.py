@@ -60,7 +60,12 @@ class Update:
         self.optimizer._create_all_weights(self._variables)
 
     def start(self, settings: Optimizer, factors: Sequence[float] | None = None) -> None:
-        """Set a recipe's hyperparameters and reset the optimizer's state.
+        """Set a recipe's hyperparameters and reset the optimizer's state. factors: as for `set`."""
+        self.set(settings, factors)
+        zero_all(self.optimizer.variables())
+
+    def set(self, settings: Optimizer, factors: Sequence[float] | None = None) -> None:
+        """Set a recipe's hyperparameters, which a checkpoint has too.
 
         factors: of the learning rate, one for each variable; None for 1.
         """
@@ -76,7 +81,6 @@ class Update:
                 self.optimizer.momentum = settings.momentum
                 self.optimizer.rho = settings.decay
                 self._epsilon.assign(settings.epsilon)
-        zero_all(self.optimizer.variables())
 
     def set_factors(self, factors: Sequence[float]) -> None:
         """Change the factors of the learning rate during a trial, if variables may have their own."""

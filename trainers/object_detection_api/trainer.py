@@ -66,7 +66,7 @@ class DetectorTrainer:
         # the step and the results of the newest evaluation on all images
         self._evaluated: tuple[int, Sequence[coco_metrics.ImageResult]] | None = None
 
-    def start(self, recipe: Recipe, checkpoint: Path | None = None) -> None:
+    def start(self, recipe: Recipe, checkpoint: Path | None = None, of: Recipe | None = None) -> None:
         """Begin a trial at step 0, or resume it from its checkpoint; reuses the graph of an earlier recipe if possible.
 
         Raises UserError if the initial weights do not fit the model, or the checkpoint belongs to another recipe;
@@ -74,12 +74,12 @@ class DetectorTrainer:
         """
         assert isinstance(recipe, DetectorRecipe)
         with self._out_of_memory_as_failure(recipe):
-            self._start(recipe, checkpoint)
+            self._start(recipe, checkpoint, of or recipe)
 
-    def _start(self, recipe: DetectorRecipe, checkpoint: Path | None) -> None:
+    def _start(self, recipe: DetectorRecipe, checkpoint: Path | None, of: Recipe) -> None:
         self._graphs.wait_for_tracing()
         self._recipe, self._evaluated = recipe, None
-        self._step = 0 if checkpoint is None else checkpoint_files.step_of(recipe, checkpoint)
+        self._step = 0 if checkpoint is None else checkpoint_files.step_of(of, checkpoint)
         wanted = self._zoo_sha256.get(recipe.model)
         initial = detector(recipe.model).checkpoint(recipe, wanted)
         devices.check_precision(recipe.precision)
@@ -107,6 +107,8 @@ class DetectorTrainer:
             self._update.start(self._recipe.optimizer, factors)
             if self._checkpoint is not None:
                 checkpoints.read(self._graph, self._recipe, self._checkpoint)
+                # a checkpoint has the settings of the recipe that it was saved for
+                self._update.set(self._recipe.optimizer, factors)
             self._graph.trace_evaluation()
         return self._batches
 

@@ -50,11 +50,11 @@ class SegmentationTrainer:
         """Gradient steps of the trial so far."""
         return self._step
 
-    def start(self, recipe: Recipe, checkpoint: Path | None = None) -> None:
+    def start(self, recipe: Recipe, checkpoint: Path | None = None, of: Recipe | None = None) -> None:
         """Begin a trial at step 0, or resume it from its checkpoint; reuses the graph of an earlier recipe if it can."""
         assert isinstance(recipe, SegmentationRecipe)
         self._recipe = recipe
-        self._step = 0 if checkpoint is None else checkpoints.step_of(recipe, checkpoint)
+        self._step = 0 if checkpoint is None else checkpoints.step_of(of or recipe, checkpoint)
         self._graph = self._graph_of(recipe)
         training = self._of("train", recipe.image_size)
         self._loss = _loss_settings(recipe, training.shares(len(self._dataset.classes)))
@@ -67,6 +67,8 @@ class SegmentationTrainer:
                 self._graph.averaging.start()
         else:
             self._saved().restore(checkpoint / checkpoints.PREFIX)
+            # a checkpoint has the settings of the recipe that it was saved for
+            self._update.set(recipe.optimizer)
 
     def train(self, until_step: int) -> TrainingCurve:
         """Train until `step` is `until_step`. Raises Diverged (NaN or infinite loss), TrialFailed (out of memory)."""

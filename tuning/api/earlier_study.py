@@ -17,6 +17,7 @@ from tuning.search.known import KnownTrial
 from tuning.search.warm_start import EarlierStudy
 from tuning.study import reading
 from tuning.study import trial_record as records
+from tuning.study.fork import FORKS
 from tuning.tracking.store import MANIFEST, SUGGESTED, TRIAL, VERDICT, allowed_name, default_uri, opened
 
 MLFLOW = "mlflow:"
@@ -65,14 +66,17 @@ def _of_folder(source: str, studies: Path, objective: ObjectiveOf) -> EarlierStu
     except UserError as error:
         raise UserError(f"--warm-start {error}") from None
     wanted = objective(found.manifest.data["classes"])
-    ended = [trial for trial in found.trials if trial.state in records.ENDED and trial.value is not None]
+    own = {
+        record.number for record in found.records if record.fork is None
+    }  # of others the recipe is not why
+    ended = [t for t in found.trials if t.state in records.ENDED and t.value is not None and t.number in own]
     trials = [_valued(trial, wanted) for trial in ended]
     known = [
         KnownTrial(
             f"{found.folder.name} trial {record.number}", record, found.folder / "trials" / str(record.number)
         )
         for record in found.records
-        if record.state in ("completed", "pruned") and record.rungs
+        if record.state in ("completed", "pruned") and record.rungs and record.fork is None
     ]
     about = found.manifest.for_warm_start()
     return EarlierStudy(source, about, _measured(source, trials, wanted), known)
@@ -118,6 +122,8 @@ def _of_mlflow(name: str, tracking_uri: str, objective: ObjectiveOf) -> EarlierS
     for run in sorted(runs, key=lambda run: int(run.data.tags.get(TRIAL, -1))):
         if MANIFEST in run.data.tags:
             about = json.loads(run.data.tags[MANIFEST])
+        elif f"provenance.{FORKS}" in run.data.tags:
+            continue
         elif run.data.tags.get(VERDICT) in ("completed", "pruned") and SUGGESTED in run.data.tags:
             ended.append(run)
     if not about:

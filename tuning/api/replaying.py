@@ -23,8 +23,8 @@ from tuning.search import scheduler as schedulers
 from tuning.search import simulation
 from tuning.search.limits.budget import Budget, Spending, duration
 from tuning.search.limits.meter import Meter
+from tuning.search.population.fitness import POPULATION
 from tuning.search.sampler import Sampler
-from tuning.search.scheduler import Rules, quorum_of, rung_steps
 from tuning.search.search import Search
 from tuning.search.simulation import Curve, RungReached, Table
 from tuning.search.space_adapter import SpaceAdapter
@@ -122,17 +122,19 @@ def simulated(
 ) -> tuple[Study, list[RungReached]]:
     """The study of a simulated search, open, in a new `folder`; and its history. Arguments as for `replay`."""
     objective = objective or tasks.get(space.task).objective(None, ())
-    factor = rule.reduction_factor
-    quorum = quorum_of(rule.trials, factor)  # as in a search of so many trials
-    rungs = rung_steps(conditions.steps, factor, space.first_rung)
-    rules = Rules(rungs, factor, quorum, rule.brackets, seed)
+    if rule.scheduler == POPULATION:
+        raise UserError(
+            f"--scheduler {POPULATION}: learning curves do not tell how a trial goes on from another's weights; replay "
+            "promote, stop or full"
+        )
+    given = rule.trials, rule.reduction_factor, rule.brackets, seed
+    scheduler = schedulers.of_search(rule.scheduler, conditions.steps, space.first_rung, *given)
     table = Table(curves, space, conditions)
     context = samplers.SamplerContext(
         lambda trial: space.suggest(trial, conditions), seed, objective, SpaceAdapter(space, conditions).adapt
     )
     sampler = NearestSampler(samplers.make(rule.sampler, context), table)
     study = Study.open(folder, _manifest(space, conditions, seed, objective), durable=False)
-    scheduler = schedulers.make(rule.scheduler, rules)
     trials, seeds = min(rule.trials, len(curves)), space.seeds(conditions) if rule.published else []
     spending = Spending(Meter(study), Budget(trainings=rule.like), conditions.steps)
     search = Search(study, sampler, scheduler, trials, seeds, spending=spending)

@@ -38,6 +38,8 @@ from tuning.search.constraints.served_costs import ServedCosts
 from tuning.search.known import KnownResults
 from tuning.search.limits.budget import Spending
 from tuning.search.limits.meter import Meter
+from tuning.search.population.exploring import Explorer
+from tuning.search.population.fitness import check_steps
 from tuning.search.search import Search
 from tuning.search.space_adapter import SpaceAdapter
 from tuning.search.warm_start import WarmStart
@@ -241,6 +243,7 @@ def _search(
         confirm=settings.trainings_again,
         folds=settings.folds,
         worth=settings.until_converged,
+        explorer=Explorer(lambda trial: space.suggest(trial, here.conditions), study.manifest.seed),
     )
     summary.write()
     tracking.start()
@@ -271,12 +274,13 @@ def _search(
 def as_begun(settings: Settings, folder: Path) -> Settings:
     """The settings with which the study in `folder` goes on, if there is one: its seed, on which recipes and brackets
     depend, and, where they are left to this program, its steps, image size, batch size and initial weights: the
-    defaults may have changed.
+    defaults may have changed. Raises UserError for other steps of a population.
     """
     path = folder / manifest.NAME
     if not path.is_file():
         return settings
     begun = manifest.read(path)
+    check_steps(begun.scheduler, begun.max_steps, settings.max_steps)
     return dataclasses.replace(
         settings,
         seed=begun.seed,

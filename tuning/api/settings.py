@@ -27,7 +27,8 @@ from tuning.search.constraints.limit import Limit
 from tuning.search.limits import ending
 from tuning.search.limits.budget import Budget
 from tuning.search.limits.prices import read as read_prices
-from tuning.search.scheduler import Rules, Scheduler, quorum_of, rung_steps
+from tuning.search.population.fitness import check_population
+from tuning.search.scheduler import Scheduler
 from tuning.study.manifest import EARLY_IMAGES
 
 if TYPE_CHECKING:
@@ -46,8 +47,7 @@ RESERVED = ("data", "mlruns")  # folders in the studies folder that are no studi
 class Settings:
     """The flags of `python -m tuning.run`; None where the preset or the machine decides.
 
-    subset: fraction of the training images. time, save_every: seconds.
-    gpus_per_trial, cpus_per_trial: fractions are allowed.
+    subset: fraction of the training images. time, save_every: seconds. gpus_per_trial, cpus_per_trial: also fractions.
     follow: more workers train when machines join the cluster; set from --workers max when it is planned.
     Raises UserError when a value is out of range, or a name is unknown.
     """
@@ -103,14 +103,15 @@ class Settings:
     def __post_init__(self) -> None:
         for name, least in (
             ("trials", 1), ("max_steps", 1), ("image_size", 1), ("batch_size", 1), ("workers", 1), ("seed", 0),
-            ("gpus_per_trial", 0), ("reduction_factor", 2), ("keep_checkpoints", 1),
-            ("early_images", 1), ("confirm", 0), ("folds", 0),
+            ("gpus_per_trial", 0), ("reduction_factor", 2), ("keep_checkpoints", 1), ("early_images", 1),
+            ("confirm", 0), ("folds", 0),
         ):  # fmt: skip
             value = getattr(self, name)
             if value not in (None, MAX) and value < least:
                 raise UserError(f"--{name.replace('_', '-')} must be at least {least}, not {value}")
-        if self.cpus_per_trial is not None and self.cpus_per_trial <= 0:
-            raise UserError(f"--cpus-per-trial must be above 0, not {self.cpus_per_trial:g}")
+        for name in ("cpus_per_trial", "save_every"):
+            if (value := getattr(self, name)) is not None and value <= 0:
+                raise UserError(f"--{name.replace('_', '-')} must be above 0, not {value:g}")
         if self.gpus_per_trial is not None and self.gpus_per_trial > 1:
             raise UserError(
                 f"--gpus-per-trial must be at most 1, not {self.gpus_per_trial:g}: a trial trains on one GPU; "
@@ -129,8 +130,6 @@ class Settings:
         if self.prices is not None and self.price_per_gpu_hour is not None:
             raise UserError("--prices and --price-per-gpu-hour: give one of them")
         self.priced_for(())  # raises
-        if self.save_every <= 0:
-            raise UserError(f"--save-every must be above 0, not {self.save_every:g}")
         if self.seed >= 2**31:
             raise UserError(f"--seed must be below 2147483648, not {self.seed}")
         for flag, chosen, known in (
@@ -145,6 +144,7 @@ class Settings:
         limits.check_further_objectives(self.also)
         ending.check_repeats(self.confirm, self.folds, self.budget)
         ending.check_worth(self.until_converged, self.also)
+        check_population(self.scheduler, self.budget.trials, vars(self))
         name = self.study or ""
         if name in (*RESERVED, ".", "..") or "/" in name or name != name.strip():
             raise UserError(
@@ -230,10 +230,9 @@ class Settings:
 
     def new_scheduler(self) -> Scheduler:
         """A new scheduler, without any trial."""
-        factor = self.reduction_factor
-        rungs = rung_steps(self.steps, factor, search_spaces.get(self.space).first_rung)
-        quorum = quorum_of(self.budget.trials, factor)
-        return scheduler.make(self.scheduler, Rules(rungs, factor, quorum, self.brackets, self.seed))
+        first = search_spaces.get(self.space).first_rung
+        given = self.reduction_factor, self.brackets, self.seed
+        return scheduler.of_search(self.scheduler, self.steps, first, self.budget.trials, *given)
 
     def study_name(self, dataset: Dataset) -> str:
         """--study, or a name made from space, data and preset, so that the same command resumes its study."""

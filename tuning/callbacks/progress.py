@@ -99,9 +99,9 @@ class Progress(Callback):
     def _start(self, record: TrialRecord) -> str:
         """Where the trial starts, in words: its newest checkpoint may be later than its last rung, or gone."""
         step = self._search.study.saved_step(record.number) if self._search else 0
-        if step:
+        if step and not (record.fork and step <= record.began_at):
             return f"resumes from step {step}"
-        return "starts again: its checkpoint is gone" if record.step else "starts"
+        return "starts again: its checkpoint is gone" if record.step > step else "starts"
 
     def progressed(self, result: StepResult) -> None:
         """Update the trial's step and speed."""

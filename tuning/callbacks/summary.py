@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict
 from typing import Any
 
 from trainers.files import write_text
@@ -74,6 +75,7 @@ def _trial(record: TrialRecord, objective: str) -> dict[str, Any]:
         "recipe": record.recipe,
         **({} if record.repeats is None else {"repeats": record.repeats}),
         **({} if record.fold is None else {"fold": str(record.fold)}),
+        **({} if record.fork is None else {"began_from": asdict(record.fork)}),
         "rungs": [
             {"step": rung.step, "value": rung.value, objective: rung.value, "seconds": round(rung.seconds, 3)}
             for rung in record.rungs

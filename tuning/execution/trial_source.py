@@ -53,6 +53,7 @@ class TrialSource(Protocol):
 
 def assignment_of(source: TrialSource, record: TrialRecord) -> Assignment:
     """What a worker needs to run the trial."""
+    fork = record.fork
     return Assignment(
         number=record.number,
         recipe=record.recipe,
@@ -62,4 +63,5 @@ def assignment_of(source: TrialSource, record: TrialRecord) -> Assignment:
         seconds_training=record.seconds_training,
         seconds_overhead=record.seconds_overhead,
         fold=record.fold.number if record.fold else 0,
+        fork=None if fork is None else (fork.step, source.study.record(fork.of).recipe),
     )

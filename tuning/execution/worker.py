@@ -42,6 +42,8 @@ class Assignment:
     reported: step of the last rung that the driver knows, 0 for none.
     seconds_training, seconds_overhead: the trial's cost in earlier runs of the search.
     fold: number of the fold of the images that it is trained and measured on, from 1; 0 for the study's own split.
+    fork: step of the checkpoint of another trial that it began from, and that trial's recipe in plain values; None if it
+        began with initial weights.
     """
 
     number: int
@@ -52,6 +54,7 @@ class Assignment:
     seconds_training: float = 0.0
     seconds_overhead: float = 0.0
     fold: int = 0
+    fork: tuple[int, Mapping[str, Any]] | None = None
 
 
 def make_trainer(factory: str, dataset: Dataset, options: Mapping[str, Any]) -> Trainer:
@@ -207,7 +210,10 @@ class Worker:
         recipe = recipes.build(dict(assigned.recipe), where=f"trial {assigned.number}")
         self._note = self._files.prepare(assigned.folder, assigned.number, recipe, assigned.reported)
         newest = newest_checkpoint(assigned.folder)
-        trainer.start(recipe, newest[1] if newest else None)
+        if newest and assigned.fork and newest[0] <= assigned.fork[0]:  # the trial has none of its own yet
+            trainer.start(recipe, newest[1], recipes.build(dict(assigned.fork[1]), where="the forked trial"))
+        else:
+            trainer.start(recipe, newest[1] if newest else None)
         note_hardware(assigned.folder)
         files = trainer.files()
         for name, text in files.items():

@@ -97,6 +97,7 @@ def ledger(
     """
     entries: list[Entry] = []
     records = list(records)
+    replaced = {record.fork.instead_of for record in records if record.fork}  # others take these steps
     best = None
     for record in records:
         if record.state == "completed" and record.value is not None and record.recipe["steps"] >= max_steps:
@@ -104,8 +105,9 @@ def ledger(
         if record.state != "pruned" or not record.rungs:
             continue
         assert record.verdict is not None
-        last, left = record.rungs[-1], int(record.recipe["steps"]) - record.step
-        seconds = left * last.seconds_training / last.step
+        last = record.rungs[-1]
+        left = 0 if record.number in replaced else int(record.recipe["steps"]) - record.step
+        seconds = left * last.seconds_training / (last.step - record.began_at)
         audited = objective.value(audits.get(str(record.number), {}))
         cutoff, reason = record.verdict.cutoff, record.verdict.reason
         entries.append(Entry(record.number, last.step, last.value, cutoff, reason, left, seconds, audited))

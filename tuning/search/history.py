@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 
 from trainers import recipe as recipes
 from tuning.search.scheduler import Scheduler
+from tuning.study import verdict as verdicts
+from tuning.study.fork import FORKS
 from tuning.study.proposal import Proposal
 from tuning.study.storage.working_copy import fetch_trial
 from tuning.study.study import Study
 from tuning.study.trial_folder import newest_checkpoint
 from tuning.study.trial_record import CONTINUES, KNOWN, REPEATS, TrialRecord, worth_continuing
+from tuning.study.verdict import Verdict
 
 MOST_FAILURES = 8
 
@@ -27,7 +30,7 @@ class History:
     interrupted: trials to resume. to_continue: shorter trials to continue as new trials with more steps.
     not_counted: numbers of trials that continue shorter ones, have the known results of an earlier study, or train a
         recipe again: they do not count as further trials.
-    superseded: interrupted shorter trials that another trial already continues, with its number; their verdicts are due.
+    superseded: interrupted trials that another trial already continues, or replaces, with their verdicts, which are due.
     """
 
     ended: int = 0
@@ -35,7 +38,7 @@ class History:
     interrupted: list[TrialRecord] = field(default_factory=list)
     to_continue: list[TrialRecord] = field(default_factory=list)
     not_counted: set[int] = field(default_factory=set)
-    superseded: list[tuple[TrialRecord, int]] = field(default_factory=list)
+    superseded: list[tuple[TrialRecord, Verdict]] = field(default_factory=list)
 
 
 class Failures:
@@ -62,7 +65,9 @@ class Failures:
 def of(records: Sequence[TrialRecord], scheduler: Scheduler) -> History:
     """The history in a study's `records`. Also records their rungs with the `scheduler`."""
     found = History()
-    found.not_counted = {r.number for r in records if {CONTINUES, KNOWN, REPEATS} & r.provenance.keys()}
+    uncounted = {CONTINUES, KNOWN, REPEATS, FORKS}
+    found.not_counted = {record.number for record in records if uncounted & record.provenance.keys()}
+    forked = {record.fork.instead_of: record for record in records if record.fork is not None}
     shorter = []
     for record in records:
         full = record.recipe["steps"] >= scheduler.rungs[-1]
@@ -70,6 +75,11 @@ def of(records: Sequence[TrialRecord], scheduler: Scheduler) -> History:
             found.ended += record.number not in found.not_counted
             if full and record.state == "completed" and record.repeats is None:
                 found.completed.add(record.number)
+        elif full and record.number in forked:  # the driver was killed before it had ended the replaced trial
+            found.ended += record.number not in found.not_counted
+            by = forked[record.number]
+            assert by.fork is not None
+            found.superseded.append((record, verdicts.replaced(by.fork, by.number)))
         elif full:
             found.interrupted.append(record)
         if not full:
@@ -80,12 +90,13 @@ def of(records: Sequence[TrialRecord], scheduler: Scheduler) -> History:
             if rung.decision == "continue":
                 scheduler.promote(record.number, rung.step)
     found.to_continue = worth_continuing(shorter, records, scheduler.reduction_factor)
-    by = {record.provenance.get(CONTINUES): record.number for record in records}
+    longer = {record.provenance.get(CONTINUES): record.number for record in records}
     for record in shorter:
         if record.state == "interrupted":
             found.ended += 1
-            if str(record.number) in by:  # the driver was killed before it had ended the shorter trial
-                found.superseded.append((record, by[str(record.number)]))
+            if str(record.number) in longer:  # the driver was killed before it had ended the shorter trial
+                number, steps = longer[str(record.number)], scheduler.rungs[-1]
+                found.superseded.append((record, verdicts.continued(record.step, number, steps)))
     return found
 
 

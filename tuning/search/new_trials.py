@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from optuna.trial import FrozenTrial
+
 from search_spaces.space import Seed
 from tuning.search import history
 from tuning.search.known import KnownResults
 from tuning.search.roster import Roster
 from tuning.search.sampler import Sampler
+from tuning.study.fork import FORKS
 from tuning.study.study import Study
-from tuning.study.trial_record import TrialRecord
+from tuning.study.trial_record import PROVENANCE, TrialRecord
 
 
 class NewTrials:
@@ -32,11 +35,16 @@ class NewTrials:
         self._study = study
         self._sampler = sampler
         self._known = known
-        known.tried.update(record.recipe_id for record in records)
+        known.tried.update(record.recipe_id for record in records if record.fork is None)
         names = {record.provenance.get("name") for record in records}
         self._seeds = [seed for seed in seeds if seed.name not in names]
         for trial in study.trials():
-            sampler.learn(trial)
+            self.learn(trial)
+
+    def learn(self, trial: FrozenTrial) -> None:
+        """Tell the sampler of a trial, unless it began from the weights of another: then its recipe is not why."""
+        if FORKS not in trial.user_attrs.get(PROVENANCE, {}):
+            self._sampler.learn(trial)
 
     def proposed(self, roster: Roster) -> TrialRecord | None:
         """The next seed, or a proposal; None for a seed whose recipe was tried under another name."""

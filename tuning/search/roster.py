@@ -42,6 +42,11 @@ class Roster:
         if self.running.pop(number) is not None:
             self.idle.release(number)
 
+    def withdraw(self, number: int) -> int:
+        """A waiting trial is to end: it counts as running, without a worker. Returns the step at which it waited."""
+        self.running[number] = None
+        return self.waiting.pop(number)
+
     def next_interrupted(self) -> int:
         """The trial to resume first: one whose graph the next worker has, if there is one."""
         return next(filter(self.idle.has_graph_of, self.interrupted), next(iter(self.interrupted)))

@@ -21,6 +21,7 @@ MODULES = {
     "promote": "tuning.search.schedulers.halving",
     "stop": "tuning.search.schedulers.halving",
     "full": "tuning.search.schedulers.full_training",
+    "pbt": "tuning.search.schedulers.population",
 }
 MOST_RUNGS = 4
 
@@ -122,14 +123,24 @@ class Rules:
 
 
 _registered: dict[str, Callable[[Rules], Scheduler]] = {}
+_rungs: dict[str, Callable[[int, int, int], Sequence[int]]] = {}
 
 
-def register(name: str, make: Callable[[Rules], Scheduler]) -> None:
-    """Register a scheduler under the name that `--scheduler` takes. Raises UserError if another has that name."""
+def register(
+    name: str,
+    make: Callable[[Rules], Scheduler],
+    rungs: Callable[[int, int, int], Sequence[int]] | None = None,
+) -> None:
+    """Register a scheduler under the name that `--scheduler` takes. Raises UserError if another has that name.
+
+    rungs: where its rungs are, called as `rung_steps`, which is the default.
+    """
     if name in MODULES:
         importlib.import_module(MODULES[name])  # which registers its own first
     if _registered.setdefault(name, make) is not make:
         raise UserError(f"two schedulers are called '{name}'; rename one of them")
+    if rungs is not None:
+        _rungs[name] = rungs
 
 
 def names() -> tuple[str, ...]:
@@ -139,11 +150,36 @@ def names() -> tuple[str, ...]:
 
 def make(name: str, rules: Rules) -> Scheduler:
     """Make the scheduler `name`. Raises UserError, listing the known names, when there is none."""
+    _import(name)
+    return _registered[name](rules)
+
+
+def rungs_for(name: str, max_steps: int, reduction_factor: int, first_rung: int) -> tuple[int, ...]:
+    """The rungs of the scheduler `name`, rising; arguments and errors as for `rung_steps`, and as for `make`."""
+    _import(name)
+    return tuple(_rungs.get(name, rung_steps)(max_steps, reduction_factor, first_rung))
+
+
+def _import(name: str) -> None:
     if name not in names():
         raise UserError(f"unknown scheduler '{name}'; known are {', '.join(names())}")
     if name not in _registered:
         importlib.import_module(MODULES[name])
-    return _registered[name](rules)
+
+
+def of_search(
+    name: str,
+    max_steps: int,
+    first_rung: int,
+    trials: int | None,
+    reduction_factor: int = 3,
+    brackets: int = 1,
+    seed: int = 0,
+) -> Scheduler:
+    """The scheduler `name` of a search of so many trials; None for any number. Raises UserError as what it calls."""
+    rungs = rungs_for(name, max_steps, reduction_factor, first_rung)
+    quorum = quorum_of(trials, reduction_factor)
+    return make(name, Rules(rungs, reduction_factor, quorum, brackets, seed))
 
 
 def quorum_of(trials: int | None, reduction_factor: int) -> int:

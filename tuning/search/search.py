@@ -20,10 +20,13 @@ from tuning.search.limits.convergence import Convergence
 from tuning.search.limits.meter import Meter
 from tuning.search.limits.reserve import Reserve, Stage
 from tuning.search.new_trials import NewTrials
+from tuning.search.population.exploring import Explorer
+from tuning.search.population.forking import Forks
 from tuning.search.roster import Roster
 from tuning.search.sampler import Sampler, paused_as_pruned
 from tuning.search.scheduler import Scheduler
 from tuning.study import verdict as verdicts
+from tuning.study.fork import Fork
 from tuning.study.step_result import StepResult
 from tuning.study.study import Study
 from tuning.study.trial_record import Rung, TrialRecord
@@ -37,7 +40,7 @@ class Search:
     seeds: recipes to propose in order, each once in the life of the study, and not before Seed.after other trials.
     spending: the budget, and what is spent of it; None if only the number of trials is limited.
     known: results of an earlier study, which take the place of training the same recipes again.
-    costs: of the networks when they are served; they become metrics of each rung.
+    costs: of the networks when they are served; they become metrics of each rung. explorer: of Forks.
     confirm, folds: trainings to end with, of the best trials again (Confirmation); not counted in `trials`.
     worth: gain in the objective for which a training is worth its cost (Convergence); None to use up the budget.
 
@@ -59,6 +62,7 @@ class Search:
         confirm: int = 0,
         folds: int = 0,
         worth: float | None = None,
+        explorer: Explorer | None = None,
     ) -> None:
         self.study = study
         self.scheduler = scheduler
@@ -67,7 +71,6 @@ class Search:
         self.limit_reached: str | None = None
         self.fatal_result: StepResult | None = None
         self.driver_error: Exception | None = None
-        self._sampler = sampler
         self._callbacks = Callbacks(callbacks)
         self._spending = spending or Spending(Meter(study), Budget(), scheduler.rungs[-1])
         self._failures = history.Failures()
@@ -78,11 +81,12 @@ class Search:
         self._confirmation = Confirmation(study, confirm, folds)
         self._convergence = Convergence(study, self._spending, worth)
         self._closed = self._convergence.reached()  # whether nothing is begun any more but repeats
+        self._forks = Forks(study, scheduler, explorer)
         earlier = history.of(records, scheduler)
         self._roster = Roster(earlier)
         self._reserve = Reserve(study, scheduler, self._spending, records, confirm)
-        for record, by in earlier.superseded:
-            self._supersede(record, by)
+        for record, verdict in earlier.superseded:
+            self._callbacks.ended(study.tell(record.number, verdict))
 
     @property
     def over(self) -> bool:
@@ -138,23 +142,24 @@ class Search:
         return None
 
     def _next_stage(self) -> Stage | None:
-        roster = self._roster
+        roster, scheduler = self._roster, self.scheduler
         if roster.interrupted:
             first = roster.next_interrupted()
             return Stage(first, roster.interrupted[first], partial(self._go_on, first))
         if roster.to_continue:
             return Stage(None, roster.to_continue[0].step, self._continue)
-        more = self._more
-        number = (
-            None if self._closed else self.scheduler.promotable(roster.waiting, more, roster.with_graph())
-        )
+        more = self._forks.more(roster, self._more)
+        if fork := self._forks.due(roster, more):
+            return Stage(None, fork.step, partial(self._fork, fork))
+        number = None if self._closed else scheduler.promotable(roster.waiting, more, roster.with_graph())
         if number is None and roster.waiting and not (more or self.live or roster.completed):
-            number = self.scheduler.foremost(roster.waiting)  # one trial must train to its end
+            number = scheduler.foremost(roster.waiting)  # one trial must train to its end
         if number is not None:
             return Stage(number, roster.waiting[number], partial(self._go_on, number))
-        if more:
+        if self._more:
             return Stage(None, 0, self._new)
-        return Stage(None, 0, self._repeat, last=True) if self._confirmation.ready(roster) else None
+        repeat = lambda: self._begin(self._confirmation.begin(roster))  # noqa: E731
+        return Stage(None, 0, repeat, last=True) if self._confirmation.ready(roster) else None
 
     def _go_on(self, number: int) -> TrialRecord | None:
         """Give a trial that was interrupted or waits to a worker."""
@@ -188,10 +193,8 @@ class Search:
 
     def crashed(self, number: int, reason: str) -> None:
         """A trial's worker died once too often: the trial has failed."""
-        latest, self._roster.running[number] = (
-            self._roster.running[number],
-            None,
-        )  # its worker is dead, not idle
+        latest = self._roster.running[number]
+        self._roster.running[number] = None  # its worker is dead, not idle
         self._end(number, verdicts.failed(reason, latest.step if latest else 0))
 
     def stop(self, reason: str) -> None:
@@ -209,13 +212,15 @@ class Search:
         record = self._new_trials.proposed(self._roster)
         return None if record is None else self._begin(record)
 
-    def _repeat(self) -> TrialRecord | None:
-        return self._begin(self._confirmation.begin(self._roster))
+    def _fork(self, fork: Fork) -> TrialRecord | None:
+        record = self._forks.begin(fork, self._roster)
+        self._roster.withdraw(fork.instead_of)
+        self._end(fork.instead_of, verdicts.replaced(fork, record.number))
+        return self._begin(record)
 
     def _end_waiting(self, numbers: Iterable[int]) -> None:
         for number in numbers:
-            step = self._roster.waiting.pop(number)
-            self._roster.running[number] = None
+            step = self._roster.withdraw(number)
             rung = self.study.record(number).rungs[-1]
             reason, cutoff = self.scheduler.judge(number, step).not_promoted(rung.score, self.study.objective)
             self._end(number, verdicts.pruned(step, reason, cutoff))
@@ -224,12 +229,9 @@ class Search:
         shorter = self._roster.to_continue.pop(0)
         record = self._new_trials.longer(shorter, self.scheduler.rungs[-1], self._roster)
         if shorter.state == "interrupted":
-            self._supersede(shorter, record.number)
+            continued = verdicts.continued(shorter.step, record.number, self.scheduler.rungs[-1])
+            self._callbacks.ended(self.study.tell(shorter.number, continued))
         return self._begin(record)
-
-    def _supersede(self, shorter: TrialRecord, by: int) -> None:
-        continued = verdicts.continued(shorter.step, by, self.scheduler.rungs[-1])
-        self._callbacks.ended(self.study.tell(shorter.number, continued))
 
     def _begin(self, record: TrialRecord) -> TrialRecord | None:
         """Begin a trial. Returns it if a worker is to train it; None if its next results are known."""
@@ -268,11 +270,10 @@ class Search:
             self._note_spent(number)
             self._roster.release(number)
             self._roster.waiting[number] = rung.step
-            self._sampler.learn(paused_as_pruned(self.study.trial(number)))
+            self._new_trials.learn(paused_as_pruned(self.study.trial(number)))
             most = None if self.trials is None else self.trials + len(self._roster.not_counted)
-            self._end_waiting(
-                self.scheduler.hopeless(self._roster.waiting, most)
-            )  # their checkpoints take disk space
+            hopeless = self.scheduler.hopeless(self._roster.waiting, most)
+            self._end_waiting(hopeless)  # their checkpoints take disk space
         elif rung.decision == "stop":
             assert rung.cutoff is not None
             self._end(number, verdicts.pruned(rung.step, rung.reason, rung.cutoff))
@@ -283,7 +284,7 @@ class Search:
         self._note_spent(number)
         self._roster.release(number)
         record = self.study.tell(number, verdict)
-        self._sampler.learn(self.study.trial(number))
+        self._new_trials.learn(self.study.trial(number))
         self._roster.ended += verdict.final and number not in self._roster.not_counted
         if verdict.state == "completed" and record.repeats is None:
             self._roster.completed.add(number)

@@ -15,6 +15,7 @@ from trainers.datasets.splits.folds import Fold
 from trainers.objective import Objective, Score
 from trainers.recipe import upgraded
 from tuning.study import spent as costs
+from tuning.study.fork import Fork
 from tuning.study.spent import Spent
 from tuning.study.verdict import Verdict
 
@@ -90,7 +91,7 @@ class TrialRecord:
     recipe_id, recipe: the recipe's hash and its plain values. rungs: in order of their steps.
     provenance: where the recipe comes from: {"name", "source"} of a published recipe or of an earlier trial, and
         CONTINUES, KNOWN or REPEATS (and FOLD) if the trial continues another, has its results or trains its recipe
-        again; {} when the sampler proposed it.
+        again, or those of a Fork; {} when the sampler proposed it.
     spent: what it has cost in all runs of the search.
     losses: for each worker that died on it, the machine that was lost with it; "" for the process alone.
     """
@@ -122,8 +123,18 @@ class TrialRecord:
 
     @property
     def step(self) -> int:
-        """The step of the last rung; 0 before the first."""
-        return self.rungs[-1].step if self.rungs else 0
+        """The step of the last rung; before the first, `began_at`."""
+        return self.rungs[-1].step if self.rungs else self.began_at
+
+    @property
+    def fork(self) -> Fork | None:
+        """From whose weights it began; None for a trial that began with initial weights."""
+        return Fork.from_provenance(self.provenance)
+
+    @property
+    def began_at(self) -> int:
+        """The step from which on its own recipe has trained it: that of its fork, else 0."""
+        return 0 if (fork := self.fork) is None else fork.step
 
     @property
     def model(self) -> str:

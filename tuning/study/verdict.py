@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+from tuning.study.fork import Fork
+
 State = Literal["completed", "pruned", "failed", "interrupted"]
 STATES: tuple[State, ...] = get_args(State)
 
@@ -54,6 +56,13 @@ def pruned(step: int, reason: str, cutoff: float) -> Verdict:
 def continued(step: int, by: int, steps: int) -> Verdict:
     """An interrupted trial is continued by trial `by`, which has more steps."""
     return Verdict("pruned", f"continued from step {step} by trial {by}, with {steps} steps", step)
+
+
+def replaced(fork: Fork, by: int) -> Verdict:
+    """A trial ends in whose place trial `by` goes on, from the weights of a better one."""
+    return Verdict(
+        "pruned", f"replaced at step {fork.step} by trial {by}, from trial {fork.of}'s weights", fork.step
+    )
 
 
 def failed(reason: str, step: int) -> Verdict:

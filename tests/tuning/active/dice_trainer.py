@@ -38,7 +38,7 @@ class DiceTrainer:
     def step(self) -> int:
         return self._step
 
-    def start(self, recipe: Recipe, checkpoint: Path | None = None) -> None:
+    def start(self, recipe: Recipe, checkpoint: Path | None = None, of: Recipe | None = None) -> None:
         self._recipe = recipe
         self._step = json.loads((checkpoint / "state.json").read_text())["step"] if checkpoint else 0
 

@@ -10,20 +10,20 @@ from collections.abc import Iterator
 
 import pytest
 from curve_trainer import DATASET
-from searches import OBJECTIVE, context, run_here, score
+from scheduler_driver import RULES, TRIALS, Driver, measured, whole
+from searches import CONDITIONS, OBJECTIVE, SPACE, context, run_here, score
 
 from trainers import task as tasks
 from trainers.errors import UserError
 from trainers.objective import Score
 from tuning.api.settings import Settings
 from tuning.search import scheduler as schedulers
+from tuning.search.population.exploring import Explorer
 from tuning.search.samplers.tpe import TPESampler
-from tuning.search.scheduler import Judgement, Rules, Scheduler
+from tuning.search.scheduler import Judgement, Scheduler
 from tuning.search.schedulers.full_training import FullTraining
 from tuning.search.search import Search
 
-RULES = Rules(rungs=(10, 30, 90), reduction_factor=3, quorum=3, seed=4)
-TRIALS = 14
 LOSS = tasks.get("detection").objective("validation_loss/total", DATASET.classes)
 
 
@@ -37,69 +37,12 @@ def scheduler(name) -> Scheduler:
     return schedulers.make(name, RULES)
 
 
-def measured(trial: int, step: int) -> Score:
-    """What a trial has at a rung: a rising mAP, which half of the trials share with another."""
-    draws = random.Random(trial // 2)
-    return score(round(draws.random() * step / 90, 3), round(draws.random(), 3), loss=1 + trial / 10)
-
-
-class Driver:
-    """Runs trials one after another as a search does, without training. `told` is all that was decided, in order."""
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        self.scheduler = scheduler
-        self.told: list[tuple[object, ...]] = []
-        self.decided: dict[tuple[int, int], str] = {}
-        self.waiting: dict[int, int] = {}
-
-    def run(self, begun: int, until: int) -> None:
-        for trial in range(begun, until):
-            self._train(trial, 0)
-            for hopeless in self.scheduler.hopeless(self.waiting, TRIALS):
-                self.told.append(("hopeless", hopeless, self.waiting.pop(hopeless)))
-            while (up := self.scheduler.promotable(self.waiting, trial < TRIALS - 1)) is not None:
-                self.told.append(("promoted", up, self.waiting[up]))
-                self.decided[up, self.waiting[up]] = "continue"
-                self.scheduler.promote(up, self.waiting[up])
-                self._train(up, self.waiting.pop(up))
-
-    def _train(self, trial: int, step: int) -> None:
-        for rung in self.scheduler.rungs_of(trial):
-            if rung > step:
-                self.scheduler.record(trial, rung, measured(trial, rung))
-                judged = self.scheduler.judge(trial, rung)
-                self.told.append((trial, rung, judged))
-                self.decided[trial, rung] = judged.decision
-                if judged.decision == "pause":
-                    self.waiting[trial] = rung
-                if judged.decision != "continue":
-                    return
-
-    def resumed(self, scheduler: Scheduler, order: random.Random) -> Driver:
-        """The same with another scheduler, which is told what a study keeps: scores and decisions, in any order."""
-        known = sorted(self.decided.items())
-        order.shuffle(known)
-        for (trial, step), decision in known:
-            scheduler.record(trial, step, measured(trial, step))
-            if decision == "continue":
-                scheduler.promote(trial, step)
-        again = Driver(scheduler)
-        again.told, again.decided, again.waiting = list(self.told), dict(self.decided), dict(self.waiting)
-        return again
-
-
-def whole(scheduler: Scheduler) -> Driver:
-    driver = Driver(scheduler)
-    driver.run(0, TRIALS)
-    return driver
-
-
 @pytest.mark.parametrize("brackets", [1, 3])
 def test_equal_rules_decide_equally(name, brackets):
     rules = dataclasses.replace(RULES, brackets=brackets)
     one, other = whole(schedulers.make(name, rules)), whole(schedulers.make(name, rules))
     assert one.told == other.told
-    assert {trial for trial, _ in one.decided} == set(range(TRIALS))
+    assert {trial for trial, _ in one.decided} == {*range(TRIALS), *one.forks}
 
 
 @pytest.mark.parametrize("brackets", [1, 3])
@@ -221,7 +164,8 @@ def test_where_nobody_waits_nobody_is_promoted(scheduler):
 
 
 def search(study, scheduler: Scheduler, trials: int = 8) -> Search:
-    return Search(study, TPESampler(context()), scheduler, trials)
+    explorer = Explorer(lambda trial: SPACE.suggest(trial, CONDITIONS), seed=1)
+    return Search(study, TPESampler(context()), scheduler, trials, explorer=explorer)
 
 
 @pytest.mark.slow
@@ -231,7 +175,7 @@ def test_a_search_ends_every_trial_completes_one_and_goes_on_after_any_stop_as_i
     study = open_study("whole")
     run_here(search(study, schedulers.make(name, RULES)))
     ended = [(record.state, record.recipe_id, record.step) for record in study.records()]
-    assert len(ended) == 8
+    assert sum(record.fork is None for record in study.records()) == 8
     assert {state for state, _, _ in ended} <= {"completed", "pruned"}
     assert ("completed", 90) in {(state, step) for state, _, step in ended}
 

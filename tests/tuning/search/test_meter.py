@@ -125,7 +125,7 @@ def test_a_trial_that_continues_another_is_not_charged_for_it(open_study):
     assert study.record(number).state == "completed"
 
     longer = open_study(max_steps=270)
-    search = Search(longer, search._sampler, type(search.scheduler)((10, 30, 90, 270)), 1)
+    search = Search(longer, search._new_trials._sampler, type(search.scheduler)((10, 30, 90, 270)), 1)
     again = search.propose().number
     search.report(trained(again, 91, 270, 200, "rung"))
     assert search._spending.meter.steps == 270

@@ -47,9 +47,13 @@ def of_trial(named: str, studies: Path) -> Source:
     study = reading.read(name.removesuffix("/trials"), studies)
     record = study.record(int(number))
     recipe = recipes.build(dict(record.recipe), where=f"trial {number}")
-    return Source(
-        recipe, f"trial {number} of {study.manifest.study}", str(study.folder.absolute()), study.manifest.data
+    changed = (
+        ()
+        if record.fork is None
+        else (f"without the weights of trial {record.fork.of}, step {record.began_at}",)
     )
+    name, folder = f"trial {number} of {study.manifest.study}", str(study.folder.absolute())
+    return Source(recipe, name, folder, study.manifest.data, changed)
 
 
 def of_run(run_id: str, tracking_uri: str) -> Source:

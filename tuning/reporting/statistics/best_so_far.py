@@ -24,7 +24,7 @@ def best_so_far(records: Iterable[TrialRecord], objective: Objective) -> list[Po
     """
     rungs = []
     for record in records:
-        steps, seconds = 0, 0.0
+        steps, seconds = record.began_at, 0.0
         for rung in record.rungs:
             value = None if record.state == "failed" else rung.value
             rungs.append((rung.time, record.number, rung.step - steps, rung.seconds - seconds, value))

@@ -108,7 +108,7 @@ class Pace:
         """The stage that ended at the trial's rung number `count`, from 1."""
         if count == 1 and CONTINUES in record.provenance:
             return  # it began at a checkpoint of another trial
-        rung, steps, seconds, training = record.rungs[count - 1], 0, 0.0, 0.0
+        rung, steps, seconds, training = record.rungs[count - 1], record.began_at, 0.0, 0.0
         if count > 1:
             before = record.rungs[count - 2]
             steps, seconds, training = before.step, before.seconds, before.seconds_training

@@ -116,10 +116,11 @@ class Reserve:
         rungs: the step of the last rung by trial, 0 for none. rest: what is left to pay for each.
         """
         done = [self._study.record(number) for number in completed]
-        measured = {n: step for n, step in rungs.items() if step > 0 and self._promising(n, done)}
+        known = {number for number in rungs if self._study.record(number).rungs}
+        measured = {n: step for n, step in rungs.items() if n in known and self._promising(n, done)}
         if measured:
             return self._scheduler.foremost(measured)
-        unmeasured = [number for number, step in rungs.items() if step == 0]
+        unmeasured = [number for number in rungs if number not in known]
         return min(unmeasured, key=lambda n: (rest[n].steps, n)) if unmeasured and not completed else None
 
     def _promising(self, number: int, completed: Collection[TrialRecord]) -> bool:

@@ -87,7 +87,10 @@ def of_records(
     A stopped trial's curve is extrapolated: from its last rung it grows as the full trials did on average.
     Raises UserError when no trial took all its steps.
     """
-    known = [record for record in records if record.rungs and record.recipe["steps"] == max_steps]
+    own = [
+        record for record in records if record.fork is None
+    ]  # of others the recipe alone is not the reason
+    known = [record for record in own if record.rungs and record.recipe["steps"] == max_steps]
     full = [record for record in known if record.step >= max_steps]
     if not full:
         raise UserError(

@@ -79,7 +79,8 @@ def simulate(
         if search.over:
             return history
         curve, step = table.curve(record), at[number]
-        before = max((rung for rung in (0, *search.scheduler.rungs_of(number)) if rung < step), default=0)
+        rungs = (record.began_at, *search.scheduler.rungs_of(number))
+        before = max(rung for rung in rungs if rung < step)
         taken += step - before
         metrics = curve.at(step)
         value = search.study.objective.value(metrics)
