@@ -5,7 +5,7 @@
 
 Searches of the space `mobilenet` on a simulated clock; what a trial has learned goes on from a checkpoint:
 
-- drift: the best learning rate falls by a factor of 13 during the training (tests/tuning/drifting_trainer.py). The
+- drift: the best learning rate falls by a factor of 13 during the training (tests/tuning/curve_trainer.py). The
   schedules of the space can follow that, more or less.
 - drift, constant: the same, and all recipes have a constant rate. So none is good to the end, and only a change on the
   way helps: what population based training was made for.
@@ -37,8 +37,7 @@ ROOT = Path(__file__).parents[3]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "tuning")]
 
 import numpy as np  # noqa: E402
-from curve_trainer import CurveTrainer  # noqa: E402
-from drifting_trainer import gain  # noqa: E402
+from curve_trainer import CurveTrainer, gain  # noqa: E402
 from searches import OBJECTIVE, SPACE, about  # noqa: E402
 
 from search_spaces.conditions import Conditions  # noqa: E402

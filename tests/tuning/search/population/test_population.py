@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from curve_trainer import DATASET
-from drifting_trainer import DriftingTrainer
+from curve_trainer import DATASET, DriftingTrainer
 from searches import CONDITIONS, SPACE, context, recipe_of, score
 
 from tuning.execution.trial_source import assignment_of
