@@ -60,6 +60,15 @@ def parser() -> argparse.ArgumentParser:
         help="recipe file (default: the laptop preset of the fastest detector)")  # fmt: skip
     add("--trial", metavar="STUDY/7", help="instead: the recipe of a study's trial")
     add("--max-steps", type=int, metavar="N", help="gradient steps of each training (default: the recipe's)")
+    add("--search-every", type=int, default=0, metavar="K",
+        help="search the recipe anew after each K cycles, on the images labelled by then (default: never)")  # fmt: skip
+    add(
+        "--search-trials",
+        type=int,
+        default=4,
+        metavar="N",
+        help="recipes that such a search trains (default: 4)",
+    )
     add("--fine-tune", action="store_true", help="begin with the weights of the cycle before, not anew")
     add = line.add_argument_group("machine").add_argument
     add("--workers", type=int, metavar="N", help="trainings at a time (default: one for each CPU or GPU)")
@@ -111,6 +120,8 @@ def _main(chosen: argparse.Namespace) -> int:
         trial=chosen.trial,
         max_steps=chosen.max_steps,
         fine_tune=chosen.fine_tune,
+        search_every=chosen.search_every,
+        search_trials=chosen.search_trials,
         workers=workers,
         cpus=max(1, cpus_here() // workers),
         gpus=gpus,
@@ -135,6 +146,10 @@ def _check(chosen: argparse.Namespace) -> None:
             raise UserError(f"--{name.replace('_', '-')} must be 0 or more, not {value:g}")
     if chosen.candidates is not None and chosen.candidates < chosen.batch:
         raise UserError(f"--candidates {chosen.candidates} is less than --batch {chosen.batch}")
+    if chosen.search_every < 0:
+        raise UserError(f"--search-every must be 0 or more, not {chosen.search_every}")
+    if chosen.search_trials < 2:
+        raise UserError(f"--search-trials must be at least 2, not {chosen.search_trials}")
     if chosen.recipe is not None and chosen.trial is not None:
         raise UserError("give either --recipe or --trial")
     name = chosen.name or ""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from trainers.errors import UserError
 from trainers.files import write_text
@@ -21,6 +22,8 @@ class Outcome:
     of the data set. metrics: on the validation images, by name (Metrics.flat).
     seconds_training: of the gradient steps. seconds_selecting: of scoring the pool and picking. seconds: of the step.
     failure: why the training failed, in one line; then there are no metrics, and its strategy ends here for this seed.
+    recipe: the best of those that were tried in this step, in plain values; None if the recipe was not searched.
+    trial: the folder of its training, within that of the step's trial.
     """
 
     labels: int
@@ -30,6 +33,8 @@ class Outcome:
     seconds_selecting: float
     seconds: float
     failure: str = ""
+    recipe: Mapping[str, Any] | None = None
+    trial: str = "."
 
     def write(self, folder: Path) -> None:
         """Write it into a step's folder, atomically."""

@@ -111,6 +111,13 @@ def _curves(reported: Reported) -> Section:
         f"Means over {counted(curves.seeds, 'seed')} and their 95% intervals. All strategies of a seed begin with the "
         "same images and the same network."
     ]
+    simulation = reported.simulation
+    if simulation.search_every:
+        text.append(
+            f"From cycle 0 on, every {counted(simulation.search_every, 'cycle')} the recipe is the best of "
+            f"{simulation.search_trials} on the validation images, the same candidates for each strategy: each of these "
+            "points is the best of several trainings, and a little too high."
+        )
     columns = ("strategy", *(f"{count} labels" for count in numbers))
     chart = Chart(figure, f"{metric} of each strategy by labelled images")
     return Section("curves", "Learning curves", text, [Table(columns, rows)], [chart])

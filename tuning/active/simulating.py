@@ -15,7 +15,7 @@ from trainers.datasets import arguments
 from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
 from trainers.recipe import Recipe
-from tuning.active import curves, report, running, tracking
+from tuning.active import curves, recipe_search, report, running, tracking
 from tuning.active.outcome import Outcome
 from tuning.active.report import Reported
 from tuning.active.simulation import Simulation, Step
@@ -56,6 +56,8 @@ class Asked:
     trial: str | None
     max_steps: int | None
     fine_tune: bool
+    search_every: int
+    search_trials: int
     workers: int
     cpus: int
     gpus: float
@@ -84,7 +86,10 @@ def simulate(asked: Asked, console: Console) -> None:
     simulation = Simulation(
         asked.studies_dir / (asked.name or f"active-{plain}"), dataset.fingerprint, recipe, names, asked.seeds,
         asked.initial, asked.batch, asked.cycles, asked.candidates, asked.fine_tune, asked.frame_gap,
+        asked.search_every, asked.search_trials if asked.search_every else 1,
     )  # fmt: skip
+    if asked.search_every:
+        recipe_search.space_of(recipe)  # raises
     simulation.check(dataset)
     simulation.begin()
     lock = StudyLock(simulation.folder / "lock")

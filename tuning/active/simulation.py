@@ -29,6 +29,8 @@ class Simulation:
     batch: images that each cycle labels. cycles: how often.
     candidates: images among which a cycle picks, others in each; None for all that have no labels yet.
     fine_tune: begin each training with the weights of the cycle before. frame_gap: see picking.pick.
+    search_every: cycles after which the recipe is searched anew, from cycle 0 on; 0 for never.
+    search_trials: recipes that such a search trains.
     """
 
     folder: Path
@@ -42,6 +44,12 @@ class Simulation:
     candidates: int | None
     fine_tune: bool
     frame_gap: int
+    search_every: int = 0
+    search_trials: int = 1
+
+    def searches(self, step: Step) -> bool:
+        """Whether the recipe is searched anew in this step."""
+        return bool(self.search_every) and step.cycle % self.search_every == 0
 
     @property
     def labels(self) -> list[int]:
@@ -96,7 +104,7 @@ class Simulation:
         if file.is_file():
             there = _read(file)
             for name, value in fixed.items():
-                if there.get(name) != value:
+                if there.get(name, 0) != value:
                     shown = "" if name == "recipe" else f" ({there.get(name)}, not {value})"
                     raise UserError(
                         f"{self.folder}: was begun with another {name.replace('_', '-')}{shown}; give another --name"
@@ -113,7 +121,8 @@ class Simulation:
 
     def _fixed(self) -> dict[str, Any]:
         names = ("data", "initial", "batch", "cycles", "candidates", "fine_tune", "frame_gap")
-        return {name: getattr(self, name) for name in names} | {"recipe": self.recipe.to_dict()}
+        searched = ("search_every", "search_trials") if self.search_every else ()
+        return {name: getattr(self, name) for name in (*names, *searched)} | {"recipe": self.recipe.to_dict()}
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def _run(store: Any, experiment: str, simulation: Simulation, strategy: str, see
     tags = {STRATEGY: strategy, SEED: str(seed), "data.fingerprint": simulation.data}
     run = store.create_run(experiment, run_name=f"{strategy}, seed {seed}", tags=tags).info.run_id
     recipe = simulation.recipe
-    chosen = ("initial", "batch", "cycles", "candidates", "fine_tune")
+    chosen = ("initial", "batch", "cycles", "candidates", "fine_tune", "search_every", "search_trials")
     asked = {name: getattr(simulation, name) for name in chosen}
     for name, value in {
         "model": recipe.model,

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from trainers import model as models
+from trainers import task as tasks
 from trainers.datasets.dataset import Dataset
 from trainers.errors import TrialFailed, UserError
 from trainers.files import write_text
-from trainers.recipe import InitialWeights
+from trainers.recipe import InitialWeights, Recipe
 from tuning.active import outcome as outcomes
 from tuning.active import pool
 from tuning.active.labelled import labelled_part
 from tuning.active.outcome import Outcome
+from tuning.active.recipe_search import candidates
 from tuning.active.simulation import Simulation, Step
 from tuning.execution.worker import Assignment, Trainers, Worker
 from tuning.selection.strategies.random_choice import RANDOM
@@ -52,23 +54,28 @@ def train(job: Job, step: Step) -> Outcome:
     data = labelled_part(job.dataset, {*labelled, *added}, folder / DATA)
     factories = {simulation.recipe.model: job.factory} if job.factory else None
     trainers = Trainers(factories, data, job.options)
-    result = _trained(job, step, trainers, folder / TRIAL)
-    failure = result.reason
+    best, tried = _best_trained(job, step, trainers, folder / TRIAL)
+    failure = best.result.reason
     if (
         not failure and step.cycle < simulation.cycles and step.strategy != RANDOM.name
     ):  # scores the pool next
+        trainer = trainers(simulation.recipe.model)
+        if len(tried) > 1:
+            trainer.start(best.recipe, _newest(best.folder))
         try:
-            trainers(simulation.recipe.model).export(folder / EXPORT)
+            trainer.export(folder / EXPORT)
         except TrialFailed as error:
             failure = error.reason
     found = Outcome(
         len(labelled) + len(added),
         tuple(added),
-        {} if failure else dict(result.metrics),
-        result.seconds_training,
+        {} if failure else dict(best.result.metrics),
+        sum(each.result.seconds_training for each in tried),
         selecting,
         time.monotonic() - began,
         failure,
+        best.recipe.to_dict() if simulation.searches(step) else None,
+        best.folder.relative_to(folder / TRIAL).as_posix(),
     )
     found.write(folder)
     return found
@@ -113,14 +120,48 @@ def _labelled(simulation: Simulation, step: Step) -> list[int]:
     return found
 
 
-def _trained(job: Job, step: Step, trainers: Trainers, folder: Path) -> StepResult:
-    """Train the recipe to its last step and evaluate it; resumes from the checkpoint in `folder`."""
+def _newest(folder: Path) -> Path:
+    """The newest checkpoint in a trial's folder, which must have one."""
+    newest = newest_checkpoint(folder)
+    assert newest is not None
+    return newest[1]
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A candidate of a step, trained to its end."""
+
+    recipe: Recipe
+    result: StepResult
+    folder: Path
+
+
+def _best_trained(job: Job, step: Step, trainers: Trainers, folder: Path) -> tuple[_Tried, list[_Tried]]:
+    """Train the candidates, in folders of their own within `folder` if there are several; returns the best, and all."""
     simulation = job.simulation
-    recipe = simulation.recipe.replace(seed=step.seed)
+    objective = tasks.get(models.get(simulation.recipe.model).task).objective(None, job.dataset.classes)
+    recipes = candidates(simulation, step, objective)
+    tried = []
+    for number, recipe in enumerate(recipes):
+        own = folder / f"candidate-{number}" if len(recipes) > 1 else folder
+        own.mkdir(exist_ok=True)
+        tried.append(_Tried(recipe, _trained(simulation, step, recipe, trainers, own), own))
+    sound = [each for each in tried if not each.result.reason] or tried
+    best = max(
+        sound, key=lambda each: objective.score(each.result.metrics).key if not each.result.reason else ()
+    )
+    return best, tried
+
+
+def _trained(
+    simulation: Simulation, step: Step, recipe: Recipe, trainers: Trainers, folder: Path
+) -> StepResult:
+    """Train a recipe to its last step and evaluate it; resumes from the checkpoint in `folder`."""
     if simulation.fine_tune and step.before is not None:
-        newest = newest_checkpoint(simulation.path(step.before) / TRIAL)
-        assert newest is not None
-        weights = InitialWeights(source=str(newest[1].absolute()), part="full")
+        done = outcomes.read(simulation.path(step.before))
+        assert done is not None
+        newest = _newest(simulation.path(step.before) / TRIAL / done.trial)
+        weights = InitialWeights(source=str(newest.absolute()), part="full")
         recipe = recipe.replace(weights=weights.model_dump())
     write_text(folder / RECIPE, recipe.to_yaml())
     worker = Worker(trainers, models.get(recipe.model).task)
