@@ -102,8 +102,9 @@ class ReportContext:
 
     @cached_property
     def rung_trials(self) -> RungTrials | None:
-        """The trials at the rung that suits comparisons best."""
-        return rung_trials.trials_at_rung(self.ranked, self.study.trials, self.study.objective)
+        """The trials at the rung that suits comparisons best; without those that began with others' weights."""
+        own = [record for record in self.ranked if record.fork is None]
+        return rung_trials.trials_at_rung(own, self.study.trials, self.study.objective)
 
     @cached_property
     def importances(self) -> dict[str, float]:

@@ -20,6 +20,7 @@ from tuning.reporting.parts import (
     label_errors,
     losses,
     parameters,
+    population,
     predictions,
     published_recipes,
 )
@@ -40,6 +41,7 @@ PARTS: tuple[Callable[[ReportContext], Section | None], ...] = (
     parameters.section,
     breakdown.section,
     early_stopping.section,
+    population.section,
     published_recipes.section,
     cost.section,
     advice.section,

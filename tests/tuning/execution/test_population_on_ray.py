@@ -35,12 +35,12 @@ def outcome(studies: Path) -> list[dict]:
     return json.loads((studies / STUDY / "summary.json").read_text())["trials"]
 
 
-def checked(studies: Path) -> list[dict]:
+def checked(studies: Path, members: int = 4) -> list[dict]:
     """The trials, whose weights are the ones that are said."""
     trials = outcome(studies)
     forked = [trial for trial in trials if "began_from" in trial]
     assert forked
-    assert [trial["state"] for trial in trials].count("completed") == 4
+    assert [trial["state"] for trial in trials].count("completed") == members
     for trial in forked:
         origin = trial["began_from"]
         donor, replaced = trials[origin["of"]], trials[origin["instead_of"]]
@@ -116,8 +116,9 @@ def test_a_population_whose_driver_is_killed_ends_as_one_that_was_not(tmp_path, 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_detectors_go_on_from_the_weights_of_a_better_one(local_ray, tmp_path, capsys):
-    assert main(command(tmp_path, "--workers", "1", "--image-size", "160", "--batch-size", "2")) == 0
-    trials = checked(tmp_path)
+    small = ("--image-size", "160", "--batch-size", "2", "--early-images", "20", "--subset", "20%")
+    assert main(command(tmp_path, "--workers", "1", "--max-steps", "60", "--trials", "3", *small)) == 0
+    trials = checked(tmp_path, 3)
     said = capsys.readouterr().out
     assert "checkpoint is gone" not in said
     for trial in trials:

@@ -22,7 +22,8 @@ def section(context: ReportContext) -> Section | None:
         branches = search_spaces.get(about.space).branches
     except UserError:  # a space of another version, or the training of a single recipe
         return None
-    own = {str(record.provenance.get("name")): record for record in context.records if record.provenance}
+    began = [record for record in context.records if record.provenance and record.fork is None]
+    own = {str(record.provenance.get("name")): record for record in began}
     rows, data = [], []
     for branch in branches:
         for published in branch.published(about.preset):

@@ -8,13 +8,16 @@ from searches import CONDITIONS, SPACE, context, recipe_of, score
 
 from tuning.execution.trial_source import assignment_of
 from tuning.execution.worker import Worker
+from tuning.reporting.context import ReportContext
 from tuning.reporting.ledger import ledger
+from tuning.reporting.parts import population as parts
 from tuning.search.limits.budget import Budget, Spending
 from tuning.search.limits.meter import Meter
 from tuning.search.population.exploring import Explorer, kept
 from tuning.search.samplers.random_sampler import RandomSampler
 from tuning.search.schedulers.population import Population, even_steps
 from tuning.search.search import Search
+from tuning.study import reading
 from tuning.study.fork import Fork, lineage
 
 RUNGS = (30, 60, 90)
@@ -110,6 +113,20 @@ def test_every_generation_of_a_member_says_whose_weights_it_has_and_what_has_cha
     assert whose[0][1] == 0
     assert whose[-2:] == [(of, records[of].began_at), (last.number, 60)]
     assert [step for _, step in whose] == sorted(step for _, step in whose)
+
+
+def test_the_report_says_whose_recipes_trained_the_best_trials_weights(whole):
+    context = ReportContext(reading.read("street", whole.folder.parent))
+    found = parts.section(context)
+    records = whole.records()
+    assert [row["trial"] for row in found.data["trials"]] == [r.number for r in records if r.fork]
+    for row, shown in zip(found.data["trials"], found.tables[0].rows, strict=True):
+        donor = {rung.step: rung.value for rung in records[row["of"]].rungs}[row["step"]]
+        assert row["value_of"] == donor > row["value_instead_of"]
+        assert shown[1] == str(row["of"])
+        assert row["lineage"][-1] == (row["trial"], row["step"])
+    best = context.best
+    assert found.text[1].endswith(f"trial {best.number} to step 90.")
 
 
 @pytest.mark.slow
