@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -13,6 +13,8 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve import tasks
 from serve.api import batches, images, jobs, model, openapi, problems, results, schemas
@@ -186,31 +188,52 @@ def _add_head(router: APIRouter) -> None:
 
 def _add_metrics(app: FastAPI, counters: Counters) -> None:
     """Middleware: count requests, turn unexpected errors into problems, and set security headers."""
-    # in a thread of its own: while the database is locked, requests are still answered
-    flusher = ThreadPoolExecutor(1, "counters")
-    flushed = time.monotonic()
-    pending: Future[None] | None = None
+    app.add_middleware(Counting, counters=counters)
 
-    @app.middleware("http")
-    async def count(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        nonlocal flushed, pending
-        began = time.perf_counter()
+
+class Counting:
+    """See _add_metrics. Plain ASGI: Starlette's own middleware of functions takes a task and two queues a request."""
+
+    def __init__(self, app: ASGIApp, counters: Counters) -> None:
+        self._app, self._counters = app, counters
+        # in a thread of its own: while the database is locked, requests are still answered
+        self._flusher = ThreadPoolExecutor(1, "counters")
+        self._flushed = time.monotonic()
+        self._pending: Future[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._count(scope, status, time.perf_counter() - began)
+                headers = MutableHeaders(scope=message)
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
         try:
-            response = await call_next(request)
-            status = response.status_code
-        except Exception as error:  # noqa: BLE001 - no traceback may reach a client
-            problems.log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-            response, status = (
-                problems.problem(500, "unexpected server error; see the server's log"),
-                500,
-            )
-        route = getattr(request.scope.get("route"), "path", "unknown")
-        method = request.method if request.method in ("GET", "POST", "DELETE", "HEAD") else "other"
-        counters.add("requests", method=method, route=route, status=str(status))
-        counters.observe("request_seconds", time.perf_counter() - began, method=method, route=route)
-        if time.monotonic() - flushed > FLUSH_SECONDS and (pending is None or pending.done()):
-            flushed = time.monotonic()
-            pending = flusher.submit(counters.flush)
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers.setdefault("Cache-Control", "no-store")
-        return response
+            await self._app(scope, receive, answer)
+        except Exception as error:  # no traceback may reach a client
+            problems.log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+            if status:
+                raise  # a part was sent: the connection ends, so that the client takes it for no whole answer
+            failed = problems.problem(500, "unexpected server error; see the server's log")
+            await failed(scope, receive, answer)
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unknown")
+        method = scope["method"] if scope["method"] in ("GET", "POST", "DELETE", "HEAD") else "other"
+        self._counters.add("requests", method=method, route=route, status=str(status))
+        self._counters.observe("request_seconds", seconds, method=method, route=route)
+        if time.monotonic() - self._flushed > FLUSH_SECONDS and (
+            self._pending is None or self._pending.done()
+        ):
+            self._flushed = time.monotonic()
+            self._pending = self._flusher.submit(self._counters.flush)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -11,7 +13,8 @@ from pydantic import ValidationError
 
 from serve.api import problems, schemas
 from serve.api.context import Context
-from serve.api.uploads import incoming_folder, read_form
+from serve.api.uploads import incoming_folder, is_small, read_body, read_form
+from serve.deployment.budget import Budget
 from serve.errors import Refused
 from serve.jobs.options import Options
 from serve.storage.sources import check_disk_space
@@ -48,6 +51,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
     """The routes of this module."""
     router = APIRouter(prefix="/v1", tags=["images"])
     limits = context.settings.limits
+    memory = Budget(2 * limits.image_bytes, "bytes")
 
     @router.post(
         "/images:detect",
@@ -83,29 +87,43 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         except ValidationError as error:
             raise Refused(422, problems.first_error(error)) from None
         model = await asyncio.to_thread(context.rollout.pick)
-        images = await _images(request)
-        return await context.replicas.find(images, model, wanted, verb)
+        async with _images(request) as images:
+            return await context.replicas.find(images, model, wanted, verb)
 
-    async def _images(request: Request) -> list[bytes]:
-        if request.headers.get("content-type", "").startswith("image/"):
-            body = bytearray()
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > limits.image_bytes:
-                    raise Refused(413, f"the body is larger than the limit of {limits.image_bytes} bytes")
-            if not body:
-                raise Refused(422, "the body is empty; send an image")
-            return [bytes(body)]
+    @asynccontextmanager
+    async def _images(request: Request) -> AsyncIterator[list[bytes]]:
+        """The request's images. Large bodies wait on the disk until there is memory for them."""
+        if is_small(request):
+            yield await _received(request, None)
+            return
         async with incoming_folder(context.settings.data) as folder:
-            form = await read_form(
-                request,
-                folder,
-                limits.image_bytes,
-                limits.images,
-                lambda size: check_disk_space(size, context.settings),
-            )
-            if not form.files:
-                raise Refused(422, "the field 'file' with an image is missing")
-            return await asyncio.to_thread(lambda: [path.read_bytes() for _, path, _ in form.files])
+            await _received(request, folder)
+            files, size = await asyncio.to_thread(_written, folder)
+            async with memory.taken(size):
+                yield await asyncio.to_thread(lambda: [path.read_bytes() for path in files])
+
+    async def _received(request: Request, folder: Path | None) -> list[bytes]:
+        """The images, or none when they were written into `folder` instead, numbered."""
+        if request.headers.get("content-type", "").startswith("image/"):
+            body, size = await read_body(request, limits.image_bytes, folder and folder / "body-0")
+            if not size:
+                raise Refused(422, "the body is empty; send an image")
+            return [body]
+        form = await read_form(
+            request,
+            folder,
+            limits.image_bytes,
+            limits.images,
+            lambda size: check_disk_space(size, context.settings),
+        )
+        if not form.files and not form.contents:
+            raise Refused(422, "the field 'file' with an image is missing")
+        return form.contents
 
     return router
+
+
+def _written(folder: Path) -> tuple[list[Path], int]:
+    """The files of a request in the order in which they came, and their bytes."""
+    files = sorted(folder.iterdir(), key=lambda path: int(path.name.rpartition("-")[2]))
+    return files, sum(path.stat().st_size for path in files)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -24,14 +25,19 @@ from serve.errors import Refused
 FIELD_BYTES = 1 << 20  # limit of all plain fields together
 MAX_PARTS = 200
 CHUNK_BYTES = 1 << 20
+SMALL_BYTES = 1 << 20  # a body of so many bytes may stay in memory
 
 
 @dataclass
 class Form:
-    """A parsed body. files: (client's file name, path where it was written, bytes), in order. digest: of all parts."""
+    """A parsed body. files: (client's file name, path where it was written, bytes), in order. digest: of all parts.
+
+    contents: of the files instead, where none were written.
+    """
 
     fields: dict[str, str] = field(default_factory=dict)
     files: list[tuple[str, Path, int]] = field(default_factory=list)
+    contents: list[bytes] = field(default_factory=list)
     digest: str = ""
 
 
@@ -51,12 +57,46 @@ async def incoming_folder(data: Path) -> AsyncIterator[Path]:
         await asyncio.to_thread(shutil.rmtree, folder, True)
 
 
+def is_small(request: Request) -> bool:
+    """Whether the request declares a body of at most SMALL_BYTES."""
+    length = request.headers.get("content-length", "")
+    return length.isdecimal() and int(length) <= SMALL_BYTES
+
+
+async def read_body(request: Request, limit: int, path: Path | None) -> tuple[bytes, int]:
+    """The body, or b"" when it was written to `path` instead, and its bytes.
+
+    Raises Refused: 413 beyond `limit` bytes, 400 for an incomplete body.
+    """
+    body, size = bytearray(), 0
+    file = None if path is None else await asyncio.to_thread(path.open, "wb")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            size += len(chunk)
+            if size > limit:
+                raise Refused(413, f"the body is larger than the limit of {limit} bytes")
+            if file is not None and len(body) >= CHUNK_BYTES:
+                await asyncio.to_thread(file.write, bytes(body))
+                body.clear()
+        if file is not None:
+            await asyncio.to_thread(file.write, bytes(body))
+            body.clear()
+    except ClientDisconnect:
+        raise Refused(400, "the body is incomplete") from None
+    finally:
+        if file is not None:
+            await asyncio.to_thread(file.close)
+    return bytes(body), size
+
+
 async def read_form(
-    request: Request, folder: Path, limit: int, files: int, check_disk_space: Callable[[int], None]
+    request: Request, folder: Path | None, limit: int, files: int, check_disk_space: Callable[[int], None]
 ) -> Form:
     """Write up to `files` parts named "file" into `folder`, under generated names, and collect the plain fields.
 
-    limit: bytes of all files. check_disk_space: raises Refused when that many bytes do not fit on the disk.
+    folder: None to keep the files in memory. limit: bytes of all files. check_disk_space: raises Refused when that many
+    bytes do not fit on the disk.
     Raises Refused: 413 beyond a limit, 400 for an incomplete or malformed body, 415 for another type, 422 for an
     unexpected part.
     """
@@ -70,21 +110,21 @@ async def read_form(
     if length.isdigit():
         if int(length) > limit + FIELD_BYTES:
             raise Refused(413, f"the body has {int(length)} bytes; the limit for files is {limit} bytes")
-        await asyncio.to_thread(check_disk_space, int(length))
+        if folder is not None:
+            await asyncio.to_thread(check_disk_space, int(length))
     reader = _Reader(boundary.encode(), folder, limit, files)
     checked = 0
     try:
         pending = bytearray()
         async for chunk in request.stream():
             pending += chunk
-            if len(pending) >= CHUNK_BYTES or not chunk:
+            if len(pending) >= CHUNK_BYTES:
                 await asyncio.to_thread(reader.feed, bytes(pending))
                 pending.clear()
             if reader.written - checked > 64 * CHUNK_BYTES:  # for a body of undeclared length
                 checked = reader.written
                 await asyncio.to_thread(check_disk_space, 0)
-        await asyncio.to_thread(reader.feed, bytes(pending))
-        await asyncio.to_thread(reader.end)
+        await asyncio.to_thread(reader.end, bytes(pending))
     except RequestEntityTooLarge:
         raise Refused(413, "the body has too many parts or too much text in its fields") from None
     except ClientDisconnect:
@@ -97,7 +137,7 @@ async def read_form(
 
 
 class _Reader:
-    def __init__(self, boundary: bytes, folder: Path, limit: int, files: int) -> None:
+    def __init__(self, boundary: bytes, folder: Path | None, limit: int, files: int) -> None:
         self.form = Form()
         self.written = 0
         # its limit is for what it buffers: a chunk, and the beginning of an unfinished field or header
@@ -107,6 +147,8 @@ class _Reader:
         self._digest = hashlib.sha256()
         self._part: Field | File | None = None
         self._file: BinaryIO | None = None
+        self._path: Path | None = None
+        self._files = 0
         self._text = bytearray()
         self._size = 0
         self._ended = False
@@ -117,8 +159,9 @@ class _Reader:
             self._decoder.receive_data(data[start : start + CHUNK_BYTES])
             self._events()
 
-    def end(self) -> None:
-        """Finish. Raises ValueError when the body is incomplete."""
+    def end(self, data: bytes) -> None:
+        """Parse the last part of the body. Raises ValueError when the body is incomplete."""
+        self.feed(data)
         self._decoder.receive_data(None)
         self._events()
         if not self._ended:
@@ -152,14 +195,15 @@ class _Reader:
         if isinstance(part, File):
             if part.name != "file":
                 raise Refused(422, f"files must be in the field 'file', not '{part.name[:50]}'")
-            if len(self.form.files) == self._most:
+            if self._files == self._most:
                 raise Refused(422, f"at most {self._most} file{'s' if self._most > 1 else ''} per request")
             encoding = Headers(part.headers).get("content-transfer-encoding", "binary").lower()
             if encoding not in ("binary", "8bit", "7bit"):
                 raise Refused(415, "send files without a Content-Transfer-Encoding")
             # the client's file name is never used as a path
-            self._path = self._folder / f"upload-{len(self.form.files)}"
-            self._file = self._path.open("wb")
+            self._path = None if self._folder is None else self._folder / f"upload-{len(self.form.files)}"
+            self._file = io.BytesIO() if self._path is None else self._path.open("wb")
+            self._files += 1
 
     def _data(self, data: bytes) -> None:
         self._digest.update(data)
@@ -177,7 +221,10 @@ class _Reader:
             self._text += data
 
     def _finish(self) -> None:
-        if isinstance(self._part, File):
+        if isinstance(self._part, File) and self._path is None:
+            assert isinstance(self._file, io.BytesIO)
+            self.form.contents.append(self._file.getvalue())
+        elif isinstance(self._part, File) and self._path is not None:
             self.close()
             self.form.files.append((self._part.filename or "", self._path, self._size))
         elif self._part is not None:

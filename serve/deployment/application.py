@@ -60,9 +60,10 @@ class ReplicaDeployment:
         if replica is not None:
             replica.close()
 
-    def record_autoscaling_stats(self) -> dict[str, float]:
+    async def record_autoscaling_stats(self) -> dict[str, float]:
         """Unfinished jobs, and how many one replica takes, for serve.deployment.autoscaling."""
-        return {"jobs": float(self._replica.jobs()), "jobs_at_once": float(self._jobs_at_once)}
+        jobs = await asyncio.to_thread(self._replica.jobs)
+        return {"jobs": float(jobs), "jobs_at_once": float(self._jobs_at_once)}
 
 
 class ReplicaHandle:

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from serve.backends.batching import NetworkFailed
+from serve.deployment.budget import Budget
 from serve.deployment.evidence import Evidence
 from serve.deployment.health import Health, one_line
-from serve.deployment.pixels import PixelBudget
 from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
 from serve.deployment.shadowing import shadowing
@@ -62,7 +62,7 @@ class Replica:
         self._stopping = threading.Event()
         self._id = uuid.uuid4().hex
         self._evidence = Evidence(database)
-        self._pixels = PixelBudget(settings.limits.request_pixels)
+        self._pixels = Budget(settings.limits.request_pixels, "pixels")
         self._networks = NetworkCounts(self._counters)
         self._health.check()  # loads the champion; /readyz reports why it cannot, and one that loads may follow
         self._runner = runner = JobRunner(
@@ -93,7 +93,7 @@ class Replica:
         images have too many pixels in all, 422 when one cannot be decoded, 503 when the champion fails. When a
         candidate fails, the champion answers instead.
         """
-        async with self._pixels.taken(sum(map(pixels, images))):
+        async with self._pixels.taken(await asyncio.to_thread(lambda: sum(map(pixels, images)))):
             decoded = await asyncio.to_thread(
                 lambda: [decode_image(each, self._settings.limits) for each in images]
             )
@@ -159,14 +159,22 @@ class Replica:
     ) -> dict[str, Any]:
         futures = await asyncio.to_thread(self._submit, images, model, options)
         found = await asyncio.gather(*map(asyncio.wrap_future, futures))
-        answers = []
-        for image, each in zip(images, found, strict=True):
-            height, width = image.shape[:2]
-            detected = model.task.findings(each, model.export, options, height, width)
-            answers.append(
-                {"height": height, "width": width, "objects": [o.to_dict(height, width) for o in detected]}
-            )
-        return {"model": model_id, "images": answers}
+
+        def answer() -> dict[str, Any]:
+            answers = []
+            for image, each in zip(images, found, strict=True):
+                height, width = image.shape[:2]
+                detected = model.task.findings(each, model.export, options, height, width)
+                answers.append(
+                    {
+                        "height": height,
+                        "width": width,
+                        "objects": [o.to_dict(height, width) for o in detected],
+                    }
+                )
+            return {"model": model_id, "images": answers}
+
+        return await asyncio.to_thread(answer)  # masks take longer than an event loop should wait
 
     def _submit(self, images: Sequence[np.ndarray], model: Model, options: Options) -> list[Future[Any]]:
         """Give the images to the network, and during a canary phase some of them to the other model as well."""

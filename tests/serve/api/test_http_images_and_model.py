@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import requests
 from PIL import Image
 from rectangles import picture
-from servers import READER
+from servers import READER, LocalReplica
+
+from serve.api import uploads
 
 BOX = (0.2, 0.3, 0.6, 0.7)
 
@@ -40,6 +44,44 @@ def test_several_images_are_answered_in_order(server):
     files = [("file", (f"{i}.png", encoded(size=(64 + 20 * i, 64)))) for i in range(4)]
     images = server.call("POST", "/v1/images:detect", files=files).json()["images"]
     assert [image["height"] for image in images] == [64, 84, 104, 124]
+
+
+@pytest.mark.parametrize("kind", ["a form", "an image"])
+def test_a_body_of_undeclared_length_is_answered_too(server, kind):
+    sizes, headers = [(64, 64), (84, 64), (104, 64)], {"Content-Type": "multipart/form-data; boundary=b"}
+    body = b"".join(
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n%b\r\n' % encoded(size=size)
+        for size in sizes
+    )
+    body += b"--b--\r\n"
+    if kind == "an image":
+        sizes, headers, body = [(64, 70)], {"Content-Type": "image/png"}, encoded(size=(64, 70))
+    pieces = (body[start : start + 50] for start in range(0, len(body), 50))
+    answer = server.call("POST", "/v1/images:detect", data=pieces, headers=headers)
+    assert [(image["height"], image["width"]) for image in answer.json()["images"]] == sizes
+    assert not list((server.settings.data / "incoming").glob("*"))
+
+
+def test_large_bodies_wait_for_each_other_on_the_disk(server, monkeypatch):
+    held = most = 0
+
+    async def find(self, images, *_):
+        nonlocal held, most
+        held += sum(map(len, images))
+        most = max(most, held)
+        await asyncio.sleep(0.1)
+        held -= sum(map(len, images))
+        return {"model": "x", "images": []}
+
+    monkeypatch.setattr(LocalReplica, "find", find)
+    monkeypatch.setattr(uploads, "SMALL_BYTES", 1000)
+    body, limit = bytes(600_000), server.settings.limits.image_bytes
+    kind = dict(server.session.headers) | {"Content-Type": "image/png"}
+    with ThreadPoolExecutor(10) as pool:
+        url = server.url + "/v1/images:detect"
+        sent = [pool.submit(requests.post, url, body, headers=kind, timeout=60) for _ in range(10)]
+    assert {each.result().status_code for each in sent} == {200}
+    assert len(body) < most <= 2 * limit
 
 
 def test_images_with_too_many_pixels_in_all_are_refused_before_they_are_decoded(server):

@@ -7,7 +7,7 @@ import asyncio
 import clips
 import pytest
 
-from serve.deployment.pixels import PixelBudget
+from serve.deployment.budget import Budget
 from serve.errors import Refused
 from serve.jobs.limits import Limits
 from serve.jobs.options import Options
@@ -46,7 +46,7 @@ def test_results_beyond_the_limit_end_the_job_with_a_hint(rectangles, batcher, t
 
 def test_requests_beyond_the_pixels_of_a_replica_wait_for_each_other():
     async def main():
-        budget, running, most = PixelBudget(100), 0, 0
+        budget, running, most = Budget(100, "pixels"), 0, 0
 
         async def request(pixels):
             nonlocal running, most
