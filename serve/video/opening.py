@@ -108,7 +108,11 @@ def probe(path: Path, limits: Limits) -> VideoFacts:
         check_size(width, height, limits)
         sound = audio_stream(container)
         deaf = sound is None and bool(container.streams.audio)
-        notes = ("the sound has an unknown codec; the result is without sound",) if deaf else ()
+        notes: tuple[str, ...] = (
+            ("the sound has an unknown codec; the result is without sound",) if deaf else ()
+        )
+        if stream.metadata.get("alpha_mode") == "1":  # of WebM, whose alpha FFmpeg's own decoders leave out
+            notes += ("the transparency is not read: transparent parts are shown as they are stored",)
         return VideoFacts(
             width, height, Orientation(frame).rotation, str(rate), round(seconds, 3),
             stream.frames or (measured.frames if measured.whole else round(seconds * rate)),

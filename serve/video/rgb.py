@@ -71,9 +71,10 @@ class Pictures:
             )
             self.notes[f"high dynamic range ({HDR[frame.color_trc]}) was mapped to standard range"] = None
             image = tone_mapped(deep.to_ndarray(), frame.color_trc)
-        elif frame.format.name in WITH_ALPHA:
+        elif has_alpha(frame.format):
             clear = self._converter.reformat(frame, width, height, "rgba", source, threads=1).to_ndarray()
-            self.notes["transparent parts are shown on black"] = None
+            if clear[..., 3].min() < 254:  # FFmpeg's conversion may be wrong by one
+                self.notes["transparent parts are shown on black"] = None
             image = (clear[..., :3] * (clear[..., 3:] / np.float32(255))).round().astype(np.uint8)
         else:
             image = self._converter.reformat(frame, width, height, "rgb24", source, threads=1).to_ndarray()
@@ -86,8 +87,9 @@ class Pictures:
         return frame.width, (2 * round(frame.height / self._ratio / 2) if self._ratio < 1 else frame.height)
 
 
-WITH_ALPHA = ("yuva420p", "yuva422p", "yuva444p", "yuva420p10le", "yuva444p10le", "rgba", "bgra", "argb", "abgr",
-              "rgba64le", "rgba64be", "gbrap", "ya8")  # fmt: skip
+def has_alpha(pixels: Any) -> bool:
+    """Whether the av.VideoFormat has an alpha channel, or a palette, which may have transparent colours."""
+    return pixels.has_palette or any(component.is_alpha for component in pixels.components)
 
 
 def pixel_ratio(stream: Any) -> Fraction:

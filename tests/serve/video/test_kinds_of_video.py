@@ -188,6 +188,40 @@ def test_transparent_parts_are_black(tmp_path):
     assert decoder.notes == ["transparent parts are shown on black"]
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"),
+    [("a.mov", "prores_ks", "yuva444p10le"), ("a.mov", "png", "ya16be"), ("a.mkv", "ffv1", "gbrap10le"),
+     ("a.mkv", "ffv1", "yuva444p12le")],
+)  # fmt: skip
+@pytest.mark.parametrize("alpha", [0, 255], ids=["clear", "opaque"])
+def test_every_kind_of_alpha_is_seen(name, codec, pixels, alpha, tmp_path):
+    decoder = Decoder(with_alpha(tmp_path / name, codec, pixels, alpha), LIMITS)
+    image = next(iter(decoder)).image
+    assert (image.max() <= 1) == (alpha == 0)
+    assert decoder.notes == ([] if alpha else ["transparent parts are shown on black"])
+
+
+def test_the_transparency_of_webm_is_said_not_to_be_read(tmp_path):
+    source = with_alpha(tmp_path / "a.webm", "libvpx-vp9", "yuva420p", 0)
+    assert probe(source, LIMITS).notes == (
+        "the transparency is not read: transparent parts are shown as they are stored",
+    )
+
+
+def with_alpha(path, codec, pixels, alpha):
+    """A red video of 3 frames, all of whose pixels have this alpha."""
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream(codec, rate=25)
+        stream.height, stream.width, stream.pix_fmt = 64, 96, pixels
+        for index in range(3):
+            image = np.full((64, 96, 4), (200, 30, 30, alpha), np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgba")
+            frame.pts = index
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    return path
+
+
 @pytest.mark.parametrize("later", [(96, 128), (48, 64)], ids=["grows", "shrinks"])
 def test_a_turned_video_whose_size_changes_keeps_its_first_size(later, tmp_path, monkeypatch):
     from serve.video import decoding
