@@ -2,7 +2,7 @@
 
 The statements are those of SQLite's. Write transactions come one after another, as there: each takes one advisory lock.
 A job is locked by an advisory lock on a connection of its own, which PostgreSQL releases when the process or its
-machine is gone, the latter after KEEPALIVE's seconds.
+machine is gone, the latter after 20 s (tuning.study.storage.postgresql.KEEPALIVE).
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ from tuning.study.storage.postgresql import engine, in_words
 
 WRITES = 7236554302104  # the advisory lock of write transactions, of one deployment for each database
 CONNECTIONS = 40  # of a process, at most; each running job has one
-# so the server finds out after 20 s that a client's machine is gone
-KEEPALIVE = "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"
 TYPES = {"REAL": "DOUBLE PRECISION", "INTEGER": "BIGINT"}
 
 
@@ -80,8 +78,6 @@ class PostgresDatabase(Database):
         key = {"key": int.from_bytes(hashlib.sha256(file.parent.name.encode()).digest()[:8], signed=True)}
         with _failures(), self._engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT")
-            for setting in KEEPALIVE.split(";"):
-                connection.execute(sqlalchemy.text(setting))
             held = connection.execute(sqlalchemy.text("SELECT pg_try_advisory_lock(:key)"), key).scalar()
             try:
                 yield bool(held)

@@ -151,7 +151,7 @@ def spending(studies: Path) -> dict[str, Any]:
 
     trials = [record.spent for record in reading.read(STUDY, studies).records]
     noted = [json.loads(line) for line in (studies / NOTES).read_text(encoding="utf-8").splitlines()]
-    times = Counter((recipe, step) for recipe, first, last, _ in noted for step in range(first, last + 1))
+    times = Counter((recipe, step) for recipe, first, last, *_ in noted for step in range(first, last + 1))
     again: Counter[str] = Counter()
     for (recipe, _), count in times.items():
         again[recipe] += count - 1

@@ -1,7 +1,9 @@
-"""A cluster of three nodes that share no disk, an S3 server on the bridge, and the toy city in the store's reach."""
+"""A cluster of three nodes that share no disk; on the bridge an S3 server, PostgreSQL and MLflow's server."""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import shutil
 import sys
@@ -12,16 +14,23 @@ from pathlib import Path
 
 import boto3
 import nodes
+import postgresql_server
 import pytest
 from faults import Outage
+from mlflow_server import MlflowServer
 from nodes import HERE, ROOT, Node
+from watching import TRAINED
 
 TRAINER = ROOT / "tests" / "tuning"
+NETWORK = "10.77.0.0/24"
 
 
 @dataclass
 class Cluster:
-    """head, workers: its machines. uri: of the studies. s3: a client. outage: of S3. join: adds a machine."""
+    """head, workers: its machines. uri: of the studies. s3: a client. outage: of S3. join: adds a machine.
+
+    database: the PostgreSQL. mlflow: the URI of MLflow's server.
+    """
 
     head: Node
     workers: list[Node]
@@ -29,6 +38,8 @@ class Cluster:
     s3: object
     outage: Outage
     join: Callable[..., Node]
+    database: postgresql_server.Server
+    mlflow: str
 
 
 def _give_token(machine: Node) -> None:
@@ -39,52 +50,63 @@ def _give_token(machine: Node) -> None:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    from moto.server import ThreadedMotoServer
-
     if missing := nodes.available():
         pytest.skip(missing)
-    folder = Path(tempfile.mkdtemp(prefix="tuning-cluster-", dir="/var/tmp"))
-    nodes.make_bridge()
-    server = ThreadedMotoServer(HERE, 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    outage = server._server.app = Outage(server._server.app)
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RAY_", "XDG_"))
-    } | {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_REGION": "us-east-1", "PYTHONPATH": f"{ROOT}{os.pathsep}{TRAINER}", "PYTHONUNBUFFERED": "1",
-        "CURVE_TROUBLE": '{"pace": 0.1}',
-    }  # fmt: skip
-    machines: list[Node] = []
-    try:
-        for number in (1, 2, 3):
-            machines.append(Node(number, folder, environment))
-            _give_token(machines[-1])
+    with contextlib.ExitStack() as running:
+        folder = Path(tempfile.mkdtemp(prefix="tuning-cluster-", dir="/var/tmp"))
+        running.callback(_leave, folder)
+        nodes.make_bridge()
+        running.callback(nodes.remove_bridge)
+        outage, endpoint = _s3(running)
+        database = running.enter_context(
+            contextlib.contextmanager(postgresql_server.made)(HERE, clients=NETWORK)
+        )
+        tracking = MlflowServer(folder / "mlflow.db", folder / "artifacts", HERE)
+        running.callback(tracking.kill)
+        tracking.start()
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RAY_", "XDG_"))
+        } | {
+            "AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_REGION": "us-east-1", "PYTHONPATH": f"{ROOT}{os.pathsep}{TRAINER}", "PYTHONUNBUFFERED": "1",
+            "PGPASSWORD": postgresql_server.PASSWORD,
+            "CURVE_TROUBLE": f'{{"pace": 0.1, "log": "/tmp/{TRAINED}"}}',
+        }  # fmt: skip
         client = boto3.client(
-            "s3", endpoint_url=environment["AWS_ENDPOINT_URL"], aws_access_key_id="someone",
-            aws_secret_access_key="secret", region_name="us-east-1",
+            "s3", endpoint_url=endpoint, aws_access_key_id="someone", aws_secret_access_key="secret",
+            region_name="us-east-1",
         )  # fmt: skip
         client.create_bucket(Bucket="studies")
-        head, *workers = machines
-        head.start_ray(None, 1)
-        for worker in workers:
-            worker.start_ray(head.address, 2)
 
-        def join(number: int, small: bool, cpus: int) -> Node:
-            machine = Node(number, folder, environment, small)
-            machines.append(machine)
+        def join(number: int, cpus: int, head: str | None, **options: str) -> Node:
+            machine = Node(number, folder, environment, **options)
+            running.callback(machine.remove)
             _give_token(machine)
-            machine.start_ray(head.address, cpus)
+            machine.start_ray(head, cpus)
             return machine
 
-        yield Cluster(head, workers, "s3://studies/cluster", client, outage, join)
-    finally:
-        for machine in machines:
-            machine.remove()
-        server.stop()
-        nodes.remove_bridge()
-        if "PYTEST_KEEP" not in os.environ:
-            shutil.rmtree(folder, ignore_errors=True)
-        else:
-            print(folder, file=sys.stderr)
+        head = join(1, 1, None)
+        workers = [join(number, 2, head.address) for number in (2, 3)]
+        yield Cluster(
+            head, workers, "s3://studies/cluster", client, outage, join, database, tracking.uri
+        )  # fmt: skip
+
+
+def _s3(running: contextlib.ExitStack) -> tuple[Outage, str]:
+    """Start an S3 server; returns what puts it out of order, and its address."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it logs every request
+    server = ThreadedMotoServer(HERE, 0, verbose=False)
+    server.start()
+    running.callback(server.stop)
+    host, port = server.get_host_and_port()
+    outage = server._server.app = Outage(server._server.app)
+    return outage, f"http://{host}:{port}"
+
+
+def _leave(folder: Path) -> None:
+    if "PYTEST_KEEP" in os.environ:
+        print(folder, file=sys.stderr)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,16 +1,21 @@
-"""Faults of a cluster: each is made, and mended after a while, while a search runs on it."""
+"""Faults of a cluster: each is made, and mended after a while, while a search runs on it.
+
+cluster: the fixture. node: one of its workers. search: the watching.Driver.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from nodes import Node
 
-AWAY_SECONDS = {"partition": 20.0, "store": 30.0, "machine": 5.0}
+AWAY_SECONDS = {"partition": 20.0, "store": 30.0, "machine": 5.0, "database": 10.0, "disk": 30.0}
+WORKER = "ray::_Inner"  # TrialWorker, as Ray calls it once it has parameters
 MIDDLE = (503, "Slow Down")
 
 
@@ -52,26 +57,30 @@ def revive(cluster: Any, node: Node) -> None:
     node.start_ray(cluster.head.address, 2)
 
 
-def worker(cluster: Any, node: Node) -> None:
+def worker(cluster: Any, node: Node, search: Any) -> None:
     """A worker process is killed, as for want of memory."""
-    kill(processes(node, "ray::TrialWorker", "ray::ImplicitFunc")[:1])
+    victims = [
+        each for machine in (node, *cluster.workers, cluster.head) for each in processes(machine, WORKER)
+    ]
+    assert victims, "no machine has a worker"
+    kill(victims[:1])
 
 
-def raylet(cluster: Any, node: Node) -> None:
+def raylet(cluster: Any, node: Node, search: Any) -> None:
     """The machine's raylet is killed, and its Ray started again."""
     kill(processes(node, "raylet/raylet"))
     time.sleep(AWAY_SECONDS["machine"])
     revive(cluster, node)
 
 
-def machine(cluster: Any, node: Node) -> None:
+def machine(cluster: Any, node: Node, search: Any) -> None:
     """All processes of the machine are killed, and its Ray started again."""
     node.kill()
     time.sleep(AWAY_SECONDS["machine"])
     revive(cluster, node)
 
 
-def partition(cluster: Any, node: Node) -> None:
+def partition(cluster: Any, node: Node, search: Any) -> None:
     """The machine is cut off for 20 s; its Ray is started again if it has given up meanwhile."""
     subprocess.run(["ip", "link", "set", node.veth, "down"], check=True)
     time.sleep(AWAY_SECONDS["partition"])
@@ -81,14 +90,38 @@ def partition(cluster: Any, node: Node) -> None:
         revive(cluster, node)
 
 
-def store(cluster: Any, node: Node) -> None:
+def store(cluster: Any, node: Node, search: Any) -> None:
     """S3 answers 503 for 30 s."""
     cluster.outage.on = True
     time.sleep(AWAY_SECONDS["store"])
     cluster.outage.on = False
 
 
-def head(cluster: Any, node: Node) -> None:
+def database(cluster: Any, node: Node, search: Any) -> None:
+    """PostgreSQL is ended at once, and started again after 10 s."""
+    cluster.database.stop()
+    time.sleep(AWAY_SECONDS["database"])
+    cluster.database.start()
+
+
+def disk(cluster: Any, node: Node, search: Any) -> None:
+    """The machine's disk is full for 30 s."""
+    filler = node.cache / "filler"
+    with suppress(OSError), filler.open("wb", buffering=0) as file:  # until there is no space left
+        while True:
+            file.write(bytes(2**20))
+    time.sleep(AWAY_SECONDS["disk"])
+    filler.unlink()
+
+
+def gcs(cluster: Any, node: Node, search: Any) -> None:
+    """Ray's control process on the head is killed; the machines of such a cluster are then started anew."""
+    kill(processes(cluster.head, "gcs_server"))
+    search.process.wait(150)  # Ray waits a minute for it
+    head(cluster, node, search)
+
+
+def head(cluster: Any, node: Node, search: Any) -> None:
     """The head is killed with the driver, and all of Ray started again: machines without a head end by themselves."""
     cluster.head.kill()
     time.sleep(AWAY_SECONDS["machine"])
@@ -97,10 +130,10 @@ def head(cluster: Any, node: Node) -> None:
         revive(cluster, each)
 
 
-def driver(cluster: Any, node: Node) -> None:
+def driver(cluster: Any, node: Node, search: Any) -> None:
     """The driver is killed."""
     kill(processes(cluster.head, "tuning.run"))
 
 
-SURVIVED = (worker, raylet, machine, partition, store)  # the driver goes on
-FATAL = (driver, head)  # the same command is given again
+SURVIVED = (worker, raylet, machine, partition, store, database, disk)  # the driver goes on
+FATAL = (driver, head, gcs)  # the same command is given again

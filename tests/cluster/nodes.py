@@ -1,6 +1,6 @@
 """Three Ray nodes on one machine, each with its own address, disk and home: network and mount namespaces, and a bridge.
 
-    10.77.0.254  this machine: S3 (moto), PostgreSQL
+    10.77.0.254  this machine: S3 (moto), PostgreSQL, MLflow's server
     10.77.0.1    the head, from which drivers run
     10.77.0.2, 10.77.0.3    workers
 
@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 BRIDGE, HERE = "tuning0", "10.77.0.254"
@@ -25,7 +26,7 @@ def available() -> str:
     """What is missing for such a cluster, in words; "" if nothing is."""
     if os.getuid() != 0:
         return "network namespaces take root"
-    missing = [name for name in ("ip", "unshare", "nsenter") if shutil.which(name) is None]
+    missing = [name for name in ("ip", "unshare", "mount") if shutil.which(name) is None]
     if missing:
         return f"{', '.join(missing)} is not installed"
     made = subprocess.run(["ip", "netns", "add", "tuning-probe"], capture_output=True, text=True, check=False)
@@ -36,28 +37,35 @@ def available() -> str:
 
 
 class Node:
-    """One machine of the cluster. disk: the folder that it alone sees, as /root and as /tmp. veth: its cable's end here.
+    """One machine of the cluster.
 
-    small: its user's cache is on a disk of 64 KB.
+    disk: the folder that it alone sees, as /root and as /tmp. cache: its user's cache, a disk of its own with so many
+    bytes, as `mount` writes them. veth: its cable's end here.
     """
 
-    def __init__(self, number: int, folder: Path, environment: dict[str, str], small: bool = False) -> None:
+    def __init__(self, number: int, folder: Path, environment: dict[str, str], cache: str = "400m") -> None:
         self.name, self.address = f"tuning-n{number}", f"10.77.0.{number}"
         self.disk = folder / self.name
+        self.cache = self.disk / "root" / ".cache"
         self._environment = environment
-        self._small = small
-        (self.disk / "root").mkdir(parents=True)
+        self.cache.mkdir(parents=True)
         (self.disk / "tmp").mkdir()
+        (self.disk / "boot_id").write_text(f"{uuid.uuid4()}\n")
         self.veth = veth = f"tuning-v{number}"
-        for line in (
-            f"netns add {self.name}",
-            f"link add {veth} type veth peer name eth0 netns {self.name}",
-            f"link set {veth} master {BRIDGE} up",
-            f"-n {self.name} addr add {self.address}/24 dev eth0",
-            f"-n {self.name} link set eth0 up",
-            f"-n {self.name} link set lo up",
-        ):
-            subprocess.run(["ip", *line.split()], check=True)
+        try:
+            for line in (
+                f"mount -t tmpfs -o size={cache} tmpfs {self.cache}",
+                f"ip netns add {self.name}",
+                f"ip link add {veth} type veth peer name eth0 netns {self.name}",
+                f"ip link set {veth} master {BRIDGE} up",
+                f"ip -n {self.name} addr add {self.address}/24 dev eth0",
+                f"ip -n {self.name} link set eth0 up",
+                f"ip -n {self.name} link set lo up",
+            ):
+                subprocess.run(line.split(), check=True)
+        except BaseException:
+            self.remove()
+            raise
 
     def line(self, *command: str) -> list[str]:
         """The command line that runs `command` on this machine, with its own disk."""
@@ -68,9 +76,12 @@ class Node:
             if place.is_relative_to("/tmp") or place.is_relative_to("/root"):
                 target = self.disk / place.relative_to("/")
                 steps += [f"mkdir -p {target}", f"mount --bind {place} {target}"]
-        steps += [f"mount --rbind {self.disk}/root /root", f"mount --rbind {self.disk}/tmp /tmp"]
-        if self._small:
-            steps += ["mkdir -p /root/.cache", "mount -t tmpfs -o size=64k tmpfs /root/.cache"]
+        steps += [
+            f"mount --rbind {self.disk}/root /root",
+            f"mount --rbind {self.disk}/tmp /tmp",
+            # one kernel runs them all, but no machine may take another's processes for its own
+            f"mount --bind {self.disk}/boot_id /proc/sys/kernel/random/boot_id",
+        ]
         steps += [f"cd {ROOT}", 'exec "$@"']
         return [
             "ip",
@@ -108,6 +119,7 @@ class Node:
 
     def start_ray(self, head: str | None, cpus: int) -> None:
         """Start its Ray node: the head, or one that joins the head at this address."""
+        subprocess.run(["ip", "link", "set", self.veth, "up"], check=True)
         where = (
             ["--head", "--port=6379", "--include-dashboard=false"]
             if head is None
@@ -129,7 +141,8 @@ class Node:
         return [int(pid) for pid in found.stdout.split()]
 
     def kill(self) -> None:
-        """End all its processes at once, as when its power is cut."""
+        """Cut its power: it answers nothing more, and says no goodbye. `start_ray` brings it back."""
+        subprocess.run(["ip", "link", "set", self.veth, "down"], check=False, capture_output=True)
         for _ in range(5):
             for pid in self.pids():
                 subprocess.run(["kill", "-9", str(pid)], check=False, capture_output=True)
@@ -138,8 +151,11 @@ class Node:
             time.sleep(0.2)
 
     def remove(self) -> None:
-        """End its processes and remove its network."""
+        """End its processes, and remove its network and its disk."""
         self.kill()
+        # the cable too: the network's own end of it stays until the last connection in there is given up
+        subprocess.run(["ip", "link", "del", self.veth], check=False, capture_output=True)
+        subprocess.run(["umount", "-l", str(self.cache)], check=False, capture_output=True)
         subprocess.run(["ip", "netns", "del", self.name], check=False, capture_output=True)
 
 

@@ -1,95 +1,110 @@
-"""A search on three machines that share no disk: it runs, loses a machine, and is extended from another one."""
+"""A search on three machines that share no disk: machines are lost, leave or are full, and it goes on.
+
+Its trials are in PostgreSQL or in a journal, its files in S3, its runs on MLflow's server.
+"""
 
 from __future__ import annotations
 
-import json
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from watching import (
+    Driver,
+    check_mlflow_has_each_trial_once,
+    command,
+    keys,
+    on_disk,
+    recipe_on,
+    summary,
+    trained,
+    wait_for_steps,
+)
 
 pytestmark = pytest.mark.long
-STUDY = "mobilenet-toy-city"
+STUDY = "extended"
 
 
-def search(cluster, *more: str) -> list[str]:
-    return [
-        sys.executable, "-m", "tuning.run", "--space", "mobilenet", "--trainer", "curve_trainer:CurveTrainer",
-        "--max-steps", "90", "--cpus-per-trial", "1", "--workers", "4", "--studies-dir", cluster.uri,
-        "--address", f"{cluster.head.address}:6379", *more,
-    ]  # fmt: skip
-
-
-def summary(cluster) -> dict:
-    return json.loads(
-        cluster.s3.get_object(Bucket="studies", Key=f"cluster/{STUDY}/summary.json")["Body"].read()
-    )
-
-
-def keys(cluster) -> set[str]:
-    pages = cluster.s3.get_paginator("list_objects_v2").paginate(Bucket="studies", Prefix=f"cluster/{STUDY}/")
-    return {
-        entry["Key"].removeprefix(f"cluster/{STUDY}/") for page in pages for entry in page.get("Contents", [])
-    }
+def until_one_trains_on(machine, cluster, driver: Driver, study: str) -> int:
+    """Wait for a trial that trains on this machine, beyond its second rung; returns its number."""
+    until = time.monotonic() + 500
+    while True:
+        here = on_disk(machine, study)
+        for trial, step in driver.training().items():
+            if step >= 34 and trial in here:
+                recipe_id = recipe_on(machine, study, trial)
+                if trained([cluster.head, *cluster.workers], 0, recipe_id)[-1] in trained([machine]):
+                    return trial
+        assert driver.process.poll() is None, driver.said
+        assert time.monotonic() < until, driver.said
+        time.sleep(0.1)
 
 
 def test_each_node_sees_only_its_own_disk(cluster):
     for node in (cluster.head, *cluster.workers):
-        node.run("sh", "-c", f"echo {node.name} > /root/mine; echo {node.name} > /tmp/mine")
+        node.run("sh", "-c", f"echo {node.name} > /root/.cache/mine; echo {node.name} > /tmp/mine")
     for node in (cluster.head, *cluster.workers):
-        assert node.run("cat", "/root/mine", "/tmp/mine").stdout.split() == [node.name] * 2
+        assert node.run("cat", "/root/.cache/mine", "/tmp/mine").stdout.split() == [node.name] * 2
+    boots = {
+        node.run("cat", "/proc/sys/kernel/random/boot_id").stdout for node in (cluster.head, *cluster.workers)
+    }
+    assert len(boots) == 3
 
 
 def test_a_search_loses_a_machine_and_goes_on_from_its_checkpoints(cluster, tmp_path):
-    log = Path(tmp_path) / "driver.log"
-    driver = cluster.head.popen(*search(cluster, "--trials", "6"), log=log)
-    until = time.monotonic() + 400
-    while not any("checkpoint-" in key for key in keys(cluster)) and time.monotonic() < until:
-        assert driver.poll() is None, log.read_text()
-        time.sleep(0.5)
-    cluster.workers[1].kill()
-    killed = time.monotonic()
-    while "goes on from step" not in log.read_text() and driver.poll() is None:
-        time.sleep(0.2)
-    print(f"lost node: its first trial trains again after {time.monotonic() - killed:.1f} s")
-    assert driver.wait(500) == 0, log.read_text()
-    said = log.read_text()
-    print(said)
-    found = summary(cluster)
+    study, lost = "bereft", cluster.workers[1]
+    driver = Driver(Path(tmp_path) / "log").start(cluster.head, command(cluster, study, "--trials", "6"))
+    trial = until_one_trains_on(lost, cluster, driver, study)
+    recipe_id, killed = recipe_on(lost, study, trial), time.time()
+    lost.kill()
+    step = wait_for_steps(driver, [cluster.head, cluster.workers[0]], killed, recipe_id)
+    print(
+        f"lost node: its trial {trial} trains again after {step.began - killed:.1f} s, from step {step.first}"
+    )
+    assert driver.ended() == 0, driver.said
+    print(driver.said)
+    assert step.first > 34
+    found = summary(cluster, study)
     assert len(found["trials"]) == 6
     assert {trial["state"] for trial in found["trials"]} <= {"completed", "pruned"}
-    assert "uploading the data to s3://studies/cluster/data/" in said
-    assert f"its machine was lost ({cluster.workers[1].address})" in said
-    assert "its worker process died" not in said
-    assert "trains again from step 0" not in said
-    best = found["best"]["trial"]
-    assert f"trials/{best}/checkpoint-90.json" in keys(cluster)
-    cluster.workers[1].start_ray(cluster.head.address, 2)
+    assert "uploading the data to s3://studies/cluster/data/" in driver.said
+    assert f"trial {trial}: its machine was lost ({lost.address})" in driver.said
+    assert "its worker process died" not in driver.said
+    assert "trains again from step" not in driver.said
+    assert f"trials/{found['best']['trial']}/checkpoint-300.json" in keys(cluster, study)
+    check_mlflow_has_each_trial_once(cluster, study)
+    lost.start_ray(cluster.head.address, 2)
 
 
-def test_it_is_extended_from_another_machine_after_the_heads_disk_is_lost(cluster):
-    before = summary(cluster)
-    cluster.head.run("sh", "-c", "rm -rf /root/.cache/detector-tuning/studies")
-    done = cluster.workers[0].run(*search(cluster, "--trials", "8"), check=False, timeout=500)
+@pytest.mark.parametrize("database", [True, False], ids=["database", "journal"])
+def test_it_is_extended_from_another_machine_after_the_heads_disk_is_lost(cluster, database):
+    study = f"{STUDY}-{database}".lower()
+
+    def to(trials: int) -> list[str]:
+        return command(cluster, study, "--trials", str(trials), steps=90, database=database)
+
+    done = cluster.head.run(*to(4), check=False, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = summary(cluster)
-    assert found["trials"][:6] == before["trials"]
-    assert len(found["trials"]) == 8
+    before = summary(cluster, study)
+    assert len(before["trials"]) == 4
+    cluster.head.run("sh", "-c", "rm -rf /root/.cache/detector-tuning/studies")
+    done = cluster.workers[0].run(*to(6), check=False, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = summary(cluster, study)
+    assert found["trials"][:4] == before["trials"]
+    assert len(found["trials"]) == 6
     assert "its checkpoint is gone" not in done.stdout
+    check_mlflow_has_each_trial_once(cluster, study)
 
 
 def test_a_machine_that_is_about_to_go_saves_first(cluster, tmp_path):
-    log = Path(tmp_path) / "driver.log"
-    driver = cluster.head.popen(
-        *search(cluster, "--study", "drained", "--trials", "8", "--max-steps", "300"), log=log
+    study, leaving, began = "drained", cluster.workers[1], time.time()
+    driver = Driver(Path(tmp_path) / "log").start(
+        cluster.head, command(cluster, study, "--trials", "8", database=False)
     )
-    leaving = cluster.workers[1]
-    until = time.monotonic() + 400
-    while " step 34:" not in (log.read_text() if log.exists() else ""):
-        assert driver.poll() is None, log.read_text()
-        assert time.monotonic() < until
-        time.sleep(0.5)
+    until_one_trains_on(leaving, cluster, driver, study)
     address = f"{cluster.head.address}:6379"
     found = leaving.run(  # as a spot machine's own watch would
         "env", f"RAY_ADDRESS={address}", sys.executable, "-m", "ray.scripts.scripts", "drain-node",
@@ -97,19 +112,56 @@ def test_a_machine_that_is_about_to_go_saves_first(cluster, tmp_path):
         "--deadline-remaining-seconds", "60", check=False,
     )  # fmt: skip
     assert found.returncode == 0, found.stderr
-    assert driver.wait(500) == 0, log.read_text()
-    said = log.read_text()
-    assert f"its machine was lost ({leaving.address})" in said
-    assert "trains again from step" not in said
+    assert driver.ended() == 0, driver.said
+    print(driver.said)
+    assert f": its machine was lost ({leaving.address})" in driver.said
+    assert "trains again from step" not in driver.said
+    assert "its worker process died" not in driver.said
+    notes = trained([cluster.head, *cluster.workers], began)
+    steps = Counter((note.recipe_id, step) for note in notes for step in range(note.first, note.last + 1))
+    assert max(steps.values()) == 1, "a step was trained twice: it had not been saved before the machine went"
+    leaving.kill()
+    leaving.start_ray(cluster.head.address, 2)
 
 
 def test_a_machine_whose_disk_is_full_is_left_out_and_the_search_goes_on(cluster, tmp_path):
-    cluster.join(4, small=True, cpus=2)
-    log = Path(tmp_path) / "driver.log"
-    line = search(cluster, "--study", "full", "--trials", "6")
-    driver = cluster.head.popen(*line, log=log)
-    assert driver.wait(500) == 0, log.read_text()
-    said = log.read_text()
-    assert "is left out until it can be written" in said
-    assert "its machine was lost (10.77.0.4)" in said
-    assert said.count("is left out until") <= 4  # not again and again
+    study, full = "full", cluster.join(4, 2, cluster.head.address, cache="64k")
+    driver = Driver(Path(tmp_path) / "log").start(
+        cluster.head, command(cluster, study, "--trials", "6", "--workers", "7", steps=90, database=False)
+    )
+    assert driver.ended() == 0, driver.said
+    print(driver.said)
+    assert "is left out until it can be written" in driver.said
+    assert f"its machine was lost ({full.address})" in driver.said
+    assert driver.said.count("is left out until") <= 4  # not again and again
+    assert {trial["state"] for trial in summary(cluster, study)["trials"]} <= {"completed", "pruned"}
+    full.remove()
+
+
+def test_the_same_command_goes_on_elsewhere_after_the_head_is_lost_with_its_driver(cluster, tmp_path):
+    study, old, new, third = "beheaded", cluster.head, *cluster.workers
+    driver = Driver(Path(tmp_path) / "log").start(old, command(cluster, study, "--trials", "6"))
+    trial = until_one_trains_on(third, cluster, driver, study)
+    killed = time.time()
+    old.kill()
+    driver.process.wait(60)
+    for machine in (new, third):  # as an autoscaler does, or `ray stop`: without its head, their Ray ends
+        machine.kill()
+    new.start_ray(None, 2)
+    third.start_ray(new.address, 2)
+    started, seen = time.time(), len(driver.lines)
+    cluster.head = new
+    driver.start(new, command(cluster, study, "--trials", "6"))
+    first = wait_for_steps(driver, [new, third], started)
+    print(
+        f"lost head: the first step after {first.began - killed:.1f} s, of which {started - killed:.1f} s until Ray's "
+        "new head and the other machine are there"
+    )
+    assert driver.wait_for(rf"^trial {trial} (resumes|starts)", after=seen)[1] == "resumes"
+    assert driver.ended() == 0, driver.said
+    print(driver.said)
+    found = summary(cluster, study)
+    assert len(found["trials"]) == 6
+    assert {trial["state"] for trial in found["trials"]} <= {"completed", "pruned"}
+    assert "trains again from step" not in driver.said
+    check_mlflow_has_each_trial_once(cluster, study)

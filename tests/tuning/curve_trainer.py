@@ -36,7 +36,8 @@ class CurveTrainer:
 
     The environment's CURVE_TROUBLE, as JSON, or trouble: {"diverge": R} raises Diverged above the rate R;
     {"crash"|"kill"|"refuse": N} at step N ("kill" with "once": only while the file of that name is not there);
-    {"pace": S} takes S seconds a step; {"log": PATH} notes there what was trained: recipe, first and last step, seconds.
+    {"pace": S} takes S seconds a step; {"log": PATH} notes there what was trained: recipe, first and last step, seconds,
+    and the time when it began.
     """
 
     def __init__(self, dataset: Dataset, **trouble: Any) -> None:
@@ -67,11 +68,11 @@ class CurveTrainer:
                 if once is not None:
                     once.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
-        pace = trouble.get("pace", 1e-4)
+        pace, began = trouble.get("pace", 1e-4), time.time()
         if "pace" in trouble:
             time.sleep(pace * len(steps))
         if "log" in trouble:
-            taken = [self._recipe.recipe_id, self._step + 1, until_step, pace * len(steps)]
+            taken = [self._recipe.recipe_id, self._step + 1, until_step, pace * len(steps), began]
             with Path(trouble["log"]).open("a", encoding="utf-8") as log:
                 log.write(json.dumps(taken) + "\n")
         self._step = until_step

@@ -16,19 +16,21 @@ START_SECONDS = 300.0  # on a busy machine
 
 
 class MlflowServer:
-    """`start` returns when it answers; `kill` ends all its processes at once."""
+    """`start` returns when it answers; `kill` ends all its processes at once. host: the address at which it listens."""
 
-    def __init__(self, database: Path, artifacts: Path) -> None:
+    def __init__(self, database: Path, artifacts: Path, host: str = "127.0.0.1") -> None:
         self._database = database
         self._artifacts = artifacts
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
+            probe.bind((host, 0))
             self._port = int(probe.getsockname()[1])
-        self.uri = f"http://127.0.0.1:{self._port}"
+        self._host = host
+        self.uri = f"http://{host}:{self._port}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> MlflowServer:
-        words = ["--backend-store-uri", f"sqlite:///{self._database}", "--port", str(self._port)]
+        words = ["--backend-store-uri", f"sqlite:///{self._database}", "--host", self._host]
+        words += ["--port", str(self._port)]
         words += ["--artifacts-destination", str(self._artifacts), "--workers", "1"]
         log = self._database.with_suffix(".log").open("ab")
         self._process = subprocess.Popen(

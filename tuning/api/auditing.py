@@ -98,6 +98,10 @@ class Audit:
         """A trial's worker died once too often."""
         self._say(f"trial {self._live.pop(number).number} failed: {reason}")
 
+    def put_back(self, number: int) -> None:
+        """The engine has ended a trial that is unfinished: it is the next one."""
+        self._left.insert(0, self._live.pop(number))
+
     def stop(self, reason: str) -> None:
         """Propose no more trials, and end the running ones at their next report."""
         self.stop_reason = self.stop_reason or reason

@@ -39,8 +39,6 @@ QUIET = {
 }
 # after a request to stop: the time for workers to finish their chunk before Ray ends them
 GRACE_SECONDS = 5.0
-# deaths of the worker process on one trial, without a checkpoint in between, before the trial has failed
-WORKER_DEATHS = 2
 MOST_PENDING = 1000  # trials that wait for a place in Ray, where only the searcher limits their number
 
 
@@ -139,7 +137,7 @@ def _tune(search: TrialSource, job: Job, resources: Resources) -> None:
             num_samples=-1,
             reuse_actors=True,
             stop=_stopper(search),
-            max_failures=WORKER_DEATHS,
+            max_failures=-1,  # the scheduler gives trials up
             raise_on_failed_trial=False,
             verbose=0,
         )

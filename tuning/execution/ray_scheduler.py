@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from ray import cloudpickle
+from ray.exceptions import RayActorError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from tuning.execution.machines.deaths import Deaths
 from tuning.execution.machines.leaving_out import LeftOut
 from tuning.execution.machines.losses import lost_machine
 from tuning.execution.ray_searcher import ray_config
 from tuning.execution.trainable import RESULT, UNFIT
 from tuning.execution.trial_source import TrialSource
 from tuning.study.step_result import StepResult
+
+DIED = "its worker process died (out of memory, or killed)"
+
+
+def error_of(trial: Trial) -> BaseException | None:
+    """Ray's error of the worker that a trial has just lost; None if Ray has kept none.
+
+    Trial.get_pickled_error looks in the experiment's storage, where the file does not come before Ray's next snapshot.
+    """
+    if trial.pickled_error_file is None or not Path(trial.pickled_error_file).is_file():
+        return None
+    file = Path(trial.pickled_error_file)
+    found: BaseException = cloudpickle.loads(file.read_bytes())
+    file.unlink()  # of an error that Ray cannot pickle it writes none, and this one would be taken for it
+    return found
 
 
 class StudyScheduler(TrialScheduler):
@@ -27,7 +46,8 @@ class StudyScheduler(TrialScheduler):
         self._search = search
         self._left_out = LeftOut(cpus, gpus)
         self._address: dict[int, str] = {}  # of the machine that trains a trial
-        self._saved: dict[int, int] = {}  # step of the checkpoint at a trial's last lost worker
+        self._deaths = Deaths()
+        self._given_up: set[int] = set()
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """Ignored: the search has its own objective."""
@@ -40,9 +60,9 @@ class StudyScheduler(TrialScheduler):
             self._address[message.trial] = result["node_ip"]
             self._left_out.release()
             if unfit := result[UNFIT]:
-                self._left_out.add(unfit["node"], unfit["folder"])
+                self._left_out.add(unfit)
                 if self._left_out.everywhere():
-                    message = replace(message, kind="halt", reason=unfit["reason"])
+                    message = replace(message, kind="halt", reason=unfit.reason)
             if self._search.report(message):
                 return "CONTINUE"
             del self._address[message.trial]  # if it goes on, then anywhere
@@ -55,22 +75,39 @@ class StudyScheduler(TrialScheduler):
         """None: Ray runs pending trials in order."""
         return None
 
-    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """Nothing to do: the searcher proposed it."""
-
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """A trial's worker died. If Ray restarts the trial, it must resume from its current state.
+        """A trial's worker died. It resumes from its current state, unless that was once too often.
 
-        Ray counts the deaths, and gives the trial up after max_failures; the count begins anew when a checkpoint was
-        written since the last one, and the loss of a machine is no fault of the trial.
+        Ray starts the trial again, with the config that is set here: its own limit of deaths is off, since it would
+        count those with a machine too (tuning.execution.engine). But it ends a trial whose worker, which another trial
+        has had, dies as it is given this one, after it has called this method for the same death before; the searcher
+        then proposes it anew.
         """
         number = trial.config["assignment"]["number"]
-        machine = lost_machine(trial.get_pickled_error(), self._address.pop(number, None))
-        step = self._search.study.saved_step(number)
-        if machine or step > self._saved.get(number, 0):
-            trial.run_metadata.num_failures = 1
-        self._saved[number] = step
-        trial.set_config(trial.config | ray_config(self._search, self._search.lost(number, machine)))
+        error = error_of(trial)
+        ended = trial.status == Trial.PENDING
+        if ended and isinstance(error, RayActorError):
+            self._search.put_back(number)
+            return
+        machine = lost_machine(error, self._address.pop(number, None))
+        too_many = self._deaths.too_many(number, self._search.study.saved_step(number), machine)
+        record = self._search.lost(number, machine)
+        if not ended:
+            trial.set_config(trial.config | ray_config(self._search, record))
+            if too_many:
+                self._given_up.add(number)
+        elif too_many:
+            self._search.crashed(number, DIED)
+        else:
+            self._search.put_back(number)
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """A trial was proposed by the searcher, or is to be started again: not if its worker has died too often."""
+        number = trial.config["assignment"]["number"]
+        if number in self._given_up:
+            self._given_up.remove(number)
+            self._search.crashed(number, DIED)
+            tune_controller.stop_trial(trial)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """Nothing to do: the trial got its verdict with its last result."""

@@ -28,7 +28,6 @@ class StudySearcher(Searcher):
         super().__init__()
         self._search = search
         self._workers = workers
-        self._numbers: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The config of the next trial; None while all workers are busy, so that proposals use the latest results."""
@@ -37,16 +36,12 @@ class StudySearcher(Searcher):
         record = self._search.propose()
         if record is None:
             return FINISHED if self._search.exhausted else None
-        self._numbers[trial_id] = record.number
         return ray_config(self._search, record)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Ray has ended a trial. With `error`, its worker died once too often."""
-        number = self._numbers.pop(trial_id)
-        if error:
-            self._search.crashed(number, "its worker process died (out of memory, or killed)")
+        """Nothing to do: the trial has its verdict, or the scheduler has decided what becomes of it."""
 
     def save(self, checkpoint_path: str) -> None:
         """Does nothing: the study has the state, and no pickle is read."""

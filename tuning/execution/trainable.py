@@ -16,6 +16,7 @@ from ray.util import get_node_ip_address
 from trainers.trainer import Trainer
 from tuning.execution import stored_data
 from tuning.execution.machines.draining import Draining
+from tuning.execution.machines.leaving_out import Unfit
 from tuning.execution.machines.losses import MachineGone
 from tuning.execution.machines.software import difference
 from tuning.execution.stored_files import stored_files
@@ -74,7 +75,7 @@ class TrialWorker(Trainable):
     def step(self) -> dict[str, Any]:
         """Run a chunk of the trial; returns the StepResult as the only entry."""
         if unfit := self._unfit():
-            raise MachineGone(get_node_ip_address(), unfit["reason"])
+            raise MachineGone(get_node_ip_address(), unfit.reason)
         if self._draining():
             self._worker.keep()
             raise MachineGone(get_node_ip_address(), "is about to go")
@@ -85,13 +86,12 @@ class TrialWorker(Trainable):
             self._save_and_exit()
         return {RESULT: result, UNFIT: self._unfit()}
 
-    def _unfit(self) -> dict[str, str] | None:
-        """Which machine cannot train, why, and the folder that must become writable; None while this one can."""
+    def _unfit(self) -> Unfit | None:
+        """That this machine cannot train; None while it can."""
         if not self._worker.unfit:
             return None
         folder = "" if self._differs or self._files is None else str(self._files.studies)
-        node = get_runtime_context().get_node_id()
-        return {"node": node, "folder": folder, "reason": self._worker.unfit}
+        return Unfit(get_runtime_context().get_node_id(), folder, self._worker.unfit)
 
     def cleanup(self) -> None:
         """Save the trial, since the process ends."""

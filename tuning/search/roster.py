@@ -47,6 +47,11 @@ class Roster:
         self.running[number] = None
         return self.waiting.pop(number)
 
+    def worker_died(self, number: int) -> int:
+        """The trial's worker is dead, and so will not be idle. Returns the step of its latest message, 0 for none."""
+        latest, self.running[number] = self.running[number], None
+        return latest.step if latest else 0
+
     def next_interrupted(self) -> int:
         """The trial to resume first: one whose graph the next worker has, if there is one."""
         return next(filter(self.idle.has_graph_of, self.interrupted), next(iter(self.interrupted)))

@@ -193,9 +193,13 @@ class Search:
 
     def crashed(self, number: int, reason: str) -> None:
         """A trial's worker died once too often: the trial has failed."""
-        latest = self._roster.running[number]
-        self._roster.running[number] = None  # its worker is dead, not idle
-        self._end(number, verdicts.failed(reason, latest.step if latest else 0))
+        self._end(number, verdicts.failed(reason, self._roster.worker_died(number)))
+
+    def put_back(self, number: int) -> None:
+        """The engine has ended a trial that is unfinished, through no fault of the trial: it is proposed again."""
+        self._roster.worker_died(number)
+        step = self._roster.interrupted[number] = self.study.record(number).step
+        self._end(number, verdicts.interrupted(step, "its worker was lost as it began"))
 
     def stop(self, reason: str) -> None:
         """Propose no more trials, and end the running ones at their next report. The first reason is kept."""

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -182,6 +183,18 @@ def test_a_worker_that_dies_again_and_again_fails_its_trial_and_the_search_goes_
     run(search, job_of(TRAINER, {"kill": 20}), Resources())
     assert study.record(0).verdict.reason == "its worker process died (out of memory, or killed)"
     assert study.record(0).verdict.step == 19
+
+
+def test_a_worker_that_dies_while_it_has_no_trial_fails_none(local_ray, open_study, tmp_path):
+    class Slow(Callback):
+        def ended(self, record) -> None:
+            time.sleep(1.5)  # until the worker is dead that the next trial is given to
+
+    study = open_study()
+    search = search_of(study, 2, (Slow(),))
+    run(search, job_of("pid_trainer:LastWords", {"once": str(tmp_path / "killed")}), Resources())
+    assert [record.state for record in study.records()] == ["completed", "completed"]
+    assert [record.losses for record in study.records()] == [(), ("",)]
 
 
 def test_failing_trials_are_failed_in_summary_and_mlflow_and_all_failed_is_exit_code_1(

@@ -87,6 +87,21 @@ def test_a_worker_that_died_too_often_fails_its_trial(open_study):
     assert record.seconds_overhead == pytest.approx(3.0, abs=0.5)
 
 
+def test_a_trial_that_the_engine_gave_back_is_the_next_one_and_goes_on_from_its_last_rung(open_study):
+    study = open_study()
+    search = search_of(study, 2)
+    number = search.propose().number
+    search.report(StepResult(number, 10, "rung", metrics={"mAP": 0.2}))
+    search.lost(number, "10.0.0.7")
+    search.put_back(number)
+    assert study.record(number).state == "interrupted"
+    assert search.live == 0
+    again = search.propose()
+    assert (again.number, again.step, again.state) == (number, 10, "running")
+    assert again.losses == ("10.0.0.7",)
+    assert not search.exhausted
+
+
 def test_published_recipes_are_proposed_first_and_then_with_every_third_trial(open_study):
     study = open_study()
     search = search_of(study, 9, seeds=3)

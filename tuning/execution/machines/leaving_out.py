@@ -8,11 +8,25 @@ from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 LOOK_SECONDS = 30.0
 PROBE_BYTES = 64 * 2**20  # that must fit before a machine is used again
+
+
+@dataclass(frozen=True)
+class Unfit:
+    """A machine that cannot train. Not a mapping, which Ray would take apart on its way to the driver.
+
+    node: Ray's id of it. folder: that must become writable; "" for a machine that is unfit for as long as it is there.
+    reason: in a line.
+    """
+
+    node: str
+    folder: str
+    reason: str
 
 
 class _Hold:
@@ -44,11 +58,8 @@ class LeftOut:
         self._cpus, self._gpus = cpus, gpus
         self._held: dict[Any, tuple[str, Any]] = {}  # by what `wait` will return: machine and actor
 
-    def add(self, node: str, folder: str) -> None:
-        """Take the place of a worker on the machine with this id of Ray's.
-
-        folder: that could not be written; "" for a machine that is unfit for as long as it is there.
-        """
+    def add(self, unfit: Unfit) -> None:
+        """Take the place of a worker on the machine."""
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -57,11 +68,11 @@ class LeftOut:
             .options(
                 num_cpus=self._cpus,
                 num_gpus=self._gpus,
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
+                scheduling_strategy=NodeAffinitySchedulingStrategy(unfit.node, soft=False),
             )
             .remote()
         )
-        self._held[actor.wait.remote(folder)] = node, actor
+        self._held[actor.wait.remote(unfit.folder)] = unfit.node, actor
 
     def release(self) -> None:
         """Give up the places on machines that can be used again, or are gone."""

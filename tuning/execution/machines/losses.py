@@ -16,20 +16,23 @@ class MachineGone(Exception):
     """
 
     def __init__(self, address: str, why: str) -> None:
-        super().__init__(f"<{address}> {why}")
-        self.address = address
+        super().__init__(address, why)  # as given: Ray copies the exception
+        self.address, self.why = address, why
+
+    def __str__(self) -> str:
+        return f"<{self.address}> {self.why}"
 
 
 def lost_machine(error: BaseException | None, address: str | None = None) -> str:
     """The address of the machine whose loss is the cause of Ray's error; "" if a process alone has died.
 
+    error: None if Ray has kept none.
+
     address: of the machine from which the worker was last heard; None if never, or if Ray's error names it. Ray's first
     error is mostly that of the process, since it finds out only after some seconds that the whole machine is gone. So
     the machine is asked; all machines, where it is unknown which one it was.
     """
-    if error is None:
-        return ""
-    said = " ".join(str(error).split())
+    said = " ".join(str(error or "").split())
     if own := re.search(rf"{MachineGone.__name__}: <([^>]*)>", said):
         return own[1]
     if named := re.search(r" ip: (\S+)", said):

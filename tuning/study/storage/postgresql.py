@@ -8,12 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
+from sqlalchemy import event
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 
 from trainers.errors import UserError
 
 CONNECT_SECONDS = 10
+# so the server finds out after 20 s that a client's machine is gone, and gives up the locks that it held; by itself it
+# would take two hours, or with an answer on its way a quarter of an hour
+KEEPALIVE = (
+    "SET tcp_keepalives_idle = 5",
+    "SET tcp_keepalives_interval = 5",
+    "SET tcp_keepalives_count = 3",
+    "SET tcp_user_timeout = 20000",
+)
 
 
 def check_url(text: str, flag: str = "--storage") -> str:
@@ -43,12 +52,26 @@ def engine(text: str, connections: int = 5) -> Engine:
     driver = url.drivername if "+" in url.drivername else "postgresql+pg8000"
     password = os.environ.get("PGPASSWORD") or password_of(url)
     options: dict[str, Any] = {"timeout": CONNECT_SECONDS} if driver.endswith("pg8000") else {}
-    return sqlalchemy.create_engine(
+    made = sqlalchemy.create_engine(
         url.set(drivername=driver, password=password),
         pool_pre_ping=True,
         pool_size=connections,
         connect_args=options,
     )
+    event.listen(made, "connect", keep_alive)
+    return made
+
+
+def keep_alive(connection: Any, record: object = None) -> None:
+    """Let the server look, with the settings KEEPALIVE, whether this client is still there.
+
+    connection: of the driver, as SQLAlchemy passes a new one to the listeners of "connect".
+    """
+    cursor = connection.cursor()
+    for setting in KEEPALIVE:
+        cursor.execute(setting)
+    cursor.close()
+    connection.commit()  # the settings of a transaction that is rolled back would go with it
 
 
 def password_of(url: URL, file: Path | None = None) -> str | None:

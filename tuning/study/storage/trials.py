@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import event
 
 from trainers.errors import UserError
 from tuning.study.storage.database_lock import DatabaseLock
@@ -19,7 +20,7 @@ from tuning.study.storage.journal import StudyJournal
 from tuning.study.storage.keys import JOURNAL
 from tuning.study.storage.packing import pack
 from tuning.study.storage.patience import Patient
-from tuning.study.storage.postgresql import CONNECT_SECONDS, checked, engine
+from tuning.study.storage.postgresql import CONNECT_SECONDS, checked, engine, keep_alive
 
 MANIFEST = "manifest"  # user attribute of the Optuna study in a database: the content of study.json
 
@@ -144,7 +145,7 @@ def open_database(url: str) -> RDBStorage:
     given: dict[str, Any] = {"timeout": CONNECT_SECONDS} if made.url.drivername.endswith("pg8000") else {}
     with _opened, _loggers_as_they_are():
         try:
-            return RDBStorage(
+            backend = RDBStorage(
                 made.url.render_as_string(hide_password=False),
                 {"pool_pre_ping": True, "pool_size": 5, "connect_args": given},
             )
@@ -152,6 +153,9 @@ def open_database(url: str) -> RDBStorage:
             raise UserError(f"{url}: {' '.join(str(error).split())[:300]}") from None
         finally:
             made.dispose()
+    event.listen(backend.engine, "connect", keep_alive)
+    backend.engine.dispose()  # the connections that it has made without
+    return backend
 
 
 def open_trials(folder: Path, url: str, name: str, durable: bool) -> Trials:

@@ -10,6 +10,7 @@ from pathlib import Path
 import optuna
 import postgresql_server
 import pytest
+import sqlalchemy
 from searches import about, run_here, search_of
 from sqlalchemy.exc import OperationalError
 
@@ -98,6 +99,16 @@ def test_a_study_keeps_its_storage(opened):
     opened("two", storage="").close()
     with pytest.raises(UserError, match="was begun with no --storage, now it is postgresql"):
         opened("two")
+
+
+def test_the_server_looks_whether_a_drivers_machine_is_still_there(opened):
+    """Otherwise a machine whose power is cut would have its study locked for hours."""
+    trials = opened()._trials
+    for connections in (trials._lock._engine, trials.storage._backend._backend.engine):
+        with connections.connect() as connection:
+            for setting, value in (("tcp_keepalives_idle", "5"), ("tcp_user_timeout", "20000")):
+                assert connection.execute(sqlalchemy.text(f"SHOW {setting}")).scalar() == value
+                connection.rollback()
 
 
 def test_a_driver_whose_lock_another_one_took_writes_no_more(opened):
