@@ -51,7 +51,8 @@ def test_no_fault_loses_a_trial_counts_one_twice_or_starts_one_anew_unsaid(clust
     driver = Driver(tmp_path / "driver.log")
 
     def start(trials: int) -> None:
-        driver.start(cluster.head, command(cluster, STUDY, "--trials", str(trials), steps=STEPS))
+        more = ("--trials", str(trials), "--save-every", "10s")
+        driver.start(cluster.head, command(cluster, STUDY, *more, steps=STEPS))
 
     def compare() -> None:
         now = ended_trials(cluster, STUDY)
