@@ -161,7 +161,9 @@ class Node:
 
 def make_bridge() -> None:
     """The network that joins the nodes and this machine."""
-    subprocess.run(["ip", "link", "add", BRIDGE, "type", "bridge"], check=True)
+    # with a hardware address of its own: otherwise it has one of its cables', and another when that is gone
+    line = ["ip", "link", "add", BRIDGE, "address", "02:00:0a:4d:00:fe", "type", "bridge"]
+    subprocess.run(line, check=True)
     subprocess.run(["ip", "addr", "add", f"{HERE}/24", "dev", BRIDGE], check=True)
     subprocess.run(["ip", "link", "set", BRIDGE, "up"], check=True)
 

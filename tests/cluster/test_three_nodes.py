@@ -5,6 +5,7 @@ Its trials are in PostgreSQL or in a journal, its files in S3, its runs on MLflo
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections import Counter
@@ -102,7 +103,7 @@ def test_it_is_extended_from_another_machine_after_the_heads_disk_is_lost(cluste
 def test_a_machine_that_is_about_to_go_saves_first(cluster, tmp_path):
     study, leaving, began = "drained", cluster.workers[1], time.time()
     driver = Driver(Path(tmp_path) / "log").start(
-        cluster.head, command(cluster, study, "--trials", "8", database=False)
+        cluster.head, command(cluster, study, "--trials", "1000", database=False)
     )
     until_one_trains_on(leaving, cluster, driver, study)
     address = f"{cluster.head.address}:6379"
@@ -112,9 +113,12 @@ def test_a_machine_that_is_about_to_go_saves_first(cluster, tmp_path):
         "--deadline-remaining-seconds", "60", check=False,
     )  # fmt: skip
     assert found.returncode == 0, found.stderr
-    assert driver.ended() == 0, driver.said
+    trial = driver.wait_for(rf"^trial (\d+): its machine was lost \({leaving.address}\)")[1]
+    seen = len(driver.lines)
+    driver.wait_for(rf"^trial {trial} step \d+:", after=seen)
+    driver.process.send_signal(signal.SIGINT)
+    assert driver.ended() == 130, driver.said
     print(driver.said)
-    assert f": its machine was lost ({leaving.address})" in driver.said
     assert "trains again from step" not in driver.said
     assert "its worker process died" not in driver.said
     notes = trained([cluster.head, *cluster.workers], began)

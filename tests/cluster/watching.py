@@ -137,9 +137,9 @@ def keys(cluster: Any, study: str) -> set[str]:
 
 
 def on_disk(machine: Node, study: str) -> set[int]:
-    """The trials whose folders are on a machine's own disk."""
-    folders = machine.cache.glob(f"detector-tuning/studies/*/{study}/trials/*")
-    return {int(folder.name) for folder in folders if folder.name.isdigit()}
+    """The trials that have been begun on a machine, by its own disk."""
+    files = machine.cache.glob(f"detector-tuning/studies/*/{study}/trials/*/recipe.yaml")
+    return {int(file.parent.name) for file in files if file.parent.name.isdigit()}
 
 
 def recipe_on(machine: Node, study: str, trial: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,7 +57,7 @@ class StudyScheduler(TrialScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """CONTINUE or STOP, as the search decides."""
-        try:
+        with self._noted_errors():
             message: StepResult = result[RESULT]
             self._address[message.trial] = result["node_ip"]
             self._left_out.release()
@@ -67,8 +69,14 @@ class StudyScheduler(TrialScheduler):
                 return "CONTINUE"
             del self._address[message.trial]  # if it goes on, then anywhere
             return "STOP"
+
+    @contextmanager
+    def _noted_errors(self) -> Iterator[None]:
+        """Within the block, an error is noted as the driver's: Ray raises a different one instead."""
+        try:
+            yield
         except Exception as error:
-            self._search.driver_error = error  # Ray raises a different one instead
+            self._search.driver_error = error
             raise
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
@@ -83,6 +91,10 @@ class StudyScheduler(TrialScheduler):
         has had, dies as it is given this one, after it has called this method for the same death before; the searcher
         then proposes it anew.
         """
+        with self._noted_errors():
+            self._on_lost_worker(trial)
+
+    def _on_lost_worker(self, trial: Trial) -> None:
         number = trial.config["assignment"]["number"]
         error = error_of(trial)
         ended = trial.status == Trial.PENDING
@@ -106,7 +118,8 @@ class StudyScheduler(TrialScheduler):
         number = trial.config["assignment"]["number"]
         if number in self._given_up:
             self._given_up.remove(number)
-            self._search.crashed(number, DIED)
+            with self._noted_errors():
+                self._search.crashed(number, DIED)
             tune_controller.stop_trial(trial)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:

@@ -68,6 +68,13 @@ def test_a_machine_that_no_longer_answers_is_lost_though_ray_says_it_of_the_proc
     assert lost_machine(None, "127.0.0.1") == "127.0.0.1"
 
 
+def test_a_machine_that_has_come_back_was_lost(raylet):
+    before = socket.create_server(("127.0.0.1", 0))
+    ray.nodes().append(ray.nodes()[0] | {"NodeManagerPort": before.getsockname()[1]})
+    before.close()
+    assert lost_machine(RuntimeError(DIED), "127.0.0.1") == "127.0.0.1"
+
+
 def test_the_machine_that_rays_error_names_counts_and_not_the_one_where_the_trial_was_before(raylet):
     raylet.close()
     died = RuntimeError(

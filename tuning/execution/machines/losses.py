@@ -46,14 +46,16 @@ def lost_machine(error: BaseException | None, address: str | None = None) -> str
 
 
 def answers(address: str) -> bool:
-    """Whether Ray still runs on the machine at this address: whether one of its raylets accepts a connection.
+    """Whether Ray still runs on the machine at this address: whether its raylet accepts a connection.
 
-    True for an address that Ray knows nothing of.
+    False where a machine has come back, while Ray still believes the raylet to be there that it had before. True for an
+    address that Ray knows nothing of.
     """
     import ray
 
     known = address in {row["NodeManagerAddress"] for row in ray.nodes()}
-    return not known or any(_accepts(row) for row in _alive() if row["NodeManagerAddress"] == address)
+    here = [row for row in _alive() if row["NodeManagerAddress"] == address]
+    return not known or (bool(here) and all(map(_accepts, here)))
 
 
 def _alive() -> list[dict[str, Any]]:
