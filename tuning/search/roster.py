@@ -8,6 +8,7 @@ from tuning.search.scheduler import Scheduler
 from tuning.study.step_result import StepResult
 from tuning.study.study import Study
 from tuning.study.trial_record import TrialRecord
+from tuning.study.verdict import Verdict, interrupted
 
 
 class Roster:
@@ -51,6 +52,17 @@ class Roster:
         """The trial's worker is dead, and so will not be idle. Returns the step of its latest message, 0 for none."""
         latest, self.running[number] = self.running[number], None
         return latest.step if latest else 0
+
+    def withdraw_all(self) -> None:
+        """All waiting trials are to end."""
+        for number in list(self.waiting):
+            self.withdraw(number)
+
+    def put_back(self, record: TrialRecord) -> Verdict:
+        """The trial has lost its worker as it began, and resumes with another. Returns its verdict until then."""
+        self.worker_died(record.number)
+        self.interrupted[record.number] = record.step
+        return interrupted(record.step, "its worker was lost as it began")
 
     def next_interrupted(self) -> int:
         """The trial to resume first: one whose graph the next worker has, if there is one."""

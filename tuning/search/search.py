@@ -197,9 +197,7 @@ class Search:
 
     def put_back(self, number: int) -> None:
         """The engine has ended a trial that is unfinished, through no fault of the trial: it is proposed again."""
-        self._roster.worker_died(number)
-        step = self._roster.interrupted[number] = self.study.record(number).step
-        self._end(number, verdicts.interrupted(step, "its worker was lost as it began"))
+        self._end(number, self._roster.put_back(self.study.record(number)))
 
     def stop(self, reason: str) -> None:
         """Propose no more trials, and end the running ones at their next report. The first reason is kept."""
@@ -207,8 +205,7 @@ class Search:
 
     def interrupt(self) -> None:
         """Give every running or waiting trial the verdict interrupted; it resumes when the study does."""
-        self._roster.running |= dict.fromkeys(self._roster.waiting)
-        self._roster.waiting.clear()
+        self._roster.withdraw_all()
         for number, latest in list(self._roster.running.items()):
             self._end(number, verdicts.interrupted((latest or self.study.record(number)).step))
 
@@ -276,8 +273,7 @@ class Search:
             self._roster.waiting[number] = rung.step
             self._new_trials.learn(paused_as_pruned(self.study.trial(number)))
             most = None if self.trials is None else self.trials + len(self._roster.not_counted)
-            hopeless = self.scheduler.hopeless(self._roster.waiting, most)
-            self._end_waiting(hopeless)  # their checkpoints take disk space
+            self._end_waiting(self.scheduler.hopeless(self._roster.waiting, most))  # they take disk space
         elif rung.decision == "stop":
             assert rung.cutoff is not None
             self._end(number, verdicts.pruned(rung.step, rung.reason, rung.cutoff))
