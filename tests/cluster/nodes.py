@@ -17,6 +17,7 @@ import time
 import uuid
 from pathlib import Path
 
+START_ATTEMPTS = 3  # on a busy machine Ray's start may take longer than its timeout of 30 seconds
 BRIDGE, HERE = "tuning0", "10.77.0.254"
 ROOT = Path(__file__).parents[2]
 CODE = (ROOT, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve())
@@ -125,13 +126,16 @@ class Node:
             if head is None
             else [f"--address={head}:6379"]
         )
-        done = self.run(
+        line = [
             sys.executable, "-m", "ray.scripts.scripts", "start", *where, f"--node-ip-address={self.address}",
             f"--num-cpus={cpus}", "--object-store-memory=80000000", "--disable-usage-stats",
-            check=False, timeout=600,
-        )  # fmt: skip
-        if done.returncode:
-            raise RuntimeError(f"{self.name}: {done.stdout[-2000:]} {done.stderr[-2000:]}")
+        ]  # fmt: skip
+        for _ in range(START_ATTEMPTS):
+            done = self.run(*line, check=False, timeout=600)
+            if done.returncode == 0:
+                return
+            self._end_processes()
+        raise RuntimeError(f"{self.name}: {done.stdout[-2000:]} {done.stderr[-2000:]}")
 
     def pids(self) -> list[int]:
         """Its processes."""
@@ -143,6 +147,9 @@ class Node:
     def kill(self) -> None:
         """Cut its power: it answers nothing more, and says no goodbye. `start_ray` brings it back."""
         subprocess.run(["ip", "link", "set", self.veth, "down"], check=False, capture_output=True)
+        self._end_processes()
+
+    def _end_processes(self) -> None:
         for _ in range(5):
             for pid in self.pids():
                 subprocess.run(["kill", "-9", str(pid)], check=False, capture_output=True)
