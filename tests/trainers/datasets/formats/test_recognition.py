@@ -131,3 +131,21 @@ def test_check_groups_what_repeats_and_puts_the_worst_first(tmp_path, capsys):
     assert lines[8].startswith("20 problems; 20 of 40 images")
     assert main(["check", str(source), "--all"]) == 2
     assert capsys.readouterr().out.count(": unknown label: ") == 20
+
+
+def test_of_a_yolo_folder_within_another_one_the_inner_folder_is_named(tmp_path):
+    """As an archive of an export that was unpacked into a folder of its own name."""
+    inner = tmp_path / "unpacked" / "export"
+    for number in range(3):
+        yolo(inner, f"train/images/{number}.jpg", f"train/labels/{number}.txt", "0 0.5 0.5 0.5 0.5")
+        (inner / f"train/images/{number}.jpg").write_bytes(picture(number))
+    (inner / "broken.yaml").write_text("[\n")
+    (inner / "data.yml").write_text("train: train/images\nnames: [cat]\n")
+    with pytest.raises(
+        UserError, match=r"unpacked: export/data\.yml lists the YOLO classes .* give .*/export instead$"
+    ):
+        check(tmp_path / "unpacked")
+    assert check(inner).error is None
+    (inner / "data.yml").unlink()
+    with pytest.raises(UserError, match=r"YOLO labels without class names; add a classes\.txt"):
+        check(tmp_path / "unpacked")

@@ -44,9 +44,24 @@ def class_names(folder: Path) -> tuple[dict[int, str], str]:
     for file in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"))):
         if names_by_number := names_in_yaml(file, read_yaml(file)):
             return names_by_number, file.name
+    if inner := _named_below(folder):
+        raise UserError(
+            f"{folder}: {relative(inner, folder)} lists the YOLO classes of its own folder; give {inner.parent} instead"
+        )
     raise UserError(
         f"{folder}: YOLO labels without class names; add a classes.txt with one name on each line, for class 0, 1, ..."
     )
+
+
+def _named_below(folder: Path) -> Path | None:
+    """A YAML file with class names in a folder of this one, as in an archive that was unpacked into a folder."""
+    for file in sorted((*folder.glob("*/*.yaml"), *folder.glob("*/*.yml"))):
+        try:
+            if names_in_yaml(file, read_yaml(file)):
+                return file
+        except UserError:  # another program's, or broken; it is not what is read
+            continue
+    return None
 
 
 def _listed(file: Path) -> list[str]:
