@@ -21,13 +21,16 @@ from serve.storage.opening import open_database
 
 # how much later than the HTTP processes the replica's work gets a CPU: a busy network delays no answer of theirs
 NICENESS = 10
+# or each request would write a line into a file, from the event loop
+LOGGING = {"enable_access_log": False}
 ABOUT_SECONDS = 5.0  # without an answer for this long, the replicas are not ready
 
 
 # the name is in the title of its processes
 @ray_serve.deployment(
-    name="Detector", max_ongoing_requests=200, health_check_period_s=5, graceful_shutdown_timeout_s=10
-)
+    name="Detector", max_ongoing_requests=200, health_check_period_s=5, graceful_shutdown_timeout_s=10,
+    logging_config=LOGGING,
+)  # fmt: skip
 class ReplicaDeployment:
     """A Replica: image requests come through Serve's handle, jobs from the shared database."""
 
@@ -108,6 +111,7 @@ class IngressApp:
     health_check_period_s=5,
     graceful_shutdown_timeout_s=5,
     ray_actor_options={"num_cpus": 0},
+    logging_config=LOGGING,
 )
 @ray_serve.ingress(IngressApp())
 class ApiDeployment:

@@ -40,3 +40,10 @@ def test_the_serve_config_file_builds_the_application(tmp_path):
         getattr(deployment, name)(arguments)
     Database(tmp_path, create=True)
     assert getattr(deployment, name)(arguments) is not None
+
+
+def test_no_request_writes_a_line_into_ray_serves_log_from_the_event_loop():
+    from serve.deployment.application import ApiDeployment, ReplicaDeployment
+
+    for each in (ApiDeployment, ReplicaDeployment):
+        assert each.options(num_replicas=2)._deployment_config.logging_config["enable_access_log"] is False
