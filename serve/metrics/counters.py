@@ -46,17 +46,23 @@ class Counters:
             self.add(name + SUM, seen.sum, **labels)
 
     def flush(self) -> None:
-        """Write the collected counts to the database."""
+        """Write the collected counts to the database. When that fails, they are kept for the next time."""
         with self._lock:
             pending, self._pending = self._pending, defaultdict(float)
         if not pending:
             return
-        with self._database.transaction() as db:
-            db.executemany(
-                "INSERT INTO counters VALUES (?, ?, ?) ON CONFLICT (name, labels) DO UPDATE "
-                "SET value = counters.value + excluded.value",
-                [(name, labels, value) for (name, labels), value in pending.items()],
-            )
+        try:
+            with self._database.transaction() as db:
+                db.executemany(
+                    "INSERT INTO counters VALUES (?, ?, ?) ON CONFLICT (name, labels) DO UPDATE "
+                    "SET value = counters.value + excluded.value",
+                    [(name, labels, value) for (name, labels), value in pending.items()],
+                )
+        except Exception:
+            with self._lock:
+                for key, value in pending.items():
+                    self._pending[key] += value
+            raise
 
     def all(self) -> Iterator[tuple[str, dict[str, str], float]]:
         """(name, labels, value) of every counter in the database; histograms as in BUCKET and SUM."""

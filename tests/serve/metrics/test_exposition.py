@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import subprocess
 
 import pytest
@@ -83,6 +84,21 @@ def test_observations_of_several_processes_add_up(tmp_path):
     found = samples(body(one, JobStore(database, tmp_path / "jobs"), "")[0])
     assert found["serve_stage_duration_seconds_count", ("stage", "draw")] == 2
     assert found["serve_stage_duration_seconds_sum", ("stage", "draw")] == pytest.approx(0.3)
+
+
+def test_counts_that_the_database_did_not_take_are_written_with_the_next_ones(tmp_path):
+    database = Database(tmp_path, create=True)
+    counters = Counters(database)
+    counters.add("frames", 3)
+    with database.transaction() as db:
+        db.execute("ALTER TABLE counters RENAME TO away")
+    with pytest.raises(sqlite3.Error):
+        counters.flush()
+    with database.transaction() as db:
+        db.execute("ALTER TABLE away RENAME TO counters")
+    counters.add("frames", 2)
+    counters.flush()
+    assert list(counters.all()) == [("frames", {}, 5.0)]
 
 
 def test_a_bound_belongs_to_its_bucket_and_differences_are_counted_once():
