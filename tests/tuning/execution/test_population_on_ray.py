@@ -116,7 +116,7 @@ def test_a_population_whose_driver_is_killed_ends_as_one_that_was_not(tmp_path, 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_detectors_go_on_from_the_weights_of_a_better_one(local_ray, tmp_path, capsys):
-    small = ("--image-size", "160", "--batch-size", "2", "--early-images", "20", "--subset", "20%")
+    small = ("--image-size", "160", "--batch-size", "2", "--early-images", "20", "--study", STUDY)
     assert main(command(tmp_path, "--workers", "1", "--max-steps", "60", "--trials", "3", *small)) == 0
     trials = checked(tmp_path, 3)
     said = capsys.readouterr().out

@@ -54,3 +54,26 @@ def test_a_search_in_s3_is_extended_and_reported_on_machines_that_never_saw_it(s
 
     said = ran(tmp_path / "machine-3", "tuning.ledger", "mobilenet-toy-city")
     assert "stopped trials saved" in said
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("bucket")
+def test_a_population_in_s3_goes_on_from_checkpoints_in_the_store(s3_store, city, tmp_path):
+    for name in ("machine-1", "machine-2"):
+        data = tmp_path / name / Path(location.working_copy(s3_store.uri)).name / "data"
+        data.parent.mkdir(parents=True, exist_ok=True)
+        data.symlink_to(city)
+    search = ["--space", "mobilenet", "--trainer", "curve_trainer:DriftingTrainer", "--max-steps", "90"]
+    search += ["--workers", "1", "--scheduler", "pbt"]
+    said = ran(tmp_path / "machine-1", "tuning.run", *search, "--trials", "4")
+    assert "checkpoint is gone" not in said
+    assert "failed" not in said  # as the trainer would, with a checkpoint of another recipe than is said
+    first = json.loads(s3_store.read("mobilenet-toy-city/summary.json")[0])["trials"]
+    assert [trial["state"] for trial in first].count("completed") == 4
+    assert any("began_from" in trial for trial in first)
+
+    shutil.rmtree(tmp_path / "machine-1")
+    ran(tmp_path / "machine-2", "tuning.run", *search, "--trials", "6")
+    second = json.loads(s3_store.read("mobilenet-toy-city/summary.json")[0])["trials"]
+    assert second[: len(first)] == first
+    assert [trial["state"] for trial in second].count("completed") == 6
