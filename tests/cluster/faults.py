@@ -123,11 +123,12 @@ def gcs(cluster: Any, node: Node, search: Any) -> None:
 
 def head(cluster: Any, node: Node, search: Any) -> None:
     """The head is killed with the driver, and all of Ray started again: machines without a head end by themselves."""
-    cluster.head.kill()
+    for each in (cluster.head, *cluster.workers):  # Ray on the head takes processes of the others for its own
+        each.kill()
     time.sleep(AWAY_SECONDS["machine"])
     cluster.head.start_ray(None, 1)
     for each in cluster.workers:
-        revive(cluster, each)
+        each.start_ray(cluster.head.address, 2)
 
 
 def driver(cluster: Any, node: Node, search: Any) -> None:
