@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,8 @@ def engine(text: str, connections: int = 5) -> Engine:
     driver = url.drivername if "+" in url.drivername else "postgresql+pg8000"
     password = os.environ.get("PGPASSWORD") or password_of(url)
     options: dict[str, Any] = {"timeout": CONNECT_SECONDS} if driver.endswith("pg8000") else {}
+    # it writes a traceback for each connection that a restarting server ends; whoever needs one hears of it anyway
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     made = sqlalchemy.create_engine(
         url.set(drivername=driver, password=password),
         pool_pre_ping=True,

@@ -123,7 +123,7 @@ def test_a_driver_whose_lock_another_one_took_writes_no_more(opened):
 
 
 def test_while_the_server_restarts_the_search_waits_and_nothing_is_lost_or_twice(
-    opened, server, open_study, capsys
+    opened, server, open_study, capsys, caplog
 ):
     study = opened()
     server.stop()
@@ -140,6 +140,7 @@ def test_while_the_server_restarts_the_search_waits_and_nothing_is_lost_or_twice
     run_here(search_of(beside, 4))
     assert outcome(study.records()) == outcome(beside.records())
     assert "training goes on, and this waits" in capsys.readouterr().err
+    assert not [record for record in caplog.records if record.name.startswith("sqlalchemy.pool")]
     with pytest.raises(UserError, match="in use by"):
         opened("two")
 
