@@ -12,7 +12,7 @@ from typing import Any
 from trainers.objective import Objective
 from tuning.search.limits.budget import duration
 from tuning.study import spent as costs
-from tuning.study.trial_record import TrialRecord
+from tuning.study.trial_record import CONTINUES, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,14 @@ def ledger(
     entries: list[Entry] = []
     records = list(records)
     replaced = {record.fork.instead_of for record in records if record.fork}  # others take these steps
+    longer = {
+        record.provenance.get(CONTINUES) for record in records
+    }  # trials that go on under another number
     best = None
     for record in records:
         if record.state == "completed" and record.value is not None and record.recipe["steps"] >= max_steps:
             best = record.value if best is None or objective.better(record.value, best) else best
-        if record.state != "pruned" or not record.rungs:
+        if record.state != "pruned" or not record.rungs or str(record.number) in longer:
             continue
         assert record.verdict is not None
         last = record.rungs[-1]

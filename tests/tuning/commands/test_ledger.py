@@ -5,7 +5,7 @@ import json
 
 import pytest
 from rich.console import Console
-from searches import run_here, search_of
+from searches import OBJECTIVE, run_here, score, search_of
 from test_search import rung
 
 from tuning.api.auditing import Audit
@@ -13,6 +13,9 @@ from tuning.callbacks.retention import Retention
 from tuning.ledger import main
 from tuning.reporting.ledger import ledger, lines
 from tuning.study import reading
+from tuning.study.spent import Spent
+from tuning.study.trial_record import CONTINUES, Rung, TrialRecord
+from tuning.study.verdict import completed, continued
 
 
 @pytest.fixture
@@ -33,6 +36,20 @@ def test_the_ledger_has_every_stopped_trial_with_its_cutoff_and_what_it_saved(st
         assert entry.saved_seconds == pytest.approx(entry.saved_steps * 0.1)
     assert found.saved_steps + found.spent_steps == 10 * 90
     assert lines(found)[-1].startswith(f"{len(pruned)} stopped trials saved {found.saved_steps:,} steps (")
+
+
+def test_a_trial_that_goes_on_as_a_longer_one_was_not_stopped():
+    """It was interrupted, and its study then asked for more steps."""
+    at_30 = Rung(30, 0.4, 3.0, 3.0, 0, {"mAP": 0.4}, "pause", "", 1, 1, None, score(0.4))
+    at_180 = Rung(180, 0.5, 18.0, 18.0, 0, {"mAP": 0.5}, "continue", "", 1, 1, None, score(0.5))
+    shorter = TrialRecord(0, "pruned", continued(30, 1, 180), "", {"steps": 90}, (at_30,), {}, Spent(30, 3.0))
+    provenance = {CONTINUES: "0"}
+    longer = TrialRecord(
+        1, "completed", completed(180), "", {"steps": 180}, (at_30, at_180), provenance, Spent(150, 15.0)
+    )
+    found = ledger([shorter, longer], 180, {}, OBJECTIVE)
+    assert found.entries == ()
+    assert (found.spent_steps, found.saved_steps, found.best) == (180, 0, 0.5)
 
 
 def test_an_audit_says_how_often_and_by_how_much_a_stopped_trial_would_have_won(stopped):

@@ -155,7 +155,9 @@ def test_a_checkpoint_is_kept_between_evaluations_of_a_long_training(open_study)
             return super().step()
 
     trainer = CurveTrainer(DATASET)
-    training.train_here(search_of(study, 1), Watched(lambda model, fold: trainer, "detection", save_seconds=0.0))
+    training.train_here(
+        search_of(study, 1), Watched(lambda model, fold: trainer, "detection", save_seconds=0.0)
+    )
     assert study.record(0).state == "completed"
     assert ["checkpoint-1"] in seen
 
