@@ -147,7 +147,7 @@ class LocalModel:
         source = Path(video)
         targets = checked_targets(out, detections, coco, preview)
         options = options_for(targets, threshold, classes, every, codec, audio, track)
-        self.task.check(options)
+        self.task.check_for(self.classes, options)
         if not source.is_file():
             raise UserError(f"{source}: no such file")
         facts = probe(source, NO_LIMITS)

@@ -14,7 +14,7 @@ from serve.api import problems, schemas
 from serve.api.context import Context
 from serve.api.jobs import LIST_ERRORS, SUBMIT_ERRORS, check_destinations, json_body
 from serve.deployment.settings import Settings
-from serve.exports.model_folder import task_of
+from serve.exports.model_folder import check_options
 from serve.jobs.batches import Batches
 from serve.jobs.submission import Submission
 from serve.storage import sources
@@ -71,7 +71,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
                 for number, uri in enumerate(wanted.uris)
             ]  # fmt: skip
             for model in {model for _, model in sent}:
-                task_of(settings, model).check(wanted.options)
+                check_options(settings, model, wanted.options)
             batch, new = batches.add(
                 sent,
                 output,

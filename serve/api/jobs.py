@@ -17,7 +17,7 @@ from serve.api.images import ERRORS
 from serve.api.uploads import incoming_folder, read_form
 from serve.deployment.settings import Settings
 from serve.errors import Refused
-from serve.exports.model_folder import task_of
+from serve.exports.model_folder import check_options
 from serve.jobs.job import Job, State
 from serve.jobs.options import Options
 from serve.jobs.queue import JobQueue
@@ -94,7 +94,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
             sent, digest = await _receive(request, folder)
 
             def add() -> tuple[dict[str, Any], bool]:
-                task_of(settings, model).check(sent.options)
+                check_options(settings, model, sent.options)
                 job, new = store.add(folder, sent, model, settings.limits.queued, idempotency_key, digest)
                 return shown(job)[0], new
 

@@ -151,7 +151,7 @@ class Replica:
             model = await asyncio.to_thread(stack.enter_context, self._models.using(model_id))
             if model.task.verb != verb:
                 raise Refused(409, f"the model is for {model.task.title}; use /v1/images:{model.task.verb}")
-            model.task.check(options)
+            model.task.check_for(model.export.classes, options)
             return await self._find(images, model_id, model, options)
 
     async def _find(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from serve import tasks
 from serve.deployment.settings import Settings
+from serve.jobs.options import Options
 from serve.tasks.task import ServedExport, ServedTask
 from trainers.export import MANIFEST, unreadable
 from trainers.files import replace_folder
@@ -34,13 +35,20 @@ def read_model(settings: Settings, export_id: str) -> ServedExport:
 
 def task_of(settings: Settings, export_id: str) -> ServedTask:
     """The task of that export. Raises UserError when its manifest cannot be read."""
-    return tasks.get(_task_named(settings.models_folder / export_id))
+    return tasks.get(_described(settings.models_folder / export_id)[0])
+
+
+def check_options(settings: Settings, export_id: str, options: Options) -> None:
+    """Raise Refused (422) if an option has no meaning for that export. Raises UserError as `task_of`."""
+    name, classes = _described(settings.models_folder / export_id)
+    tasks.get(name).check_for(classes, options)
 
 
 @functools.lru_cache(maxsize=64)
-def _task_named(folder: Path) -> str:
+def _described(folder: Path) -> tuple[str, tuple[str, ...]]:
+    """The names of the task and of the classes."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return tasks.named(manifest.get("task")), tuple(manifest["classes"])
+    except (OSError, ValueError, KeyError) as error:
         raise unreadable(folder, error) from None
-    return tasks.named(manifest.get("task"))

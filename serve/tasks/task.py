@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from serve.errors import Refused
 from serve.jobs.options import Options
 from trainers.errors import UserError
 
@@ -101,6 +102,14 @@ class ServedTask(ABC):
     @abstractmethod
     def check(self, options: Options) -> None:
         """Raise Refused (422) if an option has no meaning for this task."""
+
+    def check_for(self, classes: Sequence[str], options: Options) -> None:
+        """Raise Refused (422) if an option has no meaning for this task, or names none of the model's classes."""
+        self.check(options)
+        for name in options.classes or ():
+            if name not in classes:
+                known = ", ".join(classes)
+                raise Refused(422, f"classes: the model knows no '{name}'; its classes are {known}")
 
     @abstractmethod
     def sample_squares(self, export: Any) -> np.ndarray:

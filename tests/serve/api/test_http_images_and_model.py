@@ -8,6 +8,7 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 
+import clips
 import numpy as np
 import pytest
 import requests
@@ -111,6 +112,19 @@ def test_threshold_and_classes_can_be_given(server):
             "POST", f"/v1/images:detect?{query}", data=encoded(), headers={"Content-Type": "image/png"}
         )
         assert len(answer.json()["images"][0]["objects"]) == count
+
+
+def test_a_class_that_the_model_does_not_know_is_refused_and_its_classes_are_named(server, tmp_path):
+    answer = server.call(
+        "POST",
+        "/v1/images:detect?classes=red&classes=zebra",
+        data=encoded(),
+        headers={"Content-Type": "image/png"},
+    )
+    says = "classes: the model knows no 'zebra'; its classes are red, green, blue"
+    assert (answer.status_code, answer.json()["detail"]) == (422, says)
+    answer = server.submit(clips.make(tmp_path / "clip.mp4", 2), '{"classes": ["zebra"]}')
+    assert (answer.status_code, answer.json()["detail"]) == (422, says)
 
 
 def test_the_model_is_described(server, rectangles):
