@@ -1,7 +1,8 @@
 """Records learning curves for efficiency.py and rungs.py: random recipes of a space, each trained to its end.
 
-    .venv/bin/python tests/benchmarks/recording.py --trials 64
-    .venv/bin/python tests/benchmarks/recording.py --space retinanet --batch-size 2 --steps 120 --out retinanet.json
+    .venv/bin/python tests/benchmarks/recording.py --trials 62 --out tests/benchmarks/mobilenet_curves_precise.json
+    .venv/bin/python tests/benchmarks/recording.py --space retinanet --batch-size 2 --steps 120 --trials 40
+        --out tests/benchmarks/retinanet_curves.json
     .venv/bin/python tests/benchmarks/recording.py --trials 40 --data ../shared/data/raccoon --image-size 320
         --weights ../shared/data/weights/mobilenet_v2_fpnlite_320_hands/ckpt-0 --out raccoon_curves.json
 

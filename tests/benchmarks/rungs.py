@@ -1,7 +1,8 @@
 """How well a rung tells a trial's final mAP, by what it is judged by: rank correlations over the recorded curves.
 
     .venv/bin/python tests/benchmarks/rungs.py
-    .venv/bin/python tests/benchmarks/rungs.py --curves retinanet.json --out results/rungs_retinanet.json
+    .venv/bin/python tests/benchmarks/rungs.py --curves tests/benchmarks/retinanet_curves.json
+        --out tests/benchmarks/results/rungs_retinanet.json
 
 Batch normalisation has the statistics that an evaluation here estimates anew, or the moving averages that training left.
 "kept" is the share of the finally best tenth that is among the best third at the rung: what successive halving by 3
