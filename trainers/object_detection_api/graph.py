@@ -15,6 +15,7 @@ import tensorflow as tf
 from trainers.datasets.dataset import MOST_TRAINED_BOXES
 from trainers.keras_training.batch_norm_statistics import Statistics
 from trainers.keras_training.optimizer import Update
+from trainers.keras_training.snapshot import SavedVariables
 from trainers.keras_training.training_state import TrainingState
 from trainers.keras_training.variables import set_all, values_of
 from trainers.object_detection_api import architectures
@@ -95,6 +96,11 @@ class Graph(TrainingState):
         update.apply(ran.result()[1], learning_rate=0.0, clip=None)
         set_all(self.detector.variables, kept)
         return update
+
+    def saved(self, settings: Optimizer, averaged: bool) -> SavedVariables:
+        """See TrainingState. Waits for tracing, which changes attributes of the model while its variables are found."""
+        self.wait_for_tracing()
+        return super().saved(settings, averaged)
 
     def prepare_for(self, recipe: DetectorRecipe) -> None:
         """Trace the gradients at each of the recipe's training sizes."""
