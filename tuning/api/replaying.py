@@ -23,7 +23,7 @@ from tuning.search import scheduler as schedulers
 from tuning.search import simulation
 from tuning.search.limits.budget import Budget, Spending, duration
 from tuning.search.limits.meter import Meter
-from tuning.search.population.fitness import POPULATION
+from tuning.search.population.requirements import POPULATION
 from tuning.search.sampler import Sampler
 from tuning.search.search import Search
 from tuning.search.simulation import Curve, RungReached, Table

@@ -39,7 +39,7 @@ from tuning.search.known import KnownResults
 from tuning.search.limits.budget import Spending
 from tuning.search.limits.meter import Meter
 from tuning.search.population.exploring import Explorer
-from tuning.search.population.fitness import check_steps
+from tuning.search.population.requirements import check_steps
 from tuning.search.search import Search
 from tuning.search.space_adapter import SpaceAdapter
 from tuning.search.warm_start import WarmStart
@@ -164,8 +164,10 @@ def _asked_for(settings: Settings, say: Callable[[str], None]) -> _Asked:
     if asked := settings.weights != "auto":  # what is wrong with it is said before the data are read
         start = initial_weights.resolve(settings.weights, settings.preset, space.models)
     wanted = tasks.get(space.task), settings.data, settings.studies_dir / "data", settings.subset
+    folds = open_folds(
+        *wanted, settings.folds, settings.reading, say
+    )  # first: what has none is refused at once
     dataset = open_data(*wanted, say, settings.reading)
-    folds = open_folds(*wanted, settings.folds, settings.reading)
     folder = settings.studies_dir / settings.study_name(dataset)
     working_copy.refresh(folder)
     seed, settings = settings.seed, as_begun(settings, folder)

@@ -27,7 +27,7 @@ from tuning.search.constraints.limit import Limit
 from tuning.search.limits import ending
 from tuning.search.limits.budget import Budget
 from tuning.search.limits.prices import read as read_prices
-from tuning.search.population.fitness import check_population
+from tuning.search.population.requirements import check_population
 from tuning.search.scheduler import Scheduler
 from tuning.study.manifest import EARLY_IMAGES
 

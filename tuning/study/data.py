@@ -32,7 +32,13 @@ def open_data(
 
 
 def open_folds(
-    task: Task, source: str | None, cache: Path, subset: float, count: int, reading: Reading
+    task: Task,
+    source: str | None,
+    cache: Path,
+    subset: float,
+    count: int,
+    reading: Reading,
+    on_progress: Callable[[str], None] = lambda line: None,
 ) -> tuple[Dataset, ...]:
     """`count` splits of the same images, in each of which other ones are for validation; the test part stays.
 
@@ -40,7 +46,7 @@ def open_folds(
     """
     folds = (Fold(number, count) for number in range(1, count + 1))
     return tuple(
-        open_data(task, source, cache, subset, reading=dataclasses.replace(reading, fold=fold))
+        open_data(task, source, cache, subset, on_progress, dataclasses.replace(reading, fold=fold))
         for fold in folds
     )
 

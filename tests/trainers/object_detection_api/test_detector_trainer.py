@@ -8,7 +8,6 @@ import math
 import resource
 import signal
 import weakref
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -70,20 +69,6 @@ def test_a_checkpoint_is_of_the_moment_at_which_it_was_asked_for(trainer, tiny_r
     written.result()
     trainer.start(recipe, tmp_path / "checkpoint")
     np.testing.assert_allclose(trainer.train(9).losses["total"], straight[5:], rtol=1e-4)
-
-
-def test_a_checkpoint_waits_for_what_is_traced_in_the_background(trainer, tiny_recipe, tmp_path):
-    """Tracing sets attributes of the model, in which TensorFlow looks for variables meanwhile: it found half of them."""
-    losses_of(trainer, tiny_recipe, 1)
-    trainer._graph.wait_for_tracing()
-    trainer._graph._tracing = tracing = Future()
-    with ThreadPoolExecutor(1) as beside:
-        saving = beside.submit(trainer.save, tmp_path / "checkpoint")
-        with pytest.raises(TimeoutError):
-            saving.result(timeout=0.5)
-        tracing.set_result(None)
-        saving.result().result()
-    assert (tmp_path / "checkpoint").is_dir()
 
 
 def test_a_checkpoint_is_one_that_tensorflow_itself_reads_and_writes(trainer, tiny_recipe, tmp_path):
