@@ -104,6 +104,11 @@ class Branch(ABC):
         """Choice -> cost of a gradient step with it (Model.relative_cost); empty for a model of one size."""
         return {}
 
+    def mean_cost(self, conditions: Conditions) -> float:
+        """Of the relative costs, over an even mixture; 1 for a model of one size."""
+        costs = self.relative_costs(conditions)
+        return sum(costs.values()) / len(costs) if costs else 1.0
+
     def published(self, preset: str) -> Sequence[Published]:
         """Published recipes to try first: the preset's default, then the model's other presets. May be extended."""
         about = self.about

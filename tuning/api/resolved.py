@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from search_spaces.conditions import Conditions
 from search_spaces.space import Space
@@ -11,17 +11,22 @@ from trainers import task as tasks
 from trainers.task import Task
 from tuning.api.forecast import plan, speed
 from tuning.api.forecast.plan import Plan
+from tuning.api.forecast.speed import FirstSteps
 from tuning.api.settings import Settings
 from tuning.study.trial_record import TrialRecord
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """The settings and the resolved search space. Raises UserError for what can be checked before opening data."""
+    """The settings and the resolved search space. Raises UserError for what can be checked before opening data.
+
+    first_steps: by model, of those that have taken some on this machine.
+    """
 
     settings: Settings
     space: Space
     conditions: Conditions
+    first_steps: Mapping[str, FirstSteps] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.space.rows(self.conditions)
@@ -44,11 +49,11 @@ class Resolved:
             branch.model: round(
                 branch.fixed(self.conditions)["image_size"] ** 2
                 * max(branch.batch_sizes(self.conditions))
-                * _mean(branch.relative_costs(self.conditions))
+                * branch.mean_cost(self.conditions)
             )
             for branch in self.space.branches
         }
-        speeds = speed.known(pixels, settings.cpus, settings.studies_dir, own)
+        speeds = speed.known(pixels, settings.cpus, settings.studies_dir, own, self.first_steps)
         return plan.plan(
             settings.new_scheduler(),
             settings.budget,
@@ -84,8 +89,3 @@ class Resolved:
                 )
                 found.append(f"step     {shown} times {branch.model}'s; each trial is charged its own")
         return found
-
-
-def _mean(costs: Mapping[str, float]) -> float:
-    """Over an even mixture; 1 without any."""
-    return sum(costs.values()) / len(costs) if costs else 1.0

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-import search_spaces
 from search_spaces.space import Seed
 from trainers import model as models
-from trainers import task as tasks
 from trainers.datasets.dataset import Dataset
-from tuning.api import earlier_study, final_report, initial_weights
+from tuning.api import final_report
+from tuning.api.asked import asked_for
 from tuning.api.deployment import costing
-from tuning.api.forecast import plan, sizing
-from tuning.api.recipes import first as first_recipe
+from tuning.api.forecast import plan
 from tuning.api.resolved import Resolved
 from tuning.api.settings import Settings
 from tuning.callbacks.metrics import Metrics
@@ -39,14 +37,11 @@ from tuning.search.known import KnownResults
 from tuning.search.limits.budget import Spending
 from tuning.search.limits.meter import Meter
 from tuning.search.population.exploring import Explorer
-from tuning.search.population.requirements import check_steps
 from tuning.search.search import Search
 from tuning.search.space_adapter import SpaceAdapter
 from tuning.search.warm_start import WarmStart
 from tuning.stores import weights as stored_weights
-from tuning.study import manifest
-from tuning.study.data import open_data, open_folds, write_split
-from tuning.study.storage import working_copy
+from tuning.study.data import write_split
 from tuning.study.storage.opening import create_folder
 from tuning.study.study import Study
 from tuning.tracking.callback import Tracking
@@ -68,22 +63,6 @@ class Ended:
     all_failed: bool
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """A search that is to be run or resumed, with its data.
-
-    folds: further splits of the data. first: the trial of --recipe, if any. messages: for the user, on what was chosen.
-    """
-
-    here: Resolved
-    dataset: Dataset
-    folds: tuple[Dataset, ...]
-    start: initial_weights.Resolved
-    first: tuple[Seed, ...]
-    earlier: warm_start.EarlierStudy | None
-    messages: tuple[str, ...]
-
-
 def run(
     settings: Settings,
     console: Console,
@@ -102,7 +81,7 @@ def run(
     def say(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
-    asked = _asked_for(settings, say)
+    asked = asked_for(settings, say, trainer)
     here, dataset, messages = asked.here, asked.dataset, list(asked.messages)
     settings, space = here.settings, here.space
     about = settings.manifest(dataset, space, here.conditions, asked.start.zoo_sha256)
@@ -150,45 +129,6 @@ def run(
         return _search(here, study, asked.first, warm, costs, job, list(words), console, callbacks)
     finally:
         study.close()
-
-
-def _asked_for(settings: Settings, say: Callable[[str], None]) -> _Asked:
-    """Read the data, and choose from them, the weights and the study so far what the settings leave open.
-
-    Writes nothing but the cache of the data.
-    """
-    space = search_spaces.get(settings.space)
-    working_copy.check(settings.studies_dir, settings.storage)
-    earlier = earlier_study.asked_for(Resolved(settings, space, settings.conditions(None)))
-    given = first_recipe.read(settings.recipe, space) if settings.recipe else None
-    if asked := settings.weights != "auto":  # what is wrong with it is said before the data are read
-        start = initial_weights.resolve(settings.weights, settings.preset, space.models)
-    wanted = tasks.get(space.task), settings.data, settings.studies_dir / "data", settings.subset
-    folds = open_folds(
-        *wanted, settings.folds, settings.reading, say
-    )  # first: what has none is refused at once
-    dataset = open_data(*wanted, say, settings.reading)
-    folder = settings.studies_dir / settings.study_name(dataset)
-    working_copy.refresh(folder)
-    seed, settings = settings.seed, as_begun(settings, folder)
-    own_data = initial_weights.own_data(settings.data)
-    if not asked:
-        source = initial_weights.wanted(settings.weights, settings.preset, own_data)
-        start = initial_weights.resolve(source, settings.preset, space.models, asked=False)
-    if begun := (folder / manifest.NAME).is_file():
-        start = start.as_begun(manifest.read(folder / manifest.NAME).weights_part)
-    messages = [*start.messages, *start.taken_over(dataset.classes)]
-    if own_data and settings.preset == "laptop" and not begun:
-        settings, reasons = sizing.fitted(settings, space, settings.conditions(start.weights), dataset)
-        messages += reasons
-    if settings.seed != seed:
-        messages.append(f"--seed {seed} has no effect: the study was begun with --seed {settings.seed}")
-    here = Resolved(settings, space, settings.conditions(start.weights))
-    first: tuple[Seed, ...] = ()
-    if given is not None:
-        trial, message = given.first_trial(space, here.conditions)
-        first, messages = (trial,), [*messages, message]
-    return _Asked(here, dataset, folds, start, first, earlier, tuple(messages))
 
 
 def _search(
@@ -271,26 +211,6 @@ def _search(
     )
     states = {record.state for record in study.records()}
     return Ended(study.folder, search.stop_reason, search.limit_reached, states == {"failed"})
-
-
-def as_begun(settings: Settings, folder: Path) -> Settings:
-    """The settings with which the study in `folder` goes on, if there is one: its seed, on which recipes and brackets
-    depend, and, where they are left to this program, its steps, image size, batch size and initial weights: the
-    defaults may have changed. Raises UserError for other steps of a population.
-    """
-    path = folder / manifest.NAME
-    if not path.is_file():
-        return settings
-    begun = manifest.read(path)
-    check_steps(begun.scheduler, begun.max_steps, settings.max_steps)
-    return dataclasses.replace(
-        settings,
-        seed=begun.seed,
-        max_steps=begun.max_steps if settings.max_steps is None else settings.max_steps,
-        image_size=begun.image_size if settings.image_size is None else settings.image_size,
-        batch_size=begun.batch_size if settings.batch_size is None else settings.batch_size,
-        weights=begun.weights if settings.weights == "auto" else settings.weights,
-    )
 
 
 def describe(dataset: Dataset) -> str:

@@ -1,5 +1,6 @@
 """The image size and the steps of a search are chosen from the user's data and budget."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import search_spaces
 from trainers.errors import UserError
 from trainers.recipe import InitialWeights
 from tuning.api.forecast.sizing import EPOCHS, Sized, sized
+from tuning.api.forecast.speed import FirstSteps
 from tuning.api.settings import Settings
 
 GIB = 2.0**30
@@ -24,6 +26,7 @@ def chosen(
     weights: str = "zoo",
     images: int = 160,
     memory: float = 24 * GIB,
+    first_steps: Mapping[str, FirstSteps] | None = None,
     **flags: object,
 ) -> Sized:
     settings = Settings(
@@ -37,7 +40,9 @@ def chosen(
         | flags
     )  # type: ignore[arg-type]
     conditions = settings.conditions(InitialWeights(source=weights))
-    return sized(settings, search_spaces.get(settings.space), conditions, sides, images, memory)
+    return sized(
+        settings, search_spaces.get(settings.space), conditions, sides, images, memory, first_steps or {}
+    )
 
 
 def test_large_objects_need_half_the_published_size_with_trained_weights_and_the_presets_without(tmp_path):
@@ -98,6 +103,15 @@ def test_steps_follow_the_number_of_images_and_the_time(tmp_path):
     assert (few, many) == (270, 1500)
     assert chosen(tmp_path, LARGE, time=36_000, images=100_000).steps == 2000
     assert chosen(tmp_path, LARGE, time=1200, images=100_000).steps < 2000
+
+
+def test_from_scratch_each_image_is_seen_three_times_as_often_if_there_is_time(tmp_path):
+    tuned, scratch = (
+        chosen(tmp_path, LARGE, time=36_000, weights=weights).steps for weights in ("zoo", "none")
+    )
+    assert scratch == 3 * tuned
+    hurried, rested = (chosen(tmp_path, SMALL, time=time, weights="none") for time in (3600, 36_000))
+    assert hurried.steps < rested.steps
 
 
 def test_what_the_user_gives_is_kept_and_the_rest_is_chosen(tmp_path):

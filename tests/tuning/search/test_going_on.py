@@ -21,7 +21,7 @@ from search_spaces.space import Space
 from trainers import task as tasks
 from trainers.errors import UserError
 from tuning.api import earlier_study
-from tuning.api.searching import as_begun
+from tuning.api.asked import as_begun
 from tuning.api.settings import Settings
 from tuning.search import warm_start
 from tuning.search.samplers.tpe import TPESampler

@@ -84,6 +84,7 @@ MODEL = register(
         recipe=FcnRecipe,
         network=network,
         relative=relative_cost,
+        first_rung=300,
         min_image_size=32,
         largest_image_size=256,
         image_size_multiple=16,
@@ -91,9 +92,9 @@ MODEL = register(
         published_at="the Follow Me project of Udacity's robotics nanodegree",
         presets={
             "laptop": {
-                "image_size": 128, "batch_size": 8, "steps": 600,
+                "image_size": 128, "batch_size": 4, "steps": 1200,
                 "optimizer": {"kind": "adam"},
-                "schedule": {"kind": "cosine", "base": 0.01, "warmup": 0.05},
+                "schedule": {"kind": "cosine", "base": 0.007, "warmup": 0.05},
                 "augmentations": [
                     {"name": "random_horizontal_flip", "options": {"probability": 0.5}},
                     {"name": "random_image_scale", "options": {"min_scale_ratio": 0.6, "max_scale_ratio": 1.5}},

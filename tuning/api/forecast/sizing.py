@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,7 +21,7 @@ from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
 from trainers.hardware.machine import memory_here
 from tuning.api.forecast import speed
-from tuning.api.forecast.speed import TABLE
+from tuning.api.forecast.speed import TABLE, FirstSteps
 from tuning.api.settings import Settings
 
 TRAININGS = 6  # full ones that the budget should afford: about 20 trials, most of them stopped early
@@ -29,6 +29,7 @@ LONGEST = 600.0  # seconds of a full training on a CPU, where no time is given
 SMALL = 0.25  # share of the objects that may be too small to be learned
 EPOCHS = 15  # published fine-tunings see each image 10 to 50 times
 MOST_STEPS = 2000
+LONGER = 3  # from scratch, times as many of both (He et al., "Rethinking ImageNet Pre-training", 2019), if there is time
 FEWEST_IMAGES = 2  # of a batch, as in the smallest of published fine-tunings
 FEWEST_STEPS = 150  # of a full training, before a larger image is worth more
 # of a worker's memory: activations and gradients of the largest model; the smallest takes a third
@@ -49,16 +50,20 @@ class Sized:
 
 
 def fitted(
-    settings: Settings, space: Space, conditions: Conditions, dataset: Dataset
+    settings: Settings,
+    space: Space,
+    conditions: Conditions,
+    dataset: Dataset,
+    first_steps: Mapping[str, FirstSteps],
 ) -> tuple[Settings, tuple[str, ...]]:
     """The settings with an image size, a batch size and steps that suit the data, where they were left open; and why.
 
-    They are as given if the task knows no sizes of objects.
+    first_steps: by model, of those that have taken some here. They are as given if the task knows no sizes of objects.
     """
     sides = tasks.get(space.task).object_sides(dataset)
     if sides is None:
         return settings, ()
-    chosen = sized(settings, space, conditions, sides, dataset.train.images, memory_here())
+    chosen = sized(settings, space, conditions, sides, dataset.train.images, memory_here(), first_steps)
     found = replace(
         settings, image_size=chosen.image_size, max_steps=chosen.steps, batch_size=chosen.batch_size
     )
@@ -66,12 +71,18 @@ def fitted(
 
 
 def sized(
-    settings: Settings, space: Space, conditions: Conditions, sides: np.ndarray, images: int, memory: float
+    settings: Settings,
+    space: Space,
+    conditions: Conditions,
+    sides: np.ndarray,
+    images: int,
+    memory: float,
+    first_steps: Mapping[str, FirstSteps],
 ) -> Sized:
     """Choose what the settings leave open.
 
     sides: (N,) float, of each object: the root of its area as a share of its image's, 0 to 1.
-    images: for training. memory: bytes of this machine for all workers.
+    images: for training. memory: bytes of this machine for all workers. first_steps: by model, of those that took some.
     Raises UserError if every object is too small to be learned at any size that time and memory allow.
     """
     branches = space.branches
@@ -79,7 +90,7 @@ def sized(
     base = max(branch.fixed(conditions)["image_size"] for branch in branches)
     smallest = max(branch.about.smallest_object for branch in branches)
     offered = (settings.image_size,) if settings.image_size else _sizes(space, conditions.from_scratch, base)
-    step = _seconds_of_step(settings, space, base, batch)
+    step = _seconds_of_step(settings, space, conditions, base**2 * batch, first_steps)
     wanted = settings.max_steps or _steps_for(images, batch, settings)
     least = settings.max_steps or max(FEWEST_STEPS, wanted // 2)
     allowed = _seconds_of_training(settings)
@@ -104,7 +115,8 @@ def sized(
             "memory suffice: too small to be learned; give more --time, an --image-size, or parts of the images"
         )
     fitting = (in_memory(size) or batches[-1:])[0]
-    steps = settings.max_steps or _steps_for(images, fitting, settings)
+    longer = LONGER if conditions.from_scratch else 1
+    steps = settings.max_steps or longer * _steps_for(images, fitting, settings)
     if step is not None and not settings.max_steps:
         affordable = int(allowed / (step * (size / base) ** 2 * fitting / batch))
         steps = min(steps, max(affordable, 2 * space.first_rung))
@@ -149,9 +161,16 @@ def _sizes(space: Space, from_scratch: bool, base: int) -> Sequence[int]:
     return range(-(-low // multiple) * multiple, largest + 1, multiple) or (base,)
 
 
-def _seconds_of_step(settings: Settings, space: Space, base: int, batch: int) -> float | None:
-    """Of a step over a batch of images of the size `base`, mean over the models; None if it is unknown."""
-    speeds = speed.known(dict.fromkeys(space.models, base**2 * batch), settings.cpus, settings.studies_dir)
+def _seconds_of_step(
+    settings: Settings,
+    space: Space,
+    conditions: Conditions,
+    pixels: int,
+    first_steps: Mapping[str, FirstSteps],
+) -> float | None:
+    """Of a step over so many pixels, mean over the models and their sizes; None if it is unknown."""
+    counts = {branch.model: round(pixels * branch.mean_cost(conditions)) for branch in space.branches}
+    speeds = speed.known(counts, settings.cpus, settings.studies_dir, first_steps=first_steps)
     known = [
         each.step
         for each in speeds.values()

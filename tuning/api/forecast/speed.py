@@ -1,8 +1,10 @@
-"""Speed: how long a model trains on this machine: measured in this study, in an earlier one here, or from a table."""
+"""Speed: how long a model trains on this machine: measured in this study, in an earlier one here, in first steps that
+were taken for it, or from a table."""
 
 from __future__ import annotations
 
 import statistics
+import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from tuning.study.trial_record import TrialRecord
 # measured on a CPU: seconds until a new worker has done its first evaluation; a later trial's start and evaluation
 COLD_SECONDS, WARM_SECONDS = 40.0, 6.0
 TABLE = "from a table for CPUs"
+TIMED = "from its first steps here"
 LATEST = 8  # studies that are looked at
 
 
@@ -33,6 +36,21 @@ class Speed:
     stage: float
     cold: float
     source: str
+
+
+@dataclass(frozen=True)
+class FirstSteps:
+    """What a model's first steps on this machine showed.
+
+    per_pixel: seconds of a step per pixel of its batch, at a relative cost of 1. cold: seconds before the first step.
+    """
+
+    per_pixel: float
+    cold: float
+
+    def speed(self, pixels: int) -> Speed:
+        """For a step over so many pixels."""
+        return Speed(self.per_pixel * pixels, WARM_SECONDS, self.cold, TIMED)
 
 
 def from_table(model: str, pixels: int, cpus: float) -> Speed:
@@ -58,9 +76,14 @@ def measured(records: Iterable[TrialRecord], pixels: Mapping[str, int], source: 
 
 
 def known(
-    pixels: Mapping[str, int], cpus: float, studies: Path, own: Sequence[TrialRecord] = ()
+    pixels: Mapping[str, int],
+    cpus: float,
+    studies: Path,
+    own: Sequence[TrialRecord] = (),
+    first_steps: Mapping[str, FirstSteps] = types.MappingProxyType({}),
 ) -> dict[str, Speed]:
-    """The speed of each model: measured in the study itself, else in the latest study of this machine, else a table's.
+    """The speed of each model: measured in the study itself, else in the latest study of this machine, else by its
+    first steps, else a table's.
 
     pixels: of a step by model. cpus: of a worker. studies: the folder of studies. own: the trials of the study so far.
     """
@@ -77,6 +100,7 @@ def known(
             continue
         here = [record for record in study.records if noted_hardware(_folder(study, record)) == hardware()]
         found |= measured(here, missing, f"as measured in study {folder.name}")
+    found |= {model: steps.speed(pixels[model]) for model, steps in first_steps.items() if model not in found}
     return {model: found.get(model) or from_table(model, count, cpus) for model, count in pixels.items()}
 
 

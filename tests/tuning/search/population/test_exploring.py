@@ -13,7 +13,7 @@ from search_spaces.conditions import Conditions
 from search_spaces.fixed_trials import contains
 from trainers.errors import UserError
 from tuning.api import replaying
-from tuning.api.searching import as_begun
+from tuning.api.asked import as_begun
 from tuning.api.settings import Settings
 from tuning.search.population.exploring import Explorer, described, kept
 from tuning.search.sampler import SamplerContext
