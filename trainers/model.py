@@ -115,6 +115,8 @@ class Model:
         so how fast and how large it is.
     initial_weights: "module:callable" that resolves `--weights` for it; None if it only trains from scratch.
     published_weights: "module:callable" that returns its PublishedWeights, called with its name; None without any.
+    average: "module:callable" that writes the average of several trials' checkpoints as one, called with a sequence of
+        their folders and a target folder; None if its trainer's checkpoints cannot be averaged.
     published_at: the source of the "zoo" preset, for the report.
     cost: what a gradient step costs, if measured.
     first_rung: steps before which a result predicts nothing, so that no search judges a trial earlier. 1 where a step
@@ -135,6 +137,7 @@ class Model:
     trained_with: tuple[str, ...] = ("batch_size",)
     initial_weights: str | None = None
     published_weights: str | None = None
+    average: str | None = None
     published_at: str = ""
     cost: Cost = field(default_factory=Cost)
     first_rung: int = 30

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from trainers.command import Parser, run
 from trainers.errors import UserError
@@ -12,13 +13,19 @@ from trainers.keras_training import start_up_lines
 from tuning.reporting.console import console_of
 from tuning.stores.arguments import add_studies_dir
 
+if TYPE_CHECKING:
+    from tuning.study.reading import StudyRead
+    from tuning.study.trial_record import TrialRecord
+
 EXAMPLES = """\
 examples:
   python -m tuning.postprocess street                  the best trial: what could be gained, in seconds
   python -m tuning.postprocess street --trial 7 --write    and give its export the settings, if they gain
+  python -m tuning.postprocess street --average --write    the average of its weights with other trials', if that gains
 
 Tuned are the score threshold of each class, the IoU of suppression, and the largest number of detections in an image,
 for F1 on the validation images. The gain is measured on images that the settings were not tuned on.
+--average tries trials of the same network, the best first: an evaluation each. It makes the export anew; tune it after.
 Exit code: 0, also if nothing is gained; 2 for an error.
 """
 
@@ -27,7 +34,8 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     line = Parser(
         prog="python -m tuning.postprocess",
-        description="Tunes score thresholds, suppression and the number of detections on kept validation results.",
+        description="Tunes score thresholds, suppression and the number of detections on kept validation results; or "
+        "averages weights.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -35,9 +43,14 @@ def parser() -> argparse.ArgumentParser:
     add("study", help="name or folder of the study")
     add("--trial", type=int, metavar="N", help="number of the trial (default: the best completed one)")
     add(
+        "--average",
+        action="store_true",
+        help="average the trial's weights with those of other trials, instead of tuning",
+    )
+    add(
         "--write",
         action="store_true",
-        help="give the trial's export the settings if they gain; it is made if needed",
+        help="give the trial's export the settings, or weights, if they gain; it is made if needed",
     )
     add_studies_dir(add)
     add("--debug", action="store_true", help="print the traceback of an error")
@@ -60,17 +73,19 @@ def _main(chosen: argparse.Namespace) -> int:
     study = reading.read(chosen.study, chosen.studies_dir)
     record = promotion.chosen(study, chosen.trial)
     folder = (study.folder / "trials" / str(record.number)).absolute()
+    console = console_of(sys.stdout)
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+    if chosen.average:
+        return _average(chosen, study, record, say)
     results = study.task.read_results(folder, record.step)
     if not results:
         raise UserError(
             f"{folder}: no results of its validation images at step {record.step} are kept; choose another --trial"
         )
     found = study.task.tuned_postprocessing(results, tuple(study.manifest.data["classes"]))
-    console = console_of(sys.stdout)
-
-    def say(line: str) -> None:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
-
     say(f"{study.manifest.study} trial {record.number}, step {record.step}")
     for line in found.lines():
         say(line)
@@ -85,6 +100,22 @@ def _main(chosen: argparse.Namespace) -> int:
     say(
         f"written to {export}; `python -m serve.run --study {study.manifest.study}` serves the best trial with them"
     )
+    return 0
+
+
+def _average(
+    chosen: argparse.Namespace, study: StudyRead, record: TrialRecord, say: Callable[[str], None]
+) -> int:
+    from tuning.api.deployment import averaging
+
+    say(f"{study.manifest.study} trial {record.number}, step {record.step}")
+    found = averaging.average(study, record, chosen.write, say, chosen.trainer)
+    for line in found.lines():
+        say(line)
+    if chosen.write and found.gained:
+        say(f"written to its export; `python -m tuning.promote {study.manifest.study}` registers it")
+    elif chosen.write:
+        say("its export is left as it is")
     return 0
 
 

@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 
 import tuning
 from trainers.errors import UserError
-from tuning import compare, ledger, replay
+from tuning import compare, ledger, postprocess, replay
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
@@ -138,6 +138,15 @@ def test_studies_compare_the_ledger_adds_up_and_the_search_replays(result, studi
     assert "cutoff" in capsys.readouterr().out
     assert replay.main(["descent", "--studies-dir", str(studies), "--seeds", "2"]) == 0
     assert "2 replays" in capsys.readouterr().out
+
+
+def test_weights_of_other_trials_are_tried_beside_the_winners(result, studies, capsys):
+    assert postprocess.main(["descent", "--studies-dir", str(studies), "--average"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"descent trial {result.best.number}, step 90"
+    assert said[1].startswith(f"trial {result.best.number} alone: height ")
+    assert said[2].startswith("with trial ")
+    assert postprocess.main(["descent", "--studies-dir", str(studies), "--average", "--trial", "99"]) == 2
 
 
 def test_the_winner_is_promoted_and_runs_from_the_registry(result, studies):

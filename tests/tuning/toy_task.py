@@ -185,6 +185,14 @@ class DescentBranch(Branch):
         return {"rate": fields["schedule"]["base"], "start": fields["start"]}, []
 
 
+def mean_place(checkpoints: Sequence[Path], target: Path) -> None:
+    """Write the average of these checkpoints to `target`."""
+    kept = [json.loads((each / "place.json").read_text()) for each in checkpoints]
+    with replace_folder(target) as folder:
+        place = list(np.mean([each["place"] for each in kept], axis=0))
+        (folder / "place.json").write_text(json.dumps(kept[0] | {"place": place}))
+
+
 DESCENT = tasks.register(Descent())
 MODEL = models.register(
     Model(
@@ -193,6 +201,7 @@ MODEL = models.register(
         task="descent",
         trainer="toy_task:DescentTrainer",
         recipe=DescentRecipe,
+        average="toy_task:mean_place",
         presets={
             "laptop": {
                 "image_size": 1, "batch_size": 1, "steps": 90, "optimizer": {"kind": "momentum"},

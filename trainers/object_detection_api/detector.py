@@ -74,6 +74,7 @@ class Detector(Model):
 
     task: str = "detection"
     trainer: str = "trainers.object_detection_api.trainer:alone_in_process"
+    average: str | None = "trainers.keras_training.checkpoint_average:average"
     recipe: type[Recipe] = DetectorRecipe
     smallest_object: float = 32 / math.sqrt(2)
     graph_fields: tuple[str, ...] = (

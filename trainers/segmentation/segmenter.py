@@ -51,6 +51,7 @@ class Segmenter(Model):
 
     task: str = "segmentation"
     trainer: str = "trainers.segmentation.trainer:alone_in_process"
+    average: str | None = "trainers.keras_training.checkpoint_average:average"
     recipe: type[Recipe] = SegmentationRecipe
     graph_fields: tuple[str, ...] = ("image_size",)
     smallest_object: float = 8.0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from trainers import export as exports
 from trainers.errors import UserError
+from tuning.api.deployment.averaging import AVERAGE
 from tuning.api.exporting import TEST, export_trial
 from tuning.study import trial_record as records
 from tuning.study.reading import StudyRead
@@ -73,7 +74,7 @@ def promote(
         made = export_trial(folder.absolute(), study.manifest.data, about, kept, trainer, threshold_for)
         found = task.check_export(made)
         say(found.says)
-        facts = {**facts_of(study, record), **_tested(study, made, say)}
+        facts = {**facts_of(study, record), **_averaged(made, say), **_tested(study, made, say)}
         tags = {name: str(value) for name, value in facts.items()}
         export = ModelExport(made, found.export_id, record.step, task.name, task.signature(made))
         table = evidence(found.export_id, {**found.facts, **facts, **_by_group(study, record)})
@@ -122,6 +123,17 @@ def facts_of(study: StudyRead, record: TrialRecord) -> dict[str, object]:
         "data_fingerprint": data["fingerprint"],
         "trials": len(study.trials),
     }
+
+
+def _averaged(export: Path, say: Callable[[str], None]) -> dict[str, object]:
+    """Whose weights the export has, as a fact by name; {} for those of the trial alone."""
+    found = exports.read(export).manifest.get(AVERAGE)
+    if found is None:
+        return {}
+    trials = ", ".join(map(str, found["trials"]))
+    say(f"the average of trials {trials}: {found['objective']} {found['before']:.3f} -> {found['after']:.3f} on "
+        f"{found['images']} validation images that did not decide it")  # fmt: skip
+    return {"average of trials": trials}
 
 
 def _tested(study: StudyRead, export: Path, say: Callable[[str], None]) -> dict[str, object]:
