@@ -23,7 +23,7 @@ from tuning.search import scheduler as schedulers
 from tuning.search import simulation
 from tuning.search.limits.budget import Budget, Spending, duration
 from tuning.search.limits.meter import Meter
-from tuning.search.population.requirements import POPULATION
+from tuning.search.population.requirements import POPULATIONS
 from tuning.search.sampler import Sampler
 from tuning.search.search import Search
 from tuning.search.simulation import Curve, RungReached, Table
@@ -122,10 +122,10 @@ def simulated(
 ) -> tuple[Study, list[RungReached]]:
     """The study of a simulated search, open, in a new `folder`; and its history. Arguments as for `replay`."""
     objective = objective or tasks.get(space.task).objective(None, ())
-    if rule.scheduler == POPULATION:
+    if rule.scheduler in POPULATIONS:
         raise UserError(
-            f"--scheduler {POPULATION}: learning curves do not tell how a trial goes on from another's weights; replay "
-            "promote, stop or full"
+            f"--scheduler {rule.scheduler}: learning curves do not tell how a trial goes on from another's weights; "
+            "replay promote, stop or full"
         )
     given = rule.trials, rule.reduction_factor, rule.brackets, seed
     scheduler = schedulers.of_search(rule.scheduler, conditions.steps, space.first_rung, *given)

@@ -36,7 +36,7 @@ from tuning.search.constraints.served_costs import ServedCosts
 from tuning.search.known import KnownResults
 from tuning.search.limits.budget import Spending
 from tuning.search.limits.meter import Meter
-from tuning.search.population.exploring import Explorer
+from tuning.search.population.bandit import explorer_of
 from tuning.search.search import Search
 from tuning.search.space_adapter import SpaceAdapter
 from tuning.search.warm_start import WarmStart
@@ -185,7 +185,9 @@ def _search(
         confirm=settings.trainings_again,
         folds=settings.folds,
         worth=settings.until_converged,
-        explorer=Explorer(lambda trial: space.suggest(trial, here.conditions), study.manifest.seed),
+        explorer=explorer_of(
+            settings.scheduler, lambda trial: space.suggest(trial, here.conditions), study.manifest.seed
+        ),
     )
     summary.write()
     tracking.start()

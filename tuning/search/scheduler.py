@@ -22,6 +22,7 @@ MODULES = {
     "stop": "tuning.search.schedulers.halving",
     "full": "tuning.search.schedulers.full_training",
     "pbt": "tuning.search.schedulers.population",
+    "pb2": "tuning.search.schedulers.population",
 }
 MOST_RUNGS = 4
 

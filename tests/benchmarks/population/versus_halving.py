@@ -48,7 +48,7 @@ from tuning.search import sampler as samplers  # noqa: E402
 from tuning.search import scheduler as schedulers  # noqa: E402
 from tuning.search.limits.budget import Budget, Spending  # noqa: E402
 from tuning.search.limits.meter import Meter  # noqa: E402
-from tuning.search.population.exploring import Explorer  # noqa: E402
+from tuning.search.population.bandit import explorer_of  # noqa: E402
 from tuning.search.sampler import SamplerContext  # noqa: E402
 from tuning.search.search import Search  # noqa: E402
 from tuning.search.simulation.simulate import simulate  # noqa: E402
@@ -65,6 +65,8 @@ ARMS = {
     "random, full": ("random", "full"),
     "tpe, pbt": ("tpe", "pbt"),
     "random, pbt": ("random", "pbt"),
+    "tpe, pb2": ("tpe", "pb2"),
+    "random, pb2": ("random", "pb2"),
 }
 DEFAULT = "tpe, promote"
 
@@ -182,7 +184,7 @@ def found(problem: str, arm: str, budget: int, workers: int, seed: int) -> tuple
         spending = Spending(Meter(study), Budget(trials=trials, trainings=budget), STEPS)
         search = Search(
             study, samplers.make(sampler, context), rule, trials, spending=spending,
-            explorer=Explorer(lambda trial: SPACE.suggest(trial, conditions), seed),
+            explorer=explorer_of(scheduler, lambda trial: SPACE.suggest(trial, conditions), seed),
         )  # fmt: skip
         weights = Weights(study, chosen, seed)
         simulate(search, weights, workers)  # type: ignore[arg-type]

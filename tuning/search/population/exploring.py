@@ -12,8 +12,8 @@ schedule, momentum, decay, regularisation, clipping, augmentations.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import (
     BaseDistribution,
@@ -27,6 +27,9 @@ from search_spaces.fixed_trials import RecordingTrial, contains
 from search_spaces.parts.parameters import Trial
 from trainers.recipe import Recipe, graph_key
 from tuning.study.proposal import Proposal
+
+if TYPE_CHECKING:
+    from tuning.search.population.bandit import Gain
 
 ANEW = 0.25  # probability that a value is drawn from its distribution
 FACTORS = (0.8, 1.2)  # of values on a logarithmic scale
@@ -47,19 +50,27 @@ class Explorer:
     """
 
     def __init__(self, suggest: Callable[[Trial], Recipe], seed: int) -> None:
-        self._suggest = suggest
-        self._seed = seed
+        self.suggest = suggest
+        self.seed = seed
 
-    def explore(self, number: int, trial: FrozenTrial, recipe: Mapping[str, Any]) -> Proposal:
+    def explore(
+        self,
+        number: int,
+        trial: FrozenTrial,
+        recipe: Mapping[str, Any],
+        known: Sequence[Gain] = (),
+        now: int = 0,
+    ) -> Proposal:
         """A changed recipe for the new trial `number`.
 
-        trial: the one whose weights it takes. recipe: of that trial, plain values.
+        trial: the one whose weights it takes. recipe: of that trial, plain values. known: what recipes have gained so
+        far (tuning.search.population.bandit), which a subclass may go by. now: the step at which it begins.
         """
         fixed: set[str] = set()
         while True:
-            draw = random.Random(f"{self._seed} {number}")
+            draw = random.Random(f"{self.seed} {number}")
             found = _Changed(trial.params, fixed, draw)
-            made = self._suggest(found)
+            made = self.suggest(found)
             if kept(made.to_dict()) == kept(recipe):
                 return Proposal(made, found.params, found.distributions)
             fixed |= self._that_must_stay(trial.params, found.params, recipe)
@@ -72,7 +83,7 @@ class Explorer:
         found = set()
         for name in names:
             alone = _Changed({**params, name: changed[name]}, set(params), random.Random(0))
-            if kept(self._suggest(alone).to_dict()) != kept(recipe):
+            if kept(self.suggest(alone).to_dict()) != kept(recipe):
                 found.add(name)
         return found or set(params)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from tuning.search.population.bandit import gains
 from tuning.search.population.exploring import Explorer, described
 from tuning.search.roster import Roster
 from tuning.search.scheduler import Scheduler
@@ -70,9 +71,12 @@ class Forks:
         """Begin the trial, from a copy of the checkpoint. It takes a place in the search, and is no further trial."""
         assert self._scheduler is not None
         assert self._explorer is not None
-        number = len(self._study.trials())
-        donor = self._study.trial(fork.of)
-        proposal = self._explorer.explore(number, donor, self._study.record(fork.of).recipe)
+        trials = self._study.trials()
+        number, donor = len(trials), self._study.trial(fork.of)
+        params = {place: each.params for place, each in enumerate(trials)}
+        known = gains(self._study.records(), params, fork.step)
+        recipe = self._study.record(fork.of).recipe
+        proposal = self._explorer.explore(number, donor, recipe, known, fork.step)
         checkpoint = self._checkpoint(fork)
         changes = described(donor.params, proposal.params)
         source = changes if checkpoint else f"{changes}; the checkpoint is gone"

@@ -94,4 +94,5 @@ class Population(FullTraining):
         ]
 
 
-register("pbt", lambda rules: Population(rules.rungs, seed=rules.seed), even_steps)
+for _name in ("pbt", "pb2"):  # they differ in how a recipe is changed (tuning.search.population)
+    register(_name, lambda rules: Population(rules.rungs, seed=rules.seed), even_steps)

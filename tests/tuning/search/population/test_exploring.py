@@ -15,7 +15,9 @@ from trainers.errors import UserError
 from tuning.api import replaying
 from tuning.api.asked import as_begun
 from tuning.api.settings import Settings
+from tuning.search.population.bandit import Gain, explorer_of
 from tuning.search.population.exploring import Explorer, described, kept
+from tuning.search.population.requirements import POPULATIONS
 from tuning.search.sampler import SamplerContext
 from tuning.search.samplers.random_sampler import RandomSampler
 
@@ -33,18 +35,23 @@ def proposed(space, conditions: Conditions, seed: int):
     return trial, found.recipe
 
 
-def explorer(space, conditions: Conditions, seed: int = 0) -> Explorer:
-    return Explorer(lambda trial: space.suggest(trial, conditions), seed)
+def explorer(space, conditions: Conditions, seed: int = 0, scheduler: str = "pbt") -> Explorer:
+    return explorer_of(scheduler, lambda trial: space.suggest(trial, conditions), seed)
 
 
+@pytest.mark.parametrize("scheduler", POPULATIONS)
 @pytest.mark.parametrize(("name", "preset"), PLACES)
-def test_a_checkpoint_fits_the_changed_recipe_whatever_the_space(name, preset):
+def test_a_checkpoint_fits_the_changed_recipe_whatever_the_space(name, preset, scheduler):
     space = search_spaces.get(name)
     conditions = Conditions(steps=270, preset=preset)
     changed = set()
     for seed in range(6):
         trial, recipe = proposed(space, conditions, seed)
-        found = explorer(space, conditions, seed).explore(9, trial, recipe.to_dict())
+        known = [
+            Gain(trial.params, 0, 0.1),
+            *(Gain(proposed(space, conditions, i)[0].params, 0, 0.0) for i in range(9)),
+        ]
+        found = explorer(space, conditions, seed, scheduler).explore(9, trial, recipe.to_dict(), known, 90)
         assert kept(found.recipe.to_dict()) == kept(recipe.to_dict())
         assert space.replay(found.params, conditions).recipe == found.recipe
         assert all(contains(found.distributions[each], value) for each, value in found.params.items())
@@ -79,6 +86,7 @@ def test_changes_are_told_rates_first():
     assert described(before, before) == "the same recipe"
 
 
+@pytest.mark.parametrize("scheduler", POPULATIONS)
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -98,10 +106,10 @@ def test_changes_are_told_rates_first():
         ({"trials": 1}, "--scheduler pbt needs --trials, the number of its members, of 2 or more"),
     ],
 )
-def test_what_a_population_cannot_have_is_refused_in_one_line(given, said):
+def test_what_a_population_cannot_have_is_refused_in_one_line(scheduler, given, said):
     with pytest.raises(UserError) as refused:
-        Settings("mobilenet", scheduler="pbt", **({"trials": 8} | given))
-    assert str(refused.value).startswith(said)
+        Settings("mobilenet", scheduler=scheduler, **({"trials": 8} | given))
+    assert str(refused.value).startswith(said.replace("pbt", scheduler))
     assert "\n" not in str(refused.value)
 
 

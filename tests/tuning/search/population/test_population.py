@@ -13,7 +13,9 @@ from tuning.reporting.ledger import ledger
 from tuning.reporting.parts import population as parts
 from tuning.search.limits.budget import Budget, Spending
 from tuning.search.limits.meter import Meter
-from tuning.search.population.exploring import Explorer, kept
+from tuning.search.population.bandit import explorer_of
+from tuning.search.population.exploring import kept
+from tuning.search.population.requirements import POPULATIONS
 from tuning.search.samplers.random_sampler import RandomSampler
 from tuning.search.schedulers.population import Population, even_steps
 from tuning.search.search import Search
@@ -26,7 +28,7 @@ MEMBERS = 8
 
 def search_of(study, members: int = MEMBERS, **more: object) -> Search:
     seed = study.manifest.seed
-    explorer = Explorer(lambda trial: SPACE.suggest(trial, CONDITIONS), seed)
+    explorer = explorer_of(study.manifest.scheduler, lambda trial: SPACE.suggest(trial, CONDITIONS), seed)
     sampler = RandomSampler(context(seed=seed))
     return Search(study, sampler, Population(RUNGS, seed=seed), members, explorer=explorer, **more)  # type: ignore[arg-type]
 
@@ -59,14 +61,14 @@ def told(study) -> list[tuple[object, ...]]:
     ]
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+@pytest.fixture(scope="module", params=POPULATIONS)
+def whole(request, tmp_path_factory):
     """A whole population with one worker."""
     from searches import about
 
     from tuning.study.study import Study
 
-    study = Study.open(tmp_path_factory.mktemp("whole") / "street", about(scheduler="pbt"))
+    study = Study.open(tmp_path_factory.mktemp("whole") / "street", about(scheduler=request.param))
     train(search_of(study))
     yield study
     study.close()
@@ -132,7 +134,7 @@ def test_the_report_says_whose_recipes_trained_the_best_trials_weights(whole):
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [2, 3])
 def test_it_is_the_same_with_any_number_of_workers(open_study, whole, workers):
-    study = open_study(scheduler="pbt")
+    study = open_study(scheduler=whole.manifest.scheduler)
     train(search_of(study), workers)
     assert told(study) == told(whole)
 
@@ -140,17 +142,17 @@ def test_it_is_the_same_with_any_number_of_workers(open_study, whole, workers):
 @pytest.mark.slow
 @pytest.mark.parametrize("messages", [3, 15, 29, 53, 60])
 def test_after_a_kill_it_goes_on_as_if_there_was_none(open_study, whole, messages):
-    train(search_of(open_study(scheduler="pbt")), 2, messages)
-    study = open_study(scheduler="pbt")
+    train(search_of(open_study(scheduler=whole.manifest.scheduler)), 2, messages)
+    study = open_study(scheduler=whole.manifest.scheduler)
     train(search_of(study), 2, 5)
-    study = open_study(scheduler="pbt")
+    study = open_study(scheduler=whole.manifest.scheduler)
     train(search_of(study))
     assert told(study) == told(whole)
 
 
 @pytest.mark.slow
 def test_a_trial_whose_successor_was_begun_before_a_kill_ends_once(open_study, whole, monkeypatch):
-    study = open_study(scheduler="pbt")
+    study = open_study(scheduler=whole.manifest.scheduler)
     search = search_of(study)
     tell = study.tell
 
@@ -163,7 +165,7 @@ def test_a_trial_whose_successor_was_begun_before_a_kill_ends_once(open_study, w
     with pytest.raises(KeyboardInterrupt):
         train(search)
     assert study.records()[-1].fork is not None
-    study = open_study(scheduler="pbt")
+    study = open_study(scheduler=whole.manifest.scheduler)
     train(search_of(study))
     assert told(study) == told(whole)
 
