@@ -18,7 +18,7 @@ from kustomized import Resource, rendered
 
 INFRA = Path(__file__).parents[2] / "infra"
 VERSION = "1.37"  # of Kubernetes
-OVERLAYS = ("kind", "gpu-spot")
+OVERLAYS = ("kind", "gpu-spot", "serving-many")
 KUBERAY = json.loads((Path(__file__).parent / "schemas" / "kuberay.json").read_text())
 
 
@@ -191,6 +191,33 @@ def test_gpu_workers_are_spot_and_the_head_is_not():
     assert container["image"].endswith(":cuda")
 
 
+def test_the_record_of_jobs_is_in_a_database_that_is_made(resources):
+    made = named(resources, "ConfigMap")
+    url = made["cluster"]["data"]["SERVING_DATABASE"]
+    assert f"CREATE DATABASE {url.rpartition('/')[2]} " in made["databases"]["data"]["databases.sql"]
+    assert served(resources)["applications"][0]["args"]["database"] == url
+
+
+def test_replicas_on_several_nodes_share_their_files_and_have_what_the_head_has():
+    found = rendered(INFRA / "kubernetes" / "overlays" / "serving-many")
+    assert named(found, "PersistentVolumeClaim")["serving"]["spec"]["accessModes"] == ["ReadWriteMany"]
+    cluster = named(found, "RayService")["serving"]["spec"]["rayClusterConfig"]
+    [group], head = cluster["workerGroupSpecs"], cluster["headGroupSpec"]["template"]["spec"]
+    worker = group["template"]["spec"]
+    mounts = {mount["mountPath"] for mount in worker["containers"][0]["volumeMounts"]}
+    theirs = {mount["mountPath"] for mount in head["containers"][0]["volumeMounts"]}
+    assert theirs - mounts == {"/run/secrets/serving"}  # the tokens, which only preparing needs
+    args = served(found)["applications"][0]["args"]
+    cpus = int(worker["containers"][0]["resources"]["requests"]["cpu"])
+    assert args["max_replicas"] == 1 + group["maxReplicas"] * cpus // args["cpus"]
+
+
+def served(resources: list[Resource]) -> Resource:
+    """The configuration of Ray Serve."""
+    found: Resource = yaml.safe_load(named(resources, "RayService")["serving"]["spec"]["serveConfigV2"])
+    return found
+
+
 @pytest.mark.slow
 def test_the_searches_and_the_served_study_are_wanted_as_the_commands_understand_them(resources):
     from tuning.run import parser
@@ -207,7 +234,7 @@ def test_the_searches_and_the_served_study_are_wanted_as_the_commands_understand
 
     from serve.deployment.settings import Settings
 
-    config = yaml.safe_load(named(resources, "RayService")["serving"]["spec"]["serveConfigV2"])
+    config = served(resources)
     ServeDeploySchema.model_validate(config)
     given = config["applications"][0]["args"]
     assert set(given) - {"replicas", "max_replicas", "cpus", "gpus"} <= set(Settings.model_fields)

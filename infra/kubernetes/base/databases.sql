@@ -1,1 +1,2 @@
 CREATE DATABASE mlflow OWNER tuner;
+CREATE DATABASE serving OWNER tuner;
