@@ -28,7 +28,7 @@ class _Serving:
     """images (N, H, W, 3) uint8 RGB -> masks (N, H, W) uint8, and logits (N, S, S, C) float32."""
 
     def __init__(self, graph: Graph) -> None:
-        self._model = graph.model
+        self._predict = graph.predict
         self._side = graph.image_size
 
     @tf.function(
@@ -36,7 +36,7 @@ class _Serving:
     )
     def segment(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         inputs = tf.ensure_shape(squared(images, self._side), [None, self._side, self._side, 3])
-        logits = self._model(tf.cast(inputs, tf.float32), training=False)
+        logits = self._predict(inputs)
         shape = tf.shape(images)
         return {"masks": masks_of(logits, shape[1], shape[2]), format_.LOGITS: logits}
 

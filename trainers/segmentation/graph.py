@@ -20,6 +20,8 @@ from trainers.keras_training.training_state import TrainingState
 from trainers.keras_training.variables import set_all, values_of
 from trainers.segmentation.losses import LossSettings, losses
 
+LEAST_PROBABILITY = 1e-30  # whose logarithm is finite
+
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
@@ -35,11 +37,15 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 class Graph(TrainingState):
-    """The graph of one network at one image size. build: makes the tf_keras model with fresh variables."""
+    """The graph of one network at one image size.
 
-    def __init__(self, build: Callable[[], Any], image_size: int) -> None:
+    build: makes the tf_keras model with fresh variables. flip_test: see SegmentationRecipe.
+    """
+
+    def __init__(self, build: Callable[[], Any], image_size: int, flip_test: bool = False) -> None:
         self._build = build
         self.image_size = image_size
+        self._flip_test = flip_test
         self.model = build()
         super().__init__(self.model, self.model.trainable_variables)
         self._kernels = [v for v in self._trainable if "kernel" in v.name]
@@ -68,6 +74,16 @@ class Graph(TrainingState):
         parts, logits = self._evaluate(tf.constant(images), tf.constant(masks), *settings.tensors())
         return parts, logits
 
+    def predict(self, images: Any) -> Any:
+        """(N, S, S, 3) uint8 -> logits (N, S, S, C) float32 in inference mode, as evaluated and exported."""
+        given = tf.cast(images, tf.float32)
+        if not self._flip_test:
+            return self.model(given, training=False)
+        both = tf.nn.softmax(self.model(tf.concat([given, tf.reverse(given, [2])], axis=0), training=False))
+        plain, mirrored = tf.split(both, 2)
+        mean = (plain + tf.reverse(mirrored, [2])) / 2
+        return tf.math.log(tf.maximum(mean, LEAST_PROBABILITY))
+
     def wait_for_tracing(self) -> None:
         """Nothing is traced in the background."""
 
@@ -80,7 +96,7 @@ class Graph(TrainingState):
 
     @tf.function(autograph=False, reduce_retracing=True)
     def _evaluate(self, images: Any, masks: Any, *settings: Any) -> Any:
-        logits = self.model(tf.cast(images, tf.float32), training=False)
+        logits = self.predict(images)
         return self._total(losses(logits, masks, LossSettings(*settings)), settings[-1]), logits
 
     def _total(self, parts: dict[str, Any], l2: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
@@ -22,12 +22,17 @@ class SegmentationRecipe(Recipe):
         every pixel alike, 1 every class.
     focal_gamma: exponent of the focal loss (Lin et al. 2017, equation 4); 0 is cross-entropy.
     dice: share of the loss that is soft Dice (Milletari et al. 2016), mean over the classes; the rest is cross-entropy.
+    flip_test: whether the network sees an image and its mirror image, in evaluation and when served, and the mean of
+        both probabilities decides (FLIP_TEST of HRNet's code); twice the work.
     """
+
+    added_later: ClassVar[Mapping[str, Any]] = {"flip_test": False}
 
     l2: float | None = Field(default=None, ge=0, le=1)
     class_balance: float = Field(default=0.0, ge=0, le=1)
     focal_gamma: float = Field(default=0.0, ge=0, le=5)
     dice: float = Field(default=0.0, ge=0, le=1)
+    flip_test: bool = False
 
     @field_validator("augmentations")
     @classmethod

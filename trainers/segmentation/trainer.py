@@ -221,7 +221,7 @@ class SegmentationTrainer:
         classes = len(self._dataset.classes)
         return self._graphs.get(
             graph_key(recipe.to_dict()),
-            lambda: Graph(lambda: about.network(recipe, classes), recipe.image_size),
+            lambda: Graph(lambda: about.network(recipe, classes), recipe.image_size, recipe.flip_test),
         )
 
 

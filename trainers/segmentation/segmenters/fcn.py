@@ -25,7 +25,10 @@ class FcnRecipe(SegmentationRecipe):
     than half of a step.
     """
 
-    added_later: ClassVar[Mapping[str, Any]] = {"decoder_output_stride": 1}
+    added_later: ClassVar[Mapping[str, Any]] = {
+        **SegmentationRecipe.added_later,
+        "decoder_output_stride": 1,
+    }
 
     depth: int = Field(default=2, ge=1, le=4)
     filters: int = Field(default=16, ge=4, le=128)
@@ -88,7 +91,7 @@ MODEL = register(
         min_image_size=32,
         largest_image_size=256,
         image_size_multiple=16,
-        graph_fields=("image_size", "depth", "filters", "decoder_convolutions", "decoder_output_stride"),
+        graph_fields=("image_size", "depth", "filters", "decoder_convolutions", "decoder_output_stride", "flip_test"),
         published_at="the Follow Me project of Udacity's robotics nanodegree",
         presets={
             "laptop": {
@@ -100,7 +103,7 @@ MODEL = register(
                     {"name": "random_image_scale", "options": {"min_scale_ratio": 0.6, "max_scale_ratio": 1.5}},
                 ],
                 "depth": 4, "decoder_output_stride": 2,
-                "dice": 0.5,
+                "dice": 0.5, "flip_test": True,
             }
         },
         cost=Cost(cpu_step_seconds=0.2, pixels=128 * 128 * 8, shared_part=0.6, parameters=132_000),

@@ -63,7 +63,7 @@ MODEL = register(
         min_image_size=64,
         largest_image_size=256,
         image_size_multiple=32,
-        graph_fields=("image_size", "width", "decoder_filters"),
+        graph_fields=("image_size", "width", "decoder_filters", "flip_test"),
         published_at="Ronneberger et al. 2015, Sandler et al. 2018",
         presets={
             "laptop": {
@@ -71,6 +71,7 @@ MODEL = register(
                 "optimizer": {"kind": "adam"},
                 "schedule": {"kind": "cosine", "base": 0.003, "warmup": 0.05},
                 "augmentations": [{"name": "random_horizontal_flip", "options": {"probability": 0.5}}],
+                "flip_test": True,
             }
         },
         cost=Cost(cpu_step_seconds=0.6, pixels=128 * 128 * 8, shared_part=0.6, parameters=611_000),
