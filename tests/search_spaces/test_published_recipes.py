@@ -135,7 +135,7 @@ def test_follow_me_begins_with_the_students_recipe_and_says_what_a_laptop_change
     space, conditions = search_spaces.get("follow_me"), Conditions(steps=100)
     student, default, *_ = space.seeds(conditions)
     assert (student.name, default.name) == ("follow me student", "laptop fcn")
-    assert student.changed == ("batch 32 → 8", "decoder_output_stride 1 → 2")
+    assert student.changed == ("batch 32 → 4", "decoder_output_stride 1 → 2", "flip_test False → True")
     assert not default.changed
     made = space.replay(student.params, conditions).recipe
     assert (made.depth, made.filters, made.schedule.base, made.dice) == (2, 32, 0.01, 0.0)

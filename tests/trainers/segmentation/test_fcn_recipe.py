@@ -23,6 +23,12 @@ def test_a_recipe_from_before_the_decoders_stride_has_full_resolution_and_its_id
     assert made.recipe_id != recipes.build(FIELDS).recipe_id
 
 
+def test_a_recipe_from_before_flip_test_has_none_and_its_id():
+    made = recipes.build({name: value for name, value in FIELDS.items() if name != "flip_test"})
+    assert not made.flip_test
+    assert "flip_test" not in made.identity()
+
+
 def test_a_step_costs_in_proportion_to_the_filters_and_less_at_half_the_resolution():
     cost = models.get("fcn").relative_cost
     assert cost(FIELDS | {"filters": 32}) == 2 * cost(FIELDS | {"filters": 16}) == pytest.approx(2)

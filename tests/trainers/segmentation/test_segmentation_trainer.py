@@ -24,7 +24,13 @@ FIELDS = {
 }  # fmt: skip
 # what keeps the networks small enough for a test
 SMALL = {
-    "fcn": {"depth": 2, "filters": 8, "decoder_convolutions": 1, "decoder_output_stride": 2},
+    "fcn": {
+        "depth": 2,
+        "filters": 8,
+        "decoder_convolutions": 1,
+        "decoder_output_stride": 2,
+        "flip_test": True,
+    },
     "unet": {"image_size": 64, "width": 0.1, "decoder_filters": 4},
 }
 LARGE = {"unet"}  # of which the graphs take a minute to trace: `make long`
