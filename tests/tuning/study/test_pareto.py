@@ -20,7 +20,7 @@ from tuning.reporting.parts.winners import front as front_part
 from tuning.reporting.parts.winners.ranking import headline
 from tuning.search import sampler as samplers
 from tuning.search.constraints.served_costs import ServedCosts
-from tuning.search.samplers.tpe import by_front
+from tuning.search.samplers.tpe import all_values, by_front
 from tuning.search.schedulers.halving import Halving
 from tuning.search.search import Search
 from tuning.study import pareto, reading
@@ -95,6 +95,16 @@ def test_crowding_is_that_of_nsga_2():
     points = np.array([(0.0, 4.0), (1.0, 3.0), (2.0, 2.5), (4.0, 0.0)])
     assert pareto.crowding(points).tolist() == [np.inf, 2 / 4 + 1.5 / 4, 3 / 4 + 3 / 4, np.inf]
     assert pareto.crowding(np.zeros((1, 2))).tolist() == [np.inf]
+
+
+def test_the_sampler_is_told_every_objective_and_what_was_not_measured_is_worse_than_all():
+    points = {0: (0.5, -40.0), 1: (0.4, -np.inf), 2: (0.3, -20.0)}
+    scores = {t: dataclasses.replace(score(v), also=(c,)) for t, (v, c) in points.items()}
+    assert all_values({t: v for t, (v, _) in points.items()}, scores) == {
+        0: (0.5, -40.0), 1: (0.4, -41.0), 2: (0.3, -20.0)
+    }  # fmt: skip
+    assert all_values({7: 0.25}, {7: score(0.25)}) == {7: (0.25,)}
+    assert all_values({}, {}) == {}
 
 
 def test_with_one_objective_there_is_no_front_to_show(tmp_path):

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from trainers import score_order
@@ -85,7 +86,9 @@ class TPESampler:
         memory = InMemoryStorage()
         shown, seed = self._shown(), self._context.seed_of(number)
         sampler = GroupedTPE(shown, seed=seed, n_startup_trials=self._startup_trials)
-        study = optuna.create_study(storage=memory, sampler=sampler, direction="maximize")
+        # with several objectives, Optuna takes those as good that share the hypervolume (Ozaki et al., GECCO 2020)
+        directions = [StudyDirection.MAXIMIZE] * (1 + len(self._context.objective.also))
+        study = optuna.create_study(storage=memory, sampler=sampler, directions=directions)
         for trial in shown:
             memory.create_new_trial(study._study_id, trial)
         if fixed:
@@ -100,7 +103,9 @@ class TPESampler:
         Good are the best at the chosen rung. The others are those that have reached it, the latest first, then those
         that have not.
         """
-        merits = self._merits(self._chosen_rung())
+        scores = self._scores.get(self._chosen_rung(), {})
+        own = compared(scores, self._context.objective)
+        merits, values = by_front(own, scores), all_values(own, scores)
         count = min(MOST_GOOD, math.ceil(GOOD * len(merits)))
         good = heapq.nlargest(count, merits, key=lambda number: (merits[number], -number))
         elsewhere = [n for n, trial in self._trials.items() if n not in merits and trial.state.is_finished()]
@@ -109,7 +114,7 @@ class TPESampler:
             n for n, trial in self._trials.items() if n not in merits and not trial.state.is_finished()
         ]
         numbers = {*good, *others[: max(1, count) * OPTUNAS_SHARE - count], *running}
-        return [_shown_trial(self._trials[n], merits.get(n)) for n in sorted(numbers)]
+        return [_shown_trial(self._trials[n], values.get(n)) for n in sorted(numbers)]
 
     def _chosen_rung(self) -> int:
         """The step of the deepest rung that enough trials have reached; that of most trials while none has."""
@@ -117,11 +122,6 @@ class TPESampler:
         return max(
             enough, default=max(self._scores, key=lambda step: (len(self._scores[step]), step), default=0)
         )
-
-    def _merits(self, step: int) -> dict[int, float]:
-        """A value of each trial at the rung, higher is better: the order of the scheduler, with ties broken."""
-        scores = self._scores.get(step, {})
-        return by_front(compared(scores, self._context.objective), scores)
 
     def _forget(self) -> None:
         """Drop the ended trials that will not be shown again, so that memory stays bounded."""
@@ -167,6 +167,17 @@ def by_front(merits: dict[int, float], scores: Mapping[int, Score]) -> dict[int,
     return {number: float(place) for place, number in enumerate(order)}
 
 
+def all_values(merits: Mapping[int, float], scores: Mapping[int, Score]) -> dict[int, tuple[float, ...]]:
+    """The values of all objectives of each trial, higher is better; what was not measured is a little worse than all."""
+    if not any(score.also for score in scores.values()):
+        return {number: (merit,) for number, merit in merits.items()}
+    columns = np.array([(merits[number], *scores[number].also) for number in merits])
+    for column in columns.T:
+        known = column[np.isfinite(column)]
+        column[~np.isfinite(column)] = (known.min() if len(known) else 0.0) - 1.0
+    return {number: tuple(map(float, row)) for number, row in zip(merits, columns, strict=True)}
+
+
 def scores_of(trial: FrozenTrial, objective: Objective) -> dict[int, Score]:
     """The trial's scores by step, as the scheduler compares them."""
     model = str(upgraded(trial.user_attrs.get(RECIPE, {})).get("model", ""))
@@ -179,13 +190,14 @@ def scores_of(trial: FrozenTrial, objective: Objective) -> dict[int, Score]:
     return found
 
 
-def _shown_trial(trial: FrozenTrial, merit: float | None) -> FrozenTrial:
-    """The trial as TPE sees it. merit: at the chosen rung; None if it has not reached it."""
+def _shown_trial(trial: FrozenTrial, values: tuple[float, ...] | None) -> FrozenTrial:
+    """The trial as TPE sees it. values: of the objectives at the chosen rung; None if it has not reached it."""
     ended = TrialState.PRUNED if trial.state.is_finished() else TrialState.RUNNING
     return _ShownTrial(
         number=-1,  # assigned by the storage
-        state=ended if merit is None else TrialState.COMPLETE,
-        value=merit,
+        state=ended if values is None else TrialState.COMPLETE,
+        value=None,
+        values=values,
         datetime_start=trial.datetime_start,
         datetime_complete=trial.datetime_complete,
         params=trial.params,
