@@ -131,6 +131,24 @@ def test_a_trial_that_is_better_than_the_completed_ones_is_finished_while_the_ti
         assert left < (STEPS - record.step) + stages * 5, f"trial {record.number}"
 
 
+@pytest.mark.parametrize(("seconds", "workers"), [(407, 1), (580, 1), (700, 1), (407, 2), (580, 2)])
+def test_no_trial_is_begun_that_cannot_be_finished_while_one_waits_that_can(
+    open_study, simulated, seconds, workers
+):
+    study = open_study()
+    _, history = simulated(study, Budget(seconds=seconds), workers)
+    whole, rest = (
+        STEPS + 2 + 3 * 3,
+        60 + 2 + 3,
+    )  # seconds of a whole trial, and of one from step 30 to its end
+    begun = {each.trial: each.seconds - 10 - 5 for each in history if each.step == 10}
+    for record in study.records():
+        if record.state == "interrupted" and record.step == 30:
+            since = next(each.seconds for each in history if (each.trial, each.step) == (record.number, 30))
+            late = [t for t in begun.values() if max(since, seconds - whole) < t < seconds - 1.2 * rest]
+            assert not late, f"trial {record.number} waited"
+
+
 def test_what_is_too_short_for_any_full_trial_is_spent_on_first_rungs(open_study, simulated):
     study = open_study()
     _, history = simulated(study, Budget(seconds=60))

@@ -1,7 +1,8 @@
 """Reserve: keeps so much of a budget that the foremost unfinished trial can take all its steps.
 
 A search that spends its last minute on new trials ends with nothing that can be used. So before anything is begun, what
-is left must pay for it and for the rest of the foremost trial. If it does not, that trial is finished first.
+is left must pay for it and for the rest of the foremost trial. If it does not, that trial is finished first. Once a new
+trial could not be finished any more, trials that wait are, the foremost first, as long as there is enough for one.
 """
 
 from __future__ import annotations
@@ -106,6 +107,12 @@ class Reserve:
             cost = Cost(rest[first].steps, MARGIN * rest[first].seconds).plus(following)
             if lacks(cost, but=first) if shared else lacks_time(cost):
                 return Decision(finish=first)
+        if stage.trial is None and stage.at == 0 and (lacks_time(full) or lacks(full)):
+            # a new trial could not be finished any more, and one that waits may still be the best in the end
+            ends_of = {number: self._to_the_end(number, step) for number, step in waiting.items()}
+            able = {n: waiting[n] for n, cost in ends_of.items() if not (lacks_time(cost) or lacks(cost))}
+            if measured := {n: step for n, step in able.items() if self._study.record(n).rungs}:
+                return Decision(finish=self._scheduler.foremost(measured))
         return Decision(limit=lacks_time(following) or lacks(following))
 
     def _foremost(
