@@ -11,8 +11,7 @@ from __future__ import annotations
 import math
 import random
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,8 +22,8 @@ from search_spaces.fixed_trials import FixedTrial
 from search_spaces.parts.parameters import Trial
 from trainers.recipe import Recipe
 from tuning.search.population.exploring import Explorer, kept
+from tuning.search.population.gains import Gain
 from tuning.study.proposal import Proposal
-from tuning.study.trial_record import TrialRecord
 
 FEWEST = 4  # gains that are known; with fewer, numbers change at random
 CANDIDATES = 512  # half of them anywhere, half near the numbers of the trial whose weights are taken
@@ -32,44 +31,6 @@ NEAR = 0.15  # standard deviation of the latter, as a share of the range
 # the weight of the uncertainty at the n-th decision is the root of 0.2 log(0.4 n), as in Ray Tune; at least this
 LEAST_WEIGHT = 0.2
 NOISE = 0.1  # variance of a standardised gain
-
-
-@dataclass(frozen=True)
-class Gain:
-    """What a trial has gained from one rung to the next.
-
-    params: of the trial. began: its step at the first of them, 0 for its start. merit: by which its score rose
-    (Score.merit; from its start, above the mean of all trials); None while that is not known.
-    """
-
-    params: Mapping[str, Any]
-    began: int
-    merit: float | None
-
-
-def gains(records: Iterable[TrialRecord], params: Mapping[int, Mapping[str, Any]], step: int) -> list[Gain]:
-    """All gains of a study up to the rung at `step`, and the trials that have begun from checkpoints there.
-
-    So they are the same however many workers train, and after a kill. params: of each trial, by number.
-    """
-    known = list(records)  # all members are at the rung, so the firsts do not depend on when this is asked
-    firsts = [record.rungs[0].score.merit for record in known if record.rungs and record.fork is None]
-    level = float(np.mean(firsts)) if firsts else 0.0
-    merits = {record.number: {rung.step: rung.score.merit for rung in record.rungs} for record in known}
-    found = []
-    for record in known:
-        began, before = 0, level
-        if record.fork is not None:
-            began = record.fork.step
-            before = merits[record.fork.of][began]
-        for rung, merit in merits[record.number].items():
-            if rung > step:
-                break
-            found.append(Gain(params[record.number], began, merit - before))
-            began, before = rung, merit
-        if record.fork is not None and record.fork.step == step:
-            found.append(Gain(params[record.number], step, None))
-    return found
 
 
 class Bandit(Explorer):

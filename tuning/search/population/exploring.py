@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from optuna.distributions import (
     BaseDistribution,
@@ -26,10 +26,8 @@ from optuna.trial import FrozenTrial
 from search_spaces.fixed_trials import RecordingTrial, contains
 from search_spaces.parts.parameters import Trial
 from trainers.recipe import Recipe, graph_key
+from tuning.search.population.gains import Gain
 from tuning.study.proposal import Proposal
-
-if TYPE_CHECKING:
-    from tuning.search.population.bandit import Gain
 
 ANEW = 0.25  # probability that a value is drawn from its distribution
 FACTORS = (0.8, 1.2)  # of values on a logarithmic scale
@@ -64,7 +62,7 @@ class Explorer:
         """A changed recipe for the new trial `number`.
 
         trial: the one whose weights it takes. recipe: of that trial, plain values. known: what recipes have gained so
-        far (tuning.search.population.bandit), which a subclass may go by. now: the step at which it begins.
+        far (tuning.search.population.gains), which a subclass may go by. now: the step at which it begins.
         """
         fixed: set[str] = set()
         while True:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from tuning.search.population.bandit import gains
 from tuning.search.population.exploring import Explorer, described
+from tuning.search.population.gains import gains
 from tuning.search.roster import Roster
 from tuning.search.scheduler import Scheduler
 from tuning.study.fork import Fork

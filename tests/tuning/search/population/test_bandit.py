@@ -12,8 +12,9 @@ from searches import OBJECTIVE
 import search_spaces
 from search_spaces.conditions import Conditions
 from trainers.recipe import Recipe
-from tuning.search.population.bandit import FEWEST, Gain, explorer_of, gains
+from tuning.search.population.bandit import FEWEST, explorer_of
 from tuning.search.population.exploring import Explorer
+from tuning.search.population.gains import Gain, gains
 from tuning.search.sampler import SamplerContext
 from tuning.search.samplers.random_sampler import RandomSampler
 

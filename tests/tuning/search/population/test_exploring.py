@@ -15,8 +15,9 @@ from trainers.errors import UserError
 from tuning.api import replaying
 from tuning.api.asked import as_begun
 from tuning.api.settings import Settings
-from tuning.search.population.bandit import Gain, explorer_of
+from tuning.search.population.bandit import explorer_of
 from tuning.search.population.exploring import Explorer, described, kept
+from tuning.search.population.gains import Gain
 from tuning.search.population.requirements import POPULATIONS
 from tuning.search.sampler import SamplerContext
 from tuning.search.samplers.random_sampler import RandomSampler
