@@ -46,8 +46,8 @@ def crowding(points: np.ndarray) -> np.ndarray:
         order = np.argsort(values, kind="stable")
         ordered = values[order]
         found[order[[0, -1]]] = np.inf
-        if (span := ordered[-1] - ordered[0]) > 0:
-            found[order[1:-1]] += (ordered[2:] - ordered[:-2]) / span
+        if ordered[-1] > ordered[0]:
+            found[order[1:-1]] += (ordered[2:] - ordered[:-2]) / (ordered[-1] - ordered[0])
     return found
 
 

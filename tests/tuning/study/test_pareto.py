@@ -107,6 +107,20 @@ def test_the_sampler_is_told_every_objective_and_what_was_not_measured_is_worse_
     assert all_values({}, {}) == {}
 
 
+def test_trials_of_which_only_the_objective_is_known_teach_a_search_with_several():
+    objective = dataclasses.replace(OBJECTIVE, also=("latency_ms",))
+    sampler = samplers.make("tpe", dataclasses.replace(context(), objective=objective))
+    for number in range(12):
+        proposal = sampler.propose(number)
+        trial = optuna.trial.create_trial(
+            value=number / 20, params=dict(proposal.params), distributions=dict(proposal.distributions),
+            intermediate_values={90: number / 20},
+        )  # fmt: skip
+        trial.number = number
+        sampler.learn(trial)
+    assert sampler.propose(12).params
+
+
 def test_with_one_objective_there_is_no_front_to_show(tmp_path):
     study = Study.open(tmp_path / "street", about(), durable=False)
     study.close()

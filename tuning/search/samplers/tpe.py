@@ -11,6 +11,7 @@ import copy
 import heapq
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -184,9 +185,8 @@ def scores_of(trial: FrozenTrial, objective: Objective) -> dict[int, Score]:
     found = {}
     for step, value in trial.intermediate_values.items():
         rung = trial.user_attrs.get(f"{RUNG}{step}")  # trials read from MLflow have none
-        found[step] = (
-            Rung.from_dict(rung, objective, model).score if rung else objective.of_value(value, model)
-        )
+        score = Rung.from_dict(rung, objective, model).score if rung else objective.of_value(value, model)
+        found[step] = score if score.also else replace(score, also=(-math.inf,) * len(objective.also))
     return found
 
 
