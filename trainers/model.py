@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -117,6 +117,8 @@ class Model:
     published_weights: "module:callable" that returns its PublishedWeights, called with its name; None without any.
     average: "module:callable" that writes the average of several trials' checkpoints as one, called with a sequence of
         their folders and a target folder; None if its trainer's checkpoints cannot be averaged.
+    after_training: Recipe fields that change nothing in training but what is made of its result -> the values that
+        `tuning.postprocess` tries, each with an evaluation.
     published_at: the source of the "zoo" preset, for the report.
     cost: what a gradient step costs, if measured.
     first_rung: steps before which a result predicts nothing, so that no search judges a trial earlier. 1 where a step
@@ -138,6 +140,7 @@ class Model:
     initial_weights: str | None = None
     published_weights: str | None = None
     average: str | None = None
+    after_training: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     published_at: str = ""
     cost: Cost = field(default_factory=Cost)
     first_rung: int = 30

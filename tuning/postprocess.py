@@ -1,4 +1,4 @@
-"""`python -m tuning.postprocess STUDY`: tunes what happens after the network, on detections that the study has kept."""
+"""`python -m tuning.postprocess STUDY`: tunes what happens after training, on kept results or by evaluations."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from tuning.reporting.console import console_of
 from tuning.stores.arguments import add_studies_dir
 
 if TYPE_CHECKING:
+    from tuning.api.deployment.after_training import Chosen
+    from tuning.api.deployment.averaging import Averaged
     from tuning.study.reading import StudyRead
     from tuning.study.trial_record import TrialRecord
 
 EXAMPLES = """\
 examples:
-  python -m tuning.postprocess street                  the best trial: what could be gained, in seconds
+  python -m tuning.postprocess street                  the best trial: what could be gained
   python -m tuning.postprocess street --trial 7 --write    and give its export the settings, if they gain
   python -m tuning.postprocess street --average --write    the average of its weights with other trials', if that gains
 
-Tuned are the score threshold of each class, the IoU of suppression, and the largest number of detections in an image,
-for F1 on the validation images. The gain is measured on images that the settings were not tuned on.
+Tuned are, of a detector, the score threshold of each class, the IoU of suppression, and the largest number of
+detections in an image, for F1 on the validation images, in seconds; of a segmentation model, by an evaluation of each
+value, what is added to the logits of rare classes. The gain is measured on images that the settings were not tuned on.
 --average tries trials of the same network, the best first: an evaluation each. It makes the export anew; tune it after.
 Exit code: 0, also if nothing is gained; 2 for an error.
 """
@@ -34,8 +37,8 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     line = Parser(
         prog="python -m tuning.postprocess",
-        description="Tunes score thresholds, suppression and the number of detections on kept validation results; or "
-        "averages weights.",
+        description="Tunes what happens after training: thresholds and suppression of a detector, what is added to a "
+        "segmentation model's logits; or averages weights.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -66,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(chosen: argparse.Namespace) -> int:
     start_up_lines.hide()
+    from trainers import model as models
     from tuning.api import promotion
     from tuning.api.exporting import export_trial
     from tuning.study import reading
@@ -80,6 +84,8 @@ def _main(chosen: argparse.Namespace) -> int:
 
     if chosen.average:
         return _average(chosen, study, record, say)
+    if models.get(record.model).after_training:
+        return _after_training(chosen, study, record, say)
     results = study.task.read_results(folder, record.step)
     if not results:
         raise UserError(
@@ -109,11 +115,24 @@ def _average(
     from tuning.api.deployment import averaging
 
     say(f"{study.manifest.study} trial {record.number}, step {record.step}")
-    found = averaging.average(study, record, chosen.write, say, chosen.trainer)
+    return _made(chosen, averaging.average(study, record, chosen.write, say, chosen.trainer), say)
+
+
+def _after_training(
+    chosen: argparse.Namespace, study: StudyRead, record: TrialRecord, say: Callable[[str], None]
+) -> int:
+    from tuning.api.deployment import after_training
+
+    say(f"{study.manifest.study} trial {record.number}, step {record.step}")
+    return _made(chosen, after_training.choose(study, record, chosen.write, say, chosen.trainer), say)
+
+
+def _made(chosen: argparse.Namespace, found: Averaged | Chosen, say: Callable[[str], None]) -> int:
+    """Say what was found, and whether the export was made anew with it."""
     for line in found.lines():
         say(line)
     if chosen.write and found.gained:
-        say(f"written to its export; `python -m tuning.promote {study.manifest.study}` registers it")
+        say(f"its export is made anew; `python -m tuning.promote {chosen.study}` registers it")
     elif chosen.write:
         say("its export is left as it is")
     return 0

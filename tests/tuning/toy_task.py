@@ -100,10 +100,12 @@ class Descent(Task):
 
 
 class DescentRecipe(Recipe):
-    """What the paraboloid has besides: where the descent starts, and how steep the valley is across."""
+    """What the paraboloid has besides: where the descent starts, how steep the valley is across, and how far from the
+    place where the descent ended it is measured, both to the north and to the east."""
 
     start: float = Field(default=3.0, ge=-10, le=10)
     steepness: float = Field(default=4.0, gt=0, le=100)
+    aside: float = 0.0
 
 
 class DescentTrainer:
@@ -139,7 +141,7 @@ class DescentTrainer:
         return TrainingCurve(steps, {"total": losses}, rates, 1e-3 * len(steps), 1e-3 * len(steps), 0.0)
 
     def evaluate(self, images: int | None = None) -> Metrics:
-        heights = [self._height(self._place - floor) for floor in self._floors[:images]]
+        heights = [self._height(self._place + self._recipe.aside - floor) for floor in self._floors[:images]]
         mean = float(np.mean(heights))
         values = {
             "height": mean,
@@ -159,8 +161,9 @@ class DescentTrainer:
 
     def export(self, directory: Path) -> None:
         with replace_folder(directory) as folder:
-            (folder / "place.json").write_text(json.dumps(list(self._place)))
-            exports.seal(folder, {"place": list(self._place), "step": self._step})
+            (folder / "place.json").write_text(json.dumps(list(self._place + self._recipe.aside)))
+            place = list(self._place + self._recipe.aside)
+            exports.seal(folder, {"place": place, "step": self._step})
 
     def files(self) -> Mapping[str, str]:
         return {"valley.txt": f"x**2 + {self._recipe.steepness:g} * y**2\n"}
@@ -202,6 +205,7 @@ MODEL = models.register(
         trainer="toy_task:DescentTrainer",
         recipe=DescentRecipe,
         average="toy_task:mean_place",
+        after_training={"aside": (0.0, -1.0, -2.0)},
         presets={
             "laptop": {
                 "image_size": 1, "batch_size": 1, "steps": 90, "optimizer": {"kind": "momentum"},

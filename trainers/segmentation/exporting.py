@@ -25,10 +25,11 @@ SAMPLE_IMAGES = 8  # kept in the export
 
 
 class _Serving:
-    """images (N, H, W, 3) uint8 RGB -> masks (N, H, W) uint8, and logits (N, S, S, C) float32."""
+    """images (N, H, W, 3) uint8 RGB -> masks (N, H, W) uint8, and logits (N, S, S, C) float32, adjusted."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, offsets: np.ndarray) -> None:
         self._predict = graph.predict
+        self._offsets = offsets
         self._side = graph.image_size
 
     @tf.function(
@@ -36,13 +37,14 @@ class _Serving:
     )
     def segment(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         inputs = tf.ensure_shape(squared(images, self._side), [None, self._side, self._side, 3])
-        logits = self._predict(inputs)
+        logits = self._predict(inputs) + self._offsets
         shape = tf.shape(images)
         return {"masks": masks_of(logits, shape[1], shape[2]), format_.LOGITS: logits}
 
 
 def export(
     graph: Graph,
+    offsets: np.ndarray,
     recipe: SegmentationRecipe,
     dataset: Dataset,
     step: int,
@@ -51,11 +53,12 @@ def export(
 ) -> None:
     """Write the export into `directory`; atomic.
 
+    offsets: (C,) float32, added to the logits.
     trained: validation images, and the trained model's masks of them as evaluated in training.
     Raises TrialFailed if the export's masks differ from these.
     """
     with replace_folder(directory) as folder:
-        serving = _Serving(graph)
+        serving = _Serving(graph, offsets)
         saved_model.write(folder / format_.SAVED_MODEL, "segment", serving.segment, graph.model.variables)
         saved = tf.saved_model.load(str(folder / format_.SAVED_MODEL))
         proof, samples = _compared(saved, dataset.classes, trained)

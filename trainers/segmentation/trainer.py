@@ -25,7 +25,13 @@ from trainers.keras_training.snapshot import SavedVariables
 from trainers.metrics import Metrics
 from trainers.recipe import Recipe, graph_key
 from trainers.segmentation import exporting, metrics
-from trainers.segmentation.data.arrays import Arrays, TrainingBatches, class_weights, open_arrays
+from trainers.segmentation.data.arrays import (
+    Arrays,
+    TrainingBatches,
+    class_weights,
+    logit_offsets,
+    open_arrays,
+)
 from trainers.segmentation.data.masked_image import MaskedImage, read_masked_images
 from trainers.segmentation.graph import Graph
 from trainers.segmentation.losses import LossSettings
@@ -57,7 +63,9 @@ class SegmentationTrainer:
         self._step = 0 if checkpoint is None else checkpoints.step_of(of or recipe, checkpoint)
         self._graph = self._graph_of(recipe)
         training = self._of("train", recipe.image_size)
-        self._loss = _loss_settings(recipe, training.shares(len(self._dataset.classes)))
+        shares = training.shares(len(self._dataset.classes))
+        self._loss = _loss_settings(recipe, shares)
+        self._offsets = logit_offsets(shares, recipe.logit_adjustment)
         self._batches = TrainingBatches(training, recipe.batch_size, recipe.augmentations, recipe.seed)
         self._update = self._graph.update(recipe.optimizer)
         self._update.start(recipe.optimizer)
@@ -135,7 +143,9 @@ class SegmentationTrainer:
                 )
                 for pair in zip(chunk, found, strict=True)
             )
-            exporting.export(self._graph, self._recipe, self._dataset, self._step, trained, directory)
+            exporting.export(
+                self._graph, self._offsets, self._recipe, self._dataset, self._step, trained, directory
+            )
 
     def files(self) -> dict[str, str]:
         """Nothing besides."""
@@ -171,7 +181,7 @@ class SegmentationTrainer:
         def run(start: int) -> tuple[dict[str, float], np.ndarray]:
             places = chosen[start : start + EVALUATED_TOGETHER]
             parts, logits = self._graph.evaluate(arrays.images[places], arrays.masks[places], self._loss)
-            return {name: float(value) for name, value in parts.items()}, logits.numpy()
+            return {name: float(value) for name, value in parts.items()}, logits.numpy() + self._offsets
 
         with ThreadPoolExecutor(1) as beside:  # the network runs while the caller works on the chunk before
             following = beside.submit(run, 0)

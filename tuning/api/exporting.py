@@ -15,8 +15,9 @@ from typing import Any
 from trainers import export as exports
 from trainers import model as models
 from trainers import task as tasks
+from trainers.datasets.dataset import Dataset
 from trainers.errors import TrialFailed, UserError
-from trainers.recipe import read
+from trainers.recipe import Recipe, read
 from tuning.execution.python_path import python_path
 from tuning.execution.worker import make_trainer
 from tuning.study.storage.working_copy import fetch_trial, push_folder
@@ -95,7 +96,6 @@ def make(
     modules: Sequence[str] = (),
 ) -> None:
     """Make the export in this process. Raises UserError; TrialFailed when the export does not match the model."""
-    from trainers.hardware.machine import cpus_here, gpus_here
     from tuning.api.training import with_all_images
     from tuning.study.data import reopen
 
@@ -108,9 +108,8 @@ def make(
     dataset = reopen(task, data, trial.parents[2] / "data")
     if data.get("all"):
         dataset, _ = with_all_images(dataset)
-    options = {"cpus": cpus_here(), "gpu_fraction": min(1.0, gpus_here())}
     factory = trainer or models.get(recipe.model).trainer
-    model = make_trainer(factory, dataset, options)
+    model = make_trainer(factory, dataset, options_here())
     model.start(recipe, newest[1])
     if measured is not None:
         objective = task.objective(measured["objective"], dataset.classes)
@@ -125,13 +124,30 @@ def make(
                 f"{newest[1]}: has {objective.name} {last:.3f} now, but the trial had {measured['value']:.3f} "
                 f"(tolerance {MEASURED_TOLERANCE}); train it again"
             )
-    tested = {}
-    if dataset.test is not None:
-        held_out = make_trainer(factory, dataclasses.replace(dataset, validation=dataset.test), options)
-        held_out.start(recipe, newest[1])
-        tested = {TEST: {"images": dataset.test.images, "metrics": held_out.evaluate().flat()}}
+    on_test = on_test_part(factory, dataset, recipe, newest[1])
     model.export(trial / EXPORT)
-    exports.amend(trial / EXPORT, **about, **tested)
+    exports.amend(trial / EXPORT, **about, **on_test)
+
+
+def on_test_part(
+    factory: str, dataset: Dataset, recipe: Recipe, checkpoint: Path, of: Recipe | None = None
+) -> dict[str, Any]:
+    """The metrics of a checkpoint on the test part, as an export's manifest has them; empty without such a part.
+
+    factory: of the trainer, "module:callable". of: see Trainer.start.
+    """
+    if dataset.test is None:
+        return {}
+    held_out = make_trainer(factory, dataclasses.replace(dataset, validation=dataset.test), options_here())
+    held_out.start(recipe, checkpoint, of)
+    return {TEST: {"images": dataset.test.images, "metrics": held_out.evaluate().flat()}}
+
+
+def options_here() -> dict[str, Any]:
+    """The options of a trainer's factory that has all of this machine."""
+    from trainers.hardware.machine import cpus_here, gpus_here
+
+    return {"cpus": cpus_here(), "gpu_fraction": min(1.0, gpus_here())}
 
 
 if __name__ == "__main__":

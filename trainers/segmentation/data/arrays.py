@@ -95,6 +95,16 @@ class TrainingBatches:
         return [int(order[place // count][place % count]) for place in places]
 
 
+def logit_offsets(shares: np.ndarray, adjustment: float) -> np.ndarray:
+    """(C,) float32 to add to the logits: minus `adjustment` times the logarithm of the shares; 0 for absent classes.
+
+    Those of the most frequent class are 0, which changes no decision.
+    """
+    logs = np.log(shares, out=np.zeros(len(shares)), where=shares > 0)
+    found: np.ndarray = np.where(shares > 0, adjustment * (np.log(shares.max()) - logs), 0).astype(np.float32)
+    return found
+
+
 def class_weights(shares: np.ndarray, balance: float) -> np.ndarray:
     """(C,) float32 weights proportional to shares ** -balance, of mean 1 over the pixels; 0 for absent classes."""
     weights = np.zeros(len(shares))
