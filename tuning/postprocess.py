@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from trainers.command import Parser, run
 from trainers.errors import UserError
@@ -23,11 +23,13 @@ EXAMPLES = """\
 examples:
   python -m tuning.postprocess street                  the best trial: what could be gained
   python -m tuning.postprocess street --trial 7 --write    and give its export the settings, if they gain
+  python -m tuning.postprocess street --image-sizes 320,384    another input size than that of the training
   python -m tuning.postprocess street --average --write    the average of its weights with other trials', if that gains
 
 Tuned are, of a detector, the score threshold of each class, the IoU of suppression, and the largest number of
 detections in an image, for F1 on the validation images, in seconds; of a segmentation model, by an evaluation of each
 value, what is added to the logits of rare classes. The gain is measured on images that the settings were not tuned on.
+With --image-sizes, the work of an image grows with the area: the seconds are said. Tune thresholds after it.
 --average tries trials of the same network, the best first: an evaluation each. It makes the export anew; tune it after.
 Exit code: 0, also if nothing is gained; 2 for an error.
 """
@@ -45,10 +47,17 @@ def parser() -> argparse.ArgumentParser:
     add = line.add_argument
     add("study", help="name or folder of the study")
     add("--trial", type=int, metavar="N", help="number of the trial (default: the best completed one)")
-    add(
+    by_evaluations = line.add_mutually_exclusive_group().add_argument
+    by_evaluations(
         "--average",
         action="store_true",
         help="average the trial's weights with those of other trials, instead of tuning",
+    )
+    by_evaluations(
+        "--image-sizes",
+        type=_sizes,
+        metavar="A,B",
+        help="evaluate the trial's checkpoint at these input sizes too, in pixels, instead of tuning thresholds",
     )
     add(
         "--write",
@@ -59,6 +68,14 @@ def parser() -> argparse.ArgumentParser:
     add("--debug", action="store_true", help="print the traceback of an error")
     add("--trainer", help=argparse.SUPPRESS)
     return line
+
+
+def _sizes(text: str) -> list[int]:
+    """`256,320` -> [256, 320]."""
+    try:
+        return [int(each) for each in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a list of sizes like 256,320") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,8 +101,11 @@ def _main(chosen: argparse.Namespace) -> int:
 
     if chosen.average:
         return _average(chosen, study, record, say)
-    if models.get(record.model).after_training:
-        return _after_training(chosen, study, record, say)
+    values: dict[str, Sequence[Any]] = dict(models.get(record.model).after_training)
+    if chosen.image_sizes:
+        values["image_size"] = chosen.image_sizes
+    if values:
+        return _by_evaluations(chosen, study, record, values, say)
     results = study.task.read_results(folder, record.step)
     if not results:
         raise UserError(
@@ -118,13 +138,18 @@ def _average(
     return _made(chosen, averaging.average(study, record, chosen.write, say, chosen.trainer), say)
 
 
-def _after_training(
-    chosen: argparse.Namespace, study: StudyRead, record: TrialRecord, say: Callable[[str], None]
+def _by_evaluations(
+    chosen: argparse.Namespace,
+    study: StudyRead,
+    record: TrialRecord,
+    values: Mapping[str, Sequence[Any]],
+    say: Callable[[str], None],
 ) -> int:
     from tuning.api.deployment import after_training
 
     say(f"{study.manifest.study} trial {record.number}, step {record.step}")
-    return _made(chosen, after_training.choose(study, record, chosen.write, say, chosen.trainer), say)
+    found = after_training.choose(study, record, values, chosen.write, say, chosen.trainer)
+    return _made(chosen, found, say)
 
 
 def _made(chosen: argparse.Namespace, found: Averaged | Chosen, say: Callable[[str], None]) -> int:

@@ -17,6 +17,7 @@ from tuning.api.deployment.after_training import TUNED, Chosen, candidates, make
 from tuning.api.deployment.averaging import AVERAGE
 
 RECIPE = {"model": "paraboloid", **toy_task.MODEL.presets["laptop"]}
+VALUES = {"aside": [0.0, -1.0, -2.0]}
 DATA = {**dict.fromkeys(("format", "group_by")), "given": None, "fingerprint": "5109e"}
 
 
@@ -32,16 +33,18 @@ def trial(folder: Path, place: tuple[float, float], **fields: Any) -> Path:
 
 def chosen(folder: Path, lines: list[str] | None = None, **more: Any) -> Chosen:
     job = {
-        "trials": [str(folder)], "data": DATA, "objective": "height", "write": False, "trainer": None,
+        "trials": [str(folder)], "data": DATA, "objective": "height", "values": VALUES, "write": False, "trainer": None,
         "about": {"study": "study", "trial": 0}, "modules": [],
     }  # fmt: skip
     return Chosen(**make(job | more, (lines if lines is not None else []).append))
 
 
 def test_all_combinations_are_tried_the_recipes_own_first():
-    assert candidates(recipes.build(RECIPE)) == [{"aside": 0.0}, {"aside": -1.0}, {"aside": -2.0}]
-    assert candidates(recipes.build(RECIPE | {"aside": 5.0}))[0] == {"aside": 5.0}
-    assert len(candidates(recipes.build(RECIPE | {"aside": -1.0}))) == 3
+    recipe = recipes.build(RECIPE | {"aside": -1.0})
+    assert candidates(recipe, {"aside": [0.0, -1.0]}) == [{"aside": -1.0}, {"aside": 0.0}]
+    assert candidates(recipe, {"aside": [0.0], "start": [1.0, 2.0]}) == [
+        {"aside": aside, "start": start} for aside in (-1.0, 0.0) for start in (3.0, 1.0, 2.0)
+    ]
 
 
 def test_the_best_values_are_chosen_and_the_gain_has_an_interval(tmp_path):

@@ -1,4 +1,4 @@
-"""Tries the values of recipe fields that change nothing in training (Model.after_training), on a trial's checkpoint.
+"""Tries the values of recipe fields on a trial's checkpoint: those that change nothing in training, and image sizes.
 
 The gain is measured by cross-validation: the validation images of each of FOLDS parts are judged with the values that
 are best on the other parts, so that no image had a part in the choice that it is judged with.
@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from trainers import export as exports
-from trainers import model as models
 from trainers.errors import UserError
 from trainers.recipe import Recipe
 from tuning.api.deployment import on_checkpoints
@@ -70,28 +69,36 @@ class Chosen:
 
 
 def choose(
-    study: StudyRead, record: TrialRecord, write: bool, say: Callable[[str], None], trainer: str | None = None
+    study: StudyRead,
+    record: TrialRecord,
+    values: Mapping[str, Sequence[Any]],
+    write: bool,
+    say: Callable[[str], None],
+    trainer: str | None = None,
 ) -> Chosen:
     """Choose the values for a trial by an evaluation of each.
 
+    values: recipe fields -> the values to try, besides the recipe's own; every combination is evaluated. The network's
+        variables must not depend on these fields.
     write: make the trial's export with them if they gain. say: is called with each line of progress.
     trainer: factory, "module:callable", instead of the model's own.
     Raises UserError if the checkpoint is gone, or there are too few validation images.
     """
     folder = (study.folder / "trials" / str(record.number)).absolute()
     fetch_trial(folder)
-    job = on_checkpoints.job_of(study, record, [record.number], write=write, trainer=trainer)
+    fields = {name: list(tried) for name, tried in values.items()}
+    job = on_checkpoints.job_of(study, record, [record.number], values=fields, write=write, trainer=trainer)
     found = Chosen(**on_checkpoints.run(__name__, job, say))
     if write and found.gained:
         push_folder(folder, EXPORT)
     return found
 
 
-def candidates(recipe: Recipe) -> list[dict[str, Any]]:
+def candidates(recipe: Recipe, values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """The combinations of values that are tried, the recipe's own first."""
-    offered = models.get(recipe.model).after_training
-    given = {name: getattr(recipe, name) for name in offered}
-    others = (dict(zip(offered, values, strict=True)) for values in itertools.product(*offered.values()))
+    given = {name: getattr(recipe, name) for name in values}
+    every = [dict.fromkeys([given[name], *tried]) for name, tried in values.items()]
+    others = (dict(zip(values, combination, strict=True)) for combination in itertools.product(*every))
     return [given, *(each for each in others if each != given)]
 
 
@@ -106,16 +113,20 @@ def make(job: Job, say: Callable[[str], None]) -> dict[str, Any]:
             "delete it first"
         )
     objective = ResampledObjective(opened.task, opened.dataset.classes, job["objective"])
-    tried = candidates(opened.recipe)
+    tried = candidates(opened.recipe, job["values"])
     results = []
     for fields in tried:
         opened.trainer.start(opened.recipe.replace(**fields), checkpoint, opened.recipe)
-        results.append(opened.trainer.evaluate().results)
-        if len(results[-1]) < FEWEST:
+        metrics = opened.trainer.evaluate()
+        if len(metrics.results) < FEWEST:
             raise UserError(
-                f"there are results of {len(results[-1])} validation images, and at least {FEWEST} are needed"
+                f"there are results of {len(metrics.results)} validation images, and at least {FEWEST} are needed"
             )
-        say(f"{_said(fields)}: {objective.name} {_on_all(objective, results[-1]):.3f}")
+        results.append(metrics.results)
+        value = _on_all(objective, metrics.results)
+        say(
+            f"{_said(fields)}: {objective.name} {value:.3f}; {metrics.images} images in {metrics.seconds:.1f} s"
+        )
     found = _chosen(objective, tried, results)
     if job["write"] and found.gained:
         recipe = opened.recipe.replace(**found.fields)
