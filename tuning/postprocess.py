@@ -24,11 +24,13 @@ examples:
   python -m tuning.postprocess street                  the best trial: what could be gained
   python -m tuning.postprocess street --trial 7 --write    and give its export the settings, if they gain
   python -m tuning.postprocess street --image-sizes 320,384    another input size than that of the training
+  python -m tuning.postprocess street --flip               the image and its mirror image decide together
   python -m tuning.postprocess street --average --write    the average of its weights with other trials', if that gains
 
 Tuned are, of a detector, the score threshold of each class, the IoU of suppression, and the largest number of
 detections in an image, for F1 on the validation images, in seconds; of a segmentation model, by an evaluation of each
 value, what is added to the logits of rare classes. The gain is measured on images that the settings were not tuned on.
+--flip is for models whose recipes have flip_test: the mean of both predictions counts, at twice the work of an image.
 With --image-sizes, the work of an image grows with the area: the seconds are said. Tune thresholds after it.
 --average tries trials of the same network, the best first: an evaluation each. It makes the export anew; tune it after.
 Exit code: 0, also if nothing is gained; 2 for an error.
@@ -53,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="average the trial's weights with those of other trials, instead of tuning",
     )
+    add("--flip", action="store_true", help="evaluate it with images and their mirror images together, too")
     by_evaluations(
         "--image-sizes",
         type=_sizes,
@@ -88,6 +91,7 @@ def _main(chosen: argparse.Namespace) -> int:
     start_up_lines.hide()
     from trainers import model as models
     from tuning.api import promotion
+    from tuning.api.deployment import after_training
     from tuning.api.exporting import export_trial
     from tuning.study import reading
 
@@ -104,6 +108,8 @@ def _main(chosen: argparse.Namespace) -> int:
     values: dict[str, Sequence[Any]] = dict(models.get(record.model).after_training)
     if chosen.image_sizes:
         values["image_size"] = chosen.image_sizes
+    if chosen.flip:
+        values |= after_training.mirroring(record.model)
     if values:
         return _by_evaluations(chosen, study, record, values, say)
     results = study.task.read_results(folder, record.step)

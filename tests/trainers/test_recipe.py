@@ -51,6 +51,7 @@ FULL: dict[str, Any] = {
     "backbone_rate": 0.1,
     "backbone_frozen": 0.25,
     "freeze_batch_norm": True,
+    "flip_test": True,
     "seed": 17,
 }
 
@@ -135,7 +136,10 @@ def test_the_id_is_the_same_in_every_process(seed: str):
 def test_the_id_is_the_same_on_every_machine_and_python():
     # studies on disk name their recipes by it; a new field must leave it as it was where it is not asked for
     assert recipe.build(PLAIN).recipe_id == "d663b240464a"
-    later = {"precision": "float32", "backbone_rate": 1.0, "backbone_frozen": 0.0, "freeze_batch_norm": False}
+    later = {
+        "precision": "float32", "backbone_rate": 1.0, "backbone_frozen": 0.0, "freeze_batch_norm": False,
+        "flip_test": False,
+    }  # fmt: skip
     assert recipe.build(FULL | later).recipe_id == "b0a7860b863b"
 
 
@@ -219,6 +223,7 @@ WRONG = [
     ({"backbone_rate": 2}, "backbone_rate: must be less than or equal to 1, not 2"),
     ({"backbone_frozen": 1}, "backbone_frozen: must be less than 1, not 1"),
     ({"freeze_batch_norm": "half"}, "freeze_batch_norm: must be a valid boolean"),
+    ({"flip_test": "half"}, "flip_test: must be a valid boolean"),
     ({"seed": -1}, "seed: must be greater than or equal to 0, not -1"),
     ({"learning_rate": 0.1}, "learning_rate: is unknown; known are model, image_size, "),
     ({"batch_size": 0, "seed": -1}, "batch_size: must be greater than 0, not 0 (and 1 more)"),

@@ -27,6 +27,8 @@ class DetectorRecipe(Recipe):
     backbone_frozen: fraction of the steps during which the backbone stays as it is.
     freeze_batch_norm: whether batch normalisation keeps the statistics of the initial weights, in training too, as the
         API's freeze_batchnorm says; its scale and offset are trained, and in an EfficientNet backbone it goes on.
+    flip_test: whether the network sees an image and its mirror image, in evaluation and when served, and the mean of
+        both predictions at each anchor counts; twice the work. It changes nothing in training. For one-stage detectors.
     """
 
     added_later: ClassVar[Mapping[str, Any]] = {
@@ -34,6 +36,7 @@ class DetectorRecipe(Recipe):
         "backbone_rate": 1.0,
         "backbone_frozen": 0.0,
         "freeze_batch_norm": False,
+        "flip_test": False,
     }
 
     l2: float | None = Field(default=None, ge=0, le=1)
@@ -44,6 +47,7 @@ class DetectorRecipe(Recipe):
     backbone_rate: float = Field(default=1.0, ge=0, le=1)
     backbone_frozen: float = Field(default=0.0, ge=0, lt=1)
     freeze_batch_norm: bool = False
+    flip_test: bool = False
 
     @property
     def thaws_at(self) -> int:
@@ -83,6 +87,7 @@ class Detector(Model):
         "batch_norm_decay",
         "precision",
         "freeze_batch_norm",
+        "flip_test",
     )
     trained_with: tuple[str, ...] = ("batch_size", "batch_norm_decay", "precision", "freeze_batch_norm")
     initial_weights: str | None = "trainers.object_detection_api.checkpoints.weights:resolve"

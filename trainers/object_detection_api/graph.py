@@ -52,7 +52,7 @@ class Graph(TrainingState):
     """The graph of one detector at one image size and batch size.
 
     model_config: a `model_pb2.DetectionModel` with loss weights 1 and the detector's published L2 weight.
-    image_size: pixels. precision, batch_norm_decay: as in DetectorRecipe.
+    image_size: pixels. precision, batch_norm_decay, flip_test: as in DetectorRecipe.
     xla: whether to compile the gradient step.
     most_boxes: room for the boxes of an image in evaluation.
     """
@@ -66,8 +66,9 @@ class Graph(TrainingState):
         batch_norm_decay: float | None = None,
         xla: bool = False,
         most_boxes: int = MOST_TRAINED_BOXES,
+        flip_test: bool = False,
     ) -> None:
-        self.detector = DetectionModel(model_config, image_size, precision, batch_norm_decay)
+        self.detector = DetectionModel(model_config, image_size, precision, batch_norm_decay, flip_test)
         # whose names in checkpoints are the zoo's, so that it can be fine-tuned
         super().__init__(self.detector.model, self.detector.trainable_variables, per_variable=True)
         self._gradients = tf.function(self._losses_and_gradients, autograph=False, jit_compile=xla or None)

@@ -36,12 +36,14 @@ class DetectionModel:
         image_size: int,
         precision: str = "float32",
         batch_norm_decay: float | None = None,
+        flip_test: bool = False,
     ) -> None:
         """Build the model. model_config: a `model_pb2.DetectionModel`.
 
-        precision, batch_norm_decay: as in DetectorRecipe; None for the decay that the API sets.
+        precision, batch_norm_decay, flip_test: as in DetectorRecipe; None for the decay that the API sets.
         """
         self.image_size = image_size
+        self._flip_test = flip_test
         self.architecture = architectures.of(model_config)
         self._initial: list[tuple[tf.Variable, Callable[[tf.Tensor], tf.Tensor]]] = []
         self._initialize_all: Callable[[tf.Tensor], Any] = self._initialize
@@ -61,7 +63,17 @@ class DetectionModel:
     def predict(
         self, images: tf.Tensor, true_image_shapes: tf.Tensor, training: bool = False
     ) -> dict[str, Any]:
-        """The model's own `predict`, with all outputs cast to float32. training: as Architecture.mode takes it."""
+        """The model's own `predict`, with all outputs cast to float32. training: as Architecture.mode takes it.
+
+        With flip_test, and unless it is training, the predictions for the mirror images count as much.
+        """
+        found = self._predict(images, true_image_shapes, training)
+        if training or not self._flip_test:
+            return found
+        mirrored = self._predict(tf.reverse(images, [2]), true_image_shapes, training)
+        return found | dict(self.architecture.mean_with_mirrored(found, mirrored))
+
+    def _predict(self, images: tf.Tensor, true_image_shapes: tf.Tensor, training: bool) -> dict[str, Any]:
         with self.architecture.mode(self.model, training):
             found: dict[str, Any] = self.model.predict(images, true_image_shapes)
         return ops.bfloat16_to_float32_nested(found)  # type: ignore[no-any-return]

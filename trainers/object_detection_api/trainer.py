@@ -280,7 +280,7 @@ class DetectorTrainer:
             model = pipeline_config.model_proto(recipe.with_published_losses(), len(self._dataset.classes))
             return Graph(
                 model, recipe.image_size, recipe.batch_size, recipe.precision, recipe.batch_norm_decay,
-                self._xla, self._evaluation_input.most_boxes,
+                self._xla, self._evaluation_input.most_boxes, recipe.flip_test,
             )  # fmt: skip
 
         return self._graphs.get(graph_key(recipe.to_dict()), build)

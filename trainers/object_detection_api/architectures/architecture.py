@@ -82,6 +82,9 @@ class Architecture(Protocol):
     ) -> Any:
         """The detections of `model.postprocess`, their boxes normalised to the padded input of `size` x `size` px."""
 
+    def mean_with_mirrored(self, plain: Mapping[str, Any], mirrored: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Those of the predictions that change if those of the mirror images count as much (flip_test)."""
+
     def feature_maps(self, predictions: Mapping[str, Any]) -> Sequence[Any]:
         """The feature maps of the whole image, (B, h, w, channels) each, that the predictions are made from."""
 

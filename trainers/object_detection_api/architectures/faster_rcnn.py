@@ -175,6 +175,10 @@ class FasterRCNN(Usual):
         found["raw_detection_scores"] *= real[:, :, tf.newaxis]
         return found
 
+    def mean_with_mirrored(self, plain: Mapping[str, Any], mirrored: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Never asked for: its recipes have no flip_test."""
+        raise NotImplementedError("the proposals in an image and in its mirror image are not the same")
+
     def feature_maps(self, predictions: Mapping[str, Any]) -> Sequence[Any]:
         """See Architecture."""
         return predictions["rpn_features_to_crop"]  # type: ignore[no-any-return]

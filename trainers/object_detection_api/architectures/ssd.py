@@ -103,6 +103,18 @@ class SSD(Usual):
         """The model's own `postprocess`."""
         return model.postprocess(predictions, true_image_shapes)
 
+    def mean_with_mirrored(self, plain: Mapping[str, Any], mirrored: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Box encodings and logits of classes, anchor by anchor."""
+        from trainers.object_detection_api.architectures.mirroring import mean_with_mirrored
+
+        grids = [(int(each.shape[1]), int(each.shape[2])) for each in plain["feature_maps"]]
+        return {
+            name: mean_with_mirrored(
+                plain[name], mirrored[name], plain["anchors"], grids, boxes=name == "box_encodings"
+            )
+            for name in ("box_encodings", "class_predictions_with_background")
+        }
+
     def feature_maps(self, predictions: Mapping[str, Any]) -> Sequence[Any]:
         """See Architecture."""
         return predictions["feature_maps"]  # type: ignore[no-any-return]

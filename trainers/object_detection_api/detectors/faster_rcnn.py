@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from string import Template
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -25,6 +25,7 @@ class FasterRCNNRecipe(DetectorRecipe):
     proposal_iou, detection_iou: of two boxes that overlap by more, non-maximum suppression keeps one; first and second
         stage.
     proposal_weight: factor of both losses of the first stage.
+    flip_test: not for two stages, whose proposals in an image and in its mirror image are not the same.
     """
 
     anchor_size: int = Field(default=256, ge=16, le=1024)
@@ -33,6 +34,7 @@ class FasterRCNNRecipe(DetectorRecipe):
     proposal_iou: float = Field(default=0.7, gt=0, lt=1)
     detection_iou: float = Field(default=0.6, gt=0, lt=1)
     proposal_weight: float = Field(default=1.0, gt=0, le=1000)
+    flip_test: Literal[False] = False
 
     @model_validator(mode="after")
     def _samples_are_of_the_proposals(self) -> FasterRCNNRecipe:

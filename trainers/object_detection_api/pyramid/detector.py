@@ -19,6 +19,7 @@ GRAPH_FIELDS = (
     "batch_size",
     "batch_norm_decay",
     "precision",
+    "flip_test",
     *Structure.__dataclass_fields__,
 )
 

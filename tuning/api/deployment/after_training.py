@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from trainers import export as exports
+from trainers import model as models
 from trainers.errors import UserError
 from trainers.recipe import Recipe
 from tuning.api.deployment import on_checkpoints
@@ -92,6 +93,17 @@ def choose(
     if write and found.gained:
         push_folder(folder, EXPORT)
     return found
+
+
+def mirroring(model: str) -> dict[str, list[bool]]:
+    """The values of flip_test, for `choose`. Raises UserError if the model's recipes do not have it."""
+    about = models.get(model)
+    field = about.recipe.model_fields.get("flip_test")
+    if field is None or field.annotation is not bool:
+        raise UserError(
+            f"{about.name}: cannot count mirror images too (no flip_test in its recipes); leave out --flip"
+        )
+    return {"flip_test": [False, True]}
 
 
 def candidates(recipe: Recipe, values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
