@@ -31,15 +31,21 @@ def hide() -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Finds TensorFlow as the others do, once, and has it imported without the lines."""
+    """Finds TensorFlow as the others do, and has it imported without the lines; others may look for it before."""
+
+    def __init__(self) -> None:
+        self._looking = False
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname != "tensorflow":
+        if fullname != "tensorflow" or self._looking:
             return None
-        sys.meta_path.remove(self)
-        found = importlib.util.find_spec(fullname)
+        self._looking = True
+        try:
+            found = importlib.util.find_spec(fullname)
+        finally:
+            self._looking = False
         if found is not None and found.loader is not None:
             execute = found.loader.exec_module
 

@@ -41,6 +41,15 @@ def test_they_are_hidden_and_other_lines_are_not(imported):
     assert done.stderr == "before\nafter\nlater\n"
 
 
+def test_they_are_hidden_too_where_another_has_looked_for_it_before(imported):
+    """MLflow does, to know what is installed."""
+    done = imported(
+        f"{ABOUT_THE_CPU}after\n",
+        "import importlib.util; importlib.util.find_spec('tensorflow'); import tensorflow",
+    )
+    assert done.stderr == "after\n"
+
+
 def test_a_tensorflow_that_cannot_be_imported_says_why(imported):
     done = imported(f"{ABOUT_THE_CPU}no AVX\n", "import tensorflow", "raise ImportError('broken')")
     assert done.returncode == 1
