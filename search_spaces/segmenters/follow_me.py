@@ -5,7 +5,6 @@ from search_spaces.parts.augmentation import PHOTOMETRIC
 from search_spaces.parts.parameters import Range
 from search_spaces.segmenters.branch import SegmenterBranch
 from search_spaces.space import Space
-from trainers.segmentation.segmenters.fcn import MODEL
 
 AUGMENTATIONS = ("flip", "image_scale", "crop", *PHOTOMETRIC)
 
@@ -14,10 +13,6 @@ STUDENT = {
     "model": "fcn", "image_size": 160, "batch_size": 32, "steps": 3000, "optimizer": {"kind": "adam", "epsilon": 1e-7},
     "schedule": {"kind": "constant", "base": 0.01}, "depth": 2, "filters": 32, "decoder_convolutions": 2,
 }  # fmt: skip
-
-# as the model's default, but that rare classes weigh more: a final score of .396 for .366 (docs/benchmarks.md), at the
-# price of mean IoU
-BALANCED = {"model": "fcn", **MODEL.presets["laptop"], "class_balance": 0.5}
 
 BRANCH = SegmenterBranch(
     model="fcn",
@@ -39,11 +34,6 @@ BRANCH = SegmenterBranch(
             "follow me student",
             "a student's Follow Me write-up: final score .399, on four times the data",
             recipe_of("follow me student", STUDENT),
-        ),
-        Published(
-            "balanced fcn",
-            "the default, with the classes weighted in the loss",
-            recipe_of("balanced fcn", BALANCED),
         ),
     ),
 )
