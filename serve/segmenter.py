@@ -9,7 +9,6 @@ import numpy as np
 
 from serve.local_model import Image, LocalModel
 from serve.masks.regions import Region, regions
-from trainers.segmentation.resizing import mask_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +42,6 @@ class Segmenter(LocalModel):
         Raises UserError for another type, shape or dtype, or a file that is missing or not an image.
         """
         return [
-            Segmentation(mask_of(logits, height, width), self.classes)
+            Segmentation(self.export.mask(logits, height, width), self.classes)
             for logits, height, width in self._results(images)
         ]

@@ -88,7 +88,7 @@ class SegmentationTask(ServedTask):
 
     def count(self, export: Export, found: np.ndarray) -> int:
         """The classes besides the first that the mask shows."""
-        return int(np.count_nonzero(np.unique(mask_of(found, *found.shape[:2]))))
+        return int(np.count_nonzero(np.unique(export.mask(found, *found.shape[:2]))))
 
     def compared(self, ours: tuple[Export, np.ndarray], theirs: tuple[Export, np.ndarray]) -> tuple[int, int]:
         """Classes by name, but the first; each that the present model shows counts WHOLE, however few its pixels.
@@ -98,7 +98,7 @@ class SegmentationTask(ServedTask):
         """
         side = min(ours[0].size, theirs[0].size)
         (our_classes, our_mask), (their_classes, their_mask) = (
-            (export.classes, mask_of(logits, side, side)) for export, logits in (ours, theirs)
+            (export.classes, export.mask(logits, side, side)) for export, logits in (ours, theirs)
         )
         mine = present = 0
         for name in sorted({*our_classes[1:], *their_classes[1:]}):
@@ -120,7 +120,7 @@ class SegmentationTask(ServedTask):
         self, found: np.ndarray, export: Export, options: Options, height: int, width: int
     ) -> list[Region]:
         """See ServedTask."""
-        return regions.regions(mask_of(found, height, width), export.classes, options.classes)
+        return regions.regions(export.mask(found, height, width), export.classes, options.classes)
 
     def from_dict(self, fields: Mapping[str, Any]) -> Region:
         """See ServedTask."""

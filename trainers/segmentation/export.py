@@ -18,7 +18,8 @@ import numpy as np
 
 from trainers import export as sealed
 from trainers.errors import UserError
-from trainers.segmentation.resizing import square
+from trainers.segmentation.exported_segmenter import RAREST_FIRST, REGION_VOTE, one_class_regions
+from trainers.segmentation.resizing import mask_of, square
 
 LOGITS = "logits"  # what serving runs; exports of the first version have masks alone
 SAVED_MODEL, SAMPLES, TASK = "saved_model", "samples.npz", "segmentation"
@@ -93,8 +94,13 @@ class Export:
         """(H, W, 3) uint8 RGB -> (image_size, image_size, 3) uint8, as in the SavedModel."""
         return square(image, self.image_size)
 
+    def mask(self, logits: np.ndarray, height: int, width: int) -> np.ndarray:
+        """(S, S, C) float32 logits of the SavedModel -> (height, width) uint8: the classes, after the vote."""
+        share = float(self.manifest.get(REGION_VOTE, 0.0))
+        return one_class_regions(mask_of(logits, height, width), share, self.manifest.get(RAREST_FIRST, []))
+
     def samples(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Validation images (H, W, 3) uint8 RGB, and this export's masks (H, W) uint8."""
+        """Validation images (H, W, 3) uint8 RGB, and this export's masks (H, W) uint8, before the vote."""
         with np.load(self.directory / SAMPLES, allow_pickle=False) as file:
             return [(file[f"image_{i}"], file[f"mask_{i}"]) for i in range(len(file.files) // 2)]
 

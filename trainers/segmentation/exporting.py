@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,25 @@ from trainers.segmentation import export as format_
 from trainers.segmentation import metrics
 from trainers.segmentation.data.masked_image import MaskedImage
 from trainers.segmentation.export import Proof
+from trainers.segmentation.exported_segmenter import RAREST_FIRST, REGION_VOTE
 from trainers.segmentation.graph import Graph, masks_of, squared
 from trainers.segmentation.segmenter import SegmentationRecipe
 
 PROVEN_IMAGES = 100  # for the comparison of the SavedModel with the trained model
 SAMPLE_IMAGES = 8  # kept in the export
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is made of the network's logits.
+
+    offsets: (C,) float32, added to them in the SavedModel. region_vote, rarest_first: arguments of one_class_regions,
+    which whoever serves its masks calls; they are in the manifest.
+    """
+
+    offsets: np.ndarray
+    region_vote: float
+    rarest_first: tuple[int, ...]
 
 
 class _Serving:
@@ -44,7 +59,7 @@ class _Serving:
 
 def export(
     graph: Graph,
-    offsets: np.ndarray,
+    decision: Decision,
     recipe: SegmentationRecipe,
     dataset: Dataset,
     step: int,
@@ -53,12 +68,12 @@ def export(
 ) -> None:
     """Write the export into `directory`; atomic.
 
-    offsets: (C,) float32, added to the logits.
-    trained: validation images, and the trained model's masks of them as evaluated in training.
+    trained: validation images, and the trained model's masks of them as evaluated in training,
+        before the vote.
     Raises TrialFailed if the export's masks differ from these.
     """
     with replace_folder(directory) as folder:
-        serving = _Serving(graph, offsets)
+        serving = _Serving(graph, decision.offsets)
         saved_model.write(folder / format_.SAVED_MODEL, "segment", serving.segment, graph.model.variables)
         saved = tf.saved_model.load(str(folder / format_.SAVED_MODEL))
         proof, samples = _compared(saved, dataset.classes, trained)
@@ -70,6 +85,8 @@ def export(
             "recipe_id": recipe.recipe_id,
             "model": recipe.model,
             "step": step,
+            REGION_VOTE: decision.region_vote,
+            RAREST_FIRST: list(decision.rarest_first),
             "data": {"name": dataset.name, "fingerprint": dataset.fingerprint},
         }
         format_.seal(folder, dataset.classes, graph.image_size, proof, about)

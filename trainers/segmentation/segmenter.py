@@ -27,9 +27,16 @@ class SegmentationRecipe(Recipe):
     logit_adjustment: what decides is each logit minus this times the logarithm of its class's share of the training
         pixels (Menon et al., "Long-tail learning via logit adjustment", 2021, equation 9); 0 for none. More finds more
         of the rare classes, and takes more for them. It changes nothing in training.
+    region_vote: where a connected region of all classes but the first has at least this share of pixels of one, all of
+        it gets that class, the rarest first (exported_segmenter.one_class_regions); 0 for none. For things such as
+        persons, of which a region shows one. It changes nothing in training either.
     """
 
-    added_later: ClassVar[Mapping[str, Any]] = {"flip_test": False, "logit_adjustment": 0.0}
+    added_later: ClassVar[Mapping[str, Any]] = {
+        "flip_test": False,
+        "logit_adjustment": 0.0,
+        "region_vote": 0.0,
+    }
 
     l2: float | None = Field(default=None, ge=0, le=1)
     class_balance: float = Field(default=0.0, ge=0, le=1)
@@ -37,6 +44,7 @@ class SegmentationRecipe(Recipe):
     dice: float = Field(default=0.0, ge=0, le=1)
     flip_test: bool = False
     logit_adjustment: float = Field(default=0.0, ge=0, le=2)
+    region_vote: float = Field(default=0.0, ge=0, le=1)
 
     @field_validator("augmentations")
     @classmethod
@@ -64,7 +72,10 @@ class Segmenter(Model):
     recipe: type[Recipe] = SegmentationRecipe
     graph_fields: tuple[str, ...] = ("image_size",)
     after_training: Mapping[str, Sequence[Any]] = field(
-        default_factory=lambda: {"logit_adjustment": (0.0, 0.125, 0.25, 0.375, 0.5, 0.75, 1.0)}
+        default_factory=lambda: {
+            "logit_adjustment": (0.0, 0.25, 0.5, 0.75),
+            "region_vote": (0.0, 0.1, 0.2, 0.3, 0.5),
+        }
     )
     smallest_object: float = 8.0
     first_rung: int = 150

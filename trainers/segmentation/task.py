@@ -168,7 +168,7 @@ class Segmentation(Task):
             inputs={"images": ("uint8", (-1, -1, -1, 3))},
             outputs={"masks": ("uint8", (-1, -1, -1))},
             example={"images": image[np.newaxis, :EXAMPLE_SIDE, :EXAMPLE_SIDE]},
-            requirements=("numpy", "tensorflow", "tensorflow-cpu"),
+            requirements=("numpy", "opencv-python-headless", "tensorflow", "tensorflow-cpu"),
         )
 
 

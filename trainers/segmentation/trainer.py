@@ -31,8 +31,10 @@ from trainers.segmentation.data.arrays import (
     class_weights,
     logit_offsets,
     open_arrays,
+    rarest_first,
 )
 from trainers.segmentation.data.masked_image import MaskedImage, read_masked_images
+from trainers.segmentation.exported_segmenter import one_class_regions
 from trainers.segmentation.graph import Graph
 from trainers.segmentation.losses import LossSettings
 from trainers.segmentation.resizing import mask_of
@@ -66,6 +68,7 @@ class SegmentationTrainer:
         shares = training.shares(len(self._dataset.classes))
         self._loss = _loss_settings(recipe, shares)
         self._offsets = logit_offsets(shares, recipe.logit_adjustment)
+        self._rarest_first = rarest_first(shares)
         self._batches = TrainingBatches(training, recipe.batch_size, recipe.augmentations, recipe.seed)
         self._update = self._graph.update(recipe.optimizer)
         self._update.start(recipe.optimizer)
@@ -143,8 +146,9 @@ class SegmentationTrainer:
                 )
                 for pair in zip(chunk, found, strict=True)
             )
+            decided = exporting.Decision(self._offsets, self._recipe.region_vote, tuple(self._rarest_first))
             exporting.export(
-                self._graph, self._offsets, self._recipe, self._dataset, self._step, trained, directory
+                self._graph, decided, self._recipe, self._dataset, self._step, trained, directory
             )
 
     def files(self) -> dict[str, str]:
@@ -194,6 +198,7 @@ class SegmentationTrainer:
                 yield chunk, parts, found
 
     def _result(self, image: MaskedImage, found: np.ndarray, keep: bool) -> metrics.ImageResult:
+        found = one_class_regions(found, self._recipe.region_vote, self._rarest_first)
         matrix = metrics.confusion(image.mask, found, len(self._dataset.classes))
         png = cv2.imencode(".png", found)[1].tobytes() if keep else b""
         return metrics.ImageResult(matrix, png, image.scored)

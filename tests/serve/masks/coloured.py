@@ -8,6 +8,7 @@ import numpy as np
 
 from trainers.segmentation import export
 from trainers.segmentation.export import Proof
+from trainers.segmentation.exported_segmenter import RAREST_FIRST, REGION_VOTE
 
 CLASSES = ("ground", "red", "green", "blue")
 SIZE = 64
@@ -21,7 +22,9 @@ def scene(height: int, width: int, boxes: dict[str, tuple[int, int, int, int]]) 
     return image
 
 
-def build(folder: Path, blind: str = "", swapped: bool = False, size: int = SIZE) -> Path:
+def build(
+    folder: Path, blind: str = "", swapped: bool = False, size: int = SIZE, region_vote: float = 0.0
+) -> Path:
     """Write the export. blind: a class that it never finds. swapped: it takes red for green and the reverse."""
     import tensorflow as tf
 
@@ -56,6 +59,9 @@ def build(folder: Path, blind: str = "", swapped: bool = False, size: int = SIZE
         samples |= {f"image_{i}": image, f"mask_{i}": found}
     np.savez_compressed(folder / export.SAMPLES, allow_pickle=False, **samples)
     (folder / "recipe.yaml").write_text("model: coloured\n")
-    about = {"recipe_id": f"coloured {blind}{swapped}", "model": "coloured", "step": 0}
+    about = {
+        "recipe_id": f"coloured {blind}{swapped}", "model": "coloured", "step": 0,
+        REGION_VOTE: region_vote, RAREST_FIRST: [3, 2, 1],
+    }  # fmt: skip
     export.seal(folder, CLASSES, size, Proof(3, 1.0, 1.0, 0.0), about)
     return folder

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from coloured import build, scene
 
+import serve
 from serve import backends, tasks
 from serve.backends import measuring
 from serve.masks.task import TASK
 from trainers.errors import UserError
+from trainers.segmentation.exported_segmenter import ExportedSegmenter
 from trainers.segmentation.resizing import mask_of
 
 pytestmark = pytest.mark.slow(20)
@@ -54,6 +56,21 @@ def test_masks_of_any_frame_equal_the_saved_models(loaded, export):
         expected = whole(images=tf.constant(image[np.newaxis]))["masks"].numpy()[0]
         found = mask_of(loaded.run(export.square(image)[np.newaxis])[0], height, width)
         assert (found == expected).mean() > 0.999
+
+
+def test_regions_vote_alike_wherever_the_export_is_served(tmp_path):
+    """Of two squares that touch, the blue one is a third: it takes both, in the service and as a model of MLflow."""
+    image = scene(64, 64, {"red": (4, 4, 34, 24), "blue": (34, 4, 49, 24), "green": (10, 40, 50, 60)})
+    plain, voted = (build(tmp_path / str(share), region_vote=share) for share in (0.0, 0.2))
+    with serve.Segmenter(plain) as segmenter:
+        before = segmenter.segment(image)[0].mask
+    with serve.Segmenter(voted) as segmenter:
+        after = segmenter.segment(image)[0].mask
+    assert np.array_equal(np.unique(before), [0, 1, 2, 3])
+    assert np.array_equal(np.unique(after), [0, 2, 3])
+    assert (after[before == 1] == 3).all()
+    pyfunc = ExportedSegmenter(voted).predict({"images": image[np.newaxis]})["masks"][0]
+    assert np.array_equal(pyfunc, after)
 
 
 def test_an_export_without_logits_is_refused_in_one_line(tmp_path):

@@ -55,5 +55,9 @@ def test_a_checkpoint_is_evaluated_and_exported_with_another_adjustment(tmp_path
     pixels, entropies = zip(*found, strict=True)
     assert pixels[0] < pixels[1] < pixels[2]
     assert entropies == (entropies[0],) * 3  # of the network's probabilities, which do not change
+    trainer.start(plain.replace(logit_adjustment=2.0, region_vote=0.5), tmp_path / "checkpoint", plain)
     trainer.export(tmp_path / "export")
-    assert exports.read(tmp_path / "export").proof.problem() is None
+    export = exports.read(tmp_path / "export")
+    assert export.proof.problem() is None
+    assert export.manifest["region_vote"] == 0.5
+    assert sorted(export.manifest["rarest_first"]) == list(range(1, len(dataset.classes)))

@@ -10,10 +10,9 @@ import pytest
 import toy_task
 
 from trainers import export as exports
-from trainers import recipe as recipes
 from trainers.errors import UserError
 from trainers.files import write_text
-from tuning.api.deployment.after_training import TUNED, Chosen, candidates, make
+from tuning.api.deployment.after_training import TUNED, Chosen, make
 from tuning.api.deployment.averaging import AVERAGE
 
 RECIPE = {"model": "paraboloid", **toy_task.MODEL.presets["laptop"]}
@@ -39,12 +38,14 @@ def chosen(folder: Path, lines: list[str] | None = None, **more: Any) -> Chosen:
     return Chosen(**make(job | more, (lines if lines is not None else []).append))
 
 
-def test_all_combinations_are_tried_the_recipes_own_first():
-    recipe = recipes.build(RECIPE | {"aside": -1.0})
-    assert candidates(recipe, {"aside": [0.0, -1.0]}) == [{"aside": -1.0}, {"aside": 0.0}]
-    assert candidates(recipe, {"aside": [0.0], "start": [1.0, 2.0]}) == [
-        {"aside": aside, "start": start} for aside in (-1.0, 0.0) for start in (3.0, 1.0, 2.0)
-    ]
+def test_each_field_is_tried_with_the_best_of_those_before_it_beginning_with_the_recipes_own(tmp_path):
+    lines: list[str] = []
+    values = {"aside": [0.0, -1.0], "steepness": [4.0, 1.0]}
+    found = chosen(trial(tmp_path, (1.0, 1.0)), lines, values=values)
+    assert [line.partition(":")[0] for line in lines] == [
+        "aside 0.0, steepness 4.0", "aside -1.0, steepness 4.0", "aside -1.0, steepness 1.0",
+    ]  # fmt: skip
+    assert found.fields == {"aside": -1.0, "steepness": 1.0}
 
 
 def test_the_best_values_are_chosen_and_the_gain_has_an_interval(tmp_path):

@@ -105,6 +105,11 @@ def logit_offsets(shares: np.ndarray, adjustment: float) -> np.ndarray:
     return found
 
 
+def rarest_first(shares: np.ndarray) -> list[int]:
+    """The classes but the first, 0, those with the fewest pixels first; without absent ones."""
+    return [int(index) for index in np.argsort(shares, kind="stable") if index and shares[index] > 0]
+
+
 def class_weights(shares: np.ndarray, balance: float) -> np.ndarray:
     """(C,) float32 weights proportional to shares ** -balance, of mean 1 over the pixels; 0 for absent classes."""
     weights = np.zeros(len(shares))

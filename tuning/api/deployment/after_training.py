@@ -1,12 +1,12 @@
 """Tries the values of recipe fields on a trial's checkpoint: those that change nothing in training, and image sizes.
 
-The gain is measured by cross-validation: the validation images of each of FOLDS parts are judged with the values that
-are best on the other parts, so that no image had a part in the choice that it is judged with.
+The values of each field are tried with the best ones of the fields before it. The gain is measured by cross-validation:
+the validation images of each of FOLDS parts are judged with what is best, of all that was tried, on the other parts, so
+that no image had a part in the choice that it is judged with.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,6 @@ import numpy as np
 from trainers import export as exports
 from trainers import model as models
 from trainers.errors import UserError
-from trainers.recipe import Recipe
 from tuning.api.deployment import on_checkpoints
 from tuning.api.deployment.averaging import AVERAGE
 from tuning.api.deployment.on_checkpoints import Job
@@ -79,7 +78,7 @@ def choose(
 ) -> Chosen:
     """Choose the values for a trial by an evaluation of each.
 
-    values: recipe fields -> the values to try, besides the recipe's own; every combination is evaluated. The network's
+    values: recipe fields -> the values to try, besides the recipe's own, one field after the other. The network's
         variables must not depend on these fields.
     write: make the trial's export with them if they gain. say: is called with each line of progress.
     trainer: factory, "module:callable", instead of the model's own.
@@ -106,14 +105,6 @@ def mirroring(model: str) -> dict[str, list[bool]]:
     return {"flip_test": [False, True]}
 
 
-def candidates(recipe: Recipe, values: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    """The combinations of values that are tried, the recipe's own first."""
-    given = {name: getattr(recipe, name) for name in values}
-    every = [dict.fromkeys([given[name], *tried]) for name, tried in values.items()]
-    others = (dict(zip(values, combination, strict=True)) for combination in itertools.product(*every))
-    return [given, *(each for each in others if each != given)]
-
-
 def make(job: Job, say: Callable[[str], None]) -> dict[str, Any]:
     """Choose in this process, and export if it gains and is to be written; fields of Chosen."""
     opened = on_checkpoints.open_trials(job)
@@ -125,20 +116,31 @@ def make(job: Job, say: Callable[[str], None]) -> dict[str, Any]:
             "delete it first"
         )
     objective = ResampledObjective(opened.task, opened.dataset.classes, job["objective"])
-    tried = candidates(opened.recipe, job["values"])
-    results = []
-    for fields in tried:
+    given = {name: getattr(opened.recipe, name) for name in job["values"]}
+    tried: list[dict[str, Any]] = []
+    results: list[Sequence[Any]] = []
+    values: list[float] = []
+
+    def evaluate(fields: dict[str, Any]) -> None:
         opened.trainer.start(opened.recipe.replace(**fields), checkpoint, opened.recipe)
         metrics = opened.trainer.evaluate()
         if len(metrics.results) < FEWEST:
             raise UserError(
                 f"there are results of {len(metrics.results)} validation images, and at least {FEWEST} are needed"
             )
+        tried.append(fields)
         results.append(metrics.results)
-        value = _on_all(objective, metrics.results)
+        values.append(_on_all(objective, metrics.results))
         say(
-            f"{_said(fields)}: {objective.name} {value:.3f}; {metrics.images} images in {metrics.seconds:.1f} s"
+            f"{_said(fields)}: {objective.name} {values[-1]:.3f}; {metrics.images} images in {metrics.seconds:.1f} s"
         )
+
+    evaluate(given)
+    for name, offered in job["values"].items():
+        so_far = tried[_best(objective, np.array(values))]
+        for fields in ({**so_far, name: value} for value in offered):
+            if fields not in tried:
+                evaluate(fields)
     found = _chosen(objective, tried, results)
     if job["write"] and found.gained:
         recipe = opened.recipe.replace(**found.fields)
