@@ -14,6 +14,7 @@ from PIL import Image
 from serve.masks.drawing import draw
 from serve.masks.regions import from_dict, regions
 from serve.masks.task import TASK
+from trainers.segmentation.resizing import mask_of
 
 BOXES = {"red": (10, 4, 50, 40), "blue": (60, 20, 90, 50)}
 
@@ -55,7 +56,10 @@ def painted(**boxes: tuple[int, int, int, int]) -> np.ndarray:
 
 
 class Sized:
+    """What is used of an Export, without a vote."""
+
     classes, size = CLASSES, 64
+    mask = staticmethod(mask_of)
 
 
 @pytest.mark.parametrize(

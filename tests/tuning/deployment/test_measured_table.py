@@ -40,7 +40,10 @@ def test_a_row_is_for_the_networks_that_have_its_values(tmp_path):
     [
         ("", "has no column latency_ms; it has none"),
         ("model,ms\nx,3\n", "has no column latency_ms; it has model, ms"),
-        ("wheels,latency_ms\n4,3\n", "no network of this space has 'wheels'; columns may be image_size"),
+        (
+            "wheels,latency_ms\n4,3\n",
+            "no network of this space has 'wheels'; columns may be flip_test, image_size",
+        ),
         ("model,latency_ms\nother,3\n", "has no row for"),
         ("model,latency_ms\nother,fast\n", "jetson.csv:2: latency_ms must be a number above 0, not 'fast'"),
         ("model,latency_ms\nother,-1\n", "jetson.csv:2: latency_ms must be a number above 0, not '-1'"),
