@@ -4,9 +4,10 @@
         --video ../shared/data/video/car-detection.mp4 --rounds 3
 
 The network is `fcn` with the space's defaults and random weights, which cost as much as trained ones. The loop reads by
-cv2.VideoCapture, resizes, calls `model.predict` for each frame, resizes the scores, lays the mask over the frame and
-writes with cv2.VideoWriter (mp4v); here, Segmenter.annotate writes H.264 and a line for each frame as well. Both take
-turns, so that other load on the machine hits both; `cpu_seconds` does not depend on it.
+cv2.VideoCapture, resizes, calls `model.predict` for each frame and, as the defaults do, for its mirror image, resizes
+the scores, lays the mask over the frame and writes with cv2.VideoWriter (mp4v); here, Segmenter.annotate writes H.264
+and a line for each frame as well. Both take turns, so that other load on the machine hits both; `cpu_seconds` does not
+depend on it. `--plain` is without mirror images.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def timed(work: Callable[[], Any]) -> tuple[float, float, Any]:
     return time.perf_counter() - began, time.process_time() - cpu, result
 
 
-def by_predict(model: Any, side: int, video: str, out: str) -> int:
+def by_predict(model: Any, side: int, video: str, out: str, flip: bool) -> int:
     """The usual loop; returns the number of frames."""
     import cv2
     import numpy as np
@@ -51,7 +52,13 @@ def by_predict(model: Any, side: int, video: str, out: str) -> int:
         if not read:
             break
         small = cv2.resize(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), (side, side)).astype(np.float32)
-        scores = cv2.resize(model.predict(small[np.newaxis], verbose=0)[0], size)
+        seen = np.stack([small, small[:, ::-1]]) if flip else small[np.newaxis]
+        logits = model.predict(seen, verbose=0)
+        if flip:
+            odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
+            shares = odds / odds.sum(axis=-1, keepdims=True)
+            logits = (shares[:1] + shares[1:, :, ::-1]) / 2
+        scores = cv2.resize(logits[0], size)
         mask = scores.argmax(axis=-1)
         writer.write(cv2.addWeighted(frame, 1.0, colours[mask % 3], 0.5, 0))
         frames += 1
@@ -65,6 +72,7 @@ def main() -> None:
     line.add_argument("--data", required=True, help="images and masks")
     line.add_argument("--video", help="a video; without it, the evaluation alone is measured")
     line.add_argument("--rounds", type=int, default=3)
+    line.add_argument("--plain", action="store_true", help="without mirror images, here and in the loop")
     given = line.parse_args()
 
     from serve.segmenter import Segmenter
@@ -77,7 +85,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         dataset = SEGMENTATION.open_data(given.data, folder / "cache")
-        recipe = recipes.build({"model": "fcn", **models.get("fcn").presets["laptop"], "image_size": SIDE})
+        fields = {"model": "fcn", **models.get("fcn").presets["laptop"], "image_size": SIDE}
+        recipe = recipes.build(fields | ({"flip_test": False} if given.plain else {}))
+        flip = not given.plain
         trainer = SegmentationTrainer(dataset)
         trainer.start(recipe)
         trainer.train(1)
@@ -93,7 +103,10 @@ def main() -> None:
                 found["backend"] = segmenter.backend
                 for _ in range(given.rounds):
                     for way, work in (
-                        ("predict", lambda: by_predict(model, SIDE, given.video, str(folder / "a.mp4"))),
+                        (
+                            "predict",
+                            lambda: by_predict(model, SIDE, given.video, str(folder / "a.mp4"), flip),
+                        ),
                         ("here", lambda: segmenter.annotate(given.video, folder / "b.mp4")["frames"]),
                     ):
                         clock, cpu, frames = timed(work)
