@@ -117,7 +117,7 @@ class Model:
     published_weights: "module:callable" that returns its PublishedWeights, called with its name; None without any.
     average: "module:callable" that writes the average of several trials' checkpoints as one, called with a sequence of
         their folders and a target folder; None if its trainer's checkpoints cannot be averaged.
-    after_training: Recipe fields that change nothing in training but what is made of its result -> the values that
+    after_training: Recipe fields that matter in evaluation and export, and not in training -> the values that
         `tuning.postprocess` tries, each with an evaluation.
     published_at: the source of the "zoo" preset, for the report.
     cost: what a gradient step costs, if measured.

@@ -60,7 +60,8 @@ class Trainer(Protocol):
         if it had not been interrupted: same losses, same order of images, same random numbers.
         of: the recipe for which the checkpoint was saved, if it was another one, of the same model, graph, kind of
         optimizer and averaging. The trial goes on from its step, with its variables and the state of its optimizer, and
-        with all settings of its own recipe. Only given by `--scheduler pbt` and `tuning.postprocess`.
+        with all settings of its own recipe. Only given by `--scheduler pbt`, and by `tuning.postprocess`, which does not
+        train, and may change graph fields too that no variable depends on.
         """
 
     def train(self, until_step: int) -> TrainingCurve:

@@ -103,6 +103,8 @@ def _main(chosen: argparse.Namespace) -> int:
     def say(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
+    if chosen.average and chosen.flip:
+        raise UserError("--flip and --average are tried one after the other; leave out one of them")
     if chosen.average:
         return _average(chosen, study, record, say)
     values: dict[str, Sequence[Any]] = dict(models.get(record.model).after_training)

@@ -37,3 +37,30 @@ def test_a_trial_without_kept_results_and_one_that_is_not_there_are_refused(stud
     moved.rename(kept)
     assert main(["street", "--studies-dir", str(studies), "--trial", "99"]) == 2
     assert "has no trial 99" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "refused"),
+    [
+        (
+            ["--average", "--flip"],
+            "--flip and --average are tried one after the other; leave out one of them",
+        ),
+        (["--image-sizes", "big"], "'big' is not a list of sizes like 256,320"),
+        (
+            ["--image-sizes", "320,100"],
+            "needs an image size of at least 160 px and a multiple of 32, not 100",
+        ),
+    ],
+)
+def test_what_cannot_be_tried_is_refused_in_one_line_before_anything_is(studies, capsys, flags, refused):
+    best = records.best(reading.read("street", studies).records)
+    assert best.model == "mobilenet"
+    try:
+        code = main(["street", "--studies-dir", str(studies), *flags])
+    except SystemExit as ended:  # argparse's
+        code = ended.code
+    assert code == 2
+    said = capsys.readouterr()
+    assert refused in said.err
+    assert "images in" not in said.out

@@ -83,7 +83,7 @@ class Architecture(Protocol):
         """The detections of `model.postprocess`, their boxes normalised to the padded input of `size` x `size` px."""
 
     def mean_with_mirrored(self, plain: Mapping[str, Any], mirrored: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Those of the predictions that change if those of the mirror images count as much (flip_test)."""
+        """Box encodings and logits, averaged with those of the mirror images (flip_test), by key of the predictions."""
 
     def feature_maps(self, predictions: Mapping[str, Any]) -> Sequence[Any]:
         """The feature maps of the whole image, (B, h, w, channels) each, that the predictions are made from."""

@@ -1,8 +1,8 @@
 """Tries the values of recipe fields on a trial's checkpoint: those that change nothing in training, and image sizes.
 
 The values of each field are tried with the best ones of the fields before it. The gain is measured by cross-validation:
-the validation images of each of FOLDS parts are judged with what is best, of all that was tried, on the other parts, so
-that no image had a part in the choice that it is judged with.
+the validation images of each of FOLDS parts are judged with what is best, of all that was tried, on the other parts.
+Only which combinations are tried is decided on all images, once there is more than one field.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from trainers import export as exports
 from trainers import model as models
+from trainers import recipe as recipes
 from trainers.errors import UserError
 from tuning.api.deployment import on_checkpoints
 from tuning.api.deployment.averaging import AVERAGE
@@ -82,10 +83,14 @@ def choose(
         variables must not depend on these fields.
     write: make the trial's export with them if they gain. say: is called with each line of progress.
     trainer: factory, "module:callable", instead of the model's own.
-    Raises UserError if the checkpoint is gone, or there are too few validation images.
+    Raises UserError if a value is invalid, the checkpoint is gone, or there are too few validation images.
     """
     folder = (study.folder / "trials" / str(record.number)).absolute()
     fetch_trial(folder)
+    recipe = recipes.build(record.recipe)
+    for name, tried in values.items():
+        for value in tried:
+            recipe.replace(**{name: value})  # refuses one that is invalid before anything is evaluated
     fields = {name: list(tried) for name, tried in values.items()}
     job = on_checkpoints.job_of(study, record, [record.number], values=fields, write=write, trainer=trainer)
     found = Chosen(**on_checkpoints.run(__name__, job, say))
