@@ -61,25 +61,29 @@ def from_dict(fields: Mapping[str, Any]) -> Region:
 
 def regions(mask: np.ndarray, classes: Sequence[str], wanted: Sequence[str] | None = None) -> list[Region]:
     """The regions of a mask, (H, W) uint8 class indices, of each class that it shows. wanted: only these; None: all."""
-    shown = np.flatnonzero(np.bincount(mask.ravel(), minlength=len(classes)))
+    by_columns = cv2.transpose(mask)  # COCO's order of pixels
     return [
-        _region(mask, index, classes[index])
-        for index in map(int, shown)
-        if wanted is None or classes[index] in wanted
+        found
+        for index, name in enumerate(classes)
+        if (wanted is None or name in wanted) and (found := _region(by_columns, index, name))
     ]
 
 
-def _region(mask: np.ndarray, index: int, name: str) -> Region:
-    here = (mask == index).astype(np.uint8)
-    moments = cv2.moments(here, binaryImage=True)
+def _region(by_columns: np.ndarray, index: int, name: str) -> Region | None:
+    """The pixels of one class in a transposed mask, (W, H); None where it has none."""
+    here = (by_columns == index).view(np.uint8)
+    top, left, height, width = cv2.boundingRect(here)
+    if not width:
+        return None
+    moments = cv2.moments(here[left : left + width, top : top + height], binaryImage=True)
     area = int(moments["m00"])
-    left, top, width, height = cv2.boundingRect(here)
-    counts = coco.encode(np.asfortranarray(here))["counts"]
+    counts = coco.encode(here.T)["counts"]
     return Region(
         name=name,
         class_id=index,
         counts=counts.decode() if isinstance(counts, bytes) else str(counts),
         area=area,
-        centroid=(moments["m10"] / area, moments["m01"] / area),
+        centroid=(left + moments["m01"] / area, top + moments["m10"] / area),
         box=(float(left), float(top), float(left + width), float(top + height)),
     )
+

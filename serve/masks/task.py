@@ -88,7 +88,8 @@ class SegmentationTask(ServedTask):
 
     def count(self, export: Export, found: np.ndarray) -> int:
         """The classes besides the first that the mask shows."""
-        return int(np.count_nonzero(np.unique(export.mask(found, *found.shape[:2]))))
+        shown = np.bincount(export.mask(found, *found.shape[:2]).ravel())
+        return int(np.count_nonzero(shown[1:]))
 
     def compared(self, ours: tuple[Export, np.ndarray], theirs: tuple[Export, np.ndarray]) -> tuple[int, int]:
         """Classes by name, but the first; each that the present model shows counts WHOLE, however few its pixels.

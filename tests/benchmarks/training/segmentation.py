@@ -3,11 +3,12 @@
     .venv/bin/python tests/benchmarks/training/segmentation.py --data ../shared/data/follow_me \\
         --video ../shared/data/video/car-detection.mp4 --rounds 3
 
-The network is `fcn` with the space's defaults and random weights, which cost as much as trained ones. The loop reads by
-cv2.VideoCapture, resizes, calls `model.predict` for each frame and, as the defaults do, for its mirror image, resizes
-the scores, lays the mask over the frame and writes with cv2.VideoWriter (mp4v); here, Segmenter.annotate writes H.264
-and a line for each frame as well. Both take turns, so that other load on the machine hits both; `cpu_seconds` does not
-depend on it. `--plain` is without mirror images.
+The network is `fcn` with the space's defaults, trained for `--steps`: masks of a network that has learned nothing are
+noise, which costs more to encode and to draw than regions do. The loop reads by cv2.VideoCapture, resizes, calls
+`model.predict` for each frame and, as the defaults do, for its mirror image, resizes the scores, lays the mask over the
+frame and writes with cv2.VideoWriter (mp4v); here, Segmenter.annotate writes H.264 and a line for each frame as well.
+Both take turns, so that other load on the machine hits both; `cpu_seconds` does not depend on it. `--plain` is without
+mirror images.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ def main() -> None:
     line.add_argument("--data", required=True, help="images and masks")
     line.add_argument("--video", help="a video; without it, the evaluation alone is measured")
     line.add_argument("--rounds", type=int, default=3)
+    line.add_argument("--steps", type=int, default=200, help="of training before; 1: masks of noise")
     line.add_argument("--plain", action="store_true", help="without mirror images, here and in the loop")
     given = line.parse_args()
 
@@ -90,7 +92,7 @@ def main() -> None:
         flip = not given.plain
         trainer = SegmentationTrainer(dataset)
         trainer.start(recipe)
-        trainer.train(1)
+        trainer.train(given.steps)
         trainer.evaluate()  # traces, and makes the arrays
         scale = IMAGES / dataset.validation.images
         for _ in range(given.rounds):
