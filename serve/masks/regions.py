@@ -86,4 +86,3 @@ def _region(by_columns: np.ndarray, index: int, name: str) -> Region | None:
         centroid=(left + moments["m01"] / area, top + moments["m10"] / area),
         box=(float(left), float(top), float(left + width), float(top + height)),
     )
-
