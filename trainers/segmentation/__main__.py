@@ -45,8 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _main(options: argparse.Namespace) -> int:
     if options.command == "check":
         report = check(options.source, on_problem=print)
+        problems = sum(report.counts.values())
         print(
-            f"{sum(report.counts.values())} problems; {report.affected} of {report.images} images are left out"
+            f"{problems} problem{'s' * (problems != 1)}; {report.affected} of {report.images} images are left out"
         )
         report.raise_if_unusable()
     else:

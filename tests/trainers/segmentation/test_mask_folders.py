@@ -137,6 +137,30 @@ def jpeg_masks(root):
     path.unlink()
 
 
+def without_a_map(root):
+    (root / "masks.yaml").unlink()
+
+
+def values_without_a_map(root):
+    without_a_map(root)
+    for i in range(10):
+        assert cv2.imwrite(str(root / "masks" / f"{i}.png"), square_scene(i)[1].astype(np.uint8))
+
+
+def jpeg_masks_without_a_map(root):
+    without_a_map(root)
+    jpeg_masks(root)
+
+
+def blended_colours_without_a_map(root):
+    without_a_map(root)
+    for i in range(10):
+        write_rgb(
+            root / "masks" / f"{i}.png",
+            np.stack([*np.indices((48, 48)), np.zeros((48, 48))], -1).astype(np.uint8),
+        )
+
+
 def noise_for_masks(root):
     for i in range(3):
         (root / "masks" / f"{i}.png").write_bytes(b"noise")
@@ -178,7 +202,11 @@ def map_with(**changes):
          "masks/0.png: not an image; run `python -m trainers.segmentation check"),
         (images_without_masks, "4 of 10 images have problems, more than the limit of 5%: 4 x image without a mask"),
         (all_background, "every pixel of all masks is background; there is nothing to tell apart, check the colour map"),
-        (lambda root: (root / "masks.yaml").unlink(), "nothing says which colour is which class; add a masks.yaml"),
+        (without_a_map, "nothing says which colour is which class; add a masks.yaml with your names in place of these: "
+         "`classes: {background: [255, 0, 0], class_1: [0, 0, 255], class_2: [0, 255, 0]}`, the colours of its first"),
+        (values_without_a_map, "names in place of these: `classes: {background: 0, class_1: 1, class_2: 2}`"),
+        (jpeg_masks_without_a_map, "masks/1.jpg: a JPEG file, which is lossy"),
+        (blended_colours_without_a_map, "its first masks have 2304 colours, so their edges may be blended"),
         (lambda root: shutil.rmtree(root / "masks"), "no images with masks; put them into folders `images` and `masks`"),
         (labels_of_boxes, "no images with masks; put them into folders `images` and `masks`"),
         (lambda root: shutil.rmtree(root), "no such folder"),

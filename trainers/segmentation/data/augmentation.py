@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from trainers.augmentations import Augmentation
-from trainers.segmentation.data.colour_map import IGNORE
+from trainers.segmentation.data.sources.colour_map import IGNORE
 
 Random = np.random.Generator
 Options = Mapping[str, Any]

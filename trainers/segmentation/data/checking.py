@@ -11,9 +11,9 @@ from PIL import Image, UnidentifiedImageError
 from trainers.datasets.files.paths import relative
 from trainers.datasets.pictures.picture import BadPicture, Picture, read_picture
 from trainers.datasets.problems import Problem, Problems
-from trainers.segmentation.data.colour_map import IGNORE, ColourMap
-from trainers.segmentation.data.layout import Pair
 from trainers.segmentation.data.masked_image import MaskedImage
+from trainers.segmentation.data.sources.colour_map import IGNORE, ColourMap
+from trainers.segmentation.data.sources.layout import Pair
 
 _LOSSY = ("JPEG", "MPO", "WEBP", "GIF")  # their values are not those that were drawn
 _SHOWN = 3  # unknown values that a message lists

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from trainers.datasets.checking import CheckReport
 from trainers.datasets.opening import local_path
 from trainers.datasets.problems import Problem, Problems
-from trainers.segmentation.data.source import recognised
+from trainers.segmentation.data.sources.source import recognised
 from trainers.segmentation.data.storing import one_class
 
 CHECK = "python -m trainers.segmentation check"

@@ -17,7 +17,7 @@ import numpy as np
 from trainers.datasets.records import tf_example
 from trainers.datasets.records.checked_image import CheckedImage
 from trainers.datasets.records.reading import encoded_examples
-from trainers.segmentation.data.colour_map import IGNORE
+from trainers.segmentation.data.sources.colour_map import IGNORE
 
 _MASK, _SET = "image/segmentation/class/encoded", "image/set"
 

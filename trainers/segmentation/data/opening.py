@@ -16,7 +16,7 @@ from trainers.datasets.splits import subsetting
 from trainers.datasets.toy_city import is_toy_city
 from trainers.errors import UserError
 from trainers.segmentation.data.checks import CHECK
-from trainers.segmentation.data.source import recognised
+from trainers.segmentation.data.sources.source import recognised
 from trainers.segmentation.data.storing import store
 
 _VERSION = 1  # of the conversion; results of other versions in the cache are ignored

@@ -14,8 +14,8 @@ from matplotlib.patches import Patch
 from trainers.datasets.dataset import Dataset
 from trainers.drawing.chart_style import colour, plain
 from trainers.evidence import Example
-from trainers.segmentation.data.colour_map import IGNORE
 from trainers.segmentation.data.masked_image import MaskedImage, read_masked_images
+from trainers.segmentation.data.sources.colour_map import IGNORE
 from trainers.segmentation.metrics import ImageResult
 
 IMAGES = 8  # of a sheet, evenly spaced among those that show more than one class

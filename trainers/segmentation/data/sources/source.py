@@ -8,10 +8,11 @@ from pathlib import Path
 
 from trainers.datasets.problems import Problems
 from trainers.errors import UserError
-from trainers.segmentation.data import coco_polygons, colour_map, layout
 from trainers.segmentation.data.checking import check_pair
-from trainers.segmentation.data.colour_map import ColourMap
 from trainers.segmentation.data.masked_image import MaskedImage
+from trainers.segmentation.data.sources import coco_polygons, colour_map, layout
+from trainers.segmentation.data.sources.colour_map import ColourMap
+from trainers.segmentation.data.sources.colours_seen import ask_for_map
 
 Images = Iterator[tuple[str | None, MaskedImage]]
 
@@ -52,7 +53,7 @@ def _colours(root: Path) -> ColourMap:
         return colour_map.FOLLOW_ME
     if layout.is_cityscapes(root):
         return colour_map.CITYSCAPES
-    raise UserError(f"{root}: nothing says which colour is which class; add {colour_map.EXAMPLE}")
+    raise ask_for_map(root)
 
 
 def _paired(root: Path, colours: ColourMap, problems: Problems) -> Images:

@@ -23,8 +23,8 @@ from trainers.datasets.formats import coco
 from trainers.datasets.problems import Problem, Problems
 from trainers.errors import UserError
 from trainers.segmentation.data.checking import read_image
-from trainers.segmentation.data.colour_map import IGNORE, MOST_CLASSES
 from trainers.segmentation.data.masked_image import MaskedImage
+from trainers.segmentation.data.sources.colour_map import IGNORE, MOST_CLASSES
 
 BACKGROUND = "background"
 _INDEX = """
