@@ -75,6 +75,10 @@ def show(
         lines.append(("converged", convergence.line(noted, objective).removeprefix("converged ")))
     lines.append(("summary", str(study.folder / "summary.json")))
     lines += seen_in_mlflow(study.folder, tracking_uri)
+    if any(record.state == "completed" for record in known):
+        folder_name = shlex.quote(str(study.folder))
+        lines.append(("postprocess", f"{_program('python')} -m tuning.postprocess {folder_name} --write"))
+        lines.append(("serve it", f"{_program('python')} -m tuning.promote {folder_name}"))
     ended = sum(record.verdict is not None and record.verdict.final for record in known)
     if command is None:
         pass
