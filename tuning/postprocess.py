@@ -29,7 +29,8 @@ examples:
 
 Tuned are, of a detector, the score threshold of each class, the IoU of suppression, and the largest number of
 detections in an image, for F1 on the validation images, in seconds; of a segmentation model, by an evaluation of each
-value, what is added to the logits of rare classes. The gain is measured on images that the settings were not tuned on.
+value, what is added to the logits of rare classes, and when a connected region gets one class. The gain is measured on
+images that the settings were not tuned on.
 --flip is for models whose recipes have flip_test: the mean of both predictions counts, at twice the work of an image.
 With --image-sizes, the work of an image grows with the area: the seconds are said. Tune thresholds after it.
 --average tries trials of the same network, the best first: an evaluation each. It makes the export anew; tune it after.
@@ -41,8 +42,8 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     line = Parser(
         prog="python -m tuning.postprocess",
-        description="Tunes what happens after training: thresholds and suppression of a detector, what is added to a "
-        "segmentation model's logits; or averages weights.",
+        description="Tunes what happens after training: thresholds and suppression of a detector, the logits and "
+        "regions of a segmentation model; or averages weights.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from coloured import CLASSES, scene
 from faster_coco_eval.core import mask as coco
 from PIL import Image
 
-from serve.masks.drawing import draw
+from serve.masks.drawing import OPACITY, draw
 from serve.masks.regions import from_dict, regions
 from serve.masks.task import TASK
+from serve.video.drawing import COLOURS
 from trainers.segmentation.resizing import mask_of
 
 BOXES = {"red": (10, 4, 50, 40), "blue": (60, 20, 90, 50)}
@@ -32,6 +34,27 @@ def test_regions_have_area_centroid_box_and_a_mask_that_decodes():
     assert (coco.decode(json.loads(json.dumps(shown["segmentation"]))) == (mask == 2)).all()
     assert from_dict(shown) == green
     assert [each.name for each in regions(mask, CLASSES, ["green", "red"])] == ["green"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_regions_and_their_drawing_are_those_of_a_plain_computation(seed):
+    random = np.random.default_rng(seed)
+    height, width = map(int, random.integers(1, 60, 2))
+    mask = random.integers(0, len(CLASSES), (height, width)).astype(np.uint8)
+    for found in regions(mask, CLASSES):
+        rows, columns = np.nonzero(mask == found.class_id)
+        assert found.area == len(rows)
+        assert found.centroid == pytest.approx((columns.mean(), rows.mean()))
+        assert found.box == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        assert (found.mask(height, width) == (mask == found.class_id)).all()
+
+    image = random.integers(0, 256, (*mask.shape, 3)).astype(np.uint8)
+    mixed = image.copy()
+    for index in range(1, len(CLASSES)):
+        colour = np.array(COLOURS[index])
+        mixed[mask == index] = (image[mask == index] * (1 - OPACITY) + colour * OPACITY).astype(np.uint8)
+    unnamed = [replace(found, name="") for found in regions(mask, CLASSES)]
+    assert (draw(image.copy(), unnamed) == mixed).all()
 
 
 def test_the_first_class_is_not_drawn_and_the_others_are_mixed_with_the_image():

@@ -147,6 +147,11 @@ def values_without_a_map(root):
         assert cv2.imwrite(str(root / "masks" / f"{i}.png"), square_scene(i)[1].astype(np.uint8))
 
 
+def grey_and_coloured_masks_without_a_map(root):
+    without_a_map(root)
+    assert cv2.imwrite(str(root / "masks" / "1.png"), square_scene(1)[1].astype(np.uint8))
+
+
 def jpeg_masks_without_a_map(root):
     without_a_map(root)
     jpeg_masks(root)
@@ -205,6 +210,7 @@ def map_with(**changes):
         (without_a_map, "nothing says which colour is which class; add a masks.yaml with your names in place of these: "
          "`classes: {background: [255, 0, 0], class_1: [0, 0, 255], class_2: [0, 255, 0]}`, the colours of its first"),
         (values_without_a_map, "names in place of these: `classes: {background: 0, class_1: 1, class_2: 2}`"),
+        (grey_and_coloured_masks_without_a_map, "add a masks.yaml with `classes: {background: [255, 0, 0], person: "),
         (jpeg_masks_without_a_map, "masks/1.jpg: a JPEG file, which is lossy"),
         (blended_colours_without_a_map, "its first masks have 2304 colours, so their edges may be blended"),
         (lambda root: shutil.rmtree(root / "masks"), "no images with masks; put them into folders `images` and `masks`"),

@@ -37,11 +37,14 @@ def ask_for_map(root: Path) -> UserError:
         except OSError:  # reported once there is a map
             continue
     missing = f"{root}: nothing says which colour is which class; add "
-    if not 0 < len(pixels) <= MOST_COLOURS:
-        many = (
-            f"; its first masks have {len(pixels)} colours, so their edges may be blended" if pixels else ""
+    if (
+        len({len(colour) for colour in pixels}) != 1
+    ):  # none was readable, or some are grey and some are in colour
+        return UserError(f"{missing}{colour_map.EXAMPLE}")
+    if len(pixels) > MOST_COLOURS:
+        return UserError(
+            f"{missing}{colour_map.EXAMPLE}; its first masks have {len(pixels)} colours, so their edges may be blended"
         )
-        return UserError(f"{missing}{colour_map.EXAMPLE}{many}")
     first = max(pixels, key=lambda colour: pixels[colour])
     colours = [first, *sorted(pixels.keys() - {first})]
     names = ["background", *(f"class_{index}" for index in range(1, len(colours)))]
@@ -51,15 +54,20 @@ def ask_for_map(root: Path) -> UserError:
     )
     return UserError(
         f"{missing}a masks.yaml with your names in place of these: `classes: {{{listed}}}`, the colours of its first "
-        f"{len(masks)} masks"
+        "masks"
     )
 
 
 def _colours(data: bytes) -> Counter[Colour]:
     """How many pixels of an encoded mask have each colour."""
     try:
-        values = read_mask(data, coloured=False)[..., np.newaxis]
+        values, coloured = read_mask(data, coloured=False), False
     except BadMask:  # a colour image, or lossy
-        values = read_mask(data, coloured=True)
-    colours, counts = np.unique(values.reshape(-1, values.shape[-1]), axis=0, return_counts=True)
-    return Counter({tuple(each.tolist()): int(n) for each, n in zip(colours, counts, strict=True)})
+        values, coloured = colour_map.packed(read_mask(data, coloured=True)), True
+    codes, counts = np.unique(values, return_counts=True)
+    return Counter(
+        {
+            (code >> 16, code >> 8 & 255, code & 255) if coloured else (code,): count
+            for code, count in zip(codes.tolist(), counts.tolist(), strict=True)
+        }
+    )
