@@ -11,11 +11,12 @@ import copy
 import heapq
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -47,6 +48,19 @@ class _ShownTrial(FrozenTrial):
         return copy.copy(self)
 
 
+@dataclass(frozen=True)
+class _Parameters:
+    """A trial's parameters: values and distributions by name."""
+
+    values: dict[str, Any]
+    distributions: dict[str, BaseDistribution]
+
+    @classmethod
+    def of(cls, trial: FrozenTrial) -> _Parameters:
+        """Those of a trial, which a packed one (tuning/study/storage/packing.py) decompresses each time."""
+        return cls(trial.params, trial.distributions)
+
+
 class TPESampler:
     """Multivariate TPE with constant liar, so that running trials are taken into account.
 
@@ -58,6 +72,7 @@ class TPESampler:
         self._context = context
         self._startup_trials = startup_trials
         self._trials: dict[int, FrozenTrial] = {}
+        self._parameters: dict[int, _Parameters] = {}  # of those shown lately: reading them takes a while
         self._scores: dict[int, dict[int, Score]] = {}  # of all trials learned, by step and number
 
     def learn(self, trial: FrozenTrial) -> None:
@@ -70,6 +85,7 @@ class TPESampler:
             return
         failed = adapted.state == TrialState.FAIL
         self._trials[trial.number] = adapted
+        self._parameters.pop(trial.number, None)
         for scores in self._scores.values() if failed else ():
             scores.pop(trial.number, None)
         found = {} if failed else scores_of(adapted, self._context.objective)
@@ -115,7 +131,9 @@ class TPESampler:
             n for n, trial in self._trials.items() if n not in merits and not trial.state.is_finished()
         ]
         numbers = {*good, *others[: max(1, count) * OPTUNAS_SHARE - count], *running}
-        return [_shown_trial(self._trials[n], values.get(n)) for n in sorted(numbers)]
+        shown = {n: self._parameters.get(n) or _Parameters.of(self._trials[n]) for n in sorted(numbers)}
+        self._parameters = shown
+        return [_shown_trial(self._trials[n], values.get(n), found) for n, found in shown.items()]
 
     def _chosen_rung(self) -> int:
         """The step of the deepest rung that enough trials have reached; that of most trials while none has."""
@@ -190,7 +208,9 @@ def scores_of(trial: FrozenTrial, objective: Objective) -> dict[int, Score]:
     return found
 
 
-def _shown_trial(trial: FrozenTrial, values: tuple[float, ...] | None) -> FrozenTrial:
+def _shown_trial(
+    trial: FrozenTrial, values: tuple[float, ...] | None, parameters: _Parameters
+) -> FrozenTrial:
     """The trial as TPE sees it. values: of the objectives at the chosen rung; None if it has not reached it."""
     ended = TrialState.PRUNED if trial.state.is_finished() else TrialState.RUNNING
     return _ShownTrial(
@@ -200,8 +220,8 @@ def _shown_trial(trial: FrozenTrial, values: tuple[float, ...] | None) -> Frozen
         values=values,
         datetime_start=trial.datetime_start,
         datetime_complete=trial.datetime_complete,
-        params=trial.params,
-        distributions=trial.distributions,
+        params=parameters.values,
+        distributions=parameters.distributions,
         user_attrs={},
         system_attrs={},
         intermediate_values={},

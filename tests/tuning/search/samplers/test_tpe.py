@@ -10,6 +10,7 @@ from tuning.search.sampler import SamplerContext
 from tuning.search.samplers.tpe import ENOUGH, LATEST, MOST_GOOD, TPESampler
 from tuning.search.scheduler import Judgement, make_rung
 from tuning.study.step_result import StepResult
+from tuning.study.storage.packing import PackedTrial
 from tuning.study.trial_record import RUNG
 
 ALL = search_spaces.get("all")
@@ -222,3 +223,22 @@ def test_what_is_forgotten_would_not_have_been_shown():
         other.learn(backward)
     assert len(one._trials) < len(trials)
     assert one.propose(1500) == other.propose(1500)
+
+
+def test_the_parameters_of_a_packed_trial_are_decompressed_once_however_often_it_is_shown():
+    reads: list[int] = []
+
+    class Counted(PackedTrial):
+        def __getattr__(self, name):
+            if name == "_params":
+                reads.append(self.number)
+            return super().__getattr__(name)
+
+    sampler = TPESampler(SamplerContext(space_of_x, 1, OBJECTIVE))
+    for number in range(30):
+        sampler.learn(Counted(bare(number, number / 100)))
+    proposed = [sampler.propose(30).params["x"] for _ in range(3)]
+    assert len(set(proposed)) == 1
+    assert sorted(reads) == list(range(30))
+    sampler.learn(bare(29, 0.9))  # it went on, with another value
+    assert max(trial.params["x"] for trial in sampler._shown()) == 0.9
