@@ -46,6 +46,7 @@ class DetectorTrainer:
     """Trains one trial at a time on `dataset`. threads: number of input pipeline threads. xla: as in Graph.
 
     zoo_sha256: of the zoo's archives that trials start from, by model; any archive for a model that is not in it.
+    graphs: what the trainers of a process build; None for this one's own.
     """
 
     def __init__(
@@ -54,12 +55,13 @@ class DetectorTrainer:
         threads: int = 2,
         xla: bool = False,
         zoo_sha256: Mapping[str, str] | None = None,
+        graphs: GraphCache[Graph] | None = None,
     ) -> None:
         self._xla = xla
         self._zoo_sha256 = zoo_sha256 or {}
         self._dataset = dataset
         self._threads = threads
-        self._graphs: GraphCache[Graph] = GraphCache()
+        self._graphs = GraphCache[Graph]() if graphs is None else graphs
         self._example_sets = ExampleSets(dataset.train, dataset.fingerprint, threads)
         self._evaluation_input = EvaluationInput(dataset, threads)
         self._batches: Iterator[Batch] | None = None  # None until training is prepared
@@ -276,14 +278,20 @@ class DetectorTrainer:
         )
 
     def _graph_of(self, recipe: DetectorRecipe) -> Graph:
+        classes, most_boxes = len(self._dataset.classes), self._evaluation_input.most_boxes
+
         def build() -> Graph:
-            model = pipeline_config.model_proto(recipe.with_published_losses(), len(self._dataset.classes))
+            model = pipeline_config.model_proto(recipe.with_published_losses(), classes)
             return Graph(
                 model, recipe.image_size, recipe.batch_size, recipe.precision, recipe.batch_norm_decay,
-                self._xla, self._evaluation_input.most_boxes, recipe.flip_test,
+                self._xla, most_boxes, recipe.flip_test,
             )  # fmt: skip
 
-        return self._graphs.get(graph_key(recipe.to_dict()), build)
+        return self._graphs.get((graph_key(recipe.to_dict()), classes, most_boxes, self._xla), build)
+
+
+# of this process: a fold, or more labels, is another dataset for the same graph
+_GRAPHS: GraphCache[Graph] = GraphCache()
 
 
 def alone_in_process(
@@ -295,4 +303,4 @@ def alone_in_process(
 ) -> DetectorTrainer:
     """The factory of Model.trainer: limits TensorFlow to `cpus` threads and a share of a GPU, for a worker process."""
     devices.configure(cpus, gpu_fraction)
-    return DetectorTrainer(dataset, threads=cpus, xla=xla, zoo_sha256=zoo_sha256)
+    return DetectorTrainer(dataset, threads=cpus, xla=xla, zoo_sha256=zoo_sha256, graphs=_GRAPHS)

@@ -46,11 +46,11 @@ EVALUATED_TOGETHER = 4  # images: their activations stay in a CPU's cache
 
 
 class SegmentationTrainer:
-    """Trains one trial at a time on `dataset`."""
+    """Trains one trial at a time on `dataset`. graphs: of the trainers of a process; None for this one's own."""
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, graphs: GraphCache[Graph] | None = None) -> None:
         self._dataset = dataset
-        self._graphs: GraphCache[Graph] = GraphCache()
+        self._graphs = GraphCache[Graph]() if graphs is None else graphs
         self._arrays: dict[tuple[str, int], Arrays] = {}
 
     @property
@@ -235,9 +235,12 @@ class SegmentationTrainer:
         assert isinstance(about, Segmenter)
         classes = len(self._dataset.classes)
         return self._graphs.get(
-            graph_key(recipe.to_dict()),
+            (graph_key(recipe.to_dict()), classes),
             lambda: Graph(lambda: about.network(recipe, classes), recipe.image_size, recipe.flip_test),
         )
+
+
+_GRAPHS: GraphCache[Graph] = GraphCache()  # of this process: a fold is another dataset for the same graph
 
 
 def alone_in_process(
@@ -245,7 +248,7 @@ def alone_in_process(
 ) -> SegmentationTrainer:
     """The factory of Model.trainer: limits TensorFlow to `cpus` threads and a share of a GPU, for a worker process."""
     devices.configure(cpus, gpu_fraction)
-    return SegmentationTrainer(dataset)
+    return SegmentationTrainer(dataset, _GRAPHS)
 
 
 def _loss_settings(recipe: SegmentationRecipe, shares: np.ndarray) -> LossSettings:

@@ -15,6 +15,7 @@ from tuning.active.training import Job
 from tuning.execution.engine import Resources, started_ray
 
 Outcomes = Mapping[Step, Outcome]
+STEPS_OF_A_PROCESS = 20  # before another one takes its place, whatever memory the steps have left behind
 
 
 def finished(simulation: Simulation) -> dict[Step, Outcome]:
@@ -55,8 +56,9 @@ def _run(
 ) -> None:
     import ray
 
-    # a process for each step, since TensorFlow keeps the memory of a graph for as long as its process lives
-    remote: Any = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_calls=1)(_train)
+    # a process keeps its graph from step to step; but not the GPU that Ray gave it
+    calls = 1 if resources.gpus else STEPS_OF_A_PROCESS
+    remote: Any = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_calls=calls)(_train)
     running: dict[Any, Step] = {}
     kept = ray.put(job)
     while left or running:
