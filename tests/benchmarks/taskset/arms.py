@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tasks
 
-# The module of each arm; those of `elsewhere` need packages that this project does not.
+# The module of each arm.
 ARMS = {
     "this search": "here",
     "this search, stop": "here",
@@ -22,11 +22,15 @@ ARMS = {
     "Optuna TPE + Hyperband": "stock",
     "Optuna TPE + successive halving": "stock",
     "Ray ASHA + OptunaSearch": "stock",
-    "syne-tune ASHA": "elsewhere",
-    "syne-tune ASHA + BORE": "elsewhere",
-    "syne-tune ASHA + CQR": "elsewhere",
-    "syne-tune BOHB": "elsewhere",
+    "syne-tune ASHA": "of_syne_tune",
+    "syne-tune ASHA + BORE": "of_syne_tune",
+    "syne-tune ASHA + CQR": "of_syne_tune",
+    "syne-tune BOHB": "of_syne_tune",
+    "NePS PriorBand": "of_neps",
+    "SMAC Hyperband": "of_smac",
 }
+# those that need packages that this project does not (requirements.txt)
+ELSEWHERE = {"of_syne_tune", "of_neps", "of_smac"}
 
 
 def main() -> None:

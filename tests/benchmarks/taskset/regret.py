@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import tasks
-from arms import ARMS
+from arms import ARMS, ELSEWHERE
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import rankdata
@@ -65,7 +65,7 @@ def run_missing(arms: Sequence[str], chosen: argparse.Namespace, names: Sequence
                 missing = [name for name in names if (arm, workers, name, seed) not in known]
                 if not missing:
                     continue
-                python = others if ARMS[arm] == "elsewhere" else Path(sys.executable)
+                python = others if ARMS[arm] in ELSEWHERE else Path(sys.executable)
                 words = ["--data", chosen.data, "--tasks", *missing, "--seeds", seed, "--workers", workers]
                 command = [python, HERE / "arms.py", arm, *words]
                 with chosen.runs.open("a") as lines:

@@ -101,13 +101,14 @@ def test_a_model_for_90_classes_at_640_px_is_the_published_one(name: str):
 def test_what_a_recipe_says_of_both_stages_is_in_it(name: str):
     made = recipe.build(AS_TRAINED | {"model": name, "image_size": 384}).replace(
         l2=0.01, classification_weight=2, localization_weight=0.5, proposal_weight=3, anchor_size=96, proposals=80,
-        sampled_proposals=20, proposal_iou=0.8, detection_iou=0.45,
+        sampled_proposals=20, crop_size=10, proposal_iou=0.8, detection_iou=0.45,
     )  # fmt: skip
     model = pipeline_config.model_proto(made, 3).faster_rcnn
     assert (model.num_classes, model.image_resizer.keep_aspect_ratio_resizer.max_dimension) == (3, 384)
     anchors = model.first_stage_anchor_generator.grid_anchor_generator
     assert (anchors.height, anchors.width) == (96, 96)
     assert (model.first_stage_max_proposals, model.second_stage_batch_size) == (80, 20)
+    assert (model.initial_crop_size, model.maxpool_kernel_size, model.maxpool_stride) == (10, 2, 2)
     suppression = model.second_stage_post_processing.batch_non_max_suppression
     assert (model.first_stage_nms_iou_threshold, suppression.iou_threshold) == pytest.approx((0.8, 0.45))
     # the published weights are 1 of classes and 2 of boxes in either stage

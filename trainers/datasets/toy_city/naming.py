@@ -47,7 +47,7 @@ def _written_out(text: str) -> dict[str, Any]:
             raise ValueError(f"'{setting}' has no value")
         if "-" in value.strip("-"):
             fields[name] = [yaml.safe_load(each) for each in value.split("-", 1)]
-        elif "+" in value or name in ("classes", "blurs"):
+        elif "+" in value or name in ("classes", "shares", "blurs"):
             fields[name] = [yaml.safe_load(each) for each in value.split("+")]
         else:
             fields[name] = yaml.safe_load(value)

@@ -27,6 +27,7 @@ class ToyCity(BaseModel):
 
     classes: some of vehicle, pedestrian, cyclist and LITTER, in the order of their label ids; "litter" stands for all
         ten of that.
+    shares: how often a road user is of each class, in their order, relative to each other; none for equally often.
     train_images, validation_images: number of scenes in each part.
     widths, heights: range of image sizes, in pixels.
     users: range of the number of road users; `hidden` may reduce it.
@@ -43,6 +44,7 @@ class ToyCity(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     classes: tuple[str, ...] = ("vehicle", "pedestrian", "cyclist")
+    shares: tuple[float, ...] = ()
     train_images: int = Field(default=240, ge=1)
     validation_images: int = Field(default=60, ge=1)
     widths: tuple[int, int] = (224, 256)
@@ -77,6 +79,12 @@ class ToyCity(BaseModel):
             low, high = getattr(self, name)
             if not least <= low <= high <= most:
                 raise ValueError(f"{name}: expected two numbers from {least} to {most}, the smaller first")
+        if self.shares and (
+            len(self.shares) != len(self.classes) or min(self.shares) < 0 or not 0 < sum(self.shares) < np.inf
+        ):
+            raise ValueError(
+                f"shares: expected a number for each of the {len(self.classes)} classes, such as 5+5+1"
+            )
         if not all(0 <= blur <= 20 for blur in self.blurs):
             raise ValueError("blurs: expected numbers of pixels from 0 to 20")
         return self
@@ -128,6 +136,12 @@ class Scene:
     users: tuple[RoadUser, ...]
 
 
+def _class_of(draw: np.random.Generator, city: ToyCity) -> int:
+    if not city.shares:
+        return int(draw.integers(len(city.classes)))
+    return int(draw.choice(len(city.classes), p=np.array(city.shares) / sum(city.shares)))
+
+
 def plan(city: ToyCity, part: str, number: int) -> Scene:
     """Plan scene `number` of `part`, deterministically on every machine."""
     draw = np.random.default_rng([city.seed, PARTS[part], number])
@@ -136,7 +150,7 @@ def plan(city: ToyCity, part: str, number: int) -> Scene:
     horizon = height * draw.uniform(0.25, 0.42)
     users: list[RoadUser] = []
     for _ in range(int(draw.integers(city.users[0], city.users[1] + 1))):
-        kind = city.classes[int(draw.integers(len(city.classes)))]
+        kind = city.classes[_class_of(draw, city)]
         users.append(_place(draw, city, kind, (width, height), horizon, users))
     night = draw.random() < city.night
     return Scene(

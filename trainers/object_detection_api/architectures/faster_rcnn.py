@@ -54,6 +54,7 @@ class FasterRCNN(Usual):
             (anchors, "width", recipe.anchor_size),
             (model, "first_stage_max_proposals", recipe.proposals),
             (model, "second_stage_batch_size", recipe.sampled_proposals),
+            (model, "initial_crop_size", recipe.crop_size),
             (model, "first_stage_nms_iou_threshold", recipe.proposal_iou),
             (
                 model.second_stage_post_processing.batch_non_max_suppression,
@@ -81,6 +82,7 @@ class FasterRCNN(Usual):
             "anchor_size": model.first_stage_anchor_generator.grid_anchor_generator.height,
             "proposals": model.first_stage_max_proposals,
             "sampled_proposals": model.second_stage_batch_size,
+            "crop_size": model.initial_crop_size,
             "proposal_iou": plain(model.first_stage_nms_iou_threshold),
             "detection_iou": plain(
                 model.second_stage_post_processing.batch_non_max_suppression.iou_threshold

@@ -7,8 +7,9 @@ archives themselves were not at hand.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from string import Template
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -22,15 +23,20 @@ class FasterRCNNRecipe(DetectorRecipe):
     anchor_size: side of the anchor of scale 1, pixels of the resized image; the others have .25, .5 and 2 times it.
     proposals: regions that the second stage looks at in an image.
     sampled_proposals: those of them that a training step looks at, a random sample with the objects among them.
+    crop_size: side of what the second stage sees of a proposal, in pixels of the feature map (of stride 16), before
+        pooling halves it.
     proposal_iou, detection_iou: of two boxes that overlap by more, non-maximum suppression keeps one; first and second
         stage.
     proposal_weight: factor of both losses of the first stage.
     flip_test: not for two stages, whose proposals in an image and in its mirror image are not the same.
     """
 
+    added_later: ClassVar[Mapping[str, Any]] = {**DetectorRecipe.added_later, "crop_size": 14}
+
     anchor_size: int = Field(default=256, ge=16, le=1024)
     proposals: int = Field(default=300, ge=8, le=2000)
     sampled_proposals: int = Field(default=64, ge=4, le=512)
+    crop_size: int = Field(default=14, ge=4, le=56, multiple_of=2)
     proposal_iou: float = Field(default=0.7, gt=0, lt=1)
     detection_iou: float = Field(default=0.6, gt=0, lt=1)
     proposal_weight: float = Field(default=1.0, gt=0, le=1000)
@@ -153,7 +159,7 @@ _SHARED: dict[str, Any] = {
     "recipe": FasterRCNNRecipe,
     "graph_fields": (
         "image_size", "batch_size", "batch_norm_decay", "precision", "anchor_size", "proposals",
-        "sampled_proposals", "proposal_iou", "detection_iou", "freeze_batch_norm",
+        "sampled_proposals", "crop_size", "proposal_iou", "detection_iou", "freeze_batch_norm",
     ),
     "trained_with": ("batch_size", "batch_norm_decay", "precision", "freeze_batch_norm", "sampled_proposals"),
     "presets": {

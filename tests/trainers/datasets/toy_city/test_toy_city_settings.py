@@ -110,6 +110,14 @@ def test_a_city_may_be_blurred():
     assert sharpness(3.0) < 0.3 * sharpness(0.0)
 
 
+def test_a_class_may_be_rare():
+    labels = [label for _, one in drawn(100, shares=(6.0, 6.0, 1.0)) for label in one.labels]
+    share = labels.count(3) / len(labels)
+    assert len(labels) > 200
+    assert 1 / 26 < share < 2 / 13  # a thirteenth, of some 260
+    assert {label for _, one in drawn(20, shares=(1.0, 0.0, 1.0)) for label in one.labels} == {1, 3}
+
+
 def test_a_city_may_be_crowded_and_its_people_small():
     crowd = drawn(4, users=(30, 40), nearness=(0.1, 0.2), overlap=1.0, hidden=0.9)
     counts = [len(one.labels) for _, one in crowd]
@@ -138,6 +146,7 @@ def test_road_users_may_hide_one_another_only_as_much_as_is_asked():
     [
         ("toy-city", ToyCity()),
         ("toy-city:night=1,users=5-20", ToyCity(night=1, users=(5, 20))),
+        ("toy-city:shares=6+5.5+1", ToyCity(shares=(6, 5.5, 1))),
         (
             "toy-city:classes=vehicle+cyclist,blurs=2.5,seed=7",
             ToyCity(classes=("vehicle", "cyclist"), blurs=(2.5,), seed=7),
@@ -152,9 +161,12 @@ def test_a_city_is_named_by_its_settings(source, city):
 @pytest.mark.parametrize(
     ("source", "why"),
     [
-        ("toy-city:fog=1", "settings are classes, train_images"),
+        ("toy-city:fog=1", "settings are classes, shares, train_images"),
         ("toy-city:night=2", "night: Input should be less than or equal to 1"),
         ("toy-city:users=9-3", "users: expected two numbers from 0 to 200, the smaller first"),
+        ("toy-city:shares=1+2", "shares: expected a number for each of the 3 classes, such as 5"),
+        ("toy-city:shares=0+0+0", "shares: expected a number for each of the 3 classes"),
+        ("toy-city:shares=-1+2+3", "shares: expected a number for each of the 3 classes"),
         ("toy-city:classes=tram", "choose from vehicle, pedestrian, cyclist"),
         ("toy-city:night", "'night' has no value"),
         ("toy-city {", "a form like toy-city:night=1"),

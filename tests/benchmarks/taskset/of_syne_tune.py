@@ -1,4 +1,4 @@
-"""Searches of other packages on one task, in an environment of their own (requirements.txt): syne-tune's schedulers.
+"""syne-tune's schedulers on one task, in an environment of their own (requirements.txt).
 
 Called as syne-tune's Tuner calls them. A trial has the nearest recipe of the table, which is what they are told.
 """
