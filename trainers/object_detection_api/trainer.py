@@ -23,13 +23,13 @@ from trainers.detection import coco_metrics  # noqa: E402
 from trainers.errors import Diverged  # noqa: E402
 from trainers.keras_training import checkpoint as checkpoint_files  # noqa: E402
 from trainers.keras_training import devices  # noqa: E402
-from trainers.keras_training.graph_cache import GraphCache  # noqa: E402
 from trainers.keras_training.out_of_memory import out_of_memory_as_failure  # noqa: E402
 from trainers.metrics import Metrics  # noqa: E402
 from trainers.object_detection_api import exporting, pipeline_config  # noqa: E402
 from trainers.object_detection_api.checkpoints import checkpoint as checkpoints  # noqa: E402
 from trainers.object_detection_api.detector import DetectorRecipe, detector  # noqa: E402
-from trainers.object_detection_api.graph import Graph, training_inputs  # noqa: E402
+from trainers.object_detection_api.graph import training_inputs  # noqa: E402
+from trainers.object_detection_api.graphs import Graphs  # noqa: E402
 from trainers.object_detection_api.image_results import image_results  # noqa: E402
 from trainers.object_detection_api.input_pipeline import batches  # noqa: E402
 from trainers.object_detection_api.input_pipeline.batches import Batch  # noqa: E402
@@ -38,7 +38,7 @@ from trainers.object_detection_api.input_pipeline.evaluation_input import Evalua
 from trainers.object_detection_api.input_pipeline.example_sets import ExampleSets  # noqa: E402
 from trainers.object_detection_api.input_pipeline.examples import Examples  # noqa: E402
 from trainers.object_detection_api.loss_weights import loss_weights_of  # noqa: E402
-from trainers.recipe import Recipe, graph_key  # noqa: E402
+from trainers.recipe import Recipe  # noqa: E402
 from trainers.trainer import TrainingCurve  # noqa: E402
 
 
@@ -55,13 +55,13 @@ class DetectorTrainer:
         threads: int = 2,
         xla: bool = False,
         zoo_sha256: Mapping[str, str] | None = None,
-        graphs: GraphCache[Graph] | None = None,
+        graphs: Graphs | None = None,
     ) -> None:
         self._xla = xla
         self._zoo_sha256 = zoo_sha256 or {}
         self._dataset = dataset
         self._threads = threads
-        self._graphs = GraphCache[Graph]() if graphs is None else graphs
+        self._graphs = Graphs() if graphs is None else graphs
         self._example_sets = ExampleSets(dataset.train, dataset.fingerprint, threads)
         self._evaluation_input = EvaluationInput(dataset, threads)
         self._batches: Iterator[Batch] | None = None  # None until training is prepared
@@ -86,7 +86,8 @@ class DetectorTrainer:
         initial = detector(recipe.model).checkpoint(recipe, wanted)
         devices.check_precision(recipe.precision)
         self._config = self._pipeline(recipe, initial)
-        self._graph = self._graph_of(recipe)
+        boxes = self._evaluation_input.most_boxes
+        self._graph = self._graphs.of(recipe, len(self._dataset.classes), boxes, self._xla)
         self._loss_weights = loss_weights_of(recipe, len(self._dataset.classes))
         self._checkpoint, self._batches = checkpoint, None
         if checkpoint is None:
@@ -277,21 +278,8 @@ class DetectorTrainer:
             most_validation_boxes=self._evaluation_input.most_boxes,
         )
 
-    def _graph_of(self, recipe: DetectorRecipe) -> Graph:
-        classes, most_boxes = len(self._dataset.classes), self._evaluation_input.most_boxes
 
-        def build() -> Graph:
-            model = pipeline_config.model_proto(recipe.with_published_losses(), classes)
-            return Graph(
-                model, recipe.image_size, recipe.batch_size, recipe.precision, recipe.batch_norm_decay,
-                self._xla, most_boxes, recipe.flip_test,
-            )  # fmt: skip
-
-        return self._graphs.get((graph_key(recipe.to_dict()), classes, most_boxes, self._xla), build)
-
-
-# of this process: a fold, or more labels, is another dataset for the same graph
-_GRAPHS: GraphCache[Graph] = GraphCache()
+_GRAPHS = Graphs()  # of this process
 
 
 def alone_in_process(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import gc
 import math
@@ -22,12 +21,10 @@ pytestmark = pytest.mark.slow(180)
 @pytest.fixture(scope="module")
 def other_trainer(tiny_city):
     """A DetectorTrainer that has room for one graph."""
-    from trainers.keras_training.graph_cache import GraphCache
+    from trainers.object_detection_api.graphs import Graphs
     from trainers.object_detection_api.trainer import DetectorTrainer
 
-    made = DetectorTrainer(tiny_city)
-    made._graphs = GraphCache(most=1)
-    return made
+    return DetectorTrainer(tiny_city, graphs=Graphs(most=1))
 
 
 def losses_of(trainer, recipe, steps: int) -> list[float]:
@@ -46,32 +43,6 @@ def test_a_warm_trial_has_the_losses_of_a_cold_one(trainer, other_trainer, tiny_
     cold = losses_of(other_trainer, tiny_recipe, 20)
 
     np.testing.assert_allclose(warm, cold, rtol=1e-4)
-
-
-def test_trainers_of_other_images_of_the_same_classes_share_a_graph(trainer, tiny_recipe, tiny_city):
-    from trainers.object_detection_api.trainer import DetectorTrainer
-
-    fewer = dataclasses.replace(tiny_city, validation=dataclasses.replace(tiny_city.validation, images=4))
-    before = losses_of(trainer, tiny_recipe, 4)
-    other = DetectorTrainer(fewer, graphs=trainer._graphs)
-    losses = losses_of(other, tiny_recipe, 4)
-    assert other._graph is trainer._graph
-    np.testing.assert_allclose(losses, before, rtol=1e-4)
-    assert other.evaluate().images == 4
-    assert losses_of(trainer, tiny_recipe, 4) == pytest.approx(before, rel=1e-4)
-
-
-def test_a_graph_is_of_its_number_of_classes(tiny_recipe, tiny_city, monkeypatch):
-    from trainers.keras_training.graph_cache import GraphCache
-    from trainers.object_detection_api import trainer as module
-
-    built = []
-    monkeypatch.setattr(module, "Graph", lambda model, *rest: built.append(model.ssd.num_classes) or object())
-    graphs = GraphCache()
-    one_class = dataclasses.replace(tiny_city, classes=tiny_city.classes[:1])
-    for dataset in (tiny_city, one_class, tiny_city):
-        module.DetectorTrainer(dataset, graphs=graphs)._graph_of(tiny_recipe)
-    assert built == [len(tiny_city.classes), 1]
 
 
 def test_a_trial_that_is_stopped_and_loaded_goes_on_with_the_same_losses(trainer, tiny_recipe, tmp_path):

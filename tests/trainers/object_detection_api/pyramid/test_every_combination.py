@@ -27,12 +27,10 @@ COMBINATIONS = list(itertools.product(BACKBONES, NECKS, HEADS))
 
 @pytest.fixture(scope="module")
 def small_trainer(tiny_city):
-    from trainers.keras_training.graph_cache import GraphCache
+    from trainers.object_detection_api.graphs import Graphs
     from trainers.object_detection_api.trainer import DetectorTrainer
 
-    made = DetectorTrainer(tiny_city)
-    made._graphs = GraphCache(most=1)
-    return made
+    return DetectorTrainer(tiny_city, graphs=Graphs(most=1))
 
 
 @pytest.mark.long
