@@ -17,7 +17,7 @@ from search_spaces.parts.parameters import Range, Trial, choose
 from search_spaces.space import Space
 from trainers.recipe import Recipe
 
-PROPOSAL_WEIGHT = Range(0.25, 4.0, log=True)
+PROPOSAL_WEIGHT = Range(0.25, 16.0, log=True)
 # the published value is in the middle of each
 OF_A_GRAPH: Mapping[str, tuple[Any, ...]] = {
     "anchor_size": (128, 256),
@@ -75,4 +75,4 @@ class FasterRCNNBranch(DetectorBranch):
 
 BRANCH = FasterRCNNBranch(model="faster_rcnn_50")
 
-SPACE = Space("faster_rcnn", (BRANCH,), laptop_steps=270)
+SPACE = Space("faster_rcnn", (BRANCH,), laptop_steps=720)

@@ -5,4 +5,4 @@ from search_spaces.two_stage.faster_rcnn import FasterRCNNBranch
 
 BRANCH = FasterRCNNBranch(model="faster_rcnn_101")
 
-SPACE = Space("faster_rcnn_101", (BRANCH,), laptop_steps=270)
+SPACE = Space("faster_rcnn_101", (BRANCH,), laptop_steps=720)
