@@ -1,4 +1,4 @@
-"""Runs one arm on tasks, for some seeds, and prints a line of JSON for each search: `compare.py` starts this.
+"""Runs one arm on tasks, for some seeds, and prints a line of JSON for each search: `regret.py` starts this.
 
 .venv/bin/python tests/benchmarks/taskset/arms.py "Optuna TPE" --seeds 0 1 --workers 1
 """

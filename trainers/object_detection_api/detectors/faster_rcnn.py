@@ -186,8 +186,8 @@ _SHARED: dict[str, Any] = {
             "proposals": 48,
             "sampled_proposals": 16,
             "crop_size": 8,
-            # from scratch, the first box encodings of the second stage are far off: with the published weights they rule
-            # the gradient, and few proposals are any good (docs/benchmarks.md)
+            # from scratch, the first box encodings of the second stage are far off: with the published weights they
+            # dominate the gradient (docs/benchmarks.md)
             "classification_weight": 0.5,
             "localization_weight": 0.2,
             "proposal_weight": 4.0,
