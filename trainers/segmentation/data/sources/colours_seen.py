@@ -37,9 +37,8 @@ def ask_for_map(root: Path) -> UserError:
         except OSError:  # reported once there is a map
             continue
     missing = f"{root}: nothing says which colour is which class; add "
-    if (
-        len({len(colour) for colour in pixels}) != 1
-    ):  # none was readable, or some are grey and some are in colour
+    # none was readable, or some are grey and some are in colour
+    if len({len(colour) for colour in pixels}) != 1:
         return UserError(f"{missing}{colour_map.EXAMPLE}")
     if len(pixels) > MOST_COLOURS:
         return UserError(
