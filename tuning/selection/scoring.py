@@ -94,16 +94,19 @@ def score_pool(
     networks: Mapping[str, Network],
     labelled: Collection[str] = frozenset(),
     progress: Callable[[int, int], None] = lambda done, total: None,
+    count: int = 1,
 ) -> PoolScored:
     """Score every image below `pool` that the store does not have, with every network, and say which can be picked.
 
     networks: by name; one called NAME:mirrored sees the mirrored images. labelled: SHA-256 of images, in hexadecimal,
     that have labels already; they are left out. progress: called with the images done, and all.
-    Raises UserError if there is no image.
+    count: images that will be picked. Raises UserError, before any is scored, if there are fewer, or none.
     """
     files = list(walk(pool, *IMAGE_SUFFIXES))
     if not files:
         raise UserError(f"{pool}: no images in it ({', '.join(IMAGE_SUFFIXES)})")
+    if count > len(files):
+        raise UserError(f"--count {count} is more than the {len(files)} images in {pool}; ask for fewer")
     outcome = PoolScored()
     for done, scored in score_images(_unscored(pool, files, store, networks), store, networks):
         outcome.scored += scored

@@ -77,7 +77,7 @@ def select(asked: Selection, console: Console) -> Manifest:
             console.print(f"scored {done} of {total} images", highlight=False)
 
     with ScoreStore(store_of(asked.pool)) as store:
-        pool = score_pool(asked.pool, store, networks, labelled, progress)
+        pool = score_pool(asked.pool, store, networks, labelled, progress, asked.count)
         if pool.problems:
             console.print(
                 f"{len(pool.problems)} images cannot be read and are left out: {pool.problems[0]}",

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tiny_detector
 
+from trainers.errors import UserError
 from tuning.selection.network import Network
 from tuning.selection.score_store import ScoreStore
 from tuning.selection.scoring import networks_for, score_pool
@@ -96,3 +97,12 @@ def test_an_export_whose_suppression_is_its_own_gives_the_same_detections(pool, 
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-6)
         np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-6)
+
+
+def test_more_images_than_the_pool_has_are_refused_before_any_is_scored(tmp_path):
+    pool = tmp_path / "pool"
+    pool.mkdir()
+    (pool / "a.jpg").write_bytes(b"not read")
+    with ScoreStore(tmp_path / "scores.sqlite") as store, pytest.raises(UserError) as refused:
+        score_pool(pool, store, {}, count=2)
+    assert str(refused.value) == f"--count 2 is more than the 1 images in {pool}; ask for fewer"
