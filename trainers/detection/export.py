@@ -43,6 +43,7 @@ THRESHOLD = "threshold.json"
 LABEL_MAP = "label_map.pbtxt"
 # largest differences between export and trained model, for detections with scores of at least .1
 SCORE_TOLERANCE, IOU_TOLERANCE, UNMATCHED_TOLERANCE, MAP_TOLERANCE = 0.001, 0.99, 0.002, 0.001
+BOX_FRAME = "box_frame"  # in the manifest since boxes of padded images are right
 
 
 @dataclass(frozen=True)
@@ -187,14 +188,16 @@ def seal(
     folder: Path, classes: tuple[str, ...], framing: Framing, threshold: float, about: Mapping[str, Any]
 ) -> None:
     """Write `manifest.json` into a folder that has all its other files. about: further JSON values for the manifest."""
-    own = {"classes": list(classes), "framing": asdict(framing), "threshold": threshold}
+    own = {
+        "classes": list(classes), "framing": asdict(framing), BOX_FRAME: "image", "threshold": threshold,
+    }  # fmt: skip
     sealed.seal(folder, {**about, **own})
 
 
 def read(folder: Path) -> Export:
     """Read and verify an export.
 
-    Raises UserError if it is not one, it is one of another task, or a file is missing or changed.
+    Raises UserError if it is not one, it is one of another task, its boxes are wrong, or a file is missing or changed.
     """
     found = sealed.read(folder)
     manifest = found.manifest
@@ -202,6 +205,10 @@ def read(folder: Path) -> Export:
         raise UserError(f"{folder}: not an export of a detector; give one of a detection study")
     try:
         framing = manifest["framing"]
+        if framing["resize"] == "pad" and BOX_FRAME not in manifest:
+            raise UserError(
+                f"{folder}: is of a version whose boxes are too large in images that are not square; export again"
+            )
         return Export(
             directory=folder,
             export_id=found.export_id,

@@ -55,6 +55,14 @@ def age(folder):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 0}))
 
 
+def pad(folder):
+    """As an export was whose boxes were scaled twice from the padded input to the image."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["box_frame"]
+    path.write_text(json.dumps(manifest | {"framing": manifest["framing"] | {"resize": "pad"}}))
+
+
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
@@ -63,6 +71,7 @@ def age(folder):
         (add, "more.bin: was added or changed after the export"),
         (cut, "cannot be read as an export's manifest"),
         (age, "format 0, but this version reads 1"),
+        (pad, "boxes are too large in images that are not square; export again"),
         (shutil.rmtree, "not an export"),
     ],
 )

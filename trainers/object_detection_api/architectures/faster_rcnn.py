@@ -168,11 +168,11 @@ class FasterRCNN(Usual):
         """
         import tensorflow as tf
 
+        from trainers.object_detection_api.architectures.frames import to_padded_input
+
         found = dict(model.postprocess(predictions, true_image_shapes))
-        inside = tf.cast(true_image_shapes[:, :2], tf.float32) / float(size)
-        scale = tf.tile(inside, [1, 2])[:, tf.newaxis, :]
         for name in ("detection_boxes", "raw_detection_boxes"):
-            found[name] *= scale
+            found[name] = to_padded_input(found[name], true_image_shapes, size)
         real = tf.sequence_mask(predictions["num_proposals"], model.max_num_proposals, tf.float32)
         found["raw_detection_scores"] *= real[:, :, tf.newaxis]
         return found

@@ -100,8 +100,15 @@ class SSD(Usual):
     def postprocess(
         self, model: Any, predictions: Mapping[str, Any], true_image_shapes: Any, size: int
     ) -> Any:
-        """The model's own `postprocess`."""
-        return model.postprocess(predictions, true_image_shapes)
+        """The model's `postprocess`, with the boxes left by suppression normalised to the padded input.
+
+        The API normalises them to the image without its padding; the raw ones are as the network has them.
+        """
+        from trainers.object_detection_api.architectures.frames import to_padded_input
+
+        found = dict(model.postprocess(predictions, true_image_shapes))
+        found["detection_boxes"] = to_padded_input(found["detection_boxes"], true_image_shapes, size)
+        return found
 
     def mean_with_mirrored(self, plain: Mapping[str, Any], mirrored: Mapping[str, Any]) -> Mapping[str, Any]:
         """Box encodings and logits of classes, anchor by anchor."""
