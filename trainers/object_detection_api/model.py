@@ -1,12 +1,11 @@
 """Builds a detection model with all its variables, and initializes them from a seed.
 
-Every trial, the first of a process and later ones on the same model, initializes each variable with the initializer
-that the model's builder chose, so all start from the same values.
+Every trial, the first of a process and later ones on the same model, initializes each variable from the seed
+(initial_values.py), so all start from the same values.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from tf_keras.src.layers.normalization.batch_normalization import BatchNormaliza
 
 from trainers.keras_training.variables import set_all, values_of
 from trainers.object_detection_api import architectures
+from trainers.object_detection_api.initial_values import draw_of
 
 
 class DetectionModel:
@@ -167,59 +167,8 @@ class DetectionModel:
         # Keras passes partial(initializer, shape) for weights, and plain values for counters and the like
         call = getattr(kwargs["initial_value"], "func", None)
         if call is not None:
-            self._initial.append((variable, _seeded_initializer(getattr(call, "__self__", call), variable)))
+            self._initial.append((variable, draw_of(getattr(call, "__self__", call), variable)))
         return variable
-
-
-_v1 = tf.compat.v1
-_NORMAL = (_v1.random_normal_initializer, tf_keras.initializers.RandomNormal)
-_TRUNCATED_NORMAL = (_v1.truncated_normal_initializer, tf_keras.initializers.TruncatedNormal)
-_VARIANCE_SCALING = (_v1.variance_scaling_initializer, tf_keras.initializers.VarianceScaling)
-_CONSTANT = (
-    _v1.constant_initializer,
-    _v1.zeros_initializer,
-    _v1.ones_initializer,
-    tf_keras.initializers.Zeros,
-    tf_keras.initializers.Ones,
-    tf_keras.initializers.Constant,
-)
-
-
-def _seeded_initializer(initializer: Any, variable: tf.Variable) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A function from an int64 seed (2,) to an initial value of `variable`, distributed as by its initializer."""
-    shape, dtype = variable.shape, variable.dtype
-    if isinstance(initializer, _TRUNCATED_NORMAL):
-        mean, stddev = initializer.mean, initializer.stddev
-        return lambda seed: tf.random.stateless_truncated_normal(shape, seed, mean, stddev, dtype)
-    if isinstance(initializer, _NORMAL):
-        mean, stddev = initializer.mean, initializer.stddev
-        return lambda seed: tf.random.stateless_normal(shape, seed, mean, stddev, dtype)
-    if isinstance(initializer, _VARIANCE_SCALING):
-        return functools.partial(_variance_scaling, initializer, shape, dtype)
-    if isinstance(initializer, _CONSTANT):
-        value = tf.constant(variable.numpy())
-        return lambda seed: value
-    raise TypeError(f"{variable.name}: its initializer {initializer!r} has no seeded version")
-
-
-def _variance_scaling(initializer: Any, shape: tf.TensorShape, dtype: Any, seed: tf.Tensor) -> tf.Tensor:
-    """tf_keras' VarianceScaling (He, Glorot and LeCun are special cases) with a stateless seed."""
-    *receptive, fan_in, fan_out = shape.as_list() if shape.rank > 1 else [shape.num_elements()] * 2
-    field = 1
-    for side in receptive:
-        field *= side
-    fans = {"fan_in": fan_in * field, "fan_out": fan_out * field, "fan_avg": (fan_in + fan_out) * field / 2}
-    variance = initializer.scale / max(1.0, fans[initializer.mode])
-    match initializer.distribution:
-        case "uniform":
-            limit = (3.0 * variance) ** 0.5
-            return tf.random.stateless_uniform(shape, seed, -limit, limit, dtype)
-        case "untruncated_normal":
-            return tf.random.stateless_normal(shape, seed, 0.0, variance**0.5, dtype)
-        case _:
-            # standard deviation of a normal distribution truncated at two of them, as in tf_keras
-            stddev = variance**0.5 / 0.87962566103423978
-            return tf.random.stateless_truncated_normal(shape, seed, 0.0, stddev, dtype)
 
 
 @contextmanager

@@ -41,17 +41,12 @@ def resnet(drop_path: Any, blocks: Sequence[int], groups: int = 1) -> Any:
 
 
 def _block(x: Any, filters: int, stride: int, groups: int, projects: bool, name: str) -> Any:
-    """A bottleneck block. projects: whether its shortcut is a convolution. filters: of its output, divided by 4.
-
-    From scratch its last normalisation begins with a scale of 0, so that the block passes on its input (Goyal et al.
-    2017, arXiv 1706.02677, section 5.1).
-    """
+    """A bottleneck block. projects: whether its shortcut is a convolution. filters: of its output, divided by 4."""
     layers = tf_keras.layers
     biased, width = groups == 1, filters * (1 if groups == 1 else 2)
 
-    def normalised(value: Any, place: str, scale: str = "ones") -> Any:
-        settings = {"epsilon": EPSILON, "gamma_initializer": scale}
-        return layers.BatchNormalization(**settings, name=f"{name}_{place}_bn")(value)
+    def normalised(value: Any, place: str) -> Any:
+        return layers.BatchNormalization(epsilon=EPSILON, name=f"{name}_{place}_bn")(value)
 
     shortcut = x
     if projects:
@@ -67,8 +62,7 @@ def _block(x: Any, filters: int, stride: int, groups: int, projects: bool, name:
         x = layers.ZeroPadding2D(1, name=f"{name}_2_pad")(x)
         x = layers.Conv2D(width, 3, strides=second, groups=groups, use_bias=False, name=f"{name}_2_conv")(x)
     x = layers.Activation("relu", name=f"{name}_2_relu")(normalised(x, "2"))
-    x = layers.Conv2D(4 * filters, 1, use_bias=biased, name=f"{name}_3_conv")(x)
-    x = normalised(x, "3", scale="zeros")
+    x = normalised(layers.Conv2D(4 * filters, 1, use_bias=biased, name=f"{name}_3_conv")(x), "3")
     return layers.Activation("relu", name=f"{name}_out")(layers.Add(name=f"{name}_add")([shortcut, x]))
 
 
