@@ -13,7 +13,7 @@ BACKBONE = BACKBONES.register(
             "https://storage.googleapis.com/tensorflow/keras-applications/convnext/convnext_base_notop.h5",
             "sha256:40a20c5548a5e9202f69735ecc06c990e6b7c9d2de39f0361e27baeb24cb7c45",
         ),
-        parameters=87_566_464,
+        parameters=87_564_416,
         cost=3.2,
         drop_path=True,
         layers=12,

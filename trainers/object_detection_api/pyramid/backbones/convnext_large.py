@@ -13,7 +13,7 @@ BACKBONE = BACKBONES.register(
             "https://storage.googleapis.com/tensorflow/keras-applications/convnext/convnext_large_notop.h5",
             "sha256:96f02b6f0753d4f543261bc9d09bed650f24dd6bc02ddde3066135b63d23a1cd",
         ),
-        parameters=196_230_336,
+        parameters=196_227_264,
         cost=6.5,
         drop_path=True,
         layers=12,

@@ -13,7 +13,7 @@ BACKBONE = BACKBONES.register(
             "https://storage.googleapis.com/tensorflow/keras-applications/convnext/convnext_small_notop.h5",
             "sha256:6fc8009faa2f00c1c1dfce59feea9b0745eb260a7dd11bee65c8e20843da6eab",
         ),
-        parameters=49_454_688,
+        parameters=49_453_152,
         cost=2.0,
         drop_path=True,
         layers=12,

@@ -13,7 +13,7 @@ BACKBONE = BACKBONES.register(
             "https://storage.googleapis.com/tensorflow/keras-applications/convnext/convnext_tiny_notop.h5",
             "sha256:d547c096cabd03329d7be5562c5e14798aa39ed24b474157cef5e85ab9e49ef1",
         ),
-        parameters=27_820_128,
+        parameters=27_818_592,
         cost=1.1,
         drop_path=True,
         layers=6,

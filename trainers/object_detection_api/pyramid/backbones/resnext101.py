@@ -14,7 +14,7 @@ BACKBONE = BACKBONES.register(
             "resnext101_weights_tf_dim_ordering_tf_kernels_notop.h5",
             "md5:0f678c91647380debd923963594981b3",
         ),
-        parameters=42_128_896,
+        parameters=42_266_560,
         cost=2.0,
         depth_of="trainers.object_detection_api.pyramid.backbones.networks.residual:depth",
     )

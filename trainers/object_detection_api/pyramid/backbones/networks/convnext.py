@@ -14,6 +14,7 @@ import tf_keras
 
 from trainers.object_detection_api.pyramid.backbones.backbone import DETECTION_DEPTH
 from trainers.object_detection_api.pyramid.backbones.networks.drop_path import DropPath, DropPathState
+from trainers.object_detection_api.pyramid.backbones.networks.grouped import GroupedConv2D
 
 EPSILON = 1e-6  # of layer normalisation
 LAYER_SCALE = 1e-6  # initial scale of a residual branch
@@ -60,7 +61,7 @@ def convnext(drop_path: DropPathState, blocks: Sequence[int], widths: Sequence[i
 
 def _block(x: Any, width: int, drop_path: DropPathState, share: float, name: str) -> Any:
     layers = tf_keras.layers
-    y = layers.Conv2D(width, 7, padding="same", groups=width, name=f"{name}_depthwise_conv")(x)
+    y = GroupedConv2D(width, 7, padding="same", groups=width, name=f"{name}_depthwise_conv")(x)
     y = layers.LayerNormalization(epsilon=EPSILON, name=f"{name}_layernorm")(y)
     y = layers.Dense(4 * width, name=f"{name}_pointwise_conv_1")(y)
     y = layers.Activation("gelu", name=f"{name}_gelu")(y)

@@ -1,7 +1,8 @@
 """ResNet V1 and ResNeXt with the layers, names and variables of tf_keras.applications.
 
-The grouped convolutions of ResNeXt are `Conv2D(groups=...)`; tf_keras.applications computes them by a depthwise
-convolution and a sum, which takes as many times the memory as a group has channels (`grouped_kernel` converts).
+The grouped convolutions of ResNeXt have the kernels of `Conv2D(groups=...)`; tf_keras.applications computes them by a
+depthwise convolution and a sum, which takes as many times the memory as a group has channels (`grouped_kernel`
+converts).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import tf_keras
+
+from trainers.object_detection_api.pyramid.backbones.networks.grouped import GroupedConv2D
 
 EPSILON = 1.001e-5  # of batch normalisation, as in tf_keras.applications
 
@@ -60,7 +63,7 @@ def _block(x: Any, filters: int, stride: int, groups: int, projects: bool, name:
         x = layers.Conv2D(width, 3, padding="same", name=f"{name}_2_conv")(x)
     else:
         x = layers.ZeroPadding2D(1, name=f"{name}_2_pad")(x)
-        x = layers.Conv2D(width, 3, strides=second, groups=groups, use_bias=False, name=f"{name}_2_conv")(x)
+        x = GroupedConv2D(width, 3, strides=second, groups=groups, use_bias=False, name=f"{name}_2_conv")(x)
     x = layers.Activation("relu", name=f"{name}_2_relu")(normalised(x, "2"))
     x = normalised(layers.Conv2D(4 * filters, 1, use_bias=biased, name=f"{name}_3_conv")(x), "3")
     return layers.Activation("relu", name=f"{name}_out")(layers.Add(name=f"{name}_add")([shortcut, x]))
