@@ -57,3 +57,13 @@ def test_the_plan_knows_what_the_backbones_that_are_left_cost():
     assert whole["resnet50"] == 1
     left = branch.relative_costs(Conditions(steps=9, only=parse(["backbone=resnet50,mobilenet_v2"])))
     assert set(left) == {"resnet50", "mobilenet_v2"}
+
+
+def test_each_pathway_of_a_neck_is_charged_too():
+    fpn = {"backbone": "resnet50", "neck": "fpn", "pathways": 9}
+    plain, three, nine = (
+        FAMILY.relative_cost(fpn | more) for more in ({}, {"neck": "fpg", "pathways": 3}, {"neck": "fpg"})
+    )
+    assert plain == 1.0
+    assert nine - plain == pytest.approx(3 * (three - plain))
+    assert nine > 1.5

@@ -8,6 +8,7 @@ from typing import Any
 
 from trainers.object_detection_api.detector import Detector, DetectorRecipe
 from trainers.object_detection_api.pyramid.backbones import BACKBONES
+from trainers.object_detection_api.pyramid.necks import NECKS
 from trainers.object_detection_api.pyramid.proto import proto
 from trainers.object_detection_api.pyramid.recipe import PyramidRecipe
 from trainers.object_detection_api.pyramid.structure import Structure
@@ -41,8 +42,11 @@ class PyramidDetector(Detector):
     zoo_digest: str = ""
 
     def relative_cost(self, fields: Mapping[str, Any]) -> float:
-        """That of the backbone; `cost` is of resnet50."""
-        return BACKBONES[str(fields["backbone"])].cost
+        """That of the backbone, and of the neck's pathways if `fields` has a neck; `cost` is of resnet50 with FPN."""
+        found = BACKBONES[str(fields["backbone"])].cost
+        if "neck" in fields:
+            found += NECKS[str(fields["neck"])].pathway_cost * int(fields["pathways"])
+        return found
 
     def text(self, recipe: DetectorRecipe, classes: int) -> str:
         """The text of the DetectionModel proto of the recipe's structure."""

@@ -9,5 +9,6 @@ NECK = NECKS.register(
         title="FPG",
         network="trainers.object_detection_api.pyramid.necks.networks.grid:FPG",
         fewest_levels=4,
+        pathway_cost=0.09,
     )
 )

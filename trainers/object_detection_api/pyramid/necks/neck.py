@@ -16,12 +16,14 @@ class Neck:
         called with [C3, C4, C5] it returns as many feature maps as the structure has levels, each half the size of the
         one before, P3 first.
     fewest_levels: that it can make.
+    pathway_cost: seconds that each of its pathways adds to a gradient step, relative to a step with resnet50 and FPN.
     """
 
     name: str
     title: str
     network: str
     fewest_levels: int = 3
+    pathway_cost: float = 0.0
 
     def build(self, structure: Any, layers: Any) -> Any:
         """The tf_keras Model."""
