@@ -14,7 +14,7 @@ BACKBONE = BACKBONES.register(
             "sha256:40a20c5548a5e9202f69735ecc06c990e6b7c9d2de39f0361e27baeb24cb7c45",
         ),
         parameters=87_564_416,
-        cost=3.2,
+        cost=2.5,
         drop_path=True,
         layers=12,
         depth_of="trainers.object_detection_api.pyramid.backbones.networks.convnext:depth",

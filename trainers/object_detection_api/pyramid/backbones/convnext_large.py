@@ -14,7 +14,7 @@ BACKBONE = BACKBONES.register(
             "sha256:96f02b6f0753d4f543261bc9d09bed650f24dd6bc02ddde3066135b63d23a1cd",
         ),
         parameters=196_227_264,
-        cost=6.5,
+        cost=5.0,
         drop_path=True,
         layers=12,
         depth_of="trainers.object_detection_api.pyramid.backbones.networks.convnext:depth",

@@ -14,7 +14,7 @@ BACKBONE = BACKBONES.register(
             "sha256:6fc8009faa2f00c1c1dfce59feea9b0745eb260a7dd11bee65c8e20843da6eab",
         ),
         parameters=49_453_152,
-        cost=2.0,
+        cost=1.9,
         drop_path=True,
         layers=12,
         depth_of="trainers.object_detection_api.pyramid.backbones.networks.convnext:depth",

@@ -14,7 +14,7 @@ BACKBONE = BACKBONES.register(
             "sha256:d547c096cabd03329d7be5562c5e14798aa39ed24b474157cef5e85ab9e49ef1",
         ),
         parameters=27_818_592,
-        cost=1.1,
+        cost=1.3,
         drop_path=True,
         layers=6,
         depth_of="trainers.object_detection_api.pyramid.backbones.networks.convnext:depth",

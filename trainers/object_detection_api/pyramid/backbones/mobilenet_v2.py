@@ -18,7 +18,7 @@ BACKBONE = BACKBONES.register(
             "",
         ),
         parameters=2_257_984,
-        cost=0.45,
+        cost=0.6,
         depth_of="trainers.object_detection_api.pyramid.backbones.networks.mobile:depth",
     )
 )

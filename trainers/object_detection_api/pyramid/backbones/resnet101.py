@@ -23,7 +23,7 @@ BACKBONE = BACKBONES.register(
             "md5:88cf7a10940856eca736dc7b7e228a21",
         ),
         parameters=42_658_176,
-        cost=1.7,
+        cost=1.8,
         depth_of="trainers.object_detection_api.pyramid.backbones.networks.residual:depth",
     )
 )

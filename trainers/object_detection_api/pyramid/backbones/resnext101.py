@@ -15,7 +15,7 @@ BACKBONE = BACKBONES.register(
             "md5:0f678c91647380debd923963594981b3",
         ),
         parameters=42_266_560,
-        cost=2.0,
+        cost=1.7,
         depth_of="trainers.object_detection_api.pyramid.backbones.networks.residual:depth",
     )
 )
