@@ -39,3 +39,7 @@ def test_it_has_the_values_and_gradients_of_tf_keras(by_tensorflow, groups, filt
         found.append([each.numpy() for each in run()])
     for theirs, own in zip(*found, strict=True):
         np.testing.assert_allclose(own, theirs, rtol=1e-4, atol=1e-3)
+
+
+def test_tf_keras_has_the_method_that_is_replaced():
+    assert "_jit_compiled_convolution_op" in vars(tf_keras.layers.Conv2D.__mro__[1])
