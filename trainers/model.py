@@ -149,6 +149,10 @@ class Model:
         """Cost of a gradient step of a recipe with these fields, relative to `cost`; 1 for a model of one size."""
         return 1.0
 
+    def loss_of(self, fields: Mapping[str, Any]) -> str:
+        """The name of the function that is the loss of a recipe with these fields; only equal ones compare."""
+        return self.name
+
     def check_image_size(self, size: int) -> None:
         """Raise ValueError, with the nearest valid sizes, if `size` (pixels) is not a valid side of its input."""
         multiple, smallest = self.image_size_multiple, self.min_image_size
@@ -203,6 +207,13 @@ def get(name: str) -> Model:
 
 def _annotations(kind: type) -> set[str]:
     return set(inspect.get_annotations(kind))
+
+
+def loss_of(fields: Mapping[str, Any]) -> str:
+    """Model.loss_of of the model of a recipe with these fields; the name of a model that is not registered here."""
+    name = str(fields.get("model", ""))
+    known = all_models().get(name)
+    return known.loss_of(fields) if known else name
 
 
 def modules_of(names: Iterable[str]) -> tuple[str, ...]:

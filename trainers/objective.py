@@ -23,7 +23,8 @@ class Score:
     merit: `key` as one number, larger is better, for samplers that take a single value. Where values are compared
         exactly it has no room for the tie-breakers.
     model: the name of the trial's model; "" if it does not matter.
-    comparable: number of leading elements of `key` that compare between models; all, unless said.
+    loss: the name of the function that is the trial's loss (trainers.model.loss_of).
+    comparable: number of leading elements of `key` that compare between losses; all, unless said.
     also: of the further objectives (Objective.also), larger is better; no part of `key`.
     """
 
@@ -31,6 +32,7 @@ class Score:
     key: tuple[float, ...]
     merit: float
     model: str = ""
+    loss: str = ""
     comparable: int | None = None
     also: tuple[float, ...] = ()
 
@@ -40,8 +42,8 @@ class Score:
         return self.values[0]
 
     @property
-    def between_models(self) -> tuple[float, ...]:
-        """The part of `key` that compares between models (trainers.score_order)."""
+    def between_losses(self) -> tuple[float, ...]:
+        """The part of `key` that compares between trials with other losses (trainers.score_order)."""
         return self.key[: self.comparable]
 
 
@@ -52,8 +54,7 @@ class Criterion:
     label: its name for people. terms: (weight, metric name) pairs.
     direction, chance, resolution, bounded: as for a Metric, of the sum.
     otherwise: the criterion to use instead if one of the metrics was not measured.
-    between_models: of a tie-breaker, whether it compares trials of different models; a loss does not, as each model has
-        one of its own.
+    between_losses: of a tie-breaker, whether it compares trials whose losses are other functions; a loss does not.
     """
 
     label: str
@@ -63,7 +64,7 @@ class Criterion:
     resolution: float = 0.0
     bounded: bool = True
     otherwise: Criterion | None = None
-    between_models: bool = True
+    between_losses: bool = True
 
     def value(self, metrics: Mapping[str, float]) -> float | None:
         """The sum; None if one of the metrics is missing, or is -1 (not measured)."""
@@ -128,9 +129,10 @@ class Objective:
         """The objective's value in an evaluation (Metrics.flat); None if it was not measured."""
         return self.criteria[0].value(metrics)
 
-    def score(self, metrics: Mapping[str, float], model: str = "") -> Score:
+    def score(self, metrics: Mapping[str, float], model: str = "", loss: str | None = None) -> Score:
         """The score of an evaluation (Metrics.flat) of a trial of `model`.
 
+        loss: the name of the function that its loss is; None for a model that has one.
         Raises UserError if the objective was not measured.
         """
         value = self.value(metrics)
@@ -142,21 +144,21 @@ class Objective:
             )
         others = [criterion.value(metrics) for criterion in self.criteria[1:]]
         pairs = zip(self.criteria[1:], others, strict=True)
-        found = self.of_values((value, *(c.missing if v is None else v for c, v in pairs)), model)
+        found = self.of_values((value, *(c.missing if v is None else v for c, v in pairs)), model, loss)
         if not self.also:
             return found
         return replace(found, also=tuple(-metrics.get(name, math.inf) for name in self.also))
 
-    def of_value(self, value: float, model: str = "") -> Score:
+    def of_value(self, value: float, model: str = "", loss: str | None = None) -> Score:
         """The score of a trial of which only the objective's value is known; it loses every tie."""
-        return self.of_values((value, *(criterion.missing for criterion in self.criteria[1:])), model)
+        return self.of_values((value, *(criterion.missing for criterion in self.criteria[1:])), model, loss)
 
-    def of_values(self, values: tuple[float, ...], model: str = "") -> Score:
+    def of_values(self, values: tuple[float, ...], model: str = "", loss: str | None = None) -> Score:
         """The score made of one value per criterion."""
         key = tuple(c.rank(value) for c, value in zip(self.criteria, values, strict=True))
         ties = enumerate(self.criteria[1:], start=1)
-        comparable = next((place for place, tie in ties if not tie.between_models), None)
-        return Score(values, key, self.merit(key), model, comparable)
+        comparable = next((place for place, tie in ties if not tie.between_losses), None)
+        return Score(values, key, self.merit(key), model, model if loss is None else loss, comparable)
 
     def merit(self, key: tuple[float, ...]) -> float:
         """Score.merit of a key, which may be one of trainers.score_order."""

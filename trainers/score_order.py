@@ -1,8 +1,8 @@
-"""The order of scores at one step, of one model or of several.
+"""The order of scores at one step, of trials with one loss or with several.
 
-A loss is a function of its own for each model. Where the objective says nothing yet, because every trial is at chance
-level, it ranks the trials of one model, but not those of two. There a score's standing counts: the share of its model's
-scores that it is ahead of.
+A loss is a function of its own for each model, and for each head of one put together from parts. Where the objective
+says nothing yet, because every trial is at chance level, it ranks the trials with the same loss, but not those with two.
+There a score's standing counts: the share of the scores with its loss that it is ahead of.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ Key = tuple[float, ...]
 
 
 def keys(scores: Sequence[Score]) -> list[Key]:
-    """Sort keys of scores at the same step, ascending from worst to best: Score.key, comparable between models.
+    """Sort keys of scores at the same step, ascending from worst to best: Score.key, comparable between losses.
 
-    Where the scores are of several models, the first tie-breaker that does not compare between them is replaced by the
-    score's standing among the scores of its model that it would decide between.
+    Where the scores are of several losses, the first tie-breaker that does not compare between them is replaced by the
+    score's standing among the scores of its loss that it would decide between.
     """
-    if len({score.model for score in scores}) < 2:
+    if len({score.loss for score in scores}) < 2:
         return [score.key for score in scores]
     groups: dict[tuple[str, Key], list[Key]] = {}
     for score in scores:
-        groups.setdefault((score.model, score.between_models), []).append(score.key)
+        groups.setdefault((score.loss, score.between_losses), []).append(score.key)
     for group in groups.values():
         group.sort()
     return [
-        (*score.between_models, as_loss(standing(score.key, groups[score.model, score.between_models])))
+        (*score.between_losses, as_loss(standing(score.key, groups[score.loss, score.between_losses])))
         for score in scores
     ]
 

@@ -60,7 +60,7 @@ class Detection(Task):
         total = Criterion("validation loss", ((1.0, TOTAL_LOSS),), "minimize", bounded=False)
         parts = tuple((1.0, f"{LOSS}{part}") for part in ("classification", "localization"))
         loss = Criterion(
-            "validation loss", parts, "minimize", bounded=False, otherwise=total, between_models=False
+            "validation loss", parts, "minimize", bounded=False, otherwise=total, between_losses=False
         )
         return Criterion("mAP50", ((1.0, "mAP50"),), "maximize", 4 * CHANCE, RESOLUTION), loss
 

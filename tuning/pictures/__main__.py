@@ -41,7 +41,7 @@ def main(job: dict[str, Any]) -> None:
         importlib.import_module(module)
     dataset, task = from_dict(job["dataset"]), tasks.get(job["task"])
     objective = task.objective(job["objective"], dataset.classes)
-    rungs = [Rung.from_dict(rung, objective) for rung in job["rungs"]]
+    rungs = [Rung.from_dict(rung, objective, {}) for rung in job["rungs"]]
     draw(DrawnTrial(Path(job["folder"]), job["title"], rungs, dataset.classes, task, objective.name), dataset)
 
 

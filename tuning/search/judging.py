@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from trainers import model as models
 from trainers.metrics import TOTAL_LOSS
 from tuning.search.constraints.served_costs import ServedCosts
 from tuning.search.scheduler import Judgement, Scheduler, make_rung
@@ -34,7 +35,7 @@ class Judge:
         """
         record, step, objective = self._study.record(result.trial), result.step, self._study.objective
         result = self._costs.added(result, record.recipe)
-        score = objective.score(result.metrics, record.model)
+        score = objective.score(result.metrics, record.model, models.loss_of(record.recipe))
         if record.repeats is not None:
             return make_rung(result, score, TO_THE_END, objective)
         self._scheduler.record(record.number, step, score)

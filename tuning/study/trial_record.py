@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from optuna.trial import FrozenTrial, TrialState
 
+from trainers import model as models
 from trainers import score_order
 from trainers.datasets.splits.folds import Fold
 from trainers.objective import Objective, Score
@@ -68,8 +69,8 @@ class Rung:
         return {name: value for name, value in asdict(self).items() if name not in NOT_STORED}
 
     @classmethod
-    def from_dict(cls, fields: Mapping[str, Any], objective: Objective, model: str = "") -> Rung:
-        """A rung from `to_dict`'s values, of a trial of `model`.
+    def from_dict(cls, fields: Mapping[str, Any], objective: Objective, recipe: Mapping[str, Any]) -> Rung:
+        """A rung from `to_dict`'s values, of a trial of the recipe with these values.
 
         The first versions had the value under the objective's name.
         """
@@ -77,8 +78,11 @@ class Rung:
         value = fields["value"] if "value" in fields else fields[objective.name]
         decision = OLD_DECISIONS.get(fields["decision"], fields["decision"])
         found = objective.value(fields["metrics"])
+        model, loss = str(recipe.get("model", "")), models.loss_of(recipe)
         score = (
-            objective.of_value(value, model) if found is None else objective.score(fields["metrics"], model)
+            objective.of_value(value, model, loss)
+            if found is None
+            else objective.score(fields["metrics"], model, loss)
         )
         return cls(**known | {"value": value, "decision": decision, "score": score})
 
@@ -165,9 +169,7 @@ def of(trial: FrozenTrial, objective: Objective, live: Spent | None = None) -> T
     verdict = None if running else Verdict.from_dict(attrs[VERDICT])
     recipe = upgraded(attrs[RECIPE])
     rungs: Sequence[Rung] = [
-        Rung.from_dict(fields, objective, recipe["model"])
-        for key, fields in attrs.items()
-        if key.startswith(RUNG)
+        Rung.from_dict(fields, objective, recipe) for key, fields in attrs.items() if key.startswith(RUNG)
     ]
     rungs = tuple(sorted(rungs, key=lambda rung: rung.step))
     provenance = attrs.get(PROVENANCE, {})

@@ -189,5 +189,5 @@ def test_what_a_process_is_told_of_a_trial_is_json(open_study, dataset, monkeypa
     pictures.close()
     assert jobs[0]["title"].startswith("street, trial 0: mAP 0.")
     record = study.record(0)
-    read = [Rung.from_dict(each, study.objective, record.model) for each in jobs[0]["rungs"]]
+    read = [Rung.from_dict(each, study.objective, record.recipe) for each in jobs[0]["rungs"]]
     assert read == list(record.rungs)

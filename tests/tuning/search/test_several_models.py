@@ -1,4 +1,4 @@
-"""Where a search has several models, none is judged by a loss that is another function than its own."""
+"""Where a search has several models or losses, no trial is judged by a loss that is another function than its own."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tuning.search.schedulers.halving import Halving
 RUNGS = (10, 30, 90)
 
 
-def score(model: str, mean: float, loss: float) -> Score:
-    """Of a trial of the model."""
-    return OBJECTIVE.of_values((mean, mean, loss), model)
+def score(model: str, mean: float, loss: float, function: str | None = None) -> Score:
+    """Of a trial of the model. function: the name of its loss, where the model has several."""
+    return OBJECTIVE.of_values((mean, mean, loss), model, function)
 
 
 def at_rung(step: int, *scores: Score) -> Halving:
@@ -48,6 +48,18 @@ def test_later_models_are_ranked_together_and_below_chance_by_their_places_among
     small = [score("mobilenet", 0.0, 1.0 + n) for n in range(4)]
     large = [score("retinanet", 0.0, 500.0 + n) for n in range(4)]
     assert sorted(promoted(at_rung(30, *small, *large), 30, 8)) == [0, 4]
+
+
+def test_of_one_model_with_two_losses_those_below_chance_are_ranked_by_their_places_among_their_own():
+    small = [score("family", 0.0, 1.0 + n, "family retina") for n in range(4)]
+    large = [score("family", 0.0, 500.0 + n, "family pisa") for n in range(4)]
+    for step in RUNGS[:2]:
+        assert sorted(promoted(at_rung(step, *small, *large), step, 8)) == [0, 4]
+    learned = score("family", 0.2, 900.0, "family pisa")
+    for step in RUNGS[:2]:
+        assert promoted(at_rung(step, *small[:3], learned), step, 4)[0] == 3
+    merits = compared(dict(enumerate([*small[:2], *large[:2]])), OBJECTIVE)
+    assert merits[0] == merits[2] > merits[1] == merits[3]
 
 
 def test_one_model_is_ranked_by_its_keys_alone():

@@ -85,8 +85,8 @@ def test_an_old_recipe_file_and_an_old_rung_are_read(open_study, tmp_path: Path)
     (tmp_path / "recipe.yaml").write_text(recipes.build(fields).to_yaml().replace("model:", "detector:"))
     assert recipes.read(tmp_path / "recipe.yaml").recipe_id == record.recipe_id
     for rung in record.rungs:
-        assert Rung.from_dict(in_old_words(rung.to_dict()), OBJECTIVE, record.model) == rung
-        assert Rung.from_dict(json.loads(json.dumps(rung.to_dict())), OBJECTIVE, record.model) == rung
+        assert Rung.from_dict(in_old_words(rung.to_dict()), OBJECTIVE, record.recipe) == rung
+        assert Rung.from_dict(json.loads(json.dumps(rung.to_dict())), OBJECTIVE, record.recipe) == rung
 
 
 def test_a_manifest_of_a_task_or_an_objective_that_is_gone_is_one_line(open_study):

@@ -8,6 +8,7 @@ from typing import Any
 
 from trainers.object_detection_api.detector import Detector, DetectorRecipe
 from trainers.object_detection_api.pyramid.backbones import BACKBONES
+from trainers.object_detection_api.pyramid.heads import HEADS
 from trainers.object_detection_api.pyramid.necks import NECKS
 from trainers.object_detection_api.pyramid.proto import proto
 from trainers.object_detection_api.pyramid.recipe import PyramidRecipe
@@ -47,6 +48,11 @@ class PyramidDetector(Detector):
         if "neck" in fields:
             found += NECKS[str(fields["neck"])].pathway_cost * int(fields["pathways"])
         return found
+
+    def loss_of(self, fields: Mapping[str, Any]) -> str:
+        """The name of the head's loss, with that of the boxes where it can be chosen."""
+        head = HEADS[str(fields["head"])]
+        return " ".join((self.name, head.name, *([] if head.own_box_loss else [str(fields["box_loss"])])))
 
     def text(self, recipe: DetectorRecipe, classes: int) -> str:
         """The text of the DetectionModel proto of the recipe's structure."""

@@ -21,6 +21,7 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from trainers import model as models
 from trainers import score_order
 from trainers.objective import Objective, Score
 from trainers.recipe import upgraded
@@ -152,17 +153,17 @@ class TPESampler:
             kept.update(heapq.nlargest(LATEST, numbers))
         for scores in self._scores.values():
             kept.update(heapq.nlargest(LATEST, scores))
-            of_model: dict[str, list[int]] = {}
+            of_loss: dict[str, list[int]] = {}
             for number, score in scores.items():
-                of_model.setdefault(score.model, []).append(number)
-            for numbers in of_model.values():
+                of_loss.setdefault(score.loss, []).append(number)
+            for numbers in of_loss.values():
                 kept.update(heapq.nlargest(MOST_GOOD, numbers, key=lambda n: (scores[n].key, -n)))
         self._trials = {number: trial for number, trial in self._trials.items() if number in kept}
 
 
 def compared(scores: Mapping[int, Score], objective: Objective) -> dict[int, float]:
-    """Merits by trial of scores at one rung, which compare between models (trainers.score_order)."""
-    if len({score.model for score in scores.values()}) < 2:
+    """Merits by trial of scores at one rung, which compare between losses (trainers.score_order)."""
+    if len({score.loss for score in scores.values()}) < 2:
         return {number: score.merit for number, score in scores.items()}
     keys = score_order.keys(list(scores.values()))
     return {number: objective.merit(key) for number, key in zip(scores, keys, strict=True)}
@@ -199,11 +200,14 @@ def all_values(merits: Mapping[int, float], scores: Mapping[int, Score]) -> dict
 
 def scores_of(trial: FrozenTrial, objective: Objective) -> dict[int, Score]:
     """The trial's scores by step, as the scheduler compares them."""
-    model = str(upgraded(trial.user_attrs.get(RECIPE, {})).get("model", ""))
+    recipe = upgraded(trial.user_attrs.get(RECIPE, {}))
+    model, loss = str(recipe.get("model", "")), models.loss_of(recipe)
     found = {}
     for step, value in trial.intermediate_values.items():
         rung = trial.user_attrs.get(f"{RUNG}{step}")  # trials read from MLflow have none
-        score = Rung.from_dict(rung, objective, model).score if rung else objective.of_value(value, model)
+        score = (
+            Rung.from_dict(rung, objective, recipe).score if rung else objective.of_value(value, model, loss)
+        )
         found[step] = score if score.also else replace(score, also=(-math.inf,) * len(objective.also))
     return found
 

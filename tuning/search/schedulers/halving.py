@@ -42,19 +42,19 @@ class _RungScores:
     shared: bool
     by_trial: dict[int, Score] = field(default_factory=dict)
     promoted: int = 0
-    _ordered: dict[str, list[Score]] = field(default_factory=dict)  # of each model, from worst to best
-    _order: list[int] = field(default_factory=list)  # trials, best first, if they are of several models
+    _ordered: dict[str, list[Score]] = field(default_factory=dict)  # of each loss, from worst to best
+    _order: list[int] = field(default_factory=list)  # trials, best first, if they are of several losses
     _places: dict[int, int] = field(default_factory=dict)
 
     def add(self, trial: int, score: Score) -> None:
         self.by_trial[trial] = score
-        bisect.insort(self._ordered.setdefault(score.model, []), score, key=_key)
+        bisect.insort(self._ordered.setdefault(score.loss, []), score, key=_key)
         self._order = []
 
-    def better_of_its_model(self, trial: int) -> int:
-        """The number of trials of its model that are better."""
+    def better_of_its_loss(self, trial: int) -> int:
+        """The number of trials with the same loss that are better."""
         score = self.by_trial[trial]
-        ordered = self._ordered[score.model]
+        ordered = self._ordered[score.loss]
         return len(ordered) - bisect.bisect_right(ordered, score.key, key=_key)
 
     @property
@@ -64,13 +64,13 @@ class _RungScores:
 
     @property
     def _by_key(self) -> bool:
-        """Whether the order is that of the scores' keys: they are of one model, with one objective."""
+        """Whether the order is that of the scores' keys: they have one loss and one objective."""
         return len(self._ordered) == 1 and not self.several_objectives
 
     def ahead_of(self, trial: int) -> int:
         """The number of trials that are ahead of it."""
         if self._by_key:
-            return self.better_of_its_model(trial)
+            return self.better_of_its_loss(trial)
         self._sort()
         return self._places[trial]
 
@@ -87,12 +87,16 @@ class _RungScores:
             return
         trials = sorted(self.by_trial)
         between = dict(zip(trials, score_order.keys([self.by_trial[t] for t in trials]), strict=True))
-        keys = {model: [score.key for score in scores] for model, scores in self._ordered.items()}
+        of_model: dict[str, list[Key]] = {}
+        for trial in trials:
+            of_model.setdefault(self.by_trial[trial].model, []).append(between[trial])
+        for keys in of_model.values():
+            keys.sort()
         level = dict(zip(trials, pareto.levels([self.by_trial[t] for t in trials]), strict=True))
 
         def key(trial: int) -> tuple[int, float, Key]:
-            score = self.by_trial[trial]
-            share = score_order.standing(score.key, keys[score.model]) if self.shared else 0.0
+            model = self.by_trial[trial].model
+            share = score_order.standing(between[trial], of_model[model]) if self.shared else 0.0
             return -level[trial], share, between[trial]
 
         self._order = sorted(trials, key=key, reverse=True)
@@ -218,7 +222,7 @@ class Halving:
                 rung = self._scores_at(trial, step)
                 if step > self.rungs_of(trial)[0] or rung.several_objectives:
                     continue  # of several objectives, the trials that are ahead may be behind later
-                if rung.better_of_its_model(trial) >= most:
+                if rung.better_of_its_loss(trial) >= most:
                     found.add(trial)
         there: dict[tuple[int, int], list[int]] = {}
         for trial, step in waiting.items():

@@ -14,7 +14,9 @@ import random
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from trainers import score_order
 from trainers.errors import UserError
+from trainers.score_order import Key
 from tuning.search.scheduler import Judgement, register
 from tuning.search.schedulers.full_training import FullTraining
 from tuning.study.fork import Fork
@@ -62,12 +64,13 @@ class Population(FullTraining):
         if more or not waiting:
             return None
         step = min(waiting.values())
-        for ranked in self._ranked(step):
+        scores = self._scores.get(step, {})
+        keys = dict(zip(scores, score_order.keys(list(scores.values())), strict=True))
+        for ranked in self._ranked(step, keys):
             share = max(1, len(ranked) // SHARE)
             best = [trial for trial in ranked[:share] if waiting.get(trial) == step]
             for trial in reversed(ranked[share:][-share:]):
-                own = self._scores[step][trial]
-                better = [each for each in best if self._scores[step][each].key > own.key]
+                better = [each for each in best if keys[each] > keys[trial]]
                 if waiting.get(trial) == step and better:
                     return Fork(random.Random(f"{self.seed} {step} {trial}").choice(better), step, trial)
         return None
@@ -82,14 +85,13 @@ class Population(FullTraining):
         there = sorted(trial for trial, step in waiting.items() if step == lowest)
         return next((trial for trial in there if trial in preferred), there[0])
 
-    def _ranked(self, step: int) -> list[Sequence[int]]:
+    def _ranked(self, step: int, keys: Mapping[int, Key]) -> list[Sequence[int]]:
         """The trials at a rung, of each model by itself since models learn at different speeds; best first."""
         by_model: dict[str, list[int]] = {}
         for trial, score in sorted(self._scores.get(step, {}).items()):
             by_model.setdefault(score.model, []).append(trial)
-        scores = self._scores.get(step, {})
         return [
-            sorted(trials, key=lambda trial: scores[trial].key, reverse=True)
+            sorted(trials, key=lambda trial: keys[trial], reverse=True)
             for _, trials in sorted(by_model.items())
         ]
 

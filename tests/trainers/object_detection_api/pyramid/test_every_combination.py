@@ -27,6 +27,9 @@ COMBINATIONS = list(itertools.product(BACKBONES, NECKS, HEADS))
 
 @pytest.fixture(scope="module")
 def small_trainer(tiny_city):
+    from trainers.object_detection_api import compat
+
+    compat.install()
     from trainers.object_detection_api.graphs import Graphs
     from trainers.object_detection_api.trainer import DetectorTrainer
 

@@ -57,3 +57,14 @@ def test_recipes_of_other_parts_have_other_graphs_and_those_of_other_rates_the_s
     for change in ({"backbone": "mobilenet_v2"}, {"neck": "fpg"}, {"head": "pisa"}, {"box_loss": "l1"}):
         assert recipes.graph_key(made.replace(**change).to_dict()) != key
     assert recipes.graph_key(made.replace(layer_decay=0.5, train_sizes=[96, 160]).to_dict()) == key
+
+
+def test_the_losses_of_two_heads_do_not_compare_nor_those_of_two_box_losses_where_they_are_chosen():
+    def loss(head, box_loss, backbone="resnet50"):
+        made = recipes.build(LAPTOP | {"head": head, "box_loss": box_loss, "backbone": backbone})
+        return models.loss_of(made.to_dict())
+
+    assert loss("retina", "l1") == loss("retina", "l1", "mobilenet_v2")
+    assert len({loss("retina", "l1"), loss("retina", "smooth_l1"), loss("pisa", "l1")}) == 3
+    assert loss("free_anchor", "l1") == loss("free_anchor", "smooth_l1")  # it has its own
+    assert models.loss_of({"model": "of somebody else"}) == "of somebody else"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from curve_trainer import DATASET, DriftingTrainer
-from searches import CONDITIONS, SPACE, context, recipe_of, score
+from searches import CONDITIONS, OBJECTIVE, SPACE, context, recipe_of, score
 
 from tuning.execution.trial_source import assignment_of
 from tuning.execution.worker import Worker
@@ -253,8 +253,6 @@ def test_a_trial_is_replaced_by_a_better_one_or_not_at_all(values, fork):
 
 
 def test_models_compete_each_by_itself():
-    from searches import OBJECTIVE
-
     population = Population(RUNGS)
     for trial, (model, value) in enumerate([("slow", 0.01), ("slow", 0.02), ("fast", 0.5), ("fast", 0.6)]):
         population.record(trial, 30, OBJECTIVE.of_values((value, value, 1.0), model))
@@ -263,6 +261,17 @@ def test_models_compete_each_by_itself():
         found.append((fork.of, fork.instead_of))
         del waiting[fork.instead_of]
     assert found == [(3, 2), (1, 0)]
+
+
+def test_below_chance_the_losses_of_one_model_are_not_compared_with_each_other():
+    population = Population(RUNGS)
+    for trial, (head, loss) in enumerate(
+        [("retina", 1.0), ("retina", 2.0), ("pisa", 700.0), ("pisa", 800.0)]
+    ):
+        population.record(trial, 30, OBJECTIVE.of_values((0.0, 0.0, loss), "family", f"family {head}"))
+    fork = population.fork(dict.fromkeys(range(4), 30), more=False)
+    assert fork.of in (0, 2)
+    assert fork.instead_of in (1, 3)
 
 
 @pytest.mark.parametrize(

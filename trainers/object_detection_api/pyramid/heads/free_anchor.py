@@ -8,5 +8,6 @@ HEAD = HEADS.register(
         name="free_anchor",
         title="FreeAnchor",
         losses=f"{LOSSES}.bag_likelihood:losses",
+        own_box_loss=True,
     )
 )

@@ -15,11 +15,13 @@ class Head:
     name: the word for it in recipes. title: the name under which it was published.
     losses: "module:callable" from the API's SSDMetaArch, which knows the labelled objects, and its predictions to the
         two parts of the loss by their keys in the API.
+    own_box_loss: whether the recipe's `box_loss` does not matter to it.
     """
 
     name: str
     title: str
     losses: str
+    own_box_loss: bool = False
 
     @property
     def loss(self) -> Callable[[Any, Any], dict[str, Any]]:
