@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ from search_spaces.space import Space
 from trainers import task as tasks
 from trainers.task import Task
 from tuning.api.forecast import plan, speed
+from tuning.api.forecast.graphs import expected_graphs
 from tuning.api.forecast.plan import Plan
 from tuning.api.forecast.speed import FirstSteps
 from tuning.api.settings import Settings
@@ -62,6 +64,7 @@ class Resolved:
             settings.keep_checkpoints,
             settings.gpus,
             settings.trainings_again,
+            functools.partial(expected_graphs, self.space, self.conditions),
         )
 
     def first_trials(self, trials: int) -> str:

@@ -19,7 +19,6 @@ from trainers.datasets.formats.format import Reading
 from trainers.errors import UserError
 from trainers.hardware.machine import cpus_here, gpus_here, memory_here, per_gpu
 from trainers.recipe import InitialWeights, Precision
-from tuning.api.forecast.speedup import speedup
 from tuning.execution.saving import SAVE_SECONDS
 from tuning.search import sampler, scheduler
 from tuning.search.constraints import limit as limits
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from tuning.study.manifest import Manifest
 
 MOST_AT_ONCE = 4  # on CPUs; with more at once, each proposal would know too few results
-WORTH = 1.2  # least speedup for several workers on CPUs: the last trial runs alone on a part of the CPUs
 # graph, optimizer and averages of the largest model take 1.5 GB; a worker may keep three
 WORKER_BYTES = 4 * 2**30
 MAX = "max"  # of --workers: as many as the cluster has room for, at any time
@@ -193,10 +191,7 @@ class Settings:
 
     @property
     def at_once(self) -> int:
-        """Number of workers: --workers, or one per GPU of this machine; without GPUs as many as CPUs and memory allow.
-
-        Two trials on one CPU each are mostly faster than one after the other on both (benchmarks/training/threads.py).
-        """
+        """Number of workers: --workers, or one per GPU of this machine; without GPUs as many as CPUs and memory allow."""
         if isinstance(self.workers, int):
             return self.workers
         if self.address is not None:  # a cluster, whose size is unknown here
@@ -211,9 +206,11 @@ class Settings:
         most = max(1, min(trials, MOST_AT_ONCE, cpus, memory_here() // WORKER_BYTES))
         if self.cpus_per_trial is not None:
             return most
-        models = search_spaces.get(self.space).models
-        gain = most * speedup(models, cpus // most) / speedup(models, cpus)
-        return most if gain >= WORTH else 1
+        # here, since it imports Optuna, for which --help does not wait
+        from tuning.api.forecast.side_by_side import workers
+
+        space = search_spaces.get(self.space)
+        return workers(space, self.conditions(None), self.new_scheduler(), self.budget.trials, cpus, most)
 
     @property
     def cpus(self) -> float:

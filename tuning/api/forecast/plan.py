@@ -6,7 +6,7 @@ import bisect
 import math
 import statistics
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trainers import model as models
@@ -55,12 +55,14 @@ def plan(
     keep_checkpoints: int,
     gpus: float = 0.0,
     confirm: int = 0,
+    graphs: Callable[[int], float] = lambda trials: 1,
 ) -> Plan:
     """The forecast for a search with this budget, over an even mixture of models.
 
     speeds: of each model. workers: their number. keep_checkpoints: number of ended trials that keep theirs.
     gpus: of each worker; with any, a speed from the table for CPUs is unknown.
     confirm: the number of full trainings that the search ends with.
+    graphs: number of trials -> number of different graphs that they need, each of which a worker builds.
     """
     costs = [models.get(name).cost for name in speeds]
     steps_known = [
@@ -70,7 +72,7 @@ def plan(
     ]
     step = statistics.mean(steps_known) if steps_known and len(steps_known) == len(speeds) else None
     stage = statistics.mean(speed.stage for speed in speeds.values())
-    cold = sum(speed.cold for speed in speeds.values())
+    cold = [speed.cold for speed in speeds.values()]
     largest = max((cost.parameters for cost in costs), default=0)
     checkpoint = largest * 4 * VALUES_PER_PARAMETER
 
@@ -79,9 +81,9 @@ def plan(
         arrivals = tuple(count + confirm for count in searched)
         evaluations += confirm * len(searched)
         rungs = tuple(scheduler.rungs)
-        lengths = [rung - before for rung, before in zip(rungs, (0, *rungs), strict=False)]
-        steps = sum(count * length for count, length in zip(arrivals, lengths, strict=True))
-        seconds = None if step is None else cold + (steps * step + evaluations * stage) / workers
+        steps = all_steps(rungs, arrivals)
+        building = max(sum(cold), graphs(trials) * statistics.mean(cold) / workers)
+        seconds = None if step is None else building + (steps * step + evaluations * stage) / workers
         waiting = 0
         if scheduler.pauses and len(rungs) > 1:
             waiting = min(arrivals[1], (MOST_WAITING + scheduler.reduction_factor) * (len(rungs) - 1))
@@ -144,6 +146,12 @@ def expected(scheduler: Scheduler, trials: int) -> tuple[tuple[int, ...], int]:
         for rung, number in enumerate([count] * skipped + list(arrived)):
             arrivals[rung] += number
     return tuple(arrivals), evaluations
+
+
+def all_steps(rungs: Sequence[int], arrivals: Sequence[int]) -> int:
+    """The gradient steps of all trials, of which so many train to each rung."""
+    lengths = [rung - before for rung, before in zip(rungs, (0, *rungs), strict=False)]
+    return sum(count * length for count, length in zip(arrivals, lengths, strict=True))
 
 
 def expected_arrivals(scheduler: Scheduler, trials: int) -> tuple[int, ...]:
