@@ -109,6 +109,10 @@ class Branch(ABC):
         costs = self.relative_costs(conditions)
         return sum(costs.values()) / len(costs) if costs else 1.0
 
+    def most_parameters(self, conditions: Conditions) -> int:
+        """Number of scalars in the variables of its largest recipe."""
+        return self.about.parameters(self.fixed(conditions))
+
     def published(self, preset: str) -> Sequence[Published]:
         """Published recipes to try first: the preset's default, then the model's other presets. May be extended."""
         about = self.about

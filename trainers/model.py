@@ -149,6 +149,10 @@ class Model:
         """Cost of a gradient step of a recipe with these fields, relative to `cost`; 1 for a model of one size."""
         return 1.0
 
+    def parameters(self, fields: Mapping[str, Any]) -> int:
+        """Number of scalars in the variables of a recipe with these fields; `cost`'s for a model of one size."""
+        return self.cost.parameters
+
     def loss_of(self, fields: Mapping[str, Any]) -> str:
         """The name of the function that is the loss of a recipe with these fields; only equal ones compare."""
         return self.name

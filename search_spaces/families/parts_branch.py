@@ -13,7 +13,7 @@ from search_spaces.parts.parameters import Range, Trial, choose
 from trainers.recipe import Recipe
 
 Option = Range | tuple[Any, ...]
-MULTI_SCALE, BACKBONE = "multi_scale", "backbone"
+MULTI_SCALE, BACKBONE, NECK = "multi_scale", "backbone", "neck"
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,18 @@ class PartsBranch(DetectorBranch):
 
     def relative_costs(self, conditions: Conditions) -> Mapping[str, float]:
         """Of each backbone that the conditions leave."""
-        left = dict(conditions.only).get(BACKBONE, self.parts[BACKBONE])
-        assert isinstance(left, tuple)
-        return {name: self.about.relative_cost({BACKBONE: name}) for name in left}
+        return {name: self.about.relative_cost({BACKBONE: name}) for name in self._left(BACKBONE, conditions)}
+
+    def most_parameters(self, conditions: Conditions) -> int:
+        """Of the largest of the backbones and necks that the conditions leave."""
+        sizes = [
+            self.about.parameters(
+                self.fixed(conditions) | {BACKBONE: backbone, NECK: neck} | self._most(neck)
+            )
+            for backbone in self._left(BACKBONE, conditions)
+            for neck in self._left(NECK, conditions)
+        ]
+        return max(sizes)
 
     def published(self, preset: str) -> Sequence[Published]:
         """The presets' recipes, then those of `known`, with the zoo preset's values of the fields they leave out."""
@@ -70,6 +79,22 @@ class PartsBranch(DetectorBranch):
             Published(name, source, recipe_of(name, base | dict(own))) for name, source, own in self.known
         ]
         return [*super().published(preset), *more]
+
+    def _left(self, part: str, conditions: Conditions) -> tuple[Any, ...]:
+        left = dict(conditions.only).get(part, self.parts[part])
+        assert isinstance(left, tuple)
+        return left
+
+    def _most(self, neck: str) -> dict[str, Any]:
+        """The largest choice of what only this neck has; without any, the model's own number of it does not matter."""
+        own = {
+            name: option
+            for name, (part, values, option) in self.when.items()
+            if part == NECK and neck in values
+        }
+        return {"pathways": 0} | {
+            name: max(option) for name, option in own.items() if isinstance(option, tuple)
+        }
 
     def _sizes(self, scale: str, image_size: int) -> tuple[int, ...]:
         """The sides in pixels, in rising order, that the image size takes at these fractions."""

@@ -65,6 +65,7 @@ class Resolved:
             settings.gpus,
             settings.trainings_again,
             functools.partial(expected_graphs, self.space, self.conditions),
+            max(branch.most_parameters(self.conditions) for branch in self.space.branches),
         )
 
     def first_trials(self, trials: int) -> str:

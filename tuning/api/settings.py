@@ -19,6 +19,7 @@ from trainers.datasets.formats.format import Reading
 from trainers.errors import UserError
 from trainers.hardware.machine import cpus_here, gpus_here, memory_here, per_gpu
 from trainers.recipe import InitialWeights, Precision
+from tuning.api.forecast.memory import memory_of_worker
 from tuning.execution.saving import SAVE_SECONDS
 from tuning.search import sampler, scheduler
 from tuning.search.constraints import limit as limits
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from tuning.study.manifest import Manifest
 
 MOST_AT_ONCE = 4  # on CPUs; with more at once, each proposal would know too few results
-# graph, optimizer and averages of the largest model take 1.5 GB; a worker may keep three
-WORKER_BYTES = 4 * 2**30
 MAX = "max"  # of --workers: as many as the cluster has room for, at any time
 RESERVED = ("data", "mlruns")  # folders in the studies folder that are no studies
 
@@ -191,7 +190,7 @@ class Settings:
 
     @property
     def at_once(self) -> int:
-        """Number of workers: --workers, or one per GPU of this machine; without GPUs as many as CPUs and memory allow."""
+        """Number of workers: --workers, or one per GPU of this machine; without GPUs as CPUs and memory allow."""
         if isinstance(self.workers, int):
             return self.workers
         if self.address is not None:  # a cluster, whose size is unknown here
@@ -203,7 +202,7 @@ class Settings:
         if self.preset == "zoo":  # large images, whose activations alone may fill the memory
             return 1
         cpus = int(cpus_here() / (self.cpus_per_trial or 1))
-        most = max(1, min(trials, MOST_AT_ONCE, cpus, memory_here() // WORKER_BYTES))
+        most = max(1, min(trials, MOST_AT_ONCE, cpus, int(memory_here() / self.worker_bytes)))
         if self.cpus_per_trial is not None:
             return most
         # here, since it imports Optuna, for which --help does not wait
@@ -211,6 +210,11 @@ class Settings:
 
         space = search_spaces.get(self.space)
         return workers(space, self.conditions(None), self.new_scheduler(), self.budget.trials, cpus, most)
+
+    @property
+    def worker_bytes(self) -> float:
+        """Memory of each worker, by the largest trial that it may train."""
+        return memory_of_worker(search_spaces.get(self.space), self.conditions(None))
 
     @property
     def cpus(self) -> float:

@@ -8,9 +8,11 @@ from searches import CONDITIONS
 import search_spaces
 from search_spaces.conditions import Conditions
 from tuning.api.forecast.graphs import DRAWN, expected_graphs
+from tuning.api.forecast.memory import WORKER_BYTES, memory_of_worker
 from tuning.api.forecast.plan import plan
 from tuning.api.forecast.side_by_side import gain
 from tuning.api.forecast.speed import Speed
+from tuning.api.resolved import Resolved
 from tuning.api.settings import Settings
 from tuning.search.limits.budget import Budget
 from tuning.search.schedulers.halving import Halving
@@ -63,3 +65,23 @@ def test_two_trials_of_the_family_train_at_once_on_two_cpus(monkeypatch):
     monkeypatch.setattr("tuning.api.settings.gpus_here", lambda: 0)
     assert Settings("retinanet_family", trials=12).at_once == 2
     assert Settings("faster_rcnn", trials=12).at_once == 1
+
+
+def test_disk_and_memory_are_those_of_the_largest_trial_that_may_be_proposed():
+    family = search_spaces.get("retinanet_family")
+
+    def parameters(*only: tuple[str, tuple[str, ...]]) -> int:
+        return family.branches[0].most_parameters(Conditions(steps=270, only=only))
+
+    small = parameters(("backbone", ("resnet50",)), ("neck", ("fpn",)))
+    assert small == family.branches[0].about.cost.parameters
+    assert parameters(("backbone", ("resnet50",))) == small + 9 * 4_000_000
+    assert parameters() > parameters(("neck", ("fpn",))) > 200e6
+    assert memory_of_worker(family, Conditions(steps=270)) > 6e9
+    assert memory_of_worker(search_spaces.get("retinanet"), Conditions(steps=270)) == WORKER_BYTES
+    assert (
+        Resolved(Settings("retinanet_family", trials=12), family, Conditions(steps=270))
+        .plan()
+        .checkpoint_bytes
+        > 2.8e9
+    )

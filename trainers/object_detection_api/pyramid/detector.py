@@ -49,6 +49,14 @@ class PyramidDetector(Detector):
             found += NECKS[str(fields["neck"])].pathway_cost * int(fields["pathways"])
         return found
 
+    def parameters(self, fields: Mapping[str, Any]) -> int:
+        """As `cost` has it, with the backbone's instead of resnet50's, and the neck's pathways if it has some."""
+        found = self.cost.parameters - BACKBONES["resnet50"].parameters
+        found += BACKBONES[str(fields["backbone"])].parameters
+        if "neck" in fields:
+            found += NECKS[str(fields["neck"])].pathway_parameters * int(fields["pathways"])
+        return found
+
     def loss_of(self, fields: Mapping[str, Any]) -> str:
         """The name of the head's loss, with that of the boxes where it can be chosen."""
         head = HEADS[str(fields["head"])]

@@ -7,7 +7,7 @@ import dataclasses
 import datetime
 from collections.abc import Callable, Iterator, Sequence
 
-from tuning.api.settings import MAX, WORKER_BYTES, Settings
+from tuning.api.settings import MAX, Settings
 from tuning.execution import cluster
 from tuning.execution.environment import hardware
 from tuning.execution.machines import clocks
@@ -34,7 +34,7 @@ def planned(settings: Settings, say: Callable[[str], None]) -> Iterator[Settings
             settings.cpus_per_trial,
             settings.gpus_per_trial,
             settings.budget.trials,
-            WORKER_BYTES if settings.preset == "laptop" else 2 * WORKER_BYTES,
+            settings.worker_bytes,
             settings.autoscale,
         )
         gpus = f" and {found.gpus:g} GPUs" if found.gpus else ""

@@ -56,6 +56,7 @@ def plan(
     gpus: float = 0.0,
     confirm: int = 0,
     graphs: Callable[[int], float] = lambda trials: 1,
+    parameters: int | None = None,
 ) -> Plan:
     """The forecast for a search with this budget, over an even mixture of models.
 
@@ -63,8 +64,8 @@ def plan(
     gpus: of each worker; with any, a speed from the table for CPUs is unknown.
     confirm: the number of full trainings that the search ends with.
     graphs: number of trials -> number of different graphs that they need, each of which a worker builds.
+    parameters: number of scalars in the variables of the largest trial; None for the models' own.
     """
-    costs = [models.get(name).cost for name in speeds]
     steps_known = [
         speed.step
         for speed in speeds.values()
@@ -73,8 +74,9 @@ def plan(
     step = statistics.mean(steps_known) if steps_known and len(steps_known) == len(speeds) else None
     stage = statistics.mean(speed.stage for speed in speeds.values())
     cold = [speed.cold for speed in speeds.values()]
-    largest = max((cost.parameters for cost in costs), default=0)
-    checkpoint = largest * 4 * VALUES_PER_PARAMETER
+    if parameters is None:
+        parameters = max((models.get(name).cost.parameters for name in speeds), default=0)
+    checkpoint = parameters * 4 * VALUES_PER_PARAMETER
 
     def of(trials: int) -> Plan:
         searched, evaluations = expected(scheduler, trials - confirm)

@@ -10,5 +10,6 @@ NECK = NECKS.register(
         network="trainers.object_detection_api.pyramid.necks.networks.grid:FPG",
         fewest_levels=4,
         pathway_cost=0.09,
+        pathway_parameters=4_000_000,
     )
 )

@@ -17,6 +17,7 @@ class Neck:
         one before, P3 first.
     fewest_levels: that it can make.
     pathway_cost: seconds that each of its pathways adds to a gradient step, relative to a step with resnet50 and FPN.
+    pathway_parameters: number of scalars of each of them, with 256 channels.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Neck:
     network: str
     fewest_levels: int = 3
     pathway_cost: float = 0.0
+    pathway_parameters: int = 0
 
     def build(self, structure: Any, layers: Any) -> Any:
         """The tf_keras Model."""
