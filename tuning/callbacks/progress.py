@@ -15,6 +15,7 @@ from rich.text import Text
 from trainers import task as tasks
 from tuning.search.callback import Callback
 from tuning.search.limits.budget import Spending, duration
+from tuning.search.limits.expectation import all_steps, expected
 from tuning.search.search import Search
 from tuning.study import trial_record as records
 from tuning.study.step_result import StepResult
@@ -66,11 +67,14 @@ class Progress(Callback):
         self._best: TrialRecord | None = None
         self._best_line: Line | None = None
         self._began = time.monotonic()
-        self._ended_here = 0
+        self._expected_steps: int | None = None  # of all trials together
 
     def follow(self, search: Search) -> Progress:
         """Show `search`, with the trials of earlier runs. Returns self."""
         self._search = search
+        if search.trials is not None:
+            rungs = search.scheduler.rungs
+            self._expected_steps = all_steps(rungs, expected(search.scheduler, search.trials)[0])
         for record in search.study.records():
             if record.verdict is not None and record.verdict.final:
                 self._keep(Line(record))
@@ -136,7 +140,6 @@ class Progress(Callback):
         line.record = record
         assert record.verdict is not None
         if record.verdict.final:
-            self._ended_here += 1
             self._keep(line)
         best = f"; {self._best_so_far()}" if self._best else ""
         self._say(
@@ -190,12 +193,21 @@ class Progress(Callback):
     def _left(self, before: str) -> str:
         if self._search is None or self._search.over:
             return ""
-        left = self._spending.seconds_left() if self._spending else None
-        if self._ended_here and self._search.trials is not None:
-            each = (time.monotonic() - self._began) / self._ended_here
-            trials = each * max(0, self._search.trials - self._search.ended)
-            left = trials if left is None else min(left, trials)
-        return "" if left is None else f"{before}about {duration(left)} left"
+        found = self._spending.seconds_left() if self._spending else None
+        left = [seconds for seconds in (found, self._left_of_trials()) if seconds is not None]
+        return f"{before}about {duration(min(left))} left" if left else ""
+
+    def _left_of_trials(self) -> float | None:
+        """Seconds until the search has its number of trials, by the steps that these are expected to take.
+
+        None without one, before the first steps, and when they have taken as many as that.
+        """
+        if self._expected_steps is None or self._spending is None:
+            return None
+        meter = self._spending.meter
+        if not 0 < meter.steps < self._expected_steps:
+            return None
+        return meter.wall_seconds * (self._expected_steps / meter.steps - 1)
 
     @property
     def _objective(self) -> str:

@@ -7,6 +7,8 @@ from rich.console import Console
 from searches import run_here, search_of
 
 from tuning.callbacks.progress import Progress
+from tuning.search.limits.budget import Budget, Spending
+from tuning.search.limits.expectation import all_steps, expected
 from tuning.study.step_result import StepResult
 from tuning.study.trial_record import in_words
 
@@ -35,11 +37,27 @@ def test_without_a_terminal_each_event_is_a_plain_line(open_study):
         lines[1]
         == f"trial 0 step 10: mAP {first.rungs[0].value:.3f}, mAP50 {first.rungs[0].metrics['mAP50']:.3f}"
     )
-    assert lines[4].startswith(
-        f"trial 0 completed: took all 90 steps; best mAP {first.value:.3f} (trial 0), about "
-    )
+    assert lines[4] == f"trial 0 completed: took all 90 steps; best mAP {first.value:.3f} (trial 0)"
     assert sum(line.startswith("trial 1 ") for line in lines) >= 2
     assert "\x1b" not in console.file.getvalue()
+
+
+def test_the_time_left_is_that_of_the_steps_that_the_trials_are_expected_to_take(open_study):
+    class Spent:
+        """A meter that has measured so many steps in 100 s."""
+
+        wall_seconds, gpu_hours = 100.0, 0.0
+
+        def __init__(self, steps: int) -> None:
+            self.steps = steps
+
+    study = open_study()
+    search = search_of(study, 9)
+    of_all = all_steps(search.scheduler.rungs, expected(search.scheduler, 9)[0])
+    for steps, line in [(0, None), (of_all // 2, "about 2 min left"), (of_all, None)]:
+        progress = Progress(screen(False), Spending(Spent(steps), Budget(trials=9), 90)).follow(search)
+        found = [part for part in progress.table().caption.split(" · ") if "left" in part]
+        assert found == ([] if line is None else [line])
 
 
 def test_the_table_shows_what_runs_how_fast_and_what_was_best(open_study):
@@ -59,7 +77,7 @@ def test_the_table_shows_what_runs_how_fast_and_what_was_best(open_study):
     assert f"{number} │ running" in running
     assert "25/90" in running
     assert "42.5" in running
-    assert "so far · about " in text
+    assert " so far" in text
 
 
 def test_what_waits_for_its_promotion_is_shown_and_can_be_the_best(open_study):

@@ -10,11 +10,12 @@ from searches import about, search_of
 from test_search import rung
 
 from tuning.api.forecast import speed
-from tuning.api.forecast.plan import expected, lines, plan
+from tuning.api.forecast.plan import lines, plan
 from tuning.api.forecast.speed import COLD_SECONDS, Speed, from_table, known
 from tuning.execution.environment import note_hardware
 from tuning.run import main
 from tuning.search.limits.budget import Budget
+from tuning.search.limits.expectation import expected
 from tuning.search.schedulers.halving import Halving
 from tuning.study.study import Study
 

@@ -13,8 +13,8 @@ from search_spaces.space import Space
 from trainers import model as models
 from trainers.errors import UserError
 from trainers.objective import Score
-from tuning.api.forecast.plan import expected_arrivals
 from tuning.api.settings import Settings
+from tuning.search.limits.expectation import expected_arrivals
 from tuning.search.scheduler import rung_steps
 from tuning.search.schedulers.halving import Halving
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import bisect
-import math
 import statistics
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from trainers import model as models
@@ -14,6 +12,7 @@ from trainers.errors import UserError
 from tuning.api.forecast.speed import TABLE, Speed
 from tuning.search.limits.budget import Budget, duration
 from tuning.search.limits.ending import FEWEST_TO_CHOOSE
+from tuning.search.limits.expectation import all_steps, expected
 from tuning.search.scheduler import Scheduler
 from tuning.search.schedulers.halving import MOST_WAITING
 
@@ -132,51 +131,6 @@ def check_confirm(planned: Plan, budget: Budget) -> None:
             f"--confirm {planned.confirm} is larger than the budget: with a search of {FEWEST_TO_CHOOSE} trials before "
             f"it takes about {duration(planned.seconds or 0.0)}; give more --time, or a smaller --confirm"
         )
-
-
-def expected(scheduler: Scheduler, trials: int) -> tuple[tuple[int, ...], int]:
-    """The number of trials that train to each rung, and the number of evaluations, of the trials in all brackets.
-
-    A trial in a higher bracket trains past the first rungs without an evaluation.
-    """
-    rungs = len(scheduler.rungs)
-    brackets = Counter(rungs - len(scheduler.rungs_of(trial)) for trial in range(trials))
-    arrivals, evaluations = [0] * rungs, 0
-    for skipped, count in brackets.items():
-        arrived = expected_arrivals(scheduler, count)[: rungs - skipped]
-        evaluations += sum(arrived)
-        for rung, number in enumerate([count] * skipped + list(arrived)):
-            arrivals[rung] += number
-    return tuple(arrivals), evaluations
-
-
-def all_steps(rungs: Sequence[int], arrivals: Sequence[int]) -> int:
-    """The gradient steps of all trials, of which so many train to each rung."""
-    lengths = [rung - before for rung, before in zip(rungs, (0, *rungs), strict=False)]
-    return sum(count * length for count, length in zip(arrivals, lengths, strict=True))
-
-
-def expected_arrivals(scheduler: Scheduler, trials: int) -> tuple[int, ...]:
-    """The expected number of trials of a bracket that train to each rung, if all orders of arrival are equally likely.
-
-    A promoting scheduler promotes one in reduction_factor. A stopping one lets the n-th trial at a rung go on if it is
-    among the best n // reduction_factor so far, which has the probability (n // reduction_factor) / n.
-    """
-    arrivals = [trials]
-    for _ in scheduler.rungs[1:]:
-        if scheduler.reduction_factor == 1:
-            arrivals.append(trials)
-        elif scheduler.pauses:
-            arrivals.append(max(1, arrivals[-1] // scheduler.reduction_factor))
-        else:
-            past = sum(_kept(scheduler, n) / n for n in range(1, arrivals[-1] + 1))
-            arrivals.append(math.ceil(past - 1e-9))
-    return tuple(arrivals)
-
-
-def _kept(scheduler: Scheduler, count: int) -> int:
-    quorum = getattr(scheduler, "quorum", 1)
-    return count if count < quorum else max(1, count // scheduler.reduction_factor)
 
 
 def lines(plan: Plan) -> list[str]:

@@ -9,8 +9,8 @@ from search_spaces.branch import Branch
 from search_spaces.conditions import Conditions
 from search_spaces.space import Space
 from tuning.api.forecast.graphs import expected_graphs
-from tuning.api.forecast.plan import all_steps, expected
 from tuning.api.forecast.speed import COLD_SECONDS, WARM_SECONDS
+from tuning.search.limits.expectation import all_steps, expected
 from tuning.search.scheduler import Scheduler
 
 WORTH = 1.25  # least gain for several workers: the last trial runs alone on a part of the CPUs
