@@ -18,7 +18,7 @@ PARTS = {"train": 0, "validation": 1}
 LITTER_WORD = "litter"
 EDGE = 0.04  # of the image width, on both sides: road users stay between these margins
 _RANGES = (
-    ("widths", 64, 4096), ("heights", 64, 4096), ("users", 0, 200), ("nearness", 0.05, 1), ("noise", 0, 100),
+    ("widths", 64, 4096), ("heights", 64, 4096), ("users", 0, 200), ("nearness", 0.05, 4), ("noise", 0, 100),
 )  # fmt: skip
 
 
@@ -31,7 +31,8 @@ class ToyCity(BaseModel):
     train_images, validation_images: number of scenes in each part.
     widths, heights: range of image sizes, in pixels.
     users: range of the number of road users; `hidden` may reduce it.
-    nearness: range of the road users' sizes, as fractions of the nearest possible.
+    nearness: range of the road users' sizes, as fractions of the nearest possible on the street; what is nearer than
+        that is seen from above, anywhere in the image.
     overlap: largest share of a road user's box that another box may cover.
     hidden: largest share of a road user that may be occluded; those occluded more are removed.
     posts: share of the scenes with a lamp post in the foreground.
@@ -181,7 +182,11 @@ def _place(
     for _ in range(12):
         near = draw.uniform(*city.nearness)
         tall = height * 0.64 * near * draw.uniform(*traits.heights)
-        ground = min(horizon + (height - horizon) * near + draw.uniform(-0.03, 0.03) * height, height - 1.0)
+        if near > 1:
+            ground = draw.uniform(min(tall, height - 1.0), height - 1.0)
+        else:
+            above = horizon + (height - horizon) * near
+            ground = min(above + draw.uniform(-0.03, 0.03) * height, height - 1.0)
         foot = (draw.uniform(EDGE, 1 - EDGE) * width, ground)
         velocity = float(draw.choice([-1, 1])) * traits.speed * tall * draw.uniform(0.6, 1.2)
         user = RoadUser(kind, foot, tall, velocity, int(draw.integers(2**31)))

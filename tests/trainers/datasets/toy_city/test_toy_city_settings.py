@@ -38,7 +38,7 @@ CITIES = st.builds(
     widths=ranges(64, 200, 40),
     heights=ranges(64, 200, 40),
     users=ranges(0, 8, 4),
-    nearness=st.tuples(st.floats(0.05, 0.5), st.floats(0.5, 1)),
+    nearness=st.tuples(st.floats(0.05, 0.5), st.floats(0.5, 4)),
     overlap=st.floats(0, 1),
     hidden=st.floats(0, 0.95),
     posts=st.floats(0, 1),
@@ -70,6 +70,13 @@ def test_nearer_is_larger():
         for near in ((0.1, 0.2), (0.4, 0.5), (0.9, 1.0))
     ]
     assert heights[0] < 0.6 * heights[1] < 0.6 * heights[2]
+
+
+def test_what_is_nearer_than_the_street_allows_lies_anywhere_in_the_image():
+    litter = drawn(12, classes=("litter",), nearness=(1.5, 2.5), users=(3, 5), overlap=0.3)
+    boxes = np.concatenate([one.boxes for _, one in litter])
+    assert 0.1 < np.median(boxes[:, 2] - boxes[:, 0]) < 0.5
+    assert np.ptp((boxes[:, 0] + boxes[:, 2]) / 2) > 0.4
 
 
 def test_a_lamp_post_stands_before_as_many_scenes_as_asked():
