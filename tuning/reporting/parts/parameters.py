@@ -36,7 +36,8 @@ def section(context: ReportContext) -> Section | None:
         target = f"share of trials outranked at {at_rung.step:,} steps"
         text.append(
             f"Most trials have a {objective} at chance level there, so they are ordered as the scheduler orders them, "
-            "by what breaks ties, among trials with the same loss. Results at this rung only hint at the end of training."
+            "by what breaks ties, among trials with the same loss. Results at this rung only hint at the end of "
+            "training."
         )
     if not credible(count, len(found)):
         text.append(

@@ -9,10 +9,10 @@ import tf_keras
 
 
 class Layers:
-    """Makes layers by the API's `KerasLayerHyperparams`. channels: of every convolution."""
+    """Makes layers by `hyperparams`, the API's `KerasLayerHyperparams`. channels: of every convolution."""
 
     def __init__(self, conv_hyperparams: Any, channels: int) -> None:
-        self._settings = conv_hyperparams
+        self.hyperparams = conv_hyperparams
         self._channels = channels
 
     def projection(self, name: str) -> Any:
@@ -23,7 +23,7 @@ class Layers:
         """A convolution with batch normalisation, and an activation unless `activated` is false."""
         parts = [self._convolution(size, stride, f"{name}_conv"), self._normalisation(f"{name}_batchnorm")]
         if activated:
-            parts.append(self._settings.build_activation_layer(name=name))
+            parts.append(self.hyperparams.build_activation_layer(name=name))
         return tf_keras.Sequential(parts, name=name)
 
     def activated_before(self, size: int, name: str, stride: int = 1) -> Any:
@@ -36,13 +36,13 @@ class Layers:
         return tf_keras.Sequential(parts, name=name)
 
     def _convolution(self, size: int, stride: int, name: str, use_bias: bool = False) -> Any:
-        settings = self._settings.params(use_bias=use_bias)
+        settings = self.hyperparams.params(use_bias=use_bias)
         return tf_keras.layers.Conv2D(
             self._channels, size, strides=stride, padding="same", name=name, **settings
         )
 
     def _normalisation(self, name: str) -> Any:
-        return self._settings.build_batch_norm(training=True, name=name)
+        return self.hyperparams.build_batch_norm(training=True, name=name)
 
 
 def twice_as_large(features: tf.Tensor) -> tf.Tensor:
