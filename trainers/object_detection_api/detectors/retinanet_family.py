@@ -39,7 +39,7 @@ DETECTOR = register(
                 "batch_size": 2,
                 "steps": 360,
                 "optimizer": {"kind": "adamw", "weight_decay": 0.001},
-                "schedule": {"kind": "cosine", "base": 0.0006, "warmup_rate": 6e-05, "warmup": 0.05},
+                "schedule": {"kind": "cosine", "base": 0.001, "warmup_rate": 0.0001, "warmup": 0.05},
                 "augmentations": [],
                 "weights": {"source": "none"},
                 "backbone": "resnet50",
