@@ -19,6 +19,7 @@ from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
 from trainers.hardware import machine
 from tuning.execution import cluster, ray_processes
+from tuning.execution.machines.lost_workers import counted_as_deaths
 from tuning.execution.machines.software import software
 from tuning.execution.python_path import python_path
 from tuning.execution.saving import SAVE_SECONDS
@@ -99,7 +100,7 @@ def run(search: TrialSource, job: Job, resources: Resources) -> None:
     Raises UserError when Ray cannot be started or reached, or a worker reports an error that the user must fix.
     """
     try:
-        with started_ray(resources, job.modules), stopped_by_signals(search):
+        with started_ray(resources, job.modules), stopped_by_signals(search), counted_as_deaths():
             _tune(search, job, resources)
     except Exception:
         # nothing to clean up: opening the study again interrupts the trials that are still running

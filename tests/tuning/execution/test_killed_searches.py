@@ -120,3 +120,15 @@ def check_mlflow(studies: Path) -> None:
     for run in runs:
         steps = [point.step for point in client.get_metric_history(run.info.run_id, "training_loss/total")]
         assert len(steps) == len(set(steps))
+
+
+def test_a_worker_that_ray_ends_for_want_of_memory_ends_no_search(begin, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.01")  # of the machine's: each worker is above it
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "7000")  # between its steps, and not as it begins
+    short = begin(0.5, "full")
+    said, _ = ended(short)
+    assert short.returncode == 1
+    died = "its worker process died (out of memory, or killed)"
+    for trial in (0, 1):
+        assert said.count(f"trial {trial}: {died}\n") == 3
+        assert f"trial {trial} failed: {died}" in said
