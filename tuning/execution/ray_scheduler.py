@@ -22,6 +22,7 @@ from tuning.execution.trial_source import TrialSource
 from tuning.study.step_result import StepResult
 
 DIED = "its worker process died (out of memory, or killed)"
+NO_MEMORY = "its worker process was ended, as the machine's memory was nearly full; fewer --workers need less"
 
 
 def error_of(trial: Trial) -> BaseException | None:
@@ -49,7 +50,7 @@ class StudyScheduler(TrialScheduler):
         self._left_out = LeftOut(cpus, gpus)
         self._address: dict[int, str] = {}  # of the machine that trains a trial
         self._deaths = Deaths()
-        self._given_up: set[int] = set()
+        self._given_up: dict[int, str] = {}  # why
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """Ignored: the search has its own objective."""
@@ -104,12 +105,13 @@ class StudyScheduler(TrialScheduler):
         machine = lost_machine(error, self._address.pop(number, None))
         too_many = self._deaths.too_many(number, self._search.study.saved_step(number), machine)
         record = self._search.lost(number, machine)
+        why = NO_MEMORY if "low on memory" in str(error) else DIED
         if not ended:
             trial.set_config(trial.config | ray_config(self._search, record))
             if too_many:
-                self._given_up.add(number)
+                self._given_up[number] = why
         elif too_many:
-            self._search.crashed(number, DIED)
+            self._search.crashed(number, why)
         else:
             self._search.put_back(number)
 
@@ -117,9 +119,9 @@ class StudyScheduler(TrialScheduler):
         """A trial was proposed by the searcher, or is to be started again: not if its worker has died too often."""
         number = trial.config["assignment"]["number"]
         if number in self._given_up:
-            self._given_up.remove(number)
+            why = self._given_up.pop(number)
             with self._noted_errors():
-                self._search.crashed(number, DIED)
+                self._search.crashed(number, why)
             tune_controller.stop_trial(trial)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
