@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -61,6 +62,7 @@ def test_it_trains_resumes_evaluates_exports_and_detects(small_trainer, combinat
     images = np.random.default_rng(0).integers(0, 255, [2, 96, 96, 3], np.uint8)
     found = ExportedDetector(tmp_path / "export").predict({"images": images})
     assert found["detection_boxes"].shape == (2, 100, 4)
+    shutil.rmtree(tmp_path)  # of the largest, 2.5 GB
 
 
 @pytest.mark.parametrize(
