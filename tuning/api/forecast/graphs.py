@@ -37,7 +37,7 @@ def _counts(space: Space, conditions: Conditions) -> list[int]:
 
 
 class _Drawn(RecordingTrial):
-    """A trial with values drawn at random; of a range that is not of choices, evenly."""
+    """A trial with values drawn at random, uniformly from each range."""
 
     def __init__(self, draws: random.Random) -> None:
         super().__init__()
