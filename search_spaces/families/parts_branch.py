@@ -86,7 +86,7 @@ class PartsBranch(DetectorBranch):
         return left
 
     def _most(self, neck: str) -> dict[str, Any]:
-        """Recipe fields: the largest choice of what only this neck has, such as its pathways; 0 of them without a choice."""
+        """Recipe fields: the largest choice of what only this neck has, such as its pathways; 0 without any."""
         own = {
             name: option
             for name, (part, values, option) in self.when.items()
