@@ -63,6 +63,7 @@ def test_workers_side_by_side_gain_the_more_the_more_of_a_trial_cannot_be_shared
 def test_two_trials_of_the_family_train_at_once_on_two_cpus(monkeypatch):
     monkeypatch.setattr("tuning.api.settings.cpus_here", lambda: 2)
     monkeypatch.setattr("tuning.api.settings.gpus_here", lambda: 0)
+    monkeypatch.setattr("tuning.api.settings.memory_here", lambda: 64 * 2**30)
     assert Settings("retinanet_family", trials=12).at_once == 2
     assert Settings("faster_rcnn", trials=12).at_once == 1
 
