@@ -28,6 +28,9 @@ def test_trainers_of_other_images_of_the_same_classes_share_a_graph(trainer, tin
 
 
 def test_a_graph_is_of_its_recipe_its_classes_and_its_room_for_boxes(tiny_recipe, monkeypatch):
+    from trainers.object_detection_api import compat
+
+    compat.install()
     from trainers.object_detection_api import graphs as module
 
     built = []

@@ -20,6 +20,7 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from trainers.datasets.files.paths import UnsafePath, safe_join
 from trainers.errors import UserError
 from trainers.files import replace_folder, user_cache, write_text
 from trainers.object_detection_api.checkpoints import reading
@@ -172,14 +173,25 @@ def one_process(lock: Path) -> Iterator[None]:
 
 
 def _extract(archive: Path, name: str, folder: Path) -> None:
-    """Extract the checkpoint and pipeline.config, but not the SavedModel, from the archive's folder `name`."""
+    """Extract the checkpoint and pipeline.config, but not the SavedModel, from the archive's folder `name`.
+
+    Their contents alone: filters of tarfile, which would keep out the rest, came with Python 3.11.4.
+    """
     try:
         with tarfile.open(archive, "r:gz") as tar:
             for member in tar:
-                if member.name == f"{name}/pipeline.config" or member.name.startswith(f"{name}/checkpoint/"):
-                    member.name = member.name.removeprefix(f"{name}/")
-                    tar.extract(member, folder, filter="data")
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+                inside = member.name.removeprefix(f"{name}/")
+                wanted = inside == "pipeline.config" or inside.startswith("checkpoint/")
+                if inside == member.name or not wanted or member.isdir():
+                    continue
+                content = tar.extractfile(member) if member.isfile() else None
+                if content is None:
+                    raise Unavailable(f"cannot be unpacked: {member.name} is not a plain file")
+                path = safe_join(folder, inside)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("wb") as file:
+                    shutil.copyfileobj(content, file)
+    except (tarfile.TarError, EOFError, zlib.error, UnsafePath) as error:
         raise Unavailable(f"cannot be unpacked: {error}") from None
 
 

@@ -1,5 +1,6 @@
 import os
 import socket
+import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -97,6 +98,17 @@ def test_an_archive_that_would_write_elsewhere_is_refused(zoo: Zoo, tmp_path: Pa
     assert start.source == "none"
     assert "cannot be unpacked" in start.message
     assert not (tmp_path / "out").exists()
+    assert nothing_is_left(tmp_path / "cache")
+
+
+def test_an_archive_with_a_link_in_place_of_a_file_is_refused(zoo: Zoo, tmp_path: Path):
+    link = tmp_path / "pipeline.config"
+    link.symlink_to("/etc/passwd")
+    zoo.archive = tmp_path / "link.tar.gz"
+    with tarfile.open(zoo.archive, "w:gz") as tar:
+        tar.add(link, arcname=f"{ARCHIVE}/pipeline.config")
+    start = weights.resolve("auto", NAME, cache=tmp_path / "cache", url=zoo.url)
+    assert "pipeline.config is not a plain file" in start.message
     assert nothing_is_left(tmp_path / "cache")
 
 
