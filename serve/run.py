@@ -70,8 +70,15 @@ def parser() -> Parser:
         "--database",
         default="",
         metavar="URL",
-        help="postgresql://user@host/database of the jobs, for several machines that share --data",
+        help="postgresql://user@host/database of the jobs, for several machines",
     )
+    add(
+        "--files",
+        default="",
+        metavar="URI",
+        help="s3://bucket/prefix of the files of jobs and models, for machines that share no --data",
+    )
+    add("--presigned", action="store_true", help="let clients fetch large results from --files directly")
     add("--prepare", action="store_true", help="prepare --data (model, token) and exit")
     add = line.add_argument_group("access").add_argument
     add(
@@ -210,6 +217,8 @@ def _settings(chosen: Namespace) -> Settings:
     return parsed(
         data=chosen.data.absolute(),
         database=chosen.database,
+        files=chosen.files,
+        presigned=chosen.presigned,
         file_roots=[path.absolute() for path in chosen.file_root],
         s3_prefixes=chosen.s3_prefix,
         output_prefixes=chosen.output_prefix,

@@ -8,8 +8,9 @@ from argparse import Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
 
-from serve.api.tokens import ALL, Tokens
-from serve.webhooks.signing import secret_of
+from serve.storage.secrets import Secret, SecretFile, SecretRow
+from serve.storage.tokens import ALL, NAME, Tokens
+from serve.webhooks import signing
 from trainers.command import Parser, run
 from trainers.errors import UserError
 
@@ -42,6 +43,12 @@ def parser() -> Parser:
         metavar="DIR",
         help="as of serve.run (default: ./serving)",
     )
+    line.add_argument(
+        "--database",
+        default="",
+        metavar="URL",
+        help="that of serve.run with --files, whose tokens are there",
+    )
     commands = line.add_subparsers(dest="command", required=True, metavar="add|list|revoke|webhook-secret")
     add = commands.add_parser("add", help="create a token and print it, once")
     add.add_argument("--name", help="for list and revoke (default: token-N)")
@@ -62,9 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(chosen: Namespace) -> int:
-    if not chosen.data.is_dir():
-        raise UserError(f"{chosen.data}: no such folder; give the --data of serve.run")
-    tokens = Tokens(chosen.data)
+    tokens = Tokens(_secret(chosen, NAME))
     if chosen.command == "add":
         scopes = [word.strip() for word in chosen.scopes.split(",")]
         print(tokens.add(scopes, name=chosen.name, seconds=_seconds(chosen.expires)))
@@ -72,11 +77,30 @@ def _main(chosen: Namespace) -> int:
         tokens.revoke(chosen.name)
         print(f"revoked {chosen.name}")
     elif chosen.command == "webhook-secret":
-        print(secret_of(chosen.data, chosen.new))
+        print(signing.secret_of(_secret(chosen, signing.NAME), chosen.new))
     else:
         for each in tokens.all():
             print(f"{each.name:<20} {','.join(each.scopes):<20} {_expiry(each.expires)}")
     return 0
+
+
+def _secret(chosen: Namespace, name: str) -> Secret:
+    if chosen.database:
+        return _in_database(chosen.database, name)
+    if not chosen.data.is_dir():
+        raise UserError(f"{chosen.data}: no such folder; give the --data of serve.run, or its --database")
+    return SecretFile(chosen.data / name)
+
+
+def _in_database(url: str, name: str) -> Secret:
+    from serve.storage.postgresql import PostgresDatabase  # imports SQLAlchemy
+    from tuning.study.storage.postgresql import check_url
+
+    check_url(url, "--database")
+    database = PostgresDatabase(url, None)
+    if SecretRow(database, NAME).read() is None:
+        raise UserError(f"{url}: no tokens are there; a deployment without --files has them in its --data")
+    return SecretRow(database, name)
 
 
 def _seconds(text: str | None) -> float | None:

@@ -21,7 +21,6 @@ from serve.api import batches, images, jobs, model, openapi, problems, results, 
 from serve.api.checking import Checks
 from serve.api.context import Context
 from serve.api.rates import Rates
-from serve.api.tokens import Tokens
 from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
 from serve.errors import Refused
@@ -29,7 +28,8 @@ from serve.jobs.options import Options
 from serve.jobs.store import JobStore
 from serve.metrics import exposition
 from serve.metrics.counters import Counters
-from serve.storage.opening import open_database
+from serve.storage.opening import open_database, open_files, open_secret
+from serve.storage.tokens import NAME, Tokens
 
 PAGE = Path(__file__).with_name("page.html")
 # the page is one file with inline style and script; it may load and play only what this server sends
@@ -55,9 +55,9 @@ def create_app(settings: Settings, replicas: ReplicaClient) -> FastAPI:
     tasks.load_all()
     database = open_database(settings)
     counters = Counters(database)
-    store = JobStore(database, settings.jobs_folder)
+    store = JobStore(database, open_files(settings))
     rollout = Rollout(database, counters)
-    tokens = Tokens(settings.data)
+    tokens = Tokens(open_secret(settings, NAME, database))
     context = Context(settings, store, rollout, counters, tokens, replicas, Checks())
     app = FastAPI(
         title="Object detection in images and videos",

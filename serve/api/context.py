@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from serve.api.checking import Checks
-from serve.api.tokens import Tokens
 from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
 from serve.jobs.store import JobStore
 from serve.metrics.counters import Counters
+from serve.storage.tokens import Tokens
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from serve.exports.model_folder import check_options
 from serve.jobs.job import Job, State
 from serve.jobs.options import Options
 from serve.jobs.queue import JobQueue
-from serve.jobs.store import INPUT
 from serve.jobs.submission import Submission
 from serve.storage import outputs, sources
+from serve.storage.job_files import INPUT
 from serve.video.opening import probe
 from serve.webhooks.addresses import resolve
 from serve.webhooks.outbox import Outbox
@@ -206,7 +206,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
     )
     def retry(job_id: str) -> Response:
         job = store.get(job_id)
-        if job.source == "upload" and not (store.folder(job_id) / INPUT).exists():
+        if job.source == "upload" and not store.files.has_input(job_id):
             raise Refused(409, "the job's video was removed; submit it again")
         champion = context.rollout.state().champion
         JobQueue(context.store.database).retry(job, champion or job.model)

@@ -10,18 +10,16 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
-from starlette.exceptions import HTTPException
-from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable
 
 from serve.api import problems
 from serve.api.context import Context
+from serve.api.files import answer
 from serve.api.jobs import READ_ERRORS
 from serve.errors import Refused
 from serve.jobs.job import Job
-from serve.jobs.store import INPUT
-from serve.video.annotating import RESULT
+from serve.storage.job_files import INPUT, MANIFEST
 
 EVENT_SECONDS = 0.5
 HEARTBEAT_SECONDS = 15.0  # proxies close connections that are silent for longer
@@ -30,25 +28,6 @@ TYPES = {".webm": "video/webm", ".mp4": "video/mp4", ".gif": "image/gif", ".webp
 
 
 SOURCE_TYPE = "video/mp4"  # whatever it is, so that a browser plays the file and never renders it as a page
-
-
-class Result(FileResponse):
-    """A file sent in chunks of 1 MiB, because Ray's proxy handles each chunk as a message.
-
-    A Range that is not understood is ignored (RFC 9110, 14.2); one beyond the file's end is a problem with status 416.
-    """
-
-    chunk_size = 1 << 20
-
-    @classmethod
-    def _parse_range_header(cls, http_range: str, file_size: int) -> list[tuple[int, int]]:
-        try:
-            return super()._parse_range_header(http_range, file_size)
-        except MalformedRangeHeader:
-            return []
-        except RangeNotSatisfiable as error:
-            size = {"Content-Range": f"bytes */{error.max_size}"}
-            raise HTTPException(416, f"the file has {error.max_size} bytes", size) from None
 
 
 def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
@@ -101,7 +80,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
 
         return StreamingResponse(stream(), media_type="text/event-stream")
 
-    def result(job_id: str, what: str, known: str | None) -> Response:
+    def result(job_id: str, what: str, request: Request, known: str | None) -> Response:
         job = store.get(job_id)
         if job.state != "done":
             raise Refused(
@@ -109,13 +88,14 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
                 f"the job is {job.state}"
                 + (f": {job.error}" if job.error else "; results exist only once it is done"),
             )
-        folder = store.folder(job_id) / RESULT
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        name = "manifest.json" if what == "manifest" else manifest["files"].get(what)
+        name = (
+            MANIFEST if what == "manifest" else json.loads(store.files.read(job, MANIFEST))["files"].get(what)
+        )
         if name is None:
             raise Refused(404, f"the job's options did not ask for {what}")
-        path = folder / name
-        return _file(path, TYPES[path.suffix], known)
+        return answer(
+            store.files, job, name, TYPES[Path(name).suffix], request, known, context.settings.presigned
+        )
 
     def result_route(what: str, summary: str, *media: str) -> None:
         found = _of_file(summary, *media) | {
@@ -127,9 +107,11 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
             dependencies=[guard("read")], responses={**READ_ERRORS, **found},
         )  # fmt: skip
         def fetch(
-            job_id: str, if_none_match: Annotated[str | None, Header(max_length=1000)] = None
+            job_id: str,
+            request: Request,
+            if_none_match: Annotated[str | None, Header(max_length=1000)] = None,
         ) -> Response:
-            return result(job_id, what, if_none_match)
+            return result(job_id, what, request, if_none_match)
 
     result_route(
         "video", "Download the annotated video; range requests are supported", "video/webm", "video/mp4"
@@ -149,35 +131,30 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         dependencies=[guard("read")],
         responses={**READ_ERRORS, **_of_file("The video as it was sent", SOURCE_TYPE)},
     )
-    def source(job_id: str, if_none_match: Annotated[str | None, Header(max_length=1000)] = None) -> Response:
-        store.get(job_id)
-        path = store.folder(job_id) / INPUT
-        if not path.exists():
-            raise Refused(404, "the original video was removed, or not fetched yet")
-        return _file(path, SOURCE_TYPE, if_none_match, {"Content-Disposition": "inline"})
+    def source(
+        job_id: str, request: Request, if_none_match: Annotated[str | None, Header(max_length=1000)] = None
+    ) -> Response:
+        job = store.get(job_id)
+        if not store.files.has_input(job_id):
+            raise Refused(404, "the original video was removed, not fetched yet, or is kept elsewhere")
+        shown = {"Content-Disposition": "inline"}
+        return answer(
+            store.files, job, INPUT, SOURCE_TYPE, request, if_none_match, context.settings.presigned, shown
+        )
 
     return router
 
 
 def _of_file(summary: str, *media: str) -> dict[int | str, dict[str, Any]]:
-    """The answers that `_file` gives."""
+    """The answers that serve.api.files.answer gives."""
     content: dict[str, Any] = {each: {} for each in media}
     return {
         200: {"description": summary, "content": content},
         206: {"description": "The part that Range asks for", "content": content},
         304: {"description": "If-None-Match names the file's ETag"},
+        307: {"description": "The file is large, and at this address of the store"},
         416: {"model": problems.Problem, "description": "There is no such part"},
     }
-
-
-def _file(path: Path, media_type: str, known: str | None, more: dict[str, str] | None = None) -> Response:
-    """The file, the part of it that Range asks for, or 304 for a client that has it. known: If-None-Match."""
-    found = path.stat()
-    tag = f'"{found.st_mtime_ns:x}-{found.st_size:x}"'
-    headers = {"Cache-Control": "private, max-age=3600", "ETag": tag, **(more or {})}
-    if known is not None and (known.strip() == "*" or tag in known):
-        return Response(status_code=304, headers=headers)
-    return Result(path, media_type=media_type, headers=headers)
 
 
 def _event(job: Job) -> tuple[str, str]:

@@ -127,10 +127,14 @@ class ApiDeployment:
 def build(arguments: dict[str, Any]) -> Any:
     """The application for Ray Serve. Raises UserError for an invalid setting, or a folder that is not prepared.
 
-    arguments: fields of Settings, and: replicas: minimum (default 1); max_replicas: maximum for autoscaling (default:
-    `replicas`); cpus, gpus: of each replica, fractions allowed (default 1 and 0).
+    arguments: fields of Settings, in which $NAME stands for an environment variable, and: replicas: minimum (default 1);
+    max_replicas: maximum for autoscaling (default: `replicas`); cpus, gpus: of each replica, fractions allowed (default
+    1 and 0).
     """
-    values = dict(arguments)
+    values = {
+        name: os.path.expandvars(value) if isinstance(value, str) else value
+        for name, value in arguments.items()
+    }
     least = int(values.pop("replicas", 1))
     most = int(values.pop("max_replicas", least))
     actor = {"num_cpus": float(values.pop("cpus", 1)), "num_gpus": float(values.pop("gpus", 0))}

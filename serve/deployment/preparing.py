@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from serve.api.tokens import Tokens
 from serve.backends import choosing
 from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
 from serve.exports.model_folder import add_model, read_model
 from serve.metrics.counters import Counters
-from serve.storage.opening import is_prepared, open_database
+from serve.storage.opening import is_prepared, open_database, open_secret
+from serve.storage.tokens import NAME, Tokens
 from serve.tasks.task import ServedExport
 from trainers.errors import UserError
 
@@ -21,14 +21,14 @@ def prepare_model(settings: Settings, export: Path | None) -> ServedExport:
     Raises UserError when there is none.
     """
     if export is None and not is_prepared(settings):  # an empty folder, or one that is not mounted
-        raise UserError(f"{settings.data}: contains no model yet; give --study NAME or --model FOLDER")
+        raise UserError(f"{settings.place}: contains no model yet; give --study NAME or --model FOLDER")
     database = open_database(settings, create=True)
     rollout = Rollout(database, Counters(database))
     if export is not None:
         rollout.begin(add_model(settings, export).export_id)
     champion = rollout.state().champion
     if champion is None:
-        raise UserError(f"{settings.data}: contains no model yet; give --study NAME or --model FOLDER")
+        raise UserError(f"{settings.place}: contains no model yet; give --study NAME or --model FOLDER")
     return read_model(settings, champion)
 
 
@@ -48,7 +48,7 @@ def prepare_tokens(settings: Settings, full: str | None, read_only: str | None, 
     full: a token for everything; with it, none is generated. read_only: a token for reading. Both replace the one that
     was given before. Raises UserError when one is weak.
     """
-    tokens = Tokens(settings.data)
+    tokens = Tokens(open_secret(settings, NAME))
     if read_only:
         tokens.add(("read",), read_only, name="read-only", replace=True)
     if full:

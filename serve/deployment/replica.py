@@ -33,7 +33,8 @@ from serve.jobs.store import JobStore
 from serve.jobs.watchdog import Stalled
 from serve.metrics.counters import Counters
 from serve.metrics.networks import NetworkCounts
-from serve.storage.opening import open_database
+from serve.storage.opening import open_database, open_files, open_secret
+from serve.webhooks import signing
 from serve.webhooks.outbox import Outbox
 from serve.webhooks.sending import Sender
 
@@ -42,20 +43,20 @@ POLL_SECONDS = 0.25  # between two looks for a job or a message
 SENDERS = 2  # a receiver that does not answer holds one of them up for seconds
 MAINTENANCE_SECONDS = 1.0  # each round syncs the database to disk
 CLEANUP_SECONDS = 60.0
-ABANDONED_SECONDS = 6 * 3600  # age of a folder without a job at which it is removed
+ABANDONED_SECONDS = 6 * 3600  # age of an upload that never ended at which it is removed
 
 log = logging.getLogger(__name__)
 
 
 class Replica:
-    """Starts working when constructed, until `close`. Any number, in any processes, may share one settings.data."""
+    """Starts working when constructed, until `close`. Any number, in any processes, may be of one deployment."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         database = open_database(settings)
         self._counters = Counters(database)
         self._rollout = Rollout(database, self._counters)
-        self._store = JobStore(database, settings.jobs_folder)
+        self._store = JobStore(database, open_files(settings))
         self._queue = JobQueue(database)
         self._models = LoadedModels(settings)
         self._health = Health(settings, self._models, self._rollout)
@@ -76,7 +77,8 @@ class Replica:
         ]
         self._threads.append(threading.Thread(target=self._maintain, name="maintenance", daemon=True))
         self._outbox, self._batches = Outbox(database), Batches(self._store)
-        sender = Sender(settings, self._outbox, self._batches, self._counters)
+        secret = open_secret(settings, signing.NAME, database)
+        sender = Sender(settings, self._outbox, self._batches, self._counters, secret)
         self._threads += [
             threading.Thread(target=self._repeat, args=(sender.send_one,), name=f"webhooks-{i}", daemon=True)
             for i in range(SENDERS)
@@ -242,8 +244,7 @@ class Replica:
             self._store.cancel(job_id)
         self._batches.clean_up()
         self._outbox.clean_up(limits.job_days * 86_400)
-        for folder in (self._settings.data / "incoming", self._settings.jobs_folder):
-            for entry in folder.glob("*"):
-                old = time.time() - entry.stat().st_mtime > ABANDONED_SECONDS
-                if old and not self._store.exists(entry.name):
-                    shutil.rmtree(entry, ignore_errors=True)
+        self._store.files.sweep(self._store.exists, self._store.active)
+        for entry in (self._settings.data / "incoming").glob("*"):
+            if time.time() - entry.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(entry, ignore_errors=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from serve.jobs.limits import Limits
 from trainers.errors import UserError
@@ -20,6 +20,9 @@ class Settings(BaseModel):
     data: folder for jobs, models, tokens and the database; `serve.run --prepare` creates it.
     database: postgresql://user@host/database of the jobs, for replicas on several machines that share `data`; "" for
     SQLite in `data`.
+    files: s3://bucket/prefix of the files of jobs and models, for machines that share no disk: `data` is then each
+    machine's own, and tokens are in `database`; "" for `data`. presigned: whether large results are sent by the store
+    itself, at addresses that the server signs.
     deployment: id of the deployment that `data` must hold; `serve.deployment:build` fills it in, so that a replica on a
     machine that does not share the folder refuses to start.
     file_roots, s3_prefixes: folders and prefixes from which jobs may use videos by file:// and s3:// URI.
@@ -34,6 +37,8 @@ class Settings(BaseModel):
 
     data: Path
     database: str = ""
+    files: str = ""
+    presigned: bool = False
     deployment: str | None = None
     file_roots: tuple[Path, ...] = ()
     s3_prefixes: tuple[str, ...] = ()
@@ -56,6 +61,21 @@ class Settings(BaseModel):
             check_url(value, "--database")
         return value
 
+    @field_validator("files")
+    @classmethod
+    def _store(cls, value: str) -> str:
+        if value and not value.startswith("s3://"):
+            raise ValueError("must be s3://bucket/prefix")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _together(self) -> Settings:
+        if self.files and not self.database:
+            raise ValueError("files in a store take a database of all machines, too (--database)")
+        if self.presigned and not self.files:
+            raise ValueError("only files in a store have presigned addresses (--files)")
+        return self
+
     @field_validator("data", "file_roots", "model_roots")
     @classmethod
     def _absolute(cls, value: Any) -> Any:
@@ -63,6 +83,11 @@ class Settings(BaseModel):
         if isinstance(value, tuple):
             return tuple(path.absolute() for path in value)
         return value.absolute()
+
+    @property
+    def place(self) -> str:
+        """Where the deployment keeps its files, for messages."""
+        return self.files or str(self.data)
 
     @property
     def thread_count(self) -> int:
@@ -87,4 +112,6 @@ def parsed(**values: object) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
+        if not where:
+            raise UserError(first["msg"].removeprefix("Value error, ")) from None
         raise UserError(f"invalid setting {where}: {first['msg']}; not {first['input']!r}") from None

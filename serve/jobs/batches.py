@@ -13,8 +13,7 @@ from serve.jobs.batch import Batch, batch_of, jobs_of, shown
 from serve.jobs.job import Job
 from serve.jobs.store import JobStore, check_queue, insert_job, known_by_key, new_id, position
 from serve.jobs.submission import Submission
-from serve.video.annotating import RESULT
-from trainers.files import sync
+from serve.storage.job_files import MANIFEST
 
 
 class Batches:
@@ -38,9 +37,7 @@ class Batches:
             if known is not None:
                 return batch_of(known), False
             check_queue(db, len(sent), queue_limit)
-        for job_id in ids:
-            self._store.folder(job_id).mkdir()
-        sync(self._store.folder(batch_id).parent)
+        self._store.files.reserve(ids)
         with self._database.transaction() as db:
             known = known_by_key(db, "batches", key, digest)
             if known is not None:  # sent twice at once; the folders are removed with others that have no job
@@ -110,9 +107,11 @@ class Batches:
     def _result(self, job: Job) -> dict[str, Any]:
         files: dict[str, str] = {}
         notes: list[str] = []
-        path = self._store.folder(job.id) / RESULT / "manifest.json"
-        if job.state == "done" and path.exists():
-            made = json.loads(path.read_text(encoding="utf-8"))
+        made: dict[str, Any] = {}
+        if job.state == "done":
+            with contextlib.suppress(FileNotFoundError):  # it was removed meanwhile
+                made = json.loads(self._store.files.read(job, MANIFEST))
+        if made:
             notes = made.get("notes", [])
             for what, name in made["files"].items():
                 files[what] = f"{job.output}/{name}" if job.output else f"/v1/jobs/{job.id}/{what}"

@@ -23,16 +23,16 @@ from serve.jobs.job import Job
 from serve.jobs.progress import Progress
 from serve.jobs.queue import JobQueue
 from serve.jobs.slots import Slots
-from serve.jobs.store import INPUT, JobStore
+from serve.jobs.store import JobStore
 from serve.jobs.watchdog import Watchdog
 from serve.metrics.counters import Counters
 from serve.metrics.histogram import Histogram
 from serve.storage import outputs
+from serve.storage.job_files import INPUT
 from serve.storage.sources import fetch
 from serve.video.annotating import RESULT, WORK, annotate
 from serve.video.opening import VideoFacts, probe
 from serve.video.pipeline import Cancelled
-from serve.video.segments import SegmentFolder
 from trainers.files import write_text
 
 MAX_ATTEMPTS = 8  # without a new segment in between; then the video is assumed to crash the process
@@ -61,6 +61,7 @@ class JobRunner:
         stopping: threading.Event,
     ) -> None:
         self._settings, self._store, self._queue, self._models = settings, store, queue, models
+        self._files = store.files
         self._rollout, self._counters, self._health = rollout, counters, health
         self._evidence, self._stopping = evidence, stopping
         self._slots = Slots()
@@ -75,15 +76,14 @@ class JobRunner:
                 self._slots.taken(alone=job.attempts >= SUSPECT_ATTEMPTS) as granted,
                 self._store.lock(job.id) if granted else contextlib.nullcontext(False) as held,
             ):
-                if held and self._run(job.id):
+                if held and self._run(job):
                     return True
         return False
 
-    def _run(self, job_id: str) -> bool:
-        folder = self._store.folder(job_id)
-        segments = len(SegmentFolder(folder / WORK, None).finished())
+    def _run(self, due: Job) -> bool:
+        segments = self._files.segments(due)
         before = time.time()
-        job = self._queue.start(job_id, segments)
+        job = self._queue.start(due.id, segments)
         if job is None:
             return False
         if job.started is not None and job.started >= before:  # its first start
@@ -95,7 +95,7 @@ class JobRunner:
             return True
         try:
             with self.watchdog.watching(job) as alive:
-                self._process(job, folder, alive)
+                self._process(job, self._files.folder(job.id), alive)
         except Cancelled:
             self._given_up(job)
         except Exception as error:  # noqa: BLE001 - every fault is stored with its job
@@ -116,7 +116,7 @@ class JobRunner:
         if self._stopping.is_set():
             self._queue.release(job.id)
         elif not self._store.active(job.id) and not self._store.taken_over(job):
-            self._remove_files(self._store.folder(job.id))
+            self._files.clear(job.id)
 
     def _tried(self, job: Job, error: Exception) -> None:
         """A try failed: fail the job if it is its own fault, otherwise let it be tried again."""
@@ -142,6 +142,9 @@ class JobRunner:
             self._fail(job, f"{fault.reason}; gave up after {fault.most} tries", keep=True)
 
     def _process(self, job: Job, folder: Path, alive: Callable[[], None]) -> None:
+        self._drop_segments_of_others(job, folder / WORK)
+        suffix = job.options.suffix if job.options.annotate else None
+        self._files.bring(job, suffix, alive)
         source = folder / INPUT
         if not source.exists():
             fetch(job.source, source, self._settings, alive)
@@ -150,7 +153,6 @@ class JobRunner:
             self._queue.set_facts(job.id, facts)
         else:
             facts = VideoFacts(**job.facts)
-        self._drop_segments_of_others(job, folder / WORK)
         with contextlib.ExitStack() as stack:
             try:
                 model = stack.enter_context(self._models.using(job.model))
@@ -160,7 +162,7 @@ class JobRunner:
             shadow = stack.enter_context(
                 shadowing(self._rollout.state(), self._models, self._evidence, model, job.id, images)
             )
-            self._annotate(job, folder, source, facts, model, shadow, alive)
+            self._annotate(job, folder, source, facts, model, shadow, alive, suffix)
 
     def _drop_segments_of_others(self, job: Job, work: Path) -> None:
         """Remove the segments that another model made, and write down which model makes those to come."""
@@ -169,7 +171,7 @@ class JobRunner:
         if made_by != job.model:
             if made_by is not None:  # a folder of an earlier version has no stamp, and its job's model
                 shutil.rmtree(work)
-            work.mkdir(exist_ok=True)
+            work.mkdir(parents=True, exist_ok=True)
             write_text(stamp, job.model)
 
     def _annotate(
@@ -181,6 +183,7 @@ class JobRunner:
         model: Model,
         shadow: Shadow | None,
         alive: Callable[[], None],
+        suffix: str | None,
     ) -> None:
         manifest = annotate(
             source, facts, folder, model.export, model.batcher, job.options, self._settings.limits,
@@ -190,37 +193,33 @@ class JobRunner:
             about={"job": job.id, "name": job.name, "backend": model.choice.backend}
             | ({"output_uri": job.output} if job.output else {}),
             threads=self._settings.thread_count, segment_frames=self._settings.segment_frames,
-            shadow=shadow,
+            shadow=shadow, on_segment=lambda number: self._files.keep_segment(job, number, suffix),
         )  # fmt: skip
+        self._files.keep_result(job, alive)
         if job.output is not None:
             outputs.send(folder / RESULT, job.output, self._settings, alive)
         size = sum(file.stat().st_size for file in (source, *(folder / RESULT).iterdir()))
         if self._queue.done(job, manifest, size):
             self._count_end(job, "done")
-            shutil.rmtree(folder / WORK, ignore_errors=True)
+            self._files.leave(job)
         else:
             self._given_up(job)
 
     def _fail(self, job: Job, reason: str, keep: bool = False) -> None:
         """keep: the finished segments, for a later `POST /v1/jobs/{id}:retry`."""
-        folder = self._store.folder(job.id)
+        folder = self._files.folder(job.id)
         left = [folder / INPUT, *((folder / WORK).glob("*") if keep else ())]
         if not self._queue.failed(job, reason, sum(file.stat().st_size for file in left if file.is_file())):
             self._given_up(job)
             return
         self._count_end(job, "failed")
         if not keep:
-            shutil.rmtree(folder / WORK, ignore_errors=True)
+            self._files.leave(job)
 
     def _count_end(self, job: Job, state: str) -> None:
         self._counters.add("jobs_ended", state=state)
         if job.started is not None:
             self._counters.observe("job_seconds", time.time() - job.started, state=state)
-
-    def _remove_files(self, folder: Path) -> None:
-        for name in (WORK, RESULT):
-            shutil.rmtree(folder / name, ignore_errors=True)
-        (folder / INPUT).unlink(missing_ok=True)
 
 
 class _Reporter:

@@ -6,7 +6,6 @@ import json
 import math
 import re
 import secrets
-import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -19,23 +18,17 @@ from serve.errors import Refused
 from serve.jobs.batch import announce_end
 from serve.jobs.job import ACTIVE, Job, State, job_of
 from serve.jobs.submission import Submission
-from trainers.files import sync
+from serve.storage.job_files import JobFiles
 
-INPUT, LOCK = "input", "lock"
+LOCK = "lock"
 ID = re.compile("[A-Za-z0-9-]+")
 
 
 class JobStore:
-    """Jobs in `database`, each with a folder in `folder`: the files input and lock, and work/ and result/."""
+    """Jobs in `database`, with their files in `files`."""
 
-    def __init__(self, database: Database, folder: Path) -> None:
-        self.database = database
-        self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def folder(self, job_id: str) -> Path:
-        """The job's folder."""
-        return self._folder / job_id
+    def __init__(self, database: Database, files: JobFiles) -> None:
+        self.database, self.files = database, files
 
     def add(
         self, incoming: Path, sent: Submission, model: str, queue_limit: int, key: str | None = None, digest: str = ""
@@ -46,19 +39,30 @@ class JobStore:
         key: the client's idempotency key; for a known key with the same `digest`, the existing job is returned.
         Raises Refused: 429 when the queue is full, 409 when the key was used with another digest.
         """
-        job_id = new_id()
-        for file in (*incoming.iterdir(), incoming):  # before the transaction, which others wait for
-            sync(file)
-        with self.database.transaction() as db:
+        with self.database.reading() as db:  # before anything is kept
             known = known_by_key(db, "jobs", key, digest)
             if known is not None:
                 return job_of(known), False
             check_queue(db, 1, queue_limit)
-            # the folder first: a job always has one, and a folder without a job is removed later
-            incoming.replace(self.folder(job_id))
-            sync(self._folder)
-            size = sum(f.stat().st_size for f in self.folder(job_id).iterdir())
-            insert_job(db, job_id, replace(sent, size=size or sent.size), model, time.time(), key, digest)
+        job_id = new_id()
+        size = sum(file.stat().st_size for file in incoming.iterdir())
+        self.files.add(
+            job_id, incoming
+        )  # a job always has its files, and files without a job are removed later
+        try:
+            with self.database.transaction() as db:
+                known = known_by_key(db, "jobs", key, digest)
+                if known is None:
+                    check_queue(db, 1, queue_limit)
+                    insert_job(
+                        db, job_id, replace(sent, size=size or sent.size), model, time.time(), key, digest
+                    )
+        except Refused:
+            self.files.remove(job_id)
+            raise
+        if known is not None:  # sent twice at once
+            self.files.remove(job_id)
+            return job_of(known), False
         return self.get(job_id), True
 
     def get(self, job_id: str) -> Job:
@@ -106,7 +110,10 @@ class JobStore:
 
         The lock is released when its process dies.
         """
-        with self.database.lock(self.folder(job_id) / LOCK) as held:
+        if not self.files.known(job_id):
+            yield False
+            return
+        with self.database.lock(self.files.folder(job_id) / LOCK) as held:
             yield held
 
     def cancel(self, job_id: str) -> Job | None:
@@ -128,18 +135,14 @@ class JobStore:
             return self.get(job_id)
         with self.database.transaction() as db:
             db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
-        shutil.rmtree(self.folder(job_id), ignore_errors=True)
+        self.files.remove(job_id)
         return None
 
     def remove_files(self, job_id: str) -> None:
         """Remove a cancelled job's files, unless a replica still has it locked: then the replica removes them."""
         with self.lock(job_id) as held:
             if held:
-                for entry in self.folder(job_id).iterdir():
-                    if entry.is_dir():
-                        shutil.rmtree(entry, ignore_errors=True)
-                    elif entry.name != LOCK:
-                        entry.unlink()
+                self.files.clear(job_id)
 
     def waiting(self) -> tuple[int, float]:
         """The number of queued jobs, and the age of the oldest in seconds."""

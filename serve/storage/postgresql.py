@@ -1,4 +1,4 @@
-"""The database of a deployment in PostgreSQL: for replicas on many machines, which all see the data folder.
+"""The database of a deployment in PostgreSQL: for replicas on many machines, which share a data folder or a store.
 
 The statements are those of SQLite's. Write transactions come one after another, as there: each takes one advisory lock.
 A job is locked by an advisory lock on a connection of its own, which PostgreSQL releases when the process or its
@@ -21,8 +21,9 @@ import sqlalchemy
 from sqlalchemy.engine import Connection, CursorResult
 from sqlalchemy.exc import SQLAlchemyError
 
-from serve.deployment.database import ADDED, INDICES, MARK, NEW_DEPLOYMENT, SCHEMA, Database
+from serve.deployment.database import ADDED, INDICES, NEW_DEPLOYMENT, SCHEMA, Database
 from serve.errors import DatabaseFailed
+from serve.storage.marks import Mark
 from trainers.errors import UserError
 from tuning.study.storage.postgresql import engine, in_words
 
@@ -32,10 +33,14 @@ TYPES = {"REAL": "DOUBLE PRECISION", "INTEGER": "BIGINT"}
 
 
 class PostgresDatabase(Database):
-    """See Database. url: without a password, which is that of PGPASSWORD or ~/.pgpass. data: the data folder."""
+    """See Database. url: without a password, which is that of PGPASSWORD or ~/.pgpass.
 
-    def __init__(self, url: str, data: Path, create: bool = False, deployment: str | None = None) -> None:
-        self.path = data
+    mark: of the place of its files, which must be of the same deployment; None to compare nothing.
+    """
+
+    def __init__(
+        self, url: str, mark: Mark | None, create: bool = False, deployment: str | None = None
+    ) -> None:
         self._engine = engine(url, CONNECTIONS)
         try:
             if create:
@@ -47,13 +52,14 @@ class PostgresDatabase(Database):
                     f"{url}: not prepared; run `python -m serve.run --prepare` with this --database"
                 ) from None
             raise UserError(f"{url}: {error}") from None
-        mark = data / MARK
-        if create and not mark.is_file():
-            data.mkdir(parents=True, exist_ok=True)
-            mark.write_text(here, encoding="utf-8")
-        if not mark.is_file() or mark.read_text(encoding="utf-8") != here or deployment not in (None, here):
+        if mark is None:
+            return
+        self._check_place(url, mark.uri, create)
+        if create:
+            mark.write(here)
+        if mark.read() != here or deployment not in (None, here):
             raise UserError(
-                f"{data}: is not the folder of the deployment in {url}; all machines must share it"
+                f"{mark.place}: is not where the deployment in {url} has its files; all machines must share it"
             )
 
     @contextmanager
@@ -72,9 +78,6 @@ class PostgresDatabase(Database):
     @contextmanager
     def lock(self, file: Path) -> Iterator[bool]:
         """See Database. The lock is on the name of the job's folder, for all machines."""
-        if not file.parent.is_dir():
-            yield False
-            return
         key = {"key": int.from_bytes(hashlib.sha256(file.parent.name.encode()).digest()[:8], signed=True)}
         with _failures(), self._engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -85,6 +88,16 @@ class PostgresDatabase(Database):
                 if held:
                     with suppress(SQLAlchemyError):  # the connection was lost, and the lock with it
                         connection.execute(sqlalchemy.text("SELECT pg_advisory_unlock(:key)"), key)
+
+    def _check_place(self, url: str, uri: str, create: bool) -> None:
+        """Raise UserError when the deployment has its files in another store, or in none. create: note the place."""
+        with self.transaction() as db:
+            if create:
+                db.execute("INSERT INTO notes VALUES ('files', ?) ON CONFLICT DO NOTHING", (uri,))
+            found = db.execute("SELECT value FROM notes WHERE name = 'files'").fetchone()
+        if found is not None and found["value"] != uri:
+            place = found["value"] or "a folder that all machines share"
+            raise UserError(f"{url}: this deployment has its files in {place}; give the same --files")
 
     def _create(self) -> None:
         schema = re.sub("|".join(TYPES), lambda found: TYPES[found[0]], SCHEMA)

@@ -7,8 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from serve.errors import Refused
+from trainers.errors import UserError
+from tuning.stores.store import Away
 
 SECONDS = 5.0  # without an answer
+RETRY_SECONDS = 30
 SOON_OVER = ("RequestTimeout", "SlowDown", "Throttling")
 
 
@@ -38,12 +41,27 @@ def errors(uri: str, does: str = "be read", refusals: int = 422) -> Iterator[Non
         code = error.response.get("Error", {}).get("Code", "")
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
         if status >= 500 or status == 429 or code in SOON_OVER:
-            raise Refused(503, f"{uri}: S3 cannot answer now ({code or status})", retry_after=30) from None
+            raise Refused(
+                503, f"{uri}: S3 cannot answer now ({code or status})", retry_after=RETRY_SECONDS
+            ) from None
         raise Refused(refusals, f"{uri}: cannot {does} ({code or status})") from None
     except S3UploadFailedError as error:
-        raise Refused(503, f"{uri}: cannot {does} ({str(error)[-200:]})", retry_after=30) from None
+        raise Refused(503, f"{uri}: cannot {does} ({str(error)[-200:]})", retry_after=RETRY_SECONDS) from None
     except (BotoCoreError, Boto3Error) as error:
-        raise Refused(503, f"{uri}: S3 does not answer ({type(error).__name__})", retry_after=30) from None
+        raise Refused(
+            503, f"{uri}: S3 does not answer ({type(error).__name__})", retry_after=RETRY_SECONDS
+        ) from None
+
+
+@contextlib.contextmanager
+def answered() -> Iterator[None]:
+    """Raise what a store refuses, or does not answer, as Refused (503): it may be mended, and no job is at fault."""
+    try:
+        yield
+    except Refused:
+        raise
+    except (Away, UserError) as error:
+        raise Refused(503, f"the store of files: {error}", retry_after=RETRY_SECONDS) from None
 
 
 def client(seconds: float | None = None) -> Any:

@@ -12,18 +12,15 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
-from filelock import FileLock
-
 from serve.errors import Refused
+from serve.storage.secrets import Secret
 from trainers.errors import UserError
-from trainers.files import write_bytes
 
 Scope = Literal["read", "submit", "admin"]
 ALL: tuple[Scope, ...] = get_args(Scope)
-FILE = "tokens.json"
+NAME = "tokens.json"  # of the secret that holds them
 TICKET_SECONDS = 12 * 3600
 LEAST_LENGTH, LEAST_SIGNS = 12, 6  # of a token that a person chooses
 READ_SECONDS = 10.0  # that a request waits for a disk that does not answer
@@ -79,19 +76,19 @@ class Known:
 
 
 class Tokens:
-    """The tokens of a deployment, in `<data>/tokens.json`, which only its owner can read."""
+    """The tokens of a deployment, in a secret of it (serve.storage.opening.open_secret)."""
 
-    def __init__(self, data: Path) -> None:
-        self._path = data / FILE
+    def __init__(self, kept: Secret) -> None:
+        self._kept = kept
         self._lock = threading.Lock()
         self._thread = ThreadPoolExecutor(1, "tokens")
         self._next: Future[Known] | None = None  # a read that has not begun yet
-        self._last: tuple[object, Known] | None = None  # what the file had when it had these times
+        self._last: tuple[str | None, Known] | None = None  # what this text means
 
     async def current(self) -> Known:
-        """The tokens as the file has them now; one that was revoked before the call is not among them.
+        """The tokens as they are now; one that was revoked before the call is not among them.
 
-        The file is read in a thread of its own, once for all requests that wait for it: a disk that does not answer
+        They are read in a thread of its own, once for all requests that wait for it: a disk that does not answer
         keeps up nobody else. Raises Refused (503) after READ_SECONDS without an answer.
         """
         with self._lock:
@@ -104,23 +101,20 @@ class Tokens:
             raise Refused(503, "the server's tokens cannot be read now", retry_after=10) from None
 
     def now(self) -> Known:
-        """The tokens as the file has them now. Waits for the disk, so it is not for an event loop."""
-        try:
-            found = self._path.stat()
-        except FileNotFoundError:
-            return self._known()
-        times = (found.st_ino, found.st_mtime_ns, found.st_size)
-        if self._last is None or self._last[0] != times:
-            self._last = times, self._known()
-        return self._last[1]
+        """The tokens as they are now. Waits for the disk, so it is not for an event loop."""
+        text = self._kept.read()
+        last = self._last
+        if last is None or last[0] != text:
+            self._last = last = text, _known(text)
+        return last[1]
 
     def exist(self) -> bool:
         """Whether any token was created yet."""
-        return self._path.exists()
+        return self._kept.read() is not None
 
     def all(self) -> list[Token]:
         """All tokens, oldest first."""
-        return list(self._known().tokens)
+        return list(self.now().tokens)
 
     def add(
         self,
@@ -143,33 +137,38 @@ class Tokens:
                 f"the token is weak; it needs at least {LEAST_LENGTH} characters, {LEAST_SIGNS} of them different"
             )
         token = token or secrets.token_urlsafe(24)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._locked():
-            kept = self._read()
+
+        def added(text: str | None) -> str:
+            kept = _fields(text)
             names = {each["name"] for each in kept["tokens"]}
-            name = name or next(f"token-{i}" for i in range(1, len(names) + 2) if f"token-{i}" not in names)
-            if name in names and not replace:
-                raise UserError(f"there is a token called {name!r}; revoke it first, or give another --name")
+            free = name or next(f"token-{i}" for i in range(1, len(names) + 2) if f"token-{i}" not in names)
+            if free in names and not replace:
+                raise UserError(f"there is a token called {free!r}; revoke it first, or give another --name")
             salt = secrets.token_hex(16)
             expires = None if seconds is None else time.time() + seconds
-            new = Token(name, salt, _digest(token, salt), tuple(scopes), time.time(), expires)
-            kept["tokens"] = [each for each in kept["tokens"] if each["name"] != name] + [asdict(new)]
-            self._write(kept)
+            new = Token(free, salt, _digest(token, salt), tuple(scopes), time.time(), expires)
+            kept["tokens"] = [each for each in kept["tokens"] if each["name"] != free] + [asdict(new)]
+            return json.dumps(kept, indent=1)
+
+        self._kept.change(added)
         return token
 
     def revoke(self, name: str) -> None:
         """Void the token called `name`, for all running processes at once. Raises UserError when there is none."""
-        with self._locked():
-            kept = self._read()
+
+        def without(text: str | None) -> str:
+            kept = _fields(text)
             left = [each for each in kept["tokens"] if each["name"] != name]
             if len(left) == len(kept["tokens"]):
                 known = ", ".join(each["name"] for each in left) or "none"
                 raise UserError(f"there is no token called {name!r}; there are: {known}")
-            self._write(kept | {"tokens": left})
+            return json.dumps(kept | {"tokens": left}, indent=1)
+
+        self._kept.change(without)
 
     def scopes(self, token: str) -> Sequence[str] | None:
         """The token's scopes; None if it is unknown or expired."""
-        found = self._known().find(token)
+        found = self.now().find(token)
         return None if found is None else list(found.scopes)
 
     def _read_next(self) -> Known:
@@ -177,28 +176,24 @@ class Tokens:
             self._next = None  # whoever asks from here on wants another read
         return self.now()
 
-    def _known(self) -> Known:
-        kept = self._read()
-        tokens = (Token(**(each | {"scopes": tuple(each["scopes"])})) for each in kept["tokens"])
-        return Known(kept["secret"], tuple(tokens))
 
-    def _locked(self) -> FileLock:
-        return FileLock(f"{self._path}.lock", mode=0o600)
+def _known(text: str | None) -> Known:
+    kept = _fields(text)
+    tokens = (Token(**(each | {"scopes": tuple(each["scopes"])})) for each in kept["tokens"])
+    return Known(kept["secret"], tuple(tokens))
 
-    def _read(self) -> dict[str, Any]:
-        try:
-            kept = dict(json.loads(self._path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return {"secret": secrets.token_hex(32), "tokens": []}
-        if isinstance(kept["tokens"], dict):  # of the first version: digests without salt -> scopes
-            kept["tokens"] = [
-                asdict(Token(f"token-{number}", "", digest, tuple(scopes), 0.0, None))
-                for number, (digest, scopes) in enumerate(kept["tokens"].items(), 1)
-            ]
-        return kept
 
-    def _write(self, kept: dict[str, Any]) -> None:
-        write_bytes(self._path, json.dumps(kept, indent=1).encode(), mode=0o600)
+def _fields(text: str | None) -> dict[str, Any]:
+    """What the text of the secret says, or a new one."""
+    if text is None:
+        return {"secret": secrets.token_hex(32), "tokens": []}
+    kept = dict(json.loads(text))
+    if isinstance(kept["tokens"], dict):  # of the first version: digests without salt -> scopes
+        kept["tokens"] = [
+            asdict(Token(f"token-{number}", "", digest, tuple(scopes), 0.0, None))
+            for number, (digest, scopes) in enumerate(kept["tokens"].items(), 1)
+        ]
+    return kept
 
 
 def _digest(token: str, salt: str) -> str:

@@ -32,10 +32,11 @@ def annotate(
     segment_frames: int = SEGMENT_FRAMES,
     with_seconds: bool = False,
     shadow: Shadow | None = None,
+    on_segment: Callable[[int], None] = lambda number: None,
 ) -> dict[str, Any]:
     """Write the results to `folder`/result and return their manifest; `folder`/work holds the finished segments.
 
-    Called again after a kill, it resumes after the last finished segment. report, shadow: see VideoPipeline.
+    Called again after a kill, it resumes after the last finished segment. report, shadow, on_segment: see VideoPipeline.
     about: JSON values added to the manifest. threads: CPU threads. with_seconds: add the seconds of each stage to the
     manifest; the network's are right only if nothing else uses `batcher`.
     Raises Refused when no frame can be decoded or the video exceeds a limit, NetworkFailed when the model fails,
@@ -54,6 +55,7 @@ def annotate(
         threads,
         segment_frames,
         shadow,
+        on_segment,
     )
     segments = pipeline.run()
     about = {"damaged": pipeline.progress.damaged, "notes": pipeline.notes, **about}

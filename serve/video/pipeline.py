@@ -57,8 +57,8 @@ class VideoPipeline:
 
     source: the video file; facts: its properties. work: folder for segments. threads: CPU threads shared by the stages.
     report: called after every frame, also those decoded again after a kill, and once when all are done; it may raise
-    Cancelled. shadow: called with each frame that is detected in, and the future of its detections. notes: after
-    `run`, what a user should know of the result.
+    Cancelled. shadow: called with each frame that is detected in, and the future of its detections. on_segment: called
+    with the number of each segment that is finished. notes: after `run`, what a user should know of the result.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class VideoPipeline:
         threads: int = 2,
         segment_frames: int = SEGMENT_FRAMES,
         shadow: Shadow | None = None,
+        on_segment: Callable[[int], None] = lambda number: None,
     ) -> None:
         self._source, self._facts, self._export, self._batcher = source, facts, export, batcher
         self._options, self._limits, self._report = options, limits, report
@@ -83,7 +84,7 @@ class VideoPipeline:
         self._segment_frames = segment_frames
         self.segments = SegmentFolder(work, options.suffix if options.annotate else None)
         self.progress = Progress(total=facts.frames)
-        self._shadow = shadow
+        self._shadow, self._on_segment = shadow, on_segment
         self.notes: list[str] = []
         self._task = tasks.of(export)
         self._least = self._task.least_score(export, options)
@@ -256,6 +257,7 @@ class VideoPipeline:
         height, width = first.image.shape[:2]
         segment = Segment(number, first.index, count, str(first.time), str(end), height, width, seek)
         self.segments.finish(segment, lines)
+        self._on_segment(number)
         return segment
 
     def _replay(self, finished: list[Segment], reader: FrameReader) -> list[Finding]:

@@ -60,12 +60,16 @@ class SegmentFolder:
     def finished(self) -> list[Segment]:
         """The finished segments in order, up to the first gap."""
         segments: list[Segment] = []
-        while (mark := self._path(len(segments), "json")).exists():
+        while (mark := self.mark(len(segments))).exists():
             fields = json.loads(mark.read_text(encoding="utf-8"))
             if seek := fields.get("seek"):
                 fields["seek"] = SeekPoint(**(seek | {"notes": tuple(seek["notes"])}))
             segments.append(Segment(**fields))
         return segments
+
+    def mark(self, number: int) -> Path:
+        """The file that exists when a segment is finished."""
+        return self._path(number, "json")
 
     def video(self, number: int) -> Path:
         """A finished segment's video file."""
@@ -102,7 +106,7 @@ class SegmentFolder:
         if self._suffix is not None:
             self.partial_video(segment.number).replace(self.video(segment.number))
         sync(self.folder)
-        write_text(self._path(segment.number, "json"), json.dumps(asdict(segment)))
+        write_text(self.mark(segment.number), json.dumps(asdict(segment)))
         sync(self.folder)
 
     def _path(self, number: int, suffix: str) -> Path:

@@ -18,6 +18,7 @@ from serve.errors import Refused
 from serve.jobs.batches import Batches
 from serve.metrics.counters import Counters
 from serve.storage import outputs
+from serve.storage.secrets import Secret
 from serve.webhooks import signing
 from serve.webhooks.addresses import Target, resolve
 from serve.webhooks.outbox import MANIFEST_TRIES, Message, Outbox
@@ -31,10 +32,16 @@ log = logging.getLogger(__name__)
 
 
 class Sender:
-    """One replica's; several may share an outbox. Each message is sent at least once, in any order."""
+    """One replica's; several may share an outbox. Each message is sent at least once, in any order.
 
-    def __init__(self, settings: Settings, outbox: Outbox, batches: Batches, counters: Counters) -> None:
+    secret: that of serve.webhooks.signing.secret_of.
+    """
+
+    def __init__(
+        self, settings: Settings, outbox: Outbox, batches: Batches, counters: Counters, secret: Secret
+    ) -> None:
         self._settings, self._outbox, self._batches, self._counters = settings, outbox, batches, counters
+        self._secret = secret
 
     def send_one(self) -> bool:
         """Try one message that is due. False when there is none."""
@@ -62,7 +69,7 @@ class Sender:
                 raise
         if message.url is not None:
             body = message.body.encode()
-            signed = signing.headers(signing.secret_of(self._settings.data), message.id, body)
+            signed = signing.headers(signing.secret_of(self._secret), message.id, body)
             status = post(resolve(message.url, self._settings.webhook_hosts), body, signed)
             if not 200 <= status < 300:
                 raise Refused(status if status == GONE else 503, f"the webhook answered with HTTP {status}")

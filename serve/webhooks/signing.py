@@ -7,26 +7,24 @@ import hashlib
 import hmac
 import secrets
 import time
-from pathlib import Path
-
-from filelock import FileLock
 
 from serve.errors import Refused
-from trainers.files import write_bytes
+from serve.storage.secrets import Secret
 
-FILE = "webhook-secret"
+NAME = "webhook-secret"  # of the deployment's secret
 PREFIX = "whsec_"
 TOLERANCE_SECONDS = 300.0  # by which the clocks of sender and receiver may differ
 
 
-def secret_of(data: Path, new: bool = False) -> str:
-    """The deployment's secret, "whsec_" and base64; made at the first call, or with `new`. Only its owner reads it."""
-    path = data / FILE
-    with FileLock(f"{path}.lock", mode=0o600):
-        if new or not path.exists():
-            made = PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
-            write_bytes(path, made.encode(), mode=0o600)
-        return path.read_text(encoding="ascii")
+def secret_of(kept: Secret, new: bool = False) -> str:
+    """The deployment's secret, "whsec_" and base64; made at the first call, or with `new`."""
+
+    def text(before: str | None) -> str:
+        if before is None or new:
+            return PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
+        return before
+
+    return kept.change(text)
 
 
 def headers(secret: str, message_id: str, body: bytes, now: float | None = None) -> dict[str, str]:

@@ -195,12 +195,23 @@ def test_the_record_of_jobs_is_in_a_database_that_is_made(resources):
     made = named(resources, "ConfigMap")
     url = made["cluster"]["data"]["SERVING_DATABASE"]
     assert f"CREATE DATABASE {url.rpartition('/')[2]} " in made["databases"]["data"]["databases.sql"]
-    assert served(resources)["applications"][0]["args"]["database"] == url
+    assert served(resources)["applications"][0]["args"]["database"] == "$SERVING_DATABASE"
 
 
-def test_replicas_on_several_nodes_share_their_files_and_have_what_the_head_has():
+def test_serving_keeps_nothing_on_a_node(resources):
+    """Neither do replicas on several nodes share a disk."""
+    spec = named(resources, "RayService")["serving"]["spec"]["rayClusterConfig"]["headGroupSpec"]["template"][
+        "spec"
+    ]
+    assert {"name": "data", "emptyDir": {"sizeLimit": "50Gi"}} in spec["volumes"]
+    assert served(resources)["applications"][0]["args"]["files"] == "$SERVING_FILES"
+    (prepare,) = spec["initContainers"]
+    assert "--database $SERVING_DATABASE --files $SERVING_FILES" in prepare["command"][-1]
+    assert named(resources, "ConfigMap")["cluster"]["data"]["SERVING_FILES"].startswith("s3://")
+
+
+def test_replicas_on_several_nodes_have_what_the_head_has():
     found = rendered(INFRA / "kubernetes" / "overlays" / "serving-many")
-    assert named(found, "PersistentVolumeClaim")["serving"]["spec"]["accessModes"] == ["ReadWriteMany"]
     cluster = named(found, "RayService")["serving"]["spec"]["rayClusterConfig"]
     [group], head = cluster["workerGroupSpecs"], cluster["headGroupSpec"]["template"]["spec"]
     worker = group["template"]["spec"]

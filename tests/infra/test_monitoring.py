@@ -16,6 +16,7 @@ from serve.jobs.store import JobStore
 from serve.metrics.counters import Counters
 from serve.metrics.exposition import body
 from serve.metrics.families import COUNTERS, HISTOGRAMS
+from serve.storage.job_files import JobFiles
 from tuning.callbacks.metrics import GAUGES
 
 INFRA = Path(__file__).parents[2] / "infra"
@@ -56,7 +57,7 @@ def exported(tmp_path_factory) -> set[str]:
     for name in HISTOGRAMS:
         counters.observe(name, 0.1)
     counters.flush()
-    text = body(counters, JobStore(database, folder / "jobs"), "")[0].decode()
+    text = body(counters, JobStore(database, JobFiles(folder / "jobs")), "")[0].decode()
     served = {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
     return served | {f"ray_{name}" for name in (*GAUGES, *reporter_agent.METRICS_GAUGES)} | {"up"}
 

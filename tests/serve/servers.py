@@ -15,7 +15,6 @@ import requests
 import uvicorn
 
 from serve.api.app import create_app
-from serve.api.tokens import Tokens
 from serve.backends import choosing
 from serve.backends.choosing import Choice
 from serve.deployment.replica import Replica
@@ -23,7 +22,8 @@ from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
 from serve.exports.model_folder import add_model
 from serve.metrics.counters import Counters
-from serve.storage.opening import open_database
+from serve.storage.opening import open_database, open_secret
+from serve.storage.tokens import NAME, Tokens
 from serve.tasks.task import ServedExport
 
 TOKEN, READER = "token-for-tests", "reader-for-tests"
@@ -52,7 +52,7 @@ def prepare(settings: Settings, model: Path | None) -> None:
         export = add_model(settings, model)
         Rollout(database, Counters(database)).begin(export.export_id)
         choose(export, settings, "openvino")
-    tokens = Tokens(settings.data)
+    tokens = Tokens(open_secret(settings, NAME))
     tokens.add(token=TOKEN)
     tokens.add(("read",), READER)
 

@@ -15,11 +15,21 @@ COMMANDS = {"serve.run", "serve.detect", "serve.promote", "serve.token"}
 # tuning's modules that serve may use, and who uses them
 TUNING = {
     "tuning.api.exporting": {"serve/exports/winner.py"},
+    "tuning.stores.opening": {"serve/storage/opening.py"},  # an object store
+    "tuning.stores.store": {
+        "serve/api/files.py",
+        "serve/storage/job_files.py",
+        "serve/storage/marks.py",
+        "serve/storage/opening.py",
+        "serve/storage/s3.py",
+    },
+    "tuning.stores.folders": {"serve/exports/model_folder.py"},  # whole folders in it
     "tuning.stores.arguments": {"serve/exports/locating.py"},  # what --studies-dir may be
     "tuning.study.storage.working_copy": {"serve/exports/locating.py"},  # of a study in S3
     "tuning.study.storage.postgresql": {  # addresses, passwords and errors of PostgreSQL
         "serve/deployment/settings.py",
         "serve/storage/postgresql.py",
+        "serve/token.py",
     },
     "tuning.tracking.notes": {"serve/exports/winner.py"},  # the MLflow run of a trial
     "tuning.execution.environment": {"serve/backends/choosing.py"},  # the name of the CPU

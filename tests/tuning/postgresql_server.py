@@ -40,7 +40,9 @@ class Server:
         subprocess.run(line, check=True, capture_output=True, cwd=self._folder, user=self._user)
 
     def start(self) -> None:
-        options = f"-p {self.port} -c listen_addresses={self.host} -k {self._folder} -F -c max_connections=50"
+        options = (
+            f"-p {self.port} -c listen_addresses={self.host} -k {self._folder} -F -c max_connections=200"
+        )
         log = str(self._folder / "log")
         self.run(program("pg_ctl"), "-D", str(self._folder / "data"), "-w", "-o", options, "-l", log, "start")
 

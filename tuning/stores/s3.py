@@ -7,7 +7,7 @@ Credentials, region and endpoint come from boto3: the environment, ~/.aws or the
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ CHANGED = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "301", "IllegalLocationConstraintException")
 ATTEMPTS = 3
 MOST_DELETED = 1000  # objects in one request
+CHUNK = 1 << 20  # bytes that `chunks` reads at once
 
 
 class S3Store:
@@ -78,17 +79,36 @@ class S3Store:
                 raise
             return str(answer["ETag"])
 
-    def upload(self, key: str, path: Path) -> None:
+    def upload(self, key: str, path: Path, seen: Callable[[int], None] | None = None) -> None:
         """See Store."""
         # opened here: by its path, boto3 asks for the size first, and a file that is replaced meanwhile by a shorter one
         # is a request whose end S3 waits for
         with self._errors(), path.open("rb") as file:
-            self._client.upload_fileobj(file, self._bucket, self._prefix + key)
+            self._client.upload_fileobj(file, self._bucket, self._prefix + key, Callback=seen)
 
-    def download(self, key: str, path: Path) -> None:
+    def download(self, key: str, path: Path, seen: Callable[[int], None] | None = None) -> None:
         """See Store."""
         with self._errors():
-            self._client.download_file(self._bucket, self._prefix + key, str(path))
+            self._client.download_file(self._bucket, self._prefix + key, str(path), Callback=seen)
+
+    def chunks(self, key: str, first: int, end: int) -> Iterator[bytes]:
+        """See Store."""
+        if first == end:  # which no range can say
+            return
+        with self._errors():
+            answer = self._client.get_object(
+                Bucket=self._bucket, Key=self._prefix + key, Range=f"bytes={first}-{end - 1}"
+            )
+            yield from answer["Body"].iter_chunks(CHUNK)
+
+    def url(self, key: str, seconds: int, media_type: str | None = None) -> str:
+        """See Store."""
+        does = "get_object" if media_type is None else "put_object"
+        wanted = {"Bucket": self._bucket, "Key": self._prefix + key}
+        if media_type is not None:
+            wanted["ContentType"] = media_type
+        with self._errors():
+            return str(self._client.generate_presigned_url(does, Params=wanted, ExpiresIn=seconds))
 
     def entries(self, prefix: str) -> list[Entry]:
         """See Store."""

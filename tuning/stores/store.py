@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -47,11 +47,20 @@ class Store(Protocol):
         expected: the tag that the object must have now, "" if there must be none yet; None for any. Raises Conflict.
         """
 
-    def upload(self, key: str, path: Path) -> None:
-        """Replace an object by a file of any size."""
+    def upload(self, key: str, path: Path, seen: Callable[[int], None] | None = None) -> None:
+        """Replace an object by a file of any size. seen: called with the bytes of each part that was sent."""
 
-    def download(self, key: str, path: Path) -> None:
-        """Write an object to a file. Raises FileNotFoundError if there is no such object."""
+    def download(self, key: str, path: Path, seen: Callable[[int], None] | None = None) -> None:
+        """Write an object to a file. seen: as of `upload`. Raises FileNotFoundError if there is no such object."""
+
+    def chunks(self, key: str, first: int, end: int) -> Iterator[bytes]:
+        """The bytes [first, end) of an object, in parts. Raises FileNotFoundError if there is no such object."""
+
+    def url(self, key: str, seconds: int, media_type: str | None = None) -> str:
+        """An address from which anyone may read the object for so many seconds.
+
+        media_type: for an address to which an object of this type may be written instead.
+        """
 
     def entries(self, prefix: str) -> list[Entry]:
         """The objects whose keys begin with `prefix`, in order of their keys."""

@@ -13,7 +13,8 @@ from servers import READER, TOKEN, Server, wait_for
 
 from serve.client import Client
 from serve.jobs.options import Options
-from serve.webhooks.signing import secret_of, verify
+from serve.storage.opening import open_secret
+from serve.webhooks.signing import NAME, secret_of, verify
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,7 @@ def test_the_webhook_of_a_job_hears_of_its_end(server, uris, tmp_path):
         deliveries = server.call("GET", f"/v1/jobs/{job['id']}/deliveries").json()["deliveries"]
     assert {event["type"] for event in receiver.events()} == {"job.done", "job.failed"}
     headers, body = receiver.messages[-1]
-    verify(secret_of(server.settings.data), headers, body)
+    verify(secret_of(open_secret(server.settings, NAME)), headers, body)
     assert "not a readable video" in next(
         event["data"]["error"] for event in receiver.events() if event["type"] == "job.failed"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import sqlite3
 import threading
@@ -16,13 +15,12 @@ import requests
 from problems import is_problem
 from servers import prepare, served
 
-from serve.api import tokens
 from serve.api.app import FLUSH_SECONDS
-from serve.api.tokens import Tokens
 from serve.deployment import database
 from serve.deployment.database import FILE
 from serve.deployment.settings import Settings
-from serve.storage import s3
+from serve.storage import s3, tokens
+from serve.storage.secrets import SecretFile
 
 pytestmark = pytest.mark.slow
 
@@ -78,15 +76,14 @@ def test_health_is_answered_while_all_other_requests_wait_for_the_database(
 
 def test_a_disk_that_does_not_give_the_tokens_keeps_up_only_those_who_need_them(server, monkeypatch):
     answers = threading.Event()
-    real = Tokens._read
+    real = SecretFile.read
 
     def slow(self):
         assert answers.wait(60)
         return real(self)
 
-    monkeypatch.setattr(Tokens, "_read", slow)
+    monkeypatch.setattr(SecretFile, "read", slow)
     monkeypatch.setattr(tokens, "READ_SECONDS", 1.0)
-    os.utime(server.settings.data / tokens.FILE)  # or nothing would have to be read
     with ThreadPoolExecutor(8) as pool:
         waiting = [pool.submit(server.call, "GET", "/v1/jobs") for _ in range(8)]
         for _ in range(3):

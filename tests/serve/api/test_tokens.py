@@ -11,20 +11,25 @@ import threading
 
 import pytest
 
-from serve.api.tokens import FILE, Tokens
 from serve.deployment.preparing import prepare_tokens
 from serve.deployment.settings import Settings
+from serve.storage.secrets import SecretFile
+from serve.storage.tokens import NAME, Tokens
 from serve.token import main
 from trainers.errors import UserError
 
 GOOD, OTHER = "correct-horse-battery", "another-good-token"
 
 
+def kept_in(folder):
+    return Tokens(SecretFile(folder / NAME))
+
+
 def test_a_token_is_stored_salted(tmp_path):
-    tokens = Tokens(tmp_path)
+    tokens = kept_in(tmp_path)
     for name in "ab":
         tokens.add(token=GOOD, name=name)
-    text = (tmp_path / FILE).read_text()
+    text = (tmp_path / NAME).read_text()
     assert GOOD not in text
     assert hashlib.sha256(GOOD.encode()).hexdigest() not in text
     first, second = tokens.all()
@@ -42,7 +47,7 @@ def test_the_file_is_never_readable_by_others(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "replace", watched)
     before = os.umask(0o022)
-    Tokens(tmp_path).add()
+    kept_in(tmp_path).add()
     os.umask(before)
     modes.extend(stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir())
     assert modes
@@ -50,10 +55,10 @@ def test_the_file_is_never_readable_by_others(tmp_path, monkeypatch):
 
 
 def test_a_read_that_lasts_serves_those_who_asked_before_it_and_nobody_later(tmp_path, monkeypatch):
-    tokens = Tokens(tmp_path)
+    tokens = kept_in(tmp_path)
     tokens.add(token=GOOD, name="a")
     begun, end = threading.Event(), threading.Event()
-    real = Tokens._read
+    real = SecretFile.read
 
     def slow(self):
         kept = real(self)
@@ -61,12 +66,12 @@ def test_a_read_that_lasts_serves_those_who_asked_before_it_and_nobody_later(tmp
         assert end.wait(10)
         return kept
 
-    monkeypatch.setattr(Tokens, "_read", slow)
+    monkeypatch.setattr(SecretFile, "read", slow)
 
     async def ask():
         before = asyncio.create_task(tokens.current())
         await asyncio.to_thread(begun.wait, 10)
-        monkeypatch.setattr(Tokens, "_read", real)
+        monkeypatch.setattr(SecretFile, "read", real)
         await asyncio.to_thread(tokens.revoke, "a")
         after = [asyncio.create_task(tokens.current()) for _ in range(3)]
         await asyncio.sleep(0.05)
@@ -81,7 +86,7 @@ def test_a_read_that_lasts_serves_those_who_asked_before_it_and_nobody_later(tmp
 
 
 def test_a_token_expires(tmp_path):
-    tokens = Tokens(tmp_path)
+    tokens = kept_in(tmp_path)
     tokens.add(token=GOOD, seconds=-1)
     tokens.add(token=OTHER, seconds=1000)
     assert tokens.scopes(GOOD) is None
@@ -91,23 +96,23 @@ def test_a_token_expires(tmp_path):
 @pytest.mark.parametrize("weak", ["secret", "aaaaaaaaaaaaaaaaaa", "ababababababab", ""])
 def test_a_weak_token_is_refused(weak, tmp_path):
     with pytest.raises(UserError, match="weak"):
-        Tokens(tmp_path).add(token=weak)
-    assert not (tmp_path / FILE).exists()
+        kept_in(tmp_path).add(token=weak)
+    assert not (tmp_path / NAME).exists()
 
 
 def test_another_token_in_the_environment_voids_the_one_before(tmp_path):
     settings = Settings(data=tmp_path)
     prepare_tokens(settings, GOOD, None, new=False)
     prepare_tokens(settings, OTHER, None, new=False)
-    tokens = Tokens(tmp_path)
+    tokens = kept_in(tmp_path)
     assert tokens.scopes(GOOD) is None
     assert tokens.scopes(OTHER) is not None
 
 
 def test_tokens_of_the_first_version_stay_valid_and_can_be_revoked(tmp_path):
     digest = hashlib.sha256(GOOD.encode()).hexdigest()
-    (tmp_path / FILE).write_text(json.dumps({"secret": "s", "tokens": {digest: ["read"]}}))
-    tokens = Tokens(tmp_path)
+    (tmp_path / NAME).write_text(json.dumps({"secret": "s", "tokens": {digest: ["read"]}}))
+    tokens = kept_in(tmp_path)
     ticket = tokens.now().ticket("job")
     assert tokens.scopes(GOOD) == ["read"]
     tokens.add(token=OTHER)
@@ -121,14 +126,14 @@ def test_the_command_adds_lists_and_revokes(tmp_path, capsys):
     data = ["--data", str(tmp_path)]
     assert main([*data, "add", "--name", "board", "--scopes", "read,submit", "--expires", "30d"]) == 0
     token = capsys.readouterr().out.strip()
-    assert Tokens(tmp_path).scopes(token) == ["read", "submit"]
+    assert kept_in(tmp_path).scopes(token) == ["read", "submit"]
     assert main([*data, "list"]) == 0
     listed = capsys.readouterr().out
     assert "board" in listed
     assert "read,submit" in listed
     assert token not in listed
     assert main([*data, "revoke", "board"]) == 0
-    assert Tokens(tmp_path).scopes(token) is None
+    assert kept_in(tmp_path).scopes(token) is None
 
 
 @pytest.mark.parametrize(
@@ -145,7 +150,7 @@ def test_an_error_of_the_command_is_one_line(words, says, tmp_path, capsys):
 
 
 def test_a_name_is_given_once(tmp_path):
-    tokens = Tokens(tmp_path)
+    tokens = kept_in(tmp_path)
     tokens.add(name="board")
     with pytest.raises(UserError, match="there is a token called 'board'"):
         tokens.add(name="board")

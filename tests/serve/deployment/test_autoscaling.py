@@ -28,14 +28,15 @@ def test_there_are_enough_replicas_for_all_jobs_within_the_bounds(jobs, requests
     assert replicas_for_jobs(context)[0] == wanted
 
 
-def test_the_serve_config_file_builds_the_application(tmp_path):
+def test_the_serve_config_file_builds_the_application(tmp_path, monkeypatch):
     from serve import deployment
 
     config = yaml.safe_load((Path(__file__).parents[3] / "serve" / "config.yaml").read_text())
     (application,) = config["applications"]
     module, _, name = application["import_path"].partition(":")
     assert module == deployment.__name__
-    arguments = application["args"] | {"data": str(tmp_path)}
+    monkeypatch.setenv("SERVING_DATA", str(tmp_path))
+    arguments = application["args"] | {"data": "$SERVING_DATA"}
     with pytest.raises(UserError, match="not prepared"):
         getattr(deployment, name)(arguments)
     Database(tmp_path, create=True)

@@ -18,6 +18,7 @@ from serve.jobs.queue import JobQueue
 from serve.jobs.store import JobStore
 from serve.jobs.submission import Submission
 from serve.metrics.counters import Counters
+from serve.storage.job_files import JobFiles
 
 BOUNDS = Bounds(images=100, jobs=5)
 
@@ -127,7 +128,7 @@ def test_after_a_promotion_a_rollback_returns_to_the_model_before(state):
 def add(database, tmp_path, number, model) -> Job:
     folder = tmp_path / f"incoming-{number}"
     folder.mkdir()
-    return JobStore(database, tmp_path / "jobs").add(
+    return JobStore(database, JobFiles(tmp_path / "jobs")).add(
         folder, Submission("clip", "upload", Options()), model, 100
     )[0]
 
@@ -136,7 +137,7 @@ def add(database, tmp_path, number, model) -> Job:
 def test_the_jobs_of_a_canary_that_is_rolled_back_go_to_the_champion(automatic, state, database, tmp_path):
     state.propose("new", 0.5, BOUNDS)
     state.loaded("new", "a")
-    store, queue = JobStore(database, tmp_path / "jobs"), JobQueue(database)
+    store, queue = JobStore(database, JobFiles(tmp_path / "jobs")), JobQueue(database)
     jobs = [add(database, tmp_path, number, model) for number, model in enumerate(("new", "new", "old"))]
     running = queue.start(jobs[0].id, segments=0)
     if automatic:

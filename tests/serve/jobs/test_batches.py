@@ -11,11 +11,12 @@ from serve.jobs.options import Options
 from serve.jobs.queue import JobQueue
 from serve.jobs.store import JobStore
 from serve.jobs.submission import Submission
+from serve.storage.job_files import JobFiles
 
 
 @pytest.fixture
 def store(tmp_path):
-    return JobStore(Database(tmp_path, create=True), tmp_path / "jobs")
+    return JobStore(Database(tmp_path, create=True), JobFiles(tmp_path / "jobs"))
 
 
 def sent(number):

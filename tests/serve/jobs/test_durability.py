@@ -13,7 +13,6 @@ import pytest
 import requests
 from servers import Server, free_port, prepare, run_http, run_replica, served, spawn, wait_for
 
-from serve.api.tokens import Tokens
 from serve.backends import cache
 from serve.deployment.database import Database
 from serve.deployment.rollout import Rollout
@@ -27,7 +26,9 @@ from serve.jobs.queue import JobQueue
 from serve.jobs.store import JobStore
 from serve.jobs.submission import Submission
 from serve.metrics.counters import Counters
-from serve.storage.opening import open_database
+from serve.storage.job_files import JobFiles
+from serve.storage.opening import open_database, open_secret
+from serve.storage.tokens import NAME, Tokens
 from serve.video.opening import probe
 
 KILLS = int(os.environ.get("KILLS", "10"))  # KILLS=30 for a longer test
@@ -46,7 +47,7 @@ def settings(request, tmp_path, rectangles_folder):
 
 @pytest.fixture
 def store(settings):
-    return JobStore(open_database(settings), settings.jobs_folder)
+    return JobStore(open_database(settings), JobFiles(settings.jobs_folder))
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_the_video_is_on_the_disk_before_the_job_exists(store, queue, tmp_path, 
     monkeypatch.setattr(os, "fsync", fsync)
     job, _ = added(store, tmp_path, clips.make(tmp_path / "clip.mp4", 3))
     incoming = tmp_path / "incoming-0"
-    assert synced == [str(incoming / "input"), str(incoming), str(store.folder(job.id).parent)]
+    assert synced == [str(incoming / "input"), str(incoming), str(store.files.folder(job.id).parent)]
 
 
 def test_a_full_queue_refuses_jobs_with_a_retry_time(store, tmp_path):
@@ -181,8 +182,8 @@ def test_a_model_is_measured_once_and_loaded_once(settings, rectangles):
 
 
 def test_tokens_outlive_the_server(settings):
-    assert Tokens(settings.data).scopes("token-for-tests") == ["read", "submit", "admin"]
-    assert Tokens(settings.data).scopes("other") is None
+    assert Tokens(open_secret(settings, NAME)).scopes("token-for-tests") == ["read", "submit", "admin"]
+    assert Tokens(open_secret(settings, NAME)).scopes("other") is None
 
 
 @pytest.mark.long

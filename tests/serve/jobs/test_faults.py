@@ -116,7 +116,7 @@ def test_a_fault_that_stays_ends_the_job_and_a_retry_goes_on_after_its_segments(
 
 def test_a_job_fails_at_once_for_its_own_fault(worker, tmp_path, clip):
     job_id = add(worker, tmp_path, clip)
-    (worker.store.folder(job_id) / "input").write_bytes(b"noise" * 1000)
+    (worker.store.files.folder(job_id) / "input").write_bytes(b"noise" * 1000)
     worker.work()
     failed = worker.store.get(job_id)
     assert (failed.state, failed.attempts) == ("failed", 1)

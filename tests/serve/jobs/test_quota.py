@@ -14,16 +14,17 @@ from serve.jobs.options import Options
 from serve.jobs.queue import JobQueue
 from serve.jobs.store import JobStore, insert_job
 from serve.jobs.submission import Submission
+from serve.storage.job_files import JobFiles
 
 
 @pytest.fixture
 def store(tmp_path):
-    return JobStore(Database(tmp_path, create=True), tmp_path / "jobs")
+    return JobStore(Database(tmp_path, create=True), JobFiles(tmp_path / "jobs"))
 
 
 def put(store, job_id, state, size):
     """A job of so many bytes; later ones ended later."""
-    store.folder(job_id).mkdir()
+    store.files.folder(job_id).mkdir()
     with store.database.transaction() as db:
         insert_job(db, job_id, Submission(job_id, "upload", Options(), size=size), "model", time.time())
         ended = None if state in ACTIVE else time.time()
@@ -66,14 +67,14 @@ def test_what_a_running_job_has_written_counts(worker, tmp_path, clip, monkeypat
     written, size = seen[-1]
     assert written > 0
     assert size == written + clip.stat().st_size
-    folder = worker.store.folder(job_id)
+    folder = worker.store.files.folder(job_id)
     files = [folder / "input", *(folder / "result").iterdir()]
     assert bytes_of(worker.store, job_id) == sum(file.stat().st_size for file in files)
 
 
 def test_a_failed_or_cancelled_job_counts_with_what_is_left_of_it(worker, tmp_path, clip):
     job_id = add(worker, tmp_path, clip)
-    (worker.store.folder(job_id) / "input").write_bytes(b"noise" * 100)
+    (worker.store.files.folder(job_id) / "input").write_bytes(b"noise" * 100)
     assert worker.work()
     assert worker.store.get(job_id).state == "failed"
     assert bytes_of(worker.store, job_id) == 500

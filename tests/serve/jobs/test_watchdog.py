@@ -25,7 +25,7 @@ class Clock:
 def hanging(worker, tmp_path, clip):
     """A job whose decoder hangs, because its file is a pipe that nobody writes to; its thread; its clock; the end."""
     job_id = add(worker, tmp_path, clip)
-    path = worker.store.folder(job_id) / "input"
+    path = worker.store.files.folder(job_id) / "input"
     path.unlink()
     os.mkfifo(path)
     stream = clips.make(

@@ -17,6 +17,7 @@ from serve.jobs.running import JobRunner
 from serve.jobs.store import JobStore
 from serve.jobs.submission import Submission
 from serve.metrics.counters import Counters
+from serve.storage.job_files import JobFiles
 from serve.video.opening import probe
 
 FRAMES = 20
@@ -30,7 +31,7 @@ class Worker:
         database = Database(settings.data)
         counters = Counters(database)
         self.rollout = Rollout(database, counters)
-        self.store, self.queue = JobStore(database, settings.jobs_folder), JobQueue(database)
+        self.store, self.queue = JobStore(database, JobFiles(settings.jobs_folder)), JobQueue(database)
         self.models = LoadedModels(settings)
         self.health = Health(settings, self.models, self.rollout)
         assert self.health.check() is None
@@ -67,7 +68,7 @@ def add(worker, tmp_path, clip, name="clip"):
 def assert_complete(worker, job_id):
     job = worker.store.get(job_id)
     assert job.state == "done", job.error
-    lines = (worker.store.folder(job_id) / "result" / "detections.jsonl").read_text().splitlines()
+    lines = (worker.store.files.folder(job_id) / "result" / "detections.jsonl").read_text().splitlines()
     assert [json.loads(line)["frame"] for line in lines] == list(range(FRAMES))
 
 

@@ -16,6 +16,7 @@ from serve.metrics.counters import Counters
 from serve.metrics.exposition import body
 from serve.metrics.families import COUNTERS, HISTOGRAMS
 from serve.metrics.histogram import Histogram
+from serve.storage.job_files import JobFiles
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 BUCKETS = HISTOGRAMS["stage_seconds"].bounds
@@ -32,7 +33,7 @@ def deployment(tmp_path):
         for value in (0.003, 0.4, 1e6):
             counters.observe(name, value, stage="draw")
     counters.flush()
-    return counters, JobStore(database, tmp_path / "jobs")
+    return counters, JobStore(database, JobFiles(tmp_path / "jobs"))
 
 
 def samples(text, parse=plain):
@@ -81,7 +82,7 @@ def test_observations_of_several_processes_add_up(tmp_path):
     other.observe("stage_seconds", 0.2, stage="draw")
     for counters in (one, other):
         counters.flush()
-    found = samples(body(one, JobStore(database, tmp_path / "jobs"), "")[0])
+    found = samples(body(one, JobStore(database, JobFiles(tmp_path / "jobs")), "")[0])
     assert found["serve_stage_duration_seconds_count", ("stage", "draw")] == 2
     assert found["serve_stage_duration_seconds_sum", ("stage", "draw")] == pytest.approx(0.3)
 

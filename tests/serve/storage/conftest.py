@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import boto3
 import pytest
+import requests
 
 
 @pytest.fixture
@@ -13,6 +14,7 @@ def bucket(monkeypatch):
     running = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     running.start()
     host, port = running.get_host_and_port()
+    requests.post(f"http://{host}:{port}/moto-api/reset", timeout=10).raise_for_status()  # of the test before
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")

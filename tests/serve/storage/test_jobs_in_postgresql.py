@@ -20,6 +20,7 @@ from serve.jobs.queue import JobQueue
 from serve.jobs.store import JobStore
 from serve.jobs.submission import Submission
 from serve.metrics.counters import Counters
+from serve.storage.job_files import JobFiles
 from serve.storage.opening import open_database
 from serve.webhooks.outbox import Outbox
 from trainers.errors import UserError
@@ -41,11 +42,11 @@ def database(settings):
 
 @pytest.fixture
 def store(database, settings):
-    return JobStore(database, settings.jobs_folder)
+    return JobStore(database, JobFiles(settings.jobs_folder))
 
 
 def added(store, number=0, key=None, digest="", limit=10):
-    folder = store.folder("x").parent.parent / f"incoming-{number}"
+    folder = store.files.folder("x").parent.parent / f"incoming-{number}"
     folder.mkdir()
     (folder / "input").write_bytes(b"video")
     return store.add(folder, SENT, "model", limit, key, digest)
@@ -96,7 +97,7 @@ def test_a_job_goes_its_way_as_in_sqlite(store):
 
 
 def test_a_name_or_an_id_with_a_nul_is_no_error_of_the_database(store):
-    folder = store.folder("x").parent.parent / "incoming-nul"
+    folder = store.files.folder("x").parent.parent / "incoming-nul"
     folder.mkdir()
     job, _ = store.add(folder, Submission("a\0b", "upload", Options(), None), "model", 10)
     assert job.name == "a\ufffdb"
@@ -140,7 +141,7 @@ def hold(settings, file, held):
 
 
 def test_a_job_is_locked_by_one_machine_and_released_when_its_process_dies(store, settings):
-    file = store.folder(added(store)[0].id) / "lock"
+    file = store.files.folder(added(store)[0].id) / "lock"
     spawn = multiprocessing.get_context("spawn")
     held = spawn.Queue()
     other = spawn.Process(target=hold, args=(settings, file, held), daemon=True)
@@ -157,7 +158,7 @@ def test_a_job_is_locked_by_one_machine_and_released_when_its_process_dies(store
                 break
         time.sleep(0.05)
     assert mine
-    with store.database.lock(store.folder("gone") / "lock") as none:
+    with store.lock("gone") as none:
         assert not none
 
 
@@ -171,7 +172,7 @@ def test_a_replica_whose_lock_was_lost_can_change_nothing_of_a_job_that_another_
             db.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
             )
-        other = JobStore(open_database(settings), settings.jobs_folder)
+        other = JobStore(open_database(settings), JobFiles(settings.jobs_folder))
         with other.lock(job.id) as taken:
             assert taken
             second = JobQueue(other.database).start(job.id, 0)
@@ -205,11 +206,11 @@ def test_only_a_model_makes_the_record_of_a_folder_that_is_not_the_deployment_s(
 def test_what_cannot_be_is_one_line(database, settings, tmp_path):
     elsewhere = settings.model_copy(update={"data": tmp_path / "disk of another machine"})
     with pytest.raises(
-        UserError, match=r"is not the folder of the deployment in .*; all machines must share it"
+        UserError, match=r"is not where the deployment in .* has its files; all machines must share it"
     ):
         open_database(elsewhere)
     other = settings.model_copy(update={"deployment": "another"})
-    with pytest.raises(UserError, match="is not the folder of the deployment"):
+    with pytest.raises(UserError, match="is not where the deployment in"):
         open_database(other)
     with database.transaction() as db:
         db.execute("DROP TABLE notes")

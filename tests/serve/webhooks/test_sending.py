@@ -16,6 +16,8 @@ from serve.errors import Refused
 from serve.jobs.batches import Batches
 from serve.jobs.store import JobStore
 from serve.metrics.counters import Counters
+from serve.storage.job_files import JobFiles
+from serve.storage.opening import open_secret
 from serve.webhooks import outbox, sending, signing
 from serve.webhooks.addresses import resolve
 from serve.webhooks.outbox import PAUSES, Outbox, announce
@@ -34,8 +36,14 @@ class Deployment:
 
     def send(self):
         """As another process would, which knows only what is stored."""
-        batches = Batches(JobStore(self.database, self.settings.jobs_folder))
-        return Sender(self.settings, Outbox(self.database), batches, Counters(self.database)).send_one()
+        batches = Batches(JobStore(self.database, JobFiles(self.settings.jobs_folder)))
+        return Sender(
+            self.settings,
+            Outbox(self.database),
+            batches,
+            Counters(self.database),
+            open_secret(self.settings, signing.NAME),
+        ).send_one()
 
     def wait(self):
         """Until the next try."""
@@ -53,7 +61,7 @@ def test_a_message_is_signed_and_sent_once(tmp_path):
         assert deployment.send()
         assert not deployment.send()
     ((headers, body),) = receiver.messages
-    signing.verify(signing.secret_of(tmp_path), headers, body)
+    signing.verify(signing.secret_of(open_secret(Settings(data=tmp_path), signing.NAME)), headers, body)
     assert receiver.events()[0]["type"] == "job.done"
     assert receiver.events()[0]["data"] == {"id": "a-job"}
     assert deployment.shown["state"] == "delivered"

@@ -7,8 +7,9 @@ import stat
 import pytest
 
 from serve.errors import Refused
+from serve.storage.secrets import SecretFile
 from serve.token import main
-from serve.webhooks.signing import FILE, headers, secret_of, verify
+from serve.webhooks.signing import NAME, headers, secret_of, verify
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = b'{"test": 2432232314}'
@@ -45,7 +46,7 @@ def test_the_secret_is_made_once_is_its_owner_s_alone_and_can_be_replaced(tmp_pa
     assert main([*data, "webhook-secret"]) == 0
     first = capsys.readouterr().out.strip()
     assert first.startswith("whsec_")
-    assert secret_of(tmp_path) == first
-    assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
+    assert secret_of(SecretFile(tmp_path / NAME)) == first
+    assert stat.S_IMODE((tmp_path / NAME).stat().st_mode) == 0o600
     assert main([*data, "webhook-secret", "--new"]) == 0
-    assert capsys.readouterr().out.strip() == secret_of(tmp_path) != first
+    assert capsys.readouterr().out.strip() == secret_of(SecretFile(tmp_path / NAME)) != first
