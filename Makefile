@@ -28,8 +28,8 @@ test: $(STAMP)  ## set up, then run the tests
 long: $(STAMP)  ## kill searches and servers again and again, and other runs of minutes, which `make test` leaves out
 	$(PY) -m pytest -m long -o faulthandler_timeout=1900
 
-cluster-test: $(STAMP)  ## a search on three Ray nodes in namespaces of their own, without a shared disk (takes root)
-	$(PY) -m pytest tests/cluster/test_three_nodes.py -s -o timeout=1800 -o faulthandler_timeout=1900
+cluster-test: $(STAMP)  ## searches and serving on three Ray nodes in namespaces of their own, without a shared disk (takes root)
+	$(PY) -m pytest tests/cluster --ignore tests/cluster/test_cluster_faults.py -s -o timeout=1800 -o faulthandler_timeout=1900
 
 cluster-faults: $(STAMP)  ## random faults on such a cluster (FAULTS=40: half an hour)
 	FAULTS=$(or $(FAULTS),40) $(PY) -m pytest tests/cluster/test_cluster_faults.py -s -o timeout=7200 -o faulthandler_timeout=7200

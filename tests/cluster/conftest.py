@@ -49,7 +49,16 @@ def _give_token(machine: Node) -> None:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Whose machines have a cache of CACHE bytes, if the test's module says so."""
+    size = {"cache": request.module.CACHE} if hasattr(request.module, "CACHE") else {}
+    with cluster_of(**size) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def cluster_of(workers: int = 2, head_cpus: int = 1, **options: str) -> Iterator[Cluster]:
+    """A head and so many workers. options: of each Node. Skips the test where there can be none."""
     if missing := nodes.available():
         pytest.skip(missing)
     with contextlib.ExitStack() as running:
@@ -78,17 +87,17 @@ def cluster() -> Iterator[Cluster]:
         )  # fmt: skip
         client.create_bucket(Bucket="studies")
 
-        def join(number: int, cpus: int, head: str | None, **options: str) -> Node:
-            machine = Node(number, folder, environment, **options)
+        def join(number: int, cpus: int, head: str | None, **own: str) -> Node:
+            machine = Node(number, folder, environment, **options | own)
             running.callback(machine.remove)
             _give_token(machine)
             machine.start_ray(head, cpus)
             return machine
 
-        head = join(1, 1, None)
-        workers = [join(number, 2, head.address) for number in (2, 3)]
+        head = join(1, head_cpus, None)
+        joined = [join(number, 2, head.address) for number in range(2, 2 + workers)]
         yield Cluster(
-            head, workers, "s3://studies/cluster", client, outage, join, database, tracking.uri
+            head, joined, "s3://studies/cluster", client, outage, join, database, tracking.uri
         )  # fmt: skip
 
 
