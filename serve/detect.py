@@ -47,7 +47,11 @@ def parser() -> Parser:
     add("--every", type=int, default=1, metavar="N", help="detect on every N-th frame (default: 1)")
     add("--track", action="store_true", help="give objects ids that persist between frames")
     add = line.add_argument_group("video").add_argument
-    add("--codec", default="vp9", help="vp9, av1, or h264 (x264: GPL, patented); default: vp9, for .mp4 h264")
+    add(
+        "--codec",
+        default="vp8",
+        help="vp8, vp9, av1, or h264 (x264: GPL, patented); default: vp8, for .mp4 h264",
+    )
     add("--no-audio", action="store_true", help="remove the sound")
     add = line.add_argument_group("on a server").add_argument
     add("--url", default=DEFAULT_URL, help=f"the server (default: {DEFAULT_URL})")

@@ -127,7 +127,7 @@ class LocalModel:
         threshold: float | None = None,
         classes: Sequence[str] | None = None,
         every: int = 1,
-        codec: str = "vp9",
+        codec: str = "vp8",
         audio: bool = True,
         track: bool = False,
         report: Callable[[Progress], None] | None = None,
@@ -136,7 +136,7 @@ class LocalModel:
 
         out: the video with what was found drawn in, .webm or .mp4. detections: JSON Lines, a line per frame. coco: COCO
         results. preview: a short animation, .gif or .webp. threshold, classes: which count. every: run the model
-        on every n-th frame. codec: vp9, av1 or h264; .mp4 gets h264 instead of vp9. audio: keep the sound.
+        on every n-th frame. codec: vp8, vp9, av1 or h264; .mp4 gets h264 instead of vp8. audio: keep the sound.
         track: give objects ids. report: called after every frame.
         Raises UserError when nothing is to be written, a folder is missing, an option is invalid, or the video cannot
         be read. Nothing is written then.

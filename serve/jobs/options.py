@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-Codec = Literal["vp9", "av1", "h264"]
+Codec = Literal["vp8", "vp9", "av1", "h264"]
 Container = Literal["webm", "mp4"]
 ClassName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
@@ -27,7 +27,8 @@ class Options(BaseModel):
     )
     annotate: bool = Field(True, description="make a video with the boxes drawn in")
     codec: Codec = Field(
-        "vp9", description="video codec; h264 is encoded by x264, which is under the GPL and patented"
+        "vp8",
+        description="video codec; in mp4 vp9 by default; h264 is encoded by x264, which is under the GPL and patented",
     )
     container: Container | None = Field(
         None, description="file format; default: mp4 for h264, webm for the others"
@@ -36,10 +37,19 @@ class Options(BaseModel):
     track: bool = Field(False, description="give each object an id that persists from frame to frame")
     preview: Literal["none", "gif", "webp"] = Field("none", description="also make a short animation")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _codec_of_mp4(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("container") == "mp4" and "codec" not in given:
+            return given | {"codec": "vp9"}
+        return given
+
     @model_validator(mode="after")
     def _codec_fits_container(self) -> Options:
         if self.codec == "h264" and self.container == "webm":
-            raise ValueError("webm takes vp9 or av1, not h264; use the container mp4")
+            raise ValueError("webm takes vp8, vp9 or av1, not h264; use the container mp4")
+        if self.codec == "vp8" and self.container == "mp4":
+            raise ValueError("mp4 takes vp9, av1 or h264, not vp8; use the container webm")
         return self
 
     @property

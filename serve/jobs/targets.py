@@ -32,14 +32,14 @@ def checked_targets(
 
 def options_for(
     targets: dict[str, Path], threshold: float | None = None, classes: Sequence[str] | None = None, every: int = 1,
-    codec: str = "vp9", audio: bool = True, track: bool = False,
+    codec: str = "vp8", audio: bool = True, track: bool = False,
 ) -> Options:  # fmt: skip
-    """Options of a job with these results: file suffixes decide the container, and h264 for .mp4 unless av1 is chosen.
+    """Options of a job with these results: file suffixes decide the container, and h264 instead of vp8 for .mp4.
 
     Raises UserError naming the option, in one line.
     """
     container = targets["video"].suffix.lstrip(".").lower() if "video" in targets else None
-    if container == "mp4" and codec == "vp9":
+    if container == "mp4" and codec == "vp8":
         codec = "h264"
     preview = targets["preview"].suffix.lstrip(".").lower() if "preview" in targets else "none"
     if isinstance(classes, str):

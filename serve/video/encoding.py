@@ -32,6 +32,10 @@ TAGS = {"colorspace": 6, "color_range": 1, "color_primaries": 1, "color_trc": 1}
 
 # FFmpeg encoder and options; constant quality, so that no seams are visible between segments
 ENCODERS: dict[Codec, tuple[str, dict[str, str]]] = {
+    # its quality is constant below the bitrate, which is higher than any video needs
+    "vp8": ("libvpx", {
+        "deadline": "realtime", "cpu-used": "16", "lag-in-frames": "0", "b": "1G", "crf": "25", "g": "240",
+    }),
     "vp9": ("libvpx-vp9", {
         "deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "b": "0", "crf": "33", "g": "240",
     }),
@@ -41,6 +45,8 @@ ENCODERS: dict[Codec, tuple[str, dict[str, str]]] = {
 }  # fmt: skip
 # options that let an encoder use several threads, for about 5% more CPU time; with row-mt it was up to 20%
 MULTITHREADED: dict[Codec, dict[str, str]] = {"vp9": {"tile-columns": "2"}}
+# its threads wait for each other in loops, which take the cores from the other stages: half of the frames a second
+ONE_THREAD: frozenset[Codec] = frozenset({"vp8"})
 
 
 def planes_of(image: np.ndarray) -> np.ndarray:
@@ -68,6 +74,8 @@ class SegmentWriter:
     ) -> None:
         self._path = path
         name, options = ENCODERS[codec]
+        if codec in ONE_THREAD:
+            threads = 1
         if threads > 1:
             options = options | MULTITHREADED.get(codec, {})
         # the format is given because the file name ends in .part

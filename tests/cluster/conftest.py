@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
 import nodes
@@ -50,14 +51,13 @@ def _give_token(machine: Node) -> None:
 
 @pytest.fixture(scope="module")
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """Whose machines have a cache of CACHE bytes, if the test's module says so."""
-    size = {"cache": request.module.CACHE} if hasattr(request.module, "CACHE") else {}
-    with cluster_of(**size) as made:
+    """With the OPTIONS of the test's module, if it has some."""
+    with cluster_of(**getattr(request.module, "OPTIONS", {})) as made:
         yield made
 
 
 @contextlib.contextmanager
-def cluster_of(workers: int = 2, head_cpus: int = 1, **options: str) -> Iterator[Cluster]:
+def cluster_of(workers: int = 2, head_cpus: int = 1, **options: Any) -> Iterator[Cluster]:
     """A head and so many workers. options: of each Node. Skips the test where there can be none."""
     if missing := nodes.available():
         pytest.skip(missing)

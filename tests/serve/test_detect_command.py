@@ -37,7 +37,7 @@ def test_a_video_is_annotated_without_a_server(rectangles_folder, tmp_path, caps
     [
         (["gone.mp4", "--out", "OUT.webm"], "gone.mp4: no such file"),
         (["CLIP", "--out", "OUT.avi"], "container: Input should be 'webm' or 'mp4'"),
-        (["CLIP", "--out", "OUT.webm", "--codec", "h264"], "webm takes vp9 or av1"),
+        (["CLIP", "--out", "OUT.webm", "--codec", "h264"], "webm takes vp8, vp9 or av1"),
         (
             ["CLIP", "--out", "OUT.webm", "--threshold", "7"],
             "threshold: Input should be less than or equal to 1",

@@ -28,6 +28,7 @@ from serve.video.opening import probe
 FRAMES = 128  # of a segment
 # option of each encoder that trades size for speed, and its values, fastest first
 SPEEDS: dict[Codec, tuple[str, tuple[str, ...]]] = {
+    "vp8": ("cpu-used", ("16", "14", "12")),
     "vp9": ("cpu-used", ("8", "7", "6", "5")),
     "av1": ("preset", ("13", "12", "10")),
     "h264": ("preset", ("ultrafast", "superfast", "veryfast", "faster")),

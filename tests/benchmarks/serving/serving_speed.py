@@ -20,7 +20,7 @@ from serving_parts import CARS, generated, keep, way
 
 
 def speed(
-    trial: Path, video: Path, rounds: int, codec: str, backends: Sequence[str], folder: Path
+    trial: Path, video: Path, rounds: int, codec: str, backends: Sequence[str], sound: str, folder: Path
 ) -> list[dict[str, Any]]:
     """A row for each round."""
     way("stock", trial, folder)
@@ -29,7 +29,7 @@ def speed(
         notebook = way("notebook", model, video, folder / "out.mp4", folder / "out" / "saved_model")
         row: dict[str, Any] = {"notebook": notebook}
         for backend in backends:
-            ours = way("ours", model, video, codec, 1, backend)
+            ours = way("ours", model, video, codec, 1, backend, sound)
             alone = way("alone", model, video, folder / "out.webm", codec, backend)
             bound = 1 / sum(1 / alone[stage] for stage in ("decode", "resize", "network", "encode"))
             row[backend] = {
@@ -48,15 +48,22 @@ def main() -> None:
     line = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     line.add_argument("--trial", type=Path, required=True)
     line.add_argument("--video", choices=("cars", "720p"), default="cars")
-    line.add_argument("--codec", default="vp9")
+    line.add_argument("--codec", default="vp8")
     line.add_argument("--backends", nargs="+", default=["openvino"], metavar="NAME")
+    line.add_argument("--no-audio", action="store_true", help="leave out the sound, as the notebook does")
     line.add_argument("--rounds", type=int, default=3)
     line.add_argument("--out", type=Path)
     chosen = line.parse_args()
     with tempfile.TemporaryDirectory() as name:
         video = CARS if chosen.video == "cars" else generated(Path(name) / "720p.mp4", 15)
-        rows = speed(chosen.trial, video, chosen.rounds, chosen.codec, chosen.backends, Path(name))
-    said = {"video": chosen.video, "codec": chosen.codec, "trial": "/".join(chosen.trial.parts[-3:])}
+        sound = "no" if chosen.no_audio else "sound"
+        rows = speed(chosen.trial, video, chosen.rounds, chosen.codec, chosen.backends, sound, Path(name))
+    said = {
+        "sound": sound,
+        "video": chosen.video,
+        "codec": chosen.codec,
+        "trial": "/".join(chosen.trial.parts[-3:]),
+    }
     keep("serving_speed", said | {"rounds": rows}, chosen.out)
 
 

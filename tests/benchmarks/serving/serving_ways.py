@@ -86,15 +86,23 @@ def notebook(model: str, video: str, out: str, saved_model: str) -> dict[str, An
 
 
 def ours(
-    model: str, video: str, codec: str = "vp9", every: str = "1", backend: str | None = None
+    model: str,
+    video: str,
+    codec: str = "vp8",
+    every: str = "1",
+    backend: str | None = None,
+    sound: str = "sound",
 ) -> dict[str, Any]:
-    """`python -m serve.detect --local --every EVERY --backend BACKEND`, and the seconds that each stage worked."""
+    """`python -m serve.detect --local --every EVERY --backend BACKEND`, and the seconds that each stage worked.
+
+    sound: "no" for --no-audio.
+    """
     from serve import Detector
 
     with Detector(model, backend=backend) as detector, tempfile.TemporaryDirectory() as folder:
         began, cpu = time.perf_counter(), time.process_time()
         out = Path(folder) / f"video.{'mp4' if codec == 'h264' else 'webm'}"
-        manifest = detector.annotate(video, out, codec=codec, every=int(every))
+        manifest = detector.annotate(video, out, codec=codec, every=int(every), audio=sound != "no")
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     frames = manifest["frames"]
     return {

@@ -56,6 +56,7 @@ def test_an_unknown_job_is_not_found(server, job_id):
         '{"codec": "mjpeg"}',
         '{"unknown": 1}',
         '{"codec": "h264", "container": "webm"}',
+        '{"codec": "vp8", "container": "mp4"}',
         '{"classes": []}',
         '{"every": 1e99}',
         "\x00",

@@ -21,7 +21,7 @@ def tab(tmp_path):
         yield tab
 
 
-@pytest.mark.parametrize("codec", ["vp9", "av1", "h264"])
+@pytest.mark.parametrize("codec", ["vp8", "vp9", "av1", "h264"])
 def test_a_video_is_uploaded_and_its_result_plays(codec, server, tab, tmp_path):
     clip = clips.make(tmp_path / "clip.mp4", 50, size=(240, 320), audio="aac")
     tab.open(f"{server.url}/#token=token-for-tests")

@@ -47,7 +47,7 @@ def test_a_mirrored_video_is_shown_as_players_show_it(matrix, expected, size, re
     np.testing.assert_allclose(lines[0]["objects"][0]["box"], expected(*clips.position(0)), atol=0.05)
 
 
-@pytest.mark.parametrize("codec", ["vp9", "av1", "h264"])
+@pytest.mark.parametrize("codec", ["vp8", "vp9", "av1", "h264"])
 def test_a_rate_of_1000_is_taken_for_the_resolution_of_the_times(codec, rectangles, batcher, tmp_path):
     times = np.cumsum(np.random.default_rng(2).choice([0.016, 0.033, 0.067], 30)).tolist()
     source = clips.make(tmp_path / "clip.webm", 30, rate=1000, times=times, codec="libvpx")
@@ -85,7 +85,7 @@ def test_pictures_of_an_unknown_codec_are_refused(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sound", ["aac", "mp2", None])
-@pytest.mark.parametrize("options", [FAST, Options(codec="vp9")], ids=["mp4", "webm"])
+@pytest.mark.parametrize("options", [FAST, Options(codec="vp8")], ids=["mp4", "webm"])
 def test_joined_recordings_go_on_where_the_first_ends(sound, options, rectangles, batcher, tmp_path):
     parts = [clips.make(tmp_path / f"{name}.ts", 24, audio=sound) for name in "ab"]
     source = tmp_path / "joined.ts"
@@ -148,13 +148,14 @@ def test_a_file_that_ends_too_early_is_said_to(rectangles, batcher, tmp_path):
 
 @pytest.mark.parametrize("matrix", [5, 1], ids=["BT.601", "BT.709"])
 @pytest.mark.parametrize("full", [False, True], ids=["limited", "full"])
-@pytest.mark.parametrize("codec", ["vp9", "av1", "h264"])
+@pytest.mark.parametrize("codec", ["vp8", "vp9", "av1", "h264"])
 def test_colours_are_kept_and_tagged(matrix, full, codec, rectangles, batcher, tmp_path):
     source = clips.coloured(tmp_path / "clip.mp4", matrix, full)
     _, _, _ = run(source, tmp_path, rectangles, batcher, Options(codec=codec))
     with av.open(str(next((tmp_path / "result").glob("video.*")))) as file:
         frame = next(file.decode(video=0))
-        assert (int(frame.colorspace), int(frame.color_range)) == (6, 1)
+        assert int(frame.colorspace) in (5, 6)  # BT.601, which has two names
+        assert int(frame.color_range) == 1
         np.testing.assert_allclose(frame.to_ndarray(format="rgb24")[60, 60], clips.COLOUR, atol=6)
 
 
