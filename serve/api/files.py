@@ -12,8 +12,9 @@ from starlette.responses import MalformedRangeHeader, RangeNotSatisfiable
 
 from serve.errors import Refused
 from serve.jobs.job import Job
-from serve.storage.job_files import JobFiles, StoredJobFiles
+from serve.storage.job_files import JobFiles
 from serve.storage.s3 import answered
+from serve.storage.stored_job_files import StoredJobFiles
 from tuning.stores.store import Entry, Store
 
 PRESIGNED_BYTES = (

@@ -24,6 +24,7 @@ from serve.jobs.queue import JobQueue
 from serve.jobs.submission import Submission
 from serve.storage import outputs, sources
 from serve.storage.job_files import INPUT
+from serve.storage.stored_job_files import PLACE_SECONDS, VIDEO, StoredJobFiles
 from serve.video.opening import probe
 from serve.webhooks.addresses import resolve
 from serve.webhooks.outbox import Outbox
@@ -101,22 +102,40 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
             job, new = await asyncio.to_thread(add)
         return JSONResponse(job, 202 if new else 200, headers={"Location": f"/v1/jobs/{job['id']}"})
 
+    @router.post(
+        "/uploads",
+        name="place_upload",
+        summary="Ask for an address to which a large video is sent, past this server, before its job is submitted",
+        status_code=201,
+        response_model=schemas.UploadPlace,
+        dependencies=[guard("submit")],
+        responses={
+            **{status: ERRORS[status] for status in (400, 401, 403, 422, 429)},
+            409: {"model": problems.Problem, "description": "The server has its files on its own disk"},
+        },
+    )
+    def place(wanted: schemas.UploadRequest) -> Any:
+        if not isinstance(store.files, StoredJobFiles):
+            raise Refused(409, "this server has its files on its own disk; send the video to /v1/jobs")
+        uri, url = store.files.place(wanted.name)
+        return {"uri": uri, "url": url, "headers": {"Content-Type": VIDEO}, "seconds": PLACE_SECONDS}
+
     async def _receive(request: Request, folder: Path) -> tuple[Submission, str]:
         if request.headers.get("content-type", "").split(";")[0].strip() == "application/json":
             wanted = await json_body(request, schemas.JobRequest)
             await check(wanted.output_uri, wanted.webhook)
+            sent = await asyncio.to_thread(store.files.uploaded, wanted.uri)
+            if sent is not None:
+                await asyncio.to_thread(check_room, sent.size)
+                name = sources.name_of(wanted.uri)
+                place = wanted.output_uri, wanted.webhook, sent.size, sent.key
+                return Submission(name, "upload", wanted.options, None, *place), wanted.model_dump_json()
             size = await context.checks.run(sources.check, wanted.uri, settings)
             await asyncio.to_thread(check_room, size)
-            sent = Submission(
-                sources.name_of(wanted.uri),
-                wanted.uri,
-                wanted.options,
-                None,
-                wanted.output_uri,
-                wanted.webhook,
-                size,
-            )
-            return sent, wanted.model_dump_json()
+            made = Submission(
+                sources.name_of(wanted.uri), wanted.uri, wanted.options, None, wanted.output_uri, wanted.webhook, size
+            )  # fmt: skip
+            return made, wanted.model_dump_json()
         form = await read_form(
             request,
             folder,

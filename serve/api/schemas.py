@@ -82,6 +82,23 @@ class JobRequest(BaseModel):
     webhook: Webhook = None
 
 
+class UploadRequest(BaseModel):
+    """A video that will be sent to the store of files."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=200, description="of the video, as drive.mp4")
+
+
+class UploadPlace(BaseModel):
+    """Where to send it."""
+
+    uri: str = Field(description="for the job's `uri`, once the video was sent")
+    url: str = Field(description="for a PUT of the video, without a token")
+    headers: dict[str, str] = Field(description="which the PUT must have")
+    seconds: int = Field(description="for which the address is valid")
+
+
 class BatchRequest(BaseModel):
     """Jobs with the same options, of videos that the server fetches itself."""
 

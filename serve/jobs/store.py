@@ -46,9 +46,8 @@ class JobStore:
             check_queue(db, 1, queue_limit)
         job_id = new_id()
         size = sum(file.stat().st_size for file in incoming.iterdir())
-        self.files.add(
-            job_id, incoming
-        )  # a job always has its files, and files without a job are removed later
+        # a job always has its files, and files without a job are removed later
+        self.files.add(job_id, incoming, sent.uploaded)
         try:
             with self.database.transaction() as db:
                 known = known_by_key(db, "jobs", key, digest)

@@ -14,6 +14,7 @@ class Submission:
 
     output: the S3 prefix to which the results are copied; webhook: the URL that is told when the job ends; or None.
     size: bytes of a video that is not fetched yet, if they are known.
+    uploaded: the object that the client has sent to the store of files.
     """
 
     name: str
@@ -23,3 +24,4 @@ class Submission:
     output: str | None = None
     webhook: str | None = None
     size: int = 0
+    uploaded: str | None = None

@@ -6,9 +6,10 @@ import functools
 
 from serve.deployment.database import FILE, MARK, Database
 from serve.deployment.settings import Settings
-from serve.storage.job_files import JobFiles, StoredJobFiles
+from serve.storage.job_files import JobFiles
 from serve.storage.marks import FolderMark, Mark, StoreMark
 from serve.storage.secrets import Secret, SecretFile, SecretRow
+from serve.storage.stored_job_files import StoredJobFiles
 from tuning.stores.store import Store
 
 

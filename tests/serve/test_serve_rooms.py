@@ -19,6 +19,7 @@ TUNING = {
     "tuning.stores.store": {
         "serve/api/files.py",
         "serve/storage/job_files.py",
+        "serve/storage/stored_job_files.py",
         "serve/storage/marks.py",
         "serve/storage/opening.py",
         "serve/storage/s3.py",

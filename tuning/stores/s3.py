@@ -91,6 +91,12 @@ class S3Store:
         with self._errors():
             self._client.download_file(self._bucket, self._prefix + key, str(path), Callback=seen)
 
+    def copy(self, key: str, target: str) -> None:
+        """See Store."""
+        with self._errors():
+            source = {"Bucket": self._bucket, "Key": self._prefix + key}
+            self._client.copy(source, self._bucket, self._prefix + target)
+
     def chunks(self, key: str, first: int, end: int) -> Iterator[bytes]:
         """See Store."""
         if first == end:  # which no range can say

@@ -53,6 +53,9 @@ class Store(Protocol):
     def download(self, key: str, path: Path, seen: Callable[[int], None] | None = None) -> None:
         """Write an object to a file. seen: as of `upload`. Raises FileNotFoundError if there is no such object."""
 
+    def copy(self, key: str, target: str) -> None:
+        """Replace the object `target` by a copy of another. Raises FileNotFoundError if there is no such object."""
+
     def chunks(self, key: str, first: int, end: int) -> Iterator[bytes]:
         """The bytes [first, end) of an object, in parts. Raises FileNotFoundError if there is no such object."""
 

@@ -8,21 +8,18 @@ from dataclasses import asdict, replace
 
 import clips
 import pytest
-import requests
-from servers import TOKEN, prepare, served, wait_for
+from servers import TOKEN, served, wait_for
 
 from serve import run as serve_run
 from serve import token as serve_token
-from serve.api import files as sent_files
 from serve.deployment.preparing import prepare_model
-from serve.deployment.settings import Settings, parsed
+from serve.deployment.settings import parsed
 from serve.errors import Refused
 from serve.exports.model_folder import read_model
 from serve.jobs.job import Job
-from serve.jobs.limits import Limits
 from serve.jobs.options import Options
 from serve.jobs.store import JobStore
-from serve.storage import job_files
+from serve.storage import stored_job_files
 from serve.storage.opening import open_database, open_files_store, open_secret
 from serve.storage.tokens import NAME, Tokens
 from serve.video.segments import Segment
@@ -30,27 +27,6 @@ from trainers.errors import UserError
 
 pytestmark = pytest.mark.slow
 FRAMES = 60
-
-
-@pytest.fixture
-def machine(bucket, postgresql, tmp_path, rectangles_folder):
-    """The settings of a machine, by its name: its folder is its own."""
-    open_files_store.cache_clear()  # of the bucket of the test before
-
-    def settings(name: str) -> Settings:
-        return Settings(
-            data=tmp_path / name, database=postgresql, files="s3://videos/serving", limits=Limits(free_bytes=0),
-            threads=1, segment_frames=12, jobs_at_once=2,
-        )  # fmt: skip
-
-    prepare(settings("first"), rectangles_folder)
-    yield settings
-    open_files_store.cache_clear()
-
-
-@pytest.fixture
-def clip(tmp_path):
-    return clips.make(tmp_path / "clip.mp4", FRAMES)
 
 
 def keys(bucket, prefix="serving/jobs/"):
@@ -91,9 +67,9 @@ def test_another_machine_goes_on_after_the_last_segment_in_the_store(
     there = {int(key[-11:-5]) for key in keys(bucket) if "/work/" in key and key.endswith(".json")}
     assert there
     made = []
-    real = job_files.StoredJobFiles.keep_segment
+    real = stored_job_files.StoredJobFiles.keep_segment
     monkeypatch.setattr(
-        job_files.StoredJobFiles, "keep_segment", lambda *words: (made.append(words[2]), real(*words))
+        stored_job_files.StoredJobFiles, "keep_segment", lambda *words: (made.append(words[2]), real(*words))
     )
     with served(machine("second")) as server:
         assert server.ended(job)["state"] == "done"
@@ -103,7 +79,7 @@ def test_another_machine_goes_on_after_the_last_segment_in_the_store(
 
 def test_a_job_waits_while_the_store_is_away(machine, clip, monkeypatch):
     left = [2]
-    real = job_files.StoredJobFiles.keep_segment
+    real = stored_job_files.StoredJobFiles.keep_segment
 
     def sometimes(self, *words):
         left[0] -= 1
@@ -111,7 +87,7 @@ def test_a_job_waits_while_the_store_is_away(machine, clip, monkeypatch):
             raise Refused(503, "the store of files: S3 does not answer")
         real(self, *words)
 
-    monkeypatch.setattr(job_files.StoredJobFiles, "keep_segment", sometimes)
+    monkeypatch.setattr(stored_job_files.StoredJobFiles, "keep_segment", sometimes)
     with served(machine("first")) as server:
         job = server.submit(clip).json()["id"]
         assert server.ended(job)["state"] == "done"
@@ -125,7 +101,7 @@ def test_a_process_that_has_lost_its_job_changes_nothing_of_the_results(machine,
         job_id = server.submit(clip).json()["id"]
         server.ended(job_id)
         done = server.call("GET", f"/v1/jobs/{job_id}/detections").content
-        files = job_files.StoredJobFiles(machine("late").jobs_folder, open_files_store(settings.files))
+        files = stored_job_files.StoredJobFiles(machine("late").jobs_folder, open_files_store(settings.files))
         job = JobStore(open_database(settings), files).get(job_id)
         (files.folder(job_id) / "result").mkdir(parents=True)
         (files.folder(job_id) / "result" / "detections.jsonl").write_text("other")
@@ -141,17 +117,36 @@ def test_a_segment_is_kept_once(machine, bucket, tmp_path):
         None, None, None, 1, 0, 0, 0.0, None, None, None, 1,
     )  # fmt: skip
     for claim in (1, 2):
-        files = job_files.StoredJobFiles(tmp_path / f"machine-{claim}", store)
+        files = stored_job_files.StoredJobFiles(tmp_path / f"machine-{claim}", store)
         work = files.folder("a-job") / "work"
         work.mkdir(parents=True)
         (work / "000000.jsonl").write_text(f"lines of {claim}")
         (work / "000000.json").write_text(json.dumps(asdict(Segment(0, 0, 12, "0", "1", 96, 128))))
         files.keep_segment(replace(job, claim=claim), 0, None)
-    files = job_files.StoredJobFiles(tmp_path / "machine-3", store)
+    files = stored_job_files.StoredJobFiles(tmp_path / "machine-3", store)
     (files.folder("a-job") / "work").mkdir(parents=True)
     files.bring(replace(job, claim=3), None, lambda: None)
     assert (files.folder("a-job") / "work" / "000000.jsonl").read_text() == "lines of 1"
     assert files.segments(job) == 1
+
+
+def test_a_video_on_s3_is_fetched_by_its_uri(machine, clip, bucket):
+    bucket.put_object(Bucket="videos", Key="in/clip.mp4", Body=clip.read_bytes())
+    settings = machine("first").model_copy(update={"s3_prefixes": ("s3://videos/in",)})
+    with served(settings) as server:
+        job = server.call("POST", "/v1/jobs", json={"uri": "s3://videos/in/clip.mp4"}).json()["id"]
+        batch = server.call("POST", "/v1/batches", json={"uris": ["s3://videos/in/clip.mp4"] * 2}).json()[
+            "id"
+        ]
+        for each in (
+            job,
+            *(found["id"] for found in server.call("GET", f"/v1/jobs?batch={batch}").json()["jobs"]),
+        ):
+            assert server.ended(each)["state"] == "done"
+            assert frames(server, each) == list(range(FRAMES))
+        results = server.call("GET", f"/v1/batches/{batch}/manifest").json()["results"]
+        assert [sorted(found["files"]) for found in results] == [["coco", "detections", "video"]] * 2
+        assert server.call("GET", f"/v1/jobs/{job}/source").status_code == 404
 
 
 def test_a_job_that_is_removed_leaves_nothing(machine, clip, bucket):
@@ -167,61 +162,15 @@ def test_a_job_that_is_removed_leaves_nothing(machine, clip, bucket):
 
 def test_objects_without_a_job_are_swept_up_after_a_while(machine, bucket, monkeypatch):
     bucket.put_object(Bucket="videos", Key="serving/jobs/nobody/input", Body=b"x")
-    files = job_files.StoredJobFiles(machine("first").jobs_folder, open_files_store("s3://videos/serving"))
-    monkeypatch.setattr(job_files, "SWEEP_SECONDS", 0.0)
+    files = stored_job_files.StoredJobFiles(
+        machine("first").jobs_folder, open_files_store("s3://videos/serving")
+    )
+    monkeypatch.setattr(stored_job_files, "SWEEP_SECONDS", 0.0)
     files.sweep(lambda job_id: False, lambda job_id: False)
     assert keys(bucket) == {"nobody/input"}
-    monkeypatch.setattr(job_files, "LEFT_SECONDS", -1.0)
+    monkeypatch.setattr(stored_job_files, "LEFT_SECONDS", -1.0)
     files.sweep(lambda job_id: False, lambda job_id: False)
     assert keys(bucket) == set()
-
-
-@pytest.mark.parametrize("place", ["disk", "store"])
-def test_parts_of_a_result_are_the_same_from_disk_and_store(
-    place, request, tmp_path, clip, rectangles_folder
-):
-    if place == "store":
-        settings = request.getfixturevalue("machine")("first")
-    else:
-        settings = Settings(data=tmp_path / "data", limits=Limits(free_bytes=0), threads=1)
-        prepare(settings, rectangles_folder)
-    with served(settings) as server:
-        job = server.submit(clip).json()["id"]
-        server.ended(job)
-        path = f"/v1/jobs/{job}/video"
-        whole = server.call("GET", path)
-        content, size, tag = whole.content, len(whole.content), whole.headers["ETag"]
-        assert whole.headers["Accept-Ranges"] == "bytes"
-        head = server.call("HEAD", path)
-        assert (head.status_code, head.headers["Content-Length"], head.content) == (200, str(size), b"")
-        for asked, part in (
-            ("bytes=0-99", content[:100]), ("bytes=100-", content[100:]), ("bytes=-7", content[-7:]),
-            (f"bytes=5-{size + 100}", content[5:]),
-        ):  # fmt: skip
-            found = server.call("GET", path, headers={"Range": asked})
-            assert (found.status_code, found.content) == (206, part)
-            assert found.headers["Content-Length"] == str(len(part))
-            assert found.headers["Content-Range"].endswith(f"/{size}")
-        beyond = server.call("GET", path, headers={"Range": f"bytes={size}-"})
-        assert (beyond.status_code, beyond.headers["Content-Range"]) == (416, f"bytes */{size}")
-        assert server.call("GET", path, headers={"Range": "lines=1-2"}).content == content
-        changed = server.call("GET", path, headers={"Range": "bytes=0-9", "If-Range": '"other"'})
-        assert (changed.status_code, changed.content) == (200, content)
-        assert server.call("GET", path, headers={"If-None-Match": tag}).status_code == 304
-
-
-def test_a_large_result_comes_from_the_store_itself_where_that_is_allowed(machine, clip, monkeypatch):
-    monkeypatch.setattr(sent_files, "PRESIGNED_BYTES", 1000)
-    with served(machine("first").model_copy(update={"presigned": True})) as server:
-        job = server.submit(clip).json()["id"]
-        server.ended(job)
-        answer = server.call("GET", f"/v1/jobs/{job}/video", allow_redirects=False)
-        assert answer.status_code == 307
-        assert "Signature=" in answer.headers["Location"]
-        plain = requests.get(answer.headers["Location"], timeout=10)  # without a token
-        assert plain.content[:4] == b"\x1aE\xdf\xa3"  # WebM
-        assert server.call("GET", f"/v1/jobs/{job}/video").content == plain.content
-        assert server.call("GET", f"/v1/jobs/{job}/manifest", allow_redirects=False).status_code == 200
 
 
 def test_a_machine_fetches_the_model_once_and_verifies_it(machine, bucket, rectangles):

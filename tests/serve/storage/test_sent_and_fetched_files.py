@@ -1,0 +1,91 @@
+"""Videos and results over HTTP, from a disk or from a store: parts of them, and past the server where they are large."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import requests
+from problems import is_problem
+from servers import prepare, served
+
+from serve.api import files as sent_files
+from serve.deployment.settings import Settings
+from serve.jobs.limits import Limits
+
+pytestmark = pytest.mark.slow
+FRAMES = 60
+
+
+def frames(server, job_id):
+    lines = server.call("GET", f"/v1/jobs/{job_id}/detections").text.splitlines()
+    return [json.loads(line)["frame"] for line in lines]
+
+
+def test_a_large_video_is_sent_past_the_server(machine, clip, bucket):
+    with served(machine("first")) as server:
+        place = server.call("POST", "/v1/uploads", json={"name": "../my drive.mp4"}).json()
+        assert place["uri"].startswith("s3://videos/serving/uploads/")
+        early = server.call("POST", "/v1/jobs", json={"uri": place["uri"]})
+        assert (early.status_code, "nothing was sent there" in early.text) == (422, True)
+        sent = requests.put(
+            place["url"], clip.read_bytes(), headers=place["headers"], timeout=10
+        )  # without a token
+        assert sent.status_code == 200
+        job = server.call("POST", "/v1/jobs", json={"uri": place["uri"]}).json()
+        assert (job["name"], job["source"]) == (".._my_drive.mp4", "upload")
+        assert server.ended(job["id"])["state"] == "done"
+        assert frames(server, job["id"]) == list(range(FRAMES))
+        assert server.call("GET", f"/v1/jobs/{job['id']}/source").content == clip.read_bytes()
+
+
+def test_a_server_with_a_disk_of_its_own_takes_videos_in_requests_alone(server):
+    is_problem(server.call("POST", "/v1/uploads", json={"name": "a.mp4"}), 409, "send the video to /v1/jobs")
+
+
+@pytest.mark.parametrize("place", ["disk", "store"])
+def test_parts_of_a_result_are_the_same_from_disk_and_store(
+    place, request, tmp_path, clip, rectangles_folder
+):
+    if place == "store":
+        settings = request.getfixturevalue("machine")("first")
+    else:
+        settings = Settings(data=tmp_path / "data", limits=Limits(free_bytes=0), threads=1)
+        prepare(settings, rectangles_folder)
+    with served(settings) as server:
+        job = server.submit(clip).json()["id"]
+        server.ended(job)
+        path = f"/v1/jobs/{job}/video"
+        whole = server.call("GET", path)
+        content, size, tag = whole.content, len(whole.content), whole.headers["ETag"]
+        assert whole.headers["Accept-Ranges"] == "bytes"
+        head = server.call("HEAD", path)
+        assert (head.status_code, head.headers["Content-Length"], head.content) == (200, str(size), b"")
+        for asked, part in (
+            ("bytes=0-99", content[:100]), ("bytes=100-", content[100:]), ("bytes=-7", content[-7:]),
+            (f"bytes=5-{size + 100}", content[5:]),
+        ):  # fmt: skip
+            found = server.call("GET", path, headers={"Range": asked})
+            assert (found.status_code, found.content) == (206, part)
+            assert found.headers["Content-Length"] == str(len(part))
+            assert found.headers["Content-Range"].endswith(f"/{size}")
+        beyond = server.call("GET", path, headers={"Range": f"bytes={size}-"})
+        assert (beyond.status_code, beyond.headers["Content-Range"]) == (416, f"bytes */{size}")
+        assert server.call("GET", path, headers={"Range": "lines=1-2"}).content == content
+        changed = server.call("GET", path, headers={"Range": "bytes=0-9", "If-Range": '"other"'})
+        assert (changed.status_code, changed.content) == (200, content)
+        assert server.call("GET", path, headers={"If-None-Match": tag}).status_code == 304
+
+
+def test_a_large_result_comes_from_the_store_itself_where_that_is_allowed(machine, clip, monkeypatch):
+    monkeypatch.setattr(sent_files, "PRESIGNED_BYTES", 1000)
+    with served(machine("first").model_copy(update={"presigned": True})) as server:
+        job = server.submit(clip).json()["id"]
+        server.ended(job)
+        answer = server.call("GET", f"/v1/jobs/{job}/video", allow_redirects=False)
+        assert answer.status_code == 307
+        assert "Signature=" in answer.headers["Location"]
+        plain = requests.get(answer.headers["Location"], timeout=10)  # without a token
+        assert plain.content[:4] == b"\x1aE\xdf\xa3"  # WebM
+        assert server.call("GET", f"/v1/jobs/{job}/video").content == plain.content
+        assert server.call("GET", f"/v1/jobs/{job}/manifest", allow_redirects=False).status_code == 200
