@@ -137,7 +137,7 @@ def _end(worker: Worker, job_id: str) -> str:
     job = worker.store.get(job_id)
     if job.state != "done":
         return "failed" if job.state == "failed" else "lost"
-    results = worker.store.folder(job_id) / "result"
+    results = worker.store.files.folder(job_id) / "result"
     lines = (results / "detections.jsonl").read_text().splitlines()
     numbers = [json.loads(line)["frame"] for line in lines]
     shown = len(clips.facts_of(results / "video.mp4")["times"])  # type: ignore[arg-type]

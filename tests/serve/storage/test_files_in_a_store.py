@@ -16,6 +16,7 @@ from serve.deployment.preparing import prepare_model
 from serve.deployment.settings import parsed
 from serve.errors import Refused
 from serve.exports.model_folder import read_model
+from serve.jobs import running
 from serve.jobs.job import Job
 from serve.jobs.options import Options
 from serve.jobs.store import JobStore
@@ -77,22 +78,26 @@ def test_another_machine_goes_on_after_the_last_segment_in_the_store(
     assert made == list(range(len(there), 600 // 12))
 
 
-def test_a_job_waits_while_the_store_is_away(machine, clip, monkeypatch):
-    left = [2]
-    real = stored_job_files.StoredJobFiles.keep_segment
+@pytest.mark.parametrize(
+    "error", [Refused(503, "S3 does not answer"), OSError(28, "disk full"), RuntimeError("?")]
+)
+@pytest.mark.parametrize("method", ["segments", "bring", "keep_segment", "keep_result", "leave"])
+def test_a_fault_at_any_step_loses_no_frame(machine, clip, monkeypatch, method, error):
+    real, calls = getattr(stored_job_files.StoredJobFiles, method), []
 
-    def sometimes(self, *words):
-        left[0] -= 1
-        if left[0] == 0:
-            raise Refused(503, "the store of files: S3 does not answer")
-        real(self, *words)
+    def once(self, *words):
+        calls.append(words)
+        if len(calls) == (2 if method == "keep_segment" else 1):
+            raise error
+        return real(self, *words)
 
-    monkeypatch.setattr(stored_job_files.StoredJobFiles, "keep_segment", sometimes)
+    monkeypatch.setattr(running, "pause", lambda faults: 0.0)
+    monkeypatch.setattr(stored_job_files.StoredJobFiles, method, once)
     with served(machine("first")) as server:
         job = server.submit(clip).json()["id"]
         assert server.ended(job)["state"] == "done"
         assert frames(server, job) == list(range(FRAMES))
-    assert left[0] < 0
+    assert calls
 
 
 def test_a_process_that_has_lost_its_job_changes_nothing_of_the_results(machine, clip):
