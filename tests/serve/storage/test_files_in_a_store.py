@@ -78,10 +78,16 @@ def test_another_machine_goes_on_after_the_last_segment_in_the_store(
     assert made == list(range(len(there), 600 // 12))
 
 
+AWAY, FULL, OTHER = Refused(503, "S3 does not answer"), OSError(28, "disk full"), RuntimeError("unexpected")
+
+
 @pytest.mark.parametrize(
-    "error", [Refused(503, "S3 does not answer"), OSError(28, "disk full"), RuntimeError("?")]
-)
-@pytest.mark.parametrize("method", ["segments", "bring", "keep_segment", "keep_result", "leave"])
+    ("method", "error"),
+    [
+        *((name, AWAY) for name in ("segments", "bring", "keep_segment", "keep_result", "leave")),
+        ("keep_segment", FULL), ("leave", OTHER),
+    ],
+)  # fmt: skip
 def test_a_fault_at_any_step_loses_no_frame(machine, clip, monkeypatch, method, error):
     real, calls = getattr(stored_job_files.StoredJobFiles, method), []
 
