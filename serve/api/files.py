@@ -17,9 +17,8 @@ from serve.storage.s3 import answered
 from serve.storage.stored_job_files import StoredJobFiles
 from tuning.stores.store import Entry, Store
 
-PRESIGNED_BYTES = (
-    8 << 20
-)  # from this size on a result is fetched from the store itself, if settings allow that
+# from this size on a result is fetched from the store itself, if the settings allow that
+PRESIGNED_BYTES = 8 << 20
 PRESIGNED_SECONDS = 3600
 
 

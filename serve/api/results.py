@@ -88,9 +88,11 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
                 f"the job is {job.state}"
                 + (f": {job.error}" if job.error else "; results exist only once it is done"),
             )
-        name = (
-            MANIFEST if what == "manifest" else json.loads(store.files.read(job, MANIFEST))["files"].get(what)
-        )
+        try:
+            made = json.loads(store.files.read(job, MANIFEST))
+        except FileNotFoundError:
+            raise Refused(404, "the job's results were removed") from None
+        name = MANIFEST if what == "manifest" else made["files"].get(what)
         if name is None:
             raise Refused(404, f"the job's options did not ask for {what}")
         return answer(

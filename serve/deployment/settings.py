@@ -112,6 +112,7 @@ def parsed(**values: object) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
+        problem = first["msg"].removeprefix("Value error, ")
         if not where:
-            raise UserError(first["msg"].removeprefix("Value error, ")) from None
-        raise UserError(f"invalid setting {where}: {first['msg']}; not {first['input']!r}") from None
+            raise UserError(problem) from None
+        raise UserError(f"invalid setting {where}: {problem}; not {first['input']!r}") from None

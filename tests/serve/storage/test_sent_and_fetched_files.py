@@ -12,6 +12,7 @@ from servers import prepare, served
 from serve.api import files as sent_files
 from serve.deployment.settings import Settings
 from serve.jobs.limits import Limits
+from serve.storage.opening import open_files
 
 pytestmark = pytest.mark.slow
 FRAMES = 60
@@ -75,6 +76,8 @@ def test_parts_of_a_result_are_the_same_from_disk_and_store(
         changed = server.call("GET", path, headers={"Range": "bytes=0-9", "If-Range": '"other"'})
         assert (changed.status_code, changed.content) == (200, content)
         assert server.call("GET", path, headers={"If-None-Match": tag}).status_code == 304
+        open_files(settings).remove(job)  # as another request may, after this one has read the job's state
+        is_problem(server.call("GET", path), 404, "results were removed")
 
 
 def test_a_large_result_comes_from_the_store_itself_where_that_is_allowed(machine, clip, monkeypatch):
