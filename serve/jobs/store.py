@@ -18,9 +18,8 @@ from serve.errors import Refused
 from serve.jobs.batch import announce_end
 from serve.jobs.job import ACTIVE, Job, State, job_of
 from serve.jobs.submission import Submission
-from serve.storage.job_files import JobFiles
+from serve.storage.job_files import LOCK, JobFiles
 
-LOCK = "lock"
 ID = re.compile("[A-Za-z0-9-]+")
 
 

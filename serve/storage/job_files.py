@@ -13,7 +13,7 @@ from serve.video.segments import SegmentFolder
 from trainers.files import sync
 from tuning.stores.store import Entry
 
-INPUT, MANIFEST = "input", "manifest.json"  # in the folder of a job, and in that of its results
+INPUT, LOCK, MANIFEST = "input", "lock", "manifest.json"  # in the folder of a job, and in that of its results
 LEFT_SECONDS = 6 * 3600  # after which the files of a job that does not exist are removed
 
 
@@ -87,9 +87,11 @@ class JobFiles:
 
     def clear(self, job_id: str) -> None:
         """Remove the files of a cancelled job, which stays in the list of jobs."""
-        for name in (WORK, RESULT):
-            shutil.rmtree(self.folder(job_id) / name, ignore_errors=True)
-        (self.folder(job_id) / INPUT).unlink(missing_ok=True)
+        for entry in self.folder(job_id).glob("*"):
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry.name != LOCK:
+                entry.unlink(missing_ok=True)
 
     def remove(self, job_id: str) -> None:
         """Remove everything of the job."""

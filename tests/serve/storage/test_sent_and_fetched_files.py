@@ -12,6 +12,7 @@ from servers import prepare, served
 from serve.api import files as sent_files
 from serve.deployment.settings import Settings
 from serve.jobs.limits import Limits
+from serve.storage.job_files import JobFiles
 from serve.storage.opening import open_files
 
 pytestmark = pytest.mark.slow
@@ -42,6 +43,16 @@ def test_a_large_video_is_sent_past_the_server(machine, clip, bucket):
 
 def test_a_server_with_a_disk_of_its_own_takes_videos_in_requests_alone(server):
     is_problem(server.call("POST", "/v1/uploads", json={"name": "a.mp4"}), 409, "send the video to /v1/jobs")
+
+
+def test_a_cancelled_job_leaves_its_lock_alone(tmp_path):
+    files = JobFiles(tmp_path)
+    (files.folder("a-job") / "work").mkdir(parents=True)
+    for name in ("input", ".input.partial", "lock", "work/000000.json"):
+        (files.folder("a-job") / name).write_text("x")
+    files.clear("a-job")
+    assert [path.name for path in files.folder("a-job").rglob("*")] == ["lock"]
+    files.clear("another")
 
 
 @pytest.mark.parametrize("place", ["disk", "store"])
