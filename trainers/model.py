@@ -99,7 +99,8 @@ class Model:
     name: the word for it in recipes and in `--space`. title: the name under which it was published.
     task: the name of its Task.
     trainer: "module:callable" that returns its Trainer; called as `callable(dataset, cpus=int, gpu_fraction=float)`
-        with a trainers.datasets.dataset.Dataset, the CPU cores of the worker, and its share of a GPU (0 without one).
+        with a trainers.datasets.dataset.Dataset, the CPU cores of the worker, and its GPUs or its share of one (0
+        without).
         Worker processes import that module first, so importing it must register the model.
     recipe: the class of its recipes: Recipe, or a subclass with the model's own fields.
     presets: Recipe fields (all that have no default, except `model`) by preset: "laptop" trains from scratch in
@@ -121,6 +122,7 @@ class Model:
         `tuning.postprocess` tries, each with an evaluation.
     published_at: the source of the "zoo" preset, for the report.
     cost: what a gradient step costs, if measured.
+    several_gpus: whether a training can share the images of each step among several GPUs.
     first_rung: steps before which a result predicts nothing, so that no search judges a trial earlier. 1 where a step
         is an epoch, say: then the shortest rung is a fraction of a full training, however few steps that has.
     """
@@ -143,6 +145,7 @@ class Model:
     after_training: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     published_at: str = ""
     cost: Cost = field(default_factory=Cost)
+    several_gpus: bool = False
     first_rung: int = 30
 
     def relative_cost(self, fields: Mapping[str, Any]) -> float:
@@ -218,6 +221,23 @@ def loss_of(fields: Mapping[str, Any]) -> str:
     name = str(fields.get("model", ""))
     known = all_models().get(name)
     return known.loss_of(fields) if known else name
+
+
+def check_gpus(names: Iterable[str], gpus: float, flag: str, xla: bool = False) -> None:
+    """Raise UserError if a training of one of these models cannot use so many GPUs, or a fraction of one.
+
+    flag: that asks for them. xla: whether its step is compiled.
+    """
+    if gpus <= 1:
+        return
+    if gpus != int(gpus):
+        raise UserError(
+            f"{flag} must be a whole number above 1, not {gpus:g}: only a part of one GPU is shared"
+        )
+    if xla:
+        raise UserError(f"--xla compiles a step for one GPU; leave it out with {flag} {gpus:g}")
+    if alone := [name for name in names if not get(name).several_gpus]:
+        raise UserError(f"{flag} {gpus:g}: {alone[0]} trains on one GPU; more GPUs train more trials at once")
 
 
 def modules_of(names: Iterable[str]) -> tuple[str, ...]:

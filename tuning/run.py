@@ -168,7 +168,7 @@ def parser() -> argparse.ArgumentParser:
         "--gpus-per-trial",
         type=float,
         metavar="N",
-        help="GPUs of each worker, or a fraction (default: an even share)",
+        help="GPUs of each worker, which share its batches, or a fraction of one (default: an even share)",
     )
     add("--address", help="of a running Ray cluster, or auto (default: a local Ray)")
     add(

@@ -68,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
         "--gpus",
         type=float,
         metavar="N",
-        help="a GPU, a fraction of one's memory, or 0 (default: one if there is one)",
+        help="GPUs, which share each batch, a fraction of one's memory, or 0 (default: one if there is one)",
     )
 
     add = line.add_argument_group("study").add_argument

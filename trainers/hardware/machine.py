@@ -62,9 +62,9 @@ def gpu_ids(environment: Mapping[str, str] | None = None) -> list[str]:
     return found
 
 
-def per_gpu(share: float) -> int:
-    """How many workers with this share of a GPU fit on one."""
-    return int(1 / share + 1e-9)
+def fit_on(gpus: int, each: float) -> int:
+    """How many workers with `each` GPUs, or with this share of one, fit on so many GPUs; a share is of one device."""
+    return int(gpus / each + 1e-9) if each >= 1 else gpus * int(1 / each + 1e-9)
 
 
 def _listed(lines: str) -> list[str]:

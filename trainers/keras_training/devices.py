@@ -21,7 +21,7 @@ def configure(cpus: int, gpu_fraction: float = 0.0) -> None:
 
     cpus: threads for operations, so that several workers on one machine do not compete for its cores.
     gpu_fraction: 0 hides all GPUs; between 0 and 1, limits memory to this share of the first visible GPU, so that
-        several trials fit on one; 1 or more allocates memory as needed.
+        several trials fit on one; 1, or a number of GPUs, allocates memory as needed.
     """
     try:
         tf.config.threading.set_intra_op_parallelism_threads(cpus)
@@ -44,6 +44,16 @@ def configure(cpus: int, gpu_fraction: float = 0.0) -> None:
             tf.config.set_logical_device_configuration(
                 gpu, [tf.config.LogicalDeviceConfiguration(memory_limit=limit)]
             )
+
+
+def shared(gpus: float) -> list[str]:
+    """The names of the GPUs that share each step of a trial which has so many; none with one, a part of one, or none."""
+    if gpus <= 1:
+        return []
+    found = tf.config.list_logical_devices("GPU")[: int(gpus)]
+    if len(found) < int(gpus):
+        raise UserError(f"a trial is to train on {gpus:g} GPUs, and TensorFlow finds {len(found)} here")
+    return [device.name for device in found]
 
 
 def memory_limit_mib(total_mib: int | None, gpu_fraction: float) -> int | None:

@@ -81,6 +81,7 @@ class Detector(Model):
     average: str | None = "trainers.keras_training.checkpoint_average:average"
     recipe: type[Recipe] = DetectorRecipe
     smallest_object: float = 32 / math.sqrt(2)
+    several_gpus: bool = True
     graph_fields: tuple[str, ...] = (
         "image_size",
         "batch_size",

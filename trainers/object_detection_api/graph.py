@@ -13,8 +13,9 @@ from typing import Any
 import tensorflow as tf
 
 from trainers.datasets.dataset import MOST_TRAINED_BOXES
-from trainers.keras_training.batch_norm_statistics import Statistics
+from trainers.keras_training.batch_norm.statistics import Statistics
 from trainers.keras_training.optimizer import Update
+from trainers.keras_training.replicas import Replicas
 from trainers.keras_training.snapshot import SavedVariables
 from trainers.keras_training.training_state import TrainingState
 from trainers.keras_training.variables import set_all, values_of
@@ -55,6 +56,7 @@ class Graph(TrainingState):
     image_size: pixels. precision, batch_norm_decay, flip_test: as in DetectorRecipe.
     xla: whether to compile the gradient step.
     most_boxes: room for the boxes of an image in evaluation.
+    devices: those that share a gradient step's images, such as "GPU:0"; none for TensorFlow's first.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Graph(TrainingState):
         xla: bool = False,
         most_boxes: int = MOST_TRAINED_BOXES,
         flip_test: bool = False,
+        devices: Sequence[str] = (),
     ) -> None:
         self.detector = DetectionModel(model_config, image_size, precision, batch_norm_decay, flip_test)
         # whose names in checkpoints are the zoo's, so that it can be fine-tuned
@@ -83,7 +86,11 @@ class Graph(TrainingState):
             "real": tf.ones(batch_size, tf.bool)
         }
         self._tracing: Future[Any] | None = None
-        self.statistics = Statistics(self.detector.batch_norm_layers, self._predict_in_training)
+        normalising = self.detector.batch_norm_layers
+        self.statistics = Statistics(normalising, self._predict_in_training)
+        self._replicas = (
+            Replicas(devices, normalising, batch_size) if min(len(devices), batch_size) > 1 else None
+        )
 
     def new_update(self, settings: Optimizer) -> Update:
         """An update that is traced, beside the first gradient step; the model's variables keep their values."""
@@ -166,19 +173,35 @@ class Graph(TrainingState):
             wait([self._tracing])
 
     def _losses_and_gradients(self, batch: Any, weights: Any, seed: tf.Tensor) -> Any:
+        if self._replicas is not None:
+            return self._on_several_devices(self._replicas, batch, weights, seed)
         with learning_phase(True), seeded(seed), tf.GradientTape() as tape:
-            _, losses = self._predict(batch, weights, training=True)
+            predictions = self._predictions(batch, training=True)
+            losses = self._losses(predictions, batch, weights, training=True)
         return losses, tape.gradient(losses["total"], self._trainable)
+
+    def _on_several_devices(self, replicas: Replicas, batch: Any, weights: Any, seed: tf.Tensor) -> Any:
+        def outputs(share: Any) -> Any:
+            with learning_phase(True), seeded(seed):
+                return self._predictions(share, training=True)
+
+        def losses(predictions: Any) -> Any:
+            with learning_phase(True):
+                self._provide_ground_truth(batch)  # of all images
+                return self._losses(predictions, batch, weights, training=True)
+
+        gathered = self.detector.architecture.batched_predictions
+        return replicas.losses_and_gradients(batch, outputs, gathered, losses, self._trainable)
 
     def _predict_in_training(self, batch: Batch) -> None:
         with learning_phase(True), seeded(_ALWAYS):
-            self._provide_ground_truth(batch)
-            self.detector.predict(batch["image"], batch["true_image_shape"], training=True)
+            self._predictions(batch, training=True)
 
     @tf.function(autograph=False)
     def _evaluate(self, batch: Any, weights: Any) -> Any:
         with learning_phase(False), seeded(_ALWAYS):
-            predictions, losses = self._predict(batch, weights, training=False)
+            predictions = self._predictions(batch, training=False)
+            losses = self._losses(predictions, batch, weights, training=False)
             found = _postprocess(self.detector, predictions, batch["true_image_shape"])
         detections = {name: found[f"detection_{name}"] for name in ("boxes", "scores", "classes")}
         return losses, detections | {"count": found["num_detections"]}
@@ -193,17 +216,19 @@ class Graph(TrainingState):
             is_annotated_list=tf.unstack(real),
         )
 
-    def _predict(self, batch: Any, weights: Any, training: bool) -> Any:
-        detector = self.detector
+    def _predictions(self, batch: Any, training: bool) -> Any:
         self._provide_ground_truth(batch)
-        predictions = detector.predict(batch["image"], batch["true_image_shape"], training)
+        return self.detector.predict(batch["image"], batch["true_image_shape"], training)
+
+    def _losses(self, predictions: Any, batch: Any, weights: Any, training: bool) -> Any:
+        detector = self.detector
         with detector.architecture.mode(detector.model, training):
             parts = detector.model.loss(predictions, batch["true_image_shape"])
         losses = {
             part: _sum(parts, keys) * weights[part] for part, keys in detector.architecture.losses.items()
         }
         losses["regularization"] = detector.regularization_loss(weights["regularization"])
-        return predictions, losses | {"total": tf.add_n(list(losses.values()))}
+        return losses | {"total": tf.add_n(list(losses.values()))}
 
 
 def _scaled(batch: Batch, size: int) -> dict[str, tf.Tensor]:

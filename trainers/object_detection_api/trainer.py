@@ -46,7 +46,7 @@ class DetectorTrainer:
     """Trains one trial at a time on `dataset`. threads: number of input pipeline threads. xla: as in Graph.
 
     zoo_sha256: of the zoo's archives that trials start from, by model; any archive for a model that is not in it.
-    graphs: what the trainers of a process build; None for this one's own.
+    graphs: what the trainers of a process build; None for this one's own. devices: as in Graph.
     """
 
     def __init__(
@@ -56,8 +56,9 @@ class DetectorTrainer:
         xla: bool = False,
         zoo_sha256: Mapping[str, str] | None = None,
         graphs: Graphs | None = None,
+        devices: Sequence[str] = (),
     ) -> None:
-        self._xla = xla
+        self._xla, self._devices = xla, devices
         self._zoo_sha256 = zoo_sha256 or {}
         self._dataset = dataset
         self._threads = threads
@@ -87,7 +88,7 @@ class DetectorTrainer:
         devices.check_precision(recipe.precision)
         self._config = self._pipeline(recipe, initial)
         boxes = self._evaluation_input.most_boxes
-        self._graph = self._graphs.of(recipe, len(self._dataset.classes), boxes, self._xla)
+        self._graph = self._graphs.of(recipe, len(self._dataset.classes), boxes, self._xla, self._devices)
         self._loss_weights = loss_weights_of(recipe, len(self._dataset.classes))
         self._checkpoint, self._batches = checkpoint, None
         if checkpoint is None:
@@ -145,7 +146,7 @@ class DetectorTrainer:
     def evaluate(self, images: int | None = None) -> Metrics:
         """Evaluate on the validation images, with averaged weights if the recipe has `averaging`.
 
-        Batch normalisation uses precise statistics (batch_norm_statistics.py), as in an export; checkpoints contain
+        Batch normalisation uses precise statistics (batch_norm/statistics.py), as in an export; checkpoints contain
         those of training. images: number of images, evenly spaced and the same in every call; None for all.
         """
         with self._out_of_memory_as_failure(self._recipe), self._as_evaluated():
@@ -289,6 +290,9 @@ def alone_in_process(
     xla: bool = False,
     zoo_sha256: Mapping[str, str] | None = None,
 ) -> DetectorTrainer:
-    """The factory of Model.trainer: limits TensorFlow to `cpus` threads and a share of a GPU, for a worker process."""
+    """The factory of Model.trainer: limits TensorFlow to `cpus` threads, and to GPUs or a share of one."""
     devices.configure(cpus, gpu_fraction)
-    return DetectorTrainer(dataset, threads=cpus, xla=xla, zoo_sha256=zoo_sha256, graphs=_GRAPHS)
+    shared = devices.shared(gpu_fraction)
+    return DetectorTrainer(
+        dataset, threads=cpus, xla=xla, zoo_sha256=zoo_sha256, graphs=_GRAPHS, devices=shared
+    )

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from trainers.keras_training.batch_norm_statistics import Statistics
+from trainers.keras_training.batch_norm.statistics import Statistics
 from trainers.keras_training.training_state import TrainingState
 from trainers.keras_training.variables import set_all, values_of
 from trainers.segmentation.losses import LossSettings, losses

@@ -109,7 +109,7 @@ class SegmentationTrainer:
     def evaluate(self, images: int | None = None) -> Metrics:
         """Evaluate on the validation images at their own size, with averaged weights if the recipe has `averaging`.
 
-        Batch normalisation uses precise statistics (keras_training/batch_norm_statistics.py), as in an export.
+        Batch normalisation uses precise statistics (keras_training/batch_norm/statistics.py), as in an export.
         """
         began = time.perf_counter()
         total = self._dataset.validation.images

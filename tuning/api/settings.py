@@ -17,7 +17,8 @@ from trainers.datasets import arguments
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.formats.format import Reading
 from trainers.errors import UserError
-from trainers.hardware.machine import cpus_here, gpus_here, memory_here, per_gpu
+from trainers.hardware.machine import cpus_here, fit_on, gpus_here, memory_here
+from trainers.model import check_gpus
 from trainers.recipe import InitialWeights, Precision
 from tuning.api.forecast.memory import memory_of_worker
 from tuning.execution.saving import SAVE_SECONDS
@@ -109,11 +110,8 @@ class Settings:
         for name in ("cpus_per_trial", "save_every"):
             if (value := getattr(self, name)) is not None and value <= 0:
                 raise UserError(f"--{name.replace('_', '-')} must be above 0, not {value:g}")
-        if self.gpus_per_trial is not None and self.gpus_per_trial > 1:
-            raise UserError(
-                f"--gpus-per-trial must be at most 1, not {self.gpus_per_trial:g}: a trial trains on one GPU; "
-                "more GPUs train more trials at once"
-            )
+        if (gpus := self.gpus_per_trial or 0) > 1:
+            check_gpus(search_spaces.get(self.space).models, gpus, "--gpus-per-trial", self.xla)
         if self.workers == MAX and (self.address is None or self.autoscale):
             raise UserError(
                 "--workers max follows the machines of --address, without --autoscale; give a number"
@@ -198,7 +196,7 @@ class Settings:
         trials = self.budget.trials or MOST_AT_ONCE
         gpus = gpus_here()
         if gpus and self.gpus_per_trial != 0:
-            return max(1, min(trials, gpus * per_gpu(self.gpus_per_trial or 1)))
+            return max(1, min(trials, fit_on(gpus, self.gpus_per_trial or 1)))
         if self.preset == "zoo":  # large images, whose activations alone may fill the memory
             return 1
         cpus = int(cpus_here() / (self.cpus_per_trial or 1))

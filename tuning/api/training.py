@@ -84,6 +84,7 @@ def run(asked: Training, trainer: str | None, console: Console) -> Ended:
     def say(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
+    models.check_gpus([asked.recipe.model], asked.gpus, "--gpus")
     asked.studies_dir.mkdir(parents=True, exist_ok=True)
     cache = asked.studies_dir / "data"
     known = asked.source.data

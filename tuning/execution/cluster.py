@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainers.errors import UserError
-from trainers.hardware.machine import per_gpu
+from trainers.hardware.machine import fit_on
 from tuning.execution import ray_processes
 from tuning.execution.machines.software import PACKAGES
 from tuning.execution.python_path import ROOT
@@ -101,11 +101,7 @@ def nodes_of(rows: Iterable[Mapping[str, Any]]) -> list[Node]:
 def fit(node: Node, cpus: float, gpus: float, worker_bytes: float = 0.0) -> int:
     """How many workers of this size fit on a machine; a worker's GPU, or its share of one, is on one device."""
     by_cpu = int(node.cpus / cpus + 1e-9) if cpus else 10**6
-    by_gpu = 10**6
-    if gpus >= 1:
-        by_gpu = int(node.gpus / gpus + 1e-9)
-    elif gpus > 0:
-        by_gpu = int(node.gpus) * per_gpu(gpus)
+    by_gpu = fit_on(int(node.gpus), gpus) if gpus else 10**6
     by_memory = int(node.memory / worker_bytes) if worker_bytes and math.isfinite(node.memory) else 10**6
     return min(by_cpu, by_gpu, by_memory)
 

@@ -243,7 +243,7 @@ def _check_fits(resources: Resources, there: Mapping[str, float]) -> None:
                 f"{flag} {wanted:g}: Ray has only {there.get(kind, 0):g} {kind}s; give a smaller {flag}"
             )
     gpus = int(there.get("GPU", 0))
-    most = gpus * machine.per_gpu(resources.gpus) if 0 < resources.gpus <= 1 else resources.workers
+    most = machine.fit_on(gpus, resources.gpus) if resources.gpus else resources.workers
     if resources.workers > most:
         raise UserError(
             f"--workers {resources.workers}: only {most} fit on {gpus} GPUs with --gpus-per-trial {resources.gpus:g}; "

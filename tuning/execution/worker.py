@@ -89,6 +89,7 @@ class Trainers:
         if fold != self._fold:
             self._fold = fold
             self._made.clear()
+        models.check_gpus([model], self._options.get("gpu_fraction", 0), "the GPUs of a trial")
         factory = self._factories[model] if model in self._factories else models.get(model).trainer
         if factory not in self._made:
             self._made[factory] = make_trainer(factory, self._datasets[fold], self._options)

@@ -41,7 +41,7 @@ def layers_on(values: np.ndarray, fused: bool):
     """A batch normalisation, called once, and its Statistics over batches with `values` as their images."""
     import tf_keras
 
-    from trainers.keras_training.batch_norm_statistics import Statistics
+    from trainers.keras_training.batch_norm.statistics import Statistics
 
     layer = tf_keras.layers.BatchNormalization(momentum=0.9, fused=fused)
     layer(values[0])
@@ -65,7 +65,7 @@ def test_mean_and_variance_are_those_of_all_values_at_any_batch_size(batch_size,
 def test_a_layer_that_is_called_twice_has_the_statistics_of_both_calls():
     import tf_keras
 
-    from trainers.keras_training.batch_norm_statistics import Statistics
+    from trainers.keras_training.batch_norm.statistics import Statistics
 
     layer = tf_keras.layers.BatchNormalization()
     values = np.random.default_rng(1).normal(2, 3, (3, 4, 6, 2, 2)).astype(np.float32)
@@ -85,7 +85,7 @@ def test_a_forward_whose_layers_cannot_be_seen_is_refused():
     import tensorflow as tf
     import tf_keras
 
-    from trainers.keras_training.batch_norm_statistics import Statistics
+    from trainers.keras_training.batch_norm.statistics import Statistics
 
     layer = tf_keras.layers.BatchNormalization()
     values = np.ones((2, 3, 3, 1), np.float32)

@@ -61,7 +61,7 @@ def test_frozen_batch_norm_has_no_statistics_to_estimate(tiny_recipe):
     from trainers.object_detection_api import compat
 
     compat.install()
-    from trainers.keras_training.batch_norm_statistics import Statistics
+    from trainers.keras_training.batch_norm.statistics import Statistics
     from trainers.object_detection_api.model import DetectionModel
     from trainers.object_detection_api.pipeline_config import model_proto
 

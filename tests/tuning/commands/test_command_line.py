@@ -46,6 +46,14 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--space", "mobilenet", "--seed", "2147483648"], "--seed must be below 2147483648"),
         (["--space", "mobilenet", "--cpus-per-trial", "0"], "--cpus-per-trial must be above 0"),
         (["--space", "mobilenet", "--gpus-per-trial", "-1"], "--gpus-per-trial must be at least 0"),
+        (
+            ["--space", "mobilenet", "--gpus-per-trial", "1.5"],
+            "--gpus-per-trial must be a whole number above 1",
+        ),
+        (
+            ["--space", "faster_rcnn", "--gpus-per-trial", "2"],
+            "faster_rcnn_50 trains on one GPU; more GPUs train",
+        ),
         (["--space", "mobilenet", "--study", "../other"], "--study '../other' is not a valid name"),
         (["--space", "mobilenet", "--study", "data"], "--study 'data' is not a valid name"),
         (["--space", "mobilenet", "--reduction-factor", "1"], "--reduction-factor must be at least 2"),
@@ -167,6 +175,8 @@ def test_help_says_every_flag_with_examples_and_imports_no_engine():
         ({"workers": 6}, 16, 4, 64, (6, 2, 0.5)),
         ({"gpus_per_trial": 0.4, "trials": 32}, 16, 4, 64, (8, 2, 0.4)),
         ({"workers": 2}, 16, 4, 64, (2, 8, 1)),
+        ({"gpus_per_trial": 2}, 16, 4, 64, (2, 8, 2)),
+        ({"gpus_per_trial": 3}, 16, 8, 64, (2, 8, 3)),
         ({"gpus_per_trial": 0}, 16, 1, 64, (4, 4, 0)),
         ({"space": "retinanet"}, 2, 0, 64, (1, 2, 0)),
         ({"space": "retinanet"}, 8, 0, 64, (4, 2, 0)),

@@ -154,6 +154,7 @@ def proto(layers: int, classes: int, image_size: int) -> str:
 
 
 _SHARED: dict[str, Any] = {
+    "several_gpus": False,  # its second stage needs the objects while it predicts
     "min_image_size": 160,
     "image_size_multiple": 32,
     "recipe": FasterRCNNRecipe,

@@ -8,7 +8,7 @@ from typing import Any
 
 from trainers.datasets.dataset import MOST_TRAINED_BOXES, Dataset, Part
 from trainers.detection import truth
-from trainers.keras_training.batch_norm_statistics import STATISTICS_IMAGES
+from trainers.keras_training.batch_norm.statistics import STATISTICS_IMAGES
 from trainers.object_detection_api.detector import DetectorRecipe
 from trainers.object_detection_api.input_pipeline import batches
 from trainers.object_detection_api.input_pipeline.batch_cache import BatchCache

@@ -1,0 +1,1 @@
+"""Batch normalisation: its statistics for evaluation, and over several devices."""
