@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,6 +25,11 @@ from watching import TRAINED
 
 TRAINER = ROOT / "tests" / "tuning"
 NETWORK = "10.77.0.0/24"
+CERTIFICATES = ROOT / "infra" / "certificates.py"
+TLS = {
+    "RAY_USE_TLS": "1", "RAY_TLS_CA_CERT": "/root/tls/ca.crt",
+    "RAY_TLS_SERVER_CERT": "/root/tls/machine.crt", "RAY_TLS_SERVER_KEY": "/root/tls/machine.key",
+}  # fmt: skip
 
 
 @dataclass
@@ -49,6 +55,12 @@ def _give_token(machine: Node) -> None:
     token.write_text("0123456789abcdef0123456789abcdef")
 
 
+def _give_certificate(machine: Node, authority: Path) -> None:
+    subprocess.run([sys.executable, CERTIFICATES, "authority", authority], check=True, capture_output=True)
+    shutil.copytree(authority, machine.disk / "root" / "tls")
+    machine.run(sys.executable, str(CERTIFICATES), "machine", "/root/tls")
+
+
 @pytest.fixture(scope="module")
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """With the OPTIONS of the test's module, if it has some."""
@@ -57,8 +69,11 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
 
 @contextlib.contextmanager
-def cluster_of(workers: int = 2, head_cpus: int = 1, **options: Any) -> Iterator[Cluster]:
-    """A head and so many workers. options: of each Node. Skips the test where there can be none."""
+def cluster_of(workers: int = 2, head_cpus: int = 1, tls: bool = False, **options: Any) -> Iterator[Cluster]:
+    """A head and so many workers. options: of each Node. Skips the test where there can be none.
+
+    tls: whether Ray's processes prove to each other that they are of this cluster, and encrypt what they say.
+    """
     if missing := nodes.available():
         pytest.skip(missing)
     with contextlib.ExitStack() as running:
@@ -80,7 +95,7 @@ def cluster_of(workers: int = 2, head_cpus: int = 1, **options: Any) -> Iterator
             "AWS_REGION": "us-east-1", "PYTHONPATH": f"{ROOT}{os.pathsep}{TRAINER}", "PYTHONUNBUFFERED": "1",
             "PGPASSWORD": postgresql_server.PASSWORD,
             "CURVE_TROUBLE": f'{{"pace": 0.1, "log": "/tmp/{TRAINED}"}}',
-        }  # fmt: skip
+        } | (TLS if tls else {})  # fmt: skip
         client = boto3.client(
             "s3", endpoint_url=endpoint, aws_access_key_id="someone", aws_secret_access_key="secret",
             region_name="us-east-1",
@@ -91,6 +106,8 @@ def cluster_of(workers: int = 2, head_cpus: int = 1, **options: Any) -> Iterator
             machine = Node(number, folder, environment, **options | own)
             running.callback(machine.remove)
             _give_token(machine)
+            if tls:
+                _give_certificate(machine, folder / "authority")
             machine.start_ray(head, cpus)
             return machine
 

@@ -1,9 +1,14 @@
-"""Real detectors on three machines that share no disk: trained, resumed after one is lost, extended, exported."""
+"""Real detectors on three machines that share no disk: trained, resumed after one is lost, extended, exported.
+
+Ray's processes speak TLS there.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+import socket
+import ssl
 import sys
 import time
 from typing import Any
@@ -13,7 +18,7 @@ from nodes import Node
 from watching import Driver, check_mlflow_has_each_trial_once, keys, summary
 
 pytestmark = pytest.mark.long
-OPTIONS = {"cache": "2g", "head_cpus": 0}  # all trials train on the two others
+OPTIONS = {"cache": "2g", "head_cpus": 0, "tls": True}  # all trials train on the two others
 STUDY, STEPS = "real", 60
 
 
@@ -33,18 +38,36 @@ def trained_on(machine: Node, trial: int) -> float:
     return max((file.stat().st_mtime for file in files), default=0.0)
 
 
-def promoted_trial(driver: Driver) -> int:
-    """Wait for a trial that trains on beyond its first rung; returns its number."""
-    found = driver.wait_for(r"^trial (\d+) resumes from step", 600)
-    time.sleep(5)  # until its worker has its checkpoint, and trains
-    return int(found[1])
+def promoted_trial(driver: Driver, machines: list[Node]) -> tuple[int, Node]:
+    """Wait for a trial that trains on beyond its first rung; returns its number, and the machine that trains it."""
+    trial = int(driver.wait_for(r"^trial (\d+) resumes from step", 600)[1])
+    seen, until = time.time(), time.monotonic() + 100
+    while True:  # its worker notes there what each chunk of steps has cost
+        newest = max(machines, key=lambda machine: trained_on(machine, trial))
+        if trained_on(newest, trial) > seen:
+            return trial, newest
+        assert driver.process.poll() is None, driver.said
+        assert time.monotonic() < until, driver.said
+        time.sleep(0.1)
+
+
+def check_ray_speaks_tls(cluster: Any) -> None:
+    """The head's Ray shows the certificate of its machine, and hears nobody without one."""
+    context = ssl.create_default_context(cafile=str(cluster.head.disk / "root" / "tls" / "ca.crt"))
+    with (
+        socket.create_connection((cluster.head.address, 6379), 10) as plain,
+        context.wrap_socket(plain, server_hostname=cluster.head.address) as wrapped,
+        pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"),
+    ):
+        wrapped.recv(1)
 
 
 def test_a_search_of_real_detectors_runs_resumes_and_extends(cluster, tmp_path):
+    check_ray_speaks_tls(cluster)
     began = time.monotonic()
     driver = Driver(tmp_path / "log").start(cluster.head, search(cluster, 4))
-    trial = promoted_trial(driver)
-    stays, lost = sorted(cluster.workers, key=lambda machine: trained_on(machine, trial))
+    trial, lost = promoted_trial(driver, cluster.workers)
+    (stays,) = [machine for machine in cluster.workers if machine is not lost]
     seen = len(driver.lines)
     assert driver.training()[trial] > 0
     lost.kill()

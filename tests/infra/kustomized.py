@@ -12,6 +12,7 @@ import yaml
 Resource = dict[str, Any]
 KNOWN = {
     "apiVersion", "kind", "namespace", "resources", "images", "generatorOptions", "configMapGenerator", "patches",
+    "components",
 }  # fmt: skip
 
 
@@ -28,6 +29,11 @@ def rendered(folder: Path) -> list[Resource]:
         _config_map(made, folder, found)
     for patch in about.get("patches", ()):
         _patch(patch, folder, found)
+    for name in about.get("components", ()):
+        component = yaml.safe_load((folder / name / "kustomization.yaml").read_text())
+        assert component.keys() <= {"apiVersion", "kind", "patches"}
+        for patch in component["patches"]:
+            _patch(patch, folder / name, found)
     for image in about.get("images", ()):
         for resource in found:
             _image(resource, image)

@@ -34,6 +34,20 @@ def test_workers_are_spot_without_a_public_address_and_the_head_is_on_demand():
         assert each["BlockDeviceMappings"][0]["Ebs"]["Encrypted"] is True
 
 
+def test_each_machine_has_its_certificate_before_ray_starts_with_tls():
+    options = dict(
+        option.removeprefix("--env ").split("=")
+        for option in CLUSTER["docker"]["run_options"]
+        if option.startswith("--env ")
+    )
+    assert options["RAY_USE_TLS"] == "1"
+    files = set(CLUSTER["file_mounts"]) | {"/data/tls/machine.crt", "/data/tls/machine.key"}
+    assert {value for name, value in options.items() if name.startswith("RAY_TLS")} <= files
+    for commands in (CLUSTER["head_start_ray_commands"], CLUSTER["worker_start_ray_commands"]):
+        made = commands.index("python /data/certificates.py machine /data/tls")
+        assert made < next(place for place, each in enumerate(commands) if "ray start" in each)
+
+
 def test_each_placeholder_is_an_output_of_the_stack_or_the_image(stack):
     def words(node):
         if isinstance(node, dict):

@@ -78,6 +78,23 @@ def test_every_resource_fits_its_schema(resources):
         validate({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": spec})
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_overlay_takes_tls_between_rays_processes(overlay, tmp_path):
+    kubernetes = INFRA / "kubernetes"
+    parts = {
+        "resources": [str(kubernetes / "overlays" / overlay)],
+        "components": [str(kubernetes / "components" / "tls")],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(parts))
+    clusters = [
+        each["spec"].get("rayClusterSpec", each["spec"].get("rayClusterConfig"))
+        for each in rendered(tmp_path)
+        if each["kind"] in ("RayJob", "RayService") and validate(each) is None
+    ]
+    assert [cluster["tlsOptions"] for cluster in clusters] == [{"enabled": True}] * 2
+
+
 @pytest.mark.parametrize(
     ("wrong", "name"),
     [
