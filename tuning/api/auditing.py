@@ -98,7 +98,7 @@ class Audit:
         """A trial's worker died once too often."""
         self._say(f"trial {self._live.pop(number).number} failed: {reason}")
 
-    def put_back(self, number: int) -> None:
+    def put_back(self, number: int, why: str) -> None:
         """The engine has ended a trial that is unfinished: it is the next one."""
         self._left.insert(0, self._live.pop(number))
 

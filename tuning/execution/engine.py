@@ -19,6 +19,7 @@ from trainers.datasets.dataset import Dataset
 from trainers.errors import UserError
 from trainers.hardware import machine
 from tuning.execution import cluster, ray_processes
+from tuning.execution.machines.at_once import AtOnce
 from tuning.execution.machines.lost_workers import counted_as_deaths
 from tuning.execution.machines.software import software
 from tuning.execution.python_path import python_path
@@ -125,6 +126,7 @@ def _tune(search: TrialSource, job: Job, resources: Resources) -> None:
         factories = {factory.partition(":")[0] for factory in (job.factories or {}).values()}
         job = replace(job, software=software(sorted({*job.modules, *factories})))
     trainable = tune.with_parameters(TrialWorker, job=vars(job))
+    at_once = AtOnce(resources.at_once())
     wanted = {"cpu": resources.cpus} | ({"gpu": resources.gpus} if resources.gpus else {})
     with tempfile.TemporaryDirectory(prefix="tuning-") as scratch:
         # tune.run and not tune.Tuner, which pickles the searcher; a study needs no pickle to resume
@@ -133,8 +135,8 @@ def _tune(search: TrialSource, job: Job, resources: Resources) -> None:
             name="search",
             storage_path=scratch,
             resources_per_trial=wanted,
-            search_alg=StudySearcher(search, resources.at_once()),
-            scheduler=StudyScheduler(search, resources.cpus, resources.gpus),
+            search_alg=StudySearcher(search, at_once),
+            scheduler=StudyScheduler(search, at_once, resources.cpus, resources.gpus),
             num_samples=-1,
             reuse_actors=True,
             stop=_stopper(search),

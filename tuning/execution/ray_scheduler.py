@@ -13,6 +13,7 @@ from ray.exceptions import RayActorError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from tuning.execution.machines.at_once import AtOnce
 from tuning.execution.machines.deaths import Deaths
 from tuning.execution.machines.leaving_out import LeftOut
 from tuning.execution.machines.losses import lost_machine
@@ -23,6 +24,8 @@ from tuning.study.step_result import StepResult
 
 DIED = "its worker process died (out of memory, or killed)"
 NO_MEMORY = "its worker process was ended, as the machine's memory was nearly full; fewer --workers need less"
+AS_IT_BEGAN = "its worker was lost as it began"
+FEWER = "the machine's memory was nearly full, so from now on at most {} at a time; it waits"
 
 
 def error_of(trial: Trial) -> BaseException | None:
@@ -41,16 +44,18 @@ def error_of(trial: Trial) -> BaseException | None:
 class StudyScheduler(TrialScheduler):
     """Passes every result to `search`, which has updated the study before Ray acts on the decision.
 
-    cpus, gpus: of each worker.
+    at_once: how many trials may train, as the searcher asks it. cpus, gpus: of each worker.
     """
 
-    def __init__(self, search: TrialSource, cpus: float = 1, gpus: float = 0) -> None:
+    def __init__(self, search: TrialSource, at_once: AtOnce, cpus: float = 1, gpus: float = 0) -> None:
         super().__init__()
         self._search = search
+        self._at_once = at_once
         self._left_out = LeftOut(cpus, gpus)
         self._address: dict[int, str] = {}  # of the machine that trains a trial
         self._deaths = Deaths()
         self._given_up: dict[int, str] = {}  # why
+        self._put_back: dict[int, str] = {}  # why; when Ray adds it again, it is ended
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """Ignored: the search has its own objective."""
@@ -100,29 +105,38 @@ class StudyScheduler(TrialScheduler):
         error = error_of(trial)
         ended = trial.status == Trial.PENDING
         if ended and isinstance(error, RayActorError):
-            self._search.put_back(number)
+            self._search.put_back(number, AS_IT_BEGAN)
             return
         machine = lost_machine(error, self._address.pop(number, None))
-        too_many = self._deaths.too_many(number, self._search.study.saved_step(number), machine)
-        record = self._search.lost(number, machine)
         why = NO_MEMORY if "low on memory" in str(error) else DIED
+        fewer = why is NO_MEMORY and self._at_once.lower(self._search.live)
+        too_many = not fewer and self._deaths.too_many(number, self._search.study.saved_step(number), machine)
+        record = self._search.lost(number, machine)
+        back = FEWER.format(self._at_once()) if fewer else AS_IT_BEGAN
         if not ended:
             trial.set_config(trial.config | ray_config(self._search, record))
             if too_many:
                 self._given_up[number] = why
+            elif fewer:
+                self._put_back[number] = back
         elif too_many:
             self._search.crashed(number, why)
         else:
-            self._search.put_back(number)
+            self._search.put_back(number, back)
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """A trial was proposed by the searcher, or is to be started again: not if its worker has died too often."""
+        """A trial was proposed by the searcher, or is to be started again: not if its worker has died too often.
+
+        Nor if the memory holds fewer trials than ran: the searcher proposes it anew, when another has ended.
+        """
         number = trial.config["assignment"]["number"]
-        if number in self._given_up:
-            why = self._given_up.pop(number)
-            with self._noted_errors():
-                self._search.crashed(number, why)
-            tune_controller.stop_trial(trial)
+        for lost, then in (
+            (self._given_up, self._search.crashed), (self._put_back, self._search.put_back),
+        ):  # fmt: skip
+            if number in lost:
+                with self._noted_errors():
+                    then(number, lost.pop(number))
+                tune_controller.stop_trial(trial)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """Nothing to do: the trial got its verdict with its last result."""

@@ -44,7 +44,7 @@ class TrialSource(Protocol):
     def crashed(self, number: int, reason: str) -> None:
         """A trial's worker died once too often."""
 
-    def put_back(self, number: int) -> None:
+    def put_back(self, number: int, why: str) -> None:
         """The engine has ended a trial that is unfinished, through no fault of the trial: it is proposed again."""
 
     def stop(self, reason: str) -> None:

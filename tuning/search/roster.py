@@ -58,11 +58,11 @@ class Roster:
         for number in list(self.waiting):
             self.withdraw(number)
 
-    def put_back(self, record: TrialRecord) -> Verdict:
-        """The trial has lost its worker as it began, and resumes with another. Returns its verdict until then."""
+    def put_back(self, record: TrialRecord, why: str) -> Verdict:
+        """The trial has lost its worker, and resumes with another. Returns its verdict until then."""
         self.worker_died(record.number)
         self.interrupted[record.number] = record.step
-        return interrupted(record.step, "its worker was lost as it began")
+        return interrupted(record.step, why)
 
     def next_interrupted(self) -> int:
         """The trial to resume first: one whose graph the next worker has, if there is one."""

@@ -195,9 +195,9 @@ class Search:
         """A trial's worker died once too often: the trial has failed."""
         self._end(number, verdicts.failed(reason, self._roster.worker_died(number)))
 
-    def put_back(self, number: int) -> None:
+    def put_back(self, number: int, why: str) -> None:
         """The engine has ended a trial that is unfinished, through no fault of the trial: it is proposed again."""
-        self._end(number, self._roster.put_back(self.study.record(number)))
+        self._end(number, self._roster.put_back(self.study.record(number), why))
 
     def stop(self, reason: str) -> None:
         """Propose no more trials, and end the running ones at their next report. The first reason is kept."""

@@ -14,6 +14,7 @@ from ray.tune.utils import flatten_dict
 from searches import search_of
 
 from tuning.execution.machines import leaving_out
+from tuning.execution.machines.at_once import AtOnce
 from tuning.execution.machines.deaths import Deaths
 from tuning.execution.machines.draining import Draining
 from tuning.execution.machines.leaving_out import LeftOut, Unfit, writable
@@ -145,7 +146,7 @@ def test_a_machine_that_cannot_train_is_left_out_and_without_others_the_search_e
     """As Ray passes a worker's message on, which it flattens."""
     search = search_of(open_study(), 2)
     number, unfit = search.propose().number, Unfit("ab12", "/studies", "n4: No space left on device")
-    scheduler, left_out = StudyScheduler(search), []
+    scheduler, left_out = StudyScheduler(search, AtOnce(lambda: 1)), []
     monkeypatch.setattr(scheduler._left_out, "add", left_out.append)
     monkeypatch.setattr(scheduler._left_out, "everywhere", lambda: not others)
     message = {"result": StepResult(number, 0, "progress"), "unfit": unfit, "node_ip": "10.0.0.7"}

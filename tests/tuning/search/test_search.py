@@ -93,7 +93,7 @@ def test_a_trial_that_the_engine_gave_back_is_the_next_one_and_goes_on_from_its_
     number = search.propose().number
     search.report(StepResult(number, 10, "rung", metrics={"mAP": 0.2}))
     search.lost(number, "10.0.0.7")
-    search.put_back(number)
+    search.put_back(number, "its worker was lost as it began")
     assert (study.record(number).state, search.live) == ("interrupted", 0)
     again = search.propose()
     assert (again.number, again.step, again.state, again.losses) == (number, 10, "running", ("10.0.0.7",))
