@@ -179,13 +179,15 @@ def main() -> None:
     line.add_argument("--seeds", type=int, default=10)
     line.add_argument("--evaluations", type=int, default=100)
     line.add_argument("--out", type=Path, default=OUT)
+    own = {"this search": by_this_search, "with early stopping": by_stopping_early}
+    arms = [*own, *OPTUNAS]
+    line.add_argument("--arms", nargs="+", choices=arms, default=arms, metavar="ARM", help=f"of {', '.join(arms)}")
     chosen = line.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
     shown = Table("", *PROBLEMS, title=f"share of the true hypervolume, {chosen.evaluations} evaluations")
     result: dict[str, Any] = {"seeds": chosen.seeds, "evaluations": chosen.evaluations}
-    own = {"this search": by_this_search, "with early stopping": by_stopping_early}
-    for name in (*own, *OPTUNAS):
+    for name in chosen.arms:
         cells = []
         for title, problem in PROBLEMS.items():
             runs = [
