@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 
 import tensorflow as tf
@@ -21,5 +22,12 @@ def set_all(variables: Sequence[tf.Variable], values: Sequence[tf.Tensor]) -> No
 def zero_all(variables: Iterable[tf.Variable]) -> None:
     """Set each variable to zeros."""
     for variable in variables:
-        zeros = tf.zeros(variable.shape, variable.dtype)
+        zeros = _zeros(tuple(variable.shape), variable.dtype)
         tf.raw_ops.AssignVariableOp(resource=variable.handle, value=zeros)
+
+
+@functools.cache
+def _zeros(shape: tuple[int, ...], dtype: tf.DType) -> tf.Tensor:
+    """Zeros that many variables may share: a variable copies its value before it changes it in place."""
+    with tf.init_scope():
+        return tf.zeros(shape, dtype)

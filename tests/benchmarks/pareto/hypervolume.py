@@ -181,7 +181,9 @@ def main() -> None:
     line.add_argument("--out", type=Path, default=OUT)
     own = {"this search": by_this_search, "with early stopping": by_stopping_early}
     arms = [*own, *OPTUNAS]
-    line.add_argument("--arms", nargs="+", choices=arms, default=arms, metavar="ARM", help=f"of {', '.join(arms)}")
+    line.add_argument(
+        "--arms", nargs="+", choices=arms, default=arms, metavar="ARM", help=f"of {', '.join(arms)}"
+    )
     chosen = line.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")

@@ -42,3 +42,30 @@ def test_a_graph_is_of_its_recipe_its_classes_and_its_room_for_boxes(tiny_recipe
         assert graphs.of(tiny_recipe, classes, boxes, xla) is not first
     assert graphs.of(tiny_recipe.replace(image_size=192), 3, 100, False) is not first
     assert built == [3, 1, 3, 3, 3]
+
+
+@pytest.mark.slow(60)
+def test_the_augmentations_of_a_trial_that_goes_on_where_it_was_are_traced_once(
+    trainer, tiny_recipe, monkeypatch
+):
+    from trainers.object_detection_api.input_pipeline import augmentation_builder, batches
+
+    built = []
+    build = augmentation_builder.build
+    monkeypatch.setattr(augmentation_builder, "build", lambda step: built.append(step) or build(step))
+    monkeypatch.setattr(batches, "MOST_AUGMENTED", 2)
+    flips = [
+        tiny_recipe.replace(
+            augmentations=[{"name": "random_horizontal_flip", "options": {"probability": share}}]
+        )
+        for share in (0.31, 0.32, 0.33)
+    ]
+    first = losses_of(trainer, flips[0], 2)
+    losses_of(trainer, flips[1], 1)
+    assert losses_of(trainer, flips[0], 2) == pytest.approx(first, rel=1e-4)
+    assert len(built) == 2
+    losses_of(trainer, flips[2], 1)
+    losses_of(trainer, flips[0], 1)
+    assert len(built) == 3
+    losses_of(trainer, flips[1], 1)  # that which was used longest ago was given up
+    assert len(built) == 4

@@ -7,7 +7,8 @@ start of the trial, so that a resumed trial sees exactly the batches that it wou
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,15 +33,24 @@ from trainers.object_detection_api.input_pipeline.seeded_augmentation import see
 
 Fields = standard_fields.InputDataFields
 Batch = Mapping[str, tf.Tensor]
+# of an image: boxes, classes, weights, as in TRAINING_FIELDS
+LABELS = (
+    tf.TensorSpec([None, 4], tf.float32), tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], tf.float32),
+)  # fmt: skip
+MOST_AUGMENTED = 16  # recipes whose augmentations stay traced
 
 
 class Preparation:
-    """Resizes, normalises and pads an example after its augmentation; traced once for all recipes of a graph."""
+    """Augments an example, and resizes, normalises and pads it; the latter is traced once for all recipes of a graph.
+
+    The augmentations of the last recipes stay traced too, for a trial that goes on in a process in which it was before.
+    """
 
     def __init__(self, model_config: Any, preprocess: Callable[..., Any]) -> None:
         """model_config: a `model_pb2.DetectionModel`. preprocess: the model's own method."""
         self._model_config = model_config
         self._preprocess = preprocess
+        self._augmented: OrderedDict[tuple[bytes, ...], Any] = OrderedDict()
 
     def trace(self) -> None:
         """Trace now, instead of at the first use."""
@@ -57,14 +67,35 @@ class Preparation:
         )
         return found
 
+    def augmented(self, steps: Sequence[Any]) -> Any:
+        """A function in a graph: the fields of an example, in the order of TRAINING_FIELDS, and a seed -> as `__call__`.
+
+        steps: `preprocessor_pb2.PreprocessingStep`s. The seed, (2,) int64, decides all that they draw.
+        """
+        key = tuple(step.SerializeToString(deterministic=True) for step in steps)
+        if key not in self._augmented:
+            self._augmented[key] = self._traced([augmentation_builder.build(step) for step in steps])
+        self._augmented.move_to_end(key)
+        if len(self._augmented) > MOST_AUGMENTED:
+            self._augmented.popitem(last=False)
+        return self._augmented[key]
+
+    def _traced(self, augmentations: Sequence[Any]) -> Any:
+        signature = [tf.TensorSpec([None, None, 3], tf.uint8), *LABELS, tf.TensorSpec([2], tf.int64)]
+
+        @tf.function(autograph=False, input_signature=signature)
+        def augment(image: Any, boxes: Any, classes: Any, weights: Any, seed: Any) -> dict[str, tf.Tensor]:
+            tensors = dict(zip(TRAINING_FIELDS, (image, boxes, classes, weights), strict=True))
+            # required by one augmentation, but not used in training
+            tensors[Fields.multiclass_scores] = tf.one_hot(classes - 1, 1)
+            with seeded(seed):
+                return self(inputs.augment_input_data(tensors, augmentations))
+
+        return augment.get_concrete_function()
+
     @functools.cached_property
     def _prepare(self) -> Any:
-        signature = [
-            tf.TensorSpec([None, None, 3], tf.float32),
-            tf.TensorSpec([None, 4], tf.float32),
-            tf.TensorSpec([None], tf.int64),
-            tf.TensorSpec([None], tf.float32),
-        ]
+        signature = [tf.TensorSpec([None, None, 3], tf.float32), *LABELS]
 
         @tf.function(autograph=False, input_signature=signature)
         def prepare(image: Any, boxes: Any, classes: Any, weights: Any) -> dict[str, tf.Tensor]:
@@ -84,20 +115,20 @@ def training_batches(
     [ymin, xmin, ymax, xmax] normalised, classes (B, 100, N) float32 one-hot, weights (B, 100) float32.
     """
     batch_size = train_config.batch_size
-    augmentations = [augmentation_builder.build(step) for step in train_config.data_augmentation_options]
+    steps = list(train_config.data_augmentation_options)
+    augmented = prepare.augmented(steps) if steps else None
     first = first_step * batch_size
     numbered = in_order(examples, seed, first).enumerate(start=first)
 
     @as_written
     def example(index: tf.Tensor, place: tf.Tensor) -> dict[str, tf.Tensor]:
         tensors = examples.example(place)
-        if not augmentations:
+        if augmented is None:
             return prepare(tensors)
-        # required by one augmentation, but not used in training
-        tensors[Fields.multiclass_scores] = tf.one_hot(tensors[Fields.groundtruth_classes] - 1, 1)
         # the low 20 bits are for the random calls on one image
-        with seeded(tf.stack([tf.constant(seed << 20, tf.int64), index])):
-            return prepare(inputs.augment_input_data(tensors, augmentations))
+        drawn = tf.stack([tf.constant(seed << 20, tf.int64), index])
+        found: dict[str, tf.Tensor] = augmented(*(tensors[name] for name in TRAINING_FIELDS), drawn)
+        return found
 
     batches = numbered.map(example, num_parallel_calls=threads, deterministic=True)
     return _with_threads(batches.batch(batch_size, drop_remainder=True).prefetch(2), threads)
