@@ -42,7 +42,7 @@ def _put_back(layer: Any, name: str, value: Any) -> None:
 
 def _over_devices(layer: Any, images: Sequence[int]) -> tuple[Any, Any]:
     """What replaces the layer's own moments, and its update of a moving average."""
-    assign = layer._assign_moving_average
+    assign, fused = layer._assign_moving_average, layer.fused
     values: list[float] = [0.0]  # of a channel, on all devices, in the newest call
 
     def moments(inputs: tf.Tensor, axes: Sequence[int], keep_dims: bool, mask: Any = None) -> Any:
@@ -60,7 +60,9 @@ def _over_devices(layer: Any, images: Sequence[int]) -> tuple[Any, Any]:
     def moving(variable: tf.Variable, value: tf.Tensor, *others: Any) -> Any:
         if place():
             return None  # the first device's are the same
-        if variable is layer.moving_variance:  # TensorFlow's fused operation has that of a sample, too
+        if (
+            fused and variable is layer.moving_variance
+        ):  # TensorFlow's fused operation has that of a sample, too
             value *= values[0] / max(values[0] - 1, 1)
         return assign(variable, value, *others)
 
