@@ -231,9 +231,7 @@ def check_gpus(names: Iterable[str], gpus: float, flag: str, xla: bool = False) 
     if gpus <= 1:
         return
     if gpus != int(gpus):
-        raise UserError(
-            f"{flag} must be a whole number above 1, not {gpus:g}: only a part of one GPU is shared"
-        )
+        raise UserError(f"{flag} {gpus:g}: give a whole number of GPUs, or a fraction below 1")
     if xla:
         raise UserError(f"--xla compiles a step for one GPU; leave it out with {flag} {gpus:g}")
     if alone := [name for name in names if not get(name).several_gpus]:

@@ -57,7 +57,7 @@ def test_every_model_that_says_so_takes_the_step_of_one_on_two_devices(name):
 @pytest.mark.parametrize(
     ("gpus", "model", "xla", "says"),
     [
-        (1.5, "mobilenet", False, "--gpus must be a whole number above 1, not 1.5: only a part of one GPU is shared"),
+        (1.5, "mobilenet", False, "--gpus 1.5: give a whole number of GPUs, or a fraction below 1"),
         (2, "mobilenet", True, "--xla compiles a step for one GPU; leave it out with --gpus 2"),
         (2, "faster_rcnn_50", False, "--gpus 2: faster_rcnn_50 trains on one GPU; more GPUs train more trials at once"),
     ],

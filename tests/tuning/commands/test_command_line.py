@@ -48,7 +48,7 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--space", "mobilenet", "--gpus-per-trial", "-1"], "--gpus-per-trial must be at least 0"),
         (
             ["--space", "mobilenet", "--gpus-per-trial", "1.5"],
-            "--gpus-per-trial must be a whole number above 1",
+            "--gpus-per-trial 1.5: give a whole number of GPUs",
         ),
         (
             ["--space", "faster_rcnn", "--gpus-per-trial", "2"],
