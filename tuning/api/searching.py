@@ -146,7 +146,7 @@ def _search(
     uri = settings.tracking_uri or default_uri(settings.studies_dir)
     artifacts = None if settings.tracking_uri else settings.studies_dir / "mlruns" / study.name
     spending = Spending(Meter(study, settings.gpus), budget, settings.steps)
-    share = Share(max(1, int(settings.cpus)), settings.gpus, settings.price_per_gpu_hour)
+    share = Share(max(1, int(settings.cpus)), settings.gpus, settings.price)
     command = shlex.join(final_report.python_command(words)) if words else ""
     if copied := tell_copy_apart(study, uri):
         console.print(copied, highlight=False, soft_wrap=True, markup=False)
@@ -155,9 +155,7 @@ def _search(
     progress, summary = Progress(console, spending), SummaryFile(study)
     retention = Retention(study, settings.keep_checkpoints)
     uploads = Uploads(study, (pictures.ended, tracking.drawn_of))
-    on_cluster = (
-        () if settings.address is None else (Metrics(study, spending.meter, settings.price_per_gpu_hour),)
-    )
+    on_cluster = () if settings.address is None else (Metrics(study, spending.meter, settings.price),)
     adapter = SpaceAdapter(space, here.conditions, study.manifest.space_since)
     context = samplers.SamplerContext(
         lambda trial: space.suggest(trial, here.conditions),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -31,6 +31,7 @@ from tuning.search.limits.prices import read as read_prices
 from tuning.search.population.requirements import check_population
 from tuning.search.scheduler import Scheduler
 from tuning.study.manifest import EARLY_IMAGES
+from tuning.study.spent import Price
 
 if TYPE_CHECKING:
     from search_spaces.space import Space
@@ -46,7 +47,7 @@ class Settings:
     """The flags of `python -m tuning.run`; None where the preset or the machine decides.
 
     subset: fraction of the training images. time, save_every: seconds. gpus_per_trial, cpus_per_trial: also fractions.
-    follow: more workers train when machines join the cluster; set from --workers max when it is planned.
+    follow: --workers max: more train when machines join. priced: --prices on these machines. Both are set by the plan.
     Raises UserError when a value is out of range, or a name is unknown.
     """
 
@@ -93,6 +94,7 @@ class Settings:
     cost: float | None = None
     price_per_gpu_hour: float | None = None
     prices: Path | None = None
+    priced: Price | None = None
     like: float | None = None
     confirm: int = 0
     folds: int = 0
@@ -124,7 +126,7 @@ class Settings:
             check_url(self.storage)
         if self.prices is not None and self.price_per_gpu_hour is not None:
             raise UserError("--prices and --price-per-gpu-hour: give one of them")
-        self.priced_for(())  # raises
+        self.price  # noqa: B018 - raises
         if self.seed >= 2**31:
             raise UserError(f"--seed must be below 2147483648, not {self.seed}")
         for flag, chosen, known in (
@@ -161,15 +163,16 @@ class Settings:
             seconds=self.time,
             gpu_hours=self.gpu_hours,
             cost=self.cost,
-            price_per_gpu_hour=self.price_per_gpu_hour or (self.cost and self.priced_for([""])),
+            price=self.price if self.cost is not None or self.prices is None else None,
             trainings=self.like,
         )
 
-    def priced_for(self, kinds: Iterable[str]) -> float | None:
-        """--price-per-gpu-hour, or that of --prices for these kinds of GPUs; None without both. Raises UserError."""
-        if self.prices is None:
-            return self.price_per_gpu_hour
-        return read_prices(self.prices).of(kinds)
+    @property
+    def price(self) -> Price | None:
+        """--price-per-gpu-hour, or that of --prices: until it is planned, on its dearest GPUs. None without both."""
+        if self.prices is not None:
+            return self.priced or read_prices(self.prices).of([""])
+        return None if self.price_per_gpu_hour is None else Price(self.price_per_gpu_hour)
 
     @property
     def limits(self) -> tuple[Limit, ...]:
@@ -203,8 +206,7 @@ class Settings:
         most = max(1, min(trials, MOST_AT_ONCE, cpus, int(memory_here() / self.worker_bytes)))
         if self.cpus_per_trial is not None:
             return most
-        # here, since it imports Optuna, for which --help does not wait
-        from tuning.api.forecast.side_by_side import workers
+        from tuning.api.forecast.side_by_side import workers  # imports Optuna, for which --help does not wait
 
         space = search_spaces.get(self.space)
         return workers(space, self.conditions(None), self.new_scheduler(), self.budget.trials, cpus, most)

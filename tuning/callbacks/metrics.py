@@ -12,6 +12,7 @@ from typing import Any
 from tuning.search.callback import Callback
 from tuning.search.limits.meter import Meter
 from tuning.study import trial_record as records
+from tuning.study.spent import Price
 from tuning.study.step_result import StepResult
 from tuning.study.study import Study
 from tuning.study.trial_record import Rung, TrialRecord
@@ -24,7 +25,8 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "tuning_gradient_steps": ("gradient steps of all trials", ()),
     "tuning_worker_seconds": ("seconds of all workers, in training and in the rest", ("part",)),
     "tuning_gpu_hours": ("GPU hours of all workers", ()),
-    "tuning_cost": ("what they have cost so far, in the currency of the prices; 0 without any", ()),
+    "tuning_store_bytes": ("bytes that workers moved to the object store and from it", ("direction",)),
+    "tuning_cost": ("what the workers have cost so far, in the currency of the prices; 0 without any", ()),
     "tuning_losses": ("trials that had to go on elsewhere, by what was lost", ("what",)),
 }
 Set = Callable[[str, float, dict[str, str]], None]  # of a gauge by its name: value, labels
@@ -48,13 +50,13 @@ def ray_gauges() -> Set:
 class Metrics(Callback):
     """Sets the gauges at each event.
 
-    price: of a GPU hour; None for none. gauges: makes what sets them, at the first event, when Ray is there.
+    price: None for none. gauges: makes what sets them, at the first event, when Ray is there.
     """
 
     def __init__(
-        self, study: Study, meter: Meter, price: float | None = None, gauges: Callable[[], Set] = ray_gauges
+        self, study: Study, meter: Meter, price: Price | None = None, gauges: Callable[[], Set] = ray_gauges
     ) -> None:
-        self._study, self._meter, self._price, self._gauges = study, meter, price or 0.0, gauges
+        self._study, self._meter, self._price, self._gauges = study, meter, price or Price(0.0), gauges
         self._set: Set | None = None
         found = study.records()
         self._states = {record.number: record.state for record in found}
@@ -109,7 +111,9 @@ class Metrics(Callback):
             ("tuning_worker_seconds", spent.training, {"part": "training"}),
             ("tuning_worker_seconds", spent.overhead, {"part": "overhead"}),
             ("tuning_gpu_hours", self._meter.gpu_hours, {}),
-            ("tuning_cost", self._meter.gpu_hours * self._price, {}),
+            ("tuning_store_bytes", spent.sent, {"direction": "sent"}),
+            ("tuning_store_bytes", spent.received, {"direction": "received"}),
+            ("tuning_cost", self._price.of(spent, self._meter.gpu_hours), {}),
             ("tuning_losses", machines, {"what": "machine"}),
             ("tuning_losses", len(lost) - machines, {"what": "process"}),
         ):

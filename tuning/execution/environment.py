@@ -11,6 +11,7 @@ from pathlib import Path
 
 from trainers.files import write_text
 from trainers.hardware.machine import cpus_here, memory_here
+from tuning.study.spent import Price, Spent
 
 HARDWARE_FILE = "hardware.json"  # in a trial's folder: the machine that trained it last
 
@@ -19,16 +20,16 @@ HARDWARE_FILE = "hardware.json"  # in a trial's folder: the machine that trained
 class Share:
     """A trial's share of a machine.
 
-    threads: CPU threads. gpus: GPUs, or a fraction of one. price_per_gpu_hour: in any currency; None if unknown.
+    threads: CPU threads. gpus: GPUs, or a fraction of one. price: None if unknown.
     """
 
     threads: int = 1
     gpus: float = 0.0
-    price_per_gpu_hour: float | None = None
+    price: Price | None = None
 
-    def cost(self, gpu_hours: float) -> float | None:
-        """The cost of so many GPU hours; None if the price is unknown."""
-        return None if self.price_per_gpu_hour is None else gpu_hours * self.price_per_gpu_hour
+    def cost(self, spent: Spent) -> float | None:
+        """The cost of a trial; None if the price is unknown."""
+        return None if self.price is None else self.price.of(spent, spent.gpu_hours(self.gpus))
 
 
 @cache

@@ -54,6 +54,7 @@ class StoredFiles:
         self._queue: queue.Queue[tuple[Path, int]] = queue.Queue()  # checkpoint or folder, and its step
         self._recipe_ids: dict[Path, str] = {}
         self._pushed: dict[Path, tuple[int, int]] = {}
+        self._sent, self._received = 0, store.received  # bytes that `moved` has not told of, and that it has
         self._at_once = threading.Event()  # set while somebody waits: the next attempt is not put off
         self._thread = threading.Thread(target=self._upload_all, name="uploads", daemon=True)
         self._thread.start()
@@ -109,11 +110,20 @@ class StoredFiles:
 
     def saved(self, checkpoint: Path) -> None:
         """See TrialFiles."""
+        self._sent += sum(path.stat().st_size for path in checkpoint.rglob("*") if path.is_file())
         self._queue.put((checkpoint, int(checkpoint.name.removeprefix(CHECKPOINT))))
 
     def changed(self, folder: Path, step: int) -> None:
         """See TrialFiles."""
+        self._sent += sum(size for _, (_, size) in self._changed_files(folder))
         self._queue.put((folder, step))
+
+    def moved(self) -> tuple[int, int]:
+        """See TrialFiles."""
+        received = self.store.received
+        found = self._sent, received - self._received
+        self._sent, self._received = 0, received
+        return found
 
     def finish(self, seconds: float) -> None:
         """See TrialFiles."""
@@ -146,16 +156,9 @@ class StoredFiles:
         folder = path.parent if whole else path
         key = f"{self._prefix}trials/{folder.name}/"
         if not whole:
-            for file in sorted(folder.iterdir()):
-                if (
-                    file.is_file()
-                    and file.name not in (*TRIAL_FILES, UPLOADED)
-                    and not file.name.startswith(".")
-                ):
-                    state = (file.stat().st_mtime_ns, file.stat().st_size)
-                    if self._pushed.get(file) != state:
-                        self.store.upload(key + file.name, file)
-                        self._pushed[file] = state
+            for file, state in self._changed_files(folder):
+                self.store.upload(key + file.name, file)
+                self._pushed[file] = state
             self.store.write(key + UPLOADED, json.dumps({"step": step}).encode())
             return
         about = {"recipe_id": self._recipe_ids[folder], "host": socket.gethostname(), "time": time.time()}
@@ -164,3 +167,13 @@ class StoredFiles:
         for earlier, old in checkpoints(self.store, self._prefix, int(folder.name)):
             if earlier < step:
                 folders.delete(self.store, old)
+
+    def _changed_files(self, folder: Path) -> list[tuple[Path, tuple[int, int]]]:
+        """The files that workers write into a trial's folder and the store lacks: time of change and size of each."""
+        files = (
+            file
+            for file in sorted(folder.iterdir())
+            if file.is_file() and file.name not in (*TRIAL_FILES, UPLOADED) and not file.name.startswith(".")
+        )
+        found = [(file, (file.stat().st_mtime_ns, file.stat().st_size)) for file in files]
+        return [(file, state) for file, state in found if self._pushed.get(file) != state]

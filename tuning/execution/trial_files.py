@@ -38,6 +38,12 @@ class TrialFiles(Protocol):
     def changed(self, folder: Path, step: int) -> None:
         """All other files of the trial at this step are written. Returns at once."""
 
+    def moved(self) -> tuple[int, int]:
+        """Bytes for the object store and bytes from it, since the last call.
+
+        The first are those of what was handed to `saved` and `changed`; the second also of data and weights.
+        """
+
     def finish(self, seconds: float) -> None:
         """Wait until all that was written is where another machine finds it; at most so long."""
 
@@ -65,6 +71,10 @@ class SharedFolder:
 
     def changed(self, folder: Path, step: int) -> None:
         """Nothing to do."""
+
+    def moved(self) -> tuple[int, int]:
+        """Nothing: the disk is no store that one pays for by the byte."""
+        return 0, 0
 
     def finish(self, seconds: float) -> None:
         """Nothing to do."""

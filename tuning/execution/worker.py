@@ -245,6 +245,7 @@ class Worker:
         if curve is not None:
             curves["learning_rate"] = curve.learning_rates
         note, self._note = self._note, ""
+        sent, received = self._files.moved()
         return StepResult(
             trial=self._assigned.number,
             step=self._started.step if self._started else 0,
@@ -254,6 +255,8 @@ class Worker:
             curves=curves,
             seconds_training=self._training,
             seconds_overhead=self._overhead,
+            sent=sent,
+            received=received,
             note=note,
             **fields,
         )

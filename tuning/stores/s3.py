@@ -7,6 +7,7 @@ Credentials, region and endpoint come from boto3: the environment, ~/.aws or the
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ class S3Store:
         self._uri = uri
         self._bucket, _, prefix = uri.removeprefix("s3://").partition("/")
         self._prefix = f"{prefix}/" if prefix else ""
+        self._received = 0
+        self._counting = threading.Lock()
         session = boto3.Session()
         with self._errors():
             self._client: Any = session.client(
@@ -55,6 +58,11 @@ class S3Store:
     def uri(self) -> str:
         """See Store."""
         return self._uri
+
+    @property
+    def received(self) -> int:
+        """See Store."""
+        return self._received
 
     def read(self, key: str) -> tuple[bytes, str] | None:
         """See Store."""
@@ -88,8 +96,15 @@ class S3Store:
 
     def download(self, key: str, path: Path, seen: Callable[[int], None] | None = None) -> None:
         """See Store."""
+
+        def count(part: int) -> None:
+            with self._counting:
+                self._received += part
+            if seen is not None:
+                seen(part)
+
         with self._errors():
-            self._client.download_file(self._bucket, self._prefix + key, str(path), Callback=seen)
+            self._client.download_file(self._bucket, self._prefix + key, str(path), Callback=count)
 
     def copy(self, key: str, target: str) -> None:
         """See Store."""

@@ -38,6 +38,10 @@ class Store(Protocol):
     def uri(self) -> str:
         """Where it is."""
 
+    @property
+    def received(self) -> int:
+        """Bytes of files that were downloaded through this object."""
+
     def read(self, key: str) -> tuple[bytes, str] | None:
         """An object's content and tag; None if there is no such object."""
 

@@ -1,4 +1,4 @@
-"""Spent: what a trial has cost. The only place that adds up steps, seconds and GPU hours.
+"""Spent: what a trial has cost. The only place that adds up steps, seconds, GPU hours and bytes.
 
 Ended trials have it in the journal. `spending.json` in the study's folder holds the wall time of the search, and the
 cost of the running trials:
@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Spent:
     training: worker seconds in gradient steps. overhead: worker seconds in everything else.
     gpu_seconds: worker seconds times the GPUs that the worker had. unmetered: worker seconds of versions that did not
         store their GPUs.
+    sent, received: bytes that its workers moved to the object store of the study, and from it.
     """
 
     steps: int = 0
@@ -37,6 +38,8 @@ class Spent:
     overhead: float = 0.0
     gpu_seconds: float = 0.0
     unmetered: float = 0.0
+    sent: int = 0
+    received: int = 0
 
     @property
     def seconds(self) -> float:
@@ -66,8 +69,13 @@ class Spent:
         )
         gpus = self.gpu_seconds / self.seconds if self.seconds else 0.0
         more = (seconds - self.seconds) * gpus
-        steps = max(self.steps, theirs.steps)
-        return Spent(steps, training, seconds - training, self.gpu_seconds + more, self.unmetered)
+        return replace(
+            self,
+            steps=max(self.steps, theirs.steps),
+            training=training,
+            overhead=seconds - training,
+            gpu_seconds=self.gpu_seconds + more,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them."""
@@ -77,6 +85,23 @@ class Spent:
     def from_dict(cls, fields: Mapping[str, Any]) -> Spent:
         """The cost that `to_dict` wrote."""
         return cls(**fields)
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a search pays for, in one currency.
+
+    gpu_hour: an hour of one GPU. sent_gb, received_gb: 1e9 bytes that workers move to the object store, and from it.
+    """
+
+    gpu_hour: float
+    sent_gb: float = 0.0
+    received_gb: float = 0.0
+
+    def of(self, spent: Spent, gpu_hours: float) -> float:
+        """The cost of so many GPU hours, and of the bytes that were moved."""
+        moved = spent.sent * self.sent_gb + spent.received * self.received_gb
+        return gpu_hours * self.gpu_hour + moved / 1e9
 
 
 @dataclass(frozen=True)

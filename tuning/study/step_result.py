@@ -21,6 +21,7 @@ class StepResult:
     seconds_training: of the trial's gradient steps so far; seconds_overhead: of everything else (start, input,
         evaluation, checkpoints). Together the worker's wall time, in this and earlier runs of the search.
     seconds_evaluation: of this message's evaluation (part of the overhead).
+    sent, received: bytes that the worker moved to the object store of the study and from it, since its last message.
     note: what the user must know of the trial, in one line, such as a lost checkpoint; mostly "".
     reason: of "failed" and "halt", in one line; traceback: for --debug, or "".
     """
@@ -35,6 +36,8 @@ class StepResult:
     seconds_training: float = 0.0
     seconds_overhead: float = 0.0
     seconds_evaluation: float = 0.0
+    sent: int = 0
+    received: int = 0
     note: str = ""
     reason: str = ""
     traceback: str = ""

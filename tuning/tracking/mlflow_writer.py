@@ -236,7 +236,6 @@ class MLflowWriter:
     def _log_verdict(self, run: str, record: TrialRecord) -> None:
         verdict = record.verdict
         assert verdict is not None
-        gpu_hours = record.spent.gpu_hours(self._share.gpus)
         tags = {
             VERDICT: verdict.state,
             REASON: verdict.reason,
@@ -244,12 +243,12 @@ class MLflowWriter:
             "seconds": f"{record.spent.seconds:.1f}",
             "seconds_training": f"{record.seconds_training:.1f}",
             "seconds_overhead": f"{record.seconds_overhead:.1f}",
-            "gpu_hours": f"{gpu_hours:.4f}",
+            "gpu_hours": f"{record.spent.gpu_hours(self._share.gpus):.4f}",
         }
         tags[descriptions.NOTE] = descriptions.of_trial(record, self._objective)
         if verdict.cutoff is not None:
             tags[f"{VERDICT}.cutoff"] = f"{verdict.cutoff:.4f}"
-        if (cost := self._share.cost(gpu_hours)) is not None:
+        if (cost := self._share.cost(record.spent)) is not None:
             tags["cost"] = f"{cost:.4f}"
         self._tag(run, tags)
         if verdict.final:

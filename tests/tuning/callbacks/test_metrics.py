@@ -6,6 +6,7 @@ from searches import run_here, search_of
 
 from tuning.callbacks.metrics import GAUGES, STATES, Metrics
 from tuning.search.limits.meter import Meter
+from tuning.study.spent import Price
 
 
 def watched(study, price=None):
@@ -31,7 +32,7 @@ def test_they_follow_a_search_and_what_was_lost(open_study):
     search.interrupt()
     assert found["tuning_trials", "interrupted"] == 1
 
-    metrics, found = watched(study, price=2.0)
+    metrics, found = watched(study, price=Price(2.0))
     run_here(search_of(study, 6, (metrics,)))
     states = [record.state for record in study.records()]
     assert {state: found["tuning_trials", state] for state in STATES} == {s: states.count(s) for s in STATES}

@@ -74,6 +74,19 @@ def test_a_trial_goes_on_elsewhere_from_its_checkpoint_and_the_user_is_told(work
     assert keys == {"checkpoint-90"}, "older ones are deleted"
 
 
+def test_each_message_tells_what_was_moved_to_the_store_and_from_it(worker_on, on_machine, s3_store):
+    results = trained(worker_on("machine-1"), 30)
+    kept = folders.read(s3_store, "street/trials/3/checkpoint-30")
+    assert results[-1].sent >= kept.size > 0, "its checkpoint is counted with the rung"
+    files = [e for e in s3_store.entries("street/trials/3/") if "checkpoint-" not in e.key]
+    checkpoints = sum(result.sent for result in results if result.kind == "rung")
+    assert sum(result.sent for result in results) - checkpoints <= sum(file.size for file in files)
+    assert not any(result.received for result in results)
+
+    results = trained(worker_on("machine-2", reported=30), 90)
+    assert [result.received for result in results if result.received] == [kept.size]
+
+
 def test_a_machine_with_an_older_checkpoint_takes_the_newer_one_of_the_store(worker_on, on_machine):
     trained(worker_on("machine-1"), 10)
     trained(worker_on("machine-2", reported=10), 30)

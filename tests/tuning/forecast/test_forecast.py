@@ -17,6 +17,7 @@ from tuning.run import main
 from tuning.search.limits.budget import Budget
 from tuning.search.limits.expectation import expected
 from tuning.search.schedulers.halving import Halving
+from tuning.study.spent import Price
 from tuning.study.study import Study
 
 OLD = Path(__file__).parents[1] / "old_studies"
@@ -43,7 +44,7 @@ def test_it_finds_how_many_trials_a_budget_buys():
     assert by_table(PIXELS, seconds=1).trials == 1
 
 
-@pytest.mark.parametrize("limits", [{"gpu_hours": 2}, {"cost": 6, "price_per_gpu_hour": 3}])
+@pytest.mark.parametrize("limits", [{"gpu_hours": 2}, {"cost": 6, "price": Price(3)}])
 def test_gpu_hours_and_cost_buy_what_all_workers_take(limits):
     found = plan(HALVING, Budget(**limits), MEASURED, 4, 10, gpus=0.5)
     assert found.seconds * 4 * 0.5 <= 2 * 3600

@@ -10,7 +10,10 @@ from tuning.search.history import MOST_FAILURES
 from tuning.search.limits.budget import Budget, Spending, duration, parse_time
 from tuning.search.limits.meter import Meter
 from tuning.search.search import Search
+from tuning.study.spent import Price
 from tuning.study.step_result import StepResult
+
+GB = 10**9
 
 
 @pytest.mark.parametrize(
@@ -34,7 +37,7 @@ def test_what_is_no_time_is_refused(text):
         ({"gpu_hours": -1}, "--gpu-hours must be above 0"),
         ({"trainings": float("nan")}, "--like must be above 0"),
         ({"cost": 200}, "--cost needs --price-per-gpu-hour"),
-        ({"price_per_gpu_hour": 3.5}, "--price-per-gpu-hour needs --cost or --gpu-hours"),
+        ({"price": Price(3.5)}, "--price-per-gpu-hour needs --cost or --gpu-hours"),
     ],
 )
 def test_impossible_limits_are_refused(limits, message):
@@ -48,7 +51,7 @@ def test_a_budget_that_cannot_pay_for_one_rung_is_refused():
     Budget(trainings=0.2).check_fits(0, 90, 10)
 
 
-@pytest.mark.parametrize("limits", [{"gpu_hours": 4}, {"cost": 9, "price_per_gpu_hour": 3}])
+@pytest.mark.parametrize("limits", [{"gpu_hours": 4}, {"cost": 9, "price": Price(3)}])
 def test_gpu_hours_without_a_gpu_are_refused(limits):
     with pytest.raises(UserError, match="trials use no GPU"):
         Budget(**limits).check_fits(0, 90, 10)
@@ -96,7 +99,7 @@ def test_trials_that_waited_for_their_promotion_are_counted_once(open_study):
 
 def test_gpu_hours_count_every_worker_and_their_price(open_study):
     study = open_study()
-    budget = Budget(cost=2.0, price_per_gpu_hour=3.5, gpu_hours=40)
+    budget = Budget(cost=2.0, price=Price(3.5), gpu_hours=40)
     search, spending = limited(study, budget, gpus=0.5)
     number = search.propose().number
     assert search.report(StepResult(number, 5, "progress", seconds_training=3600, seconds_overhead=0))
@@ -104,6 +107,20 @@ def test_gpu_hours_count_every_worker_and_their_price(open_study):
     assert spending.line() == "0.50 of 40 GPU hours, cost 1.75 of 2"
     assert not search.report(StepResult(number, 6, "progress", seconds_training=3600, seconds_overhead=900))
     assert search.limit_reached == "--cost 2"
+
+
+def test_what_workers_move_to_the_store_and_from_it_costs_too(open_study):
+    study = open_study()
+    budget = Budget(cost=2.0, price=Price(1.0, sent_gb=0.02, received_gb=0.09))
+    search, spending = limited(study, budget, gpus=1.0)
+    number = search.propose().number
+    assert search.report(StepResult(number, 5, "progress", seconds_training=3600, received=10 * GB))
+    assert spending.line() == "cost 1.90 of 2"
+    assert not search.report(StepResult(number, 6, "progress", seconds_training=3600, sent=5 * GB))
+    assert search.limit_reached == "--cost 2"
+    search.interrupt()
+    spent = study.record(number).spent
+    assert (spent.sent, spent.received) == (5 * GB, 10 * GB)
 
 
 def test_the_time_that_is_left_is_that_of_the_nearest_limit(open_study, monkeypatch):

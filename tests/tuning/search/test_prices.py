@@ -9,6 +9,7 @@ import pytest
 from trainers.errors import UserError
 from tuning.api.settings import Settings
 from tuning.search.limits import prices
+from tuning.study.spent import Price
 
 TABLE = """\
 as_of: 2026-11-20
@@ -45,7 +46,7 @@ def table(tmp_path):
     ],
 )
 def test_a_gpu_hour_costs_what_its_kind_does_in_the_market(table, market, kinds, price):
-    assert prices.read(table(TABLE.replace("spot\ngpu", f"{market}\ngpu"))).of(kinds) == price
+    assert prices.read(table(TABLE.replace("spot\ngpu", f"{market}\ngpu"))).of(kinds) == Price(price)
 
 
 @pytest.mark.parametrize(
@@ -60,8 +61,10 @@ def test_a_kind_without_a_price_is_refused(table, kind, said):
 
 def test_the_date_is_told_and_that_it_is_long_ago(table):
     found = prices.read(table())
-    assert found.line(0.45, datetime.date(2026, 12, 1)) == "0.45 USD a GPU hour, spot, as of 2026-11-20"
-    assert "103 days old" in found.line(0.45, datetime.date(2027, 3, 3))
+    assert (
+        found.line(Price(0.45), datetime.date(2026, 12, 1)) == "0.45 USD a GPU hour, spot, as of 2026-11-20"
+    )
+    assert "103 days old" in found.line(Price(0.45), datetime.date(2027, 3, 3))
 
 
 @pytest.mark.parametrize(
@@ -73,6 +76,7 @@ def test_the_date_is_told_and_that_it_is_long_ago(table):
         (TABLE.replace("market: spot", "market: black"), "market: Input should be 'on_demand' or 'spot'"),
         (TABLE.replace("spot: 0.20", "spot: -1"), "gpu_hour.T4.spot: Input should be greater than 0"),
         (TABLE.replace("T4: {on", "T4: {now: 1, on"), "gpu_hour.T4.now: Extra inputs"),
+        (TABLE + "store_gb: {received: -1}", "store_gb.received: Input should be greater than or equal to 0"),
     ],
 )
 def test_a_wrong_table_is_one_line_that_names_the_field(table, text, said):
@@ -87,6 +91,14 @@ def test_a_missing_file_and_two_prices_are_refused(table, tmp_path):
         Settings(space="mobilenet", prices=tmp_path / "no.yaml")
     with pytest.raises(UserError, match="--prices and --price-per-gpu-hour: give one of them"):
         Settings(space="mobilenet", prices=table(), price_per_gpu_hour=1.0)
+
+
+def test_a_table_may_have_the_price_of_what_goes_to_the_store_and_comes_from_it(table):
+    found = prices.read(table(TABLE + "store_gb: {received: 0.09}"))
+    assert (price := found.of(["T4"])) == Price(0.20, sent_gb=0.0, received_gb=0.09)
+    assert "spot; 0 a GB to the store, 0.09 a GB from it, as of" in found.line(
+        price, datetime.date(2026, 12, 1)
+    )
 
 
 def test_the_budget_counts_at_the_price_of_the_table(table):

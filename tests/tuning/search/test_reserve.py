@@ -14,6 +14,7 @@ from tuning.search.samplers.random_sampler import RandomSampler
 from tuning.search.schedulers.halving import MOST_WAITING, Halving
 from tuning.search.search import Search
 from tuning.search.simulation import Clock, Curve
+from tuning.study.spent import Price
 from tuning.study.study import Study
 from tuning.study.trial_record import TrialRecord
 
@@ -110,7 +111,7 @@ def test_a_limit_of_time_ends_no_search_shortly_before_the_end_of_its_first_full
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("budget", [Budget(gpu_hours=0.1), Budget(cost=0.2, price_per_gpu_hour=2.0)])
+@pytest.mark.parametrize("budget", [Budget(gpu_hours=0.1), Budget(cost=0.2, price=Price(2.0))])
 @pytest.mark.parametrize("workers", [1, 3])
 def test_gpu_hours_and_cost_are_kept_for_it_too(open_study, simulated, budget, workers):
     study = open_study()

@@ -13,6 +13,7 @@ from tuning.execution.environment import Share, note_hardware
 from tuning.search.limits.meter import Meter
 from tuning.study import verdict
 from tuning.study.curves import POINTS, CurveFile, read
+from tuning.study.spent import Price
 from tuning.study.step_result import StepResult
 from tuning.study.trial_folder import FILES, PICTURES
 from tuning.tracking.callback import Tracking
@@ -77,15 +78,8 @@ def test_a_study_is_a_run_and_each_trial_a_child_with_its_verdict(open_study, ur
 @slow
 def test_a_run_says_all_that_made_it(open_study, uri, tmp_path):
     study = open_study()
-    tracking = Tracking(
-        study,
-        uri,
-        tmp_path / "artifacts",
-        90,
-        Share(2, 0.5, 4.0),
-        "python -m tuning.run --space x",
-        writer=MLflowWriter,
-    )
+    share, command = Share(2, 0.5, Price(4.0)), "python -m tuning.run --space x"
+    tracking = Tracking(study, uri, tmp_path / "artifacts", 90, share, command, writer=MLflowWriter)
     search = search_of(study, 6, (tracking,))
     search._spending.meter = Meter(study, gpus=0.5)
     tracking.start()

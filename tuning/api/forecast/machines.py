@@ -52,10 +52,10 @@ def planned(settings: Settings, say: Callable[[str], None]) -> Iterator[Settings
 
 
 def _priced(settings: Settings, kinds: Sequence[str], say: Callable[[str], None]) -> Settings:
-    """With the price of a GPU hour on the dearest of these kinds, where --prices are given. Raises UserError."""
+    """With the price on the dearest of these kinds of GPUs, where --prices are given. Raises UserError."""
     if settings.prices is None:
         return settings
     prices = read(settings.prices)
     price = prices.of(kinds or [""])  # an autoscaler's machines are still to come
     say(f"price    {prices.line(price, datetime.date.today())}")
-    return dataclasses.replace(settings, prices=None, price_per_gpu_hour=price)
+    return dataclasses.replace(settings, priced=price)

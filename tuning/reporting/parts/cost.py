@@ -25,6 +25,11 @@ def section(context: ReportContext) -> Section | None:
         f"{duration(seconds)} of worker time: {training / max(seconds, 1e-9):.0%} in gradient steps, the rest in "
         "starting, reading data, evaluating and saving."
     ]
+    moved = costs.total(record.spent for record in spent)
+    if moved.sent or moved.received:
+        text.append(
+            f"Workers moved {moved.sent / 1e9:.3g} GB to the object store, and {moved.received / 1e9:.3g} GB from it."
+        )
     price = context.price_per_hour
     if price is not None:
         text.append(f"At {price:g} per worker and hour, that costs {seconds / 3600 * price:.2f}.")
@@ -45,6 +50,7 @@ def section(context: ReportContext) -> Section | None:
                 {kind: name, "trials": len(mine), "steps": taken, "training": trained, "overhead": other}
             )
     total = {"trials": len(spent), "steps": steps, "training": training, "overhead": overhead}
+    total |= {"bytes_sent": moved.sent, "bytes_received": moved.received}
     if price is not None:
         total["cost"] = seconds / 3600 * price
     columns = ("state or model", "trials", "steps", "time in gradient steps", "other time")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trainers.errors import UserError
+from tuning.study.spent import Price
 
 if TYPE_CHECKING:  # --help shows the limits, and should not wait for Optuna's import
     from tuning.search.limits.meter import Meter
@@ -22,7 +23,7 @@ class Budget:
 
     trials: number of trials with a final verdict.
     seconds: wall time for which drivers had the study open.
-    gpu_hours: of all workers. cost: gpu_hours times price_per_gpu_hour, in the currency of the price.
+    gpu_hours: of all workers. cost: of what workers use, by `price` and in its currency.
     trainings: gradient steps of all trials, in full-length trials.
     Raises UserError for values that are not above 0, and for a cost without a price.
     """
@@ -31,19 +32,19 @@ class Budget:
     seconds: float | None = None
     gpu_hours: float | None = None
     cost: float | None = None
-    price_per_gpu_hour: float | None = None
+    price: Price | None = None
     trainings: float | None = None
 
     def __post_init__(self) -> None:
         for flag, value in (
             ("--time", self.seconds), ("--gpu-hours", self.gpu_hours), ("--cost", self.cost),
-            ("--price-per-gpu-hour", self.price_per_gpu_hour), ("--like", self.trainings),
+            ("--price-per-gpu-hour", self.price.gpu_hour if self.price else None), ("--like", self.trainings),
         ):  # fmt: skip
             if value is not None and not 0 < value < float("inf"):
                 raise UserError(f"{flag} must be above 0, not {value:g}")
-        if self.cost is not None and self.price_per_gpu_hour is None:
+        if self.cost is not None and self.price is None:
             raise UserError("--cost needs --price-per-gpu-hour or --prices")
-        if self.price_per_gpu_hour is not None and self.cost is None and self.gpu_hours is None:
+        if self.price is not None and self.cost is None and self.gpu_hours is None:
             raise UserError("--price-per-gpu-hour needs --cost or --gpu-hours")
 
     def check_fits(self, gpus_per_trial: float, max_steps: int, first_rung: int) -> None:
@@ -65,11 +66,7 @@ class Budget:
     @property
     def all_gpu_hours(self) -> float | None:
         """The smaller of gpu_hours and of the GPU hours that cost buys; None without a limit."""
-        bought = (
-            None
-            if self.cost is None or self.price_per_gpu_hour is None
-            else self.cost / self.price_per_gpu_hour
-        )
+        bought = None if self.cost is None or self.price is None else self.cost / self.price.gpu_hour
         limits = [limit for limit in (self.gpu_hours, bought) if limit is not None]
         return min(limits, default=None)
 
@@ -141,7 +138,7 @@ class Spending:
             return f"--like {budget.trainings:g}"
         if budget.gpu_hours is not None and hours > budget.gpu_hours:
             return f"--gpu-hours {budget.gpu_hours:g}"
-        if budget.cost is not None and hours * (budget.price_per_gpu_hour or 0.0) > budget.cost:
+        if budget.cost is not None and self._cost(hours) > budget.cost:
             return f"--cost {budget.cost:g}"
         return None
 
@@ -158,8 +155,10 @@ class Spending:
             parts.append(f"cost {self._cost():.2f} of {budget.cost:g}")
         return ", ".join(parts)
 
-    def _cost(self) -> float:
-        return self.meter.gpu_hours * (self._budget.price_per_gpu_hour or 0.0)
+    def _cost(self, gpu_hours: float | None = None) -> float:
+        """Of what is spent; with another number of GPU hours if one is given."""
+        hours = self.meter.gpu_hours if gpu_hours is None else gpu_hours
+        return self._budget.price.of(self.meter.total(), hours) if self._budget.price else 0.0
 
 
 def parse_time(text: str) -> float:

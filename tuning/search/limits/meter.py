@@ -97,7 +97,9 @@ class Meter:
         steps = running.spent.steps + len(result.steps) - before.steps
         training = result.seconds_training - before.training
         overhead = result.seconds_overhead - before.overhead
-        running.spent, running.since = before + Spent.by_worker(steps, training, overhead, self.gpus), now
+        sent, received = running.spent.sent + result.sent, running.spent.received + result.received
+        spent = before + Spent.by_worker(steps, training, overhead, self.gpus)
+        running.spent, running.since = dataclasses.replace(spent, sent=sent, received=received), now
         self.save()
         return result
 

@@ -6,6 +6,7 @@
     gpu_hour:
       A10G: {on_demand: 1.01, spot: 0.45}
       T4: {on_demand: 0.53, spot: 0.20}
+    store_gb: {sent: 0.0, received: 0.09}   # of 1e9 bytes that workers move to the object store, and from it
 
 A kind is Ray's word for it (`ray.util.accelerators`), or a part of what nvidia-smi calls it.
 """
@@ -21,6 +22,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trainers.errors import UserError
+from tuning.study.spent import Price
 
 OLD_DAYS = 90
 Market = Literal["on_demand", "spot"]
@@ -35,6 +37,15 @@ class GpuHour(BaseModel):
     spot: float | None = Field(None, gt=0)
 
 
+class StoreGb(BaseModel):
+    """The price of 1e9 bytes that workers move to the object store, and from it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sent: float = Field(0.0, ge=0)
+    received: float = Field(0.0, ge=0)
+
+
 class Prices(BaseModel):
     """The table."""
 
@@ -44,9 +55,10 @@ class Prices(BaseModel):
     currency: str
     market: Market
     gpu_hour: dict[str, GpuHour] = Field(min_length=1)
+    store_gb: StoreGb = StoreGb()
 
-    def of(self, kinds: Iterable[str]) -> float:
-        """The price of a GPU hour on machines with these kinds of GPUs: of the dearest, so that it is never too low.
+    def of(self, kinds: Iterable[str]) -> Price:
+        """The price on machines with these kinds of GPUs: of the dearest, so that it is never too low.
 
         kinds: "" for one that is unknown, which may be any of the table. Raises UserError for a kind without a price.
         """
@@ -62,15 +74,17 @@ class Prices(BaseModel):
                 market, there = self.market.replace("_", " "), ", ".join(offered) or "none"
                 raise UserError(f"--prices: has no {market} price of {kind or 'any GPU'} (it has {there})")
             found.append(max(offered.values()) if not kind else offered[max(names, key=len)])
-        return max(found, default=0.0)
+        return Price(max(found, default=0.0), self.store_gb.sent, self.store_gb.received)
 
-    def line(self, price: float, today: datetime.date) -> str:
+    def line(self, price: Price, today: datetime.date) -> str:
         """What the user is told: the price that counts, and how old it is."""
         age = (today - self.as_of).days
         old = f", {age} days old: look whether it still holds" if age > OLD_DAYS else ""
-        return (
-            f"{price:g} {self.currency} a GPU hour, {self.market.replace('_', ' ')}, as of {self.as_of}{old}"
-        )
+        moved = ""
+        if price.sent_gb or price.received_gb:
+            moved = f"; {price.sent_gb:g} a GB to the store, {price.received_gb:g} a GB from it"
+        market = self.market.replace("_", " ")
+        return f"{price.gpu_hour:g} {self.currency} a GPU hour, {market}{moved}, as of {self.as_of}{old}"
 
 
 def read(path: Path) -> Prices:
