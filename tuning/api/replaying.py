@@ -159,7 +159,7 @@ def _manifest(space: Space, conditions: Conditions, seed: int, objective: Object
     return Manifest(
         study="replay", space=space.name, space_hash="", data=data, preset=conditions.preset,
         max_steps=conditions.steps, image_size=None, batch_size=None, weights="none", reduction_factor=3, seed=seed,
-        versions={}, task=space.task, objective=objective.name,
+        versions={}, task=space.task, objective=objective.name, also=" ".join(objective.also),
     )  # fmt: skip
 
 

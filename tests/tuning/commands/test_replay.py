@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from curve_trainer import CurveTrainer
@@ -13,6 +14,7 @@ from tuning.api.replaying import Rule, interval, recorded, replay, simulated
 from tuning.api.settings import Settings
 from tuning.replay import main
 from tuning.search import simulation
+from tuning.search.constraints.served_costs import ServedCosts
 from tuning.search.sampler import SamplerContext
 from tuning.search.samplers.tpe import TPESampler
 from tuning.search.scheduler import quorum_of
@@ -166,6 +168,28 @@ def test_a_finished_study_replayed_under_its_own_settings_takes_its_own_decision
     )
     assert decisions(again) == decisions(study)
     again.close()
+
+
+def test_a_study_with_several_objectives_is_replayed_by_all_of_them(open_study, tmp_path):
+    study = open_study(space_hash=SPACE.hash(CONDITIONS), scheduler="promote", also="latency_ms")
+    conditions, trials = study.manifest.conditions(), 12
+    context = SamplerContext(lambda trial: SPACE.suggest(trial, conditions), 1, study.objective)
+    settings = Settings("mobilenet", trials=trials, seed=1, max_steps=90)
+    scheduler, seeds = settings.new_scheduler(), SPACE.seeds(conditions)
+    run_here(Search(study, TPESampler(context), scheduler, trials, seeds, costs=FasterWithLargerRates()))
+    found = recorded(str(study.folder), tmp_path, None)
+    given = found.curves, found.space, found.conditions, found.rule, found.seed
+    again, _ = simulated(tmp_path / "again", *given, found.objective)
+    assert decisions(again) == decisions(study)
+    again.close()
+    alone, _ = simulated(tmp_path / "alone", *given, replace(found.objective, also=()))
+    assert decisions(alone) != decisions(study), "the latency decides"
+    alone.close()
+
+
+class FasterWithLargerRates(ServedCosts):
+    def of(self, recipe):
+        return {"latency_ms": 1 / recipe["schedule"]["base"]}
 
 
 def decisions(study) -> list[object]:

@@ -13,6 +13,7 @@ from trainers.errors import UserError
 from trainers.metrics import LOSS
 from trainers.objective import Objective
 from trainers.recipe import Recipe
+from tuning.search.constraints.limit import COSTS
 from tuning.study.trial_record import TrialRecord
 
 
@@ -31,12 +32,15 @@ class Curve:
     seconds_per_step: float
 
     def at(self, step: int) -> dict[str, float]:
-        """The metrics at `step`, linearly interpolated from 0 at step 0; losses are flat before the first evaluation."""
+        """The metrics at `step`, linearly interpolated from 0 at step 0.
+
+        Before the first evaluation, losses and what a network costs when it is served are flat.
+        """
         if step in self.steps:  # exactly what was measured: scores must not change by rounding
             return {name: values[list(self.steps).index(step)] for name, values in self.metrics.items()}
         found = {}
         for name, values in self.metrics.items():
-            first = values[0] if name.startswith(LOSS) else 0.0
+            first = values[0] if name.startswith(LOSS) or name in COSTS else 0.0
             steps, known = (0, *self.steps), (first, *values)
             after = next((i for i in range(1, len(steps)) if steps[i] >= step), len(steps) - 1)
             share = min(1.0, (step - steps[after - 1]) / (steps[after] - steps[after - 1]))
@@ -105,7 +109,7 @@ def _curve(
     steps = [rung.step for rung in record.rungs]
     metrics = {
         name: [rung.metrics[name] for rung in record.rungs]
-        for name in objective.judged_by
+        for name in (*objective.judged_by, *objective.also)
         if name in record.rungs[0].metrics
     }
     for step in sorted({rung.step for other in full for rung in other.rungs if rung.step > record.step}):
