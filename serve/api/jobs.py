@@ -110,14 +110,15 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         response_model=schemas.UploadPlace,
         dependencies=[guard("submit")],
         responses={
-            **{status: ERRORS[status] for status in (400, 401, 403, 422, 429)},
+            **{status: SUBMIT_ERRORS[status] for status in (400, 401, 403, 413, 422, 429, 507)},
             409: {"model": problems.Problem, "description": "The server has its files on its own disk"},
         },
     )
     def place(wanted: schemas.UploadRequest) -> Any:
         if not isinstance(store.files, StoredJobFiles):
             raise Refused(409, "this server has its files on its own disk; send the video to /v1/jobs")
-        uri, url = store.files.place(wanted.name)
+        check_room(wanted.bytes)
+        uri, url = store.files.place(wanted.name, wanted.bytes)
         return {"uri": uri, "url": url, "headers": {"Content-Type": VIDEO}, "seconds": PLACE_SECONDS}
 
     async def _receive(request: Request, folder: Path) -> tuple[Submission, str]:

@@ -88,6 +88,7 @@ class UploadRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=200, description="of the video, as drive.mp4")
+    bytes: int = Field(gt=0, description="size of the video; a PUT of another size is refused")
 
 
 class UploadPlace(BaseModel):

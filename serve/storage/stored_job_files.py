@@ -60,11 +60,14 @@ class StoredJobFiles(JobFiles):
             elif (incoming / INPUT).exists():  # not of a video that is fetched by its URI
                 self.store.upload(key, incoming / INPUT)
 
-    def place(self, name: str) -> tuple[str, str]:
-        """Where a client may send a video called `name`: the URI of an object, and an address for a PUT of VIDEO."""
+    def place(self, name: str, size: int) -> tuple[str, str]:
+        """Where a client may send a video: the URI of an object, and an address for a PUT of VIDEO.
+
+        name: of the video. size: its bytes; a PUT of another number is refused by the store.
+        """
         key = f"{UPLOADS}{secrets.token_hex(16)}/{re.sub('[^A-Za-z0-9._-]+', '_', name)[-100:]}"
         with answered():
-            return f"{self.store.uri}/{key}", self.store.url(key, PLACE_SECONDS, VIDEO)
+            return f"{self.store.uri}/{key}", self.store.url(key, PLACE_SECONDS, (VIDEO, size))
 
     def uploaded(self, uri: str) -> Entry | None:
         """See JobFiles. Raises Refused (422) when nothing is there."""

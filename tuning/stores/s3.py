@@ -47,6 +47,7 @@ class S3Store:
                 "s3",
                 region_name=session.region_name or "us-east-1",
                 config=Config(
+                    signature_version="s3v4",  # in us-east-1, boto3 signs addresses as new buckets do not allow
                     connect_timeout=5,
                     read_timeout=30,
                     max_pool_connections=16,
@@ -122,12 +123,12 @@ class S3Store:
             )
             yield from answer["Body"].iter_chunks(CHUNK)
 
-    def url(self, key: str, seconds: int, media_type: str | None = None) -> str:
+    def url(self, key: str, seconds: int, write: tuple[str, int] | None = None) -> str:
         """See Store."""
-        does = "get_object" if media_type is None else "put_object"
-        wanted = {"Bucket": self._bucket, "Key": self._prefix + key}
-        if media_type is not None:
-            wanted["ContentType"] = media_type
+        does = "get_object" if write is None else "put_object"
+        wanted: dict[str, Any] = {"Bucket": self._bucket, "Key": self._prefix + key}
+        if write is not None:
+            wanted["ContentType"], wanted["ContentLength"] = write
         with self._errors():
             return str(self._client.generate_presigned_url(does, Params=wanted, ExpiresIn=seconds))
 

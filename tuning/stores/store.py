@@ -63,10 +63,10 @@ class Store(Protocol):
     def chunks(self, key: str, first: int, end: int) -> Iterator[bytes]:
         """The bytes [first, end) of an object, in parts. Raises FileNotFoundError if there is no such object."""
 
-    def url(self, key: str, seconds: int, media_type: str | None = None) -> str:
+    def url(self, key: str, seconds: int, write: tuple[str, int] | None = None) -> str:
         """An address from which anyone may read the object for so many seconds.
 
-        media_type: for an address to which an object of this type may be written instead.
+        write: for an address to which an object of this media type and of so many bytes may be written instead.
         """
 
     def entries(self, prefix: str) -> list[Entry]:

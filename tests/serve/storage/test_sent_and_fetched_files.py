@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import parse_qs, urlparse
 
 import pytest
 import requests
@@ -26,7 +27,8 @@ def frames(server, job_id):
 
 def test_a_large_video_is_sent_past_the_server(machine, clip, bucket):
     with served(machine("first")) as server:
-        place = server.call("POST", "/v1/uploads", json={"name": "../my drive.mp4"}).json()
+        wanted = {"name": "../my drive.mp4", "bytes": clip.stat().st_size}
+        place = server.call("POST", "/v1/uploads", json=wanted).json()
         assert place["uri"].startswith("s3://videos/serving/uploads/")
         early = server.call("POST", "/v1/jobs", json={"uri": place["uri"]})
         assert (early.status_code, "nothing was sent there" in early.text) == (422, True)
@@ -42,7 +44,23 @@ def test_a_large_video_is_sent_past_the_server(machine, clip, bucket):
 
 
 def test_a_server_with_a_disk_of_its_own_takes_videos_in_requests_alone(server):
-    is_problem(server.call("POST", "/v1/uploads", json={"name": "a.mp4"}), 409, "send the video to /v1/jobs")
+    is_problem(
+        server.call("POST", "/v1/uploads", json={"name": "a.mp4", "bytes": 9}),
+        409,
+        "send the video to /v1/jobs",
+    )
+
+
+def test_an_address_for_a_video_is_for_its_size_alone_and_of_none_that_is_too_large(machine, bucket):
+    with served(machine("first")) as server:
+        most = Limits().upload_bytes
+        place = server.call("POST", "/v1/uploads", json={"name": "a.mp4", "bytes": most}).json()
+        signed = parse_qs(urlparse(place["url"]).query)
+        assert signed["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"], "of the older kind, new buckets take none"
+        assert signed["X-Amz-SignedHeaders"] == ["content-length;content-type;host"]
+        refused = server.call("POST", "/v1/uploads", json={"name": "a.mp4", "bytes": most + 1})
+        is_problem(refused, 413, f"the video has {most + 1} bytes; the limit is {most} bytes")
+        is_problem(server.call("POST", "/v1/uploads", json={"name": "a.mp4"}), 422, "bytes: Field required")
 
 
 def test_a_cancelled_job_leaves_its_lock_alone(tmp_path):
