@@ -52,8 +52,10 @@ def test_a_search_in_s3_is_extended_and_reported_on_machines_that_never_saw_it(s
     assert second["trials"][:3] == first["trials"]
     assert len(second["trials"]) == 4
 
-    said = ran(tmp_path / "machine-3", "tuning.ledger", "mobilenet-toy-city")
-    assert "stopped trials saved" in said
+    said = ran(tmp_path / "machine-3", "tuning.report", "mobilenet-toy-city", "--format", "json")
+    costs = json.loads(said)["sections"]["cost"]["total"]
+    assert costs["trials"] == 4
+    assert costs["bytes_sent"] > 0 == costs["bytes_received"], "all is trained where its checkpoint is"
 
 
 @pytest.mark.long
