@@ -79,7 +79,9 @@ def create_app(settings: Settings, replicas: ReplicaClient) -> FastAPI:
         _add_head(router)
         app.include_router(router)
     _plain_routes(app, context, guard)
-    openapi.complete(app, (schemas.JobRequest, schemas.BatchRequest))
+    openapi.complete(
+        app, (schemas.JobRequest, schemas.BatchRequest, schemas.UploadRequest, schemas.Promotion)
+    )
     _add_head(app.router)
     return app
 

@@ -64,6 +64,10 @@ READ_ERRORS: dict[int | str, dict[str, Any]] = {
     404: {"model": problems.Problem, "description": "No such job, or it has no such result"},
 }
 LIST_ERRORS: dict[int | str, dict[str, Any]] = {status: ERRORS[status] for status in (401, 403, 422, 429)}
+PLACE_BODY = {
+    "required": True,
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/UploadRequest"}}},
+}
 FIELDS = ("options", "output_uri", "webhook")  # of a form, besides the file
 
 
@@ -113,8 +117,12 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
             **{status: SUBMIT_ERRORS[status] for status in (400, 401, 403, 413, 422, 429, 507)},
             409: {"model": problems.Problem, "description": "The server has its files on its own disk"},
         },
+        openapi_extra={"requestBody": PLACE_BODY},
     )
-    def place(wanted: schemas.UploadRequest) -> Any:
+    async def place(request: Request) -> Any:
+        return await asyncio.to_thread(placed, await json_body(request, schemas.UploadRequest))
+
+    def placed(wanted: schemas.UploadRequest) -> dict[str, Any]:
         if not isinstance(store.files, StoredJobFiles):
             raise Refused(409, "this server has its files on its own disk; send the video to /v1/jobs")
         check_room(wanted.bytes)
@@ -247,7 +255,10 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
 
 
 async def json_body(request: Request, model: type[M]) -> M:
-    """The request's JSON body. Raises Refused: 413 beyond 1 MiB, 422 when it is not one of the model's."""
+    """The request's JSON body. Raises Refused: 413 beyond 1 MiB, 422 when it is not one of the model's.
+
+    A parameter of the route would be read by FastAPI instead: whole, of any size, and before the token is checked.
+    """
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

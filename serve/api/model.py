@@ -14,10 +14,15 @@ from serve import tasks
 from serve.api import problems, schemas
 from serve.api.context import Context
 from serve.api.images import ERRORS
+from serve.api.jobs import json_body
 from serve.errors import Refused
 from serve.exports.model_folder import add_model, read_model, task_of
 from trainers.errors import UserError
 
+BODY = {
+    "required": True,
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Promotion"}}},
+}
 CONFLICT: dict[int | str, dict[str, Any]] = {
     **{status: ERRORS[status] for status in (400, 401, 403, 422, 429)},
     409: {
@@ -69,9 +74,13 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         summary="Replace the model, immediately or after a canary phase",
         status_code=202,
         dependencies=[guard("admin")],
-        responses=CONFLICT,
+        responses=CONFLICT | {413: ERRORS[413]},
+        openapi_extra={"requestBody": BODY},
     )
-    def promote(promotion: schemas.Promotion) -> dict[str, Any]:
+    async def promote(request: Request) -> dict[str, Any]:
+        return await asyncio.to_thread(promoted, await json_body(request, schemas.Promotion))
+
+    def promoted(promotion: schemas.Promotion) -> dict[str, Any]:
         roots = [root.resolve() for root in context.settings.model_roots]
         folder = Path(promotion.model).resolve() if "\0" not in promotion.model else None
         if folder is None or not any(folder.is_relative_to(root) for root in roots):

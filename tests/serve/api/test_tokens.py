@@ -11,6 +11,8 @@ import threading
 
 import pytest
 
+from serve.api.app import create_app
+from serve.deployment.database import Database
 from serve.deployment.preparing import prepare_tokens
 from serve.deployment.settings import Settings
 from serve.storage.secrets import SecretFile
@@ -154,3 +156,43 @@ def test_a_name_is_given_once(tmp_path):
     tokens.add(name="board")
     with pytest.raises(UserError, match="there is a token called 'board'"):
         tokens.add(name="board")
+
+
+def test_no_route_reads_a_body_before_it_knows_the_token(tmp_path):
+    Database(tmp_path, create=True)
+    kept_in(tmp_path).add(token=GOOD)
+    app = create_app(Settings(data=tmp_path), None)
+    paths = [
+        path
+        for path, operations in app.openapi()["paths"].items()
+        if "requestBody" in operations.get("post", {})
+    ]
+    assert {"/v1/jobs", "/v1/uploads", "/v1/model:promote"} <= {*paths}
+
+    async def post(path, body, headers):
+        """The status, and how many of 64 parts of the body were read."""
+        parts, statuses = iter(range(64)), []
+
+        async def receive():
+            number = next(parts)
+            return {"type": "http.request", "body": body, "more_body": number < 63}
+
+        async def send(message):
+            statuses.append(message.get("status"))
+
+        scope = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+            "path": path, "raw_path": path.encode(), "root_path": "", "query_string": b"",
+            "headers": [(b"content-type", b"application/json"), *headers],
+            "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
+        }  # fmt: skip
+        await app(scope, receive, send)
+        return statuses[0], 64 - len([*parts])
+
+    stranger, known = [], [(b"authorization", f"Bearer {GOOD}".encode())]
+    for path in paths:
+        status, read = asyncio.run(post(path, b" " * (1 << 20), stranger))
+        assert (status, read) == (401, 0), path
+    for path in ("/v1/uploads", "/v1/model:promote", "/v1/batches"):
+        status, read = asyncio.run(post(path, b" " * (1 << 20), known))
+        assert (status, read) == (413, 2), path
