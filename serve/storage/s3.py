@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -71,4 +72,5 @@ def client(seconds: float | None = None) -> Any:
 
     wait = SECONDS if seconds is None else seconds
     config = Config(connect_timeout=SECONDS, read_timeout=wait, retries={"total_max_attempts": 2})
-    return boto3.client("s3", config=config)
+    region = boto3.Session().region_name or os.environ.get("AWS_REGION")  # which boto3 itself does not read
+    return boto3.client("s3", region_name=region, config=config)

@@ -1,12 +1,14 @@
 """S3Store: studies in S3, or in another server with its API (AWS_ENDPOINT_URL).
 
-Credentials, region and endpoint come from boto3: the environment, ~/.aws or the machine's role. Conditional writes need
-`If-Match` and `If-None-Match` (AWS since November 2024, MinIO, Ceph, moto).
+Credentials, region and endpoint come from boto3: the environment, ~/.aws or the machine's role; the region also from
+AWS_REGION. Conditional writes need `If-Match` and `If-None-Match` (AWS since November 2024, MinIO, Ceph, moto).
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -29,6 +31,7 @@ CHANGED = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "301", "IllegalLocationConstraintException")
 ATTEMPTS = 3
 MOST_DELETED = 1000  # objects in one request
+REGION_HEADER = "x-amz-bucket-region"
 CHUNK = 1 << 20  # bytes that `chunks` reads at once
 
 
@@ -42,18 +45,10 @@ class S3Store:
         self._received = 0
         self._counting = threading.Lock()
         session = boto3.Session()
+        # boto3 itself reads AWS_DEFAULT_REGION alone
+        region = session.region_name or os.environ.get("AWS_REGION") or "us-east-1"
         with self._errors():
-            self._client: Any = session.client(
-                "s3",
-                region_name=session.region_name or "us-east-1",
-                config=Config(
-                    signature_version="s3v4",  # in us-east-1, boto3 signs addresses as new buckets do not allow
-                    connect_timeout=5,
-                    read_timeout=30,
-                    max_pool_connections=16,
-                    retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-                ),
-            )
+            self._client: Any = session.client("s3", region_name=region, config=_config())
 
     @property
     def uri(self) -> str:
@@ -130,7 +125,33 @@ class S3Store:
         if write is not None:
             wanted["ContentType"], wanted["ContentLength"] = write
         with self._errors():
-            return str(self._client.generate_presigned_url(does, Params=wanted, ExpiresIn=seconds))
+            return str(self._signing.generate_presigned_url(does, Params=wanted, ExpiresIn=seconds))
+
+    @functools.cached_property
+    def _signing(self) -> Any:
+        """The client that signs addresses. boto3 follows a redirect for its own calls, but nobody can for a signed one.
+
+        So it signs for the bucket's own region, and the host of that region: the one for all regions, which boto3 takes
+        otherwise, redirects to it while a bucket is new. A server that AWS_ENDPOINT_URL names keeps its host.
+        """
+        session, region = boto3.Session(), self._region()
+        plain = session.client("s3", region_name=region, config=_config(ignore_configured_endpoint_urls=True))
+        usual = session.client("s3", region_name=region, config=_config())
+        if usual.meta.endpoint_url != plain.meta.endpoint_url:
+            return usual
+        return session.client("s3", region_name=region, config=_config(s3={"addressing_style": "virtual"}))
+
+    def _region(self) -> str:
+        """The bucket's region; where the server does not tell it, the client's."""
+        try:
+            answer = self._client.head_bucket(Bucket=self._bucket)
+        except ClientError as error:
+            answer = error.response  # which tells it, too, to those who may not list the bucket
+            if _code(error) in NONE:
+                raise self._translated("NoSuchBucket", error) from None
+            if REGION_HEADER not in _headers(answer):
+                raise
+        return _headers(answer).get(REGION_HEADER) or str(self._client.meta.region_name)
 
     def entries(self, prefix: str) -> list[Entry]:
         """See Store."""
@@ -193,6 +214,21 @@ class S3Store:
         if code in NONE:
             return FileNotFoundError(line)
         return UserError(f"{self._uri}: S3 refuses ({line})")
+
+
+def _config(**more: Any) -> Config:
+    return Config(
+        signature_version="s3v4",  # in us-east-1, boto3 signs addresses as new buckets do not allow
+        connect_timeout=5,
+        read_timeout=30,
+        max_pool_connections=16,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        **more,
+    )
+
+
+def _headers(answer: dict[str, Any]) -> dict[str, str]:
+    return dict(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
 
 
 def _code(error: ClientError) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from serve.deployment.settings import Settings
@@ -41,3 +43,12 @@ def test_other_uris_are_refused(uri, settings):
     with pytest.raises(Refused) as error:
         sources.check(uri, settings)
     assert error.value.status == 422
+
+
+def test_aws_region_is_the_region_of_videos_and_results(monkeypatch, tmp_path):
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_REGION", "cn-north-1")
+    assert s3.client().meta.endpoint_url == "https://s3.cn-north-1.amazonaws.com.cn"
