@@ -58,7 +58,7 @@ def answer(
 ) -> Response:
     """The file, the part of it that Range asks for, or 304 for a client that has it.
 
-    name: of a result, or INPUT. known: If-None-Match. presigned: redirect to the store for a large one.
+    name: of a result, or INPUT. known: If-None-Match. presigned: redirect to the store for a large one, see `_follows`.
     Raises Refused (404).
     """
     headers = {"Cache-Control": "private, max-age=3600", **(more or {})}
@@ -66,7 +66,7 @@ def answer(
         entry = files.find(files.key(job, name))
         if entry is None:
             raise Refused(404, f"the file {name} was removed, or never kept")
-        if presigned and entry.size >= PRESIGNED_BYTES:
+        if presigned and entry.size >= PRESIGNED_BYTES and _follows(request):
             with answered():
                 url = files.store.url(entry.key, PRESIGNED_SECONDS)
             return RedirectResponse(url, 307, {"Cache-Control": "no-store"})
@@ -75,6 +75,14 @@ def answer(
     if not path.exists():
         raise Refused(404, f"the file {name} was removed, or never kept")
     return _on_disk(path, media_type, headers, known)
+
+
+def _follows(request: Request) -> bool:
+    """Whether the request may be redirected to the store.
+
+    An address is signed for GET alone. And a ticket is the page's, whose policy lets it load from this server only.
+    """
+    return request.method != "HEAD" and "ticket" not in request.query_params
 
 
 def _on_disk(path: Path, media_type: str, headers: dict[str, str], known: str | None) -> Response:

@@ -154,7 +154,9 @@ def _of_file(summary: str, *media: str) -> dict[int | str, dict[str, Any]]:
         200: {"description": summary, "content": content},
         206: {"description": "The part that Range asks for", "content": content},
         304: {"description": "If-None-Match names the file's ETag"},
-        307: {"description": "The file is large, and at this address of the store"},
+        307: {
+            "description": "The file is large, and at this address of the store; not for a request with a ticket"
+        },
         416: {"model": problems.Problem, "description": "There is no such part"},
     }
 

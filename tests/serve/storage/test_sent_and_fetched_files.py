@@ -121,3 +121,26 @@ def test_a_large_result_comes_from_the_store_itself_where_that_is_allowed(machin
         assert plain.content[:4] == b"\x1aE\xdf\xa3"  # WebM
         assert server.call("GET", f"/v1/jobs/{job}/video").content == plain.content
         assert server.call("GET", f"/v1/jobs/{job}/manifest", allow_redirects=False).status_code == 200
+
+
+@pytest.mark.parametrize("what", ["video", "source"])
+def test_a_large_result_comes_through_the_server_for_head_and_for_the_page(machine, clip, monkeypatch, what):
+    monkeypatch.setattr(sent_files, "PRESIGNED_BYTES", 1000)
+    with served(machine("first").model_copy(update={"presigned": True})) as server:
+        job = server.submit(clip).json()["id"]
+        ticket = server.ended(job)["ticket"]
+        path = f"/v1/jobs/{job}/{what}"
+        content = server.call("GET", path).content
+        head = server.call("HEAD", path, allow_redirects=False)
+        assert (head.status_code, head.headers["Content-Length"]) == (200, str(len(content)))
+        assert head.headers["ETag"]
+        page = requests.get(f"{server.url}{path}?ticket={ticket}", allow_redirects=False, timeout=10)
+        assert (page.status_code, page.content) == (200, content)
+        part = requests.get(
+            f"{server.url}{path}?ticket={ticket}",
+            headers={"Range": "bytes=5-9"},
+            allow_redirects=False,
+            timeout=10,
+        )
+        assert (part.status_code, part.content) == (206, content[5:10])
+        assert server.call("GET", path, allow_redirects=False).status_code == 307
