@@ -4,10 +4,11 @@ making the server call what only the server can reach."""
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from serve.errors import Refused
 
@@ -15,9 +16,16 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
+class NoHost(Refused):
+    """The URL's host is not found now. It may be later: that of a container that is being restarted has no name."""
+
+
 @dataclass(frozen=True)
 class Target:
-    """A checked URL. address: to connect to, so that a second look-up cannot lead elsewhere. path: with its query."""
+    """A checked URL, in ASCII: its host in the form of IDNA, its path with its query percent-encoded.
+
+    address: to connect to, so that a second look-up cannot lead elsewhere.
+    """
 
     scheme: str
     host: str
@@ -37,16 +45,18 @@ def resolve(url: str, allowed: Sequence[str] = ()) -> Target:
     """Check the URL and look its host up.
 
     allowed: hosts, as NAME or NAME:PORT, that may have a private address and be called without TLS.
-    Raises Refused: 422 when the URL is not one that may be called, 503 when its host cannot be looked up now.
+    Raises Refused: 422 when the URL is not one that may be called (NoHost when its host is not found), 503 when its host
+    cannot be looked up now.
     """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
     except ValueError:
         raise Refused(422, "webhook: not a valid URL") from None
-    known = bool({host, f"{host}:{port}"} & {each.lower() for each in allowed})
     if not host or not url.isprintable() or " " in url or parts.scheme not in ("https", "http"):
         raise Refused(422, "webhook: must be a URL like https://example.org/hook")
+    host = _idna(host)
+    known = bool({host, f"{host}:{port}"} & {_idna(each.lower()) for each in allowed})
     if parts.scheme == "http" and not known:
         raise Refused(422, "webhook: must be https, except for hosts that the server allows (--webhook-host)")
     if parts.username is not None or parts.password is not None:
@@ -57,7 +67,7 @@ def resolve(url: str, allowed: Sequence[str] = ()) -> Target:
             422, f"webhook: {host} has a private address, which this server allows with --webhook-host"
         )
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(parts.scheme, host, port, str(addresses[0]), path)
+    return Target(parts.scheme, host, port, str(addresses[0]), _percent_encoded(path))
 
 
 def is_public(address: Address) -> bool:
@@ -72,13 +82,28 @@ def is_public(address: Address) -> bool:
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
+def _idna(host: str) -> str:
+    """A name in ASCII; one that cannot be a host's as it is, of which the look-up says so."""
+    try:
+        return host.encode("idna").decode("ascii")
+    except UnicodeError:
+        return host
+
+
+def _percent_encoded(path: str) -> str:
+    """The path with its characters beyond ASCII encoded; what is ASCII stays as it is, as %20."""
+    return re.sub(r"[^\x00-\x7f]+", lambda found: quote(found[0]), path)
+
+
 def _addresses(host: str, port: int) -> list[Address]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
             raise Refused(503, f"webhook: {host} cannot be looked up now", retry_after=30) from None
+        raise NoHost(422, f"webhook: there is no host {host}") from None
+    except UnicodeError:
         raise Refused(422, f"webhook: there is no host {host}") from None
-    except (UnicodeError, OSError):
-        raise Refused(422, f"webhook: there is no host {host}") from None
+    except OSError:
+        raise NoHost(422, f"webhook: there is no host {host}") from None
     return [ipaddress.ip_address(str(each[4][0]).partition("%")[0]) for each in found]

@@ -20,7 +20,7 @@ from serve.metrics.counters import Counters
 from serve.storage import outputs
 from serve.storage.secrets import Secret
 from serve.webhooks import signing
-from serve.webhooks.addresses import Target, resolve
+from serve.webhooks.addresses import NoHost, Target, resolve
 from serve.webhooks.outbox import MANIFEST_TRIES, Message, Outbox
 
 QUIET_SECONDS = 10.0  # without a byte
@@ -70,7 +70,11 @@ class Sender:
         if message.url is not None:
             body = message.body.encode()
             signed = signing.headers(signing.secret_of(self._secret), message.id, body)
-            status = post(resolve(message.url, self._settings.webhook_hosts), body, signed)
+            try:
+                target = resolve(message.url, self._settings.webhook_hosts)
+            except NoHost as error:  # there was one when the message's job was submitted
+                raise Refused(503, error.detail) from None
+            status = post(target, body, signed)
             if not 200 <= status < 300:
                 raise Refused(status if status == GONE else 503, f"the webhook answered with HTTP {status}")
 

@@ -9,7 +9,7 @@ import pytest
 
 from serve.errors import Refused
 from serve.webhooks import addresses
-from serve.webhooks.addresses import is_public, resolve
+from serve.webhooks.addresses import NoHost, is_public, resolve
 
 PRIVATE = (
     "127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
@@ -85,3 +85,47 @@ def test_an_allowed_host_may_be_private_and_without_tls(allowed):
     if ":" in allowed:
         with pytest.raises(Refused):
             resolve("http://localhost:22/hook", (allowed,))
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "path"),
+    [
+        ("https://example.org/hök?x=é", "example.org", "/h%C3%B6k?x=%C3%A9"),
+        ("https://bücher.example/a%20b", "xn--bcher-kva.example", "/a%20b"),
+        ("https://BÜCHER.example:8443/50%/é%C3%A9?b={c}", "xn--bcher-kva.example", "/50%/%C3%A9%C3%A9?b={c}"),
+        ("https://example.org/hook?to=a,b;c=d#part", "example.org", "/hook?to=a,b;c=d"),
+    ],
+)  # fmt: skip
+def test_a_url_beyond_ascii_is_called_by_its_form_in_ascii(monkeypatch, url, host, path):
+    asked = []
+
+    def found(name, port, **_):
+        asked.append(name)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", port))]
+
+    monkeypatch.setattr(addresses.socket, "getaddrinfo", found)
+    target = resolve(url)
+    assert (target.host, target.path) == (host, path)
+    assert asked == [host]
+    assert target.authority.isascii()
+
+
+@pytest.mark.parametrize("allowed", ["bücher.example", "xn--bcher-kva.example", "Bücher.example:443"])
+def test_a_host_beyond_ascii_is_allowed_in_either_form(monkeypatch, allowed):
+    private = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 443))]
+    monkeypatch.setattr(addresses.socket, "getaddrinfo", lambda *args, **kwargs: private)
+    for url in ("https://bücher.example/", "https://xn--bcher-kva.example/"):
+        assert resolve(url, (".no host", allowed)).address == "10.0.0.1"
+
+
+@pytest.mark.parametrize(
+    "error", [socket.gaierror(socket.EAI_NONAME, "unknown"), OSError(24, "too many files")]
+)
+def test_a_host_that_is_not_found_is_refused_as_one_that_may_appear(monkeypatch, error):
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr(addresses.socket, "getaddrinfo", fails)
+    with pytest.raises(NoHost, match=r"there is no host example\.org") as refused:
+        resolve("https://example.org/")
+    assert refused.value.status == 422

@@ -18,7 +18,7 @@ from serve.jobs.store import JobStore
 from serve.metrics.counters import Counters
 from serve.storage.job_files import JobFiles
 from serve.storage.opening import open_secret
-from serve.webhooks import outbox, sending, signing
+from serve.webhooks import addresses, outbox, sending, signing
 from serve.webhooks.addresses import resolve
 from serve.webhooks.outbox import PAUSES, Outbox, announce
 from serve.webhooks.sending import Sender
@@ -158,6 +158,32 @@ def test_a_receiver_that_does_not_answer_is_tried_again(tmp_path):
     assert deployment.send()
     assert deployment.shown["state"] == "waiting"
     assert "does not answer" in deployment.shown["error"]
+
+
+def test_a_receiver_whose_name_is_gone_for_a_while_is_tried_again(tmp_path, monkeypatch):
+    """As that of a container that is being restarted."""
+    real = socket.getaddrinfo
+
+    def gone(*_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    with receiving([]) as receiver:
+        deployment = Deployment(tmp_path, receiver.url)
+        monkeypatch.setattr(addresses.socket, "getaddrinfo", gone)
+        assert deployment.send()
+        assert (deployment.shown["state"], receiver.messages) == ("waiting", [])
+        assert "there is no host localhost" in deployment.shown["error"]
+        monkeypatch.setattr(addresses.socket, "getaddrinfo", real)
+        deployment.wait()
+        assert deployment.send()
+    assert deployment.shown["state"] == "delivered"
+
+
+def test_a_message_reaches_a_url_beyond_ascii(tmp_path):
+    with receiving([]) as receiver:
+        deployment = Deployment(tmp_path, receiver.url.replace("/hook?to=me", "/hök?to=é"))
+        assert deployment.send()
+    assert (deployment.shown["state"], len(receiver.messages)) == ("delivered", 1)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
