@@ -82,9 +82,7 @@ class Rollout:
             candidate = Candidate(model, share, "loading", time.time(), bounds, self._counts_by_model())
             return replace(state, candidate=candidate)
 
-        with self._database.transaction() as db:
-            db.execute("DELETE FROM evidence WHERE candidate = ?", (model,))
-        return self._change(proposed)
+        return self._change(proposed, forget=model)
 
     def loaded(self, model: str, replica: str) -> None:
         """The replica has loaded the candidate. It gets work once all replicas have, or it would be missed by some."""
@@ -194,10 +192,13 @@ class Rollout:
                 counts.setdefault(labels["model"], {})[name] = value
         return counts
 
-    def _change(self, step) -> State:  # type: ignore[no-untyped-def]
+    def _change(self, step, forget: str | None = None) -> State:  # type: ignore[no-untyped-def]
+        """Take the step, if it is allowed. forget: the candidate whose evidence of an earlier rollout is removed."""
         with self._database.transaction() as db:
             row = db.execute("SELECT value FROM notes WHERE name = ?", (ROW,)).fetchone()
             state: State = step(_state(row["value"]) if row else State())
+            if forget is not None:
+                db.execute("DELETE FROM evidence WHERE candidate = ?", (forget,))
             db.execute(
                 "INSERT INTO notes VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
                 (ROW, json.dumps(asdict(state))),

@@ -99,6 +99,22 @@ def test_evidence_is_added_up_by_job(database):
     assert sorted(evidence.units("new").tolist()) == [[2, 0, 2], [2, 6, 8]]
 
 
+def test_a_promotion_that_is_refused_leaves_the_evidence_of_the_canary_and_a_new_one_begins_without(
+    state, database
+):
+    evidence = Evidence(database)
+    state.propose("new", 0.5, BOUNDS)
+    state.loaded("new", "a")
+    evidence.add("new", "job 1", 3, 4)
+    evidence.flush()
+    with pytest.raises(Refused, match="is in progress"):
+        state.propose("new", 0.5, BOUNDS)
+    assert evidence.units("new").tolist() == [[1, 3, 4]]
+    state.roll_back("requested")
+    state.propose("new", 0.5, BOUNDS)
+    assert evidence.units("new").tolist() == []
+
+
 def test_a_model_serves_only_once_every_replica_has_loaded_it(state):
     state.beat("b")
     state.propose("new", 1.0, BOUNDS)
