@@ -211,12 +211,15 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         dependencies=[guard("submit")],
         responses={
             **READ_ERRORS,
-            202: {"model": schemas.JobModel, "description": "The job was active and is now cancelled"},
+            202: {
+                "model": schemas.JobModel,
+                "description": "The job was active and is now cancelled, unless it has just ended",
+            },
         },
     )
     def delete(job_id: str) -> Response:
         cancelled = store.cancel(job_id)
-        if cancelled is not None:
+        if cancelled is not None and cancelled.state == "cancelled":
             context.counters.add("jobs_ended", state="cancelled")
         return Response(status_code=204) if cancelled is None else JSONResponse(shown(cancelled)[0], 202)
 

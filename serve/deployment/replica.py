@@ -241,7 +241,7 @@ class Replica:
         """Remove expired jobs, and folders that a killed process left behind."""
         limits = self._settings.limits
         for job_id in self._store.expired(limits.job_days, limits.result_bytes):
-            self._store.cancel(job_id)
+            self._store.remove(job_id)
         self._batches.clean_up()
         self._outbox.clean_up(limits.job_days * 86_400)
         self._store.files.sweep(self._store.exists, self._store.active)

@@ -75,17 +75,25 @@ class Batches:
             return jobs_of(db, batch_id)
 
     def cancel(self, batch_id: str) -> Batch | None:
-        """Cancel its active jobs and return it, or remove one that has ended with all its results (None)."""
+        """Cancel its active jobs and return it, or remove one that has ended with all its results (None).
+
+        A job that ends meanwhile keeps its results. A batch of which a job is tried again meanwhile is kept, too.
+        """
         batch, jobs = self.get(batch_id), self.jobs(batch_id)
         active = [job for job in jobs if job.active]
-        for job in active or jobs:
-            with contextlib.suppress(Refused):  # it was removed meanwhile
-                self._store.cancel(job.id)
+        for job in active:
+            self._store.cancel_active(job.id)
         if active:
             return batch
+        for job in jobs:
+            self._store.remove(job.id)
         with self._database.transaction() as db:
-            db.execute("DELETE FROM batches WHERE id = ?", (batch_id,))
-        return None
+            db.execute(
+                "DELETE FROM batches WHERE id = ? AND NOT EXISTS (SELECT 1 FROM jobs WHERE batch = batches.id)",
+                (batch_id,),
+            )
+            kept = db.execute("SELECT 1 FROM batches WHERE id = ?", (batch_id,)).fetchone()
+        return batch if kept else None
 
     def shown(self, batch: Batch) -> dict[str, Any]:
         """The batch in the HTTP API's format."""

@@ -115,11 +115,17 @@ class JobStore:
             yield held
 
     def cancel(self, job_id: str) -> Job | None:
-        """Cancel an active job and return it, or remove one that has ended (None).
+        """Cancel an active job and return it, or remove one that has ended (None). Raises Refused (404).
 
-        A replica that is processing the job notices at its next progress update. Raises Refused (404).
+        A job that ends just then, or is tried again just then, is returned and left as it is.
         """
-        self.get(job_id)
+        if self.get(job_id).active:
+            self.cancel_active(job_id)
+            return self.get(job_id)
+        return None if self.remove(job_id) else self.get(job_id)
+
+    def cancel_active(self, job_id: str) -> None:
+        """Cancel the job, unless it has ended. A replica that is processing it notices at its next progress update."""
         with self.database.transaction() as db:
             cancelled = db.execute(
                 "UPDATE jobs SET state = 'cancelled', ended = ?, seconds_left = NULL, error = NULL, bytes = 0 "
@@ -130,11 +136,16 @@ class JobStore:
                 announce_end(db, job_id)
         if cancelled:
             self.remove_files(job_id)
-            return self.get(job_id)
+
+    def remove(self, job_id: str) -> bool:
+        """Remove a job that has ended, with its files. False when there is none, or it is active."""
         with self.database.transaction() as db:
-            db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
-        self.files.remove(job_id)
-        return None
+            removed = db.execute(
+                "DELETE FROM jobs WHERE id = ? AND state NOT IN ('queued', 'running')", (job_id,)
+            ).rowcount
+        if removed:
+            self.files.remove(job_id)
+        return bool(removed)
 
     def remove_files(self, job_id: str) -> None:
         """Remove a cancelled job's files, unless a replica still has it locked: then the replica removes them."""

@@ -80,3 +80,47 @@ def test_a_batch_without_jobs_is_cleaned_up(store):
     batches.clean_up()
     with pytest.raises(Refused, match="no such batch"):
         batches.get(batch.id)
+
+
+@pytest.mark.parametrize("cancelled", ["batch", "job"])
+def test_a_job_that_ends_while_it_is_cancelled_keeps_its_results(store, tmp_path, monkeypatch, cancelled):
+    batches = Batches(store)
+    batch, _ = batches.add(sent(2), None, None, 100)
+    first, second = (job.id for job in batches.jobs(batch.id))
+    (tmp_path / "jobs" / first / "result").mkdir()
+    change(store, first, state="running")
+    real = store.cancel_active
+
+    def late(job_id):
+        """The job has been found active, and a replica is faster."""
+        change(store, first, state="done", ended=5.0)
+        real(job_id)
+
+    monkeypatch.setattr(store, "cancel_active", late)
+    if cancelled == "batch":
+        assert batches.cancel(batch.id) == batch
+        assert store.get(second).state == "cancelled"
+    else:
+        assert store.cancel(first).state == "done"
+    assert store.get(first).state == "done"
+    assert (tmp_path / "jobs" / first / "result").is_dir()
+
+
+def test_a_job_that_is_tried_again_while_it_is_removed_is_kept_with_its_batch(store, tmp_path, monkeypatch):
+    batches = Batches(store)
+    batch, _ = batches.add(sent(2), None, None, 100)
+    first, second = (job.id for job in batches.jobs(batch.id))
+    for job_id in (first, second):
+        change(store, job_id, state="failed", ended=5.0)
+    real = store.remove
+
+    def late(job_id):
+        """The job has been found failed, and another client is faster."""
+        change(store, first, state="queued", ended=None)
+        return real(job_id)
+
+    monkeypatch.setattr(store, "remove", late)
+    assert batches.cancel(batch.id) == batch
+    assert [(job.id, job.state) for job in batches.jobs(batch.id)] == [(first, "queued")]
+    assert (tmp_path / "jobs" / first).is_dir()
+    assert not (tmp_path / "jobs" / second).exists()
