@@ -59,6 +59,7 @@ class Decoder:
     rate: frames per second; None for what the file declares. threads: of the decoder; 0 lets FFmpeg decide.
     seek: where to begin, at or before `first`; None, or a file that cannot seek: at the start. Frames before `first` are
     decoded as well (only then is a frame's index known), but not converted to RGB. skipped: called for each of them.
+    size: height and width that all frames get, as frames before `first` had; None for those of the frame `first`.
     damaged: packets that could not be decoded and frames that were decoded with errors, so far. notes: what a user
     should know about the frames so far.
     Raises Refused (413) when the video is longer than the limits allow.
@@ -73,9 +74,10 @@ class Decoder:
         rate: Fraction | None = None,
         seek: SeekPoint | None = None,
         skipped: Callable[[], None] = lambda: None,
+        size: tuple[int, int] | None = None,
     ) -> None:
         self._path, self._limits, self._first, self._threads = path, limits, first, threads
-        self._rate, self._seek, self._skipped = rate, seek, skipped
+        self._rate, self._seek, self._skipped, self._size = rate, seek, skipped, size
         self._pictures = Pictures()
         self._clock: Clock | None = None
         self._notes: list[str] = []
@@ -118,7 +120,7 @@ class Decoder:
                 clock.offset = Fraction(point.offset)
                 clock.last = None if point.last is None else Fraction(point.last)
             seek = None
-            size: tuple[int, int] | None = None
+            size = self._size
             for index, frame in enumerate(decoded, begin):
                 if frame.key_frame and frame.pts is not None:
                     seek = self._seek_point(index, frame, clock)

@@ -101,6 +101,7 @@ class VideoPipeline:
         decoder = Decoder(
             self._source, self._limits, first, self._decoding_threads, Fraction(self._facts.rate),
             finished[-1].seek if finished else None, skipped=lambda: self._report(self.progress),
+            size=(finished[0].height, finished[0].width) if finished else None,
         )  # fmt: skip
         reader = self._task.reader(self._export, self._options)
         last_shown = self._replay(finished, reader)

@@ -14,9 +14,10 @@ from rectangles import picture
 from serve.errors import Refused
 from serve.jobs.limits import Limits
 from serve.jobs.options import Options
-from serve.video.annotating import annotate
+from serve.video.annotating import WORK, annotate
 from serve.video.decoding import Decoder
 from serve.video.opening import probe
+from serve.video.segments import SegmentFolder
 
 LIMITS = Limits(free_bytes=0)
 FAST = Options(codec="h264")
@@ -239,3 +240,41 @@ def test_a_turned_video_whose_size_changes_keeps_its_first_size(later, tmp_path,
     decoder = Decoder(source, LIMITS)
     assert {frame.image.shape for frame in decoder} == {(96, 64, 3)}
     assert "the size of the pictures changes" in decoder.notes[0]
+
+
+def test_a_video_whose_size_changes_keeps_its_first_size_when_it_is_resumed(
+    rectangles, batcher, tmp_path, monkeypatch
+):
+    from serve.video import decoding
+
+    class Killed(BaseException):
+        """Raised in place of killing the process."""
+
+    source = clips.make(tmp_path / "clip.mp4", 8)
+    real = decoding.Pictures.picture
+    seen = []
+
+    def changing(self, frame):
+        seen.append(frame)
+        image = real(self, frame)
+        return image if len(seen) <= 2 else picture(96, 128, {})
+
+    def kill(progress):
+        if progress.frames == 3:
+            raise Killed
+
+    monkeypatch.setattr(decoding.Pictures, "picture", changing)
+    assert {frame.image.shape for frame in Decoder(source, LIMITS, first=2, size=(64, 96))} == {(64, 96, 3)}
+    seen.clear()
+    work = tmp_path / "work"
+    work.mkdir()
+    facts = probe(source, LIMITS)
+    with pytest.raises(Killed):
+        annotate(source, facts, work, rectangles, batcher, FAST, LIMITS, kill, {}, 1, 2)
+    manifest = annotate(
+        source, facts, work, rectangles, batcher, FAST, LIMITS, lambda progress: None, {}, 1, 2
+    )
+    segments = SegmentFolder(work / WORK, FAST.suffix).finished()
+    assert [(segment.height, segment.width) for segment in segments] == [(64, 96)] * 4
+    assert clips.facts_of(work / "result" / manifest["files"]["video"])["size"] == (64, 96)
+    assert any("the size of the pictures changes" in note for note in manifest["notes"])
