@@ -80,6 +80,7 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
                 idempotency_key,
                 wanted.model_dump_json(),
             )
+            context.rollout.give_back({model for _, model in sent})
             return batches.shown(batch), new
 
         shown, new = await asyncio.to_thread(add)

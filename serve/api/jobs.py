@@ -94,13 +94,18 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
     async def submit(
         request: Request, idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None
     ) -> Response:
-        model = await asyncio.to_thread(context.rollout.pick)
+        await asyncio.to_thread(context.rollout.pick)  # without a model, 503 before the video is sent
         async with incoming_folder(settings.data) as folder:
             sent, digest = await _receive(request, folder)
 
             def add() -> tuple[dict[str, Any], bool]:
+                model = (
+                    context.rollout.pick()
+                )  # now: while the video was sent, a canary may have been rolled back
                 check_options(settings, model, sent.options)
                 job, new = store.add(folder, sent, model, settings.limits.queued, idempotency_key, digest)
+                if context.rollout.give_back({model}):
+                    job = store.get(job.id)
                 return shown(job)[0], new
 
             job, new = await asyncio.to_thread(add)

@@ -185,6 +185,18 @@ class Rollout:
             return canary.model
         return state.champion
 
+    def give_back(self, models: set[str]) -> bool:
+        """Give jobs that were just added to the champion, if one of their models was rolled back meanwhile.
+
+        A rollback gives away the jobs that it finds. Returns whether there was anything to do.
+        """
+        state = self.state()
+        left = _left(state)
+        if left is None or left.model not in models:
+            return False
+        self._change(lambda state: state)
+        return True
+
     def _counts_by_model(self) -> dict[str, dict[str, float]]:
         counts: dict[str, dict[str, float]] = {}
         for name, labels, value in self._counters.all():
@@ -203,8 +215,8 @@ class Rollout:
                 "INSERT INTO notes VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
                 (ROW, json.dumps(asdict(state))),
             )
-            left = state.candidate
-            if left is not None and left.phase in ("rolled back", "failed") and left.model != state.champion:
+            left = _left(state)
+            if left is not None:
                 db.execute(
                     f"{GIVE} WHERE model = ? AND state IN ('queued', 'running')", (state.champion, left.model)
                 )
@@ -223,6 +235,14 @@ def _since(
 def _of(state: State, model: str, phase: Phase) -> Candidate | None:
     candidate = state.candidate
     return candidate if candidate and candidate.model == model and candidate.phase == phase else None
+
+
+def _left(state: State) -> Candidate | None:
+    """The candidate that was rolled back, or failed; its jobs are the champion's."""
+    candidate = state.candidate
+    if candidate is None or candidate.phase not in ("rolled back", "failed"):
+        return None
+    return candidate if candidate.model != state.champion else None
 
 
 def _state(text: str) -> State:

@@ -13,8 +13,14 @@ from rectangles import build, picture
 from servers import Server, choose, prepare, served, wait_for
 
 from serve import promote
+from serve.deployment.evidence import Bounds
+from serve.deployment.rollout import Rollout
 from serve.deployment.settings import Settings
+from serve.exports.model_folder import add_model
 from serve.jobs.limits import Limits
+from serve.metrics.counters import Counters
+from serve.storage.job_files import JobFiles
+from serve.storage.opening import open_database
 from trainers.detection import export
 
 pytestmark = pytest.mark.slow
@@ -180,3 +186,40 @@ def test_without_a_model_that_loads_readyz_says_why(tmp_path, rectangles_folder)
         assert server.call("GET", "/healthz").status_code == 200
         answer = server.call("POST", "/v1/images:detect", data=image(), headers={"Content-Type": "image/png"})
         is_problem(answer, 503, "the model cannot be used now")
+
+
+@pytest.mark.parametrize("when", ["while it is sent", "while it is kept"])
+def test_a_video_during_which_the_canary_is_rolled_back_goes_to_the_champion(
+    when, tmp_path, rectangles, rectangles_folder, monkeypatch
+):
+    settings = Settings(data=tmp_path / "data", limits=Limits(free_bytes=0), threads=1)
+    prepare(settings, rectangles_folder)
+    canary = add_model(settings, build(tmp_path / "new", shift=0.01)).export_id
+    database = open_database(settings)
+    rollout = Rollout(database, Counters(database))
+    rollout.propose(canary, 1 - 1e-9, Bounds())
+    rollout.loaded(canary, "a")
+    assert rollout.pick() == canary
+    real = JobFiles.add
+
+    def kept(self, *words):
+        if when == "while it is kept":
+            rollout.roll_back("requested")
+        real(self, *words)
+
+    monkeypatch.setattr(JobFiles, "add", kept)
+    video = clips.make(tmp_path / "clip.mp4", 3).read_bytes()
+
+    def form():
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="clip.mp4"\r\n\r\n' + video[:500]
+        if when == "while it is sent":
+            wait_for(lambda: list((settings.data / "incoming").glob("*")), 20)
+            rollout.roll_back("requested")
+        yield video[500:] + b"\r\n--b--\r\n"
+
+    with served(settings, replica=False) as server:
+        headers = {"Content-Type": "multipart/form-data; boundary=b"}
+        answer = server.call("POST", "/v1/jobs", data=form(), headers=headers)
+        assert answer.status_code == 202, answer.text
+        assert answer.json()["model"] == rectangles.export_id
+        assert server.job(answer.json()["id"])["model"] == rectangles.export_id
