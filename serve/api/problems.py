@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from http import HTTPStatus
 from typing import Any
 
@@ -13,8 +14,10 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from serve.errors import Refused
+from serve.errors import DatabaseFailed, Refused
 from trainers.errors import UserError
+
+DATABASE_SECONDS = 5  # until a request may find the database again
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +68,14 @@ def add_handlers(app: FastAPI) -> None:
         if error.status_code == 405:
             headers["Allow"] = ", ".join(_methods(app, request))
         return problem(error.status_code, str(error.detail), headers)
+
+    @app.exception_handler(DatabaseFailed)
+    @app.exception_handler(sqlite3.OperationalError)
+    async def away(request: Request, error: Exception) -> JSONResponse:
+        log.warning("%s %s: the database of jobs: %s", request.method, request.url.path, error)
+        return problem(
+            503, "the database of jobs does not answer now", {"Retry-After": str(DATABASE_SECONDS)}
+        )
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:

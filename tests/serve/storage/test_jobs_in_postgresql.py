@@ -7,6 +7,8 @@ import multiprocessing
 import time
 
 import pytest
+from problems import is_problem
+from servers import prepare, served
 
 from serve.deployment.evidence import Evidence
 from serve.deployment.preparing import prepare_model
@@ -193,6 +195,24 @@ def test_a_database_that_is_away_fails_a_try_and_the_next_one_finds_it(store, po
     finally:
         postgresql_server.start()
     assert store.counts() == {"queued": 1}
+
+
+def test_requests_are_answered_with_503_while_the_database_is_away(settings, postgresql_server):
+    prepare(settings, None)
+    asked = [
+        ("GET", "/v1/jobs"), ("GET", "/v1/model"), ("GET", "/metrics"), ("POST", "/v1/jobs"),
+        ("POST", "/v1/model:rollback"), ("DELETE", "/v1/jobs/nothing"),
+    ]  # fmt: skip
+    with served(settings, replica=False) as server:
+        postgresql_server.stop()
+        try:
+            for method, path in [*asked, ("GET", "/readyz")]:
+                answer = server.call(method, path)
+                is_problem(answer, 503, "the database of jobs does not answer now")
+                assert answer.headers["Retry-After"] == "5"
+        finally:
+            postgresql_server.start()
+        assert server.call("GET", "/v1/jobs").json() == {"jobs": [], "next": None}
 
 
 def test_only_a_model_makes_the_record_of_a_folder_that_is_not_the_deployment_s(database, settings, tmp_path):
