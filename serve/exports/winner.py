@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trainers.errors import UserError
 from trainers.export import MANIFEST
-from tuning.api.exporting import EXPORT, export_trial
+from tuning.api.exporting import EXPORT, check_reached, export_trial
 from tuning.tracking.notes import read_note
 
 
@@ -36,6 +36,8 @@ def export_winner(study: Path, threshold_for: str | None = None) -> Path:
     logged = read_note(folder)
     if "run" in logged:
         about["mlflow"] = {"uri": logged["uri"], "run": logged["run"]}
+    reached = [trial["rungs"] for trial in summary.get("trials", []) if trial["trial"] == best["trial"]]
+    check_reached(folder, max((rung["step"] for rungs in reached for rung in rungs), default=0))
     if not (folder / EXPORT / MANIFEST).is_file():
         # it takes about a minute
         print(

@@ -87,6 +87,27 @@ def export_trial(
     return target
 
 
+def check_reached(trial: Path, step: int) -> None:
+    """Check that the newest checkpoint of a trial is not of an earlier step than `step`, which its record has reached.
+
+    Its folder is fetched first if the study is in a store. Raises UserError, also for an export that is left alone.
+    """
+    fetch_trial(trial)
+    newest = newest_checkpoint(trial)
+    if newest is not None:
+        what, there = f"the newest checkpoint of trial {trial.name}", newest[0]
+    elif (trial / EXPORT / exports.MANIFEST).is_file():
+        what = f"the export of trial {trial.name}, whose checkpoint is gone,"
+        there = int(exports.read(trial / EXPORT).manifest.get("step", step))
+    else:
+        return  # export_trial says so
+    if there < step:
+        raise UserError(
+            f"{trial}: {what} is of step {there}, and its value was measured at step {step}; train it again: "
+            f"python -m tuning.train --trial {trial.parents[1]}/{trial.name}"
+        )
+
+
 def make(
     trial: Path,
     data: Mapping[str, Any],

@@ -9,7 +9,7 @@ from pathlib import Path
 from trainers import export as exports
 from trainers.errors import UserError
 from tuning.api.deployment.averaging import AVERAGE
-from tuning.api.exporting import TEST, export_trial
+from tuning.api.exporting import TEST, check_reached, export_trial
 from tuning.study import trial_record as records
 from tuning.study.reading import StudyRead
 from tuning.study.trial_folder import newest_checkpoint
@@ -45,7 +45,7 @@ def promote(
     threshold meets the condition, or MLflow fails.
     """
     record = chosen(study, number)
-    folder = study.folder / "trials" / str(record.number)
+    folder = (study.folder / "trials" / str(record.number)).absolute()
     run = read_note(folder, uri).get("run")
     if run is None:
         raise UserError(
@@ -63,6 +63,7 @@ def promote(
             objective: record.value,
             "mlflow": {"uri": uri, "run": run},
         }
+        check_reached(folder, record.step)
         newest = newest_checkpoint(folder)
         early = record.step < int(
             record.recipe["steps"]
@@ -71,7 +72,7 @@ def promote(
         measured = {"objective": objective, "value": record.value, "images": images}
         unchanged = newest is not None and newest[0] == record.step  # an audit may have trained it further
         kept = measured if unchanged else None
-        made = export_trial(folder.absolute(), study.manifest.data, about, kept, trainer, threshold_for)
+        made = export_trial(folder, study.manifest.data, about, kept, trainer, threshold_for)
         found = task.check_export(made)
         say(found.says)
         facts = {**facts_of(study, record), **_averaged(made, say), **_tested(study, made, say)}

@@ -20,11 +20,12 @@ from trainers.errors import UserError
 from trainers.hardware import machine
 from tuning.execution import cluster, ray_processes
 from tuning.execution.machines.at_once import AtOnce
-from tuning.execution.machines.lost_workers import counted_as_deaths
+from tuning.execution.machines.lost_workers import counted_as_deaths, given_time
 from tuning.execution.machines.software import software
 from tuning.execution.python_path import python_path
 from tuning.execution.saving import SAVE_SECONDS
 from tuning.execution.trial_source import TrialSource
+from tuning.execution.worker import KEEP_SECONDS
 
 # Ray Tune writes no result logs, snapshots or working folders, and prints nothing: the study keeps the state, and the
 # search's callbacks print.
@@ -41,6 +42,8 @@ QUIET = {
 }
 # after a request to stop: the time for workers to finish their chunk before Ray ends them
 GRACE_SECONDS = 5.0
+# that Ray waits for workers at the end, whose keep() waits for uploads; without a store, as long as it does by itself
+UPLOAD_SECONDS, ENDING_SECONDS = KEEP_SECONDS + 10, 10.0
 MOST_PENDING = 1000  # trials that wait for a place in Ray, where only the searcher limits their number
 
 
@@ -100,8 +103,9 @@ def run(search: TrialSource, job: Job, resources: Resources) -> None:
     The first SIGINT or SIGTERM stops it gracefully, a second SIGINT at once.
     Raises UserError when Ray cannot be started or reached, or a worker reports an error that the user must fix.
     """
+    ending = given_time(ENDING_SECONDS if job.store is None else UPLOAD_SECONDS)
     try:
-        with started_ray(resources, job.modules), stopped_by_signals(search), counted_as_deaths():
+        with started_ray(resources, job.modules), stopped_by_signals(search), counted_as_deaths(), ending:
             _tune(search, job, resources)
     except Exception:
         # nothing to clean up: opening the study again interrupts the trials that are still running

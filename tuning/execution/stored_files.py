@@ -28,7 +28,7 @@ from tuning.study.storage.keys import TRIAL_FILES, UPLOADED, checkpoints
 from tuning.study.trial_folder import CHECKPOINT, RECIPE, newest_checkpoint
 
 ON_ITS_WAY_SECONDS = 60.0  # that a checkpoint may be uploaded for, after its rung was told
-AWAY_SECONDS = 900.0  # that a trial waits at its start for a store that does not answer
+AWAY_SECONDS = 900.0  # that a trial waits, at its start and its end, for a store that does not answer
 LOOK_SECONDS = 1.0
 FIRST_RETRY, LAST_RETRY = 1.0, 30.0  # seconds before another attempt to upload
 
@@ -55,6 +55,9 @@ class StoredFiles:
         self._recipe_ids: dict[Path, str] = {}
         self._pushed: dict[Path, tuple[int, int]] = {}
         self._sent, self._received = 0, store.received  # bytes that `moved` has not told of, and that it has
+        self._refused: tuple[float, Exception] | None = (
+            None  # since when attempts have failed, and the last error
+        )
         self._at_once = threading.Event()  # set while somebody waits: the next attempt is not put off
         self._thread = threading.Thread(target=self._upload_all, name="uploads", daemon=True)
         self._thread.start()
@@ -132,6 +135,16 @@ class StoredFiles:
             self._at_once.set()
             time.sleep(0.05)
 
+    def settle(self) -> None:
+        """See TrialFiles. However slow the connection is; for a store that does not answer only AWAY_SECONDS."""
+        while self._queue.unfinished_tasks:
+            refused = self._refused
+            if refused is not None and time.monotonic() - refused[0] > AWAY_SECONDS:
+                raise UserError(
+                    f"the last checkpoint is not in the store ({refused[1]}); run the same command again later"
+                )
+            time.sleep(0.05)
+
     def _upload_all(self) -> None:
         while True:
             path, step = self._queue.get()
@@ -143,12 +156,14 @@ class StoredFiles:
                     break  # a newer checkpoint has taken its place
                 except (Away, UserError, OSError) as error:
                     logging.getLogger(__name__).warning("%s is uploaded later: %s", path, error)
+                    self._refused = (self._refused[0] if self._refused else time.monotonic(), error)
                     if self._at_once.wait(wait):
                         self._at_once.clear()
                         time.sleep(FIRST_RETRY)
                     wait = min(2 * wait, LAST_RETRY)
                 else:
                     break
+            self._refused = None
             self._queue.task_done()
 
     def _upload(self, path: Path, step: int) -> None:

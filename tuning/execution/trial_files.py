@@ -47,6 +47,9 @@ class TrialFiles(Protocol):
     def finish(self, seconds: float) -> None:
         """Wait until all that was written is where another machine finds it; at most so long."""
 
+    def settle(self) -> None:
+        """Wait until all that was written is where another machine finds it. Raises UserError when it cannot be."""
+
 
 class SharedFolder:
     """The study's folder is on a disk that the driver and all workers see."""
@@ -77,6 +80,9 @@ class SharedFolder:
         return 0, 0
 
     def finish(self, seconds: float) -> None:
+        """Nothing to do."""
+
+    def settle(self) -> None:
         """Nothing to do."""
 
 

@@ -202,6 +202,8 @@ class Worker:
         if metrics.results and not assigned.fold:  # which are compared image by image
             tasks.get(self._task).write_results(assigned.folder, trainer.step, metrics.results)
         self._files.changed(assigned.folder, trainer.step)
+        if trainer.step == assigned.rungs[-1]:  # with its result the search may end, and this process with it
+            self._files.settle()
         self._reported = trainer.step
         return self._result("rung", curve, metrics=metrics.flat(), seconds_evaluation=metrics.seconds)
 

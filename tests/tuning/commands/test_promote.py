@@ -233,6 +233,60 @@ def test_a_trial_whose_checkpoint_is_gone_says_how_to_train_it_again(tmp_path):
         export_trial(tmp_path / "street" / "trials" / "3", {}, {})
 
 
+def stopped_short(trial: Path, step: int) -> Path:
+    """Leave the trial with a checkpoint of this step only."""
+    (trial / f"checkpoint-{step}").mkdir(parents=True)
+    return trial
+
+
+@slow
+def test_a_trial_whose_newest_checkpoint_is_older_than_its_value_is_not_promoted(
+    street, uri, tmp_path, made, capsys
+):
+    best = max((r for r in street if r.state == "completed"), key=lambda r: r.value)
+    stopped_short(tmp_path / "street" / "trials" / str(best.number), 30)
+    said = refused(capsys, tmp_path)
+    assert (
+        f"the newest checkpoint of trial {best.number} is of step 30, and its value was measured at" in said
+    )
+    assert "at step 90; train it again: python -m tuning.train --trial" in said
+    assert not made
+
+
+def test_the_checkpoint_of_the_store_is_compared_with_the_record_on_a_machine_that_has_none(
+    on_machine, s3_store, tmp_path
+):
+    from tuning.api.exporting import check_reached
+    from tuning.stores import folders
+
+    folders.upload(s3_store, "street/trials/3/checkpoint-30", stopped_short(tmp_path / "made", 30), {})
+    trial = on_machine("machine-2") / "street" / "trials" / "3"
+    check_reached(trial, 30)
+    with pytest.raises(UserError, match="the newest checkpoint of trial 3 is of step 30"):
+        check_reached(trial, 90)
+
+
+def test_an_export_older_than_the_trials_value_is_refused_when_its_checkpoint_is_gone(tmp_path):
+    from tuning.api.exporting import check_reached
+
+    seal(tmp_path / "3", PROOF)
+    check_reached(tmp_path / "3", 90)
+    with pytest.raises(UserError, match="whose checkpoint is gone, is of step 90"):
+        check_reached(tmp_path / "3", 270)
+
+
+def test_serving_refuses_a_winner_whose_newest_checkpoint_is_older_than_its_value(tmp_path):
+    from serve.exports.winner import export_winner
+
+    trial = stopped_short(tmp_path / "street" / "trials" / "3", 30)
+    best = {"trial": 3, "value": 0.5, "mAP": 0.5}
+    trials = [{"trial": 3, "rungs": [{"step": 30}, {"step": 90}]}]
+    summary = {"study": "street", "data": {}, "best": best, "trials": trials}
+    (tmp_path / "street" / "summary.json").write_text(json.dumps(summary))
+    with pytest.raises(UserError, match=f"{trial}: the newest checkpoint of trial 3 is of step 30"):
+        export_winner(tmp_path / "street")
+
+
 def test_a_proof_within_its_tolerances_has_no_problem():
     assert Proof(**PROOF).problem() is None
     assert Proof(**PROOF | {"score": float("nan")}).problem() is not None

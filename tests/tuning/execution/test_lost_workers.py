@@ -1,7 +1,8 @@
-"""Whatever the error by which Ray loses a worker, Ray Tune takes it for the death of that worker."""
+"""Whatever the error by which Ray loses a worker, it is the death of that worker; and those that Ray ends have time."""
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -14,8 +15,9 @@ from ray.exceptions import (
     RayTaskError,
     WorkerCrashedError,
 )
+from ray.tune.execution.tune_controller import TuneController
 
-from tuning.execution.machines.lost_workers import counted_as_deaths
+from tuning.execution.machines.lost_workers import counted_as_deaths, given_time
 
 RAISED = RayTaskError("train", "Traceback", ValueError("its own"))
 
@@ -53,3 +55,28 @@ def test_what_is_no_error_of_rays_ends_the_search_and_so_does_any_after_the_bloc
         told(KeyError("our own"))
     with pytest.raises(RuntimeError, match=r"of 23\.6"):
         told(OutOfMemoryError("22.4 of 23.6 GB"))
+
+
+def test_ray_waits_longer_for_workers_that_have_something_to_upload(monkeypatch):
+    made = SimpleNamespace()
+    monkeypatch.setattr(TuneController, "__init__", lambda self: setattr(made, "controller", self))
+    with given_time(70.0):
+        TuneController()
+    assert made.controller._actor_force_cleanup_timeout == 70.0
+    given_up: list[object] = []
+    controller, actor = made.controller, object()
+    controller._actor_cleanup_timeout, controller._earliest_stopping_actor = 600, 0.0
+    controller._stopping_actors = {actor: time.monotonic() - 11}  # seconds, and Ray's own patience is 10
+
+    def ends(timeout: float) -> None:
+        given_up.append("not yet")
+        controller._stopping_actors.clear()
+        controller._actor_manager.is_actor_started = lambda tracked_actor: False
+
+    controller._actor_manager = SimpleNamespace(
+        is_actor_started=lambda tracked_actor: True,
+        next=ends,
+        remove_actor=lambda tracked_actor, kill: given_up.append("killed"),
+    )
+    controller._cleanup_stopping_actors(force_all=True)
+    assert given_up == ["not yet"]

@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import faulthandler
 import shutil
+import time
 
 import pytest
 from curve_trainer import DATASET, CurveTrainer
@@ -126,14 +127,51 @@ def test_training_goes_on_while_the_store_is_away_and_the_checkpoint_comes_later
         return real(*arguments)
 
     monkeypatch.setattr(folders, "upload", upload)
-    while (result := worker.step()).step < 90:
+    while (result := worker.step()).step < 30:
         assert result.kind in ("progress", "rung")
     assert not s3_store.entries("street/trials/3/checkpoint")
     away[0] = False
     uploaded(worker._files)
     assert [
-        entry.key for entry in s3_store.entries("street/trials/3/checkpoint") if entry.key.endswith("90.json")
+        entry.key for entry in s3_store.entries("street/trials/3/checkpoint") if entry.key.endswith("30.json")
     ]
+
+
+def test_the_last_rung_is_told_once_the_store_has_its_checkpoint_and_the_others_at_once(
+    worker_on, s3_store, monkeypatch
+):
+    worker, real = worker_on("machine-1"), folders.upload
+
+    def slow(store, key, *more):
+        time.sleep(0.5)
+        return real(store, key, *more)
+
+    monkeypatch.setattr(folders, "upload", slow)
+    there = {}
+    while 90 not in there:
+        result = worker.step()
+        if result.kind == "rung":
+            kept = folders.read(s3_store, f"street/trials/3/checkpoint-{result.step}")
+            there[result.step] = kept is not None
+    assert there == {10: False, 30: False, 90: True}
+
+
+def test_a_store_that_stays_away_halts_the_search_before_the_last_rung_is_told(worker_on, monkeypatch):
+    def away(*_):
+        raise Away("S3 does not answer")
+
+    worker = worker_on("machine-1", recipe=SEEDS[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(folders, "upload", away)
+        patch.setattr(stored_files, "AWAY_SECONDS", 0.1)
+        results = [worker.step()]
+        while results[-1].kind in ("progress", "rung"):
+            results.append(worker.step())
+    assert [result.step for result in results if result.kind == "rung"] == [10, 30]
+    assert results[-1].kind == "halt"
+    assert results[-1].reason == (
+        "the last checkpoint is not in the store (S3 does not answer); run the same command again later"
+    )
 
 
 def test_a_machine_whose_disk_is_full_is_left_out_and_its_trial_goes_on_on_another(worker_on, monkeypatch):

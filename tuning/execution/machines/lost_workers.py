@@ -1,4 +1,7 @@
-"""Lost workers: whatever the error by which Ray loses a worker, it is the death of that worker, and of nothing else."""
+"""Lost workers: whatever the error by which Ray loses a worker, it is the death of that worker, and of nothing else.
+
+And those that Ray ends with the search: how long it waits for what they still have to upload.
+"""
 
 from __future__ import annotations
 
@@ -30,3 +33,24 @@ def counted_as_deaths() -> Iterator[None]:
         yield
     finally:
         RayActorManager._actor_task_failed = original
+
+
+@contextlib.contextmanager
+def given_time(seconds: float) -> Iterator[None]:
+    """Within the block, Ray Tune waits so long for the workers that it ends with the search, before it kills them.
+
+    By itself it waits 10 seconds, which no setting changes. It goes on as soon as all of them have ended.
+    """
+    from ray.tune.execution.tune_controller import TuneController
+
+    original = TuneController.__init__
+
+    def init(self: Any, *arguments: Any, **named: Any) -> None:
+        original(self, *arguments, **named)
+        self._actor_force_cleanup_timeout = seconds
+
+    TuneController.__init__ = init
+    try:
+        yield
+    finally:
+        TuneController.__init__ = original
