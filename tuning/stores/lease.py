@@ -68,6 +68,9 @@ class Lease:
             self._tag = self._store.write(self._key, self._content(), tag)
         except Conflict:
             other = self._found()
+            if other is not None and self._is_ours(other[0]):
+                self._tag = other[1]
+                return self.token
             raise UserError(
                 f"{self._store.uri}: in use by {_named(other[0] if other else {})}; wait, or stop it first"
             ) from None
@@ -88,9 +91,15 @@ class Lease:
             self._tag = self._store.write(self._key, self._content(), self._tag)
         except Conflict:
             found = self._found()  # a write whose answer was lost has been made nevertheless
-            if found is None or found[0] != self._fields:
+            if found is None or not self._is_ours(found[0]):
                 raise
             self._tag = found[1]
+            if found[0] != self._fields:  # it was an earlier one
+                self._tag = self._store.write(self._key, self._content(), self._tag)
+
+    def _is_ours(self, fields: dict[str, Any]) -> bool:
+        """Whether this holder has written these fields, now or earlier."""
+        return {**fields, "beat": 0, "held": True} == {**self._fields, "beat": 0, "held": True}
 
     def _content(self) -> bytes:
         return json.dumps(self._fields).encode()

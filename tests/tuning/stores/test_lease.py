@@ -7,7 +7,7 @@ import pytest
 from trainers.errors import UserError
 from tuning.stores import lease
 from tuning.stores.lease import Lease
-from tuning.stores.store import Conflict
+from tuning.stores.store import Away, Conflict
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +69,40 @@ def test_a_write_whose_answer_was_lost_counts(s3_store):
     held._write()
     held.renew()
     assert lease.read(s3_store, "street/")[0]["beat"] == 2
+
+
+def losing_answers(s3_store, monkeypatch, times: int = 1):
+    """Let writes take effect, and so many of their answers be lost."""
+    real, lost = type(s3_store).write, []
+
+    def write(store, *arguments):
+        tag = real(store, *arguments)
+        if len(lost) < times:
+            lost.append(tag)
+            raise Away("S3 does not answer")
+        return tag
+
+    monkeypatch.setattr(type(s3_store), "write", write)
+
+
+@pytest.mark.parametrize("then", ["renew", "release"])
+def test_a_lease_whose_renewal_was_not_answered_is_still_its_holders(s3_store, monkeypatch, then):
+    held = Lease(s3_store, "street/")
+    held.acquire()
+    losing_answers(s3_store, monkeypatch)
+    with pytest.raises(Away):
+        held.renew()
+    getattr(held, then)()
+    assert lease.read(s3_store, "street/")[0]["held"] is (then == "renew")
+    held.renew()
+
+
+def test_a_lease_that_was_taken_without_an_answer_to_the_first_request_is_held(s3_store, monkeypatch):
+    real = type(s3_store).write
+
+    def write(store, *arguments):  # as botocore does by itself
+        real(store, *arguments)
+        return real(store, *arguments)
+
+    monkeypatch.setattr(type(s3_store), "write", write)
+    assert Lease(s3_store, "street/").acquire() == 1

@@ -8,6 +8,7 @@ import pytest
 from searches import about, run_here, search_of
 
 from tuning.search.callback import Callback
+from tuning.stores.store import Away
 from tuning.study import reading
 from tuning.study.storage import stored
 from tuning.study.study import Study
@@ -141,3 +142,30 @@ def test_a_driver_that_was_killed_goes_on_on_its_own_machine_with_what_it_had_no
     elsewhere = Study.open(on_machine("machine-2") / "street", about(), durable=False)
     assert elsewhere.attribute("late") == 1
     elsewhere.close()
+
+
+def test_a_driver_whose_upload_of_the_journal_was_not_answered_goes_on(on_machine, monkeypatch):
+    study = Study.open(on_machine("machine-1") / "street", about(), durable=False)
+    stored_study = study.stored
+    stored_study._over.set()
+    stored_study._thread.join()
+    study.set_attribute("first", 1)
+    real, lost = type(stored_study.store).write, []
+
+    def write(store, *arguments):
+        tag = real(store, *arguments)
+        if len(lost) < 1:
+            lost.append(tag)
+            raise Away("S3 does not answer")
+        return tag
+
+    monkeypatch.setattr(type(stored_study.store), "write", write)
+    monkeypatch.setattr(stored, "_leave", lambda uri: pytest.fail("the driver ended"))
+    with pytest.raises(Away):
+        stored_study._push_journal()
+    study.set_attribute("second", 2)
+    stored_study._push_journal()
+    study.close()
+    again = Study.open(on_machine("machine-2") / "street", about(), durable=False)
+    assert (again.attribute("first"), again.attribute("second")) == (1, 2)
+    again.close()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from optuna.exceptions import StorageInternalError
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from trainers.errors import UserError
@@ -23,7 +23,7 @@ class Patient:
     """Passes every call to `backend`, again while the database does not answer, for AWAY_SECONDS at most.
 
     back: is called when the database may answer again, before the call is repeated. All of Optuna's writes may be made
-    twice with the same effect, but for the creation of a trial, which is made again only if it has not been.
+    twice with the same effect, but for the creation and the end of a trial, which are not made again if they were made.
     """
 
     def __init__(self, backend: RDBStorage, where: str, back: Callable[[], None]) -> None:
@@ -39,6 +39,8 @@ class Patient:
         def call(*arguments: Any, **named: Any) -> Any:
             if name == "_create_new_trial":  # what Optuna's cache calls
                 return self._create(*arguments, **named)
+            if name == "set_trial_state_values":
+                return self._end(*arguments, **named)
             return self._again(lambda: found(*arguments, **named))
 
         return call
@@ -53,6 +55,22 @@ class Patient:
             return self._backend._create_new_trial(study_id, template_trial)
 
         found: FrozenTrial = self._again(create)
+        return found
+
+    def _end(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        attempts = 0
+
+        def end() -> bool:
+            nonlocal attempts
+            attempts += 1
+            try:
+                return self._backend.set_trial_state_values(trial_id, state, values)
+            except UpdateFinishedTrialError:
+                if attempts == 1 or self._backend.get_trial(trial_id).state != state:
+                    raise
+                return True  # it was made, and the answer was lost
+
+        found: bool = self._again(end)
         return found
 
     def _again(self, call: Callable[[], Any]) -> Any:

@@ -25,6 +25,7 @@ from tuning.stores.location import store_uri
 from tuning.stores.opening import open_store
 from tuning.stores.small_files import SmallFiles
 from tuning.stores.store import Away, Conflict, Entry, Store, answered
+from tuning.study.storage.journal_in_store import JournalInStore
 from tuning.study.storage.keys import (
     FILES,
     JOURNAL,
@@ -34,7 +35,7 @@ from tuning.study.storage.keys import (
     checkpoints,
     is_small,
     trial_of,
-)
+)  # fmt: skip
 from tuning.study.trial_folder import CHECKPOINT, PICTURES, newest_checkpoint
 
 PUSH_SECONDS = 2.0
@@ -52,6 +53,7 @@ class StoredStudy:
         self.prefix = f"{folder.name}/"
         self._lease = Lease(store, self.prefix)
         self._files = SmallFiles(store, self.prefix, folder)
+        self._journal = JournalInStore(store, self.prefix, folder, self._files)
         self._touched: set[int] = set()
         self._dropped: set[int] = set()
         self._with_checkpoint: set[int] = set()
@@ -145,10 +147,8 @@ class StoredStudy:
     def push_folder(self, number: int, name: str, recipe_id: str = "") -> None:
         """Upload a folder of a trial whole, now. Raises UserError when the store does not answer."""
         with answered():
-            key = f"{self.prefix}trials/{number}/{name}"
-            folders.upload(
-                self.store, key, self.folder / "trials" / str(number) / name, {"recipe_id": recipe_id}
-            )
+            key, folder = f"{self.prefix}trials/{number}/{name}", self.folder / "trials" / str(number)
+            folders.upload(self.store, key, folder / name, {"recipe_id": recipe_id})
         if name.startswith(CHECKPOINT):
             self._with_checkpoint.add(number)
 
@@ -160,8 +160,7 @@ class StoredStudy:
         folder = self.folder / "trials" / str(number)
         with answered():
             entries = self.store.entries(f"{self.prefix}trials/{number}/")
-            own = [entry for entry in entries if is_small(self._name(entry)) and not self._ours(entry)]
-            self._files.pull(own)
+            self._files.pull(e for e in entries if is_small(self._name(e)) and not self._ours(e))
             if not checkpoint:
                 return
             newest = newest_checkpoint(folder)
@@ -223,9 +222,8 @@ class StoredStudy:
         said = " ".join(str(error).split())[:300]
         line = said if isinstance(error, UserError) else f"{type(error).__name__}: {said}"
         if line != self._complained:
-            _say(
-                f"the study is not uploaded to {self.store.uri} ({line}); the search goes on, and tries again"
-            )
+            what = f"the study is not uploaded to {self.store.uri} ({line})"
+            _say(f"{what}; the search goes on, and tries again")
             logging.getLogger(__name__).debug("the study could not be uploaded", exc_info=error)
         self._complained = line
 
@@ -262,17 +260,7 @@ class StoredStudy:
                 self._dropped |= dropped
 
     def _push_journal(self) -> None:
-        """Upload the journal with the tag of the last upload: a driver that has lost the lease can overwrite nothing.
-
-        A tag may be a digest of the content, so each holder of the lease ends its last line with another number of
-        spaces, which JSON allows. So the first upload of a holder changes the tag, whether it has anything new or not.
-        """
-        path = self.folder / JOURNAL
-        if path.is_file():
-            content = path.read_bytes()
-            if end := content.rfind(b"\n") + 1:
-                padded = content[: end - 1] + b" " * (1 + self._lease.token % 63) + b"\n"
-                self._files.push(JOURNAL, self._files.tag(JOURNAL), padded)
+        self._journal.push(self._lease.token)
 
     def _push_pictures(self, number: int) -> None:
         key = f"{self.prefix}trials/{number}/{PICTURES}"

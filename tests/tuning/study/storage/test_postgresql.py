@@ -163,6 +163,24 @@ def test_a_trial_that_was_made_while_its_answer_was_lost_is_not_made_again(opene
     assert len(broken) == 1
 
 
+def test_a_trial_that_was_ended_while_its_answer_was_lost_has_ended(opened, monkeypatch):
+    study = opened()
+    backend = study._storage._backend._backend
+    real, broken = backend.set_trial_state_values, []
+
+    def end(*arguments, **named):
+        done = real(*arguments, **named)
+        if not broken:
+            broken.append(done)
+            raise OperationalError("UPDATE", {}, ConnectionError("broken"))
+        return done
+
+    monkeypatch.setattr(backend, "set_trial_state_values", end)
+    run_here(search_of(study, 2))
+    assert [record.state for record in study.records()].count("running") == 0
+    assert len(broken) == 1
+
+
 @pytest.mark.parametrize(
     ("changed", "password", "says"),
     [
