@@ -23,6 +23,7 @@ from tuning.execution.trial_files import gone
 from tuning.stores import cache, folders
 from tuning.stores.location import working_copy
 from tuning.stores.opening import open_store
+from tuning.stores.patience import patiently
 from tuning.stores.store import Away, Store
 from tuning.study.storage.keys import TRIAL_FILES, UPLOADED, checkpoints
 from tuning.study.trial_folder import CHECKPOINT, RECIPE, newest_checkpoint
@@ -80,7 +81,10 @@ class StoredFiles:
         try:
             found = self._newest(number, recipe, max(reported, step), step)
             if found is not None and found[0] > step:
-                folders.fetch(self.store, found[1], folder / f"{CHECKPOINT}{found[0]}")
+                newest, kept = found
+                patiently(
+                    lambda: folders.fetch(self.store, kept, folder / f"{CHECKPOINT}{newest}"), AWAY_SECONDS
+                )
                 step = found[0]
                 note = (
                     f"goes on from step {step} on {socket.gethostname()}, with the checkpoint from the store"

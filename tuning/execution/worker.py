@@ -24,6 +24,7 @@ from trainers.trainer import Trainer, TrainingCurve
 from tuning.execution.environment import note_hardware
 from tuning.execution.saving import SAVE_SECONDS, Saving
 from tuning.execution.trial_files import SharedFolder, TrialFiles
+from tuning.stores.store import Away
 from tuning.study.spent import WorkersCost
 from tuning.study.step_result import StepResult
 from tuning.study.trial_folder import FILES, newest_checkpoint
@@ -158,6 +159,9 @@ class Worker:
             return self._result("failed", reason=error.reason)
         except UserError as error:
             return self._result("halt", reason=str(error), traceback=traceback.format_exc())
+        except Away as error:  # what else could not be done because of it is no fault of the trial
+            reason = f"{error}; run the same command again later"
+            return self._result("halt", reason=reason, traceback=traceback.format_exc())
         except Exception as error:  # noqa: BLE001 - becomes the trial's verdict
             if isinstance(error, OSError) and error.errno in DISK:
                 where = f"{error.filename}: " if error.filename else ""

@@ -14,7 +14,6 @@ import hashlib
 import json
 import secrets
 import shutil
-import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,12 +23,12 @@ from typing import Any
 from trainers.datasets.files.paths import UnsafePath, safe_join
 from trainers.errors import UserError
 from trainers.files import replace_folder
-from tuning.stores.store import Away, Store
+from tuning.stores.patience import patiently
+from tuning.stores.store import Store
 
 MANIFEST = ".json"
 ATTEMPTS = 2  # downloads of a file whose digest is wrong
 AT_ONCE = 8  # transfers
-AWAY_SECONDS = 900.0  # that `obtain` waits for a store that does not answer
 
 
 class Damaged(UserError):
@@ -111,27 +110,23 @@ def fetch(store: Store, kept: Kept, target: Path) -> None:
 
 
 def obtain(store: Store, key: str, target: Path, what: str) -> None:
-    """Fetch the folder `key`, waiting up to AWAY_SECONDS for a store that does not answer.
+    """Fetch the folder `key`, waiting for a store that does not answer (tuning.stores.patience).
 
-    what: it is, in a word for the user. Raises UserError when the store has none, Damaged, Away, and OSError (ENOSPC)
-    when the disk has no room for it.
+    what: it is, in a word for the user. Raises UserError when the store has none, or stays away, Damaged, and OSError
+    (ENOSPC) when the disk has no room for it.
     """
-    until = time.monotonic() + AWAY_SECONDS
-    while True:
-        try:
-            kept = read(store, key)
-            if kept is None:
-                raise UserError(f"{store.uri}/{key}: the {what} are not in the store")
-            free = shutil.disk_usage(target.parent).free
-            if kept.size > free:
-                lacking = f"the {what} need {kept.size / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free"
-                raise OSError(errno.ENOSPC, lacking, str(target.parent))
-            fetch(store, kept, target)
-            return
-        except Away:
-            if time.monotonic() > until:
-                raise
-            time.sleep(1.0)
+
+    def attempt() -> None:
+        kept = read(store, key)
+        if kept is None:
+            raise UserError(f"{store.uri}/{key}: the {what} are not in the store")
+        free = shutil.disk_usage(target.parent).free
+        if kept.size > free:
+            lacking = f"the {what} need {kept.size / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free"
+            raise OSError(errno.ENOSPC, lacking, str(target.parent))
+        fetch(store, kept, target)
+
+    patiently(attempt)
 
 
 def delete(store: Store, key: str) -> None:

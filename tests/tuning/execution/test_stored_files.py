@@ -17,7 +17,7 @@ from trainers.errors import UserError
 from tuning.execution import stored_data, stored_files
 from tuning.execution.stored_files import StoredFiles
 from tuning.execution.worker import Assignment, Worker
-from tuning.stores import cache, folders
+from tuning.stores import cache, folders, patience
 from tuning.stores.store import Away
 from tuning.study.trial_folder import newest_checkpoint
 
@@ -172,6 +172,54 @@ def test_a_store_that_stays_away_halts_the_search_before_the_last_rung_is_told(w
     assert results[-1].reason == (
         "the last checkpoint is not in the store (S3 does not answer); run the same command again later"
     )
+
+
+def test_a_store_that_goes_away_while_a_checkpoint_is_fetched_costs_the_trial_nothing(
+    worker_on, s3_store, monkeypatch
+):
+    trained(worker_on("machine-1"), 30)
+    real, refused = type(s3_store).download, []
+
+    def download(*arguments, **named):
+        if len(refused) < 2:
+            refused.append(arguments)
+            raise Away("S3 does not answer")
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(type(s3_store), "download", download)
+    monkeypatch.setattr(patience, "RETRY_SECONDS", 0.01)
+    results = trained(worker_on("machine-2", reported=30), 90)
+    assert results[0].steps[0] == 31
+    assert len(refused) == 2
+
+
+def test_a_store_that_stays_away_halts_the_search_and_fails_no_trial(worker_on, s3_store, monkeypatch):
+    def away(*_, **__):
+        raise Away("S3 does not answer")
+
+    trained(worker_on("machine-1"), 30)
+    monkeypatch.setattr(patience, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(stored_files, "AWAY_SECONDS", 0.05)
+    worker = worker_on("machine-2", reported=30)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(s3_store), "download", away)
+        result = worker.step()
+    assert (result.kind, result.reason) == ("halt", "S3 does not answer; run the same command again later")
+
+    worker = Worker(away, "detection")
+    worker.begin(Assignment(3, SEEDS[0].to_dict(), worker_on("machine-1")._files.folder(3), RUNGS))
+    assert worker.step().kind == "halt"
+
+
+def test_data_are_waited_for_and_then_asked_of_the_user(s3_store, tmp_path, monkeypatch):
+    def away(*_, **__):
+        raise Away("S3 does not answer")
+
+    monkeypatch.setattr(type(s3_store), "read", away)
+    monkeypatch.setattr(patience, "AWAY_SECONDS", 0.05)
+    monkeypatch.setattr(patience, "RETRY_SECONDS", 0.01)
+    with pytest.raises(UserError, match="S3 does not answer; run the same command again later"):
+        folders.obtain(s3_store, "data/abc", tmp_path / "data", "data")
 
 
 def test_a_machine_whose_disk_is_full_is_left_out_and_its_trial_goes_on_on_another(worker_on, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 from searches import about, run_here, search_of
 
 from tuning.search.callback import Callback
+from tuning.stores import folders, patience
 from tuning.stores.store import Away
 from tuning.study import reading
 from tuning.study.storage import stored
@@ -169,3 +170,23 @@ def test_a_driver_whose_upload_of_the_journal_was_not_answered_goes_on(on_machin
     again = Study.open(on_machine("machine-2") / "street", about(), durable=False)
     assert (again.attribute("first"), again.attribute("second")) == (1, 2)
     again.close()
+
+
+def test_a_search_waits_for_the_store_when_a_trial_begins_from_a_checkpoint(on_machine, monkeypatch):
+    study = Study.open(on_machine("machine-1") / "street", about(), durable=False)
+    (study.trial_folder(0) / "checkpoint-30").mkdir(parents=True)
+    (study.trial_folder(0) / "checkpoint-30" / "state.json").write_text("30")
+    real, refused = folders.upload, []
+
+    def upload(*arguments):
+        if len(refused) < 2:
+            refused.append(arguments)
+            raise Away("S3 does not answer")
+        return real(*arguments)
+
+    monkeypatch.setattr(folders, "upload", upload)
+    monkeypatch.setattr(patience, "RETRY_SECONDS", 0.01)
+    study.stored.push_folder(0, "checkpoint-30", "ab")
+    assert study.stored.has_checkpoint(0)
+    assert len(refused) == 2
+    study.close()

@@ -23,6 +23,7 @@ from tuning.stores import folders, lease
 from tuning.stores.lease import Lease
 from tuning.stores.location import store_uri
 from tuning.stores.opening import open_store
+from tuning.stores.patience import patiently
 from tuning.stores.small_files import SmallFiles
 from tuning.stores.store import Away, Conflict, Entry, Store, answered
 from tuning.study.storage.journal_in_store import JournalInStore
@@ -145,34 +146,39 @@ class StoredStudy:
             self._dropped.add(number)
 
     def push_folder(self, number: int, name: str, recipe_id: str = "") -> None:
-        """Upload a folder of a trial whole, now. Raises UserError when the store does not answer."""
+        """Upload a folder of a trial whole, now. Raises UserError when the store does not answer.
+
+        Within a search, it waits for the store (tuning.stores.patience).
+        """
         with answered():
             key, folder = f"{self.prefix}trials/{number}/{name}", self.folder / "trials" / str(number)
-            folders.upload(self.store, key, folder / name, {"recipe_id": recipe_id})
+            wait = None if self._thread else 0.0
+            patiently(lambda: folders.upload(self.store, key, folder / name, {"recipe_id": recipe_id}), wait)
         if name.startswith(CHECKPOINT):
             self._with_checkpoint.add(number)
 
-    def fetch_trial(self, number: int, checkpoint: bool = True) -> None:
+    def fetch_trial(self, number: int, checkpoint: bool = True, wait: bool = False) -> None:
         """Pull the trial's small files and, if the store's is newer, its newest checkpoint; and export and pictures.
 
-        Raises UserError when they cannot be fetched.
+        wait: as of fetch_trial in working_copy. Raises UserError when they cannot be fetched.
         """
-        folder = self.folder / "trials" / str(number)
         with answered():
-            entries = self.store.entries(f"{self.prefix}trials/{number}/")
-            self._files.pull(e for e in entries if is_small(self._name(e)) and not self._ours(e))
-            if not checkpoint:
-                return
-            newest = newest_checkpoint(folder)
-            step, kept = max(
-                ((s, k) for s, k in checkpoints(self.store, self.prefix, number)), default=(0, "")
-            )
-            if kept and (newest is None or newest[0] < step) and (found := folders.read(self.store, kept)):
-                folders.fetch(self.store, found, folder / f"{CHECKPOINT}{step}")
-            for name in WHOLE:
-                there = folders.read(self.store, f"{self.prefix}trials/{number}/{name}")
-                if there is not None and not (folder / name).is_dir():
-                    folders.fetch(self.store, there, folder / name)
+            patiently(lambda: self._fetch_trial(number, checkpoint), None if wait else 0.0)
+
+    def _fetch_trial(self, number: int, checkpoint: bool) -> None:
+        folder = self.folder / "trials" / str(number)
+        entries = self.store.entries(f"{self.prefix}trials/{number}/")
+        self._files.pull(e for e in entries if is_small(self._name(e)) and not self._ours(e))
+        if not checkpoint:
+            return
+        newest = newest_checkpoint(folder)
+        step, kept = max(((s, k) for s, k in checkpoints(self.store, self.prefix, number)), default=(0, ""))
+        if kept and (newest is None or newest[0] < step) and (found := folders.read(self.store, kept)):
+            folders.fetch(self.store, found, folder / f"{CHECKPOINT}{step}")
+        for name in WHOLE:
+            there = folders.read(self.store, f"{self.prefix}trials/{number}/{name}")
+            if there is not None and not (folder / name).is_dir():
+                folders.fetch(self.store, there, folder / name)
 
     def delete_trials_from(self, count: int) -> None:
         """Delete the trials whose numbers are `count` or more: the driver was lost before it had told of them."""

@@ -34,10 +34,13 @@ def refresh(folder: Path) -> None:
         stored.refresh()
 
 
-def fetch_trial(trial: Path) -> None:
-    """Fetch the newest checkpoint of the trial in the folder `trial`, if it is kept in a store. Raises UserError."""
+def fetch_trial(trial: Path, wait: bool = False) -> None:
+    """Fetch the newest checkpoint of the trial in the folder `trial`, if it is kept in a store. Raises UserError.
+
+    wait: for a store that does not answer (tuning.stores.patience).
+    """
     if (stored := StoredStudy.of(trial.absolute().parents[1])) is not None:
-        stored.fetch_trial(int(trial.name))
+        stored.fetch_trial(int(trial.name), wait=wait)
 
 
 def push_folder(trial: Path, name: str) -> None:
