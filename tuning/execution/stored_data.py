@@ -36,7 +36,7 @@ def upload(dataset: Dataset, store: Store, say: Callable[[str], None] = lambda l
                     (folder / f"{number:05}-{file.name}").symlink_to(file.absolute())
                 if part.files and (part.files[0].parent / LABEL_MAP).is_file():
                     (folder / LABEL_MAP).symlink_to((part.files[0].parent / LABEL_MAP).absolute())
-            folders.upload(store, key, Path(made), {"name": dataset.name})
+            folders.upload(store, key, Path(made), {"name": dataset.name}, once=True)
     except Away as error:
         raise UserError(f"{error}; run the same command again later") from None
 

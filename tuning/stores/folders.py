@@ -24,7 +24,7 @@ from trainers.datasets.files.paths import UnsafePath, safe_join
 from trainers.errors import UserError
 from trainers.files import replace_folder
 from tuning.stores.patience import patiently
-from tuning.stores.store import Store
+from tuning.stores.store import Conflict, Store
 
 MANIFEST = ".json"
 ATTEMPTS = 2  # downloads of a file whose digest is wrong
@@ -50,9 +50,10 @@ class Kept:
         return sum(int(file["size"]) for file in self.files.values())
 
 
-def upload(store: Store, key: str, folder: Path, about: Mapping[str, Any]) -> Kept:
+def upload(store: Store, key: str, folder: Path, about: Mapping[str, Any], once: bool = False) -> Kept:
     """Upload a folder whole; the manifest comes last. about: JSON values for whoever fetches it.
 
+    once: the key says what the content is: if the store has it meanwhile, that is left as it is, and returned.
     Raises FileNotFoundError when the folder is deleted meanwhile.
     """
     prefix = f"{key}.{secrets.token_hex(4)}"
@@ -65,9 +66,18 @@ def upload(store: Store, key: str, folder: Path, about: Mapping[str, Any]) -> Ke
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda item: store.upload(f"{prefix}/{item[0]}", item[1]), paths.items()))
     kept = Kept(key, PurePosixPath(prefix).name, files, dict(about))
+    text = json.dumps({"folder": kept.folder, "about": kept.about, "files": kept.files}).encode()
+    if once:
+        try:
+            store.write(key + MANIFEST, text, "")
+        except Conflict:
+            there = read(store, key)
+            if there is None or there.folder != kept.folder:  # and no answer to the first request was lost
+                _delete_files(store, kept)
+            return there or kept
+        return kept
     before = read(store, key)
-    text = json.dumps({"folder": kept.folder, "about": kept.about, "files": kept.files})
-    store.write(key + MANIFEST, text.encode())
+    store.write(key + MANIFEST, text)
     if before is not None:
         _delete_files(store, before)
     return kept
@@ -115,8 +125,9 @@ def obtain(store: Store, key: str, target: Path, what: str) -> None:
     what: it is, in a word for the user. Raises UserError when the store has none, or stays away, Damaged, and OSError
     (ENOSPC) when the disk has no room for it.
     """
+    damaged: dict[str, Damaged] = {}
 
-    def attempt() -> None:
+    def attempt() -> bool:
         kept = read(store, key)
         if kept is None:
             raise UserError(f"{store.uri}/{key}: the {what} are not in the store")
@@ -124,9 +135,17 @@ def obtain(store: Store, key: str, target: Path, what: str) -> None:
         if kept.size > free:
             lacking = f"the {what} need {kept.size / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free"
             raise OSError(errno.ENOSPC, lacking, str(target.parent))
-        fetch(store, kept, target)
+        if kept.folder in damaged:
+            raise damaged[kept.folder]
+        try:
+            fetch(store, kept, target)
+        except Damaged as error:  # or another upload has taken its place: then the manifest names that one
+            damaged[kept.folder] = error
+            return False
+        return True
 
-    patiently(attempt)
+    while not patiently(attempt):
+        pass
 
 
 def delete(store: Store, key: str) -> None:

@@ -48,7 +48,8 @@ def upload(
             key = _key(weights, sha256)
             if folders.read(store, key) is None:
                 say(f"uploading the weights of {name} to {store.uri}/{key}")
-                folders.upload(store, key, weights.folder, {"model": name, "address": weights.address})
+                about = {"model": name, "address": weights.address}
+                folders.upload(store, key, weights.folder, about, once=True)
     except Away as error:
         raise UserError(f"{error}; run the same command again later") from None
     return found

@@ -84,3 +84,37 @@ def test_an_object_is_replaced_only_as_expected(s3_store):
     assert s3_store.read("a") == (b"2", second)
     assert s3_store.entries("") == [Entry("a", 1, second)]
     assert s3_store.read("b") is None
+
+
+def test_of_two_uploads_of_the_same_content_at_once_the_first_stays(s3_store, checkpoint):
+    first = folders.upload(s3_store, "data/abc", checkpoint, {}, once=True)
+    assert folders.upload(s3_store, "data/abc", checkpoint, {}, once=True) == first
+    folder = {entry.key.split("/")[1] for entry in s3_store.entries("data/")}
+    assert folder == {"abc.json", first.folder}, "the files of the second are deleted"
+
+
+def test_a_folder_that_another_upload_has_replaced_meanwhile_is_fetched_again(
+    s3_store, checkpoint, tmp_path, monkeypatch
+):
+    first = folders.upload(s3_store, "data/abc", checkpoint, {})
+    real, asked = folders.read, []
+
+    def read(store, key):
+        asked.append(key)
+        found = real(store, key)
+        if len(asked) == 1:
+            monkeypatch.setattr(folders, "read", real)
+            folders.upload(s3_store, "data/abc", checkpoint, {})
+        return found
+
+    monkeypatch.setattr(folders, "read", read)
+    folders.obtain(s3_store, "data/abc", tmp_path / "there", "data")
+    assert (tmp_path / "there" / "state.json").read_text() == '{"step": 30}'
+    assert folders.read(s3_store, "data/abc").folder != first.folder
+
+
+def test_a_folder_that_is_damaged_and_not_replaced_is_refused(s3_store, checkpoint, tmp_path):
+    kept = folders.upload(s3_store, "data/abc", checkpoint, {}, once=True)
+    s3_store.delete([f"data/{kept.folder}/state.json"])
+    with pytest.raises(folders.Damaged, match=r"state.json is missing or damaged"):
+        folders.obtain(s3_store, "data/abc", tmp_path / "there", "data")
