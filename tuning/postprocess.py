@@ -93,8 +93,9 @@ def _main(chosen: argparse.Namespace) -> int:
     from trainers import model as models
     from tuning.api import promotion
     from tuning.api.deployment import after_training
-    from tuning.api.exporting import export_trial
+    from tuning.api.exporting import EXPORT, export_trial
     from tuning.study import reading
+    from tuning.study.storage.working_copy import push_folder
 
     study = reading.read(chosen.study, chosen.studies_dir)
     record = promotion.chosen(study, chosen.trial)
@@ -132,6 +133,7 @@ def _main(chosen: argparse.Namespace) -> int:
     about = {"study": study.manifest.study, "trial": record.number}
     export = export_trial(folder, study.manifest.data, about, trainer=chosen.trainer)
     found.write(export)
+    push_folder(folder, EXPORT)
     say(
         f"written to {export}; `python -m serve.run --study {study.manifest.study}` serves the best trial with them"
     )

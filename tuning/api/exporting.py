@@ -55,6 +55,7 @@ def export_trial(
         choose = task.threshold_choice(threshold_for)
         target = export_trial(trial, data, about, measured, trainer)
         choose(target)
+        push_folder(trial, EXPORT)
         return target
     fetch_trial(trial)
     target = trial / EXPORT
@@ -62,6 +63,7 @@ def export_trial(
     if (target / exports.MANIFEST).is_file() and (
         newest is None or exports.read(target).manifest.get("step") == newest[0]
     ):
+        push_folder(trial, EXPORT, missing=True)  # the store did not answer when it was made
         return target
     if newest is None:
         raise UserError(

@@ -90,7 +90,9 @@ def test_data_with_a_test_part_are_measured_on_it_once(trial):
     assert (found["images"], found["metrics"]["mAP"]) == (300, 0.2)
 
 
-def test_an_export_that_is_there_gets_the_threshold_of_a_condition_before_anything_is_made_again(trial):
+def test_an_export_that_is_there_gets_the_threshold_of_a_condition_before_anything_is_made_again(
+    trial, monkeypatch
+):
     folder, box = trial / "export", np.array([[0.0, 0.0, 9.0, 9.0]])
     image = ImageResult(
         20, 20, box, np.zeros(1, int), np.zeros(1, bool), box, np.zeros(1, int), np.array([0.7])
@@ -108,3 +110,8 @@ def test_an_export_that_is_there_gets_the_threshold_of_a_condition_before_anythi
     assert (export(None), export("recall>=.5"), export(None)) == (0.01, 0.7, 0.7)
     with pytest.raises(UserError, match="is not a condition"):
         exporting.export_trial(trial, {}, about, threshold_for="best")
+
+    pushed = []
+    monkeypatch.setattr(exporting, "push_folder", lambda *given, **how: pushed.append((given[1], how)))
+    export("recall>=.5")
+    assert pushed == [("export", {"missing": True}), ("export", {})]

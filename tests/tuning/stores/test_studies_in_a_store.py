@@ -12,6 +12,7 @@ from tuning.stores import folders, patience
 from tuning.stores.store import Away
 from tuning.study import reading
 from tuning.study.storage import stored
+from tuning.study.storage.working_copy import fetch_trial, push_folder
 from tuning.study.study import Study
 
 
@@ -190,3 +191,23 @@ def test_a_search_waits_for_the_store_when_a_trial_begins_from_a_checkpoint(on_m
     assert study.stored.has_checkpoint(0)
     assert len(refused) == 2
     study.close()
+
+
+def test_an_export_that_was_changed_is_the_one_that_other_machines_have(on_machine):
+    def trial_on(machine: str):
+        folder = on_machine(machine) / "street" / "trials" / "3"
+        fetch_trial(folder)
+        return folder
+
+    first = trial_on("machine-1") / "export"
+    first.mkdir(parents=True)
+    (first / "manifest.json").write_text('{"threshold": 0.5}')
+    push_folder(first.parent, "export", missing=True)
+    second = trial_on("machine-2") / "export"
+    (second / "manifest.json").write_text('{"threshold": 0.7}')
+    push_folder(second.parent, "export", missing=True)  # does nothing
+    assert (trial_on("machine-1") / "export/manifest.json").read_text() == '{"threshold": 0.5}'
+    on_machine("machine-2")
+    push_folder(second.parent, "export")
+    assert (trial_on("machine-1") / "export/manifest.json").read_text() == '{"threshold": 0.7}'
+    assert (trial_on("machine-2") / "export/manifest.json").read_text() == '{"threshold": 0.7}'

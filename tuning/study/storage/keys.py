@@ -18,7 +18,8 @@ JOURNAL = "optuna.journal"
 FILES = ("study.json", "split.csv", "spending.json", "mlflow.json", "summary.json")
 TRIAL_FILES = (RECIPE, "metrics.jsonl", "mlflow.json")  # that the driver writes
 UPLOADED = "uploaded.json"  # of a trial: {"step": ...} up to which the worker has uploaded its small files
-WHOLE = ("export", PICTURES)  # folders of a trial that are uploaded whole, besides checkpoints
+EXPORT = "export"
+WHOLE = (EXPORT, PICTURES)  # folders of a trial that are uploaded whole, besides checkpoints
 
 
 def checkpoints(store: Store, prefix: str, number: int) -> list[tuple[int, str]]:

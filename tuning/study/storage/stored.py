@@ -26,12 +26,12 @@ from tuning.stores.opening import open_store
 from tuning.stores.patience import patiently
 from tuning.stores.small_files import SmallFiles
 from tuning.stores.store import Away, Conflict, Entry, Store, answered
+from tuning.study.storage import whole_folders
 from tuning.study.storage.journal_in_store import JournalInStore
 from tuning.study.storage.keys import (
     FILES,
     JOURNAL,
     TRIAL_FILES,
-    WHOLE,
     checkpointed,
     checkpoints,
     is_small,
@@ -145,6 +145,11 @@ class StoredStudy:
             self._with_checkpoint.discard(number)
             self._dropped.add(number)
 
+    def has_folder(self, number: int, name: str) -> bool:
+        """Whether the store has this folder of a trial. Raises UserError when it does not answer."""
+        with answered():
+            return folders.read(self.store, f"{self.prefix}trials/{number}/{name}") is not None
+
     def push_folder(self, number: int, name: str, recipe_id: str = "") -> None:
         """Upload a folder of a trial whole, now. Raises UserError when the store does not answer.
 
@@ -152,8 +157,9 @@ class StoredStudy:
         """
         with answered():
             key, folder = f"{self.prefix}trials/{number}/{name}", self.folder / "trials" / str(number)
-            wait = None if self._thread else 0.0
-            patiently(lambda: folders.upload(self.store, key, folder / name, {"recipe_id": recipe_id}), wait)
+            wait, about = None if self._thread else 0.0, {"recipe_id": recipe_id}
+            kept = patiently(lambda: folders.upload(self.store, key, folder / name, about), wait)
+        whole_folders.note(folder, name, kept)
         if name.startswith(CHECKPOINT):
             self._with_checkpoint.add(number)
 
@@ -175,10 +181,7 @@ class StoredStudy:
         step, kept = max(((s, k) for s, k in checkpoints(self.store, self.prefix, number)), default=(0, ""))
         if kept and (newest is None or newest[0] < step) and (found := folders.read(self.store, kept)):
             folders.fetch(self.store, found, folder / f"{CHECKPOINT}{step}")
-        for name in WHOLE:
-            there = folders.read(self.store, f"{self.prefix}trials/{number}/{name}")
-            if there is not None and not (folder / name).is_dir():
-                folders.fetch(self.store, there, folder / name)
+        whole_folders.fetch(self.store, f"{self.prefix}trials/{number}/", folder)
 
     def delete_trials_from(self, count: int) -> None:
         """Delete the trials whose numbers are `count` or more: the driver was lost before it had told of them."""

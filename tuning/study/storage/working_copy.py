@@ -43,7 +43,11 @@ def fetch_trial(trial: Path, wait: bool = False) -> None:
         stored.fetch_trial(int(trial.name), wait=wait)
 
 
-def push_folder(trial: Path, name: str) -> None:
-    """Upload the folder `name` of a trial if its study is kept in a store. Raises UserError."""
-    if (stored := StoredStudy.of(trial.absolute().parents[1])) is not None:
+def push_folder(trial: Path, name: str, missing: bool = False) -> None:
+    """Upload the folder `name` of a trial if its study is kept in a store. Raises UserError.
+
+    missing: only if the store has none.
+    """
+    stored = StoredStudy.of(trial.absolute().parents[1])
+    if stored is not None and not (missing and stored.has_folder(int(trial.name), name)):
         stored.push_folder(int(trial.name), name)
