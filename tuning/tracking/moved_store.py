@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 # columns that hold the address of an artifact
 COLUMNS = (
@@ -30,7 +31,7 @@ def follow(database: Path, experiment: str, artifacts: Path) -> None:
         row = store.execute(
             "SELECT artifact_location FROM experiments WHERE name = ?", (experiment,)
         ).fetchone()
-        was = None if row is None else Path(row[0].removeprefix("file://"))
+        was = None if row is None else _path(row[0])
         now = artifacts.absolute()
         if was is None or was == now or was.name != now.name or (was.is_dir() and not now.is_dir()):
             return
@@ -44,3 +45,8 @@ def follow(database: Path, experiment: str, artifacts: Path) -> None:
                         f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
                         (f"{new}/", len(old) + 2, len(old) + 1, f"{old}/"),
                     )
+
+
+def _path(address: str) -> Path:
+    """The folder of an address, which MLflow writes as file:///an%20example or as a path."""
+    return Path(unquote(urlsplit(address).path) if address.startswith("file:") else address)

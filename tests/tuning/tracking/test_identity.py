@@ -81,7 +81,9 @@ def test_two_studies_of_one_path_and_name_share_a_server_and_no_run(studies, tmp
     assert trials_by_parent(uri) == [["0", "1"], ["0", "1"]]
 
 
-def test_a_study_goes_on_in_its_own_runs_where_all_studies_were_moved(studies, tmp_path):
+@pytest.mark.parametrize("named", ["studies", "my stüdies 50%"])
+def test_a_study_goes_on_in_its_own_runs_where_all_studies_were_moved(studies, tmp_path, named):
+    studies = studies.rename(tmp_path / named)
     logged(studies / "street", 2)
     before = {run.info.run_id for run in runs_of(default_uri(studies))}
     moved = studies.rename(tmp_path / "elsewhere")
