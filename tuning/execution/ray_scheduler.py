@@ -110,7 +110,7 @@ class StudyScheduler(TrialScheduler):
         machine = lost_machine(error, self._address.pop(number, None))
         why = NO_MEMORY if "low on memory" in str(error) else DIED
         fewer = why is NO_MEMORY and self._at_once.lower(self._search.live)
-        too_many = not fewer and self._deaths.too_many(number, self._search.study.saved_step(number), machine)
+        too_many = not fewer and self._deaths.too_many(number, self._saved_step(number), machine)
         record = self._search.lost(number, machine)
         back = FEWER.format(self._at_once()) if fewer else AS_IT_BEGAN
         if not ended:
@@ -123,6 +123,12 @@ class StudyScheduler(TrialScheduler):
             self._search.crashed(number, why)
         else:
             self._search.put_back(number, back)
+
+    def _saved_step(self, number: int) -> int:
+        """Of the trial's newest checkpoint, which a worker may have uploaded between two rungs."""
+        study = self._search.study
+        there = 0 if study.stored is None else study.stored.saved_step(number)
+        return max(there, study.saved_step(number))
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """A trial was proposed by the searcher, or is to be started again: not if its worker has died too often.

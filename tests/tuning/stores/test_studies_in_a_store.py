@@ -211,3 +211,19 @@ def test_an_export_that_was_changed_is_the_one_that_other_machines_have(on_machi
     push_folder(second.parent, "export")
     assert (trial_on("machine-1") / "export/manifest.json").read_text() == '{"threshold": 0.7}'
     assert (trial_on("machine-2") / "export/manifest.json").read_text() == '{"threshold": 0.7}'
+
+
+def test_checkpoints_between_two_rungs_in_the_store_are_seen_when_a_worker_is_lost(on_machine, s3_store):
+    from tuning.execution.machines.at_once import AtOnce
+    from tuning.execution.ray_scheduler import StudyScheduler
+
+    study = Study.open(on_machine("machine-1") / "street", about(), durable=False)
+    search = search_of(study, 2)
+    number = search.propose().number
+    scheduler = StudyScheduler(search, AtOnce(lambda: 1))
+    seen = [scheduler._saved_step(number)]
+    for step in (12, 17):
+        s3_store.write(f"street/trials/{number}/checkpoint-{step}.json", b"{}")
+        seen.append(scheduler._saved_step(number))
+    assert seen == [0, 12, 17]
+    study.close()

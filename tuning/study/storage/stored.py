@@ -20,7 +20,6 @@ from pathlib import Path
 from trainers.errors import UserError
 from trainers.files import write_text
 from tuning.stores import folders, lease
-from tuning.stores.lease import Lease
 from tuning.stores.location import store_uri
 from tuning.stores.opening import open_store
 from tuning.stores.patience import patiently
@@ -52,7 +51,7 @@ class StoredStudy:
         self.folder = folder
         self.store = store
         self.prefix = f"{folder.name}/"
-        self._lease = Lease(store, self.prefix)
+        self._lease = lease.Lease(store, self.prefix)
         self._files = SmallFiles(store, self.prefix, folder)
         self._journal = JournalInStore(store, self.prefix, folder, self._files)
         self._touched: set[int] = set()
@@ -134,6 +133,13 @@ class StoredStudy:
     def has_checkpoint(self, number: int) -> bool:
         """Whether the store has a checkpoint of the trial, as far as the driver knows."""
         return number in self._with_checkpoint
+
+    def saved_step(self, number: int) -> int:
+        """The step of the trial's newest checkpoint in the store; 0 for none, or if it does not answer."""
+        try:
+            return max((step for step, _ in checkpoints(self.store, self.prefix, number)), default=0)
+        except (Away, UserError):
+            return 0
 
     def note_checkpoint(self, number: int) -> None:
         """A worker has saved the trial."""
