@@ -102,8 +102,9 @@ def _main(chosen: argparse.Namespace) -> int:
 
     from tuning.api import training
     from tuning.api.recipes import source as recipe_source
-    from tuning.tracking.store import default_uri
+    from tuning.tracking.store import check_uri, default_uri
 
+    check_uri(chosen.tracking_uri or "")
     if chosen.trial is not None:
         source = recipe_source.of_trial(chosen.trial, chosen.studies_dir)
     elif chosen.run is not None:

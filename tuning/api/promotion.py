@@ -16,7 +16,7 @@ from tuning.study.trial_folder import newest_checkpoint
 from tuning.study.trial_record import TrialRecord
 from tuning.tracking.notes import read_note
 from tuning.tracking.registry import ALIAS, ModelExport, Registry, evidence
-from tuning.tracking.store import default_uri, file_of, opened
+from tuning.tracking.store import check_uri, default_uri, file_of, opened
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _by_group(study: StudyRead, record: TrialRecord) -> dict[str, str]:
 def store_of(study: StudyRead, tracking_uri: str | None) -> str:
     """The MLflow store to use: `tracking_uri` if given, otherwise the one that the study was logged to."""
     if tracking_uri:
-        return tracking_uri
+        return check_uri(tracking_uri)
     here = default_uri(study.folder.parent)
     logged = str(read_note(study.folder).get("uri") or here)
     database = file_of(logged)

@@ -24,7 +24,6 @@ from tuning.api.forecast.memory import memory_of_worker
 from tuning.execution.saving import SAVE_SECONDS
 from tuning.search import sampler, scheduler
 from tuning.search.constraints import limit as limits
-from tuning.search.constraints.limit import Limit
 from tuning.search.limits import ending
 from tuning.search.limits.budget import Budget
 from tuning.search.limits.prices import read as read_prices
@@ -32,6 +31,7 @@ from tuning.search.population.requirements import check_population
 from tuning.search.scheduler import Scheduler
 from tuning.study.manifest import EARLY_IMAGES
 from tuning.study.spent import Price
+from tuning.tracking.store import check_uri
 
 if TYPE_CHECKING:
     from search_spaces.space import Space
@@ -115,15 +115,15 @@ class Settings:
         if (gpus := self.gpus_per_trial or 0) > 1:
             check_gpus(search_spaces.get(self.space).models, gpus, "--gpus-per-trial", self.xla)
         if self.workers == MAX and (self.address is None or self.autoscale):
-            raise UserError(
-                "--workers max follows the machines of --address, without --autoscale; give a number"
-            )
+            said = "--workers max follows the machines of --address, without --autoscale; give a number"
+            raise UserError(said)
         if self.autoscale and self.address is None:
             raise UserError("--autoscale needs --address: it is for a cluster that starts machines")
         if self.storage:
             from tuning.study.storage.postgresql import check_url  # imports SQLAlchemy
 
             check_url(self.storage)
+        check_uri(self.tracking_uri or "")
         if self.prices is not None and self.price_per_gpu_hour is not None:
             raise UserError("--prices and --price-per-gpu-hour: give one of them")
         self.price  # noqa: B018 - raises
@@ -175,7 +175,7 @@ class Settings:
         return None if self.price_per_gpu_hour is None else Price(self.price_per_gpu_hour)
 
     @property
-    def limits(self) -> tuple[Limit, ...]:
+    def limits(self) -> tuple[limits.Limit, ...]:
         """What the networks may cost when they are served."""
         return limits.parse(self.limit)
 

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from filelock import FileLock
 
@@ -25,6 +26,26 @@ MANIFEST, SUGGESTED = "tuning.manifest", "tuning.suggested"  # JSON, which --war
 RECIPE_FILE = "recipe.yaml"
 # tags of a trial's run, after "data."
 DATA = ("name", "source", "given", "fingerprint", "subset", "format", "group_by")
+
+
+def check_uri(text: str) -> str:
+    """The address of a store, without secrets. Raises UserError if it has a password: it is written into each run."""
+    try:
+        found = urlsplit(text)
+        secret = found.password is not None or "password" in parse_qs(found.query, keep_blank_values=True)
+    except ValueError as error:
+        raise UserError(f"--tracking-uri: is not an address ({error})") from None
+    if not secret:
+        return text
+    shown = f"{found.scheme}://...@{found.netloc.rpartition('@')[2]}{found.path}"
+    instead = "leave it to the database's own file of passwords"
+    if found.scheme in ("http", "https"):
+        instead = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    elif found.scheme.startswith("postgres"):
+        instead = "set PGPASSWORD, or write it into ~/.pgpass"
+    raise UserError(
+        f"--tracking-uri {shown}: a password there is written into every run and export; {instead}"
+    )
 
 
 def default_uri(studies: Path) -> str:
