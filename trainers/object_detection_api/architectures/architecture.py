@@ -74,6 +74,9 @@ class Architecture(Protocol):
         Empty if they are not of that form.
         """
 
+    def background_outputs(self, model: Any) -> int:
+        """How many outputs of an anchor in these layers, before those of the classes, are the background's: 0 or 1."""
+
     def mode(self, model: Any, training: bool) -> AbstractContextManager[None]:
         """A context in which `model` predicts as in training, which needs the ground truth, or as in inference."""
 

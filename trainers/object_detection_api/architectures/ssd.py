@@ -93,6 +93,10 @@ class SSD(Usual):
         layers = model._box_predictor._prediction_heads[head]._class_predictor_layers
         return {f"model/_box_predictor/_prediction_heads/{head}/_class_predictor_layers/0": layers[0]}
 
+    def background_outputs(self, model: Any) -> int:
+        """One, unless the configuration has add_background_class: false, as EfficientDet's."""
+        return int(model._add_background_class)
+
     def mode(self, model: Any, training: bool) -> AbstractContextManager[None]:
         """Nothing: it predicts the same in training and inference, but for Keras' learning phase."""
         return nullcontext()

@@ -26,6 +26,10 @@ class Usual:
         """The variables of the feature extractor's classification network."""
         return model._feature_extractor.classification_backbone.variables  # type: ignore[no-any-return]
 
+    def background_outputs(self, model: Any) -> int:
+        """One."""
+        return 1
+
     def rate_factors(self, model: Any, variables: Sequence[Any], recipe: Any, step: int) -> list[float]:
         """The recipe's factor for the backbone's variables, 0 while it is frozen; 1 for all others."""
         inside = {id(variable) for variable in self.backbone(model)}

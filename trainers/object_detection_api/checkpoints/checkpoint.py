@@ -58,7 +58,8 @@ def initialize_from(graph: Graph, prefix: Path, start: InitialWeights, classes: 
         raise UserError(f"{prefix}: does not fit the model as '{part}' weights{hint}: {line}") from None
     if part == "boxes":
         known = class_names(start.source, prefix)
-        class_rows.take_over(architecture.class_layers(model), prefix, classes, known)
+        layers, background = architecture.class_layers(model), architecture.background_outputs(model)
+        class_rows.take_over(layers, prefix, classes, known, background)
 
 
 def remove(directory: Path) -> None:
