@@ -2,19 +2,50 @@
 
 Each device computes the outputs of the network for its share. These are gathered, and the loss is that of the whole
 batch, so that what it is divided by, such as the number of matched anchors, is that of the whole batch too. Batch
-normalisation takes the mean and variance over all devices. The optimizer and its variables are on the first device
-alone, from which the others read the network's variables at each step.
+normalisation takes the mean and variance over all devices, and what is dropped of an image at random is the same on any
+number of them. The optimizer and its variables are on the first device alone, from which the others read the network's
+variables at each step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
 import tensorflow as tf
 
 from trainers.keras_training.batch_norm.over_devices import SUM, place, synchronised
+
+
+class _Tracing(threading.local):
+    # first and end of the images of the device that this thread traces, and those of all; None on one device
+    images: tuple[int, int, int] | None = None
+
+
+_tracing = _Tracing()
+
+
+def uniform_by_image(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Random numbers in [0, 1), (images, ...) float32, of which an image has the same on several devices as on one.
+
+    shape: (rank,) int32. seed: (2,) integers.
+    """
+    if _tracing.images is None:
+        return tf.random.stateless_uniform(shape, seed)
+    first, end, of_all = _tracing.images
+    return tf.random.stateless_uniform(tf.concat([[of_all], shape[1:]], 0), seed)[first:end]
+
+
+@contextmanager
+def _with_images(first: int, end: int, of_all: int) -> Iterator[None]:
+    _tracing.images = first, end, of_all
+    try:
+        yield
+    finally:
+        _tracing.images = None
 
 
 class Replicas:
@@ -50,7 +81,8 @@ class Replicas:
             first, end = self._bounds[place()], self._bounds[place() + 1]
             mine = tf.nest.map_structure(lambda each: each[first:end], inputs)
             with tf.GradientTape() as tape:
-                found = outputs(mine)
+                with _with_images(first, end, self._bounds[-1]):
+                    found = outputs(mine)
                 found = found | {name: context.all_gather(found[name], axis=0) for name in gathered}
                 parts = losses(found)
                 share = parts["total"] / count  # each device computes all of it

@@ -21,6 +21,7 @@ from trainers.keras_training.training_state import TrainingState
 from trainers.keras_training.variables import set_all, values_of
 from trainers.object_detection_api import architectures
 from trainers.object_detection_api.detector import DetectorRecipe
+from trainers.object_detection_api.dropping import nothing_dropped
 from trainers.object_detection_api.input_pipeline.batches import Batch, Preparation
 from trainers.object_detection_api.input_pipeline.seeded_augmentation import seeded
 from trainers.object_detection_api.model import DetectionModel, learning_phase
@@ -194,7 +195,7 @@ class Graph(TrainingState):
         return replicas.losses_and_gradients(batch, outputs, gathered, losses, self._trainable)
 
     def _predict_in_training(self, batch: Batch) -> None:
-        with learning_phase(True), seeded(_ALWAYS):
+        with learning_phase(True), seeded(_ALWAYS), nothing_dropped():
             self._predictions(batch, training=True)
 
     @tf.function(autograph=False)

@@ -27,7 +27,7 @@ import numpy as np  # noqa: E402
 import tf_keras  # noqa: E402
 
 from trainers import recipe as recipes  # noqa: E402
-from trainers.keras_training.replicas import Replicas  # noqa: E402
+from trainers.keras_training.replicas import Replicas, uniform_by_image  # noqa: E402
 from trainers.object_detection_api.graph import blank_batch  # noqa: E402
 from trainers.object_detection_api.graphs import Graphs  # noqa: E402
 from trainers.object_detection_api.loss_weights import loss_weights_of  # noqa: E402
@@ -68,7 +68,7 @@ def of_detector(recipe: Any, devices: Sequence[str]) -> Step:
 
 
 def of_small_network(devices: Sequence[str]) -> Step:
-    """Five images; each image counts by the number of the others' largest outputs, so that the loss needs all."""
+    """Five images, of which some are dropped; each counts by the others' largest outputs, so that the loss needs all."""
     tf_keras.utils.set_random_seed(1)
     layers = [tf_keras.layers.BatchNormalization(momentum=0.9, fused=fused) for fused in (True, False)]
     network = tf_keras.Sequential([
@@ -78,7 +78,8 @@ def of_small_network(devices: Sequence[str]) -> Step:
     images = tf.constant(np.random.default_rng(0).normal(3, 2, (5, 8, 8, 3)).astype(np.float32))
 
     def outputs(share: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"maps": network(share, training=True)}
+        kept = tf.round(uniform_by_image(tf.constant([share.shape[0], 1, 1, 1]), tf.constant([3, 4])))
+        return {"maps": network(share, training=True) * kept}
 
     def losses(found: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         largest = tf.reduce_max(found["maps"], [1, 2, 3])

@@ -33,7 +33,7 @@ def step(what: str) -> dict:
 
 
 @pytest.mark.slow(20)
-def test_unequal_shares_and_batch_normalisation_over_both_devices():
+def test_unequal_shares_batch_normalisation_and_dropped_images_over_both_devices():
     apart = step("small")
     assert apart["gradients"] < 1e-5
     assert apart["moving"] < 1e-6

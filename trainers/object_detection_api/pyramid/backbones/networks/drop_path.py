@@ -7,6 +7,9 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from trainers.keras_training.replicas import uniform_by_image
+from trainers.object_detection_api.dropping import drops
+
 
 class DropPathState:
     """What the DropPath layers of one network share; variables, so that a change needs no new trace.
@@ -41,11 +44,11 @@ class DropPath(tf_keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:
         """(B, ...) -> (B, ...)."""
-        if not training:
+        if not (training and drops()):
             return inputs
         state = self._hidden[0]()
         keep = 1.0 - self._share * state.rate
         shape = tf.concat([tf.shape(inputs)[:1], tf.ones([inputs.shape.rank - 1], tf.int32)], 0)
-        drawn = tf.random.stateless_uniform(shape, state.seed + tf.constant([self._index, 0], tf.int64))
+        drawn = uniform_by_image(shape, state.seed + tf.constant([self._index, 0], tf.int64))
         kept = tf.cast(tf.floor(keep + drawn) / keep, inputs.dtype)
         return inputs * kept
