@@ -119,3 +119,14 @@ def test_settings_of_one_trial_end_with_it(variables, gradients):
     update.apply(list(map(tf.constant, gradients[1])), 0.01, None)
     for variable, before, gradient in zip(variables, start, gradients[1], strict=True):
         np.testing.assert_allclose(variable, before - 0.01 * np.sign(gradient), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("clip", [None, 1.0])
+@pytest.mark.parametrize("settings", [Momentum(), Adam(), AdamW(), RMSProp()], ids=lambda each: each.kind)
+def test_a_variable_that_the_loss_does_not_depend_on_keeps_its_values(settings, clip, variables, gradients):
+    import tensorflow as tf
+
+    before = [variable.numpy() for variable in variables]
+    update_of(settings, variables).apply([None, tf.constant(gradients[0][1])], 0.01, clip)
+    np.testing.assert_array_equal(variables[0], before[0])
+    assert not np.any(variables[1].numpy() == before[1])
