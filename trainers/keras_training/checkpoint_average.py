@@ -18,6 +18,7 @@ from trainers.files import replace_folder
 from trainers.keras_training.checkpoint import PREFIX, PROGRESS
 
 AVERAGED = ("model/", "averaging/")  # what evaluation and export need; the rest is the optimizer's
+SLOT = "/.OPTIMIZER_SLOT/"  # in the names of the optimizer's state of a variable, behind that of the variable
 
 
 def average(checkpoints: Sequence[Path], target: Path) -> None:
@@ -29,7 +30,7 @@ def average(checkpoints: Sequence[Path], target: Path) -> None:
     readers = [_reader(each) for each in checkpoints]
     first, *others = readers
     shapes = first.get_variable_to_shape_map()
-    names = sorted(name for name in shapes if name.startswith(AVERAGED))
+    names = sorted(name for name in shapes if name.startswith(AVERAGED) and SLOT not in name)
     for path, reader in zip(checkpoints[1:], others, strict=True):
         theirs = reader.get_variable_to_shape_map()
         if different := [name for name in names if theirs.get(name) != shapes[name]]:

@@ -59,6 +59,32 @@ def test_tensorflow_itself_can_read_it(tmp_path):
     assert np.all(found.kernel.numpy() == 2.0)
 
 
+def test_trials_of_one_network_with_different_optimizers_are_averaged(tmp_path):
+    from tf_keras.optimizers import legacy
+
+    def trained(name: str, value: float, optimizer) -> Path:
+        kernel = tf.Variable(tf.fill([2, 3], value))
+        optimizer._create_all_weights([kernel])  # their state is stored beside the kernel, in its name
+        root = tf.train.Checkpoint(model=tf.train.Checkpoint(kernel=kernel), optimizer=optimizer)
+        (tmp_path / name).mkdir()
+        SavedVariables(root).snapshot().write(tmp_path / name / PREFIX)
+        (tmp_path / name / PROGRESS).write_text("{}")
+        return tmp_path / name
+
+    given = [
+        trained("adam", 1.0, legacy.Adam()),
+        trained("momentum", 5.0, legacy.SGD(momentum=0.9)),
+        trained("another adam", 6.0, legacy.Adam()),
+    ]
+    first = tf.train.load_checkpoint(str(given[0] / PREFIX)).get_variable_to_shape_map()
+    assert any(name.startswith("model/kernel/.OPTIMIZER_SLOT/optimizer/m/") for name in first)
+    average(given, tmp_path / "average")
+    found = Parts(0.0, 0)
+    root = tf.train.Checkpoint(model=tf.train.Checkpoint(kernel=found.kernel))
+    root.restore(str(tmp_path / "average" / PREFIX)).expect_partial()
+    assert np.all(found.kernel.numpy() == 4.0)
+
+
 def test_another_network_is_refused(tmp_path):
     given = [checkpoint(tmp_path / "one", 1.0, 1), checkpoint(tmp_path / "other", 1.0, 1, width=4)]
     with pytest.raises(UserError, match=r"other: has no such variable as model/kernel.* another network"):
