@@ -209,11 +209,14 @@ class Graph(TrainingState):
 
     def _provide_ground_truth(self, batch: Any) -> None:
         # `real` is always passed, because otherwise the model keeps that of an earlier trace
-        real = batch.get("real", tf.ones(batch["image"].shape[0], tf.bool))
+        real, weights = tf.ones(batch["image"].shape[0], tf.bool), batch["weights"]
+        if "real" in batch:  # the API divides by the objects of all images
+            real = batch["real"]
+            weights *= tf.cast(real, tf.float32)[:, tf.newaxis]
         self.detector.model.provide_groundtruth(
             groundtruth_boxes_list=tf.unstack(batch["boxes"]),
             groundtruth_classes_list=tf.unstack(batch["classes"]),
-            groundtruth_weights_list=tf.unstack(batch["weights"]),
+            groundtruth_weights_list=tf.unstack(weights),
             is_annotated_list=tf.unstack(real),
         )
 
@@ -228,6 +231,9 @@ class Graph(TrainingState):
         losses = {
             part: _sum(parts, keys) * weights[part] for part, keys in detector.architecture.losses.items()
         }
+        if "real" in batch and detector.architecture.mean_over_images:
+            share = tf.reduce_mean(tf.cast(batch["real"], tf.float32))
+            losses = {part: value / share for part, value in losses.items()}
         losses["regularization"] = detector.regularization_loss(weights["regularization"])
         return losses | {"total": tf.add_n(list(losses.values()))}
 

@@ -16,6 +16,10 @@ class Architecture(Protocol):
         """Loss part ("classification", "localization", ...) -> keys of the result of the model's `loss`, to be added."""
 
     @property
+    def mean_over_images(self) -> bool:
+        """Whether a loss is the mean over all images of a batch, also those that only fill it up (`real` is false)."""
+
+    @property
     def batched_predictions(self) -> tuple[str, ...]:
         """Keys of the predictions that `postprocess` needs and whose first dimension grows with the batch."""
 

@@ -32,6 +32,7 @@ class FasterRCNN(Usual):
         "classification": ("Loss/BoxClassifierLoss/classification_loss",),
         "localization": ("Loss/BoxClassifierLoss/localization_loss",),
     }
+    mean_over_images = True
     # of the first three, the first dimension is the number of images, or of all their proposals
     batched_predictions = (
         "refined_box_encodings", "class_predictions_with_background", "proposal_boxes", "num_proposals",

@@ -21,6 +21,7 @@ class SSD(Usual):
         "classification": ("Loss/classification_loss",),
         "localization": ("Loss/localization_loss",),
     }
+    mean_over_images = False  # of its objects' anchors
     batched_predictions = ("preprocessed_inputs", "box_encodings", "class_predictions_with_background")
     other_predictions = ("anchors",)
 
