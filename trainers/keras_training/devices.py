@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import warnings
 
@@ -36,7 +37,7 @@ def configure(cpus: int, gpu_fraction: float = 0.0) -> None:
     if gpu_fraction <= 0:
         tf.config.set_visible_devices([], "GPU")
         return
-    limit = memory_limit_mib(total_memory_mib() if gpus else None, gpu_fraction)
+    limit = memory_limit_mib(total_memory_mib() if gpus and gpu_fraction < 1 else None, gpu_fraction)
     for gpu in gpus:
         if limit is None:
             tf.config.experimental.set_memory_growth(gpu, True)
@@ -79,16 +80,42 @@ def check_precision(precision: str) -> None:
 
 
 def total_memory_mib() -> int | None:
-    """Memory of the first visible GPU in MiB according to nvidia-smi; None if it is not available."""
-    query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-    try:
-        answer = subprocess.run(query, capture_output=True, text=True, check=True, timeout=30)
-    except (OSError, subprocess.SubprocessError):
+    """Memory of the first visible GPU in MiB according to nvidia-smi; None if it is not available.
+
+    Raises UserError if it is a part of a divided GPU (MIG) whose memory its profile does not tell.
+    """
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+    if first.startswith("MIG-"):
+        return _mig_memory_mib(first)
+    answer = _nvidia_smi("--query-gpu=memory.total", "--format=csv,noheader,nounits")
+    if answer is None:
         return None
-    memories = [int(line) for line in answer.stdout.split()]
-    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+    memories = [int(line) for line in answer.split()]
     return (
         memories[int(first)]
         if first.isdigit() and int(first) < len(memories)
         else min(memories, default=None)
     )
+
+
+def _mig_memory_mib(uuid: str) -> int:
+    """By the profile in a line such as "MIG 1g.5gb Device 0: (UUID: MIG-...)"; several 1c.2g.10gb share their memory."""
+    lines = (_nvidia_smi("-L") or "").splitlines()
+    line = next((line for line in lines if f"UUID: {uuid})" in line), "")
+    found = re.search(r"\bMIG \d+g\.(\d+)gb", line)
+    if found is None:
+        raise UserError(
+            f"{uuid}: a fraction of a MIG device needs its memory, which `nvidia-smi -L` does not tell; "
+            "give each trial the whole device"
+        )
+    return int(found[1]) * 10**9 // 2**20
+
+
+def _nvidia_smi(*arguments: str) -> str | None:
+    try:
+        answer = subprocess.run(
+            ["nvidia-smi", *arguments], capture_output=True, text=True, check=True, timeout=30
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout

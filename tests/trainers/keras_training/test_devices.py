@@ -38,6 +38,30 @@ def test_a_gpus_memory_is_what_the_driver_says(tmp_path, monkeypatch):
     assert total_memory_mib() is None
 
 
+@pytest.mark.slow
+def test_a_part_of_a_divided_gpu_has_the_memory_of_its_profile_or_is_refused(tmp_path, monkeypatch):
+    from trainers.errors import UserError
+    from trainers.keras_training.devices import total_memory_mib
+
+    tool = tmp_path / "nvidia-smi"
+    lines = [
+        "GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-1)",
+        "  MIG 3g.20gb     Device  0: (UUID: MIG-a)",
+        "  MIG 1g.5gb      Device  1: (UUID: MIG-b)",
+        "  MIG 1c.3g.20gb  Device  2: (UUID: MIG-c)",
+    ]
+    tool.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines))
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    for device, memory in (("MIG-a,MIG-b", 19_073), ("MIG-b", 4_768)):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", device)
+        assert total_memory_mib() == memory
+    for device in ("MIG-c", "MIG-unknown"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", device)
+        with pytest.raises(UserError, match=rf"^{device}: a fraction of a MIG device needs its memory"):
+            total_memory_mib()
+
+
 @pytest.fixture
 def decided(monkeypatch):
     """What TensorFlow is told, by the name of the call; with two GPUs of 16,000 MiB."""
