@@ -18,7 +18,7 @@ from tf_keras.src import backend
 from tf_keras.src.layers.normalization.batch_normalization import BatchNormalizationBase
 
 from trainers.keras_training.variables import set_all, values_of
-from trainers.object_detection_api import architectures
+from trainers.object_detection_api import architectures, dropping
 from trainers.object_detection_api.initial_values import draw_of
 
 
@@ -56,6 +56,7 @@ class DetectionModel:
             self.model = self.architecture.build(model_config)
             shape = [1, image_size, image_size, 3]
             self.predict(tf.zeros(shape), tf.constant([shape[1:]]))  # creates the variables
+        dropping.make_seeded(self.model)
         if batch_norm_decay is not None:
             self._set_batch_norm_decay(batch_norm_decay)
         self._regularizers = self._configured_regularizers(self.architecture.l2(model_config))

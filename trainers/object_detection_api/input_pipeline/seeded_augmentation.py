@@ -50,6 +50,16 @@ def seeded(seed: tf.Tensor) -> Iterator[None]:
         _local.draws = before
 
 
+def next_seed() -> tf.Tensor:
+    """The seed of the next random call, for one that is not the API's; to be traced inside `seeded`."""
+    draws: _Draws | None = getattr(_local, "draws", None)
+    if draws is None:
+        raise RuntimeError(
+            "random numbers in training need the seed of a step: trace the model inside `seeded`"
+        )
+    return draws.next_seed()
+
+
 def _stateless(stateful: Callable[..., Any], stateless: Callable[..., Any]) -> Callable[..., Any]:
     """A function that calls `stateless` with the next seed inside `seeded`, and `stateful` outside."""
 
