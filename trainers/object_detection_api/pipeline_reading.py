@@ -20,6 +20,7 @@ from google.protobuf import text_format
 from trainers import model as models
 from trainers import recipe as recipes
 from trainers.augmentations.table import AUGMENTATIONS
+from trainers.datasets.dataset import MOST_TRAINED_BOXES
 from trainers.errors import UserError
 from trainers.object_detection_api import architectures, compat
 from trainers.object_detection_api.architectures.plain import plain
@@ -45,6 +46,14 @@ _LEFT_OUT = (
     "update_trainable_variables",
     "bias_grad_multiplier",
     "use_multiclass_scores",
+    "merge_multiple_label_boxes",
+)
+# of the image resizer: the recipe's image size, of which _image_size says where it is another
+_SIDES = (
+    ".fixed_shape_resizer.height",
+    ".fixed_shape_resizer.width",
+    ".keep_aspect_ratio_resizer.min_dimension",
+    ".keep_aspect_ratio_resizer.max_dimension",
 )
 
 
@@ -125,6 +134,10 @@ def _fields(config: Any, detector: Detector) -> tuple[dict[str, Any], list[str]]
     optimizer, schedule, said = optimizer_fields(train.optimizer, steps)
     changed += said
     changed += [f"without {name}" for name in _LEFT_OUT if plain(getattr(train, name))]
+    if not train.add_regularization_loss:
+        changed.append("add_regularization_loss false → true")
+    if train.max_number_of_boxes != MOST_TRAINED_BOXES:
+        changed.append(f"max_number_of_boxes {train.max_number_of_boxes} → {MOST_TRAINED_BOXES}")
     averaged = train.optimizer.use_moving_average
     fields = published | {
         "model": detector.name,
@@ -149,7 +162,8 @@ def _image_size(model: Any, detector: Detector) -> tuple[int, list[str]]:
     if kind == "fixed_shape_resizer":
         sides = (resizer.fixed_shape_resizer.width, resizer.fixed_shape_resizer.height)
     elif kind == "keep_aspect_ratio_resizer":
-        sides = (resizer.keep_aspect_ratio_resizer.max_dimension,) * 2
+        kept = resizer.keep_aspect_ratio_resizer
+        sides = (kept.min_dimension, kept.max_dimension)
     else:
         raise UserError(
             f"image_resizer: '{kind}' is not supported; give fixed_shape_resizer or keep_aspect_ratio_resizer"
@@ -188,7 +202,7 @@ def _differences(model: Any, recipe: Recipe) -> list[str]:
     found = [
         f"model's {name} {theirs.get(name, 'unset')} → {here.get(name, 'unset')}"
         for name in dict.fromkeys((*theirs, *here))
-        if theirs.get(name) != here.get(name) and ".image_resizer." not in name
+        if theirs.get(name) != here.get(name) and not name.endswith(_SIDES)
     ]
     more = len(found) - MOST_NAMED
     return found[:MOST_NAMED] + ([f"{more} more differences of the model"] if more > 0 else [])

@@ -115,6 +115,30 @@ def test_what_differs_from_the_published_model_is_said(tmp_path: Path):
     )
 
 
+def test_what_would_change_the_training_and_is_not_taken_over_is_said(tmp_path: Path):
+    fields = "add_regularization_loss: false merge_multiple_label_boxes: true max_number_of_boxes: 300"
+    assert read(with_training(f"{MOMENTUM} {fields}"), tmp_path).changed == (
+        "without merge_multiple_label_boxes",
+        "add_regularization_loss false → true",
+        "max_number_of_boxes 300 → 100",
+    )
+
+
+def test_an_image_resizer_of_another_kind_than_the_published_is_said(tmp_path: Path):
+    kept = "keep_aspect_ratio_resizer { min_dimension: 640 max_dimension: 640 pad_to_max_dimension: true }"
+    published = with_training(MOMENTUM)
+    start = published.index("fixed_shape_resizer")
+    end = published.index("}", start) + 1
+    found = read(published[:start] + kept + published[end:], tmp_path)
+    assert found.changed == (
+        "model's ssd.image_resizer.keep_aspect_ratio_resizer.pad_to_max_dimension True → unset",
+    )
+    assert not read(published, tmp_path).changed
+    oblong = kept.replace("min_dimension: 640", "min_dimension: 600")
+    found = read(published[:start] + oblong + published[end:], tmp_path)
+    assert found.changed[0] == "input 600x640 → 640x640 px"
+
+
 def test_a_cosine_that_was_stopped_early_ends_with_the_training_which_is_said(tmp_path: Path):
     rate = "cosine_decay_learning_rate { learning_rate_base: .04 total_steps: 30000 warmup_steps: 10 }"
     found = read(
