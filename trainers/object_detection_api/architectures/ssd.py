@@ -95,7 +95,7 @@ class SSD(Usual):
         return {f"model/_box_predictor/_prediction_heads/{head}/_class_predictor_layers/0": layers[0]}
 
     def background_outputs(self, model: Any) -> int:
-        """One, unless the configuration has add_background_class: false, as EfficientDet's."""
+        """One, unless the configuration has add_background_class: false."""
         return int(model._add_background_class)
 
     def mode(self, model: Any, training: bool) -> AbstractContextManager[None]:
