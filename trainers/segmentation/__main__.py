@@ -49,6 +49,8 @@ def _main(options: argparse.Namespace) -> int:
         print(
             f"{problems} problem{'s' * (problems != 1)}; {report.affected} of {report.images} images are left out"
         )
+        for note in report.notes:
+            print(f"note: {note}")
         report.raise_if_unusable()
     else:
         dataset = SEGMENTATION.open_data(options.source, options.cache)

@@ -63,11 +63,11 @@ def roots(path: Path) -> Sequence[Path]:
 
 def read(path: Path, problems: Problems) -> Source:
     """Open the file, or all such files in the folder. Raises UserError if their categories are unusable."""
-    files, notes = _without_twins(_files(path), path)
+    files, notes = without_twins(_files(path), path)
     indices = []
     for file in files:
         index = CocoIndex(file, relative(file, path), problems)
-        labelled = contains(file, _ANNOTATIONS) and index.used_categories() != {"None"}
+        labelled = lists_annotations(file) and index.used_categories() != {"None"}
         if not labelled or not index.categories:
             notes.append(f"{index.where} is left out: it has no boxes")
             index.close()
@@ -84,7 +84,12 @@ def read(path: Path, problems: Problems) -> Source:
     )
 
 
-def _without_twins(files: Sequence[Path], path: Path) -> tuple[list[Path], list[str]]:
+def lists_annotations(file: Path) -> bool:
+    """Whether a COCO file has a list of annotations, which may be empty."""
+    return contains(file, _ANNOTATIONS)
+
+
+def without_twins(files: Sequence[Path], path: Path) -> tuple[list[Path], list[str]]:
     """The files without those that label the images of an instances_<part>.json again, and notes on them."""
     known = set(files)
     twin = {file: file.with_name(_TWINS.sub("instances_", file.name)) for file in files}

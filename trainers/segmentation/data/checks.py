@@ -34,6 +34,6 @@ def check(source: str, on_problem: Callable[[Problem], None]) -> CheckReport:
         affected=problems.affected,
         counts=dict(problems.counts),
         problems=(),
-        notes=(),
+        notes=found.notes,
         error=problems.error(images) or one_class(shown, found.classes, source),
     )

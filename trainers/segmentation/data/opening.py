@@ -19,7 +19,7 @@ from trainers.segmentation.data.checks import CHECK
 from trainers.segmentation.data.sources.source import recognised
 from trainers.segmentation.data.storing import store
 
-_VERSION = 1  # of the conversion; results of other versions in the cache are ignored
+_VERSION = 2  # of the conversion; results of other versions in the cache are ignored
 
 
 def open_dataset(
@@ -50,6 +50,7 @@ def open_dataset(
             source,
             folder,
             problems,
+            found.notes,
         )
 
     name = f"{own_name}-masks-{_state(root)}"

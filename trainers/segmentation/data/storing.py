@@ -29,11 +29,13 @@ def store(
     source: str,
     folder: Path,
     problems: Problems,
+    notes: tuple[str, ...] = (),
 ) -> Dataset:
     """Write the images, with the part that the source states for each, into the empty `folder`.
 
     Without a validation part, a fifth of the images of each rarest class shown becomes one; duplicates stay together.
     Within a part, images are in an order of hashes, those of each scored set together.
+    notes: remarks on the source, which the dataset keeps.
     Raises UserError if more images have problems than `problems` tolerates, a part is empty, or one class is shown.
     """
     with closing(sqlite3.connect(folder / "images.sqlite")) as index:
@@ -58,7 +60,7 @@ def store(
         validation=parts["validation"],
         test=parts.get("test"),
         fingerprint=fingerprint.value(classes),
-        notes=(*([note] if note else []), *problems.summary()),
+        notes=(*notes, *([note] if note else []), *problems.summary()),
     )
 
 

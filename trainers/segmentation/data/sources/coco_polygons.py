@@ -2,6 +2,7 @@
 
 Pixels of no object are `background`, the first class. Where objects overlap, the smaller one is in front. Crowds
 (`iscrowd`) have no class. Objects with a box alone make their image a problem: nobody said which pixels they have.
+Files that label the images of another one again, and files without masks, such as captions, are left out.
 """
 
 from __future__ import annotations
@@ -40,12 +41,19 @@ def files(root: Path) -> list[Path]:
 
 
 class CocoMasks:
-    """The COCO files of a folder, indexed on disk. classes: `background`, then the categories by id."""
+    """The COCO files of a folder, indexed on disk.
+
+    classes: `background`, then the categories by id. notes: which files are left out.
+    """
 
     def __init__(self, root: Path) -> None:
         """Raises UserError if a file is broken, or has no categories."""
         self._root = root
-        self._indices = [_Index(file, root) for file in files(root)]
+        labelling, notes = coco.without_twins(files(root), root)
+        indices = [_Index(file, root) for file in labelling]
+        self._indices = [index for index in indices if index.has_masks()]
+        unused = [index for index in indices if index not in self._indices]
+        self.notes = (*notes, *(f"{index.where} is left out: it has no masks" for index in unused))
         names = dict.fromkeys(name for index in self._indices for _, name in sorted(index.names.items()))
         self.classes = tuple(dict.fromkeys((BACKGROUND, *names)))
         if not names or len(self.classes) > MOST_CLASSES:
@@ -56,21 +64,31 @@ class CocoMasks:
     def images(self, problems: Problems) -> Iterator[tuple[str | None, MaskedImage]]:
         """The stated part and the image, for each usable image. Adds what is wrong to `problems`."""
         top = self._root if self._root.is_dir() else self._root.parent
+        labelled: dict[Path, str] = {}  # the label file of each image so far
         for index in self._indices:
             folders = ImageFolders(index.file, self._root)
-            for number, name, line in index.images():
+            for number, name, line in index.images(problems):
                 try:
                     path = folders.find(name)
                 except BadImageName as error:
                     problems.add(Problem(error.kind, f"{index.where}:{line}", str(error), name))
                     continue
                 shown = relative(path, top) if path.is_relative_to(top) else name
+                if path in labelled:
+                    problems.add(_labelled_twice(shown, labelled[path], f"{index.where}:{line}"))
+                    continue
+                labelled[path] = index.where
                 picture = read_image(path, shown, problems)
                 if picture is None:
                     continue
                 drawn = index.drawn(number, (picture.height, picture.width), self.classes, shown, problems)
                 if drawn is not None:
                     yield folders.part_of(path), MaskedImage(shown, picture.data, picture.format, drawn)
+
+
+def _labelled_twice(name: str, first: str, where: str) -> Problem:
+    what = f"{name} already has labels in {first}; put all its labels in one place"
+    return Problem("image labelled twice", where, what, f"{where} {name}")
 
 
 class _Index:
@@ -111,10 +129,24 @@ class _Index:
                 )
             self.names[number] = name
 
-    def images(self) -> Iterator[tuple[str, str, int]]:
-        """id, file name and line of each image; the index is closed after the last."""
+    def has_masks(self) -> bool:
+        """Whether it has categories and annotations with them; an empty list says that its images show nothing."""
+        used = {category for (category,) in self._index.execute("SELECT DISTINCT category FROM objects")}
+        return bool(self.names) and used != {None} and coco.lists_annotations(self.file)
+
+    def images(self, problems: Problems) -> Iterator[tuple[str, str, int]]:
+        """id, file name and line of each image; the index is closed after the last. A repeated id is a problem."""
+        seen: set[str] = set()
         with closing(self._index):
-            yield from self._index.execute("SELECT id, name, line FROM images ORDER BY rowid").fetchall()
+            found = self._index.execute("SELECT id, name, line FROM images ORDER BY rowid").fetchall()
+            for number, name, line in found:
+                if number in seen:
+                    place = f"{self.where}:{line}"
+                    what = f"image id {json.loads(number)} is repeated; the second image, {name}, is left out"
+                    problems.add(Problem("duplicate image id", place, what, f"{place} {name}"))
+                else:
+                    seen.add(number)
+                    yield number, name, line
 
     def drawn(
         self, number: str, size: tuple[int, int], classes: tuple[str, ...], name: str, problems: Problems

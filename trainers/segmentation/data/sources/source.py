@@ -19,10 +19,14 @@ Images = Iterator[tuple[str | None, MaskedImage]]
 
 @dataclass(frozen=True)
 class Source:
-    """classes: by index. images: yields the stated part and the image, for each usable image; adds what is wrong."""
+    """classes: by index. images: yields the stated part and the image, for each usable image; adds what is wrong.
+
+    notes: remarks for the user.
+    """
 
     classes: tuple[str, ...]
     images: Callable[[Problems], Images]
+    notes: tuple[str, ...] = ()
 
 
 def recognised(root: Path) -> Source:
@@ -37,7 +41,7 @@ def recognised(root: Path) -> Source:
         return Source(colours.classes, lambda problems: _paired(root, colours, problems))
     if coco_polygons.files(root):
         masks = coco_polygons.CocoMasks(root)
-        return Source(masks.classes, masks.images)
+        return Source(masks.classes, masks.images, masks.notes)
     raise UserError(
         f"{root}: no images with masks; put them into folders `images` and `masks`, with the same file names, "
         "or give COCO JSON with polygons"
