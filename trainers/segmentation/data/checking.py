@@ -60,13 +60,23 @@ def check_pair(pair: Pair, colours: ColourMap, root: Path, problems: Problems) -
     return MaskedImage(pair.name, picture.data, picture.format, mask, pair.scored)
 
 
-def read_image(path: Path, name: str, problems: Problems) -> Picture | None:
-    """The picture in a file; None if it cannot be read, which is added to `problems`."""
+def read_image(
+    path: Path, name: str, problems: Problems, size: tuple[int, int] | None = None, labelled_in: str = ""
+) -> Picture | None:
+    """The picture in a file; None if it cannot be used, which is added to `problems`.
+
+    size: (width, height) as stated in the file `labelled_in`; decides whether EXIF rotation is applied, as in detection.
+    """
     try:
-        return read_picture(path.read_bytes(), None, rotated_by_default=False)
+        picture = read_picture(path.read_bytes(), size, rotated_by_default=False)
     except (BadPicture, OSError) as error:
         problems.add(Problem("unreadable image", name, str(error), name))
         return None
+    if size and size != (picture.width, picture.height):
+        stated = f"labels state {size[0]}x{size[1]} px, the image has {picture.width}x{picture.height}"
+        problems.add(Problem("image size mismatch", labelled_in, stated, name))
+        return None
+    return picture
 
 
 def read_mask(data: bytes, coloured: bool) -> np.ndarray:

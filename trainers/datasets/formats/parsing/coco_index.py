@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -75,7 +75,7 @@ class CocoIndex:
             if not isinstance(fields, dict):
                 continue
             if item.key == "images":
-                self._rows["images"].append(_image_row(fields, item.line))
+                self._rows["images"].append(image_row(fields, item.line))
             elif item.key == "annotations":
                 self._rows["annotations"].append(_annotation_row(fields, item.line))
             elif item.key == "categories":
@@ -157,7 +157,10 @@ def _key(value: Any) -> str:
     return str(value) if type(value) is int else json.dumps(value)
 
 
-def _image_row(fields: dict[str, Any], line: int) -> tuple[Any, ...]:
+def image_row(
+    fields: Mapping[str, Any], line: int
+) -> tuple[str, str, int | None, int | None, str | None, int]:
+    """id, file name, width, height, video and line of an entry of "images"; None for what it does not state."""
     name, width, height = str(fields.get("file_name")), fields.get("width"), fields.get("height")
     stated = isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0
     video = json.dumps(fields["video_id"]) if "video_id" in fields else None

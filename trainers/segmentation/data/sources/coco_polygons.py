@@ -21,6 +21,7 @@ from trainers.datasets.files.paths import BadImageName, relative
 from trainers.datasets.files.streamed_json import BadJson, items
 from trainers.datasets.files.walking import walk
 from trainers.datasets.formats import coco
+from trainers.datasets.formats.parsing.coco_index import image_row
 from trainers.datasets.problems import Problem, Problems
 from trainers.errors import UserError
 from trainers.segmentation.data.checking import read_image
@@ -29,7 +30,7 @@ from trainers.segmentation.data.sources.colour_map import IGNORE, MOST_CLASSES
 
 BACKGROUND = "background"
 _INDEX = """
-CREATE TABLE images (id TEXT, name TEXT, line INTEGER);
+CREATE TABLE images (id TEXT, name TEXT, width INTEGER, height INTEGER, line INTEGER);
 CREATE TABLE objects (image TEXT, category INTEGER, shape TEXT, crowd INTEGER, line INTEGER);
 """
 
@@ -67,7 +68,7 @@ class CocoMasks:
         labelled: dict[Path, str] = {}  # the label file of each image so far
         for index in self._indices:
             folders = ImageFolders(index.file, self._root)
-            for number, name, line in index.images(problems):
+            for number, name, size, line in index.images(problems):
                 try:
                     path = folders.find(name)
                 except BadImageName as error:
@@ -78,7 +79,7 @@ class CocoMasks:
                     problems.add(_labelled_twice(shown, labelled[path], f"{index.where}:{line}"))
                     continue
                 labelled[path] = index.where
-                picture = read_image(path, shown, problems)
+                picture = read_image(path, shown, problems, size, f"{index.where}:{line}")
                 if picture is None:
                     continue
                 drawn = index.drawn(number, (picture.height, picture.width), self.classes, shown, problems)
@@ -109,8 +110,9 @@ class _Index:
 
     def _add(self, key: str | None, fields: Mapping[str, Any], line: int) -> None:
         if key == "images":
-            row = (json.dumps(fields.get("id")), str(fields.get("file_name")), line)
-            self._index.execute("INSERT INTO images VALUES (?, ?, ?)", row)
+            image, file_name, width, height, _, _ = image_row(fields, line)
+            row = (image, file_name, width, height, line)
+            self._index.execute("INSERT INTO images VALUES (?, ?, ?, ?, ?)", row)
         elif key == "annotations":
             shape = fields.get("segmentation")
             given = (
@@ -134,19 +136,22 @@ class _Index:
         used = {category for (category,) in self._index.execute("SELECT DISTINCT category FROM objects")}
         return bool(self.names) and used != {None} and coco.lists_annotations(self.file)
 
-    def images(self, problems: Problems) -> Iterator[tuple[str, str, int]]:
-        """id, file name and line of each image; the index is closed after the last. A repeated id is a problem."""
+    def images(self, problems: Problems) -> Iterator[tuple[str, str, tuple[int, int] | None, int]]:
+        """id, file name, stated (width, height) and line of each image; the index is closed after the last.
+
+        A repeated id is a problem.
+        """
         seen: set[str] = set()
         with closing(self._index):
-            found = self._index.execute("SELECT id, name, line FROM images ORDER BY rowid").fetchall()
-            for number, name, line in found:
+            wanted = "SELECT id, name, width, height, line FROM images ORDER BY rowid"
+            for number, name, width, height, line in self._index.execute(wanted).fetchall():
                 if number in seen:
                     place = f"{self.where}:{line}"
                     what = f"image id {json.loads(number)} is repeated; the second image, {name}, is left out"
                     problems.add(Problem("duplicate image id", place, what, f"{place} {name}"))
                 else:
                     seen.add(number)
-                    yield number, name, line
+                    yield number, name, (width, height) if width else None, line
 
     def drawn(
         self, number: str, size: tuple[int, int], classes: tuple[str, ...], name: str, problems: Problems
