@@ -1,4 +1,4 @@
-"""Writes images as files, with unique names that are valid on every system."""
+"""Writes images as files that every program shows as training sees them, with unique names that are valid everywhere."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from pathlib import Path, PurePosixPath
 
 from trainers.datasets.files.walking import IMAGE_SUFFIXES
+from trainers.datasets.pictures.orientation import as_stored
 from trainers.datasets.records.checked_image import CheckedImage
 
 _UNSAFE = re.compile(r"[^\w.+~-]+")  # \w is any language's letters
@@ -15,6 +16,7 @@ _WRITTEN = (".jpg", ".png")
 def write_image(folder: Path, image: CheckedImage) -> str:
     """Write an image into `folder` and return its file name.
 
+    It states no EXIF rotation, since boxes are on the pixels as stored, and some formats are read as if they were not.
     No other image of the folder has its name without the suffix, since label files are called by that.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -29,5 +31,5 @@ def write_image(folder: Path, image: CheckedImage) -> str:
         copies += 1
         free = f"{stem}~{copies}"
     with (folder / f"{free}{suffix}").open("xb") as file:
-        file.write(image.image)
+        file.write(as_stored(image.image))
     return f"{free}{suffix}"
