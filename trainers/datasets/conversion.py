@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainers.datasets import arguments, formats
 from trainers.datasets.arguments import PathLike
 from trainers.datasets.cache import build_once, created, disk_errors_as_user_errors
 from trainers.datasets.dataset import Dataset
+from trainers.datasets.formats.expressible import Expressible
 from trainers.datasets.formats.format import Format, Reading
 from trainers.datasets.formats.recognition import recognise
 from trainers.datasets.opening import local_path, open_dataset
@@ -28,7 +29,7 @@ class Conversion:
     images: number of images by part: "train", "validation", and "test" if there is one.
     classes: class names in the order of their label ids 1..N.
     fingerprint: hexadecimal digest of images, boxes and class names.
-    notes: remarks, such as remapped label ids or images that were left out.
+    notes: remarks, such as remapped label ids, images that were left out, or objects that the format cannot express.
     """
 
     folder: Path
@@ -113,7 +114,8 @@ def _write(
         )
         written = Path(scratch) / "written"
         written.mkdir()
-        images = {name: read_images(part.files) for name, part in dataset.parts.items()}
+        expressible = Expressible(wanted)
+        images = {name: expressible.of(read_images(part.files)) for name, part in dataset.parts.items()}
         wanted.write(written, dataset.classes, images)
         written.replace(target)
-    return dataset
+    return replace(dataset, notes=(*dataset.notes, *expressible.notes()))

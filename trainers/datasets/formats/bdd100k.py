@@ -27,6 +27,7 @@ from trainers.errors import UserError
 NAME = "bdd100k"
 TITLE = "BDD100K JSON"
 TRAINABLE_IN_PLACE = False
+STATES = frozenset({"crowd"})
 
 # doc.bdd100k.com/format.html: the detection categories in the order of their ids, and the three of tracking
 CLASSES = (

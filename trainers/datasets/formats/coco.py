@@ -31,6 +31,7 @@ from trainers.errors import UserError
 NAME = "coco"
 TITLE = "COCO JSON"
 TRAINABLE_IN_PLACE = False
+STATES = frozenset({"crowd", "difficult"})
 
 _BEGINS = re.compile(
     rb'\s*\{\s*(?:"(?:images|annotations|categories)"\s*:\s*\[|"(?:info|licenses|type)"\s*:)'

@@ -32,6 +32,7 @@ from trainers.errors import UserError
 NAME = "cvat"
 TITLE = "CVAT for images 1.1"
 TRAINABLE_IN_PLACE = False
+STATES = frozenset({"difficult"})
 
 _BEGINS = re.compile(rb"<annotations[\s>]")
 _LOOKED_AT = 20  # XML files to recognise the format by

@@ -36,6 +36,7 @@ from trainers.errors import UserError
 NAME = "dataset_yaml"
 TITLE = "dataset YAML"
 TRAINABLE_IN_PLACE = False
+STATES = coco.STATES
 
 _SUFFIXES = (".yaml", ".yml")
 _TRAIN = re.compile(r"^[\"']?train[\"']?\s*:", re.MULTILINE)

@@ -59,6 +59,8 @@ class Format(Protocol):
 
     NAME: its name for `convert --to`. TITLE: its name for people.
     TRAINABLE_IN_PLACE: it consists of TFRecord files, which need no conversion if they have no problems.
+    STATES, if there is one: which of "crowd", "difficult" and "weight" its files can state of an object, so that `write`
+        and `read` keep them; without it, all.
     """
 
     @property

@@ -28,6 +28,7 @@ from trainers.errors import UserError
 NAME = "label_studio"
 TITLE = "Label Studio JSON"
 TRAINABLE_IN_PLACE = False
+STATES: frozenset[str] = frozenset()
 
 _BEGINS = re.compile(rb"\s*\[\s*\{")
 _NAMES = re.compile(rb'"(rectangle|polygon|ellipse|brush|keypoint)labels"')

@@ -36,6 +36,7 @@ from trainers.errors import UserError
 NAME = "pascal_voc"
 TITLE = "Pascal VOC XML"
 TRAINABLE_IN_PLACE = False
+STATES = frozenset({"difficult"})
 
 _BEGINS = re.compile(rb"<annotation[\s>]")  # CVAT's files begin with <annotations>
 _OBJECT = re.compile(rb"<object[\s>]")

@@ -30,6 +30,7 @@ from trainers.errors import UserError
 NAME = "tfrecord"
 TITLE = "TFRecord with a label map"
 TRAINABLE_IN_PLACE = True
+STATES = frozenset({"crowd", "difficult", "weight"})
 
 _FILE = re.compile(r"(^|[._-])(tf)?records?(-\d+-of-\d+)?$", re.IGNORECASE)
 _EDGES = tuple(f"image/object/bbox/{edge}" for edge in ("ymin", "xmin", "ymax", "xmax"))

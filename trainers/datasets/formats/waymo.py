@@ -20,6 +20,7 @@ from trainers.errors import UserError
 NAME = "waymo"
 TITLE = "Waymo segments (Udacity's exports)"
 TRAINABLE_IN_PLACE = False
+STATES = tfrecord.STATES
 
 # waymo_open_dataset/label.proto, without UNKNOWN 0 and SIGN 3, which the exports leave out
 IDS = {1: "vehicle", 2: "pedestrian", 4: "cyclist"}

@@ -30,6 +30,7 @@ from trainers.errors import UserError
 NAME = "yolo"
 TITLE = "YOLO text files"
 TRAINABLE_IN_PLACE = False
+STATES: frozenset[str] = frozenset()
 
 _LINE = re.compile(rb"\s*\d+(\s+[-+.\deE]+){4}")  # the start of a label file
 
