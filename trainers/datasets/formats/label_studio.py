@@ -1,7 +1,8 @@
 """Label Studio JSON: a list of tasks with rectangles in percent of the image; also its short form JSON_MIN.
 
 Polygons and ellipses are read as their bounding boxes; other results, such as brushes, are left out. Of several
-annotations of a task the one marked as ground truth counts, else the last that was not cancelled.
+annotations of a task the one marked as ground truth counts, else the last that was not cancelled. A task without any was
+skipped or is not labelled yet, and is left out; one with an empty annotation is an image without objects.
 """
 
 from __future__ import annotations
@@ -60,11 +61,18 @@ def read(path: Path, problems: Problems) -> Source:
     """Open the file, or all such files in the folder. The classes are those of the boxes, by alphabet."""
     files = _files(path)
     left_out: set[str] = set()
+    unlabelled = 0
     for file in files:
         for task, _ in _tasks(file, relative(file, path), problems.source):
+            unlabelled += not _is_labelled(task)
             left_out |= {kind for kind, _, _ in _results(task)} - set(_KINDS)
-    note = f"of {TITLE}, {', '.join(sorted(left_out))} are left out: only rectangles, polygons and ellipses are read"
-    return Source(images=_images(path, files, problems), notes=(note,) if left_out else ())
+    notes = []
+    if left_out:
+        named = ", ".join(sorted(left_out))
+        notes.append(f"of {TITLE}, {named} are left out: only rectangles, polygons and ellipses are read")
+    if unlabelled:
+        notes.append(f"{unlabelled} x task without an annotation left out: skipped, or not labelled yet")
+    return Source(images=_images(path, files, problems), notes=tuple(notes))
 
 
 def _tasks(file: Path, where: str, source: str) -> Iterator[tuple[dict[str, Any], int]]:
@@ -76,11 +84,22 @@ def _tasks(file: Path, where: str, source: str) -> Iterator[tuple[dict[str, Any]
         raise UserError(f"{source}: {where}: broken {TITLE}: {error}") from None
 
 
-def _results(task: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """The kind of each result, such as "rectanglelabels", its value, and the result with the image's size."""
+def _annotations(task: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """The annotations of a task that were not cancelled; None in the short form, which has no such list."""
     done = task.get("annotations", task.get("completions"))
     if isinstance(done, list):
-        usable = [each for each in done if isinstance(each, dict) and not each.get("was_cancelled")]
+        return [each for each in done if isinstance(each, dict) and not each.get("was_cancelled")]
+    return [] if isinstance(task.get("data"), dict) else None
+
+
+def _is_labelled(task: dict[str, Any]) -> bool:
+    return _annotations(task) != []
+
+
+def _results(task: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """The kind of each result, such as "rectanglelabels", its value, and the result with the image's size."""
+    usable = _annotations(task)
+    if usable is not None:
         chosen = next((each for each in usable if each.get("ground_truth")), usable[-1] if usable else {})
         results = chosen.get("result") or []
         found = [(each.get("value"), each) for each in results if isinstance(each, dict)]
@@ -122,6 +141,8 @@ def _images(root: Path, files: Sequence[Path], problems: Problems) -> Iterator[L
     for file in files:
         where, folders = relative(file, root), ImageFolders(file, root)
         for task, line in _tasks(file, where, problems.source):
+            if not _is_labelled(task):
+                continue
             place, names = f"{where}:{line}", _image_names(task)
             if not names:
                 problems.add(

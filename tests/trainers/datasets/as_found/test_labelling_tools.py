@@ -191,3 +191,23 @@ def test_of_several_annotations_the_ground_truth_or_the_last_finished_one_counts
         )
     (folder / "project-1.json").write_text(json.dumps(tasks))
     assert load(folder, tmp_path / "cache").classes == ("car",)
+
+
+CANCELLED = {"was_cancelled": True, "result": [result(RESULTS["rectangle"][0])]}
+
+
+@pytest.mark.parametrize("named", ["", "project-1.json"])
+@pytest.mark.parametrize("annotations", [[], [CANCELLED], [17], None])
+def test_a_label_studio_task_that_nobody_labelled_is_no_image_without_objects(tmp_path, annotations, named):
+    folder = studio(tmp_path / "studio", [[result(RESULTS["rectangle"][0])]] * 4 + [[]] * 3)
+    tasks = json.loads((folder / "project-1.json").read_text())
+    for number in (5, 6):
+        tasks[number]["annotations"] = annotations
+    (folder / "project-1.json").write_text(json.dumps(tasks))
+    report = check(folder / named)
+    assert (report.images, report.counts, report.error) == (
+        5,
+        {},
+        None,
+    )  # task 4 says that its image has no objects
+    assert "2 x task without an annotation left out: skipped, or not labelled yet" in report.notes
