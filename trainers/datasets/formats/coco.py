@@ -54,7 +54,7 @@ def _files(path: Path) -> list[Path]:
 
 def recognises(path: Path) -> bool:
     """A JSON file that begins with one of COCO's keys, or a folder with such files."""
-    return bool(_files(path)) if path.is_dir() or path.suffix == ".json" else False
+    return bool(_files(path)) if path.is_dir() or path.suffix.lower() == ".json" else False
 
 
 def roots(path: Path) -> Sequence[Path]:

@@ -39,14 +39,15 @@ _LOOKED_AT = 20  # XML files to recognise the format by
 _LEFT_OUT = ("polyline", "points", "cuboid", "skeleton", "tag")
 
 
-def _files(path: Path) -> list[Path]:
-    found = [path] if path.is_file() else list(islice(walk(path, ".xml"), _LOOKED_AT))
-    return [file for file in found if file.suffix == ".xml" and _BEGINS.search(first_bytes(file))]
+def _files(path: Path, most: int | None = None) -> list[Path]:
+    """The files of this format among all XML files, or the first `most` of them."""
+    found = [path] if path.is_file() else islice(walk(path, ".xml"), most)
+    return [file for file in found if file.suffix.lower() == ".xml" and _BEGINS.search(first_bytes(file))]
 
 
 def recognises(path: Path) -> bool:
     """An XML file that begins with `<annotations>`, or a folder with such files."""
-    return bool(_files(path))
+    return bool(_files(path, _LOOKED_AT))
 
 
 def roots(path: Path) -> Sequence[Path]:

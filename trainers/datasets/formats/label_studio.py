@@ -49,7 +49,7 @@ def _files(path: Path) -> list[Path]:
 
 def recognises(path: Path) -> bool:
     """A JSON file with a list of tasks, or a folder with such files."""
-    return bool(_files(path)) if path.is_dir() or path.suffix == ".json" else False
+    return bool(_files(path)) if path.is_dir() or path.suffix.lower() == ".json" else False
 
 
 def roots(path: Path) -> Sequence[Path]:

@@ -88,7 +88,9 @@ def _what_it_is(path: Path) -> str:
         return f"the folder is empty; {supported}"
     for suffix, title, pattern in _OTHERS:
         files = [path] if path.is_file() else list(islice(walk(path, suffix), _LOOKED_AT))
-        if file := next((f for f in files if f.suffix == suffix and pattern.search(first_bytes(f))), None):
+        if file := next(
+            (f for f in files if f.suffix.lower() == suffix and pattern.search(first_bytes(f))), None
+        ):
             return f"{file.name} looks like {title}, which is not supported; export as one of the supported: {supported}"
     if path.is_dir() and (archive := next(walk(path, *_ARCHIVES), None)):
         return f"no labelled images, but an archive, {archive.name}; unpack it; {supported}"

@@ -66,6 +66,22 @@ def test_cvat_points_are_left_out_and_that_is_said(tmp_path):
     assert check(folder / "annotations.xml").error is None
 
 
+def test_every_cvat_file_of_a_folder_is_read(tmp_path):
+    for job in range(25):  # an export of each job
+        folder = cvat(tmp_path / "jobs" / f"{job:02d}", [next(iter(SHAPES))], f"{job}-{{}}.jpg")
+        if job % 5 == 0:
+            (folder / "annotations.xml").rename(folder / "ANNOTATIONS.XML")
+    report = check(tmp_path / "jobs")
+    assert (report.images, report.counts, report.error) == (25, {}, None)
+    assert not any("no labels" in note for note in report.notes)
+
+
+def test_the_suffix_of_a_cvat_file_may_be_in_upper_case(tmp_path):
+    folder = cvat(tmp_path / "cvat", [next(iter(SHAPES))] * 4)
+    named = (folder / "annotations.xml").rename(folder / "ANNOTATIONS.XML")
+    assert check(folder).images == check(named).images == 4
+
+
 @pytest.mark.parametrize(("subset", "images"), [("Train", None), ("Validation", None), ("default", (3, 1))])
 def test_the_subset_of_cvat_is_the_part(tmp_path, subset, images):
     folder = cvat(tmp_path / "cvat", [next(iter(SHAPES))] * 4, subset=f'subset="{subset}"')
@@ -145,6 +161,12 @@ def test_label_studio_shapes_with_an_area_are_boxes(tmp_path, kind):
     opened = recognised(studio(tmp_path / "studio", [[result(value)]] * 4), "label_studio", tmp_path)
     assert opened.classes == ("car",)
     assert pixels(opened) == [pytest.approx(box, abs=0.01)] * 4
+
+
+def test_the_suffix_of_a_label_studio_file_may_be_in_upper_case(tmp_path):
+    folder = studio(tmp_path / "studio", [[result(RESULTS["rectangle"][0])]] * 4)
+    named = (folder / "project-1.json").rename(folder / "PROJECT-1.JSON")
+    assert check(folder).images == check(named).images == 4
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ CREATE TABLE objects (image TEXT, category INTEGER, shape TEXT, crowd INTEGER, l
 def files(root: Path) -> list[Path]:
     """The COCO files that `root` is or holds."""
     candidates = [root] if root.is_file() else walk(root, ".json") if root.is_dir() else []
-    return [each for each in candidates if each.suffix == ".json" and coco.recognises(each)]
+    return [each for each in candidates if each.suffix.lower() == ".json" and coco.recognises(each)]
 
 
 class CocoMasks:
