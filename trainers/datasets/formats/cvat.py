@@ -23,7 +23,7 @@ from trainers.datasets.files.parts import plainly_stated
 from trainers.datasets.files.paths import BadImageName, first_bytes, relative
 from trainers.datasets.files.walking import walk
 from trainers.datasets.formats.format import Source
-from trainers.datasets.formats.parsing.rotated_boxes import Edges, around_turned
+from trainers.datasets.formats.parsing.rotated_boxes import Edges, around_ellipse, around_turned
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
 from trainers.datasets.records.checked_image import CheckedImage
@@ -150,7 +150,7 @@ def _edges(shape: Any) -> Edges | None:
         )
     if shape.tag == "ellipse":
         x, y, across, down = (float(shape.attrib[edge]) for edge in ("cx", "cy", "rx", "ry"))
-        return around_turned(x - across, y - down, 2 * across, 2 * down, turned, (x, y))
+        return around_ellipse(x, y, across, down, turned)
     if shape.tag == "mask":
         x, y, width, height = (float(shape.attrib[edge]) for edge in ("left", "top", "width", "height"))
         return y, x, y + height, x + width

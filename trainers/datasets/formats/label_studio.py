@@ -20,7 +20,7 @@ from trainers.datasets.files.paths import BadImageName, first_bytes, relative
 from trainers.datasets.files.streamed_json import BadJson, items
 from trainers.datasets.files.walking import IMAGE_SUFFIXES, walk
 from trainers.datasets.formats.format import Source
-from trainers.datasets.formats.parsing.rotated_boxes import Edges, around_turned
+from trainers.datasets.formats.parsing.rotated_boxes import Edges, around_ellipse, around_turned
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
 from trainers.datasets.records.checked_image import CheckedImage
@@ -216,7 +216,7 @@ def _edges(kind: str, value: dict[str, Any], size: tuple[int, int]) -> Edges:
         float(value[key]) / 100 * side for key, side in zip(keys, (wide, high) * 2, strict=True)
     )
     if kind == "ellipselabels":
-        edges = around_turned(x - across, y - down, 2 * across, 2 * down, turned, (x, y))
+        edges = around_ellipse(x, y, across, down, turned)
     else:
         edges = around_turned(x, y, across, down, turned, (x, y))
     return edges[0] / high, edges[1] / wide, edges[2] / high, edges[3] / wide

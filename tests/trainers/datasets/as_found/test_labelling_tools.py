@@ -29,6 +29,10 @@ SHAPES = {
     f'<box {BOX} xtl="10" ytl="10" xbr="40" ybr="30" rotation="90.0"></box>': (5, 15, 35, 35),
     f'<polygon {BOX} points="10.0,12.5;40,10;35.5,30"></polygon>': (10, 10, 30, 40),
     f'<ellipse {BOX} cx="25" cy="20" rx="15" ry="10"></ellipse>': (10, 10, 30, 40),
+    # radii 15 and 10, turned: by 90 degrees they change places, by 45 both sides are the root of (15² + 10²) / 2
+    f'<ellipse {BOX} cx="25" cy="20" rx="15" ry="10" rotation="90"></ellipse>': (5, 15, 35, 35),
+    f'<ellipse {BOX} cx="25" cy="20" rx="15" ry="10" rotation="45"></ellipse>': (7.25, 12.25, 32.75, 37.75),
+    f'<ellipse {BOX} cx="25" cy="20" rx="10" ry="10" rotation="30"></ellipse>': (10, 15, 30, 35),
     f'<mask {BOX} rle="1,2" left="10" top="10" width="30" height="20"></mask>': (10, 10, 30, 40),
 }
 
@@ -132,6 +136,17 @@ RESULTS = {
     "ellipse": (
         {"x": 39.0625, "y": 41.666667, "radiusX": 23.4375, "radiusY": 20.833333, "ellipselabels": ["car"]},
         (10, 10, 30, 40),
+    ),
+    "turned ellipse": (
+        {
+            "x": 39.0625,
+            "y": 41.666667,
+            "radiusX": 23.4375,
+            "radiusY": 20.833333,
+            "rotation": 45,
+            "ellipselabels": ["car"],
+        },
+        (7.25, 12.25, 32.75, 37.75),
     ),
 }
 
