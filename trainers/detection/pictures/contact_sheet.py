@@ -59,7 +59,9 @@ def images_of(
     wanted, found = set(chosen), []
     for place, record in enumerate(read_images(dataset.validation.files)):
         if place in wanted:
-            image = cv2.imdecode(np.frombuffer(record.image, np.uint8), cv2.IMREAD_COLOR)
+            # boxes are on the pixels as stored
+            as_stored = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+            image = cv2.imdecode(np.frombuffer(record.image, np.uint8), as_stored)
             assert image is not None, record.name  # it was decoded when the dataset was made
             found.append(_enlarged(image, results[place]))
         if place == chosen[-1]:
