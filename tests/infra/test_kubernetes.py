@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import runpy
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -246,17 +247,53 @@ def served(resources: list[Resource]) -> Resource:
     return found
 
 
+def environment(container: Resource, resources: list[Resource]) -> dict[str, str]:
+    """The variables of a container, of ConfigMaps and of its own."""
+    maps = named(resources, "ConfigMap")
+    found: dict[str, str] = {}
+    for source in container.get("envFrom", ()):
+        found |= maps[source["configMapRef"]["name"]]["data"]
+    return found | {each["name"]: each["value"] for each in container.get("env", ())}
+
+
+def submitted(resources: list[Resource]) -> list[str]:
+    """The words of the search's command, after KubeRay's submitter has pasted it into its script as it is."""
+    spec = named(resources, "RayJob")["search"]["spec"]
+    [container] = spec["submitterPodTemplate"]["spec"]["containers"]
+    script = f"ray() {{ printf '%s\\n' \"$@\"; }}; ray job submit -- {spec['entrypoint'].strip()} ;"
+    done = subprocess.run(
+        ["bash", "-u", "-c", script],
+        env=environment(container, resources),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[3:]
+
+
+def test_the_submitter_may_talk_to_the_head(resources):
+    template = named(resources, "RayJob")["search"]["spec"]["submitterPodTemplate"]
+    policy = named(resources, "NetworkPolicy")["ray"]["spec"]
+    labels = template.get("metadata", {}).get("labels", {})
+    for selector in (policy["podSelector"], policy["ingress"][0]["from"][0]["podSelector"]):
+        assert selector["matchLabels"].items() <= labels.items()
+
+
 @pytest.mark.slow
 def test_the_searches_and_the_served_study_are_wanted_as_the_commands_understand_them(resources):
     from tuning.run import parser
 
+    words = submitted(resources)
+    assert words[:3] == ["python", "-m", "tuning.run"]
+    read = parser().parse_args(words[3:])
     values = named(resources, "ConfigMap")["cluster"]["data"]
-    entry = named(resources, "RayJob")["search"]["spec"]["entrypoint"]
-    for name, value in sorted(values.items(), key=lambda each: -len(each[0])):
-        entry = entry.replace(f"${name}", value)
-    assert "$" not in entry
-    assert entry.startswith("python -m tuning.run ")
-    assert parser().parse_args(entry.split()[3:]).address == "auto"
+    assert words[words.index("--studies-dir") + 1] == values["STUDIES_DIR"]
+    assert (read.address, read.storage, read.tracking_uri) == (
+        "auto",
+        values["STORAGE"],
+        values["TRACKING_URI"],
+    )
 
     from ray.serve.schema import ServeDeploySchema
 
