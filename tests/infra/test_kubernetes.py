@@ -54,6 +54,12 @@ def containers(spec: Resource) -> list[Resource]:
     return [*spec["containers"], *spec.get("initContainers", ())]
 
 
+def clusters(resources: list[Resource]) -> list[Resource]:
+    """The Ray clusters of searches and of serving."""
+    found = [*named(resources, "RayJob").values(), *named(resources, "RayService").values()]
+    return [each["spec"].get("rayClusterSpec") or each["spec"]["rayClusterConfig"] for each in found]
+
+
 def every_pod(resources: list[Resource]) -> list[Resource]:
     found = [spec for resource in resources for spec in pod_specs(resource)]
     assert len(found) >= 6
@@ -62,6 +68,15 @@ def every_pod(resources: list[Resource]) -> list[Resource]:
 
 def named(resources: list[Resource], kind: str) -> dict[str, Resource]:
     return {each["metadata"]["name"]: each for each in resources if each["kind"] == kind}
+
+
+def amount(text: str) -> float:
+    """Of CPUs, or of bytes."""
+    number, unit = re.fullmatch(r"([\d.]+)(m|[KMGT]i?)?", text).groups()
+    units = {None: 1, "m": 1e-3}
+    units |= {name: 1000**n for n, name in enumerate("KMGT", 1)}
+    units |= {f"{name}i": 1024**n for n, name in enumerate("KMGT", 1)}
+    return float(number) * units[unit]
 
 
 def validate(resource: Resource) -> None:
@@ -126,10 +141,8 @@ def test_every_name_that_is_referred_to_exists(resources, secrets):
             assert {source["configMapRef"]["name"] for source in container.get("envFrom", ())} <= set(maps)
             for mount in container.get("volumeMounts", ()):
                 assert mount["name"] in volumes or mount["name"] == "data"  # of a volumeClaimTemplate
-    for each in (*named(resources, "RayJob").values(), *named(resources, "RayService").values()):
-        spec = each["spec"]
-        options = spec.get("rayClusterSpec", spec.get("rayClusterConfig"))["authOptions"]
-        assert options == {"mode": "token", "secretName": "ray-token"}
+    for cluster in clusters(resources):
+        assert cluster["authOptions"] == {"mode": "token", "secretName": "ray-token"}
         assert "auth_token" in secrets["ray-token"]
 
 
@@ -148,6 +161,22 @@ def test_pods_run_without_rights(resources):
                 "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]},
             }  # fmt: skip
             assert {"requests", "limits"} <= set(container["resources"])
+
+
+def test_no_container_asks_for_more_than_its_limit(resources):
+    """As the API server checks it, after it has filled in the defaults of the LimitRange."""
+    [defaults] = named(resources, "LimitRange")["detector-tuning"]["spec"]["limits"]
+    wanted = [container["resources"] for spec in every_pod(resources) for container in containers(spec)]
+    wanted += [
+        cluster["autoscalerOptions"]["resources"]
+        for cluster in clusters(resources)
+        if "autoscalerOptions" in cluster
+    ]
+    for each in wanted:
+        limits = defaults["default"] | each["limits"]
+        requests = defaults["defaultRequest"] | each["limits"] | each["requests"]
+        for name in requests.keys() & limits.keys():
+            assert amount(requests[name]) <= amount(limits[name]), (name, each)
 
 
 def test_long_running_pods_have_probes_and_images_have_versions(resources):
