@@ -163,6 +163,20 @@ def test_pods_run_without_rights(resources):
             assert {"requests", "limits"} <= set(container["resources"])
 
 
+def test_an_autoscaler_is_allowed_in_the_namespace_and_has_the_token_that_it_reads(resources):
+    scaling = [each for each in clusters(resources) if each.get("enableInTreeAutoscaling")]
+    assert scaling
+    for cluster in scaling:
+        assert cluster["autoscalerOptions"]["securityContext"] == {
+            "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]},
+        }  # fmt: skip
+        head = cluster["headGroupSpec"]["template"]["spec"]
+        assert head["serviceAccountName"] == "ray"
+        account = named(resources, "ServiceAccount")["ray"]
+        token = account.get("automountServiceAccountToken", True)
+        assert head.get("automountServiceAccountToken", token)
+
+
 def test_no_container_asks_for_more_than_its_limit(resources):
     """As the API server checks it, after it has filled in the defaults of the LimitRange."""
     [defaults] = named(resources, "LimitRange")["detector-tuning"]["spec"]["limits"]
@@ -268,6 +282,17 @@ def test_replicas_on_several_nodes_have_what_the_head_has():
     args = served(found)["applications"][0]["args"]
     cpus = int(worker["containers"][0]["resources"]["requests"]["cpu"])
     assert args["max_replicas"] == 1 + group["maxReplicas"] * cpus // args["cpus"]
+
+
+def test_each_node_that_kuberays_service_sends_requests_to_has_a_proxy():
+    """Its probe of a worker asks the worker's own proxy; without a proxy there it would never be ready."""
+    found = rendered(INFRA / "kubernetes" / "overlays" / "serving-many")
+    [group] = named(found, "RayService")["serving"]["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    [container] = group["template"]["spec"]["containers"]
+    config = served(found)
+    assert config["proxy_location"] == "EveryNode"
+    assert "readinessProbe" not in container
+    assert {"name": "serve", "containerPort": config["http_options"]["port"]} in container["ports"]
 
 
 def served(resources: list[Resource]) -> Resource:
