@@ -60,11 +60,7 @@ def test_a_service_reads_only_secrets_that_it_is_given(compose):
     for name, service in compose["services"].items():
         words = str(service.get("command", "")) + str(service.get("environment", {}))
         read = set(re.findall(r"/run/secrets/([\w.-]+)", words))
-        if name in (
-            "mlflow",
-            "serving",
-            "buckets",
-        ):  # they have the machines' environment, and need less of it
+        if name == "mlflow":  # it has the machines' environment, and starts no Ray
             read -= {"pgpass", "auth_token"}
         assert read <= set(service.get("secrets", ())), name
 
