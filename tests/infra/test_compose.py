@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
 import shlex
@@ -63,6 +64,22 @@ def test_a_service_reads_only_secrets_that_it_is_given(compose):
         if name == "mlflow":  # it has the machines' environment, and starts no Ray
             read -= {"pgpass", "auth_token"}
         assert read <= set(service.get("secrets", ())), name
+
+
+def test_each_of_ours_finds_the_object_store(compose, monkeypatch):
+    import boto3
+
+    for name, service in compose["services"].items():
+        if not service["image"].startswith("detector-tuning"):
+            continue
+        with monkeypatch.context() as changed:
+            for key in [key for key in os.environ if key.startswith("AWS_")]:
+                changed.delenv(key)
+            for key, value in service["environment"].items():
+                changed.setenv(key, value)
+            client = boto3.session.Session().client("s3", aws_access_key_id="a", aws_secret_access_key="b")
+        assert client.meta.endpoint_url == "http://s3:8333", name
+        assert "MLFLOW_S3_ENDPOINT_URL" not in service["environment"]  # the same in a second place
 
 
 def test_no_secret_is_on_a_command_line_or_in_the_environment_of_the_file(compose, secrets):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import runpy
 import subprocess
@@ -324,6 +325,27 @@ def submitted(resources: list[Resource]) -> list[str]:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()[3:]
+
+
+@pytest.mark.slow
+def test_mlflow_keeps_artifacts_where_the_cluster_has_its_object_store(resources, tmp_path, monkeypatch):
+    from mlflow.store.artifact.s3_artifact_repo import _cached_get_s3_client, _get_s3_client
+
+    [container] = named(resources, "Deployment")["mlflow"]["spec"]["template"]["spec"]["containers"]
+    given = environment(container, resources)
+    (tmp_path / "mlflow").write_text("#!/bin/sh\nenv\n")
+    (tmp_path / "mlflow").chmod(0o755)
+    variables = given | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(container["command"], env=variables, capture_output=True, text=True, check=True)
+    seen = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    for name in [name for name in os.environ if name.startswith("AWS_") or "S3" in name]:
+        monkeypatch.delenv(name)
+    for name, value in seen.items():
+        monkeypatch.setenv(name, value)
+    _cached_get_s3_client.cache_clear()
+    url = _get_s3_client().meta.endpoint_url
+    _cached_get_s3_client.cache_clear()
+    assert url == given.get("AWS_ENDPOINT_URL", "https://s3.amazonaws.com")  # of us-east-1
 
 
 def test_the_submitter_may_talk_to_the_head(resources):
