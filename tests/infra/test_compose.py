@@ -66,7 +66,7 @@ def test_a_service_reads_only_secrets_that_it_is_given(compose):
         assert read <= set(service.get("secrets", ())), name
 
 
-def test_each_of_ours_finds_the_object_store(compose, monkeypatch):
+def test_each_of_ours_finds_the_object_store_and_its_region(compose, monkeypatch):
     import boto3
 
     for name, service in compose["services"].items():
@@ -77,8 +77,12 @@ def test_each_of_ours_finds_the_object_store(compose, monkeypatch):
                 changed.delenv(key)
             for key, value in service["environment"].items():
                 changed.setenv(key, value)
-            client = boto3.session.Session().client("s3", aws_access_key_id="a", aws_secret_access_key="b")
+            changed.setenv("AWS_CONFIG_FILE", os.devnull)
+            session = boto3.session.Session(aws_access_key_id="a", aws_secret_access_key="b")
+            client = session.client("s3")
+            region = session.region_name
         assert client.meta.endpoint_url == "http://s3:8333", name
+        assert region == service["environment"]["AWS_REGION"]
         assert "MLFLOW_S3_ENDPOINT_URL" not in service["environment"]  # the same in a second place
 
 

@@ -348,6 +348,18 @@ def test_mlflow_keeps_artifacts_where_the_cluster_has_its_object_store(resources
     assert url == given.get("AWS_ENDPOINT_URL", "https://s3.amazonaws.com")  # of us-east-1
 
 
+def test_boto3_has_the_region_of_the_cluster(resources, monkeypatch):
+    import boto3
+
+    given = named(resources, "ConfigMap")["cluster"]["data"]
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    assert boto3.session.Session().region_name == given["AWS_REGION"]
+
+
 def test_the_submitter_may_talk_to_the_head(resources):
     template = named(resources, "RayJob")["search"]["spec"]["submitterPodTemplate"]
     policy = named(resources, "NetworkPolicy")["ray"]["spec"]
