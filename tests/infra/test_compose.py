@@ -12,6 +12,7 @@ from pathlib import Path
 import compose_spec
 import pytest
 import yaml
+from draining import drain_seconds
 
 INFRA = Path(__file__).parents[2] / "infra"
 DOCKER = INFRA / "docker"
@@ -100,6 +101,15 @@ def test_ports_are_those_of_this_machine_alone_and_ours_run_without_rights(compo
             assert service["cap_drop"] == ["ALL"]
             assert service["security_opt"] == ["no-new-privileges:true"]
         assert service["image"].rpartition(":")[2] not in ("", "latest")
+
+
+@pytest.mark.slow
+def test_a_worker_ends_after_what_it_keeps_and_before_docker_kills_it(compose):
+    from tuning.execution.worker import KEEP_SECONDS
+
+    worker = compose["services"]["worker"]
+    grace = float(worker["stop_grace_period"].removesuffix("s"))
+    assert KEEP_SECONDS < drain_seconds(worker["environment"]) < grace
 
 
 def test_its_searches_and_its_server_are_what_the_commands_understand(compose):

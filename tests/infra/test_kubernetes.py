@@ -16,6 +16,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+from draining import drain_seconds
 from kustomized import Resource, rendered
 
 INFRA = Path(__file__).parents[2] / "infra"
@@ -239,7 +240,17 @@ def test_workers_begin_at_none_and_the_quota_has_room_for_the_most(resources):
     assert group["maxReplicas"] * int(wanted["cpu"]) < int(quota["requests.cpu"])
     gpus = int(wanted.get("nvidia.com/gpu", 0))
     assert group["maxReplicas"] * gpus <= int(quota["requests.nvidia.com/gpu"])
-    assert group["template"]["spec"]["terminationGracePeriodSeconds"] > 60  # KEEP_SECONDS of a worker
+
+
+@pytest.mark.slow
+def test_a_worker_ends_after_what_it_keeps_and_before_kubernetes_kills_it(resources):
+    from tuning.execution.worker import KEEP_SECONDS
+
+    for cluster, least in zip(clusters(resources), (KEEP_SECONDS, 30), strict=True):  # a search, serving
+        for group in cluster.get("workerGroupSpecs", ()):
+            spec = group["template"]["spec"]
+            waited = drain_seconds(environment(spec["containers"][0], resources))
+            assert least < waited < spec["terminationGracePeriodSeconds"]
 
 
 def test_gpu_workers_are_spot_and_the_head_is_not():
