@@ -195,6 +195,26 @@ def test_no_container_asks_for_more_than_its_limit(resources):
             assert amount(requests[name]) <= amount(limits[name]), (name, each)
 
 
+def test_a_laptops_cluster_has_room_for_all_that_kind_starts():
+    """With one worker of the search, and a CPU and 1 GiB for Kubernetes and KubeRay."""
+    found = rendered(INFRA / "kubernetes" / "overlays" / "kind")
+    autoscalers = [each["autoscalerOptions"] for each in clusters(found) if "autoscalerOptions" in each]
+    for name, system, room in (("cpu", "1", "8"), ("memory", "1Gi", "16G")):
+        wanted = amount(system)
+        wanted += sum(requested(spec, name) for spec in every_pod(found))
+        wanted += sum(amount(each["resources"]["requests"][name]) for each in autoscalers)
+        assert wanted <= amount(room), name
+
+
+def requested(spec: Resource, name: str) -> float:
+    """By a pod: containers that prepare it have ended when its others start."""
+    alone, together = (
+        [amount(each["resources"]["requests"][name]) for each in spec.get(kind, ())]
+        for kind in ("initContainers", "containers")
+    )
+    return max(sum(together), *alone, 0)
+
+
 def test_long_running_pods_have_probes_and_images_have_versions(resources):
     for kind in ("StatefulSet", "Deployment"):
         for each in named(resources, kind).values():
