@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
 from pathlib import Path
 
 import boto3
@@ -46,6 +48,27 @@ def test_each_machine_has_its_certificate_before_ray_starts_with_tls():
     for commands in (CLUSTER["head_start_ray_commands"], CLUSTER["worker_start_ray_commands"]):
         made = commands.index("python /data/certificates.py machine /data/tls")
         assert made < next(place for place, each in enumerate(commands) if "ray start" in each)
+
+
+def test_folders_into_which_files_are_mounted_are_those_of_the_containers_user(tmp_path):
+    """Docker would make them as root's."""
+    [volume] = [each for each in CLUSTER["docker"]["run_options"] if each.startswith("--volume")]
+    host, inside = volume.split()[1].split(":")
+    [command] = [each for each in CLUSTER["initialization_commands"] if "mkdir" in each]
+    assert f"chown -R 1000:1000 {host}" in command
+    (tmp_path / "sudo").write_text('#!/bin/sh\n[ "$1" = chown ] || exec "$@"\n')
+    (tmp_path / "sudo").chmod(0o755)
+    made = command.replace(host, f"{tmp_path}/data")
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    subprocess.run(["sh", "-c", made], env={"PATH": path}, check=True)
+    for mounted in CLUSTER["file_mounts"]:
+        assert (tmp_path / "data" / Path(mounted).relative_to(inside)).parent.is_dir(), mounted
+
+
+def test_a_new_account_may_start_spot_instances():
+    assert (
+        "create-service-linked-role --aws-service-name spot.amazonaws.com" in (AWS / "README.md").read_text()
+    )
 
 
 def test_each_placeholder_is_an_output_of_the_stack_or_the_image(stack):

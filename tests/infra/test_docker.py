@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,20 @@ def test_it_runs_as_a_user_without_rights(name):
         test = next(stage for stage in stages if stage.splitlines()[0].endswith(" AS test"))
         assert test.startswith("runtime ")
         assert "USER" not in test
+
+
+def test_it_has_the_programs_that_ray_up_runs_in_it():
+    installed = {
+        word for step, rest in STEPS if step == "RUN" and "apt-get install" in rest for word in rest.split()
+    }
+    assert {"openssh-client", "rsync", "tmux"} <= installed
+
+
+def test_login_shells_find_the_environment(tmp_path):
+    """Debian's /etc/profile sets PATH anew, and reads the files of /etc/profile.d after that."""
+    [line] = [rest for step, rest in STEPS if step == "RUN" and "/etc/profile.d/" in rest]
+    subprocess.run(["sh", "-c", line.replace("/etc/profile.d", str(tmp_path))], check=True)
+    [read] = tmp_path.glob("*.sh")
+    line = f'PATH=/usr/local/bin:/usr/bin:/bin; . {read}; sh -c "echo \\$PATH"'
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin"

@@ -77,6 +77,11 @@ def inside(image: Path, folder: str, *command: str) -> str:
     return run("unshare", "--mount", "sh", "-c", line, "sh", *words)
 
 
+def test_a_login_shell_has_what_ray_up_runs(image):
+    said = inside(image, "/data", "bash", "--login", "-c", "command -v ray rsync ssh tmux")
+    assert said.splitlines() == ["/opt/venv/bin/ray", "/usr/bin/rsync", "/usr/bin/ssh", "/usr/bin/tmux"]
+
+
 def test_a_search_or_the_quick_tests_run_in_it(image):
     if (image / "app" / "tests").exists():
         said = inside(
