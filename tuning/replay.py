@@ -89,7 +89,9 @@ def _main(chosen: argparse.Namespace) -> int:
     given = {name: getattr(chosen, name) for name in names if getattr(chosen, name) is not None}
     rule = replace(found.rule, **given)
     outcomes = [
-        replaying.replay(found.curves, found.space, found.conditions, rule, seed, found.objective)[0]
+        replaying.replay(
+            found.curves, found.space, found.conditions, rule, seed, found.objective, found.costs
+        )[0]
         for seed in range(found.seed, found.seed + chosen.seeds)
     ]
     console = console_of(sys.stdout)

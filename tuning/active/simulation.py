@@ -121,7 +121,7 @@ class Simulation:
 
     def _fixed(self) -> dict[str, Any]:
         names = ("data", "initial", "batch", "cycles", "candidates", "fine_tune", "frame_gap")
-        searched = ("search_every", "search_trials") if self.search_every else ()
+        searched = ("search_every", *(("search_trials",) if self.search_every else ()))
         return {name: getattr(self, name) for name in (*names, *searched)} | {"recipe": self.recipe.to_dict()}
 
 

@@ -66,9 +66,8 @@ def _of_folder(source: str, studies: Path, objective: ObjectiveOf) -> EarlierStu
     except UserError as error:
         raise UserError(f"--warm-start {error}") from None
     wanted = objective(found.manifest.data["classes"])
-    own = {
-        record.number for record in found.records if record.fork is None
-    }  # of others the recipe is not why
+    # of forks the recipe is not why, and repeats may have been measured on other images
+    own = {record.number for record in found.records if record.fork is None and record.repeats is None}
     ended = [t for t in found.trials if t.state in records.ENDED and t.value is not None and t.number in own]
     trials = [_valued(trial, wanted) for trial in ended]
     known = [
@@ -76,7 +75,7 @@ def _of_folder(source: str, studies: Path, objective: ObjectiveOf) -> EarlierStu
             f"{found.folder.name} trial {record.number}", record, found.folder / "trials" / str(record.number)
         )
         for record in found.records
-        if record.state in ("completed", "pruned") and record.rungs and record.fork is None
+        if record.state in ("completed", "pruned") and record.rungs and record.number in own
     ]
     about = found.manifest.for_warm_start()
     return EarlierStudy(source, about, _measured(source, trials, wanted), known)
@@ -122,7 +121,7 @@ def _of_mlflow(name: str, tracking_uri: str, objective: ObjectiveOf) -> EarlierS
     for run in sorted(runs, key=lambda run: int(run.data.tags.get(TRIAL, -1))):
         if MANIFEST in run.data.tags:
             about = json.loads(run.data.tags[MANIFEST])
-        elif f"provenance.{FORKS}" in run.data.tags:
+        elif any(f"provenance.{kind}" in run.data.tags for kind in (FORKS, records.REPEATS)):
             continue
         elif run.data.tags.get(VERDICT) in ("completed", "pruned") and SUGGESTED in run.data.tags:
             ended.append(run)

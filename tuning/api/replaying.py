@@ -18,9 +18,13 @@ from search_spaces.space import Space
 from trainers import task as tasks
 from trainers.errors import UserError
 from trainers.objective import Objective
+from tuning.api.deployment import costing
 from tuning.search import sampler as samplers
 from tuning.search import scheduler as schedulers
 from tuning.search import simulation
+from tuning.search.constraints import limit, served_costs
+from tuning.search.constraints.limit import Limit
+from tuning.search.constraints.served_costs import NO_COSTS, ServedCosts
 from tuning.search.limits.budget import Budget, Spending, duration
 from tuning.search.limits.meter import Meter
 from tuning.search.population.requirements import POPULATIONS
@@ -40,6 +44,7 @@ class Rule:
 
     scheduler, sampler: their names. trials: at most. workers: simulated ones. published: whether the published recipes
     are among the trials, as in a search. like: gradient steps of all trials, in full-length trials; None for no limit.
+    limits: on what the networks may cost when they are served.
     """
 
     scheduler: str = "stop"
@@ -50,18 +55,20 @@ class Rule:
     sampler: str = "tpe"
     published: bool = True
     like: float | None = None
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True)
 class Outcome:
     """The result of one replay.
 
-    found: the best objective of a completed trial. regret: its difference to the best of all curves.
+    found: the best objective of a completed trial; None if none was completed. regret: its difference to the best of
+    all curves.
     trainings: gradient steps, in full-length trials. seconds: simulated. completed: number of completed trials.
     """
 
-    found: float
-    regret: float
+    found: float | None
+    regret: float | None
     trainings: float
     seconds: float
     completed: int
@@ -90,15 +97,17 @@ def replay(
     rule: Rule,
     seed: int,
     objective: Objective | None = None,
+    costs: ServedCosts = NO_COSTS,
 ) -> tuple[Outcome, list[RungReached]]:
     """Simulate one search over the curves. Returns its outcome and its history (simulation.simulate).
 
     It has the published recipes, the quorum and the seeds of a search with these settings. So a study of one worker,
     replayed under its own settings and seed, takes the same decisions; with more, events come in a simulated order.
-    objective: None for the default of the space's task. seed: of the search.
+    objective: None for the default of the space's task. seed: of the search. costs: of the networks that may be limited.
     """
     with tempfile.TemporaryDirectory(prefix="replay-") as folder:
-        study, history = simulated(Path(folder) / "replay", curves, space, conditions, rule, seed, objective)
+        asked = curves, space, conditions, rule, seed, objective, costs
+        study, history = simulated(Path(folder) / "replay", *asked)
         objective, records = study.objective, study.records()
         study.close()
     ends = [value for curve in curves if (value := objective.value(curve.at(curve.steps[-1]))) is not None]
@@ -106,9 +115,11 @@ def replay(
     best = min(ends) if objective.direction == "minimize" else max(ends)
     ended = [r.value for r in records if r.state == "completed" and r.value is not None]
     steps = sum(record.step for record in records)
-    found = (min if objective.direction == "minimize" else max)(ended, default=0.0)
+    found = (min if objective.direction == "minimize" else max)(ended, default=None)
     seconds = history[-1].seconds if history else 0.0
-    return Outcome(found, abs(best - found), steps / conditions.steps, seconds, len(ended)), history
+    return Outcome(
+        found, None if found is None else abs(best - found), steps / conditions.steps, seconds, len(ended)
+    ), history
 
 
 def simulated(
@@ -119,6 +130,7 @@ def simulated(
     rule: Rule,
     seed: int,
     objective: Objective | None = None,
+    costs: ServedCosts = NO_COSTS,
 ) -> tuple[Study, list[RungReached]]:
     """The study of a simulated search, open, in a new `folder`; and its history. Arguments as for `replay`."""
     objective = objective or tasks.get(space.task).objective(None, ())
@@ -133,9 +145,11 @@ def simulated(
     context = samplers.SamplerContext(
         lambda trial: space.suggest(trial, conditions), seed, objective, SpaceAdapter(space, conditions).adapt
     )
-    sampler = NearestSampler(samplers.make(rule.sampler, context), table)
+    seeds = space.seeds(conditions) if rule.published else []
+    proposing = samplers.make(rule.sampler, context)
+    proposing, seeds = costing.within_limits(proposing, seeds, costs, rule.limits, space, conditions)
+    sampler, trials = NearestSampler(proposing, table), min(rule.trials, len(curves))
     study = Study.open(folder, _manifest(space, conditions, seed, objective), durable=False)
-    trials, seeds = min(rule.trials, len(curves)), space.seeds(conditions) if rule.published else []
     spending = Spending(Meter(study), Budget(trainings=rule.like), conditions.steps)
     search = Search(study, sampler, scheduler, trials, seeds, spending=spending)
     return study, simulation.simulate(search, table, rule.workers)
@@ -166,15 +180,20 @@ def _manifest(space: Space, conditions: Conditions, seed: int, objective: Object
 def lines(curves: int, rule: Rule, outcomes: Sequence[Outcome]) -> list[str]:
     """The outcomes as lines for the user: means over the seeds, with 95% confidence intervals."""
 
-    def mean(name: str) -> tuple[float, float]:
-        return interval([getattr(outcome, name) for outcome in outcomes])
+    def mean(name: str, of: Sequence[Outcome] = outcomes) -> tuple[float, float]:
+        return interval([getattr(outcome, name) for outcome in of])
 
-    found, regret, trainings, seconds = map(mean, ("found", "regret", "trainings", "seconds"))
+    trainings, seconds = mean("trainings"), mean("seconds")
+    ended = [outcome for outcome in outcomes if outcome.found is not None]
+    best = [f"best       none: no trial of {len(outcomes) - len(ended)} replays was completed"]
+    if ended:
+        found, regret = mean("found", ended), mean("regret", ended)
+        best = [*best[len(ended) == len(outcomes) :], f"best       {found[0]:.3f} ± {found[1]:.3f}"]
+        best += [f"regret     {regret[0]:.4f} ± {regret[1]:.4f} worse than the best of all curves"]
     return [
         f"{len(outcomes)} replays of {rule.trials} trials over {curves} curves: {rule.sampler}, {rule.scheduler}, "
         f"factor {rule.reduction_factor}, {rule.brackets} brackets, {rule.workers} workers",
-        f"best       {found[0]:.3f} ± {found[1]:.3f}",
-        f"regret     {regret[0]:.4f} ± {regret[1]:.4f} worse than the best of all curves",
+        *best,
         f"cost       {trainings[0]:.2f} ± {trainings[1]:.2f} full-length trials, in gradient steps",
         f"time       {duration(seconds[0])} ± {duration(seconds[1])}, simulated",
     ]
@@ -184,7 +203,7 @@ def lines(curves: int, rule: Rule, outcomes: Sequence[Outcome]) -> list[str]:
 class Recorded:
     """Learning curves, with the space, the conditions and the objective of their search.
 
-    rule: the search's own settings, one worker. seed: its seed.
+    rule: the search's own settings, one worker. seed: its seed. costs: of its networks, if it asked for them.
     """
 
     curves: list[Curve]
@@ -193,6 +212,7 @@ class Recorded:
     objective: Objective
     rule: Rule
     seed: int = 0
+    costs: ServedCosts = NO_COSTS
 
 
 def recorded(named: str, studies: Path, space: str | None) -> Recorded:
@@ -212,7 +232,8 @@ def recorded(named: str, studies: Path, space: str | None) -> Recorded:
     found = reading.read(named, studies)
     about, params = found.manifest, {trial.number: trial.params for trial in found.trials}
     curves = simulation.of_records(found.records, params, about.max_steps, found.objective)
-    rule = Rule(about.scheduler, about.reduction_factor, about.brackets, len(curves), sampler=about.sampler)
-    return Recorded(
-        curves, search_spaces.get(about.space), about.conditions(), found.objective, rule, about.seed
-    )
+    costs, limits = served_costs.read(found.folder), limit.parse(about.limit.split())
+    given = about.scheduler, about.reduction_factor, about.brackets, len(curves)
+    rule = Rule(*given, sampler=about.sampler, limits=limits)
+    space_of = search_spaces.get(about.space)
+    return Recorded(curves, space_of, about.conditions(), found.objective, rule, about.seed, costs)

@@ -103,7 +103,8 @@ def ledger(
     }  # trials that go on under another number
     best = None
     for record in records:
-        if record.state == "completed" and record.value is not None and record.recipe["steps"] >= max_steps:
+        full = record.state == "completed" and record.recipe["steps"] >= max_steps and record.repeats is None
+        if full and record.value is not None:
             best = record.value if best is None or objective.better(record.value, best) else best
         if record.state != "pruned" or not record.rungs or str(record.number) in longer:
             continue

@@ -1,8 +1,8 @@
 """Confirmation: trains the best trials of a search again, since one training, or one split, may have been lucky.
 
-The finalists are the trials with the best scores. Each repeat goes to the one with the fewest trainings, so that their
-means are equally exact. Either the seed is another each time, which decides the initial weights of new layers,
-augmentations and the order of the images; or the images are split anew as well, into folds.
+The finalists are the trials of full length with the best scores. Each repeat goes to the one with the fewest trainings,
+so that their means are equally exact. Either the seed is another each time, which decides the initial weights of new
+layers, augmentations and the order of the images; or the images are split anew as well, into folds.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ class Confirmation:
     def _repeats(self) -> dict[int, list[TrialRecord]]:
         """By finalist, best first: its repeats of this kind so far, those that failed included."""
         records = self._study.records()
+        steps = self._study.manifest.max_steps
         completed = [r for r in records if r.state == "completed" and r.repeats is None]
+        completed = [r for r in completed if r.recipe["steps"] >= steps]  # others were begun for fewer
         finalists = [record.number for record in by_score(completed)[: self._finalists]]
         alike = [r for r in records if r.repeats is not None and (r.fold.of if r.fold else 0) == self._folds]
         return {number: [r for r in alike if r.repeats == number] for number in finalists}

@@ -62,8 +62,11 @@ class Failures:
         self._reasons.clear()
 
 
-def of(records: Sequence[TrialRecord], scheduler: Scheduler) -> History:
-    """The history in a study's `records`. Also records their rungs with the `scheduler`."""
+def of(records: Sequence[TrialRecord], scheduler: Scheduler, folds: int = 0) -> History:
+    """The history in a study's `records`. Also records their rungs with the `scheduler`.
+
+    folds: into which the images are split now; a trial that was interrupted on one of others waits for these.
+    """
     found = History()
     uncounted = {CONTINUES, KNOWN, REPEATS, FORKS}
     found.not_counted = {record.number for record in records if uncounted & record.provenance.keys()}
@@ -80,7 +83,7 @@ def of(records: Sequence[TrialRecord], scheduler: Scheduler) -> History:
             by = forked[record.number]
             assert by.fork is not None
             found.superseded.append((record, verdicts.replaced(by.fork, by.number)))
-        elif full:
+        elif full and (record.fold is None or record.fold.of == folds):
             found.interrupted.append(record)
         if not full:
             shorter.append(record)
@@ -93,7 +96,7 @@ def of(records: Sequence[TrialRecord], scheduler: Scheduler) -> History:
     longer = {record.provenance.get(CONTINUES): record.number for record in records}
     for record in shorter:
         if record.state == "interrupted":
-            found.ended += 1
+            found.ended += record.number not in found.not_counted
             if str(record.number) in longer:  # the driver was killed before it had ended the shorter trial
                 number, steps = longer[str(record.number)], scheduler.rungs[-1]
                 found.superseded.append((record, verdicts.continued(record.step, number, steps)))

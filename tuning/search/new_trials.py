@@ -13,7 +13,7 @@ from tuning.search.roster import Roster
 from tuning.search.sampler import Sampler
 from tuning.study.fork import FORKS
 from tuning.study.study import Study
-from tuning.study.trial_record import PROVENANCE, TrialRecord
+from tuning.study.trial_record import PROVENANCE, REPEATS, TrialRecord
 
 
 class NewTrials:
@@ -42,8 +42,12 @@ class NewTrials:
             self.learn(trial)
 
     def learn(self, trial: FrozenTrial) -> None:
-        """Tell the sampler of a trial, unless it began from the weights of another: then its recipe is not why."""
-        if FORKS not in trial.user_attrs.get(PROVENANCE, {}):
+        """Tell the sampler of a trial.
+
+        Not of one that began from the weights of another, since its recipe is not why, and not of one that trains the
+        recipe of another again, perhaps on other images.
+        """
+        if not {FORKS, REPEATS} & trial.user_attrs.get(PROVENANCE, {}).keys():
             self._sampler.learn(trial)
 
     def proposed(self, roster: Roster) -> TrialRecord | None:

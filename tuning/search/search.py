@@ -82,7 +82,7 @@ class Search:
         self._convergence = Convergence(study, self._spending, worth)
         self._closed = self._convergence.reached()  # whether nothing is begun any more but repeats
         self._forks = Forks(study, scheduler, explorer)
-        earlier = history.of(records, scheduler)
+        earlier = history.of(records, scheduler, folds)
         self._roster = Roster(earlier)
         self._reserve = Reserve(study, scheduler, self._spending, records, confirm)
         for record, verdict in earlier.superseded:

@@ -81,9 +81,7 @@ def front(records: Sequence[TrialRecord], objective: Objective) -> list[TrialRec
 
     Of trials that are equal in all of them, the first. Empty where the objective is the only one.
     """
-    known = [
-        r for r in records if r.state == "completed" and len(r.rungs[-1].score.also) == len(objective.also)
-    ]
+    known = _comparable(records, objective)
     if not objective.also or not known:
         return []
     points = np.array([values(record, objective) for record in known])
@@ -98,9 +96,7 @@ def dominated_share(records: Sequence[TrialRecord], objective: Objective) -> flo
 
     None with fewer than two completed trials, or where they all are equal in some respect.
     """
-    known = [
-        r for r in records if r.state == "completed" and len(r.rungs[-1].score.also) == len(objective.also)
-    ]
+    known = _comparable(records, objective)
     if not objective.also or len(known) < 2:
         return None
     points = np.array([values(record, objective) for record in known])
@@ -109,3 +105,9 @@ def dominated_share(records: Sequence[TrialRecord], objective: Objective) -> flo
         return None
     unit = (points - low) / (high - low)
     return hypervolume(unit, np.full(unit.shape[1], -0.1)) / float(1.1 ** unit.shape[1])
+
+
+def _comparable(records: Sequence[TrialRecord], objective: Objective) -> list[TrialRecord]:
+    """The completed trials of which all objectives are known; their repeats, perhaps on other images, are none."""
+    completed = [record for record in records if record.state == "completed" and record.repeats is None]
+    return [record for record in completed if len(record.rungs[-1].score.also) == len(objective.also)]

@@ -270,7 +270,7 @@ def by_score(records: Iterable[TrialRecord]) -> list[TrialRecord]:
 def worth_continuing(
     shorter: Sequence[TrialRecord], everyone: Sequence[TrialRecord], reduction_factor: int
 ) -> list[TrialRecord]:
-    """The trials to continue with more steps: all interrupted, and the best of the completed.
+    """The trials to continue with more steps: all interrupted, and the best of the completed. No repeats are.
 
     shorter: the trials with fewer steps than a full trial has now; one in `reduction_factor` of those that are completed
     is continued. everyone: all trials; one that another already continues is left out.
@@ -278,7 +278,8 @@ def worth_continuing(
     completed = ranking(record for record in shorter if record.state == "completed")
     best = completed[: max(1, len(completed) // reduction_factor)]
     done = {record.provenance.get(CONTINUES) for record in everyone}
-    chosen = [*(record for record in shorter if record.state == "interrupted"), *best]
+    interrupted = [record for record in shorter if record.state == "interrupted" and record.repeats is None]
+    chosen = [*interrupted, *best]
     return [record for record in chosen if str(record.number) not in done]
 
 

@@ -108,6 +108,8 @@ def test_a_simulation_goes_on_only_with_the_same_search(tmp_path):
         UserError, match=r"was begun with another search-every \(2, not 3\); give another --name$"
     ):
         simulation_of(tmp_path, "d", every=3).begin()
+    with pytest.raises(UserError, match=r"was begun with another search-every \(2, not 0\)"):
+        simulation_of(tmp_path, "d", every=0).begin()
 
 
 def test_a_model_without_a_space_of_its_own_is_refused():

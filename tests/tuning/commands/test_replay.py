@@ -8,12 +8,16 @@ from curve_trainer import CurveTrainer
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from searches import CONDITIONS, SPACE, run_here, search_of
 
+import search_spaces
 from trainers.detection.task import DETECTION
 from trainers.errors import UserError
-from tuning.api.replaying import Rule, interval, recorded, replay, simulated
+from tuning.api.deployment.architectures import architectures
+from tuning.api.deployment.costing import within_limits
+from tuning.api.replaying import Rule, interval, lines, recorded, replay, simulated
 from tuning.api.settings import Settings
 from tuning.replay import main
 from tuning.search import simulation
+from tuning.search.constraints import limit
 from tuning.search.constraints.served_costs import ServedCosts
 from tuning.search.sampler import SamplerContext
 from tuning.search.samplers.tpe import TPESampler
@@ -185,6 +189,43 @@ def test_a_study_with_several_objectives_is_replayed_by_all_of_them(open_study, 
     alone, _ = simulated(tmp_path / "alone", *given, replace(found.objective, also=()))
     assert decisions(alone) != decisions(study), "the latency decides"
     alone.close()
+
+
+def test_a_study_with_limits_is_replayed_within_them(open_study, tmp_path):
+    space, limits = search_spaces.get("all"), limit.parse(["latency_ms<=15"])
+    study = open_study(
+        space="all", space_hash=space.hash(CONDITIONS), scheduler="promote", limit="latency_ms<=15"
+    )
+    conditions, trials = study.manifest.conditions(), 9
+    networks = [each.architecture for each in architectures(space, conditions)]
+    costs = ServedCosts(
+        [replace(one, costs={"latency_ms": 10.0 * (1 + i)}) for i, one in enumerate(networks)]
+    )
+    costs.write(study.folder)
+    sampler = TPESampler(SamplerContext(lambda trial: space.suggest(trial, conditions), 1, study.objective))
+    seeds = space.seeds(conditions)
+    sampler, seeds = within_limits(sampler, seeds, costs, limits, space, conditions)
+    scheduler = Settings("all", trials=trials, seed=1, max_steps=90).new_scheduler()
+    run_here(Search(study, sampler, scheduler, trials, seeds, costs=costs))
+    found = recorded(str(study.folder), tmp_path, None)
+    assert found.rule.limits == limits
+    of, end = (found.curves, found.space, found.conditions), (found.seed, found.objective, found.costs)
+    again, _ = simulated(tmp_path / "again", *of, found.rule, *end)
+    assert decisions(again) == decisions(study)
+    again.close()
+    free, _ = simulated(tmp_path / "free", *of, replace(found.rule, limits=()), *end)
+    assert decisions(free) != decisions(study), "the limit decides"
+    free.close()
+
+
+def test_a_replay_that_completes_nothing_has_no_best():
+    objective = DETECTION.objective("validation_loss/total", ())
+    outcome, _ = replay(CURVES, SPACE, CONDITIONS, Rule("promote", trials=9, like=0.5), 1, objective)
+    assert (outcome.found, outcome.regret, outcome.completed) == (None, None, 0)
+    whole, _ = replay(CURVES, SPACE, CONDITIONS, Rule("promote", trials=9), 1, objective)
+    said = "\n".join(lines(len(CURVES), Rule(), [outcome, whole]))
+    assert "none: no trial of 1 replays was completed" in said
+    assert f"best       {whole.found:.3f} ± 0.000" in said
 
 
 class FasterWithLargerRates(ServedCosts):

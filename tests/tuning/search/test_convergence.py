@@ -29,6 +29,7 @@ def test_of_trials_that_are_drawn_alike_the_gain_is_what_the_next_one_brings_on_
 
 def test_with_few_trials_nothing_is_expected_and_equal_ones_promise_nothing():
     assert expected_gain([0.1, 0.2, 0.3], 3) is None
+    assert expected_gain([0.1, 0.2, 0.3, 0.4], 0) is None, "all were known from an earlier study"
     assert expected_gain([0.3, 0.3, 0.3, 0.3], 4) == 0
     assert expected_gain([0.1, 0.2, 0.3, 0.4], 8) < expected_gain([0.1, 0.2, 0.3, 0.4], 4)
 

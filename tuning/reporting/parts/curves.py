@@ -15,7 +15,7 @@ DRAWN = 150  # most curves in the chart
 
 def section(context: ReportContext) -> Section | None:
     """The learning curves of the trials that reached a rung, or of a sample of many; None if there are none."""
-    measured = [record for record in context.records if record.rungs]
+    measured = [record for record in context.records if record.rungs and record.repeats is None]
     if not measured:
         return None
     name, objective = context.study.objective.name, context.study.objective

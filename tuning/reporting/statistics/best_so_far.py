@@ -20,13 +20,14 @@ class Point(NamedTuple):
 def best_so_far(records: Iterable[TrialRecord], objective: Objective) -> list[Point]:
     """One point per rung, in the order in which the rungs were reached.
 
-    Failed trials add to steps and time, but their values are ignored.
+    Failed trials, and those that train another again, add to steps and time, but their values are ignored.
     """
     rungs = []
     for record in records:
         steps, seconds = record.began_at, 0.0
         for rung in record.rungs:
-            value = None if record.state == "failed" else rung.value
+            counts = record.state != "failed" and record.repeats is None
+            value = rung.value if counts else None
             rungs.append((rung.time, record.number, rung.step - steps, rung.seconds - seconds, value))
             steps, seconds = rung.step, rung.seconds
     points: list[Point] = []

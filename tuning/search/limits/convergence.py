@@ -19,12 +19,13 @@ FEWEST = 4  # completed trials before anything is expected
 
 
 def expected_gain(scores: Sequence[float], trainings: float) -> float | None:
-    """By how much the next full training is expected to raise the best score; None for fewer than FEWEST scores.
+    """By how much the next full training is expected to raise the best score; None where that cannot be told.
 
+    That is for fewer than FEWEST scores, or without a training for them: known results of an earlier study cost nothing.
     scores: of the completed trials, larger is better. trainings: that the search has taken for them, in full trials.
     """
     count = len(scores)
-    if count < FEWEST:
+    if count < FEWEST or not trainings:
         return None
     ordered, best = sorted(scores, reverse=True), max(2, math.ceil(count / 3))
     excess = sum(score - ordered[best] for score in ordered[:best]) / best

@@ -125,7 +125,7 @@ class TPESampler:
         own = compared(scores, self._context.objective)
         merits, values = by_front(own, scores), all_values(own, scores)
         count = min(MOST_GOOD, math.ceil(GOOD * len(merits)))
-        good = heapq.nlargest(count, merits, key=lambda number: (merits[number], -number))
+        good = _best(merits, count)
         elsewhere = [n for n, trial in self._trials.items() if n not in merits and trial.state.is_finished()]
         others = [*sorted(merits.keys() - set(good), reverse=True), *sorted(elsewhere, reverse=True)]
         running = [
@@ -158,7 +158,14 @@ class TPESampler:
                 of_loss.setdefault(score.loss, []).append(number)
             for numbers in of_loss.values():
                 kept.update(heapq.nlargest(MOST_GOOD, numbers, key=lambda n: (scores[n].key, -n)))
+            if self._context.objective.also:  # by whose fronts others are good
+                kept.update(_best(by_front(compared(scores, self._context.objective), scores), MOST_GOOD))
         self._trials = {number: trial for number, trial in self._trials.items() if number in kept}
+
+
+def _best(merits: Mapping[int, float], count: int) -> list[int]:
+    """The trials with the highest merits; of equal ones the earlier."""
+    return heapq.nlargest(count, merits, key=lambda number: (merits[number], -number))
 
 
 def compared(scores: Mapping[int, Score], objective: Objective) -> dict[int, float]:

@@ -91,9 +91,8 @@ def of_records(
     A stopped trial's curve is extrapolated: from its last rung it grows as the full trials did on average.
     Raises UserError when no trial took all its steps.
     """
-    own = [
-        record for record in records if record.fork is None
-    ]  # of others the recipe alone is not the reason
+    # of forks the recipe alone is not the reason, and repeats were not proposed
+    own = [record for record in records if record.fork is None and record.repeats is None]
     known = [record for record in own if record.rungs and record.recipe["steps"] == max_steps]
     full = [record for record in known if record.step >= max_steps]
     if not full:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
@@ -223,6 +225,19 @@ def test_what_is_forgotten_would_not_have_been_shown():
         other.learn(backward)
     assert len(one._trials) < len(trials)
     assert one.propose(1500) == other.propose(1500)
+
+
+def test_with_several_objectives_nothing_that_is_on_the_front_is_forgotten():
+    objective = replace(OBJECTIVE, also=("latency_ms",))
+    sampler = TPESampler(SamplerContext(space_of_x, 1, objective))
+    for number in range(2 * (MOST_GOOD + LATEST) + 10):
+        trial = bare(number, 0.1 + number / 1e4)
+        metrics = {"mAP": trial.value, "mAP50": trial.value, "latency_ms": 10.0 + number}
+        result = StepResult(number, 90, "rung", metrics=metrics)
+        judged = make_rung(result, objective.score(metrics), Judgement("continue", 1, 1, None), objective)
+        trial.user_attrs = {f"{RUNG}90": judged.to_dict()}
+        sampler.learn(trial)
+    assert sampler.propose(1000).params
 
 
 def test_the_parameters_of_a_packed_trial_are_decompressed_once_however_often_it_is_shown():
