@@ -12,14 +12,16 @@ from test_confirmation import StopInRepeat
 from trainers.datasets.splits.folds import Fold
 from tuning.api import earlier_study
 from tuning.api.replaying import recorded, simulated
+from tuning.reporting.context import ReportContext
 from tuning.reporting.ledger import ledger
+from tuning.reporting.parts import published_recipes
 from tuning.reporting.statistics.best_so_far import best_so_far
 from tuning.search import simulation
 from tuning.search.callback import Callback
 from tuning.search.samplers.random_sampler import RandomSampler
 from tuning.search.schedulers.halving import Halving
 from tuning.search.search import Search
-from tuning.study import pareto
+from tuning.study import pareto, reading
 from tuning.study.spent import Spent
 from tuning.study.study import Study
 from tuning.study.trial_record import CONTINUES, FOLD, REPEATS, Rung, TrialRecord
@@ -154,7 +156,14 @@ def test_a_study_that_was_confirmed_is_replayed_without_its_repeats(interrupted,
     again.close()
 
 
-def _repeats(folder) -> list[TrialRecord]:
-    from tuning.study import reading
+def test_the_report_takes_none_of_them_for_a_published_recipe(interrupted):
+    study = Study.open(interrupted, about(), durable=False)
+    run_here(search_of(study))
+    study.close()
+    found = published_recipes.section(ReportContext(reading.read("street", interrupted.parent)))
+    assert found.text == [published_recipes.COMPARABLE], "no published recipe was tried"
+    assert {row[2] for row in found.tables[0].rows} == {"not run"}
 
+
+def _repeats(folder) -> list[TrialRecord]:
     return [each for each in reading.read(folder.name, folder.parent).records if each.repeats is not None]

@@ -23,11 +23,12 @@ def section(context: ReportContext) -> Section | None:
     except UserError:  # a space of another version, or the training of a single recipe
         return None
     began = [record for record in context.records if record.provenance and record.fork is None]
-    own = {str(record.provenance.get("name")): record for record in began}
-    rows, data = [], []
+    named = {str(record.provenance.get("name")): record for record in began}
+    rows, data, own = [], [], []
     for branch in branches:
         for published in branch.published(about.preset):
-            record = own.get(published.name)
+            record = named.get(published.name)
+            own += [record] if record else []
             rows.append((published.name, published.source, *_trial(record)))
             data.append({
                 "name": published.name, "source": published.source, "model": branch.model,
@@ -39,7 +40,7 @@ def section(context: ReportContext) -> Section | None:
     best = context.best
     text = [COMPARABLE]
     if best is not None:
-        firsts = [record for record in own.values() if record.value is not None and record.step == best.step]
+        firsts = [record for record in own if record.value is not None and record.step == best.step]
         if firsts:
             first = trial_record.ranking(firsts)[0]
             objective = context.study.objective
