@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,8 @@ def fronts(points: np.ndarray) -> np.ndarray:
 
     By non-dominated sorting (Deb et al. 2002, NSGA-II): the next front is that of the points that are left.
     """
+    if points.shape[1] == 2:
+        return _fronts_in_a_plane(points)
     found = np.zeros(len(points), int)
     at_least: np.ndarray = np.all(points[:, None, :] >= points[None, :, :], axis=2)
     dominates = (
@@ -26,6 +29,26 @@ def fronts(points: np.ndarray) -> np.ndarray:
         found[there] = level
         left &= ~there
         level += 1
+    return found
+
+
+def _fronts_in_a_plane(points: np.ndarray) -> np.ndarray:
+    """`fronts` of (N, 2) points, in N log N steps.
+
+    After Jensen, "Reducing the run-time complexity of multiobjective EAs", IEEE Trans. Evol. Comp. 2003. Points come by
+    the first value, largest first. Those of a front that have come before dominate the next point if the highest second
+    value among them is at least its own; these highest values fall from front to front.
+    """
+    found = np.zeros(len(points), int)
+    highest: list[float] = []  # of each front, negated, so that it rises
+    before: tuple[np.ndarray, int] | None = None
+    for place in np.lexsort((-points[:, 1], -points[:, 0])):
+        point = points[place]
+        if before is None or (point != before[0]).any():  # equal points are on one front
+            level = bisect.bisect_right(highest, -point[1])
+            highest[level : level + 1] = [-float(point[1])]
+            before = point, level
+        found[place] = before[1]
     return found
 
 

@@ -29,9 +29,10 @@ from tuning.study.study import Study
 ALL = search_spaces.get("all")
 
 
-def test_fronts_are_those_of_optuna():
-    points = np.round(np.random.default_rng(0).random((40, 3)), 1)  # with ties
-    study = optuna.create_study(directions=["maximize"] * 3)
+@pytest.mark.parametrize("objectives", [2, 3])
+def test_fronts_are_those_of_optuna(objectives):
+    points = np.round(np.random.default_rng(0).random((40, objectives)), 1)  # with ties
+    study = optuna.create_study(directions=["maximize"] * objectives)
     distributions = {"x": optuna.distributions.FloatDistribution(0, 1)}
     for row in points:
         study.add_trial(
@@ -41,6 +42,13 @@ def test_fronts_are_those_of_optuna():
     assert set(np.flatnonzero(pareto.fronts(points) == 0).tolist()) == best
     left = np.flatnonzero(pareto.fronts(points) > 0)
     assert (pareto.fronts(points)[left] - 1 == pareto.fronts(points[left])).all()
+
+
+def test_two_objectives_have_the_fronts_that_they_have_beside_a_third_that_is_equal():
+    points = np.round(np.random.default_rng(1).random((400, 2)), 2)
+    points[:9, 1] = -np.inf  # not measured
+    beside = np.hstack([points, np.ones((len(points), 1))])
+    assert (pareto.fronts(points) == pareto.fronts(beside)).all()
 
 
 @pytest.mark.parametrize(
