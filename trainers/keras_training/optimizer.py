@@ -104,9 +104,7 @@ class Update:
         rates = tf.unstack(rate * self._factors) if self._per_variable else [rate] * len(self._variables)
         step = self._begin_step()
         for variable, gradient, own in zip(self._variables, gradients, rates, strict=True):
-            if (
-                gradient is None
-            ):  # the loss does not depend on it, as on layers of a backbone after its last feature map
+            if gradient is None:  # the loss does not depend on it, as on the end of some backbones
                 continue
             if self._decays and variable.shape.rank > 1:
                 variable.assign_sub(variable * (own * self._weight_decay))
