@@ -107,7 +107,7 @@ def continue_longer(study: Study, shorter: TrialRecord, steps: int) -> TrialReco
     """A new trial with more steps, which starts from the checkpoint of a shorter one."""
     trial = study.trial(shorter.number)
     recipe = recipes.build(dict(shorter.recipe) | {"steps": steps}, where=f"trial {shorter.number}")
-    fetch_trial(study.trial_folder(shorter.number))
+    fetch_trial(study.trial_folder(shorter.number), wait=True)
     newest = newest_checkpoint(study.trial_folder(shorter.number))
     return study.begin(
         Proposal(recipe, trial.params, trial.distributions),

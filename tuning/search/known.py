@@ -31,7 +31,7 @@ class KnownTrial:
 
     def files(self) -> list[Path]:
         """What the trial that takes over its results needs: the newest checkpoint, and all files but OWN."""
-        fetch_trial(self.folder)
+        fetch_trial(self.folder, wait=True)
         newest = newest_checkpoint(self.folder)
         files = [path for path in sorted(self.folder.glob("*")) if path.is_file() and path.name not in OWN]
         return files if newest is None else [newest[1], *files]

@@ -87,7 +87,8 @@ def _client() -> Any:
     retries = {"mode": "standard", "max_attempts": 4}
     return session.client(
         "s3",
-        region_name=session.region_name or "us-east-1",
+        # boto3 itself reads AWS_DEFAULT_REGION alone
+        region_name=session.region_name or os.environ.get("AWS_REGION") or "us-east-1",
         config=Config(
             max_pool_connections=_WORKERS, retries=retries, connect_timeout=10, read_timeout=60, **unsigned
         ),

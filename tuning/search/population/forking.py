@@ -89,7 +89,7 @@ class Forks:
         """The newest checkpoint of the trial to start from; in a store, once it has arrived. None if it is gone."""
         folder, since = self._study.trial_folder(fork.of), time.monotonic()
         while True:
-            fetch_trial(folder)
+            fetch_trial(folder, wait=True)
             newest = newest_checkpoint(folder)
             if (newest is not None and newest[0] >= fork.step) or self._study.stored is None:
                 return newest and newest[1]
