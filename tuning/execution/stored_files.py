@@ -57,7 +57,7 @@ class StoredFiles:
         self._pushed: dict[Path, tuple[int, int]] = {}
         self._sent, self._received = 0, store.received  # bytes that `moved` has not told of, and that it has
         self._refused: tuple[float, Exception] | None = (
-            None  # since when attempts have failed, and the last error
+            None  # since when uploads have failed, and the last error
         )
         self._at_once = threading.Event()  # set while somebody waits: the next attempt is not put off
         self._thread = threading.Thread(target=self._upload_all, name="uploads", daemon=True)
