@@ -37,7 +37,7 @@ def test_a_box_is_drawn_around_its_object(orientation, tmp_path):
     dataset = SimpleNamespace(validation=SimpleNamespace(files=(shard.path,)))
     none = np.zeros((0, 4))
     result = ImageResult(
-        64, 48, np.array([SPOT], float), np.array([0]), np.array([False]), none, none[:, 0], none[:, 0]
+        48, 64, np.array([SPOT], float), np.array([0]), np.array([False]), none, none[:, 0], none[:, 0]
     )
     ((image, shown),) = images_of([result], dataset, [0])
     assert image.shape == (SIDE * 48 // 64, SIDE, 3)

@@ -39,7 +39,7 @@ def test_unequal_shares_batch_normalisation_and_dropped_images_over_both_devices
     assert apart["moving"] < 1e-6
 
 
-@pytest.mark.slow(50)
+@pytest.mark.long
 def test_a_detector_whose_loss_is_of_the_whole_batch(tiny_recipe):
     recipe = tiny_recipe.replace(batch_size=3, freeze_batch_norm=True)
     assert step(json.dumps(recipe.to_dict()))["gradients"] < 1e-5

@@ -73,6 +73,7 @@ def test_cvat_points_are_left_out_and_that_is_said(tmp_path):
 def test_every_cvat_file_of_a_folder_is_read(tmp_path):
     for job in range(25):  # an export of each job
         folder = cvat(tmp_path / "jobs" / f"{job:02d}", [next(iter(SHAPES))], f"{job}-{{}}.jpg")
+        (folder / "images" / f"{job}-0.jpg").write_bytes(picture(job))
         if job % 5 == 0:
             (folder / "annotations.xml").rename(folder / "ANNOTATIONS.XML")
     report = check(tmp_path / "jobs")
