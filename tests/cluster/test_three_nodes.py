@@ -35,8 +35,8 @@ def until_one_trains_on(machine, cluster, driver: Driver, study: str) -> int:
         here = on_disk(machine, study)
         for trial, step in driver.training().items():
             if step >= 34 and trial in here:
-                recipe_id = recipe_on(machine, study, trial)
-                if trained([cluster.head, *cluster.workers], 0, recipe_id)[-1] in trained([machine]):
+                newest = trained([cluster.head, *cluster.workers], 0, recipe_on(machine, study, trial))[-1]
+                if newest.first > step and newest in trained([machine]):  # else another machine may have it
                     return trial
         assert driver.process.poll() is None, driver.said
         assert time.monotonic() < until, driver.said
