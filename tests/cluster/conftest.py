@@ -21,7 +21,7 @@ import pytest
 from faults import Outage
 from mlflow_server import MlflowServer
 from nodes import HERE, ROOT, Node
-from watching import TRAINED
+from watching import TRAINED, Driver
 
 TRAINER = ROOT / "tests" / "tuning"
 NETWORK = "10.77.0.0/24"
@@ -136,3 +136,13 @@ def _leave(folder: Path) -> None:
         print(folder, file=sys.stderr)
     else:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Iterator[Driver]:
+    """A search's command, yet to be started; killed at the end, so that a failed test leaves its machines free."""
+    driver = Driver(tmp_path / "log")
+    yield driver
+    if driver.process is not None and driver.process.poll() is None:
+        driver.process.kill()
+        driver.process.wait()

@@ -67,11 +67,11 @@ def heard(head: Node, with_certificate: bool) -> bytes:
         return wrapped.recv(1)
 
 
-def test_a_search_of_real_detectors_runs_resumes_and_extends(cluster, tmp_path):
+def test_a_search_of_real_detectors_runs_resumes_and_extends(cluster, driver):
     assert heard(cluster.head, with_certificate=True)
     assert not heard(cluster.head, with_certificate=False)
     began = time.monotonic()
-    driver = Driver(tmp_path / "log").start(cluster.head, search(cluster, 4))
+    driver.start(cluster.head, search(cluster, 4))
     trial, lost = promoted_trial(driver, cluster.workers)
     (stays,) = [machine for machine in cluster.workers if machine is not lost]
     seen = len(driver.lines)

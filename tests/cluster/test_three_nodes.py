@@ -9,7 +9,6 @@ import signal
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from watching import (
@@ -54,9 +53,9 @@ def test_each_node_sees_only_its_own_disk(cluster):
     assert len(boots) == 3
 
 
-def test_a_search_loses_a_machine_and_goes_on_from_its_checkpoints(cluster, tmp_path):
+def test_a_search_loses_a_machine_and_goes_on_from_its_checkpoints(cluster, driver):
     study, lost = "bereft", cluster.workers[1]
-    driver = Driver(Path(tmp_path) / "log").start(cluster.head, command(cluster, study, "--trials", "6"))
+    driver.start(cluster.head, command(cluster, study, "--trials", "6"))
     trial = until_one_trains_on(lost, cluster, driver, study)
     recipe_id, killed = recipe_on(lost, study, trial), time.time()
     lost.kill()
@@ -100,13 +99,11 @@ def test_it_is_extended_from_another_machine_after_the_heads_disk_is_lost(cluste
     check_mlflow_has_each_trial_once(cluster, study)
 
 
-def test_a_machine_that_is_about_to_go_saves_first(cluster, tmp_path):
+def test_a_machine_that_is_about_to_go_saves_first(cluster, driver):
     # a new one: on a machine that was lost and has come back, Ray's command may ask the raylet that was there before
     study, leaving, began = "drained", cluster.join(5, 2, cluster.head.address), time.time()
     cluster.workers.append(leaving)
-    driver = Driver(Path(tmp_path) / "log").start(
-        cluster.head, command(cluster, study, "--trials", "1000", database=False)
-    )
+    driver.start(cluster.head, command(cluster, study, "--trials", "1000", database=False))
     until_one_trains_on(leaving, cluster, driver, study)
     address = f"{cluster.head.address}:6379"
     found = leaving.run(  # as a spot machine's own watch would
@@ -130,9 +127,9 @@ def test_a_machine_that_is_about_to_go_saves_first(cluster, tmp_path):
     leaving.remove()
 
 
-def test_a_machine_whose_disk_is_full_is_left_out_and_the_search_goes_on(cluster, tmp_path):
+def test_a_machine_whose_disk_is_full_is_left_out_and_the_search_goes_on(cluster, driver):
     study, full = "full", cluster.join(4, 2, cluster.head.address, cache="64k")
-    driver = Driver(Path(tmp_path) / "log").start(
+    driver.start(
         cluster.head, command(cluster, study, "--trials", "6", "--workers", "7", steps=90, database=False)
     )
     assert driver.ended() == 0, driver.said
@@ -144,9 +141,9 @@ def test_a_machine_whose_disk_is_full_is_left_out_and_the_search_goes_on(cluster
     full.remove()
 
 
-def test_the_same_command_goes_on_elsewhere_after_the_head_is_lost_with_its_driver(cluster, tmp_path):
+def test_the_same_command_goes_on_elsewhere_after_the_head_is_lost_with_its_driver(cluster, driver):
     study, old, new, third = "beheaded", cluster.head, *cluster.workers
-    driver = Driver(Path(tmp_path) / "log").start(old, command(cluster, study, "--trials", "6"))
+    driver.start(old, command(cluster, study, "--trials", "6"))
     trial = until_one_trains_on(third, cluster, driver, study)
     killed = time.time()
     old.kill()

@@ -56,6 +56,7 @@ class StudyScheduler(TrialScheduler):
         self._deaths = Deaths()
         self._given_up: dict[int, str] = {}  # why
         self._put_back: dict[int, str] = {}  # why; when Ray adds it again, it is ended
+        self._without_worker: dict[int, Trial] = {}  # the longest without one first
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """Ignored: the search has its own objective."""
@@ -86,8 +87,14 @@ class StudyScheduler(TrialScheduler):
             raise
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """None: Ray runs pending trials in order."""
-        return None
+        """Of the trials that have no worker yet, the one that has waited longest; None if all have one.
+
+        Ray gives a worker that has become free to the trial that was proposed last, and lets a trial for which it has
+        asked for a new worker wait for that one: after the loss of a machine, until the search has no more proposals.
+        """
+        waiting = {n: trial for n, trial in self._without_worker.items() if trial.status == Trial.PENDING}
+        self._without_worker = waiting
+        return next(iter(waiting.values()), None)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """A trial's worker died. It resumes from its current state, unless that was once too often.
@@ -136,6 +143,7 @@ class StudyScheduler(TrialScheduler):
         Nor if the memory holds fewer trials than ran: the searcher proposes it anew, when another has ended.
         """
         number = trial.config["assignment"]["number"]
+        self._without_worker[number] = trial
         for lost, then in (
             (self._given_up, self._search.crashed), (self._put_back, self._search.put_back),
         ):  # fmt: skip

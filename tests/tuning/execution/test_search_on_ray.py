@@ -155,6 +155,22 @@ def test_a_worker_that_is_killed_is_replaced_and_its_trial_goes_on(local_ray, op
     assert [step for _, steps in told for step in steps] == list(range(1, 91))
 
 
+def test_a_trial_without_a_worker_gets_the_next_that_is_free_before_trials_that_come_later(
+    local_ray, open_study
+):
+    first: list[int] = []  # the trials, in the order of their first steps
+
+    class Heard(Callback):
+        def progressed(self, result) -> None:
+            if result.trial not in first:
+                first.append(result.trial)
+
+    search = search_of(open_study(), 9, (Heard(),))
+    run(search, job_of(TRAINER, {"pace": 0.02}, chunk_seconds=0.2), Resources(workers=3))  # on two CPUs
+    assert sorted(first) == list(range(9))
+    assert first.index(2) == 2
+
+
 def test_a_worker_that_gets_sigterm_saves_and_another_goes_on(local_ray, open_study):
     """As on a spot machine. Three times: deaths with a checkpoint in between do not fail the trial."""
     study, told, ended = open_study(), [], []
