@@ -69,10 +69,11 @@ class Client:
             for name, value in fields.items()
             if value is not None
         ).encode()
+        name = json.dumps(video.name, ensure_ascii=False)  # in UTF-8; a form knows no \u
         head += (
-            f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename={json.dumps(video.name)}\r\n'
+            f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename={name}\r\n'
             "Content-Type: application/octet-stream\r\n\r\n"
-        ).encode()
+        ).encode("utf-8", "replace")
         tail = f"\r\n--{boundary}--\r\n".encode()
         body = _MultipartBody(head, video, tail, sent)
         headers = {"Content-Type": f"multipart/form-data; boundary={boundary}", "Idempotency-Key": key}

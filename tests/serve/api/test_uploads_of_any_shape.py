@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from serve.api.uploads import FIELD_BYTES, read_form
+from serve.client import Client
 from serve.errors import Refused
+from serve.jobs.options import Options
 
 NEARLY = [b"\r\n", b"--", b"\r\n--B", b"\r\n--BB", b"--BOUND--"]  # the boundary
 CUTS = st.lists(st.integers(0, 10**6), max_size=5)
@@ -101,3 +103,17 @@ def test_fields_beyond_their_limit_are_refused():
 def test_the_limit_is_exact(size, cuts):
     answer = read(body_of(bytes(size), "{}", "BOUNDARY"), cuts, "BOUNDARY", limit=1000)
     assert answer == 413 if size > 1000 else answer[1][0][2] == size
+
+
+@pytest.mark.parametrize("name", ["Straße 日本.mp4", 'a "quoted" \\ name.mp4', "not UTF-8 \udcff.mp4"])
+def test_the_name_of_a_video_arrives_as_the_client_has_it(name, tmp_path, monkeypatch):
+    sent = []
+    monkeypatch.setattr(Client, "_call", lambda *args, **request: None)
+    monkeypatch.setattr(Client, "_json", lambda *args, **request: sent.append(request) or {})
+    (tmp_path / name).write_bytes(b"video")
+    Client("http://127.0.0.1", "token").submit(tmp_path / name, Options())
+    boundary = sent[0]["headers"]["Content-Type"].partition("boundary=")[2]
+    body = b"".join(sent[0]["data"])
+    assert len(body) == len(sent[0]["data"])
+    _, files, _ = read(body, [], boundary)
+    assert files == [(name.replace("\udcff", "?"), b"video", 5)]
