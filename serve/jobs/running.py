@@ -158,6 +158,8 @@ class JobRunner:
                 model = stack.enter_context(self._models.using(job.model))
             except Exception as error:
                 raise ModelUnavailable(one_line(error)) from error
+            # the model may be another than when the job was submitted: without its classes it would find nothing
+            model.task.check_for(model.export.classes, job.options)
             images = -(-facts.frames // job.options.every)
             shadow = stack.enter_context(
                 shadowing(self._rollout.state(), self._models, self._evidence, model, job.id, images)

@@ -13,11 +13,13 @@ from serve.errors import Refused
 from serve.exports.loaded_models import LoadedModels
 from serve.jobs import running
 from serve.jobs.faults import MAX_TRIES, MAX_UNEXPECTED, ModelUnavailable, fault_of, pause
+from serve.jobs.limits import Limits
 from serve.jobs.options import Options
 from serve.jobs.queue import JobQueue
 from serve.jobs.running import SUSPECT_ATTEMPTS
 from serve.jobs.slots import Slots
 from serve.jobs.submission import Submission
+from serve.video.opening import probe
 from serve.video.segments import SegmentFolder
 from trainers.errors import UserError
 
@@ -72,6 +74,20 @@ def test_a_dead_device_fails_no_job_and_its_replica_takes_none(worker, tmp_path,
     for job_id in ids:
         assert worker.work()
         assert_complete(worker, job_id)
+
+
+def test_a_job_that_is_given_to_a_model_without_its_classes_fails_and_says_so(worker, tmp_path, clip):
+    folder = tmp_path / "incoming"
+    folder.mkdir()
+    (folder / "input").write_bytes(clip.read_bytes())
+    sent = Submission("clip", "upload", Options(classes=["tram"]), probe(clip, Limits()))
+    job, _ = worker.store.add(folder, sent, "a-candidate", 100)
+    assert worker.queue.start(job.id, 0)
+    worker.queue.give_to(job.id, worker.champion)  # as a rollback does
+    assert worker.work()
+    ended = worker.store.get(job.id)
+    assert (ended.state, ended.objects) == ("failed", 0)
+    assert "the model knows no 'tram'" in ended.error
 
 
 def test_a_full_disk_is_a_problem_of_the_replica(worker, monkeypatch):
