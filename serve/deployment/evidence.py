@@ -48,18 +48,24 @@ class Evidence:
             self._pending[candidate, unit] += (1, ours, theirs)
 
     def flush(self) -> None:
-        """Write what was collected to the database."""
+        """Write what was collected to the database. When that fails, it is kept for the next time."""
         with self._lock:
             pending, self._pending = self._pending, defaultdict(lambda: np.zeros(3))
         if not pending:
             return
-        with self._database.transaction() as db:
-            db.executemany(
-                "INSERT INTO evidence VALUES (?, ?, ?, ?, ?) ON CONFLICT (candidate, unit) DO UPDATE SET "
-                "images = evidence.images + excluded.images, ours = evidence.ours + excluded.ours, "
-                "theirs = evidence.theirs + excluded.theirs",
-                [(*key, *counts.tolist()) for key, counts in pending.items()],
-            )
+        try:
+            with self._database.transaction() as db:
+                db.executemany(
+                    "INSERT INTO evidence VALUES (?, ?, ?, ?, ?) ON CONFLICT (candidate, unit) DO UPDATE SET "
+                    "images = evidence.images + excluded.images, ours = evidence.ours + excluded.ours, "
+                    "theirs = evidence.theirs + excluded.theirs",
+                    [(*key, *counts.tolist()) for key, counts in pending.items()],
+                )
+        except Exception:
+            with self._lock:
+                for key, counts in pending.items():
+                    self._pending[key] += counts
+            raise
 
     def units(self, candidate: str) -> np.ndarray:
         """(N, 3): for each unit the number of images, and of the candidate's and the champion's objects in them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 
 import numpy as np
 import pytest
@@ -180,3 +181,20 @@ def test_the_state_that_an_earlier_version_stored_is_read(state, database):
         text = json.dumps({"champion": "old", "candidate": candidate})
         db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (ROW, text))
     assert state.state().candidate.bounds == Bounds(images=30, errors=0.1, fewer=0.4, more=0.4)
+
+
+def test_evidence_that_cannot_be_written_is_kept_for_the_next_time(tmp_path, monkeypatch):
+    database = Database(tmp_path, create=True)
+    evidence = Evidence(database)
+    evidence.add("candidate", "job", 3, 4)
+
+    def locked():
+        raise sqlite3.OperationalError("database is locked")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(database, "transaction", locked)
+        with pytest.raises(sqlite3.OperationalError):
+            evidence.flush()
+    evidence.add("candidate", "job", 1, 1)
+    evidence.flush()
+    assert evidence.units("candidate").tolist() == [[2, 4, 5]]
