@@ -96,6 +96,8 @@ def run(
     study = Study.open(folder, about, settings.accept_space_change, say=say)
     try:
         say(f"study {study.name} in {study.folder}")
+        if copied := tell_copy_apart(study, settings.tracking_uri or default_uri(settings.studies_dir)):
+            say(copied)
         write_split(dataset, study.folder)
         if costs.architectures:
             costs.write(study.folder)
@@ -117,7 +119,7 @@ def run(
             modules=models.modules_of(space.models),
             early_images=settings.early_images,
             save_seconds=settings.save_every,
-            store=(study.stored.store.uri, study.name) if study.stored else None,
+            store=(study.stored.store.uri, study.name, study.manifest.id) if study.stored else None,
             folds=asked.folds,
         )
         if study.stored is not None:
@@ -148,8 +150,6 @@ def _search(
     spending = Spending(Meter(study, settings.gpus), budget, settings.steps)
     share = Share(max(1, int(settings.cpus)), settings.gpus, settings.price)
     command = shlex.join(final_report.python_command(words)) if words else ""
-    if copied := tell_copy_apart(study, uri):
-        console.print(copied, highlight=False, soft_wrap=True, markup=False)
     tracking = Tracking(study, uri, artifacts, settings.steps, share, command)
     pictures = Pictures(study, job.dataset, tracking.drawn, job.modules)
     progress, summary = Progress(console, spending), SummaryFile(study)

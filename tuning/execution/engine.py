@@ -77,7 +77,8 @@ class Job:
     chunk_seconds: seconds between a worker's messages.
     early_images: number of validation images at the rungs before the last; None for all.
     save_seconds: between a trial's checkpoints; there is one at each rung too.
-    store: (URI of the studies' store, name of the study), where each machine has its own disk; None for a shared one.
+    store: (URI of the studies' store, name and id of the study), where each machine has its own disk; None for a
+        shared one.
     weights: SHA-256 of the published weights that the store has, by model; see tuning.stores.weights.
     folds: the splits of the images that the best trials are trained on again.
     software: of the driver, which that of each machine of a cluster must equal; {} on one machine.
@@ -91,7 +92,7 @@ class Job:
     chunk_seconds: float = 3.0
     early_images: int | None = None
     save_seconds: float = SAVE_SECONDS
-    store: tuple[str, str] | None = None
+    store: tuple[str, str, str] | None = None
     weights: Mapping[str, str | None] = field(default_factory=dict)
     folds: tuple[Dataset, ...] = ()
     software: Mapping[str, str] = field(default_factory=dict)

@@ -31,26 +31,28 @@ from tuning.study.trial_folder import CHECKPOINT, RECIPE, newest_checkpoint
 ON_ITS_WAY_SECONDS = 60.0  # that a checkpoint may be uploaded for, after its rung was told
 AWAY_SECONDS = 900.0  # that a trial waits, at its start and its end, for a store that does not answer
 LOOK_SECONDS = 1.0
+STUDY_ID = ".study"  # in a trial's folder: the id of its study
 FIRST_RETRY, LAST_RETRY = 1.0, 30.0  # seconds before another attempt to upload
 
 
-def stored_files(place: tuple[str, str] | None) -> StoredFiles | None:
+def stored_files(place: tuple[str, str, str] | None) -> StoredFiles | None:
     """The files of a worker on this machine; None for a folder that all machines see. place: Job.store."""
     if place is None:
         return None
-    uri, study = place
-    return StoredFiles(open_store(uri), working_copy(uri), study)
+    uri, study, study_id = place
+    return StoredFiles(open_store(uri), working_copy(uri), study, study_id)
 
 
 class StoredFiles:
-    """See TrialFiles. studies: this machine's working copy. study: the study's name."""
+    """See TrialFiles. studies: this machine's working copy. study, study_id: the study's name, and its id or ""."""
 
     own_disk = True
 
-    def __init__(self, store: Store, studies: Path, study: str) -> None:
+    def __init__(self, store: Store, studies: Path, study: str, study_id: str = "") -> None:
         self.store = store
         self.studies = studies
         self._study = studies / study
+        self._study_id = study_id
         self._prefix = f"{study}/"
         self._queue: queue.Queue[tuple[Path, int]] = queue.Queue()  # checkpoint or folder, and its step
         self._recipe_ids: dict[Path, str] = {}
@@ -69,9 +71,15 @@ class StoredFiles:
 
     def prepare(self, folder: Path, number: int, recipe: Recipe, reported: int) -> str:
         """See TrialFiles."""
-        if (folder / RECIPE).is_file() and recipes.read(folder / RECIPE).recipe_id != recipe.recipe_id:
-            shutil.rmtree(folder)  # of a trial of this number that the driver was lost before it had told of
+        mark = folder / STUDY_ID
+        another = mark.is_file() and mark.read_text(encoding="utf-8") != self._study_id
+        if another or (
+            (folder / RECIPE).is_file() and recipes.read(folder / RECIPE).recipe_id != recipe.recipe_id
+        ):
+            # of a trial of this number that the driver was lost before it had told of, or of a deleted study
+            shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        write_text(mark, self._study_id)
         write_text(folder / RECIPE, recipe.to_yaml())
         self._recipe_ids[folder] = recipe.recipe_id
         cache.make_room(self._study.parents[1], keep=folder)

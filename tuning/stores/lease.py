@@ -3,16 +3,18 @@
 Nothing depends on clocks that agree: a lease whose object does not change for EXPIRES seconds, by the clock of the one
 who looks, has lost its holder.
 
-    lease.json   {"token": 3, "host": "head-1", "pid": 4711, "since": "2026-11-26 09:12:01", "beat": 17, "held": true}
+    lease.json   {"token": 3, "host": "head-1", "pid": 4711, "since": "2026-11-26 09:12:01", "beat": 17, "held": true,
+                  "id": "9f2c81d0"}   of this holder alone: the numbers begin again when a study is deleted
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +28,27 @@ LOOK_SECONDS = 1.0
 
 
 class Lease:
-    """The lease of the study whose keys begin with `prefix`. token: this holder's number, after `acquire`."""
+    """The lease of the study whose keys begin with `prefix`.
+
+    After `acquire`: token: this holder's number. fields: its content. before: that of the holder before; {} for none.
+    """
 
     def __init__(self, store: Store, prefix: str) -> None:
         self._store = store
         self._key = prefix + KEY
         self._fields: dict[str, Any] = {}
+        self.before: Mapping[str, Any] = {}
         self._tag = ""
 
     @property
     def token(self) -> int:
         """The number of this holder; 0 before `acquire`."""
         return int(self._fields.get("token", 0))
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """What the lease says of this holder."""
+        return self._fields
 
     def acquire(self, say: Callable[[str], None] = lambda line: None) -> int:
         """Take the lease; returns the token. Waits up to EXPIRES for the lease of a process that may be dead.
@@ -54,9 +65,10 @@ class Lease:
                 found = self._found()
             if found is not None and found[1] != tag and found[0].get("held"):
                 raise UserError(f"{self._store.uri}: in use by {_named(found[0])}; wait, or stop it first")
-        before, tag = found or ({}, "")
+        self.before, tag = found or ({}, "")
         self._fields = {
-            "token": int(before.get("token", 0)) + 1,
+            "token": int(self.before.get("token", 0)) + 1,
+            "id": secrets.token_hex(4),
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "machine": _machine(),

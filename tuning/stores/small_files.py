@@ -33,6 +33,10 @@ class SmallFiles:
         """The tag of the object that the file `name` was last equal to; "" if there was none."""
         return self._tags.get(name, "")
 
+    def forget(self) -> None:
+        """The files here were deleted."""
+        self._tags, self._pushed = {}, {}
+
     def pull(self, entries: Iterable[Entry]) -> int:
         """Write those of the objects that have changed since the last pull, or are missing here. Returns how many."""
         changed = []

@@ -34,8 +34,8 @@ def worker_on(on_machine, s3_store, monkeypatch):
 
     made = []
 
-    def make(machine: str, reported: int = 0, recipe=SEEDS[0]) -> Worker:
-        made.append(StoredFiles(s3_store, on_machine(machine), "street"))
+    def make(machine: str, reported: int = 0, recipe=SEEDS[0], study_id: str = "first") -> Worker:
+        made.append(StoredFiles(s3_store, on_machine(machine), "street", study_id))
         worker = Worker(lambda model, fold: CurveTrainer(DATASET), "detection", files=made[-1])
         worker.begin(Assignment(3, recipe.to_dict(), made[-1].folder(3), RUNGS, reported))
         return worker
@@ -73,6 +73,15 @@ def test_a_trial_goes_on_elsewhere_from_its_checkpoint_and_the_user_is_told(work
         "street/trials/3/checkpoint-90.json",
     }  # fmt: skip
     assert keys == {"checkpoint-90"}, "older ones are deleted"
+
+
+def test_a_study_that_is_begun_anew_trains_its_trials_though_a_machine_has_those_of_the_deleted_one(
+    worker_on, s3_store
+):
+    trained(worker_on("machine-1"), 90)
+    s3_store.delete(entry.key for entry in s3_store.entries(""))
+    assert trained(worker_on("machine-1", study_id="second"), 10)[0].steps[0] == 1
+    assert worker_on("machine-1", reported=10, study_id="second").step().steps[0] == 11
 
 
 def test_each_message_tells_what_was_moved_to_the_store_and_from_it(worker_on, on_machine, s3_store):

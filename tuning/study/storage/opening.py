@@ -13,8 +13,9 @@ from trainers.files import write_text
 from tuning.stores.small_files import INDEX
 from tuning.study.manifest import Manifest
 from tuning.study.storage.keys import JOURNAL
+from tuning.study.storage.last_writer import TOKEN
 from tuning.study.storage.lock import StudyLock
-from tuning.study.storage.stored import TOKEN, StoredStudy
+from tuning.study.storage.stored import StoredStudy
 
 CREATE_TRIAL = b'"op_code":4,'  # in a line of the journal that adds a trial
 

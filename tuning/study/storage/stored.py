@@ -8,7 +8,6 @@ told again by a worker, from the checkpoint that it has.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -18,14 +17,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trainers.errors import UserError
-from trainers.files import write_text
 from tuning.stores import folders, lease
 from tuning.stores.location import store_uri
 from tuning.stores.opening import open_store
 from tuning.stores.patience import patiently
 from tuning.stores.small_files import SmallFiles
 from tuning.stores.store import Away, Conflict, Entry, Store, answered
-from tuning.study.storage import whole_folders
+from tuning.study.storage import last_writer, whole_folders
 from tuning.study.storage.journal_in_store import JournalInStore
 from tuning.study.storage.keys import (
     FILES,
@@ -41,7 +39,6 @@ from tuning.study.trial_folder import CHECKPOINT, PICTURES, newest_checkpoint
 PUSH_SECONDS = 2.0
 SHARE = 0.1  # of the time, at most, that uploading a long journal may take
 CLOSE_SECONDS = 120.0  # that closing waits for a store that is away
-TOKEN = ".token.json"  # in a working copy: the token under which it was last written
 
 
 class StoredStudy:
@@ -77,7 +74,9 @@ class StoredStudy:
         """
         with answered():
             held = lease.read(self.store, self.prefix)
-            if held is not None and _token(self.folder) == int(held[0].get("token", 0)):
+            if held is None:
+                last_writer.check_not_deleted(self.folder, self.store, self.prefix)
+            elif last_writer.is_newest(self.folder, held[0]):
                 self._list()
                 return
             self._pull()
@@ -85,19 +84,18 @@ class StoredStudy:
     def open(self, say: Callable[[str], None] = lambda line: None) -> None:
         """Take the study's lease, pull what has changed, and start to upload. Raises UserError."""
         with answered():
-            earlier = _token(self.folder)
-            token = self._lease.acquire(say)
-            if not earlier or earlier != token - 1:
-                self._pull()
-            else:  # this machine was the last to write: what it has is at least as new, even after a kill
+            self._lease.acquire(say)
+            if last_writer.is_newest(self.folder, self._lease.before):  # even after a kill
                 self._files.adopt(JOURNAL, self._list())
+            else:
+                self._pull()
             try:
                 self._push_journal()
             except Conflict:  # the last upload of a holder that has lost the lease came in between
                 self._pull()
                 self._push_journal()
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_text(self.folder / TOKEN, json.dumps({"token": token}))
+        last_writer.note(self.folder, self._lease.fields)
         self._over.clear()
         self._thread = threading.Thread(target=self._work, name="study store", daemon=True)
         self._thread.start()
@@ -206,6 +204,8 @@ class StoredStudy:
 
     def _pull(self) -> None:
         entries = self._list()
+        if last_writer.forget_another(self.folder, self.store, self.prefix):
+            self._files.forget()
         self._files.pull(entry for entry in entries if is_small(self._name(entry)))
 
     def _name(self, entry: Entry) -> str:
@@ -281,13 +281,6 @@ class StoredStudy:
         key = f"{self.prefix}trials/{number}/{PICTURES}"
         if folders.read(self.store, key) is None:
             folders.upload(self.store, key, self.folder / "trials" / str(number) / PICTURES, {})
-
-
-def _token(folder: Path) -> int:
-    try:
-        return int(json.loads((folder / TOKEN).read_text(encoding="utf-8"))["token"])
-    except (FileNotFoundError, ValueError, KeyError):
-        return 0
 
 
 def _say(line: str) -> None:
