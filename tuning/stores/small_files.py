@@ -63,20 +63,26 @@ class SmallFiles:
             if entry.key == self._prefix + name:
                 self._tags[name] = entry.tag
 
-    def push(self, name: str, expected: str | None = None, content: bytes | None = None) -> bool:
+    def state(self, name: str) -> tuple[int, int] | None:
+        """Modification time and size of the file; None if there is none."""
+        try:
+            stat = (self._folder / name).stat()
+        except FileNotFoundError:
+            return None
+        return stat.st_mtime_ns, stat.st_size
+
+    def push(
+        self, name: str, expected: str | None = None, other: tuple[bytes, tuple[int, int]] | None = None
+    ) -> bool:
         """Write the file to the store if it has changed since the last push. Returns whether it was written.
 
-        expected: as in Store.write. content: of the file, if it is to be other than what it holds. Raises Conflict.
+        expected: as in Store.write. other: what is written in place of the file's content, and its `state` before that
+        was read. Raises Conflict.
         """
-        path = self._folder / name
-        try:
-            stat = path.stat()
-        except FileNotFoundError:
+        state = self.state(name) if other is None else other[1]
+        if state is None or self._pushed.get(name) == state:
             return False
-        state = (stat.st_mtime_ns, stat.st_size)
-        if self._pushed.get(name) == state:
-            return False
-        body = path.read_bytes() if content is None else content
+        body = (self._folder / name).read_bytes() if other is None else other[0]
         self._tags[name] = self._store.write(self._prefix + name, body, expected)
         self._pushed[name] = state
         return True

@@ -26,17 +26,18 @@ class JournalInStore:
         A tag may be a digest of the content, so each holder of the lease ends its last line with another number of
         spaces, which JSON allows. So the first upload of a holder changes the tag, whether it has anything new or not.
         """
-        content = self._path.read_bytes() if self._path.is_file() else b""
+        state = self._files.state(JOURNAL)  # before it is read: what is written meanwhile is uploaded next
+        content = b"" if state is None else self._path.read_bytes()
         end = content.rfind(b"\n") + 1
-        if not end:
+        if state is None or not end:
             return
         padded = content[: end - 1] + b" " * (1 + token % 63) + b"\n"
         self._unanswered.add(hashlib.sha256(padded).digest())
         try:
-            self._files.push(JOURNAL, self._files.tag(JOURNAL), padded)
+            self._files.push(JOURNAL, self._files.tag(JOURNAL), (padded, state))
         except Conflict:  # an upload whose answer was lost has been made nevertheless
             found = self._store.read(self._key)
             if found is None or hashlib.sha256(found[0]).digest() not in self._unanswered:
                 raise
-            self._files.push(JOURNAL, found[1], padded)
+            self._files.push(JOURNAL, found[1], (padded, state))
         self._unanswered.clear()
