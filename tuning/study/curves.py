@@ -49,10 +49,16 @@ class CurveFile:
 
 
 def read(path: Path, offset: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The lines from byte `offset` on, each with the offset after it. Skips a line that is still being written."""
+    """The lines from byte `offset` on, each with the offset after it. Skips a line that is still being written.
+
+    All lines if none ends at `offset`: after a power cut, or on another machine, the file may be an earlier one.
+    """
     if not path.exists():
         return
     with path.open("rb") as file:
+        file.seek(max(0, offset - 1))
+        if offset and file.read(1) != b"\n":
+            offset = 0
         file.seek(offset)
         for line in file:
             if not line.endswith(b"\n"):
