@@ -28,6 +28,7 @@ DENIED = (
 )  # fmt: skip
 NONE = ("NoSuchKey", "404", "NotFound")
 CHANGED = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+BUSY = ("InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown", "Throttling")
 REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "301", "IllegalLocationConstraintException")
 ATTEMPTS = 3
 MOST_DELETED = 1000  # objects in one request
@@ -172,10 +173,11 @@ class S3Store:
             with self._errors():
                 chunk = {"Objects": names[first : first + MOST_DELETED], "Quiet": True}
                 answer = self._client.delete_objects(Bucket=self._bucket, Delete=chunk)
-                if errors := answer.get("Errors"):
-                    raise UserError(
-                        f"{self._uri}: {errors[0].get('Key')} cannot be deleted ({errors[0].get('Code')})"
-                    )
+                for error in answer.get("Errors", ()):
+                    key, code = error.get("Key"), error.get("Code")
+                    if code in BUSY:
+                        raise Away(f"{self._uri}: {key} cannot be deleted now ({code})")
+                    raise UserError(f"{self._uri}: {key} cannot be deleted ({code})")
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
@@ -209,7 +211,7 @@ class S3Store:
             return UserError(
                 f"{self._uri}: access denied ({code}); it takes the rights to list, read, write and delete objects there"
             )
-        if status >= 500 or status == 429 or code in ("SlowDown", "Throttling", "RequestTimeout"):
+        if status >= 500 or status == 429 or code in BUSY:
             return Away(f"{self._uri}: S3 cannot answer now ({code or status})")
         if code in NONE:
             return FileNotFoundError(line)

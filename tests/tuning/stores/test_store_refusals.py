@@ -66,6 +66,20 @@ def test_what_is_over_in_a_while_is_not_an_error_of_the_user(s3_store, monkeypat
         s3_store.write("a", b"")
 
 
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [("InternalError", Away), ("SlowDown", Away), ("ServiceUnavailable", Away), ("AccessDenied", UserError)],
+)
+def test_objects_of_a_request_that_s3_could_not_delete_now_are_deleted_later(
+    s3_store, monkeypatch, code, error
+):
+    """S3 answers such a request with 200, and an error for each of its objects."""
+    answer = {"Errors": [{"Key": "here/a", "Code": code}]}
+    monkeypatch.setattr(s3_store._client, "delete_objects", lambda **_: answer)
+    with pytest.raises(error, match=f"here/a cannot be deleted.* \\({code}\\)"):
+        s3_store.delete(["a"])
+
+
 def test_a_server_that_does_not_answer_is_away(bucket, monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
