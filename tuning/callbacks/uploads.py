@@ -1,12 +1,14 @@
 """Uploads: keeps a study's place in an object store up to date with the search. Without a store it does nothing.
 
-What workers on other machines write of an ended trial (results per image, training files) is fetched on a thread.
+What workers on other machines write of an ended trial (results per image, training files) is fetched on a thread. What
+comes late, or while the store is away, is fetched at the end of this run or of the next one.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 import queue
 import threading
 import time
@@ -31,8 +33,12 @@ class Uploads(Callback):
         self._stored = study.stored
         self._fetched = fetched
         self._queue: queue.SimpleQueue[TrialRecord | None] = queue.SimpleQueue()
+        self._late: list[TrialRecord] = []  # what could not be fetched yet, in earlier runs too
+        self._until = math.inf  # until when the thread may wait for anything
         self._thread = threading.Thread(target=self._fetch_all, name="fetching", daemon=True)
         if self._stored is not None:
+            ended = [record for record in study.records() if record.verdict and record.verdict.final]
+            self._late = [record for record in ended if record.rungs and not self._is_here(record)]
             self._thread.start()
 
     def began(self, record: TrialRecord) -> None:
@@ -54,8 +60,9 @@ class Uploads(Callback):
             self._queue.put(record)
 
     def close(self) -> None:
-        """Wait until the files of all ended trials are fetched."""
+        """Wait until the files of all ended trials are fetched; at most ON_THEIR_WAY_SECONDS for what is not there."""
         if self._stored is not None:
+            self._until = time.monotonic() + ON_THEIR_WAY_SECONDS
             self._queue.put(None)
             self._thread.join()
 
@@ -64,24 +71,37 @@ class Uploads(Callback):
             self._stored.touch(number)
 
     def _fetch_all(self) -> None:
-        assert self._stored is not None
         while (record := self._queue.get()) is not None:
             until = time.monotonic() + ON_THEIR_WAY_SECONDS
-            while not self._fetch(record) and time.monotonic() < until:
+            while not (here := self._fetch(record)) and time.monotonic() < min(until, self._until):
                 time.sleep(LOOK_SECONDS)
-            for each in self._fetched:
-                each(record)
-            self._stored.touch(record.number)
+            if not here:
+                self._late.append(record)
+            self._tell(record)
+        for record in self._late:
+            if time.monotonic() < self._until and self._fetch(record):
+                self._tell(record)
+
+    def _tell(self, record: TrialRecord) -> None:
+        assert self._stored is not None
+        for each in self._fetched:
+            each(record)
+        self._stored.touch(record.number)
 
     def _fetch(self, record: TrialRecord) -> bool:
         """Fetch the trial's small files. Returns whether its worker has uploaded them up to the trial's last rung."""
         assert self._stored is not None
-        folder = self._study.trial_folder(record.number)
         try:
             self._stored.fetch_trial(record.number, checkpoint=False)
-            return int(json.loads((folder / UPLOADED).read_text(encoding="utf-8"))["step"]) >= record.step
-        except FileNotFoundError:
-            return False
         except UserError as error:  # the store is away
             logging.getLogger(__name__).info("trial %s: %s", record.number, error)
+            return False
+        return self._is_here(record)
+
+    def _is_here(self, record: TrialRecord) -> bool:
+        """Whether all that its worker has written is on this machine."""
+        path = self._study.trial_folder(record.number) / UPLOADED
+        try:
+            return int(json.loads(path.read_text(encoding="utf-8"))["step"]) >= record.step
+        except FileNotFoundError:
             return False
