@@ -25,7 +25,7 @@ def make_room(root: Path, keep: Path) -> int:
     root: folder of all working copies. keep: the folder of the trial that is about to be trained.
     """
     limit = limit_bytes()
-    sizes = {path: _size(path) for path in root.glob("*/*/trials/*/checkpoint-*") if path.is_dir()}
+    sizes = _sizes(root)
     used, deleted = sum(sizes.values()), 0
     for path in sorted(sizes, key=_used_at):
         if used - deleted <= limit:
@@ -43,6 +43,15 @@ def limit_bytes() -> int:
         return round(float(text) * 1e9)
     except ValueError:
         raise UserError(f"{LIMIT_VARIABLE}={text}: expected a number of gigabytes") from None
+
+
+def _sizes(root: Path) -> dict[Path, int]:
+    """The checkpoints of all trials, and their bytes."""
+    while True:
+        try:
+            return {path: _size(path) for path in root.glob("*/*/trials/*/checkpoint-*") if path.is_dir()}
+        except FileNotFoundError:  # another worker has deleted one of its own meanwhile
+            continue
 
 
 def _size(folder: Path) -> int:
