@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,9 +38,14 @@ def submit(words: Sequence[str], settings: Settings) -> tuple[ClusterJobs, Job]:
     check(settings)
     jobs = ClusterJobs(settings.address)
     studies = store_uri(settings.studies_dir) or str(settings.studies_dir)
-    name = f"{settings.study or settings.space}-{time.strftime('%m%d-%H%M%S')}"
+    name = name_of(settings.study or settings.space)
     about = {"study": settings.study or "", "studies_dir": studies}
     return jobs, jobs.submit([*without(words), "--address", "auto"], name, about)
+
+
+def name_of(study: str) -> str:
+    """The name of a search that begins now: a part of addresses, and a word in commands."""
+    return f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', study)}-{time.strftime('%m%d-%H%M%S')}"
 
 
 def without(words: Sequence[str]) -> list[str]:
@@ -50,7 +56,7 @@ def without(words: Sequence[str]) -> list[str]:
         flag, given, _ = word.partition("=")
         if skip:
             skip = False
-        elif flag == "--submit":
+        elif len(flag) > len("--sub") and "--submit".startswith(flag):  # argparse takes --subm for it
             continue
         elif flag == "--address":
             skip = not given

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from tuning.attach import main as attach
-from tuning.jobs.submission import without
+from tuning.jobs.submission import name_of, without
 from tuning.jobs.watching import named_in
 from tuning.run import main as search
 from tuning.status import main as status
@@ -37,10 +38,16 @@ def refused(capsys, tmp_path, monkeypatch):
     [
         (["--space", "a", "--submit", "--address", "http://h:8265", "--trials", "3"], ["--space", "a", "--trials", "3"]),
         (["--address=http://h:8265", "--space", "a", "--submit"], ["--space", "a"]),
+        (["--space", "a", "--subm", "--subset", "10%"], ["--space", "a", "--subset", "10%"]),
     ],
 )  # fmt: skip
 def test_the_flags_for_this_machine_stay_here(words, kept):
     assert without(words) == kept
+
+
+@pytest.mark.parametrize("study", ["street 2", "street#2", "street?2", "street%2"])
+def test_the_name_of_a_search_is_a_word_that_addresses_hold(study):
+    assert re.fullmatch(r"street-2-\d{4}-\d{6}", name_of(study))
 
 
 @pytest.mark.parametrize(
