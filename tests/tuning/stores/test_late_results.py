@@ -10,6 +10,7 @@ from searches import about, run_here, search_of
 
 from tuning.callbacks import uploads
 from tuning.callbacks.uploads import Uploads
+from tuning.stores import folders
 from tuning.study.storage.keys import UPLOADED
 from tuning.study.study import Study
 
@@ -64,6 +65,21 @@ def test_results_that_no_run_could_fetch_are_fetched_by_the_next_one(searched, s
     study, fetching = searched(1)
     fetching.close()
     assert (study.trial_folder(0) / name).is_file()
+
+
+def test_a_checkpoint_that_was_on_its_way_when_its_trial_lost_it_is_deleted(searched, s3_store, tmp_path):
+    """A worker tells of a rung while it uploads; the scheduler ends the trial, and retention drops it, at once."""
+    study, fetching = searched(1)
+    study.stored.drop_checkpoints(0)
+    study.stored._push()
+    (tmp_path / "checkpoint-90").mkdir()
+    (tmp_path / "checkpoint-90" / "state").write_text("90")
+    folders.upload(s3_store, "street/trials/0/checkpoint-90", tmp_path / "checkpoint-90", {})
+    s3_store.write("street/trials/0/checkpoint-30.ab12cd34/state", b"of an upload that broke off")
+    of_worker(s3_store, study, 0)
+    fetching.close()
+    study.close()
+    assert [each.key for each in s3_store.entries("street/trials/0/checkpoint-")] == []
 
 
 def test_the_end_of_a_search_waits_once_and_not_for_each_trial(searched, monkeypatch):

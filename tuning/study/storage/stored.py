@@ -53,6 +53,7 @@ class StoredStudy:
         self._journal = JournalInStore(store, self.prefix, folder, self._files)
         self._touched: set[int] = set()
         self._dropped: set[int] = set()
+        self._unwanted: set[int] = set()  # all that were dropped
         self._with_checkpoint: set[int] = set()
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -124,9 +125,10 @@ class StoredStudy:
             return
 
     def touch(self, number: int) -> None:
-        """The driver has written files of this trial."""
+        """The driver has written files of this trial, or its worker has uploaded its last ones."""
         with self._lock:
             self._touched.add(number)
+            self._dropped |= self._unwanted & {number}  # one was on its way when they were dropped
 
     def has_checkpoint(self, number: int) -> bool:
         """Whether the store has a checkpoint of the trial, as far as the driver knows."""
@@ -142,12 +144,14 @@ class StoredStudy:
     def note_checkpoint(self, number: int) -> None:
         """A worker has saved the trial."""
         self._with_checkpoint.add(number)
+        self._unwanted.discard(number)
 
     def drop_checkpoints(self, number: int) -> None:
         """Delete the trial's checkpoints from the store, soon."""
         with self._lock:
             self._with_checkpoint.discard(number)
             self._dropped.add(number)
+            self._unwanted.add(number)
 
     def has_folder(self, number: int, name: str) -> bool:
         """Whether the store has this folder of a trial. Raises UserError when it does not answer."""
@@ -268,6 +272,8 @@ class StoredStudy:
                 number = next(iter(dropped))
                 for _, key in checkpoints(self.store, self.prefix, number):
                     folders.delete(self.store, key)
+                left = self.store.entries(f"{self.prefix}trials/{number}/{CHECKPOINT}")  # by broken uploads
+                self.store.delete(entry.key for entry in left)
                 dropped.discard(number)
         finally:
             with self._lock:
