@@ -70,6 +70,42 @@ def _written(folder: Path, space: Space) -> Path:
     return folder / "recipe.yaml"
 
 
+def test_its_checkpoint_is_that_of_the_search_unless_weights_says_otherwise(theirs: Path, tmp_path: Path):
+    checkpoint = tmp_path / "mine" / "ckpt-7"
+    theirs.write_text(
+        theirs.read_text().replace("train_config {", f"train_config {{ fine_tune_checkpoint: '{checkpoint}'")
+    )
+    everything = search_spaces.get("all")
+    gone = first.read(theirs, SPACE)
+    assert gone.weights("auto", SPACE) == "auto"
+    assert (
+        f"fine_tune_checkpoint {checkpoint} (not on this machine)" in gone.first_trial(SPACE, CONDITIONS)[1]
+    )
+    checkpoint.parent.mkdir()
+    Path(f"{checkpoint}.index").touch()
+    here = first.read(theirs, SPACE)
+    assert here.weights("auto", SPACE) == str(checkpoint)
+    assert [here.weights(asked, SPACE) for asked in ("none", "zoo")] == ["none", "zoo"]
+    assert here.weights("auto", everything) == "auto"  # others cannot start from it
+    asked = Conditions(steps=200, weights=InitialWeights(source=str(checkpoint), part="boxes"))
+    assert "weights" not in here.first_trial(SPACE, asked)[1]
+    assert f"weights {checkpoint} → zoo" in here.first_trial(SPACE, CONDITIONS)[1]
+
+
+def test_a_search_starts_from_the_checkpoint_of_its_recipe(theirs: Path, tmp_path: Path, capsys):
+    checkpoint = tmp_path / "mine" / "ckpt-7"
+    checkpoint.parent.mkdir()
+    Path(f"{checkpoint}.index").write_bytes(b"damaged")
+    theirs.write_text(
+        theirs.read_text().replace("train_config {", f"train_config {{ fine_tune_checkpoint: '{checkpoint}'")
+    )
+    command = ["--space", "mobilenet", "--recipe", str(theirs), "--studies-dir", str(tmp_path / "studies")]
+    assert main([*command, "--trials", "1"]) == 2
+    assert f"{checkpoint}: cannot be read as a checkpoint" in capsys.readouterr().err
+    assert main([*command, "--dry-run"]) == 0
+    assert "weights" not in capsys.readouterr().out.partition("changed:")[2].splitlines()[0]
+
+
 def test_a_recipe_of_another_model_is_refused(theirs: Path):
     with pytest.raises(UserError, match="is of mobilenet, which --space retinanet does not search"):
         first.read(theirs, search_spaces.get("retinanet"))

@@ -24,6 +24,8 @@ from trainers.datasets.dataset import MOST_TRAINED_BOXES
 from trainers.errors import UserError
 from trainers.object_detection_api import architectures, compat
 from trainers.object_detection_api.architectures.plain import plain
+from trainers.object_detection_api.checkpoints.reading import checkpoint_prefix
+from trainers.object_detection_api.checkpoints.zoo import default_cache
 from trainers.object_detection_api.detector import Detector, DetectorRecipe
 from trainers.object_detection_api.pipeline_config import model_proto
 from trainers.object_detection_api.pipeline_optimizer import optimizer_fields
@@ -138,6 +140,8 @@ def _fields(config: Any, detector: Detector) -> tuple[dict[str, Any], list[str]]
         changed.append("add_regularization_loss false → true")
     if train.max_number_of_boxes != MOST_TRAINED_BOXES:
         changed.append(f"max_number_of_boxes {train.max_number_of_boxes} → {MOST_TRAINED_BOXES}")
+    weights, said = _weights(train, detector)
+    changed += said
     averaged = train.optimizer.use_moving_average
     fields = published | {
         "model": detector.name,
@@ -146,6 +150,7 @@ def _fields(config: Any, detector: Detector) -> tuple[dict[str, Any], list[str]]
         "steps": steps,
         "optimizer": optimizer,
         "schedule": schedule,
+        "weights": weights,
         "augmentations": [_augmentation(step) for step in train.data_augmentation_options],
         "averaging": plain(train.optimizer.moving_average_decay) if averaged else None,
         "gradient_clip": plain(train.gradient_clipping_by_norm) or None,
@@ -153,6 +158,30 @@ def _fields(config: Any, detector: Detector) -> tuple[dict[str, Any], list[str]]
         "precision": "bfloat16" if train.use_bfloat16 else "float32",
     }
     return fields | architecture.recipe_fields(config.model, usual), changed
+
+
+def _weights(train: Any, detector: Detector) -> tuple[dict[str, Any], list[str]]:
+    """The initial weights: the checkpoint if it is on this machine, else the zoo's; none if the file names none."""
+    given = train.fine_tune_checkpoint
+    if not given:
+        return {"source": "none"}, []
+    path = Path(given).expanduser().absolute()
+    published = dict(detector.presets["zoo"]["weights"])
+    in_cache = path.is_relative_to(default_cache() / detector.zoo_archive)
+    try:
+        checkpoint_prefix(path)
+    except UserError:
+        of_zoo = in_cache or detector.zoo_archive in path.parts
+        return published, [] if of_zoo else [
+            f"fine_tune_checkpoint {given} (not on this machine) → the zoo's"
+        ]
+    # where it is empty, the API reads the older from_detection_checkpoint
+    kind = train.fine_tune_checkpoint_type or (
+        "detection" if train.from_detection_checkpoint else "classification"
+    )
+    part = kind if kind in ("classification", "full") else "detection"
+    said = [] if part == kind else [f"fine_tune_checkpoint_type {kind} → {part}"]
+    return {"source": published["source"] if in_cache else str(path), "part": part}, said
 
 
 def _image_size(model: Any, detector: Detector) -> tuple[int, list[str]]:

@@ -61,7 +61,8 @@ def asked_for(settings: Settings, say: Callable[[str], None], trainer: str | Non
     seed, settings = settings.seed, as_begun(settings, folder)
     own_data = initial_weights.own_data(settings.data)
     if not asked:
-        source = initial_weights.wanted(settings.weights, settings.preset, own_data)
+        choice = given.weights(settings.weights, space) if given else settings.weights
+        source = initial_weights.wanted(choice, settings.preset, own_data)
         start = initial_weights.resolve(source, settings.preset, space.models, asked=False)
     if begun := (folder / manifest.NAME).is_file():
         start = start.as_begun(manifest.read(folder / manifest.NAME).weights_part)

@@ -16,7 +16,7 @@ from trainers.augmentations.table import AUGMENTATIONS
 from trainers.errors import UserError
 from trainers.object_detection_api import pipeline_config
 from trainers.object_detection_api.detector import detector
-from trainers.recipe import Given
+from trainers.recipe import Given, InitialWeights
 
 PUBLISHED = [name for name in NAMES if detector(name).zoo_archive]
 ZOO = models.get("mobilenet").presets["zoo"]
@@ -28,7 +28,8 @@ def read(text: str, folder: Path) -> Given:
 
 
 def read_back(of: recipe.Recipe, folder: Path) -> Given:
-    checkpoint = None if of.weights.source == "none" else "/zoo/ckpt-0"
+    archive = detector(of.model).zoo_archive
+    checkpoint = None if of.weights.source == "none" else f"/zoo/{archive}/checkpoint/ckpt-0"
     return read(pipeline_config.render(whole(of, checkpoint)), folder)
 
 
@@ -101,6 +102,29 @@ def test_weights_averages_and_clipping_come_back(tmp_path: Path):
         l2=0.01, batch_norm_decay=0.75, classification_weight=2, averaging=0.99, gradient_clip=10
     )
     assert read_back(made, tmp_path).recipe == made
+
+
+def test_a_checkpoint_that_is_here_is_what_the_training_starts_from(tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "ckpt-7.index").touch()
+    start = f"{MOMENTUM} fine_tune_checkpoint: '{tmp_path}/mine/ckpt-7'"
+    for kind, part in (("detection", "detection"), ("full", "full"), ("classification", "classification")):
+        found = read(with_training(f"{start} fine_tune_checkpoint_type: '{kind}'"), tmp_path)
+        assert found.recipe.weights == InitialWeights(source=f"{tmp_path}/mine/ckpt-7", part=part)
+        assert not found.changed
+    assert read(with_training(start), tmp_path).recipe.weights.part == "classification"
+    found = read(with_training(f"{start} fine_tune_checkpoint_type: 'fine_tune'"), tmp_path)
+    assert found.changed == ("fine_tune_checkpoint_type fine_tune → detection",)
+
+
+def test_a_checkpoint_that_is_not_here_is_said_to_be_replaced_by_the_zoo_s(tmp_path: Path):
+    found = read(with_training(f"{MOMENTUM} fine_tune_checkpoint: '/gone/ckpt-7'"), tmp_path)
+    assert found.recipe.weights.source == "zoo"
+    assert found.changed == ("fine_tune_checkpoint /gone/ckpt-7 (not on this machine) → the zoo's",)
+
+
+def test_without_a_checkpoint_the_training_starts_from_scratch(tmp_path: Path):
+    assert read(with_training(MOMENTUM), tmp_path).recipe.weights.source == "none"
 
 
 def test_what_differs_from_the_published_model_is_said(tmp_path: Path):

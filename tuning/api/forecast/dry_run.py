@@ -22,9 +22,10 @@ from tuning.api.settings import Settings
 def dry_run(settings: Settings, console: Console) -> None:
     """Print the plan of the search. Opens no data, downloads no weights, writes nothing."""
     space = search_spaces.get(settings.space)
-    source = initial_weights.wanted(
-        settings.weights, settings.preset, initial_weights.own_data(settings.data)
-    )
+    given = first_recipe.read(settings.recipe, space) if settings.recipe else None
+    choice_of_weights = given.weights(settings.weights, space) if given else settings.weights
+    own_data = initial_weights.own_data(settings.data)
+    source = initial_weights.wanted(choice_of_weights, settings.preset, own_data)
     here = Resolved(settings, space, settings.conditions(InitialWeights(source=source)))
     if settings.data is not None and is_toy_city(settings.data):
         parse_city(settings.data)
@@ -32,8 +33,8 @@ def dry_run(settings: Settings, console: Console) -> None:
         raise UserError(f"{settings.data}: no such file or folder")
     earlier_study.asked_for(here)  # reports a wrong name here too
     first = None
-    if settings.recipe is not None:
-        _, first = first_recipe.read(settings.recipe, space).first_trial(space, here.conditions)
+    if given is not None:
+        _, first = given.first_trial(space, here.conditions)
     planned = here.plan()
     plan.check_confirm(planned, settings.budget)
     console.print(f"space    {space.name}: {', '.join(space.models)}", highlight=False)
@@ -52,11 +53,7 @@ def dry_run(settings: Settings, console: Console) -> None:
     console.print(f"trials   {about}{planned.trials}, {settings.at_once} at once", highlight=False)
     chosen = choice.line(settings.sampler, settings.scheduler, planned.steps / settings.steps)
     console.print(chosen, highlight=False, soft_wrap=True)
-    if (
-        initial_weights.own_data(settings.data)
-        and settings.preset == "laptop"
-        and not (settings.image_size and settings.max_steps)
-    ):
+    if own_data and settings.preset == "laptop" and not (settings.image_size and settings.max_steps):
         line = "data     not read here; the search chooses image size and steps by them, which changes what follows"
         console.print(line, highlight=False, soft_wrap=True)
     if first is not None:

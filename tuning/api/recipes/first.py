@@ -23,6 +23,16 @@ class FirstRecipe:
     path: Path
     given: Given
 
+    def weights(self, asked: str, space: Space) -> str:
+        """`--weights` as asked for; of "auto", the checkpoint on this machine that the recipe starts from, if any.
+
+        Not in a space of several models, which must start from equal weights.
+        """
+        source = self.given.recipe.weights.source
+        if asked != "auto" or source in ("none", "zoo") or len(space.models) > 1:
+            return asked
+        return source if Path(source).exists() or Path(f"{source}.index").exists() else asked
+
     def first_trial(self, space: Space, conditions: Conditions) -> tuple[Seed, str]:
         """The trial, adapted to the space and the conditions, and a line for the user that says what had to change.
 
@@ -38,7 +48,7 @@ class FirstRecipe:
         conditional = [
             f"{field} {_shown(theirs[field])} → {_shown(here[field])}"
             for field in theirs
-            if field not in _SAID and theirs[field] != here[field]
+            if field not in _SAID and _shown(theirs[field]) != _shown(here[field])
         ]
         changed = [*self.given.changed, *conditional, *seed.changed]
         return seed, f"{name} is the first trial; changed: {', '.join(changed) if changed else 'nothing'}"
