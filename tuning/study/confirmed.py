@@ -141,15 +141,15 @@ def _behind_on_folds(
     The training parts of two folds share most of their images, so that the differences are not independent: their
     variance is multiplied by 1/n + 1/(folds - 1) instead of 1/n, where n are measured and the second term is the ratio
     of a fold's images for validation to those for training: the corrected resampled t-test (Nadeau and Bengio 2003,
-    Inference for the generalization error, Machine Learning 52, section 5.3). Bonferroni's rule allows for several
-    finalists.
+    Inference for the generalization error, Machine Learning 52, section 5.3). Bonferroni's rule allows for all pairs
+    of finalists, since the winner is chosen by the same values.
     """
     measured = len(again[0])
     if len(again) < 2 or measured < 2:
         return [None] * len(again)
     from scipy.stats import t
 
-    quantile = float(t.ppf(1 - 0.025 / (len(again) - 1), measured - 1))
+    quantile = float(t.ppf(1 - 0.025 / math.comb(len(again), 2), measured - 1))
     found: list[tuple[float, float] | None] = [None]
     for values in again[1:]:
         leads = [sign * (best - own) for best, own in zip(again[0], values, strict=True)]
