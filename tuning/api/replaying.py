@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from optuna.trial import FrozenTrial
+from scipy.special import stdtrit
 
 import search_spaces
 from search_spaces.conditions import Conditions
@@ -156,9 +157,11 @@ def simulated(
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The mean and the half-width of its 95% confidence interval (normal approximation)."""
-    spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    return statistics.fmean(values), 1.96 * spread / math.sqrt(len(values))
+    """The mean and the half-width of its 95% confidence interval (Student's t); 0 of a single value."""
+    if len(values) < 2:
+        return statistics.fmean(values), 0.0
+    quantile = float(stdtrit(len(values) - 1, 0.975))
+    return statistics.fmean(values), quantile * statistics.stdev(values) / math.sqrt(len(values))
 
 
 def _manifest(space: Space, conditions: Conditions, seed: int, objective: Objective) -> Manifest:

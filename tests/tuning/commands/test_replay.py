@@ -259,7 +259,7 @@ def test_curves_are_kept_in_a_file(tmp_path, capsys):
         read_curves(path)
 
 
-def test_the_interval_is_the_normal_one():
+def test_the_interval_is_that_of_students_t():
     mean, half = interval([1.0, 2.0, 3.0, 4.0])
     assert mean == 2.5
-    assert half == pytest.approx(1.96 * 1.2909944 / 2)
+    assert half == pytest.approx(3.182446 * 1.2909944 / 2)
