@@ -26,7 +26,7 @@ from trainers.datasets.files.paths import is_file_inside, names_below, read_text
 from trainers.datasets.files.walking import IMAGE_SUFFIXES, walk
 from trainers.datasets.formats import coco, yolo
 from trainers.datasets.formats.format import Format, Source
-from trainers.datasets.formats.parsing.yolo_classes import names_in_yaml, read_yaml
+from trainers.datasets.formats.parsing.yolo_classes import YAML_SUFFIXES, names_in_yaml, read_yaml, yaml_files
 from trainers.datasets.formats.parsing.yolo_lines import LineShape, line_shape, stated_shape
 from trainers.datasets.labelled_image import LabelledImage
 from trainers.datasets.problems import Problems, below
@@ -38,7 +38,6 @@ TITLE = "dataset YAML"
 TRAINABLE_IN_PLACE = False
 STATES = coco.STATES
 
-_SUFFIXES = (".yaml", ".yml")
 _TRAIN = re.compile(r"^[\"']?train[\"']?\s*:", re.MULTILINE)
 _KEYS = {
     "train": "train",
@@ -66,15 +65,11 @@ class _Parts:
 def _yaml_file(path: Path) -> Path | None:
     """The file itself; in a folder a `dataset.yaml`, a `data.yaml`, or another YAML file with a train part."""
     if path.is_file():
-        return path if path.suffix in _SUFFIXES and _has_parts(path) else None
-    found = [
-        file
-        for file in sorted(path.iterdir())
-        if file.suffix in _SUFFIXES and file.is_file() and _has_parts(file)
-    ]
+        return path if path.suffix.lower() in YAML_SUFFIXES and _has_parts(path) else None
+    found = [file for file in yaml_files(path) if _has_parts(file)]
     return min(
         found,
-        key=lambda file: (file.stem not in ("dataset", "data"), file.stem != "dataset", file),
+        key=lambda file: (file.stem.lower() not in ("dataset", "data"), file.stem.lower() != "dataset", file),
         default=None,
     )
 

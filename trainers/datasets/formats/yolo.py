@@ -33,13 +33,15 @@ TRAINABLE_IN_PLACE = False
 STATES: frozenset[str] = frozenset()
 
 _LINE = re.compile(rb"\s*\d+(\s+[-+.\deE]+){4}")  # the start of a label file
+_LABELS_OF = {"images": "labels", "Images": "Labels", "IMAGES": "LABELS"}
+_IMAGES_OF = {labels: images for images, labels in _LABELS_OF.items()}
 
 
 def recognises(path: Path) -> bool:
     """A folder with a file of class names or a `labels` folder, and with a label file for at least one image."""
     if not path.is_dir():
         return False
-    named = bool(class_files(path)) or any(folder.name == "labels" for folder in path.glob("**/labels"))
+    named = bool(class_files(path)) or any(folder.name in _IMAGES_OF for folder in path.glob("**/"))
     return named and any(label_file(image).is_file() for image in walk(path, *IMAGE_SUFFIXES))
 
 
@@ -73,33 +75,45 @@ def _images(folder: Path, labels: YoloLabels, problems: Problems) -> Iterator[La
 
 def report_lone_labels(labels: Path, root: Path, problems: Problems) -> None:
     """Report the label files below the folder `labels` that have no image, with paths relative to `root`."""
+    stems: dict[Path, frozenset[str]] = {}  # of the images in each folder
     for file in walk(labels, ".txt"):
-        if not _has_image(file) and _LINE.match(first_bytes(file)):
-            where = relative(file, root) if file.is_relative_to(root) else str(file)
-            problems.add(Problem("annotation for a missing image", where, "no image with this name", where))
+        folders = {file.parent, _parallel(file, _IMAGES_OF).parent}
+        for folder in folders - stems.keys():
+            stems[folder] = _image_stems(folder)
+        if any(file.stem in stems[folder] for folder in folders) or not _LINE.match(first_bytes(file)):
+            continue
+        where = relative(file, root) if file.is_relative_to(root) else str(file)
+        problems.add(Problem("annotation for a missing image", where, "no image with this name", where))
 
 
-def _has_image(labels: Path) -> bool:
-    beside = labels.with_suffix("")
-    candidates = [beside]
-    parts = list(beside.parts)
-    for index in range(len(parts) - 2, -1, -1):
-        if parts[index] == "labels":
-            candidates.insert(0, Path(*parts[:index], "images", *parts[index + 1 :]))
-            break
-    suffixes = (*IMAGE_SUFFIXES, *(suffix.upper() for suffix in IMAGE_SUFFIXES))
-    return any(Path(f"{place}{suffix}").exists() for place in candidates for suffix in suffixes)
+def _image_stems(folder: Path) -> frozenset[str]:
+    """The names of the images in a folder, without their suffixes; none if there is no such folder."""
+    files = folder.iterdir() if folder.is_dir() else ()
+    return frozenset(file.stem for file in files if file.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def label_file(image: Path) -> Path:
-    """The label file of an image: in `labels` instead of the last `images` in its path, else beside the image."""
-    beside = image.with_suffix(".txt")
-    parts = list(image.parts)
+    """The label file of an image: in `labels` instead of the last `images` in its path, else beside the image.
+
+    Its suffix may be in upper case; `images` as well, then `labels` is spelt so too.
+    """
+    beside, parallel = (_spelt(path) for path in (image, _parallel(image, _LABELS_OF)))
+    return beside if beside.is_file() else parallel
+
+
+def _parallel(path: Path, instead: Mapping[str, str]) -> Path:
+    """The path with the last of its folders that is in `instead` replaced; the path itself if none is."""
+    parts = list(path.parts)
     for index in range(len(parts) - 2, -1, -1):
-        if parts[index] == "images":
-            parallel = Path(*parts[:index], "labels", *parts[index + 1 :]).with_suffix(".txt")
-            return beside if beside.is_file() else parallel
-    return beside
+        if parts[index] in instead:
+            return Path(*parts[:index], instead[parts[index]], *parts[index + 1 :])
+    return path
+
+
+def _spelt(image: Path) -> Path:
+    """The label file of an image in its folder, with the suffix as it is spelt there; `.txt` if there is none."""
+    usual, upper = image.with_suffix(".txt"), image.with_suffix(".TXT")
+    return upper if not usual.is_file() and upper.is_file() else usual
 
 
 class YoloLabels:

@@ -78,3 +78,35 @@ def test_a_yolo_class_without_a_name_is_refused_with_its_line(tmp_path):
     (tmp_path / "pets" / "classes.txt").write_text("cat\n")
     with pytest.raises(UserError, match=r"a\.txt:2: class 7 is not in classes\.txt"):
         recognised(tmp_path / "pets", "yolo", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("image", "labels", "names"),
+    [
+        ("images/{}.Jpg", "labels/{}.txt", "classes.txt"),
+        ("images/{}.JPG", "labels/{}.TXT", "Classes.txt"),
+        ("Images/{}.jpg", "Labels/{}.txt", "obj.NAMES"),
+        ("IMAGES/train/{}.jpg", "LABELS/train/{}.txt", "CLASSES.TXT"),
+        ("{}.jpeg", "{}.TXT", "classes.txt"),
+    ],
+)
+def test_names_are_read_however_their_case_is(tmp_path, image, labels, names):
+    for number in range(4):
+        yolo(tmp_path / "pets", image.format(number), labels.format(number), "0 0.5 0.5 0.25 0.5")
+    images(tmp_path / "pets", *map(image.format, range(4)))  # each another
+    (tmp_path / "pets" / names).write_text("cat\n")
+    opened = recognised(tmp_path / "pets", "yolo", tmp_path)
+    records = [record for part in opened.parts.values() for record in read_images(part.files)]
+    assert [len(record.labels) for record in records] == [1] * 4
+    assert not any("missing image" in note for note in opened.notes)
+
+
+def test_a_label_file_in_upper_case_among_others_is_read(tmp_path):
+    for number in range(8):
+        suffix = "TXT" if number % 2 else "txt"
+        yolo(tmp_path / "pets", f"images/{number}.jpg", f"labels/{number}.{suffix}", "0 0.5 0.5 0.25 0.5")
+    images(tmp_path / "pets", *(f"images/{number}.jpg" for number in range(8)))
+    (tmp_path / "pets" / "DATA.YAML").write_text("train: images\nnames: [cat]\n")
+    opened = recognised(tmp_path / "pets", "dataset_yaml", tmp_path)
+    records = [record for part in opened.parts.values() for record in read_images(part.files)]
+    assert [len(record.labels) for record in records] == [1] * 8

@@ -13,13 +13,21 @@ from trainers.datasets.files.walking import walk
 from trainers.errors import UserError
 
 _TEXT_FILES = ("classes.txt", "_darknet.labels")
+YAML_SUFFIXES = (".yaml", ".yml")
 _SURROGATE = re.compile(r"\\(u|U0000)[dD][89a-fA-F]")
 
 
 def class_files(folder: Path) -> list[Path]:
     """The text files of class names in and below a folder: classes.txt, *.names, _darknet.labels."""
     found = walk(folder, ".txt", ".names", ".labels")
-    return [file for file in found if file.name in _TEXT_FILES or file.suffix == ".names"]
+    return [file for file in found if file.name.lower() in _TEXT_FILES or file.suffix.lower() == ".names"]
+
+
+def yaml_files(folder: Path, pattern: str = "*") -> list[Path]:
+    """The YAML files in a folder, by name; with the pattern `*/*` those in its folders."""
+    return sorted(
+        file for file in folder.glob(pattern) if file.suffix.lower() in YAML_SUFFIXES and file.is_file()
+    )
 
 
 def class_names(folder: Path) -> tuple[dict[int, str], str]:
@@ -41,7 +49,7 @@ def class_names(folder: Path) -> tuple[dict[int, str], str]:
             best = names, file
     if best:
         return dict(enumerate(best[0])), relative(best[1], folder)
-    for file in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"))):
+    for file in yaml_files(folder):
         if names_by_number := names_in_yaml(file, read_yaml(file)):
             return names_by_number, file.name
     if inner := _named_below(folder):
@@ -55,7 +63,7 @@ def class_names(folder: Path) -> tuple[dict[int, str], str]:
 
 def _named_below(folder: Path) -> Path | None:
     """A YAML file with class names in a folder of this one, as in an archive that was unpacked into a folder."""
-    for file in sorted((*folder.glob("*/*.yaml"), *folder.glob("*/*.yml"))):
+    for file in yaml_files(folder, "*/*"):
         try:
             if names_in_yaml(file, read_yaml(file)):
                 return file
