@@ -32,8 +32,11 @@ TRAINABLE_IN_PLACE = False
 STATES: frozenset[str] = frozenset()
 
 _BEGINS = re.compile(rb"\s*\[\s*\{")
-_NAMES = re.compile(rb'"(rectangle|polygon|ellipse|brush|keypoint)labels"')
+_NAMES = re.compile(rb'"(rectangle|polygon|ellipse|brush|keypoint)labels"|"type"\s*:\s*"labels"')
 _KINDS = ("rectanglelabels", "polygonlabels", "ellipselabels")
+# what a value of each shape has; <Rectangle> with <Labels> does not say the shape otherwise
+_SHAPES = {"width": "rectanglelabels", "points": "polygonlabels", "radiusX": "ellipselabels"}
+_DRAWN = (*_KINDS, "rectangle", "polygon", "ellipse")  # types of results
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # Label Studio puts this before the name of an uploaded file
 
 
@@ -105,10 +108,21 @@ def _results(task: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[s
         found = [(each.get("value"), each) for each in results if isinstance(each, dict)]
     else:  # JSON_MIN: a list of values under the name of the labelling tag
         found = [(each, each) for values in task.values() if isinstance(values, list) for each in values]
+    named = {result.get("id") for value, result in found if _is_named(value)}
     for value, result in found:
-        if isinstance(value, dict):
-            for kind in (key for key in value if key.endswith("labels") and key != "labels"):
-                yield kind, value, result
+        if not isinstance(value, dict):
+            continue
+        shape = next((kind for key, kind in _SHAPES.items() if key in value), "labels")
+        for key in (key for key in value if key.endswith("labels")):
+            kind = shape if key == "labels" else key
+            yield kind, {**value, kind: value[key]}, result
+        if not _is_named(value) and result.get("type") in _DRAWN and result.get("id") not in named:
+            yield shape, {**value, shape: []}, result
+
+
+def _is_named(value: Any) -> bool:
+    """Whether the value of a result has labels; <Labels> state them in another result than the shape's."""
+    return isinstance(value, dict) and any(key.endswith("labels") for key in value)
 
 
 def _image_names(task: dict[str, Any]) -> list[str]:
