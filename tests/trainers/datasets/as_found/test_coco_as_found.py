@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from published_folders import images, labels, recognised
 
 from trainers.datasets.opening import open_dataset
@@ -68,3 +69,17 @@ def test_coco_as_roboflow_exports_it(tmp_path):
     }
     assert labels(opened) == {"cat": 1}
     assert any("pets 0 -> 1, cat 1 -> 2" in note for note in opened.notes)
+
+
+@pytest.mark.parametrize(("stated", "used"), [("1", "1"), (1, "1"), ("1", 1), (1, 1.0), (1.0, 1)])
+def test_category_ids_may_be_texts_or_have_a_point(tmp_path, stated, used):
+    images(tmp_path / "coco", *(f"{number}.jpg" for number in range(4)))
+    document = {
+        "images": [{"id": i, "file_name": f"{i}.jpg"} for i in range(4)],
+        "categories": [{"id": stated, "name": "cat"}],
+        "annotations": [
+            {"id": i, "image_id": i, "category_id": used, "bbox": [4, 4, 9, 9]} for i in range(4)
+        ],
+    }
+    (tmp_path / "coco" / "labels.json").write_text(json.dumps(document))
+    assert labels(recognised(tmp_path / "coco", "coco", tmp_path)) == {"cat": 3}

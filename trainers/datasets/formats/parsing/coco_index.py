@@ -93,8 +93,10 @@ class CocoIndex:
         self._rows[table].clear()
 
     def _add_category(self, fields: dict[str, Any], place: str, source: str) -> None:
-        number, name = fields.get("id"), fields.get("name")
-        if not isinstance(number, int) or not isinstance(name, str) or not name.strip():
+        number, name = category_id(fields.get("id")), fields.get("name")
+        if not isinstance(number, int):
+            raise UserError(f"{source}: {place}: category id {fields.get('id')!r}; expected a whole number")
+        if not isinstance(name, str) or not name.strip():
             raise UserError(
                 f"{source}: {place}: category {number} has no name; each category needs an id and a name"
             )
@@ -134,7 +136,7 @@ class CocoIndex:
 
 
 def _annotation_row(fields: dict[str, Any], line: int) -> tuple[Any, ...]:
-    category = fields.get("category_id")
+    category = category_id(fields.get("category_id"))
     return (
         _key(fields.get("image_id")),
         _key(fields.get("id")),
@@ -145,6 +147,13 @@ def _annotation_row(fields: dict[str, Any], line: int) -> tuple[Any, ...]:
         stated_area(fields.get("area")),
         line,
     )
+
+
+def category_id(value: Any) -> Any:
+    """A category's id as a whole number; some tools write "1" or 1.0."""
+    if isinstance(value, str) and value.strip().isdecimal():
+        return int(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _is_set(flag: Any) -> bool:

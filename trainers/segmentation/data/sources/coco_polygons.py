@@ -21,7 +21,7 @@ from trainers.datasets.files.paths import BadImageName, relative
 from trainers.datasets.files.streamed_json import BadJson, items
 from trainers.datasets.files.walking import walk
 from trainers.datasets.formats import coco
-from trainers.datasets.formats.parsing.coco_index import image_row
+from trainers.datasets.formats.parsing.coco_index import category_id, image_row
 from trainers.datasets.problems import Problem, Problems
 from trainers.errors import UserError
 from trainers.segmentation.data.checking import read_image
@@ -117,14 +117,14 @@ class _Index:
             shape = fields.get("segmentation")
             given = (
                 json.dumps(fields.get("image_id")),
-                fields.get("category_id"),
+                category_id(fields.get("category_id")),
                 json.dumps(shape) if shape else None,
             )
             self._index.execute(
                 "INSERT INTO objects VALUES (?, ?, ?, ?, ?)", (*given, bool(fields.get("iscrowd")), line)
             )
         elif key == "categories":
-            number, name = fields.get("id"), fields.get("name")
+            number, name = category_id(fields.get("id")), fields.get("name")
             if not isinstance(number, int) or not isinstance(name, str) or not name.strip():
                 raise UserError(
                     f"{self.file}:{line}: category {number} has no name; each needs an id and a name"
