@@ -118,11 +118,14 @@ def _parts(path: Path) -> _Parts:
     if not root.is_dir():
         root = file.parent  # Ultralytics resolves `path` in its own datasets folder
     where: list[tuple[str, Path]] = []
+    seen: dict[Path, str] = {}  # the part of each path
     notes = []
     for key, part in _KEYS.items():
         for each in _listed(fields.get(key)):
             found = _located(root, each)
-            if found:
+            if found and (first := seen.setdefault(found.resolve(), part)) != part:
+                notes.append(f"{file.name}: {key}: {each} is the {first} part; it is not used twice")
+            elif found:
                 where.append((part, found))
             elif part == "test":  # Roboflow names one even if it exports none
                 notes.append(f"{file.name}: test: {each} does not exist; there is no test part")

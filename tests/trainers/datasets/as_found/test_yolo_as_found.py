@@ -110,3 +110,27 @@ def test_a_label_file_in_upper_case_among_others_is_read(tmp_path):
     opened = recognised(tmp_path / "pets", "dataset_yaml", tmp_path)
     records = [record for part in opened.parts.values() for record in read_images(part.files)]
     assert [len(record.labels) for record in records] == [1] * 8
+
+
+@pytest.mark.parametrize(
+    ("parts", "images_of", "said"),
+    [
+        ("train: images/a\nval: images/a", {"train": 3, "validation": 1}, "val: images/a is the train part"),
+        (
+            "train: images/a\nval: images/b\ntest: ./images/b",
+            {"train": 4, "validation": 4},
+            "test: ./images/b is the validation part",
+        ),
+    ],
+)
+def test_a_folder_that_a_yaml_names_for_two_parts_is_one_part(tmp_path, parts, images_of, said):
+    """As coco128.yaml, whose `val` is its `train`; without a validation part, a split is made."""
+    root = tmp_path / "pets"
+    for folder in "ab":
+        for number in range(4):
+            yolo(root, f"images/{folder}/{number}.jpg", f"labels/{folder}/{number}.txt", "0 0.5 0.5 0.25 0.5")
+    images(root, *(f"images/{folder}/{number}.jpg" for folder in "ab" for number in range(4)))
+    (root / "data.yaml").write_text(f"{parts}\nnames: [cat]\n")
+    opened = recognised(root, "dataset_yaml", tmp_path)
+    assert {name: part.images for name, part in opened.parts.items()} == images_of
+    assert f"data.yaml: {said}; it is not used twice" in opened.notes
