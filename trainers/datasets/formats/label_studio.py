@@ -21,6 +21,7 @@ from trainers.datasets.files.streamed_json import BadJson, items
 from trainers.datasets.files.walking import IMAGE_SUFFIXES, walk
 from trainers.datasets.formats.format import Source
 from trainers.datasets.formats.parsing.rotated_boxes import Edges, around_ellipse, around_turned
+from trainers.datasets.formats.parsing.uploaded_names import UploadedNames, without_prefix
 from trainers.datasets.labelled_image import Box, LabelledImage, Stored
 from trainers.datasets.problems import Problem, Problems
 from trainers.datasets.records.checked_image import CheckedImage
@@ -37,7 +38,6 @@ _KINDS = ("rectanglelabels", "polygonlabels", "ellipselabels")
 # what a value of each shape has; <Rectangle> with <Labels> does not say the shape otherwise
 _SHAPES = {"width": "rectanglelabels", "points": "polygonlabels", "radiusX": "ellipselabels"}
 _DRAWN = (*_KINDS, "rectangle", "polygon", "ellipse")  # types of results
-_UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # Label Studio puts this before the name of an uploaded file
 
 
 def is_export(file: Path) -> bool:
@@ -133,7 +133,7 @@ def _image_names(task: dict[str, Any]) -> list[str]:
         paths = [path.lstrip("/") for path in _paths(value) if path.lower().endswith(IMAGE_SUFFIXES)]
         if paths:
             bases = [path.rsplit("/", 1)[-1] for path in paths]
-            return list(dict.fromkeys((*paths, *bases, *(_UPLOAD.sub("", base) for base in bases))))
+            return list(dict.fromkeys((*paths, *bases, *map(without_prefix, bases))))
     return []
 
 
@@ -154,6 +154,7 @@ def _paths(value: str) -> tuple[str, ...]:
 def _images(root: Path, files: Sequence[Path], problems: Problems) -> Iterator[LabelledImage]:
     for file in files:
         where, folders = relative(file, root), ImageFolders(file, root)
+        uploaded = UploadedNames(folders.top)
         for task, line in _tasks(file, where, problems.source):
             if not _is_labelled(task):
                 continue
@@ -164,20 +165,22 @@ def _images(root: Path, files: Sequence[Path], problems: Problems) -> Iterator[L
                 )
                 continue
             try:
-                stored = Stored(folders.find(*names))
+                path = folders.find(*names)
+                if not path.exists():
+                    path = uploaded.find(names[0].rsplit("/", 1)[-1]) or path
             except BadImageName as error:
                 problems.add(Problem(error.kind, place, str(error), place))
                 continue
-            image = relative(stored.path, root) if root.is_dir() else names[0]
+            image = relative(path, root) if root.is_dir() else names[0]
             results = list(_results(task))
             yield LabelledImage(
                 name=image,
-                stored=stored,
+                stored=Stored(path),
                 boxes=tuple(_boxes(results, image, place, line, problems)),
                 labelled_in=where,
                 size=_size(results),
                 fractions=True,
-                part=folders.part_of(stored.path),
+                part=folders.part_of(path),
                 rotated_by_default=True,  # as a browser shows it
             )
 
