@@ -56,6 +56,8 @@ def test_a_change_behind_a_yaml_is_seen(tmp_path):
         ("train: nowhere\nval: nowhere\n", ".*nowhere does not exist"),
         ("train: images\nnames: [a, a]\n", "a different name"),
         ("train: images\nnames: cats\n", "names: expected a list"),
+        ("train: images\nnames: [no, yes]\n", "name of class 0 is read as False; put it in quotes"),
+        ("train: images\nnames: {0: cat, 1: }\n", "name of class 1 is read as None; put it in quotes"),
         ("train: [\n", "cannot be read as YAML"),
         ("- train: images\ntrain: images", "cannot be read as YAML"),
     ],

@@ -102,6 +102,9 @@ def names_in_yaml(file: Path, fields: dict[str, Any]) -> dict[int, str]:
         return {}
     if not isinstance(value, dict) or not value or not all(isinstance(key, int) for key in value):
         raise UserError(f"{file}: names: expected a list of class names, or class names by number")
+    for number, name in value.items():
+        if name is None or isinstance(name, bool):  # YAML reads no, off and yes as truth values, ~ as nothing
+            raise UserError(f"{file}: names: the name of class {number} is read as {name}; put it in quotes")
     names = {number: str(name) for number, name in sorted(value.items())}
     if len(set(names.values())) < len(names) or not all(name.strip() for name in names.values()):
         raise UserError(f"{file}: names: every class needs a different name")
