@@ -9,8 +9,8 @@ from itertools import islice
 from pathlib import Path
 
 from trainers.datasets import formats
-from trainers.datasets.files.paths import first_bytes
-from trainers.datasets.files.walking import suffixes_below, walk
+from trainers.datasets.files.paths import first_bytes, relative
+from trainers.datasets.files.walking import skipped_files, suffixes_below, walk
 from trainers.datasets.formats.format import Format
 from trainers.errors import UserError
 
@@ -94,4 +94,7 @@ def _what_it_is(path: Path) -> str:
             return f"{file.name} looks like {title}, which is not supported; export as one of the supported: {supported}"
     if path.is_dir() and (archive := next(walk(path, *_ARCHIVES), None)):
         return f"no labelled images, but an archive, {archive.name}; unpack it; {supported}"
+    left_out, why = next(skipped_files(path), (None, "")) if path.is_dir() else (None, "")
+    if left_out:
+        return f"no labelled images; {relative(left_out, path)} is left out: {why}"
     return f"no labelled images in a supported format; {supported}"

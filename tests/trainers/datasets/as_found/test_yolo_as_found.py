@@ -136,3 +136,15 @@ def test_a_folder_that_a_yaml_names_for_two_parts_is_one_part(tmp_path, parts, i
     opened = recognised(root, "dataset_yaml", tmp_path)
     assert {name: part.images for name, part in opened.parts.items()} == images_of
     assert f"data.yaml: {said}; it is not used twice" in opened.notes
+
+
+def test_a_folder_of_links_to_images_elsewhere_says_that_they_are_left_out(tmp_path):
+    yolo(tmp_path / "store", "a.jpg", "pets/labels/a.txt", "0 0.5 0.5 1 1")
+    pets = tmp_path / "store" / "pets"
+    (pets / "classes.txt").write_text("cat\n")
+    (pets / "images").mkdir()
+    (pets / "images" / "a.jpg").symlink_to(tmp_path / "store" / "a.jpg")
+    with pytest.raises(
+        UserError, match=r"images/a\.jpg is left out: a link out of the folder, to .*store/a\.jpg"
+    ):
+        open_dataset(str(pets), tmp_path / "cache")
