@@ -19,7 +19,7 @@ from trainers.datasets.toy_city import is_toy_city
 from trainers.errors import UserError
 
 DEFAULT_CACHE = Path("studies") / "data"  # the one that `python -m tuning.run` uses
-_VERSION = 7  # of the conversion; results of other versions in the cache are ignored
+_VERSION = 8  # of the conversion; results of other versions in the cache are ignored
 
 
 def load(
