@@ -9,8 +9,10 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
+from nodes import Node
 from watching import (
     Driver,
     check_mlflow_has_each_trial_once,
@@ -99,10 +101,18 @@ def test_it_is_extended_from_another_machine_after_the_heads_disk_is_lost(cluste
     check_mlflow_has_each_trial_once(cluster, study)
 
 
-def test_a_machine_that_is_about_to_go_saves_first(cluster, driver):
-    # a new one: on a machine that was lost and has come back, Ray's command may ask the raylet that was there before
-    study, leaving, began = "drained", cluster.join(5, 2, cluster.head.address), time.time()
-    cluster.workers.append(leaving)
+@pytest.fixture
+def leaving(cluster) -> Iterator[Node]:
+    """A new machine: of one that was lost and has come back, Ray's command may ask the raylet that was there before."""
+    machine = cluster.join(5, 2, cluster.head.address)
+    cluster.workers.append(machine)
+    yield machine
+    cluster.workers.remove(machine)
+    machine.remove()
+
+
+def test_a_machine_that_is_about_to_go_saves_first(cluster, driver, leaving):
+    study, began = "drained", time.time()
     driver.start(cluster.head, command(cluster, study, "--trials", "1000", database=False))
     until_one_trains_on(leaving, cluster, driver, study)
     address = f"{cluster.head.address}:6379"
@@ -112,9 +122,9 @@ def test_a_machine_that_is_about_to_go_saves_first(cluster, driver):
         "--deadline-remaining-seconds", "60", check=False,
     )  # fmt: skip
     assert found.returncode == 0, found.stderr
-    trial = driver.wait_for(rf"^trial (\d+): its machine was lost \({leaving.address}\)")[1]
-    seen = len(driver.lines)
-    driver.wait_for(rf"^trial {trial} step \d+:", after=seen)
+    lost = driver.wait_for(rf"^trial (\d+): its machine was lost \({leaving.address}\)")
+    seen = driver.said.split("\n").index(lost.string)
+    driver.wait_for(rf"^trial {lost[1]} step \d+:", after=seen)
     driver.process.send_signal(signal.SIGINT)
     assert driver.ended() == 130, driver.said
     print(driver.said)
@@ -123,8 +133,6 @@ def test_a_machine_that_is_about_to_go_saves_first(cluster, driver):
     notes = trained([cluster.head, *cluster.workers], began)
     steps = Counter((note.recipe_id, step) for note in notes for step in range(note.first, note.last + 1))
     assert max(steps.values()) == 1, "a step was trained twice: it had not been saved before the machine went"
-    cluster.workers.remove(leaving)
-    leaving.remove()
 
 
 def test_a_machine_whose_disk_is_full_is_left_out_and_the_search_goes_on(cluster, driver):
