@@ -14,7 +14,10 @@ from serve.deployment.database import Database
 from serve.deployment.settings import Settings
 from serve.errors import Refused
 from serve.jobs.batches import Batches
+from serve.jobs.options import Options
+from serve.jobs.queue import JobQueue
 from serve.jobs.store import JobStore
+from serve.jobs.submission import Submission
 from serve.metrics.counters import Counters
 from serve.storage.job_files import JobFiles
 from serve.storage.opening import open_secret
@@ -103,6 +106,18 @@ def test_the_manifest_of_a_batch_that_was_removed_is_not_tried_again(tmp_path):
         announce(db, "a-job", "batch.done", None, {}, "s3://bucket/manifest.json")
     assert deployment.send()
     assert (deployment.shown["state"], deployment.shown["error"]) == ("failed", "there is no such batch")
+
+
+def test_a_batch_of_which_a_job_is_tried_again_is_announced_anew(tmp_path):
+    database = Database(tmp_path, create=True)
+    batches, queue = Batches(JobStore(database, JobFiles(tmp_path / "jobs"))), JobQueue(database)
+    sent = Submission("a.mp4", "file:///a.mp4", Options())
+    batch, _ = batches.add([(sent, "model")], None, "https://example.org/hook", 10)
+    for times in (1, 2):
+        (job,) = batches.jobs(batch.id)
+        assert queue.failed(queue.start(job.id, 0), "no video", 0)
+        assert [each.event for each in Outbox(database).of(batch.id)] == times * ["batch.done"]
+        queue.retry(job, "model")
 
 
 @pytest.mark.parametrize("reason", ["does not exist yet", "is no longer allowed"])
