@@ -25,6 +25,9 @@ examples:
   python -m serve.detect drive.mp4 --detections found.jsonl --local --model exports/best
   python -m serve.detect --job 20260102-030405-a1b2c3d4e5 --out found.webm     the results of a job sent before
 """
+# flags that change nothing for a server, which has its model, and for a job that was sent before
+OF_THE_MODEL = ("--study", "--model", "--threshold-for", "--backend", "--max-map-drop")
+OF_THE_JOB = ("--threshold", "--classes", "--every", "--track", "--codec", "--no-audio")
 
 
 def parser() -> Parser:
@@ -86,6 +89,10 @@ def _main(chosen: Namespace) -> int:
     options = options_for(targets, **choices)
     if (chosen.video is None) == (chosen.job is None):
         raise UserError("give either a video or --job ID")
+    if not chosen.local and (unused := _given(chosen, OF_THE_MODEL)):
+        raise UserError(f"{unused}: of a model in this process; add --local, or leave it out")
+    if chosen.job is not None and (unused := _given(chosen, OF_THE_JOB)):
+        raise UserError(f"{unused}: the job has its options since it was sent; leave it out")
     if chosen.job is not None and chosen.local:
         raise UserError("--job is for a server; leave out --local")
     if chosen.video is not None and not chosen.video.is_file():
@@ -106,6 +113,13 @@ def _main(chosen: Namespace) -> int:
     for what, target in targets.items():
         print(f"{what}: {target}")
     return 0
+
+
+def _given(chosen: Namespace, flags: Sequence[str]) -> str:
+    """Which of the flags have another value than their default."""
+    usual = vars(parser().parse_args([]))
+    names = {flag: flag.removeprefix("--").replace("-", "_") for flag in flags}
+    return ", ".join(flag for flag, name in names.items() if vars(chosen)[name] != usual[name])
 
 
 def _remote(
@@ -151,10 +165,12 @@ def _local(
 
     if chosen.study is None and chosen.model is None:
         raise UserError("no model was chosen; give --study NAME or --model FOLDER")
+    if chosen.study is not None and chosen.model is not None:
+        raise UserError("give either --study or --model")
     probe(chosen.video, NO_LIMITS)  # before loading the model, which takes longer
     with LocalModel(
         chosen.model,
-        study=chosen.study if chosen.model is None else None,
+        study=chosen.study,
         studies_dir=chosen.studies_dir,
         tracking_uri=chosen.tracking_uri,
         threshold_for=chosen.threshold_for,

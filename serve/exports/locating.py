@@ -38,6 +38,8 @@ def located(
     model: a folder, or models:/NAME@ALIAS or models:/NAME/VERSION in MLflow. study: a study's name. Give one of them.
     threshold_for: with `study`, the condition that its score threshold is to meet on the validation images.
     """
+    if study is not None and model is not None:
+        raise UserError("give either --study or --model")
     if threshold_for is not None and model is not None:
         raise UserError(
             "--threshold-for is for --study; promote a trial with it to have a model with that threshold"

@@ -117,6 +117,31 @@ def test_the_command_fetches_a_job_by_its_id(scripted: Start, tmp_path, capsys):
     assert not [path for path in tmp_path.iterdir() if path != target]
 
 
+@pytest.mark.parametrize(
+    "flag",
+    ["--study=night", "--model=best", "--threshold-for=f1", "--backend=openvino", "--max-map-drop=0"],
+)
+def test_a_model_is_not_chosen_for_a_server(flag, scripted: Start, tmp_path, capsys):
+    (tmp_path / "a.mp4").write_bytes(b"video")
+    server = scripted({"/healthz": [(200, {})], "/v1/jobs": [(202, JOB)], "/v1/jobs/j": [(200, DONE)],
+                       "/v1/jobs/j/detections": [(200, {})]})  # fmt: skip
+    words = ["--detections", str(tmp_path / "d"), "--url", server.url, "--token", "t", flag]
+    assert main([str(tmp_path / "a.mp4"), *words]) == 2
+    assert f"{flag.partition('=')[0]}: of a model in this process; add --local" in capsys.readouterr().err
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    "flag", ["--threshold=.5", "--classes=car", "--every=2", "--track", "--codec=vp9", "--no-audio"]
+)
+def test_options_are_not_given_to_a_job_that_has_its_own(flag, scripted: Start, tmp_path, capsys):
+    server = scripted({"/v1/jobs/j": [(200, DONE)], "/v1/jobs/j/detections": [(200, {})]})
+    words = ["--detections", str(tmp_path / "d"), "--url", server.url, "--token", "t", flag]
+    assert main(["--job", "j", *words]) == 2
+    assert f"{flag.partition('=')[0]}: the job has its options" in capsys.readouterr().err
+    assert server.asked == []
+
+
 @pytest.mark.parametrize("words", [["a.mp4", "--job", "j"], [], ["--job", "j", "--local"]])
 def test_a_video_or_a_job_is_given(words, tmp_path, capsys):
     assert main([*words, "--detections", str(tmp_path / "found.jsonl")]) == 2

@@ -8,6 +8,8 @@ import clips
 import pytest
 
 from serve.detect import main
+from serve.exports.locating import located
+from trainers.errors import UserError
 
 
 @pytest.mark.slow
@@ -46,6 +48,7 @@ def test_a_video_is_annotated_without_a_server(rectangles_folder, tmp_path, caps
         (["CLIP", "--out", "nowhere/out.webm"], "the folder does not exist"),
         (["CLIP", "--out", "OUT.webm"], "no model was chosen"),
         (["CLIP", "--out", "OUT.webm", "--model", "."], "not an export"),
+        (["CLIP", "--out", "OUT.webm", "--model", "EXPORT", "--study", "a"], "either --study or --model"),
         (["CLIP", "--out", "OUT.webm", "--study", "night"], "no such study"),
         (["NOISE", "--out", "OUT.webm", "--model", "EXPORT"], "not a readable video"),
         (
@@ -67,3 +70,8 @@ def test_an_error_is_one_line_and_nothing_is_written(
     assert error.startswith("error: ")
     assert says in error
     assert set(tmp_path.iterdir()) == before
+
+
+def test_of_a_study_and_a_model_neither_is_taken_without_a_word(tmp_path):
+    with pytest.raises(UserError, match="give either --study or --model"):
+        located("models:/street@champion", "street", tmp_path)
