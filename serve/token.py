@@ -24,6 +24,7 @@ examples:
 scopes: read (jobs and results), submit (videos and images), admin (the model)
 """
 UNITS = {"m": 60, "h": 3600, "d": 86_400}
+MOST_SECONDS = 36_500 * 86_400  # a century: calendars end
 
 
 def parser() -> Parser:
@@ -109,6 +110,8 @@ def _seconds(text: str | None) -> float | None:
     number, unit = text[:-1], text[-1:]
     if unit not in UNITS or not number.isdecimal() or int(number) == 0:
         raise UserError(f"--expires {text}: must be a number and a unit, as 90m, 12h or 30d")
+    if len(number) > 12 or int(number) * UNITS[unit] > MOST_SECONDS:
+        raise UserError(f"--expires {text[:20]}: at most 36500d; without --expires a token does not expire")
     return float(number) * UNITS[unit]
 
 

@@ -45,14 +45,14 @@ def backend_table(settings: Settings, export: ServedExport) -> list[str]:
 def prepare_tokens(settings: Settings, full: str | None, read_only: str | None, new: bool) -> str | None:
     """Store the given tokens. Returns a newly generated one if `new`, or if there is no token yet; otherwise None.
 
-    full: a token for everything; with it, none is generated. read_only: a token for reading. Both replace the one that
-    was given before. Raises UserError when one is weak.
+    full: a token for everything. read_only: a token for reading. Both replace the one that was given before.
+    Raises UserError when one is weak.
     """
     tokens = Tokens(open_secret(settings, NAME))
     if read_only:
         tokens.add(("read",), read_only, name="read-only", replace=True)
     if full:
         tokens.add(token=full, name="given", replace=True)
-    elif new or not tokens.exist():
+    if new or not tokens.exist():
         return tokens.add()
     return None

@@ -136,6 +136,10 @@ class Tokens:
             raise UserError(
                 f"the token is weak; it needs at least {LEAST_LENGTH} characters, {LEAST_SIGNS} of them different"
             )
+        if token is not None and not (token.isascii() and token.isprintable() and token == token.strip()):
+            raise UserError(
+                "no header can carry the token: it has a line break, a letter beyond ASCII, or a space at its end"
+            )
         token = token or secrets.token_urlsafe(24)
 
         def added(text: str | None) -> str:

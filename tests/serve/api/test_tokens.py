@@ -102,6 +102,23 @@ def test_a_weak_token_is_refused(weak, tmp_path):
     assert not (tmp_path / NAME).exists()
 
 
+@pytest.mark.parametrize(
+    "odd", ["ключ-от-сервера", "schlüssel-geheim", f"{GOOD}\n", f" {GOOD}", f"{GOOD}\udcff"]
+)
+def test_a_token_that_no_header_carries_is_refused(odd, tmp_path):
+    with pytest.raises(UserError, match="no header can carry"):
+        kept_in(tmp_path).add(token=odd)
+    assert not (tmp_path / NAME).exists()
+    kept_in(tmp_path).add(token="correct horse battery")
+
+
+def test_a_new_token_is_generated_beside_the_one_in_the_environment(tmp_path):
+    made = prepare_tokens(Settings(data=tmp_path), GOOD, None, new=True)
+    tokens = kept_in(tmp_path)
+    assert made is not None
+    assert tokens.scopes(made) == tokens.scopes(GOOD) == ["read", "submit", "admin"]
+
+
 def test_another_token_in_the_environment_voids_the_one_before(tmp_path):
     settings = Settings(data=tmp_path)
     prepare_tokens(settings, GOOD, None, new=False)
@@ -143,6 +160,8 @@ def test_the_command_adds_lists_and_revokes(tmp_path, capsys):
     [
         (["add", "--scopes", "write"], "unknown scope 'write'; choose from read, submit, admin"),
         (["add", "--expires", "soon"], "--expires soon: must be a number and a unit"),
+        (["add", "--expires", "9" * 400 + "d"], "at most 36500d"),
+        (["add", "--expires", "99999999999d"], "at most 36500d"),
         (["revoke", "board"], "there is no token called 'board'"),
     ],
 )
