@@ -43,7 +43,8 @@ class Client:
         self._patience = patience
         self._url = url.rstrip("/")
         self._session = requests.Session()
-        self._session.headers["Authorization"] = f"Bearer {token}"
+        known = token.encode("utf-8", "replace").decode("latin-1")  # which `requests` makes UTF-8 of again
+        self._session.headers["Authorization"] = f"Bearer {known}"
 
     def submit(
         self,
@@ -64,11 +65,13 @@ class Client:
         key = key or secrets.token_hex(16)
         boundary = secrets.token_hex(16)
         fields = {"options": options.model_dump_json(), "output_uri": output_uri, "webhook": webhook}
-        head = "".join(
-            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        head = b"".join(
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'.encode()
+            + _encoded(value)
+            + b"\r\n"
             for name, value in fields.items()
             if value is not None
-        ).encode()
+        )
         name = json.dumps(video.name, ensure_ascii=False)  # in UTF-8; a form knows no \u
         head += (
             f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename={name}\r\n'
@@ -76,7 +79,10 @@ class Client:
         ).encode("utf-8", "replace")
         tail = f"\r\n--{boundary}--\r\n".encode()
         body = _MultipartBody(head, video, tail, sent)
-        headers = {"Content-Type": f"multipart/form-data; boundary={boundary}", "Idempotency-Key": key}
+        headers = {
+            "Content-Type": f"multipart/form-data; boundary={boundary}",
+            "Idempotency-Key": _encoded(key),
+        }
         return self._patiently(
             lambda: dict(self._json("POST", "/v1/jobs", data=body, headers=headers)), UPLOADS
         )
@@ -93,7 +99,7 @@ class Client:
         request = {
             "uris": list(uris), "options": options.model_dump(mode="json"), "output_uri": output_uri, "webhook": webhook,
         }  # fmt: skip
-        headers = {"Idempotency-Key": key or secrets.token_hex(16)}
+        headers = {"Idempotency-Key": _encoded(key or secrets.token_hex(16))}
         return self._patiently(
             lambda: dict(self._json("POST", "/v1/batches", json=request, headers=headers)), UPLOADS
         )
@@ -214,6 +220,14 @@ class Client:
                 detail = answer.reason
             raise Refused(answer.status_code, f"{self._url}: {detail} (HTTP {answer.status_code})")
         return answer
+
+
+def _encoded(value: str) -> bytes:
+    """In UTF-8, for a header as well, which `requests` would send in Latin-1. Raises UserError for half a character."""
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{value!a:.80}: not valid Unicode at character {error.start}") from None
 
 
 def connect(url: str, token: str | None, otherwise: str = "") -> Client:

@@ -14,6 +14,7 @@ from serve.client import Client, Unreachable
 from serve.detect import main
 from serve.errors import Refused
 from serve.jobs.options import Options
+from trainers.errors import UserError
 
 JOB = {"id": "j", "state": "running", "frames": 1, "frames_total": 2, "frames_per_second": 1.0, "error": None,
        "options": {"annotate": False}}  # fmt: skip
@@ -25,12 +26,15 @@ class Scripted:
 
     def __init__(self, answers: dict[str, list[tuple[int, object] | None]]) -> None:
         self.asked: list[str] = []
+        self.keys: list[bytes] = []
+        self.bodies: list[bytes] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def answer(self) -> None:
                 outer.asked.append(f"{self.command} {self.path}")
-                self.rfile.read(int(self.headers.get("content-length", 0)))
+                outer.keys.append(self.headers.get("idempotency-key", "").encode("latin-1"))
+                outer.bodies.append(self.rfile.read(int(self.headers.get("content-length", 0))))
                 kept = answers[self.path]
                 reply = kept.pop(0) if len(kept) > 1 else kept[0]
                 if reply is None:
@@ -100,6 +104,26 @@ def test_an_upload_that_broke_is_sent_again_under_its_key(scripted: Start, tmp_p
     server = scripted({"/healthz": [(200, {})], "/v1/jobs": [None, (202, JOB)]})
     assert Client(server.url, "t").submit(tmp_path / "a.mp4", Options())["id"] == "j"
     assert server.asked == ["GET /healthz", "POST /v1/jobs", "POST /v1/jobs"]
+
+
+def test_a_key_and_a_token_beyond_latin_are_sent_in_utf_8(scripted: Start, tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"video")
+    server = scripted(
+        {"/healthz": [(200, {})], "/v1/jobs": [(202, JOB)], "/v1/batches": [(202, {"id": "b"})]}
+    )
+    client = Client(server.url, "ключ")
+    client.submit(tmp_path / "a.mp4", Options(), "фильм", webhook="https://a/ä")
+    assert "https://a/ä\r\n".encode() in server.bodies[-1]
+    client.submit_batch(["s3://a/b.mp4"], Options(), "фильм")
+    assert server.keys[1:] == 2 * ["фильм".encode()]
+
+
+@pytest.mark.parametrize("name", ["key", "output_uri", "webhook"])
+def test_what_is_no_unicode_is_said_in_one_line(name, scripted: Start, tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"video")
+    client = Client(scripted({"/healthz": [(200, {})]}).url, "t")
+    with pytest.raises(UserError, match=r"'s3://a/\\udcff': not valid Unicode at character 7"):
+        client.submit(tmp_path / "a.mp4", Options(), **{name: "s3://a/\udcff"})
 
 
 def test_a_server_that_never_answered_is_not_waited_for(tmp_path):
