@@ -145,7 +145,11 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
         | {202: {"model": schemas.BatchModel, "description": "It had active jobs, which are now cancelled"}},
     )
     def delete(batch_id: str) -> Response:
+        before = {job.id for job in batches.jobs(batch_id) if job.active}
         cancelled = batches.cancel(batch_id)
+        for job in batches.jobs(batch_id):
+            if job.id in before and job.state == "cancelled":
+                context.counters.add("jobs_ended", state="cancelled")
         return Response(status_code=204) if cancelled is None else JSONResponse(batches.shown(cancelled), 202)
 
     return router

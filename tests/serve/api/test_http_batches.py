@@ -39,6 +39,16 @@ def done(server, batch_id):
     return wait_for(batch)
 
 
+def ended_as_cancelled(server):
+    """The jobs that /metrics counts as cancelled."""
+    lines = server.call("GET", "/metrics").text.splitlines()
+    return sum(
+        float(line.split()[-1])
+        for line in lines
+        if line.startswith('serve_jobs_ended_total{state="cancelled"}')
+    )
+
+
 def test_a_batch_is_done_when_all_its_jobs_have_ended(server, uris):
     answer = submit(server, uris)
     assert answer.status_code == 202, answer.text
@@ -85,10 +95,12 @@ def test_a_batch_is_cancelled_and_removed_with_its_jobs(server, uris, tmp_path):
     clips.make(long, 1400)
     batch = submit(server, [f"file://{long}", *uris[:1]], options={}).json()
     is_problem(server.call("GET", f"/v1/batches/{batch['id']}/manifest"), 409, "not done")
+    before = ended_as_cancelled(server)
     cancelled = server.call("DELETE", f"/v1/batches/{batch['id']}")
     assert cancelled.status_code == 202
     assert cancelled.json()["state"] == "done"
     assert cancelled.json()["jobs"]["cancelled"] >= 1
+    assert ended_as_cancelled(server) == before + cancelled.json()["jobs"]["cancelled"]
     assert server.call("DELETE", f"/v1/batches/{batch['id']}").status_code == 204
     assert server.call("GET", f"/v1/jobs?batch={batch['id']}").json()["jobs"] == []
     is_problem(server.call("GET", f"/v1/batches/{batch['id']}"), 404, "no such batch")
