@@ -58,7 +58,8 @@ class Placement:
     def url(self) -> str:
         """Where a client on this machine reaches it."""
         scheme = "https" if self.certificate else "http"
-        return f"{scheme}://{'127.0.0.1' if self.host in ('0.0.0.0', '::') else self.host}:{self.port}"
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 def check_certificate(certificate: Path | None, key: Path | None) -> None:

@@ -16,6 +16,7 @@ def test_a_certificate_with_its_key_is_served_by_https(tmp_path):
     check_certificate(None, None)
     assert Placement("0.0.0.0", 443, 1, 1, 0, None, certificate, key).url == "https://127.0.0.1:443"
     assert Placement("0.0.0.0", 80, 1, 1, 0, None).url == "http://127.0.0.1:80"
+    assert Placement("::1", 80, 1, 1, 0, None).url == "http://[::1]:80"
 
 
 def test_files_that_do_not_fit_are_refused_in_one_line(tmp_path, capsys):
