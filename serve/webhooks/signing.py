@@ -43,13 +43,16 @@ def verify(secret: str, received: dict[str, str], body: bytes, now: float | None
     Raises Refused (401) when the message is not signed with `secret`, or is older than TOLERANCE_SECONDS.
     """
     message_id, stamp = received.get("webhook-id", ""), received.get("webhook-timestamp", "")
-    if not (stamp.isascii() and stamp.isdigit()):
-        raise Refused(401, "the header webhook-timestamp is missing")
+    if not (stamp.isascii() and stamp.isdigit()) or len(stamp) > 12:
+        raise Refused(401, "the header webhook-timestamp is missing, or no time")
     if abs((time.time() if now is None else now) - int(stamp)) > TOLERANCE_SECONDS:
         raise Refused(401, "the message is too old")
     right = _signature(secret, message_id, int(stamp), body)
     given = [each.partition(",") for each in received.get("webhook-signature", "").split()]
-    if not any(version == "v1" and hmac.compare_digest(value, right) for version, _, value in given):
+    if not any(
+        version == "v1" and hmac.compare_digest(value.encode("utf-8", "replace"), right.encode())
+        for version, _, value in given
+    ):
         raise Refused(401, "the signature is wrong")
 
 

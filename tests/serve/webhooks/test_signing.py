@@ -32,6 +32,8 @@ def test_the_specification_s_own_example_has_this_signature():
         ({"webhook-timestamp": ""}, BODY, 1000.0),
         ({"webhook-signature": "v1,AAAA v2,AAAA"}, BODY, 1000.0),
         ({"webhook-signature": ""}, BODY, 1000.0),
+        ({"webhook-signature": "v1,é"}, BODY, 1000.0),
+        ({"webhook-timestamp": "9" * 5000}, BODY, 1000.0),
     ],
 )
 def test_a_changed_or_late_message_is_refused(change, body, now):
