@@ -60,6 +60,12 @@ def test_toggling_the_boxes_keeps_the_playing_time(server, tab, tmp_path):
     tab.wait("document.getElementById('video').currentSrc.includes('/source')")
     tab.wait("Math.abs(document.getElementById('video').currentTime - 1) < 0.1")
     assert tab.value("document.getElementById('video').error") is None
+    tab.value("document.querySelector('#jobs [aria-label^=Show]').click()")
+    tab.wait("document.getElementById('video').currentSrc.includes('/video?')")
+    tab.wait("document.getElementById('video').readyState >= 2")
+    assert tab.value("document.getElementById('video').currentTime") == 0, (
+        "another video begins at its beginning"
+    )
 
 
 def test_the_original_plays_beside_the_result(server, tab, tmp_path):
