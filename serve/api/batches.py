@@ -25,7 +25,7 @@ BODY = {
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/BatchRequest"}}},
 }
 BATCH_ERRORS: dict[int | str, dict[str, Any]] = {
-    **{status: SUBMIT_ERRORS[status] for status in (401, 403, 409, 413, 422, 429, 503, 507)},
+    **{status: SUBMIT_ERRORS[status] for status in (400, 401, 403, 409, 413, 422, 429, 503, 507)},
     200: {"model": schemas.BatchModel, "description": "The existing batch of this Idempotency-Key"},
 }
 MISSING: dict[int | str, dict[str, Any]] = {

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
 
 from serve.api import problems, schemas
 from serve.api.context import Context
@@ -263,15 +264,18 @@ def routes(context: Context, guard: Callable[[str], Any]) -> APIRouter:
 
 
 async def json_body(request: Request, model: type[M]) -> M:
-    """The request's JSON body. Raises Refused: 413 beyond 1 MiB, 422 when it is not one of the model's.
+    """The request's JSON body. Raises Refused: 413 beyond 1 MiB, 400 for a part of one, 422 if it is not the model's.
 
     A parameter of the route would be read by FastAPI instead: whole, of any size, and before the token is checked.
     """
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > 1 << 20:
-            raise Refused(413, "the JSON body is larger than the limit of 1 MiB")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > 1 << 20:
+                raise Refused(413, "the JSON body is larger than the limit of 1 MiB")
+    except ClientDisconnect:
+        raise Refused(400, "the body is incomplete") from None
     try:
         return model.model_validate_json(bytes(body))
     except ValidationError as error:

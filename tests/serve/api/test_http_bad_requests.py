@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import socket
+import time
 import zlib
 from urllib.parse import urlsplit
 
@@ -119,6 +120,29 @@ def test_a_client_that_disconnects_leaves_no_files(server):
         incoming = server.settings.data / "incoming"
         wait_for(lambda: list(incoming.iterdir()))
     wait_for(lambda: not list(incoming.iterdir()))
+
+
+def test_a_client_that_leaves_during_a_json_body_is_no_error_of_the_server(server):
+    where = urlsplit(server.url)
+
+    def statuses():
+        lines = server.call("GET", "/metrics").text.splitlines()
+        return [
+            line
+            for line in lines
+            if 'method="POST",route="/v1/model:promote"' in line and "_requests_" in line
+        ]
+
+    before = statuses()
+    with socket.create_connection((where.hostname, where.port)) as connection:
+        connection.sendall(
+            b"POST /v1/model:promote HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer token-for-tests\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 900\r\n\r\n{"
+        )
+        time.sleep(0.5)  # in which the request begins
+    after = wait_for(lambda: (now := statuses()) != before and now)
+    assert any('status="400"' in line for line in {*after} - {*before})
+    assert not any('status="500"' in line for line in after)
 
 
 def bomb(side: int) -> bytes:
