@@ -34,3 +34,19 @@ def test_each_alert_has_an_entry():
             file, _, anchor = rule["annotations"]["runbook"].partition("#")
             assert file == "infra/README.md"
             assert anchor in anchors
+
+
+def test_helm_knows_each_repository_before_it_installs_from_it():
+    for name in re.findall(r"helm install \S+ (\S+)/", TEXT):
+        assert f"helm repo add {name} https://" in TEXT.partition("helm install")[0]
+
+
+def test_each_file_that_a_comment_names_is_there():
+    infra = ROOT / "infra"
+    for path in [*infra.rglob("*.yaml"), *infra.rglob("Dockerfile")]:
+        if "secrets" in path.parts:
+            continue
+        for named in re.findall(
+            r"#.*?(?<![\w./-])((?:[\w-]+/)+[\w-]+\.(?:yaml|py|md|sql))\b", path.read_text()
+        ):
+            assert (infra / named).exists() or (ROOT / named).exists(), f"{path}: {named}"
