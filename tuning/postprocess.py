@@ -92,7 +92,7 @@ def _main(chosen: argparse.Namespace) -> int:
     start_up_lines.hide()
     from trainers import model as models
     from tuning.api import promotion
-    from tuning.api.deployment import after_training
+    from tuning.api.deployment import after_training, export_results
     from tuning.api.exporting import EXPORT, export_trial
     from tuning.study import reading
     from tuning.study.storage.working_copy import push_folder
@@ -116,7 +116,7 @@ def _main(chosen: argparse.Namespace) -> int:
         values |= after_training.mirroring(record.model)
     if values:
         return _by_evaluations(chosen, study, record, values, say)
-    results = study.task.read_results(folder, record.step)
+    results = export_results.read(study.task, folder, record.step)
     if not results:
         raise UserError(
             f"{folder}: no results of its validation images at step {record.step} are kept; choose another --trial"

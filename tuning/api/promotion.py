@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trainers import export as exports
 from trainers.errors import UserError
-from tuning.api.deployment.averaging import AVERAGE
+from tuning.api.deployment.export_results import AVERAGE
 from tuning.api.exporting import TEST, check_reached, export_trial
 from tuning.study import trial_record as records
 from tuning.study.reading import StudyRead

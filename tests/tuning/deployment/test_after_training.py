@@ -12,8 +12,9 @@ import toy_task
 from trainers import export as exports
 from trainers.errors import UserError
 from trainers.files import write_text
-from tuning.api.deployment.after_training import TUNED, Chosen, make
-from tuning.api.deployment.averaging import AVERAGE
+from tuning.api.deployment import export_results
+from tuning.api.deployment.after_training import Chosen, make
+from tuning.api.deployment.export_results import AVERAGE, TUNED
 
 RECIPE = {"model": "paraboloid", **toy_task.MODEL.presets["laptop"]}
 VALUES = {"aside": [0.0, -1.0, -2.0]}
@@ -98,3 +99,20 @@ def test_a_checkpoint_that_is_gone_is_named(tmp_path):
     (folder / "checkpoint-90").rename(tmp_path / "elsewhere")
     with pytest.raises(UserError, match=r"trials/0: its checkpoint is gone"):
         chosen(folder)
+
+
+def test_what_follows_the_network_is_tuned_on_results_with_the_chosen_values(tmp_path):
+    folder = trial(tmp_path, (1.0, 1.0))
+    toy_task.DESCENT.write_results(folder, 90, [20.0, 20.0])
+    found = chosen(folder, write=True)
+    results = export_results.read(toy_task.DESCENT, folder, 90)
+    assert sum(results) / len(results) == pytest.approx(found.after, abs=1e-6)
+    assert exports.read(folder / "export").manifest[TUNED]["fields"] == {"aside": -1.0}
+
+
+def test_an_export_of_an_earlier_version_without_such_results_is_refused(tmp_path):
+    folder = trial(tmp_path, (1.0, 1.0))
+    (folder / "export").mkdir()
+    exports.seal(folder / "export", {"step": 90, TUNED: {"fields": {"aside": -1.0}}})
+    with pytest.raises(UserError, match="has another network than the trial"):
+        export_results.read(toy_task.DESCENT, folder, 90)

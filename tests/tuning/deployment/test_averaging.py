@@ -11,7 +11,9 @@ import toy_task
 
 from trainers import export as exports
 from trainers.errors import UserError
-from tuning.api.deployment.averaging import AVERAGE, Averaged, make
+from tuning.api.deployment import export_results
+from tuning.api.deployment.averaging import Averaged, make
+from tuning.api.deployment.export_results import AVERAGE
 
 RECIPE = {"model": "paraboloid", **toy_task.MODEL.presets["laptop"]}
 DATA = {**dict.fromkeys(("format", "group_by")), "given": None, "fingerprint": "5109e"}
@@ -74,3 +76,15 @@ def test_a_checkpoint_that_is_gone_is_named(tmp_path):
     (Path(folders[1]) / "checkpoint-90").rename(tmp_path / "elsewhere")
     with pytest.raises(UserError, match=r"trials/1: its checkpoint is gone"):
         averaged(folders)
+
+
+def test_what_follows_the_network_is_tuned_on_results_of_the_averaged_one(tmp_path):
+    folders = trials(tmp_path, (2, 2), (-2, -2))
+    trial = Path(folders[0])
+    toy_task.DESCENT.write_results(trial, 90, [20.0, 20.0])
+    assert export_results.read(toy_task.DESCENT, trial, 90) == [20.0, 20.0]
+    averaged(folders, write=True)
+    found = export_results.read(toy_task.DESCENT, trial, 90)
+    assert len(found) == toy_task.SAMPLES
+    assert max(found) < 10
+    assert exports.read(trial / "export").manifest["place"] == [0, 0]

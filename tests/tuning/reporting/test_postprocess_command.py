@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import made_study
+import numpy as np
 import pytest
 
+from trainers import export as exports
+from tuning.api.deployment import export_results
 from tuning.postprocess import main
 from tuning.study import reading
 from tuning.study import trial_record as records
@@ -64,3 +69,22 @@ def test_what_cannot_be_tried_is_refused_in_one_line_before_anything_is(studies,
     said = capsys.readouterr()
     assert refused in said.err
     assert "images in" not in said.out
+
+
+def test_thresholds_are_those_of_the_network_that_is_exported(studies, capsys):
+    """Of an average, or of another input size, not of the detections that the trial's own network had."""
+    study = reading.read("street", studies)
+    best = records.best(study.records)
+    trial = studies / "street" / "trials" / str(best.number)
+    (trial / "export").mkdir()
+    exports.seal(trial / "export", {"step": 400, "average": {"trials": [0, 1]}})
+    assert main(["street", "--studies-dir", str(studies)]) == 2
+    assert "has another network than the trial" in capsys.readouterr().err
+    own = study.task.read_results(trial, 400)
+    moved = [replace(each, scores=each.scores * np.float32(0.5)) for each in own]
+    export_results.keep(study.task, trial, moved)
+    assert main(["street", "--studies-dir", str(studies)]) == 0
+    halved = capsys.readouterr().out
+    shutil.rmtree(trial / "export")
+    assert main(["street", "--studies-dir", str(studies)]) == 0
+    assert capsys.readouterr().out != halved

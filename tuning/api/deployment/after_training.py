@@ -18,8 +18,8 @@ from trainers import export as exports
 from trainers import model as models
 from trainers import recipe as recipes
 from trainers.errors import UserError
-from tuning.api.deployment import on_checkpoints
-from tuning.api.deployment.averaging import AVERAGE
+from tuning.api.deployment import export_results, on_checkpoints
+from tuning.api.deployment.export_results import AVERAGE, TUNED
 from tuning.api.deployment.on_checkpoints import Job
 from tuning.api.deployment.resampled_objective import SEED, ResampledObjective, interval, resamples
 from tuning.api.exporting import EXPORT, on_test_part
@@ -29,7 +29,6 @@ from tuning.study.trial_record import TrialRecord
 
 FOLDS = 5
 FEWEST = 2 * FOLDS  # images
-TUNED = "after_training"  # in an export's manifest: the fields, and what they gain
 
 Fields = Mapping[str, Any]
 
@@ -157,6 +156,7 @@ def make(job: Job, say: Callable[[str], None]) -> dict[str, Any]:
         evidence = {"fields": found.fields, "before": found.before, "after": found.after, "low": found.low,
                     "high": found.high, "images": found.images}  # fmt: skip
         exports.amend(target, **job["about"], **on_test, **{TUNED: evidence})
+        export_results.keep(opened.task, folder, results[tried.index(dict(found.fields))])
     return vars(found)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from trainers import model as models
 from trainers import recipe as recipes
 from trainers.errors import UserError
 from trainers.trainer import Trainer
-from tuning.api.deployment import on_checkpoints
+from tuning.api.deployment import export_results, on_checkpoints
+from tuning.api.deployment.export_results import AVERAGE
 from tuning.api.deployment.on_checkpoints import Job
 from tuning.api.deployment.resampled_objective import RESAMPLES, SEED, ResampledObjective, interval, resamples
 from tuning.api.exporting import EXPORT, on_test_part
@@ -31,7 +32,6 @@ from tuning.study.trial_record import TrialRecord, by_score
 
 MOST = 8  # other trials that are tried
 FEWEST = 20  # validation images
-AVERAGE = "average"  # in an export's manifest: the trials whose weights it has, and the gain
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,7 @@ class _Measured:
         self._trainer = trainer
         self._objective = objective
         self._counts: list[np.ndarray] = []
+        self.results: Sequence[Any] = ()  # of the latest evaluation
 
     @property
     def images(self) -> int:
@@ -137,7 +138,7 @@ class _Measured:
     def __call__(self, recipe: recipes.Recipe, checkpoint: Path) -> tuple[float, float, np.ndarray]:
         """On the images that decide; on the others; and on resamples of these, (B,)."""
         self._trainer.start(recipe, checkpoint)
-        results = self._trainer.evaluate().results
+        self.results = results = self._trainer.evaluate().results
         if len(results) < FEWEST:
             raise UserError(
                 f"there are results of {len(results)} validation images, and at least {FEWEST} are needed"
@@ -168,7 +169,7 @@ def make(job: Job, say: Callable[[str], None]) -> dict[str, Any]:
     measured = _Measured(trainer, objective)
     deciding, before, resampled = measured(recipe, checkpoints[0])
     best, after, gains = deciding, before, np.zeros(RESAMPLES)
-    chosen = [0]
+    chosen, results = [0], measured.results
     say(f"trial {folders[0].name} alone: {objective.name} {deciding:.3f} on the images that decide")
     with tempfile.TemporaryDirectory(prefix="average-") as scratch:
         target = Path(scratch) / checkpoints[0].name
@@ -179,6 +180,7 @@ def make(job: Job, say: Callable[[str], None]) -> dict[str, Any]:
             say(f"with trial {folders[i].name}: {value:.3f}{'' if joins else ', left out'}")
             if joins:
                 chosen.append(i)
+                results = measured.results
                 best, after, gains = value, there, objective.gain(resampled, their)
         low, high = interval(gains)
         found: dict[str, Any] = {
@@ -191,6 +193,7 @@ def make(job: Job, say: Callable[[str], None]) -> dict[str, Any]:
             trainer.export(folders[0] / EXPORT)
             on_test = on_test_part(job["trainer"] or opened.model.trainer, opened.dataset, recipe, target)
             exports.amend(folders[0] / EXPORT, **job["about"], **on_test, **{AVERAGE: found})
+            export_results.keep(opened.task, folders[0], results)
     return found
 
 
