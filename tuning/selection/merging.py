@@ -15,7 +15,7 @@ from trainers.datasets import formats
 from trainers.datasets.formats.format import Reading
 from trainers.datasets.formats.recognition import recognise
 from trainers.datasets.labelled_image import LabelledImage
-from trainers.datasets.opening import load, open_dataset
+from trainers.datasets.opening import load, local_path, open_dataset
 from trainers.datasets.problems import Problems
 from trainers.datasets.records.checked_image import CheckedImage
 from trainers.datasets.records.image_check import check_image
@@ -138,8 +138,9 @@ def _checked(image: LabelledImage, asked: Asked, ids: dict[str, int]) -> Checked
 
 
 def _history(data: str) -> list[dict[str, Any]]:
-    """What earlier merges wrote about the data."""
-    file = Path(data) / HISTORY
+    """What earlier merges wrote about the data, which may be in S3 or named by its file."""
+    path = local_path(data)
+    file = (path.parent if path.is_file() else path) / HISTORY
     if not file.is_file():
         return []
     try:

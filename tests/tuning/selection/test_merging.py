@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from trainers.datasets.opening import load
+from trainers.datasets.s3 import fetching
 from trainers.errors import UserError
 from tuning.selection import manifest, merging
 from tuning.selection.manifest import Asked, Manifest
@@ -143,3 +144,17 @@ def test_labels_that_were_merged_before_are_refused(tmp_path, data, asked):
 def test_a_manifest_survives_its_file(tmp_path, asked):
     asked.write(tmp_path)
     assert manifest.read(tmp_path) == asked
+
+
+@pytest.mark.parametrize("named", ["{more}/data.yaml", "s3://bucket/more"])
+def test_the_history_goes_on_wherever_the_data_are_and_however_they_are_named(
+    tmp_path, data, asked, named, monkeypatch
+):
+    labels, more = came_back(tmp_path, BOTH), tmp_path / "more"
+    merging.merge(labels, asked, str(data), more, to="yolo")
+    monkeypatch.setattr(fetching, "fetch", lambda uri, on_progress: more)
+    picture(labels / "images" / "train" / "new0.png", 900)
+    picture(labels / "images" / "train" / "new1.png", 901)
+    assert merging.merge(labels, asked, named.format(more=more), tmp_path / "most").cycle == 2
+    rows = json.loads((tmp_path / "most" / merging.HISTORY).read_text())["joined"]
+    assert [row["cycle"] for row in rows] == [1, 1, 2, 2]
