@@ -2,7 +2,7 @@
 
 Runs the same sampler and scheduler on a simulated clock over the study's learning curves (or a JSON file of curves),
 once for each seed. Each proposal is replaced by the nearest recorded trial. Without flags, the first replay is the
-search itself: the same published recipes, seed and settings.
+search itself: the same first recipes, seed and settings.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _main(chosen: argparse.Namespace) -> int:
     rule = replace(found.rule, **given)
     outcomes = [
         replaying.replay(
-            found.curves, found.space, found.conditions, rule, seed, found.objective, found.costs
+            found.curves, found.space, found.conditions, rule, seed, found.objective, found.costs, found.first
         )[0]
         for seed in range(found.seed, found.seed + chosen.seeds)
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from scipy.special import stdtrit
 
 import search_spaces
 from search_spaces.conditions import Conditions
-from search_spaces.space import Space
+from search_spaces.space import Seed, Space
 from trainers import task as tasks
 from trainers.errors import UserError
 from trainers.objective import Objective
@@ -99,15 +99,17 @@ def replay(
     seed: int,
     objective: Objective | None = None,
     costs: ServedCosts = NO_COSTS,
+    first: Sequence[Seed] = (),
 ) -> tuple[Outcome, list[RungReached]]:
     """Simulate one search over the curves. Returns its outcome and its history (simulation.simulate).
 
     It has the published recipes, the quorum and the seeds of a search with these settings. So a study of one worker,
     replayed under its own settings and seed, takes the same decisions; with more, events come in a simulated order.
     objective: None for the default of the space's task. seed: of the search. costs: of the networks that may be limited.
+    first: recipes to propose before the published ones.
     """
     with tempfile.TemporaryDirectory(prefix="replay-") as folder:
-        asked = curves, space, conditions, rule, seed, objective, costs
+        asked = curves, space, conditions, rule, seed, objective, costs, first
         study, history = simulated(Path(folder) / "replay", *asked)
         objective, records = study.objective, study.records()
         study.close()
@@ -132,6 +134,7 @@ def simulated(
     seed: int,
     objective: Objective | None = None,
     costs: ServedCosts = NO_COSTS,
+    first: Sequence[Seed] = (),
 ) -> tuple[Study, list[RungReached]]:
     """The study of a simulated search, open, in a new `folder`; and its history. Arguments as for `replay`."""
     objective = objective or tasks.get(space.task).objective(None, ())
@@ -146,7 +149,7 @@ def simulated(
     context = samplers.SamplerContext(
         lambda trial: space.suggest(trial, conditions), seed, objective, SpaceAdapter(space, conditions).adapt
     )
-    seeds = space.seeds(conditions) if rule.published else []
+    seeds = [*first, *(space.seeds(conditions) if rule.published else [])]
     proposing = samplers.make(rule.sampler, context)
     proposing, seeds = costing.within_limits(proposing, seeds, costs, rule.limits, space, conditions)
     sampler, trials = NearestSampler(proposing, table), min(rule.trials, len(curves))
@@ -181,24 +184,23 @@ def _manifest(space: Space, conditions: Conditions, seed: int, objective: Object
 
 
 def lines(curves: int, rule: Rule, outcomes: Sequence[Outcome]) -> list[str]:
-    """The outcomes as lines for the user: means over the seeds, with 95% confidence intervals."""
+    """The outcomes as lines for the user: means over the seeds, with 95% confidence intervals if there are several."""
 
-    def mean(name: str, of: Sequence[Outcome] = outcomes) -> tuple[float, float]:
-        return interval([getattr(outcome, name) for outcome in of])
+    def mean(name: str, shown: Callable[[float], str], of: Sequence[Outcome] = outcomes) -> str:
+        middle, half = interval([getattr(outcome, name) for outcome in of])
+        return shown(middle) if len(of) < 2 else f"{shown(middle)} ± {shown(half)}"
 
-    trainings, seconds = mean("trainings"), mean("seconds")
     ended = [outcome for outcome in outcomes if outcome.found is not None]
     best = [f"best       none: no trial of {len(outcomes) - len(ended)} replays was completed"]
     if ended:
-        found, regret = mean("found", ended), mean("regret", ended)
-        best = [*best[len(ended) == len(outcomes) :], f"best       {found[0]:.3f} ± {found[1]:.3f}"]
-        best += [f"regret     {regret[0]:.4f} ± {regret[1]:.4f} worse than the best of all curves"]
+        best = [*best[len(ended) == len(outcomes) :], f"best       {mean('found', '{:.3f}'.format, ended)}"]
+        best += [f"regret     {mean('regret', '{:.4f}'.format, ended)} worse than the best of all curves"]
     return [
         f"{len(outcomes)} replays of {rule.trials} trials over {curves} curves: {rule.sampler}, {rule.scheduler}, "
         f"factor {rule.reduction_factor}, {rule.brackets} brackets, {rule.workers} workers",
         *best,
-        f"cost       {trainings[0]:.2f} ± {trainings[1]:.2f} full-length trials, in gradient steps",
-        f"time       {duration(seconds[0])} ± {duration(seconds[1])}, simulated",
+        f"cost       {mean('trainings', '{:.2f}'.format)} full-length trials, in gradient steps",
+        f"time       {mean('seconds', duration)}, simulated",
     ]
 
 
@@ -207,6 +209,7 @@ class Recorded:
     """Learning curves, with the space, the conditions and the objective of their search.
 
     rule: the search's own settings, one worker. seed: its seed. costs: of its networks, if it asked for them.
+    first: the recipes that it tried before the published ones (`--recipe`, or the best ones of a warm start).
     """
 
     curves: list[Curve]
@@ -216,6 +219,7 @@ class Recorded:
     rule: Rule
     seed: int = 0
     costs: ServedCosts = NO_COSTS
+    first: tuple[Seed, ...] = ()
 
 
 def recorded(named: str, studies: Path, space: str | None) -> Recorded:
@@ -230,6 +234,12 @@ def recorded(named: str, studies: Path, space: str | None) -> Recorded:
         curves = simulation.read_curves(path)
         of = search_spaces.get(space)
         objective = tasks.get(of.task).objective(None, ())
+        ends = [objective.value(curve.at(curve.steps[-1])) for curve in curves]
+        if None in ends or not any(math.isfinite(value) for value in ends if value is not None):
+            raise UserError(
+                f"{path}: cannot be replayed: each curve needs {' and '.join(objective.metrics)}, "
+                "and one of them a last value that is a number"
+            )
         rule = Rule("promote", trials=len(curves))
         return Recorded(curves, of, Conditions(steps=curves[0].recipe.steps), objective, rule)
     found = reading.read(named, studies)
@@ -238,5 +248,11 @@ def recorded(named: str, studies: Path, space: str | None) -> Recorded:
     costs, limits = served_costs.read(found.folder), limit.parse(about.limit.split())
     given = about.scheduler, about.reduction_factor, about.brackets, len(curves)
     rule = Rule(*given, sampler=about.sampler, limits=limits)
-    space_of = search_spaces.get(about.space)
-    return Recorded(curves, space_of, about.conditions(), found.objective, rule, about.seed, costs)
+    space_of, conditions = search_spaces.get(about.space), about.conditions()
+    published = {seed.name for seed in space_of.seeds(conditions)}
+    first = tuple(
+        Seed(record.provenance["name"], record.provenance["source"], dict(params[record.number]), ())
+        for record in found.records
+        if record.provenance.keys() == {"name", "source"} and record.provenance["name"] not in published
+    )
+    return Recorded(curves, space_of, conditions, found.objective, rule, about.seed, costs, first)
