@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from search_spaces.rows import difference, from_dict
@@ -24,7 +26,7 @@ LINES = 12  # most lines of a difference of spaces
 
 def compare(studies: Sequence[StudyRead]) -> Report:
     """A report that compares the studies, best first."""
-    contexts = [ReportContext(study) for study in studies]
+    contexts = [ReportContext(study) for study in _told_apart(studies)]
     contexts.sort(key=_rank, reverse=True)
     first = contexts[0]
     objective = first.study.objective
@@ -44,6 +46,17 @@ def compare(studies: Sequence[StudyRead]) -> Report:
         generated=time.strftime("%Y-%m-%d %H:%M"),
         sections=tuple(section for section in sections if section is not None),
     )
+
+
+def _told_apart(studies: Sequence[StudyRead]) -> list[StudyRead]:
+    """The studies; those of the same name, in several folders of studies, by the name of their folder."""
+    names = Counter(study.manifest.study for study in studies)
+    return [
+        study
+        if names[study.manifest.study] == 1
+        else replace(study, manifest=replace(study.manifest, study=str(study.folder)))
+        for study in studies
+    ]
 
 
 def same_data(contexts: Sequence[ReportContext]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html.parser
 import json
 import re
+import shutil
 
 import made_study
 import pytest
@@ -197,6 +198,13 @@ def test_a_comparison_is_a_page_too(pair, tmp_path):
         == 0
     )
     assert "Steps and time to reach a level" in Page(out.read_text(encoding="utf-8")).text
+
+
+def test_studies_of_the_same_name_are_told_apart_by_their_folders(pair, tmp_path, capsys):
+    other = shutil.copytree(pair / "long", tmp_path / "long")
+    assert compare.main(["long", str(other), "--studies-dir", str(pair), "--format", "json"]) == 0
+    best = json.loads(capsys.readouterr().out)["sections"]["best"]
+    assert {each["study"] for each in best["studies"]} == {str(pair / "long"), str(other)}
 
 
 @pytest.mark.parametrize(
