@@ -25,13 +25,12 @@ from tuning.stores.location import working_copy
 from tuning.stores.opening import open_store
 from tuning.stores.patience import patiently
 from tuning.stores.store import Away, Store
-from tuning.study.storage.keys import TRIAL_FILES, UPLOADED, checkpoints
+from tuning.study.storage.keys import STUDY_ID, TRIAL_FILES, UPLOADED, checkpoints
 from tuning.study.trial_folder import CHECKPOINT, RECIPE, newest_checkpoint
 
 ON_ITS_WAY_SECONDS = 60.0  # that a checkpoint may be uploaded for, after its rung was told
 AWAY_SECONDS = 900.0  # that a trial waits, at its start and its end, for a store that does not answer
 LOOK_SECONDS = 1.0
-STUDY_ID = ".study"  # in a trial's folder: the id of its study
 FIRST_RETRY, LAST_RETRY = 1.0, 30.0  # seconds before another attempt to upload
 
 

@@ -6,7 +6,9 @@ import pytest
 from searches import about, run_here, search_of
 
 from trainers.errors import UserError
+from tuning.stores.small_files import INDEX
 from tuning.study import reading
+from tuning.study.storage.keys import STUDY_ID
 from tuning.study.study import Study
 
 
@@ -62,3 +64,29 @@ def test_a_study_that_is_gone_from_the_store_is_not_taken_from_this_machine_s_co
         ):
             attempt()
     assert s3_store.entries("street/") == []
+
+
+def test_trials_that_workers_of_the_second_one_train_here_stay(begun_anew, on_machine):
+    trial = on_machine("machine-1") / "street" / "trials" / "7" / "checkpoint-20"
+    trial.mkdir(parents=True)
+    (trial.parent / STUDY_ID).write_text(begun_anew)
+    assert reading.read("street", on_machine("machine-1")).manifest.id == begun_anew
+    assert trial.is_dir(), "its checkpoint may not be uploaded yet"
+
+
+def test_a_study_that_was_never_uploaded_is_not_deleted_for_another_of_its_name(on_machine, s3_store):
+    searched(on_machine("machine-1"), 3).close()
+    folder = on_machine("machine-1") / "street"
+    (folder / INDEX).unlink()  # as after a search that the store was away for, but for its lease
+    s3_store.delete(entry.key for entry in s3_store.entries("") if not entry.key.endswith("lease.json"))
+    searched(on_machine("machine-2"), 1).close()
+    before = (folder / "optuna.journal").read_bytes()
+    for attempt in (
+        lambda: Study.open(folder, about(), durable=False),
+        lambda: reading.read("street", on_machine("machine-1")),
+    ):
+        with pytest.raises(
+            UserError, match=r"is another study than the one in .*street, which may not be uploaded"
+        ):
+            attempt()
+    assert (folder / "optuna.journal").read_bytes() == before

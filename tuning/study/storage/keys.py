@@ -18,6 +18,7 @@ JOURNAL = "optuna.journal"
 FILES = ("study.json", "split.csv", "spending.json", "mlflow.json", "summary.json")
 TRIAL_FILES = (RECIPE, "metrics.jsonl", "mlflow.json")  # that the driver writes
 UPLOADED = "uploaded.json"  # of a trial: {"step": ...} up to which the worker has uploaded its small files
+STUDY_ID = ".study"  # of a trial, on the machine that trains it: the id of its study; not uploaded
 EXPORT = "export"
 WHOLE = (EXPORT, PICTURES)  # folders of a trial that are uploaded whole, besides checkpoints
 

@@ -15,6 +15,7 @@ from trainers.errors import UserError
 from trainers.files import write_text
 from tuning.stores.store import Store
 from tuning.study.manifest import NAME
+from tuning.study.storage.keys import STUDY_ID
 
 TOKEN = ".token.json"
 LOCKS = ("lock", "mlflow.lock")
@@ -42,19 +43,33 @@ def check_not_deleted(folder: Path, store: Store, prefix: str) -> None:
         )
 
 
-def forget_another(folder: Path, store: Store, prefix: str) -> bool:
-    """Delete the working copy of another study, which was deleted in the store. Returns whether it was one."""
+def forget_another(folder: Path, store: Store, prefix: str, uploaded: bool) -> bool:
+    """Delete the working copy of another study, which was deleted in the store. Returns whether it was one.
+
+    The trials stay that workers of the store's study train here. uploaded: whether the store has had the study that is
+    here. Raises UserError if not: nobody has deleted it there, and nothing else may be left of it.
+    """
     if not (folder / NAME).is_file():
         return False
     there = store.read(prefix + NAME)
     if there is None or _id((folder / NAME).read_bytes()) == _id(there[0]):
         return False
-    for entry in folder.iterdir():
-        if entry.is_dir():
+    if not uploaded:
+        raise UserError(
+            f"{store.uri}/{prefix.rstrip('/')}: is another study than the one in {folder}, which may not be uploaded; "
+            "give another --study, or move that folder away"
+        )
+    for entry in (*folder.iterdir(), *(folder / "trials").glob("*/")):
+        if entry.is_dir() and entry.name != "trials" and not _is_of(entry, _id(there[0])):
             shutil.rmtree(entry)
-        elif entry.name not in LOCKS:
+        elif not entry.is_dir() and entry.name not in LOCKS:
             entry.unlink()
     return True
+
+
+def _is_of(trial: Path, study: object) -> bool:
+    mark = trial / STUDY_ID
+    return mark.is_file() and mark.read_text(encoding="utf-8") == study
 
 
 def _id(manifest: bytes) -> object:

@@ -23,6 +23,7 @@ from tuning.stores.opening import open_store
 from tuning.stores.patience import patiently
 from tuning.stores.small_files import SmallFiles
 from tuning.stores.store import Away, Conflict, Entry, Store, answered
+from tuning.study.manifest import NAME
 from tuning.study.storage import last_writer, whole_folders
 from tuning.study.storage.journal_in_store import JournalInStore
 from tuning.study.storage.keys import (
@@ -208,7 +209,7 @@ class StoredStudy:
 
     def _pull(self) -> None:
         entries = self._list()
-        if last_writer.forget_another(self.folder, self.store, self.prefix):
+        if last_writer.forget_another(self.folder, self.store, self.prefix, bool(self._files.tag(NAME))):
             self._files.forget()
         self._files.pull(entry for entry in entries if is_small(self._name(entry)))
 
