@@ -45,20 +45,28 @@ def _cosine(rate: Any, steps: int) -> tuple[dict[str, Any], list[str]]:
     hold = min(rate.hold_base_rate_steps / steps, most - warmup)
     if total != steps:
         changed.append(f"cosine over {total:,} steps → over the {steps:,} steps of the training")
+    first = plain(rate.warmup_learning_rate) if warmup else 0.0
+    if first > base:  # the API refuses it
+        changed.append(f"warmup_learning_rate {first:g} → {base:g}, the base rate")
     fields = {"kind": "cosine", "base": base, "warmup": warmup, "hold": hold}
-    return fields | {"warmup_rate": min(base, plain(rate.warmup_learning_rate)) if warmup else 0.0}, changed
+    return fields | {"warmup_rate": min(base, first)}, changed
 
 
 def _manual_step(rate: Any, steps: int) -> tuple[dict[str, Any], list[str]]:
     """With warm-up, the API's goes from the initial rate to the first drop's; a recipe's from 0."""
     within = [drop for drop in rate.schedule if 0 < drop.step < steps]
-    left_out = len(rate.schedule) - len(within)
+    at_once = [plain(drop.learning_rate) for drop in rate.schedule if not drop.step]
+    left_out = len(rate.schedule) - len(within) - len(at_once)
     changed = [f"without {left_out} drops of the rate after step {steps:,}"] if left_out else []
-    base = plain(within[0].learning_rate if rate.warmup and within else rate.initial_learning_rate)
-    if not within:
+    initial = plain(rate.initial_learning_rate)
+    if at_once and at_once[-1] != initial:  # today's API refuses such a drop; TensorFlow 1.s took it
+        changed.append(f"initial_learning_rate {initial:g} → {at_once[-1]:g}, the rate from step 0")
+        initial = at_once[-1]
+    base = plain(within[0].learning_rate) if rate.warmup and within else initial
+    if not within or not base:  # a recipe refuses a base of 0
         return {"kind": "constant", "base": base}, changed
-    if rate.warmup and rate.initial_learning_rate:
-        changed.append(f"warm-up from {plain(rate.initial_learning_rate):g} → from 0")
+    if rate.warmup and initial:
+        changed.append(f"warm-up from {initial:g} → from 0")
     drops = [
         {"at": drop.step / steps, "factor": float(f"{drop.learning_rate / base:.6g}")} for drop in within
     ]

@@ -180,6 +180,27 @@ def test_drops_of_the_rate_after_the_end_are_left_out(tmp_path: Path):
     assert "without 1 drops of the rate after step 100" in found.changed
 
 
+def test_a_drop_of_the_rate_at_step_0_is_the_rate_from_the_beginning(tmp_path: Path):
+    drops = "schedule { step: 0 learning_rate: .004 } schedule { step: 50 learning_rate: .001 }"
+    rate = f"manual_step_learning_rate {{ initial_learning_rate: .01 {drops} }}"
+    found = read(with_training(f"optimizer {{ adam_optimizer {{ learning_rate {{ {rate} }} }} }}"), tmp_path)
+    assert [found.recipe.schedule.rate(step, 100) for step in (0, 49, 50)] == [0.004, 0.004, 0.001]
+    assert "initial_learning_rate 0.01 → 0.004, the rate from step 0" in found.changed
+    assert not [phrase for phrase in found.changed if phrase.startswith("without")]
+
+
+def test_a_warm_up_from_above_the_base_rate_begins_at_the_base_rate_which_is_said(tmp_path: Path):
+    rate = (
+        "cosine_decay_learning_rate { learning_rate_base: .001 total_steps: 100 "
+        "warmup_learning_rate: .013333 warmup_steps: 10 }"
+    )
+    found = read(
+        with_training(f"optimizer {{ momentum_optimizer {{ learning_rate {{ {rate} }} }} }}"), tmp_path
+    )
+    assert found.recipe.schedule.warmup_rate == 0.001
+    assert "warmup_learning_rate 0.013333 → 0.001, the base rate" in found.changed
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -197,6 +218,13 @@ def test_drops_of_the_rate_after_the_end_are_left_out(tmp_path: Path):
         (
             with_training("optimizer { adam_optimizer {} }"),
             ": train_config.optimizer.adam_optimizer.learning_rate: is missing",
+        ),
+        (
+            with_training(
+                "optimizer { adam_optimizer { learning_rate { manual_step_learning_rate { "
+                "initial_learning_rate: 0 schedule { step: 50 learning_rate: .001 } } } } }"
+            ),
+            "schedule.base: must be greater than 0, not 0.0",
         ),
         (with_training(f"{MOMENTUM} epochs: 3"), "the API's TrainConfig has no field 'epochs'"),
     ],
