@@ -1,11 +1,14 @@
-"""Class names of published weights by label id: COCO's for the zoo's, otherwise those of a label map beside them."""
+"""Class names of published weights by label id: those of a label map beside them, or COCO's for the zoo's."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
+from trainers import model as models
 from trainers.datasets.label_map import read_label_map
+from trainers.object_detection_api.checkpoints.reading import digest, variable_shapes
+from trainers.object_detection_api.detector import Detector
 
 LABEL_MAP = "label_map.pbtxt"
 
@@ -35,4 +38,16 @@ def class_names(source: str, prefix: Path) -> Mapping[int, str]:
     if source == "zoo":
         return COCO
     beside = prefix.parent / LABEL_MAP
-    return read_label_map(beside) if beside.is_file() else {}
+    if beside.is_file():
+        return read_label_map(beside)
+    return COCO if _is_published(prefix) else {}
+
+
+def _is_published(prefix: Path) -> bool:
+    """Whether it is in a folder named as the zoo's archive, and has the variables that the zoo publishes."""
+    digests = {
+        each.zoo_digest
+        for each in models.all_models().values()
+        if isinstance(each, Detector) and each.zoo_archive and each.zoo_archive in prefix.parts[-3:-1]
+    }
+    return bool(digests) and digest(variable_shapes(prefix)) in digests

@@ -227,3 +227,14 @@ def test_a_detectors_own_weights_are_known_whatever_their_classes_and_with_an_op
         slots = {f"{name}{reading.OPTIMIZER_SLOT}optimizer/m": shape for name, shape in shapes.items()}
         assert reading.extractor_digest(shapes | slots) == each.extractor_digest
     assert len({each.extractor_digest for each in DETECTORS}) == len(DETECTORS)
+
+
+@pytest.mark.parametrize(("folder", "damage", "known"), [
+    (ARCHIVE, dict, COCO), ("mine", dict, {}), (ARCHIVE, without_the_box_head, {}),
+])  # fmt: skip
+def test_an_archive_that_was_unpacked_elsewhere_knows_cocos_classes_if_it_is_the_published(
+    folder: str, damage: Any, known: dict[int, str], tmp_path: Path
+):
+    write_checkpoint(tmp_path / folder / "checkpoint" / "ckpt-0", damage(published_variables(NAME)))
+    start = weights.resolve(str(tmp_path / folder), NAME)
+    assert start.classes == tuple(known.values())
