@@ -98,7 +98,8 @@ def _report_skipped_files(roots: Sequence[Path], problems: Problems) -> None:
     seen: set[Path] = set()
     for root in roots:
         for path, reason in skipped_files(root) if root.is_dir() else ():
-            if path not in seen:
+            counted = any(relative(path, folder) in problems.affected_images for folder in path.parents)
+            if path not in seen and not counted:
                 problems.add(Problem("skipped file", relative(path, root), reason))
                 seen.add(path)
 

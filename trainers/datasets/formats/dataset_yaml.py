@@ -231,6 +231,7 @@ def _yolo_images(
     for image in _yolo_files(parts, where):
         yield labels.of(image, problems)
     if where.is_dir():
+        yolo.report_skipped_images(where, parts.root, problems)
         for folder in _yolo_roots(where):
             yolo.report_lone_labels(folder, parts.root, problems)
 

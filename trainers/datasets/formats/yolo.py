@@ -18,7 +18,7 @@ from trainers.datasets.files.image_writing import write_image
 from trainers.datasets.files.parts import StatedParts
 from trainers.datasets.files.paths import UnsafePath, escapes, first_bytes, relative
 from trainers.datasets.files.split_lists import SplitLists
-from trainers.datasets.files.walking import IMAGE_SUFFIXES, walk
+from trainers.datasets.files.walking import IMAGE_SUFFIXES, skipped_files, walk
 from trainers.datasets.formats.format import Source
 from trainers.datasets.formats.parsing.yolo_classes import class_files, class_names
 from trainers.datasets.formats.parsing.yolo_lines import LineShape, line_shape
@@ -70,7 +70,16 @@ def _images(folder: Path, labels: YoloLabels, problems: Problems) -> Iterator[La
         found = labels.of(image, problems)
         yield replace(found, part=lists.part_of(image) or stated.of_image(image))
     problems.extend(lists.problems())
+    report_skipped_images(folder, folder, problems)
     report_lone_labels(folder, folder, problems)
+
+
+def report_skipped_images(images: Path, root: Path, problems: Problems) -> None:
+    """Report the images below the folder `images` that `walk` skips, with names relative to `root`."""
+    for path, reason in skipped_files(images):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            name = relative(path, root) if path.is_relative_to(root) else f"{path.parent.name}/{path.name}"
+            problems.add(Problem("skipped file", name, reason, name))
 
 
 def report_lone_labels(labels: Path, root: Path, problems: Problems) -> None:

@@ -148,3 +148,21 @@ def test_a_folder_of_links_to_images_elsewhere_says_that_they_are_left_out(tmp_p
         UserError, match=r"images/a\.jpg is left out: a link out of the folder, to .*store/a\.jpg"
     ):
         open_dataset(str(pets), tmp_path / "cache")
+
+
+@pytest.mark.parametrize("with_yaml", [False, True])
+def test_images_that_are_links_out_of_the_folder_count_towards_the_limit(tmp_path, with_yaml):
+    root = tmp_path / "pets"
+    for number in range(20):
+        yolo(root, f"images/{number}.jpg", f"labels/{number}.txt", "0 0.5 0.5 0.25 0.5")
+    images(tmp_path, *(f"elsewhere/{number}.jpg" for number in range(2)))
+    (root / "classes.txt").write_text("cat\n")
+    if with_yaml:
+        (root / "data.yaml").write_text("train: images\nnames: ['cat']\n")
+    for number in range(2):
+        (root / "images" / f"linked{number}.jpg").symlink_to(tmp_path / "elsewhere" / f"{number}.jpg")
+        (root / "labels" / f"linked{number}.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+    with pytest.raises(
+        UserError, match=r"2 of 22 images have problems.*2 x skipped file.*a link out of the folder"
+    ):
+        open_dataset(str(root), tmp_path / "cache")
