@@ -8,7 +8,7 @@ from pathlib import Path
 
 from trainers.datasets import arguments
 from trainers.datasets.arguments import PathLike
-from trainers.datasets.cache import build_once
+from trainers.datasets.cache import build_once, shortened
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.files.walking import file_states
 from trainers.datasets.formats.format import Reading
@@ -19,7 +19,7 @@ from trainers.datasets.toy_city import is_toy_city
 from trainers.errors import UserError
 
 DEFAULT_CACHE = Path("studies") / "data"  # the one that `python -m tuning.run` uses
-_VERSION = 8  # of the conversion; results of other versions in the cache are ignored
+_VERSION = 9  # of the conversion; results of other versions in the cache are ignored
 
 
 def load(
@@ -92,7 +92,7 @@ def open_dataset(
         on_progress(f"reading {source} as {found.format.TITLE}")
         return prepare(source, path, found, reading, folder, on_progress, link=True)
 
-    name = path.stem if path.is_file() else path.resolve().name
+    name = shortened(path.stem if path.is_file() else path.resolve().name)
     return subsetting.subset(
         build_once(cache, f"{name}-{_state(path, found, reading)}", build), subset, cache
     )

@@ -168,3 +168,9 @@ def test_the_real_photographs_converted_are_the_records_of_the_folder(raccoon, t
         assert list(encoded_examples(records.parts[part].files)) == list(
             encoded_examples(folder.parts[part].files)
         )
+
+
+def test_a_folder_with_the_longest_name_a_file_system_allows_is_opened(tmp_path):
+    source = voc_folder(tmp_path / ("写" * 85))
+    opened = open_dataset(str(source), tmp_path / "cache", subset=0.5)
+    assert opened.train.files[0].parent.name.startswith("写" * 60 + "-")

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from trainers.datasets.cache import build_once
+from trainers.datasets.cache import build_once, shortened
 from trainers.datasets.dataset import Dataset
 from trainers.datasets.files.walking import file_states
 from trainers.datasets.formats import coco
@@ -53,7 +53,7 @@ def open_dataset(
             found.notes,
         )
 
-    name = f"{own_name}-masks-{_state(root)}"
+    name = f"{shortened(own_name)}-masks-{_state(root)}"
     return subsetting.subset(build_once(cache, name, build), subset, cache)
 
 
