@@ -33,10 +33,13 @@ TRAINABLE_IN_PLACE = False
 STATES: frozenset[str] = frozenset()
 
 _BEGINS = re.compile(rb"\s*\[\s*\{")
-_NAMES = re.compile(rb'"(rectangle|polygon|ellipse|brush|keypoint)labels"|"type"\s*:\s*"labels"')
+_NAMES = re.compile(
+    rb'"(rectangle|polygon|ellipse|brush|keypoint)labels"|"type"\s*:\s*"labels"|"original_width"\s*:'
+)
 _KINDS = ("rectanglelabels", "polygonlabels", "ellipselabels")
 # what a value of each shape has; <Rectangle> with <Labels> does not say the shape otherwise
 _SHAPES = {"width": "rectanglelabels", "points": "polygonlabels", "radiusX": "ellipselabels"}
+_GEOMETRY = ("x", "y", "width", "height", "points", "radiusX", "radiusY", "rotation")
 _DRAWN = (*_KINDS, "rectangle", "polygon", "ellipse")  # types of results
 
 
@@ -108,7 +111,7 @@ def _results(task: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[s
         found = [(each.get("value"), each) for each in results if isinstance(each, dict)]
     else:  # JSON_MIN: a list of values under the name of the labelling tag
         found = [(each, each) for values in task.values() if isinstance(values, list) for each in values]
-    named = {result.get("id") for value, result in found if _is_named(value)}
+    named = {_region(value, result) for value, result in found if _is_named(value)}
     for value, result in found:
         if not isinstance(value, dict):
             continue
@@ -116,13 +119,21 @@ def _results(task: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[s
         for key in (key for key in value if key.endswith("labels")):
             kind = shape if key == "labels" else key
             yield kind, {**value, kind: value[key]}, result
-        if not _is_named(value) and result.get("type") in _DRAWN and result.get("id") not in named:
+        drawn = result.get("type") in _DRAWN or (
+            usable is None and "original_width" in value and shape != "labels"
+        )
+        if not _is_named(value) and drawn and _region(value, result) not in named:
             yield shape, {**value, shape: []}, result
 
 
 def _is_named(value: Any) -> bool:
     """Whether the value of a result has labels; <Labels> state them in another result than the shape's."""
     return isinstance(value, dict) and any(key.endswith("labels") for key in value)
+
+
+def _region(value: dict[str, Any], result: dict[str, Any]) -> str:
+    """The id of a region, which its shape and its label share; its geometry in the short form, which has no ids."""
+    return str(result.get("id") or [(key, value.get(key)) for key in _GEOMETRY])
 
 
 def _image_names(task: dict[str, Any]) -> list[str]:
@@ -143,9 +154,9 @@ def _paths(value: str) -> tuple[str, ...]:
         address = urlsplit(value)
     except ValueError:  # a path that begins like an address
         return (value,)
-    local = next((word[2:] for word in address.query.split("&") if word.startswith("d=")), None)
-    if local is not None:  # /data/local-files/?d=...
-        return unquote(local), local
+    _, *local = re.split("[?&]d=", value, maxsplit=1)
+    if local:  # /data/local-files/?d=...; a person who writes it may not encode # and &
+        return unquote(local[0]), local[0], unquote(local[0].partition("&")[0])
     if address.scheme or value.startswith("/"):
         return unquote(address.path), value
     return value, unquote(value)

@@ -1,7 +1,10 @@
 """Label Studio's exports in which a region and its label are apart, and regions without a label."""
 
+import json
+
 import pytest
 from label_studio_exports import RESULTS, VALUE, pixels, result, studio
+from labelled_folders import picture
 from published_folders import labels, recognised
 
 from trainers.datasets import check
@@ -38,3 +41,34 @@ def test_a_region_without_a_label_is_a_problem(tmp_path, kind):
     report = check(studio(tmp_path / "studio", [[named, unnamed], [named], [named], [named]]))
     assert report.counts == {"label without a category": 1}
     assert report.affected == 1
+
+
+def short(folder, *tasks: dict) -> None:
+    """JSON_MIN: the values under the name of the tag, with the image's size and without ids."""
+    for number in range(len(tasks)):
+        (folder / f"{number}.jpg").write_bytes(picture(number))
+    sized = {"original_width": 64, "original_height": 48}
+    written = [
+        {
+            "id": n,
+            "image": f"{n}.jpg",
+            **{tag: [{**value, **sized} for value in tags] for tag, tags in task.items()},
+        }
+        for n, task in enumerate(tasks)
+    ]
+    (folder / "min.json").write_text(json.dumps(written))
+
+
+def test_a_region_without_a_label_in_the_short_form_is_a_problem(tmp_path):
+    named = {**VALUE, "rectanglelabels": ["car"]}
+    short(tmp_path, {"label": [named, {**VALUE, "x": 40}]}, *[{"label": [named]}] * 3)
+    assert check(tmp_path).counts == {"label without a category": 1}
+
+
+def test_a_region_that_the_short_form_names_apart_is_one_box(tmp_path):
+    folder = tmp_path / "studio"
+    folder.mkdir()
+    named = {**VALUE, "labels": ["car"]}
+    short(folder, *[{"box": [VALUE], "label": [named], "text": [{**VALUE, "text": ["AB 123"]}]}] * 4)
+    assert check(folder).counts == {}
+    assert labels(recognised(folder, "label_studio", tmp_path)) == {"car": 3}

@@ -37,3 +37,14 @@ def test_two_images_with_one_name_after_the_upload_are_a_problem(tmp_path):
 def test_a_name_that_was_not_uploaded_is_taken_as_it_is(tmp_path):
     folder = studio(tmp_path / "studio", [BOX] * 4, "street/IMG_{}.jpg", "images/IMG ({}).jpg")
     assert check(folder).counts == {"missing image": 4}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["tour #1 & more/{}.jpg", "tour%20%231%20%26%20more/{}.jpg", "tour%20%231%20%26%20more/{}.jpg&fileuri=1"],
+)
+def test_a_local_file_is_found_whose_address_has_signs_that_are_not_encoded(tmp_path, name):
+    path = "/data/local-files/?d=" + name
+    for folder in ("tour #1 & more", "other"):
+        studio(tmp_path / "studio", [BOX] * 4, path, folder + "/{}.jpg")
+    assert check(tmp_path / "studio").counts == {}
