@@ -24,6 +24,7 @@ _OTHERS = (
     (".json", "Datumaro JSON", re.compile(rb'"dm_format_version"')),
     (".json", "Supervisely JSON", re.compile(rb'"classTitle"')),
     (".csv", "CSV", re.compile(rb"xmin|x_min|bbox", re.IGNORECASE)),
+    (".txt", "KITTI text", re.compile(rb"\s*[A-Za-z_]+ [-\d.]+ -?\d( -?[\d.]+){12}\s")),
 )
 
 

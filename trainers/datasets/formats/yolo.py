@@ -177,6 +177,8 @@ class YoloLabels:
                 edges = self._shape.edges([float(word) for word in words[1:]])
             except ValueError:
                 what = f"expected `class cx cy width height`, got {line[:80]!r}"
+                if len(words) == 6:  # as `yolo predict save_txt save_conf` writes it
+                    what += "; is the last number the confidence of a prediction? Remove it to train on predictions"
                 problems.add(Problem("unreadable labels", f"{where}:{number}", what, image))
                 continue
             if kind not in self._names:

@@ -166,3 +166,12 @@ def test_images_that_are_links_out_of_the_folder_count_towards_the_limit(tmp_pat
         UserError, match=r"2 of 22 images have problems.*2 x skipped file.*a link out of the folder"
     ):
         open_dataset(str(root), tmp_path / "cache")
+
+
+def test_predictions_with_their_confidence_are_refused_as_such(tmp_path):
+    root = tmp_path / "pets"
+    for number in range(4):
+        yolo(root, f"images/{number}.jpg", f"labels/{number}.txt", "0 0.5 0.5 0.25 0.5 0.931")
+    (root / "classes.txt").write_text("cat\n")
+    with pytest.raises(UserError, match="is the last number the confidence of a prediction"):
+        open_dataset(str(root), tmp_path / "cache")

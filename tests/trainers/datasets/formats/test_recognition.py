@@ -90,6 +90,10 @@ OTHERS = {
     "c.json": ([{"image": "a.jpg", "annotations": [{"coordinates": {"x": 1}}]}], "looks like CreateML JSON"),
     "d.csv": ("filename,class,xmin,ymin,xmax,ymax\n", "d.csv looks like CSV"),
     "e.zip": ("PK", "an archive, e.zip; unpack it"),
+    "f.txt": (
+        "Car 0.00 0 -1.57 614.24 181.78 727.31 284.77 1.57 1.73 4.15 1.00 1.62 8.48 -1.56\n",
+        "f.txt looks like KITTI text",
+    ),
 }
 
 
