@@ -108,13 +108,14 @@ def _results(task: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[s
     if usable is not None:
         chosen = next((each for each in usable if each.get("ground_truth")), usable[-1] if usable else {})
         results = chosen.get("result") or []
-        found = [(each.get("value"), each) for each in results if isinstance(each, dict)]
+        all_of_them = [(each.get("value"), each) for each in results if isinstance(each, dict)]
     else:  # JSON_MIN: a list of values under the name of the labelling tag
-        found = [(each, each) for values in task.values() if isinstance(values, list) for each in values]
+        all_of_them = [
+            (each, each) for values in task.values() if isinstance(values, list) for each in values
+        ]
+    found = [(value, result) for value, result in all_of_them if isinstance(value, dict)]
     named = {_region(value, result) for value, result in found if _is_named(value)}
     for value, result in found:
-        if not isinstance(value, dict):
-            continue
         shape = next((kind for key, kind in _SHAPES.items() if key in value), "labels")
         for key in (key for key in value if key.endswith("labels")):
             kind = shape if key == "labels" else key
@@ -126,9 +127,9 @@ def _results(task: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[s
             yield shape, {**value, shape: []}, result
 
 
-def _is_named(value: Any) -> bool:
+def _is_named(value: dict[str, Any]) -> bool:
     """Whether the value of a result has labels; <Labels> state them in another result than the shape's."""
-    return isinstance(value, dict) and any(key.endswith("labels") for key in value)
+    return any(key.endswith("labels") for key in value)
 
 
 def _region(value: dict[str, Any], result: dict[str, Any]) -> str:
