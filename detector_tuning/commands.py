@@ -51,5 +51,6 @@ COMMANDS = {
     "latency": Command("serve.latency", "measure how long an exported network takes for an image"),
     "serve-token": Command("serve.token", "add, list and revoke the tokens of a server"),
     "data": Command("trainers.datasets.__main__", "check, describe or convert labelled images"),
+    "masks": Command("trainers.segmentation.__main__", "check or describe images with masks"),
     "spaces": Command("search_spaces.__main__", "list the search spaces, or print one"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import detector_tuning
 from detector_tuning.__main__ import main
 from detector_tuning.commands import COMMANDS
 from trainers.command import Parser
+
+_COMMAND = r"python -m ((?:tuning|serve|trainers|search_spaces)[\w.]*\w)"
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +35,13 @@ def test_help_lists_every_command_and_needs_nothing_installed():
     done = without_packages("--help")
     assert done.returncode == 0, done.stderr
     assert all(f"\n  {name} " in done.stdout for name in [*COMMANDS, "requirements"])
+
+
+def test_every_command_that_the_docs_name_is_a_subcommand():
+    modules = {command.shown_module for command in COMMANDS.values()}
+    pages = [built.ROOT / "README.md", *(built.ROOT / "docs").rglob("*.md")]
+    named = {name for page in pages for name in re.findall(_COMMAND, page.read_text(encoding="utf-8"))}
+    assert named <= modules
 
 
 def test_the_version_needs_nothing_installed():
