@@ -14,8 +14,6 @@ from filelock import FileLock
 from trainers.datasets.dataset import MANIFEST, Dataset, read_manifest
 from trainers.errors import UserError
 
-_NAME_BYTES = 180  # of a source's name, in that of its folder here
-
 
 @contextmanager
 def disk_errors_as_user_errors(where: Path) -> Iterator[None]:
@@ -34,12 +32,6 @@ def disk_errors_as_user_errors(where: Path) -> Iterator[None]:
         if not named.is_relative_to(where):
             raise UserError(f"{named}: cannot be read: {error.strerror}") from None
         raise UserError(f"{where}: cannot be written: {error.strerror}; choose another folder") from None
-
-
-def shortened(name: str) -> str:
-    """The first _NAME_BYTES of a source's name: with what is added here, it may have the 255 of a file system."""
-    data = name.encode("utf-8", "surrogateescape")
-    return name if len(data) <= _NAME_BYTES else data[:_NAME_BYTES].decode("utf-8", "ignore")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainers.datasets.files.paths import shortened
 from trainers.errors import UserError
 
 MANIFEST = "dataset.json"
@@ -58,6 +59,12 @@ class Dataset:
         """The existing parts by name: "train", "validation", and maybe "test"."""
         parts = {"train": self.train, "validation": self.validation}
         return parts | {"test": self.test} if self.test else parts
+
+    @property
+    def plain_name(self) -> str:
+        """The name as a part of a folder's: letters, digits, -, _ and . only, and not too long."""
+        plain = "".join(c if c.isalnum() or c in "-_." else "-" for c in self.name)
+        return shortened(plain).strip("-")
 
     @property
     def label_map(self) -> Path:

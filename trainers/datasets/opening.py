@@ -8,8 +8,9 @@ from pathlib import Path
 
 from trainers.datasets import arguments
 from trainers.datasets.arguments import PathLike
-from trainers.datasets.cache import build_once, shortened
+from trainers.datasets.cache import build_once
 from trainers.datasets.dataset import Dataset
+from trainers.datasets.files.paths import shortened
 from trainers.datasets.files.walking import file_states
 from trainers.datasets.formats.format import Reading
 from trainers.datasets.formats.recognition import Recognised, recognise

@@ -82,9 +82,9 @@ def simulate(asked: Asked, console: Console) -> None:
         tasks.get(TASK), asked.data, asked.studies_dir / "data", on_progress=say, reading=reading
     )
     _check_metric(asked.metric, dataset)
-    plain = "".join(c if c.isalnum() or c in "-_." else "-" for c in dataset.name).strip("-")
     simulation = Simulation(
-        asked.studies_dir / (asked.name or f"active-{plain}"), dataset.fingerprint, recipe, names, asked.seeds,
+        asked.studies_dir / (asked.name or f"active-{dataset.plain_name}"),
+        dataset.fingerprint, recipe, names, asked.seeds,
         asked.initial, asked.batch, asked.cycles, asked.candidates, asked.fine_tune, asked.frame_gap,
         asked.search_every, asked.search_trials if asked.search_every else 1,
     )  # fmt: skip

@@ -237,7 +237,7 @@ class Settings:
 
     def study_name(self, dataset: Dataset) -> str:
         """--study, or a name made from space, data and preset, so that the same command resumes its study."""
-        plain = "".join(c if c.isalnum() or c in "-_." else "-" for c in dataset.name).strip("-")
+        plain = dataset.plain_name
         return self.study or f"{self.space}-{plain}" + ("" if self.preset == "laptop" else f"-{self.preset}")
 
     def conditions(self, weights: InitialWeights | None) -> Conditions:

@@ -196,9 +196,8 @@ def evaluations(steps: int) -> tuple[int, ...]:
 def _manifest(asked: Training, dataset: Dataset, account: Mapping[str, Any]) -> Manifest:
     recipe = asked.recipe
     everything = "-all" if asked.all_data else ""
-    plain = "".join(c if c.isalnum() or c in "-_." else "-" for c in dataset.name).strip("-")
     return Manifest(
-        study=asked.study or f"recipe-{recipe.recipe_id}-{plain}{everything}",
+        study=asked.study or f"recipe-{recipe.recipe_id}-{dataset.plain_name}{everything}",
         space=recipe.model,
         task=models.get(recipe.model).task,
         objective=tasks.get(models.get(recipe.model).task).default_objective,

@@ -174,3 +174,4 @@ def test_a_folder_with_the_longest_name_a_file_system_allows_is_opened(tmp_path)
     source = voc_folder(tmp_path / ("写" * 85))
     opened = open_dataset(str(source), tmp_path / "cache", subset=0.5)
     assert opened.train.files[0].parent.name.startswith("写" * 60 + "-")
+    assert opened.plain_name == "写" * 60  # studies are named after it

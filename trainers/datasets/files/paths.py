@@ -13,8 +13,7 @@ from trainers.errors import UserError
 
 # errors of a name for which there is no file, or cannot be one
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
-
-
+_NAME_BYTES = 180
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _NOT_PLAIN = re.compile(r"[/\\:\0]")
 _DEEPEST = 12  # components of a stated path that are looked at
@@ -87,6 +86,12 @@ def safe_join(root: Path, *names: str | Path) -> Path:
     if escapes(path, root):
         raise UnsafePath(f"{path} is a link to outside {root}")
     return path
+
+
+def shortened(name: str) -> str:
+    """The first _NAME_BYTES of a source's name: what names a folder after it adds to it, and that may have 255."""
+    data = name.encode("utf-8", "surrogateescape")
+    return name if len(data) <= _NAME_BYTES else data[:_NAME_BYTES].decode("utf-8", "ignore")
 
 
 def relative(path: Path, root: Path) -> str:

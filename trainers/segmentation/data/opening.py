@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from trainers.datasets.cache import build_once, shortened
+from trainers.datasets.cache import build_once
 from trainers.datasets.dataset import Dataset
+from trainers.datasets.files.paths import shortened
 from trainers.datasets.files.walking import file_states
 from trainers.datasets.formats import coco
 from trainers.datasets.opening import local_path, no_progress
