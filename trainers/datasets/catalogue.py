@@ -165,10 +165,7 @@ class Catalogue:
     def count_unlisted(self, names: Iterable[str]) -> int:
         """How many of these names are not those of listed images."""
         self.database.execute("CREATE TEMP TABLE asked (name TEXT)")
-        encoded = (
-            (name.encode("utf-8", "backslashreplace").decode(),) for name in names
-        )  # of files, any bytes
-        self.database.executemany("INSERT INTO asked VALUES (?)", encoded)
+        self.database.executemany("INSERT INTO asked VALUES (?)", ((name,) for name in names))
         missing = "SELECT COUNT(*) FROM asked WHERE name NOT IN (SELECT name FROM images)"
         count: int = self.database.execute(missing).fetchone()[0]
         self.database.execute("DROP TABLE asked")

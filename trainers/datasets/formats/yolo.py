@@ -75,9 +75,11 @@ def _images(folder: Path, labels: YoloLabels, problems: Problems) -> Iterator[La
 
 
 def report_skipped_images(images: Path, root: Path, problems: Problems) -> None:
-    """Report the images below the folder `images` that `walk` skips, with names relative to `root`."""
+    """Report the links to images below the folder `images` that `walk` skips, with names relative to `root`."""
     for path, reason in skipped_files(images):
-        if path.suffix.lower() in IMAGE_SUFFIXES:
+        if (
+            path.suffix.lower() in IMAGE_SUFFIXES and path.is_symlink()
+        ):  # a name that is not UTF-8 leaves a lone label
             name = relative(path, root) if path.is_relative_to(root) else f"{path.parent.name}/{path.name}"
             problems.add(Problem("skipped file", name, reason, name))
 
