@@ -165,7 +165,7 @@ class StoredFiles:
                     self._upload(path, step)
                 except FileNotFoundError:
                     break  # a newer checkpoint has taken its place
-                except (Away, UserError, OSError) as error:
+                except Exception as error:  # noqa: BLE001 - `settle` says what does not pass
                     logging.getLogger(__name__).warning("%s is uploaded later: %s", path, error)
                     self._refused = (self._refused[0] if self._refused else time.monotonic(), error)
                     if self._at_once.wait(wait):
