@@ -130,13 +130,13 @@ class ClusterJobs:
 
     @contextmanager
     def _in_words(self) -> Iterator[None]:
-        from ray.exceptions import RayError
+        from ray.exceptions import AuthenticationError, RayError
 
         try:
             yield
         except (RayError, RuntimeError, OSError, ValueError) as error:
             said = " ".join(str(error).split())
-            if any(word in said.lower() for word in ("token", "401", "403", "unauth")):
+            if isinstance(error, AuthenticationError):
                 raise UserError(
                     f"{self.address}: the cluster wants its token; set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH"
                 ) from None
