@@ -13,6 +13,8 @@ from tuning.api.settings import Settings
 from tuning.jobs.cluster_jobs import ClusterJobs, Job
 from tuning.stores.location import store_uri
 
+NOT_PATHS = ("auto", "none", "zoo")  # that --weights may be
+
 
 def check(settings: Settings) -> None:
     """Raise UserError for what the cluster's machines could not find: a file of this machine, a relative path."""
@@ -21,7 +23,12 @@ def check(settings: Settings) -> None:
             f"--studies-dir {settings.studies_dir}: is a folder of this machine; "
             "give s3://bucket/prefix, or the absolute path of a folder that all machines see"
         )
-    for flag, path in (("--recipe", settings.recipe), ("--prices", settings.prices)):
+    weights = None if settings.weights in NOT_PATHS else Path(settings.weights)
+    tables = [
+        (f"--limit {limit.text}:", Path(limit.on)) for limit in settings.limits if Path(limit.on).suffix
+    ]
+    paths = [("--recipe", settings.recipe), ("--prices", settings.prices), ("--weights", weights), *tables]
+    for flag, path in paths:
         if path is not None and not path.is_absolute():
             raise UserError(
                 f"{flag} {path}: is a path of this machine; give an absolute path on all machines"

@@ -55,6 +55,8 @@ def test_the_name_of_a_search_is_a_word_that_addresses_hold(study):
     [
         ([], "--studies-dir studies: is a folder of this machine; give s3://bucket/prefix, or the absolute path"),
         (["--studies-dir", "/shared", "--data", "photos"], "--data photos: is a path of this machine; give s3://"),
+        (["--studies-dir", "/shared", "--weights", "mine"], "--weights mine: is a path of this machine; give an"),
+        (["--studies-dir", "/shared", "--limit", "latency_ms<=20@costs.csv"], "costs.csv: is a path of this machine"),
         (["--studies-dir", "/shared", "--address", "head:6379"], "jobs are submitted over HTTP; give http://HOST:8265"),
         (["--studies-dir", "/shared", "--address", "http://127.0.0.1:1"], "the cluster's job server does not answer"),
         (["--studies-dir", "/shared", "--trials", "0"], "--trials must be at least 1"),
@@ -65,10 +67,9 @@ def test_what_the_cluster_could_not_do_is_one_line(refused, more, says):
 
 
 @pytest.mark.parametrize("main", [status, attach])
-def test_a_cluster_that_does_not_answer_is_one_line(refused, main):
-    assert "http://127.0.0.1:1: the cluster's job server does not answer" in refused(
-        main, ["--address", "http://127.0.0.1:1"]
-    )
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1", "http://token-401.localhost:1"])
+def test_a_cluster_that_does_not_answer_is_one_line(refused, main, address):
+    assert f"{address}: the cluster's job server does not answer" in refused(main, ["--address", address])
 
 
 @pytest.mark.parametrize(
