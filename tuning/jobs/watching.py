@@ -82,7 +82,10 @@ def table(seen: Watched, width: int) -> Table:
         f"{seen.job.name} · {seen.job.state.lower()} · {len(found)} trials",
         "left",
     )
-    made.caption, made.caption_justify = seen.problem or seen.line, "left"
+    made.caption, made.caption_justify = (
+        Text(seen.problem or seen.line),
+        "left",
+    )  # no markup: [/data] may be in it
     return made
 
 

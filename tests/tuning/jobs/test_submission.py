@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from rich.console import Console
 
 from tuning.attach import main as attach
+from tuning.jobs.cluster_jobs import Job
 from tuning.jobs.submission import name_of, without
-from tuning.jobs.watching import named_in
+from tuning.jobs.watching import Watched, named_in, table
 from tuning.run import main as search
 from tuning.status import main as status
 
@@ -105,3 +108,10 @@ def test_another_ray_and_a_lacking_token_are_said(refused, code, body, says):
 def test_the_study_is_the_one_that_the_driver_names():
     assert named_in("workers 2\nstudy mobilenet-toy-city in /a/b\nspace") == "mobilenet-toy-city"
     assert named_in("waits") == ""
+
+
+def test_a_watched_search_shows_the_last_line_of_its_driver_as_it_is():
+    line = "the data are in [/data/street] (ip=10.0.0.1) [repeated 3x across cluster]"
+    console = Console(file=io.StringIO(), width=120)
+    console.print(table(Watched(Job("street-1", "RUNNING", "", 0.0, 0.0, {}, None), line=line), 120))
+    assert line in " ".join(console.file.getvalue().split())
