@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -44,7 +45,8 @@ class Retention(Callback):
         while len(self._kept) > self._count:
             worst = self._kept.pop()
             while (found := newest_checkpoint(self._folder(worst))) is not None:
-                shutil.rmtree(found[1])
+                with contextlib.suppress(FileNotFoundError):  # a worker of this machine makes room meanwhile
+                    shutil.rmtree(found[1])
             if self._study.stored is not None:
                 self._study.stored.drop_checkpoints(worst.number)
         self._seen = records.ranking(self._seen)
