@@ -296,17 +296,3 @@ def test_a_machine_fetches_its_records_once_from_the_store(s3_store, tmp_path):
     assert stored_data.fetch(dataset, tmp_path / "machine", s3_store) == found
     with pytest.raises(UserError, match="the data are not in the store"):
         stored_data.fetch(dataset, tmp_path / "other", s3_store)
-
-
-def test_an_upload_that_fails_with_any_error_is_made_again(worker_on, s3_store, monkeypatch):
-    upload, failed = folders.upload, []
-
-    def once_failing(*arguments):
-        if not failed:
-            failed.append(1)
-            raise KeyError("an answer of another shape")
-        return upload(*arguments)
-
-    monkeypatch.setattr(folders, "upload", once_failing)
-    trained(worker_on("machine-1"), 10)
-    assert s3_store.read("street/trials/3/checkpoint-10.json") is not None

@@ -3,6 +3,7 @@
 import threading
 
 from trainers.files import write_text
+from tuning.execution.stored_files import StoredFiles
 
 
 def test_a_file_that_is_replaced_meanwhile_is_uploaded_as_it_was_before_or_after(s3_store, tmp_path):
@@ -23,3 +24,21 @@ def test_a_file_that_is_replaced_meanwhile_is_uploaded_as_it_was_before_or_after
     finally:
         ended.set()
         writer.join()
+
+
+def test_an_upload_that_fails_with_any_error_is_made_again(s3_store, tmp_path, monkeypatch):
+    files, failed = StoredFiles(s3_store, tmp_path, "street"), []
+    write = s3_store.write
+
+    def once_failing(*arguments):
+        if not failed:
+            failed.append(1)
+            raise KeyError("an answer of another shape")
+        return write(*arguments)
+
+    monkeypatch.setattr(s3_store, "write", once_failing)
+    files.folder(3).mkdir(parents=True)
+    files.changed(files.folder(3), 10)
+    files.finish(20.0)
+    assert failed
+    assert s3_store.read("street/trials/3/uploaded.json") is not None
