@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,6 +25,9 @@ from tuning.study.step_result import StepResult
 
 DIED = "its worker process died (out of memory, or killed)"
 NO_MEMORY = "its worker process was ended, as the machine's memory was nearly full; fewer --workers need less"
+ROOM_SECONDS = (
+    10.0  # that a trial waits for a new worker, before it takes the place of one that was proposed later
+)
 AS_IT_BEGAN = "its worker was lost as it began"
 FEWER = "the machine's memory was nearly full, so from now on at most {} at a time; it waits"
 
@@ -41,6 +45,13 @@ def error_of(trial: Trial) -> BaseException | None:
     return found
 
 
+def _has_no_room(tune_controller: Any, trial: Trial) -> bool:
+    """Whether a worker was asked for the trial, for which no machine has had room so far."""
+    controller = tune_controller._tune_controller  # of Ray's wrapper, which would warn
+    asked = controller._trial_to_actor.get(trial)
+    return asked is not None and not controller._actor_manager.is_actor_started(asked)
+
+
 class StudyScheduler(TrialScheduler):
     """Passes every result to `search`, which has updated the study before Ray acts on the decision.
 
@@ -56,7 +67,7 @@ class StudyScheduler(TrialScheduler):
         self._deaths = Deaths()
         self._given_up: dict[int, str] = {}  # why
         self._put_back: dict[int, str] = {}  # why; when Ray adds it again, it is ended
-        self._without_worker: dict[int, Trial] = {}  # the longest without one first
+        self._without_worker: dict[int, tuple[Trial, float]] = {}  # since when; the longest first
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """Ignored: the search has its own objective."""
@@ -87,14 +98,16 @@ class StudyScheduler(TrialScheduler):
             raise
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """Of the trials that have no worker yet, the one that has waited longest; None if all have one.
+        """Of the trials for which the cluster has had no room for a while, the first; None if there is none.
 
         Ray gives a worker that has become free to the trial that was proposed last, and lets a trial for which it has
         asked for a new worker wait for that one: after the loss of a machine, until the search has no more proposals.
         """
-        waiting = {n: trial for n, trial in self._without_worker.items() if trial.status == Trial.PENDING}
+        waiting = {n: each for n, each in self._without_worker.items() if each[0].status == Trial.PENDING}
         self._without_worker = waiting
-        return next(iter(waiting.values()), None)
+        long_ago = time.monotonic() - ROOM_SECONDS
+        found = (trial for trial, since in waiting.values() if since < long_ago)
+        return next((trial for trial in found if _has_no_room(tune_controller, trial)), None)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """A trial's worker died. It resumes from its current state, unless that was once too often.
@@ -143,7 +156,7 @@ class StudyScheduler(TrialScheduler):
         Nor if the memory holds fewer trials than ran: the searcher proposes it anew, when another has ended.
         """
         number = trial.config["assignment"]["number"]
-        self._without_worker[number] = trial
+        self._without_worker[number] = trial, time.monotonic()
         for lost, then in (
             (self._given_up, self._search.crashed), (self._put_back, self._search.put_back),
         ):  # fmt: skip
